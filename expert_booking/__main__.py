@@ -1,0 +1,5 @@
+"""`python -m expert_booking` is the command `expert-booking`."""
+
+from expert_booking.cli import main
+
+main()

@@ -1,0 +1,49 @@
+"""Who wants which news, inside one process."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from uuid import UUID
+
+from expert_booking.domain.events import ExpertChanged, News
+
+log = logging.getLogger(__name__)
+
+Follower = Callable[[], None]
+
+
+class Bus:
+    """Hands news of an expert to whoever follows that expert, and of lost news to everybody."""
+
+    def __init__(self) -> None:
+        self._followers: defaultdict[UUID, list[Follower]] = defaultdict(list)
+
+    def follow(self, expert_id: UUID, follower: Follower) -> Callable[[], None]:
+        """Call `follower` at news of this expert, until the returned function is called (more than once is fine)."""
+        self._followers[expert_id].append(follower)
+
+        def unfollow() -> None:
+            followers = self._followers.get(expert_id, [])
+            if follower in followers:
+                followers.remove(follower)
+            if not followers:
+                self._followers.pop(expert_id, None)
+
+        return unfollow
+
+    def publish(self, news: News) -> None:
+        """Tell the followers. A broken follower must never keep the news from the others."""
+        for follower in self._interested(news):
+            try:
+                follower()
+            except Exception:
+                log.exception("a follower failed")
+
+    def follower_count(self) -> int:
+        """How many followers there are, over all experts."""
+        return sum(map(len, self._followers.values()))
+
+    def _interested(self, news: News) -> list[Follower]:
+        if isinstance(news, ExpertChanged):
+            return list(self._followers.get(news.expert_id, ()))
+        return [follower for followers in self._followers.values() for follower in followers]

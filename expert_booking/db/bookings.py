@@ -1,0 +1,193 @@
+"""Statements about bookings. The insert is the question: no row back means that the time is taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, bindparam, func, literal_column, select, text, update
+from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from expert_booking.db.engine import AnyRow
+from expert_booking.db.tables import LIVE_ROWS, booking, expert, session_type
+from expert_booking.domain.calendar import Slot
+from expert_booking.domain.lifecycle import Status
+from expert_booking.schemas import BookingRequest
+
+_b = booking.c
+_VALUES: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.busy, _b.status, _b.name,
+                  _b.email, _b.customer_key, _b.phone, _b.notes, _b.time_zone, _b.visitor, _b.submission)  # fmt: skip
+_WRITTEN = (_b.created_at, _b.updated_at, _b.version)
+
+# No conflict target: both fences (and the submission) count, and nobody waits for or deadlocks with anybody.
+_INSERT = (
+    pg_insert(booking)
+    .values({column: bindparam(column.name, type_=column.type) for column in _VALUES})
+    .on_conflict_do_nothing()
+    .returning(*_WRITTEN)
+)
+# Lapsed holds that stand in the way are let go, then the same question is asked again, in one statement. Reading
+# `gone` makes it run first.
+_gone = (
+    update(booking)
+    .where(
+        _b.expert_id == bindparam("expert_id", type_=_b.expert_id.type),
+        _b.status == literal_column("'held'"),
+        _b.hold_until <= func.now(),
+        _b.busy.op("&&")(bindparam("busy", type_=_b.busy.type)),
+    )
+    .values(status="expired", updated_at=func.now(), version=_b.version + 1)
+    .returning(literal_column("1"))
+    .cte("gone")
+)
+_let_go = select(func.count()).select_from(_gone).subquery("let_go")
+_INSERT_OVER_LAPSED_HOLDS = (
+    pg_insert(booking)
+    .from_select(
+        [column.name for column in _VALUES],
+        select(*(bindparam(column.name, type_=column.type) for column in _VALUES)).select_from(_let_go),
+    )
+    .on_conflict_do_nothing()
+    .returning(*_WRITTEN)
+)
+
+_VIEW: Final = (
+    select(
+        _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.status, _b.name, _b.email, _b.phone,
+        _b.notes, _b.time_zone, _b.created_at, _b.updated_at, _b.version,
+        expert.c.slug.label("expert_slug"), expert.c.name.label("expert_name"),
+        session_type.c.title.label("session_title"),
+    )
+    .join_from(booking, expert, expert.c.id == _b.expert_id)
+    .join(session_type, session_type.c.id == _b.session_type_id)
+    # An expired hold never had a customer: it is nobody's booking.
+    .where(_b.email.is_not(None))
+)  # fmt: skip
+_CHANGE = (
+    update(booking)
+    .where(_b.id == bindparam("booking_id"), _b.status == bindparam("now_is"), _b.version == bindparam("read"))
+    .values(status=bindparam("to"), hold_until=None, updated_at=func.now(), version=_b.version + 1)
+    .returning(_b.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBooking:
+    """A row to be: what the customer asked for, on the slot that the calendar found for it."""
+
+    id: UUID
+    expert_id: UUID
+    session_type_id: UUID
+    slot: Slot
+    request: BookingRequest
+    customer_key: str
+    visitor: bytes | None = None
+    submission: UUID | None = None
+    status: Status = Status.PENDING
+
+    def values(self) -> dict[str, Any]:
+        """The row's columns."""
+        slot, request = self.slot, self.request
+        return {
+            "id": self.id, "expert_id": self.expert_id, "session_type_id": self.session_type_id,
+            "starts_at": slot.starts_at, "ends_at": slot.ends_at, "busy": Range(slot.busy_from, slot.busy_until),
+            "status": self.status.value, "name": request.name, "email": request.email,
+            "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
+            "time_zone": request.time_zone, "visitor": self.visitor, "submission": self.submission,
+        }  # fmt: skip
+
+
+async def insert_or_fail(connection: AsyncConnection, new: NewBooking) -> AnyRow | None:
+    """Book. No row back: the time is taken, or this very submission has been made before."""
+    values = new.values()
+    row = (await connection.execute(_INSERT, values)).one_or_none()
+    if row is None:
+        row = (await connection.execute(_INSERT_OVER_LAPSED_HOLDS, values)).one_or_none()
+    return row
+
+
+async def insert_many(connection: AsyncConnection, new: Sequence[NewBooking]) -> int:
+    """Insert many at once by COPY; those whose id is there or whose time is taken are left out. Returns how many."""
+    names = ", ".join(column.name for column in _VALUES)
+    cursor = (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
+    await cursor.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS incoming ON COMMIT DELETE ROWS AS SELECT {names} FROM booking LIMIT 0"
+    )
+    async with cursor.copy(f"COPY incoming ({names}) FROM STDIN") as copy:
+        for booking_ in new:
+            values = booking_.values()
+            busy = values["busy"]
+            values["busy"] = f"[{busy.lower.isoformat()},{busy.upper.isoformat()})"
+            await copy.write_row([values[column.name] for column in _VALUES])
+    await cursor.execute(f"INSERT INTO booking ({names}) SELECT {names} FROM incoming ON CONFLICT DO NOTHING")
+    return int(cursor.rowcount)
+
+
+async def by_id(connection: AsyncConnection, booking_id: UUID) -> AnyRow | None:
+    """One booking, as BookingView wants it."""
+    return (await connection.execute(_VIEW.where(_b.id == booking_id))).one_or_none()
+
+
+async def by_submission(connection: AsyncConnection, submission: UUID, visitor: bytes) -> AnyRow | None:
+    """The booking that this browser has made with this form."""
+    wanted = _VIEW.where(_b.submission == submission, _b.visitor == visitor)
+    return (await connection.execute(wanted)).one_or_none()
+
+
+async def by_id_and_visitor(connection: AsyncConnection, booking_id: UUID, visitor: bytes) -> AnyRow | None:
+    """One booking, if it was made in this browser."""
+    return (await connection.execute(_VIEW.where(_b.id == booking_id, _b.visitor == visitor))).one_or_none()
+
+
+async def of_visitor(connection: AsyncConnection, customer_key: str, visitor: bytes) -> Sequence[AnyRow]:
+    """A customer's bookings made in one browser, the latest start first."""
+    wanted = _VIEW.where(_b.customer_key == customer_key, _b.visitor == visitor)
+    return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
+
+
+async def addresses_of_visitor(connection: AsyncConnection, visitor: bytes) -> Sequence[str]:
+    """The addresses that were booked with in one browser, the latest first."""
+    last = func.max(_b.created_at)
+    statement = select(func.max(_b.email)).where(_b.visitor == visitor, _b.email.is_not(None))
+    return (await connection.scalars(statement.group_by(_b.customer_key).order_by(last.desc()).limit(5))).all()
+
+
+async def page(
+    connection: AsyncConnection,
+    *,
+    customer_key: str | None,
+    expert_id: UUID | None,
+    limit: int,
+    offset: int,
+) -> tuple[Sequence[AnyRow], int]:
+    """One page of bookings, the latest start first, and how many there are in all."""
+    wanted = _VIEW
+    if customer_key is not None:
+        wanted = wanted.where(_b.customer_key == customer_key)
+    if expert_id is not None:
+        wanted = wanted.where(_b.expert_id == expert_id)
+    return await _page(connection, wanted, limit, offset)
+
+
+async def busy_page(
+    connection: AsyncConnection, expert_id: UUID, limit: int, offset: int
+) -> tuple[Sequence[AnyRow], int]:
+    """What anybody may know of an expert's live bookings."""
+    wanted = select(_b.id, _b.starts_at, _b.ends_at, _b.status).where(_b.expert_id == expert_id, text(LIVE_ROWS))
+    return await _page(connection, wanted, limit, offset)
+
+
+async def change_status(connection: AsyncConnection, booking_id: UUID, *, now_is: str, read: int, to: str) -> bool:
+    """Move a booking that still is as it was read; False when somebody else was faster."""
+    values = {"booking_id": booking_id, "now_is": now_is, "read": read, "to": to}
+    return (await connection.execute(_CHANGE, values)).one_or_none() is not None
+
+
+async def _page(
+    connection: AsyncConnection, wanted: Select[*tuple[Any, ...]], limit: int, offset: int
+) -> tuple[Sequence[AnyRow], int]:
+    total = await connection.scalar(select(func.count()).select_from(wanted.subquery()))
+    rows = await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(limit).offset(offset))
+    return rows.all(), total or 0

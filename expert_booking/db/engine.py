@@ -1,0 +1,59 @@
+"""The connection to PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+AnyRow = Row[*tuple[Any, ...]]
+AnyConnection = AsyncConnection
+
+
+class Database:
+    """A pool of connections, and two ways to use one: in a transaction, or statement by statement."""
+
+    def __init__(self, url: str, *, pool_size: int = 6) -> None:
+        self.url = url
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=30,
+            pool_pre_ping=False,
+            # A query that hangs must not take the whole site with it.
+            connect_args={"options": "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"},
+        )
+        # The second facade on the same pool: no BEGIN and COMMIT around statements that stand alone.
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose statements all count, or none."""
+        async with self._engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def statements(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose statements each count at once: for reading, and for the single insert that asks."""
+        async with self._autocommit.connect() as connection:
+            yield connection
+
+    async def answers(self) -> bool:
+        """Whether the database can be reached right now."""
+        try:
+            async with self.statements() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+def driver_url(url: str) -> str:
+    """The address as psycopg itself reads it, without SQLAlchemy's name of the driver."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)

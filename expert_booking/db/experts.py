@@ -1,0 +1,116 @@
+"""Statements about experts."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, func, insert, literal_column, or_, select
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from expert_booking.db.engine import AnyRow
+from expert_booking.db.tables import availability_rule, expert, session_type
+from expert_booking.schemas import ExpertQuery, ExpertRequest, ExpertSort
+
+_e = expert.c
+_CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _e.rating_count, _e.headline,
+         _e.time_zone, _e.portrait)  # fmt: skip
+# Every order ends in the id, so that pages neither repeat nor drop anybody.
+_ORDERS: dict[ExpertSort, tuple[Any, ...]] = {
+    ExpertSort.RATING: (_e.rating.desc().nulls_last(), _e.rating_count.desc(), _e.id),
+    ExpertSort.EXPERIENCE: (_e.experience_years.desc(), _e.rating.desc().nulls_last(), _e.id),
+    ExpertSort.NAME: (func.lower(_e.name), _e.id),
+}
+_DETAIL = select(*_CARD, _e.bio, _e.active)
+_CATEGORIES = (
+    select(_e.category, func.count().label("experts")).where(_e.active).group_by(_e.category).order_by(_e.category)
+)
+_ANY: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
+_SLUGS = select(_e.slug)
+
+
+async def find(connection: AsyncConnection, query: ExpertQuery) -> tuple[Sequence[AnyRow], int]:
+    """One page of active experts, and how many there are in all."""
+    wanted = _wanted(query)
+    total = await connection.scalar(select(func.count()).select_from(expert).where(wanted))
+    page = select(*_CARD).where(wanted).order_by(*_ORDERS[query.sort])
+    page = page.limit(query.limit).offset((query.page - 1) * query.limit)
+    return (await connection.execute(page)).all(), total or 0
+
+
+async def by_slug(connection: AsyncConnection, slug: str) -> AnyRow | None:
+    """The active expert of this slug."""
+    return await _one(connection, _DETAIL.where(_e.slug == slug, _e.active))
+
+
+async def by_id(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
+    """The active expert of this id."""
+    return await _one(connection, _DETAIL.where(_e.id == expert_id, _e.active))
+
+
+async def categories(connection: AsyncConnection) -> dict[str, int]:
+    """Every category that has active experts, with their number, by name."""
+    rows = await connection.execute(_CATEGORIES)
+    return {row.category: row.experts for row in rows}
+
+
+async def any_there(connection: AsyncConnection) -> bool:
+    """Whether there is any expert at all."""
+    return await connection.scalar(_ANY) is not None
+
+
+async def slugs(connection: AsyncConnection) -> set[str]:
+    """All slugs in use."""
+    return set(await connection.scalars(_SLUGS))
+
+
+async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) -> UUID | None:
+    """Insert an expert with a session type and weekly hours; None when the slug is taken."""
+    values = request.model_dump(exclude={"session_type", "rules", "slug"})
+    statement = pg_insert(expert).values(**values, slug=slug).on_conflict_do_nothing().returning(_e.id)
+    expert_id: UUID | None = await connection.scalar(statement)
+    if expert_id is None:
+        return None
+    await connection.execute(insert(session_type).values(expert_id=expert_id, **request.session_type.model_dump()))
+    if request.rules:
+        await connection.execute(insert(availability_rule), _hours(expert_id, request))
+    return expert_id
+
+
+async def add_many(connection: AsyncConnection, requests: Sequence[ExpertRequest]) -> int:
+    """Insert many experts that know their slugs, with session types and hours; those already there stay as they are."""
+    wanted = [r.model_dump(exclude={"session_type", "rules"}) for r in requests]
+    statement = pg_insert(expert).on_conflict_do_nothing().returning(_e.id, _e.slug)
+    new = {row.slug: row.id for row in await connection.execute(statement, wanted)}
+    added = [(new[request.slug], request) for request in requests if request.slug in new]
+    if added:
+        await connection.execute(
+            insert(session_type), [{"expert_id": key, **request.session_type.model_dump()} for key, request in added]
+        )
+        await connection.execute(
+            insert(availability_rule), [row for key, request in added for row in _hours(key, request)]
+        )
+    return len(added)
+
+
+def _hours(expert_id: UUID, request: ExpertRequest) -> list[dict[str, Any]]:
+    return [
+        {"expert_id": expert_id, "weekday": r.weekday, "opens_minute": r.opens, "closes_minute": r.closes}
+        for r in request.rules
+    ]
+
+
+async def _one(connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> AnyRow | None:
+    return (await connection.execute(statement)).one_or_none()
+
+
+def _wanted(query: ExpertQuery) -> Any:
+    conditions: list[Any] = [_e.active]
+    if query.category:
+        conditions.append(_e.category == query.category)
+    if query.min_rating is not None:
+        conditions.append(_e.rating >= query.min_rating)
+    for word in query.search.split():
+        columns = (_e.name, _e.category, _e.headline, _e.bio)
+        conditions.append(or_(*(column.icontains(word, autoescape=True) for column in columns)))
+    return and_(*conditions)

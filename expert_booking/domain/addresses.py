@@ -1,0 +1,18 @@
+"""E-mail addresses: what tells one customer from another."""
+
+from email_validator import EmailNotValidError, validate_email
+
+
+def customer_key(email: str) -> str:
+    """The form of an address by which a customer is known.
+
+    Lower case, the domain as in DNS (IDNA). Only ASCII letters of the local part are folded, so that letters which
+    merely look alike (the Kelvin sign, a Cyrillic а) stay different people.
+    Raises ValueError with a sentence for people when it is no e-mail address.
+    """
+    try:
+        parts = validate_email(email, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from error
+    local = "".join(letter.lower() if letter.isascii() else letter for letter in parts.local_part)
+    return f"{local}@{(parts.ascii_domain or parts.domain).lower()}"

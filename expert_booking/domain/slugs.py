@@ -1,0 +1,14 @@
+"""Slugs: an expert's name as it stands in a URL."""
+
+import re
+import unicodedata
+
+# Letters that Unicode does not take apart into a base letter and a mark.
+_LETTERS = str.maketrans({"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l", "đ": "d", "Đ": "d", "ı": "i",
+                          "æ": "ae", "Æ": "ae", "œ": "oe", "Œ": "oe", "þ": "th", "Þ": "th", "ð": "d"})  # fmt: skip
+
+
+def slug_of(name: str) -> str:
+    """`Dr. Łukasz Müller-Straße` → `dr-lukasz-muller-strasse`; `expert` when nothing is left of the name."""
+    plain = unicodedata.normalize("NFKD", name.translate(_LETTERS)).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80].rstrip("-") or "expert"

@@ -1,0 +1,40 @@
+"""Use cases. `Services` is the counter: pages and endpoints ask here, and nowhere else."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from expert_booking.bus import Bus
+from expert_booking.db import schema
+from expert_booking.db.engine import Database
+from expert_booking.services.access import Access
+from expert_booking.services.availability import Availability
+from expert_booking.services.bookings import Bookings
+from expert_booking.services.experts import Experts
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The clock of every day."""
+    return datetime.now(UTC)
+
+
+class Services:
+    """Everything the product can do, over one database and one clock."""
+
+    def __init__(self, database: Database, bus: Bus | None = None, clock: Clock = utc_now) -> None:
+        self._database = database
+        self.bus = bus or Bus()
+        self.clock = clock
+        self.availability = Availability(database, clock)
+        self.experts = Experts(database, clock)
+        self.bookings = Bookings(database, clock)
+        self.access = Access(database)
+
+    async def ready(self) -> str | None:
+        """None when everything works; otherwise what is missing, in one sentence."""
+        if not await self._database.answers():
+            return "The database cannot be reached."
+        if not await schema.at_head(self._database):
+            return "The database's schema is not at head: run `expert-booking migrate`."
+        return None
