@@ -51,6 +51,14 @@ class Settings(BaseSettings):
         host = "localhost" if self.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else self.host  # noqa: S104
         return self.base_url or f"http://{host}:{self.port}"
 
+    def check(self) -> None:
+        """Raises WrongSetting where settings that are right by themselves do not go together."""
+        if not self.embedded and self.secret_key is None:
+            raise WrongSetting(
+                "EXPERT_BOOKING_SECRET_KEY is needed together with EXPERT_BOOKING_DATABASE_URL: "
+                "at least 16 random characters, the same for every process."
+            )
+
     def secret(self) -> str:
         """The key that signs cookies: the given one or, on the embedded default, one kept in the data folder.
 
@@ -58,11 +66,7 @@ class Settings(BaseSettings):
         """
         if self.secret_key is not None:
             return self.secret_key
-        if not self.embedded:
-            raise WrongSetting(
-                "EXPERT_BOOKING_SECRET_KEY is needed together with EXPERT_BOOKING_DATABASE_URL: "
-                "at least 16 random characters, the same for every process."
-            )
+        self.check()
         return _kept_secret(self.data_dir / "secret.key")
 
 

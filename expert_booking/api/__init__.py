@@ -1,0 +1,5 @@
+"""The REST API, for programs."""
+
+from expert_booking.api.router import PATHS, create_api
+
+__all__ = ["PATHS", "create_api"]

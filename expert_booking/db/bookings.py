@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, literal_column, select, text, update
+from sqlalchemy import Select, bindparam, func, select, text, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,30 +29,20 @@ _INSERT = (
     .on_conflict_do_nothing()
     .returning(*_WRITTEN)
 )
-# Lapsed holds that stand in the way are let go, then the same question is asked again, in one statement. Reading
-# `gone` makes it run first.
-_gone = (
-    update(booking)
-    .where(
-        _b.expert_id == bindparam("expert_id", type_=_b.expert_id.type),
-        _b.status == literal_column("'held'"),
-        _b.hold_until <= func.now(),
-        _b.busy.op("&&")(bindparam("busy", type_=_b.busy.type)),
+# Lapsed holds that stand in the way are let go, then the same question is asked again, in one statement: reading `gone`
+# makes it run first. (As text, because SQLAlchemy would hand the insert's values to the update as well.)
+_names = ", ".join(column.name for column in _VALUES)
+_binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(postgresql.dialect())})" for column in _VALUES)
+_INSERT_OVER_LAPSED_HOLDS = text(
+    f"""
+    WITH gone AS (
+      UPDATE booking SET status = 'expired', updated_at = now(), version = version + 1
+      WHERE expert_id = :expert_id AND status = 'held' AND hold_until <= now() AND busy && :busy RETURNING 1
     )
-    .values(status="expired", updated_at=func.now(), version=_b.version + 1)
-    .returning(literal_column("1"))
-    .cte("gone")
-)
-_let_go = select(func.count()).select_from(_gone).subquery("let_go")
-_INSERT_OVER_LAPSED_HOLDS = (
-    pg_insert(booking)
-    .from_select(
-        [column.name for column in _VALUES],
-        select(*(bindparam(column.name, type_=column.type) for column in _VALUES)).select_from(_let_go),
-    )
-    .on_conflict_do_nothing()
-    .returning(*_WRITTEN)
-)
+    INSERT INTO booking ({_names}) SELECT {_binds} FROM (SELECT count(*) FROM gone) AS let_go
+    ON CONFLICT DO NOTHING RETURNING created_at, updated_at, version
+    """  # noqa: S608 - made of our own column names only
+).bindparams(*(bindparam(column.name, type_=column.type) for column in _VALUES))
 
 _VIEW: Final = (
     select(

@@ -1,0 +1,5 @@
+"""The pages, for people."""
+
+from expert_booking.web.site import create_web
+
+__all__ = ["create_web"]

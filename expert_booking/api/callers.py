@@ -1,0 +1,27 @@
+"""Who is asking: the bearer of the token, or the public."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from expert_booking.domain.errors import ProofNeeded
+from expert_booking.schemas import Caller
+from expert_booking.services import Services
+
+_bearer = HTTPBearer(auto_error=False, description="A token from `expert-booking token create`.")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+def caller_of(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Caller | None]]:
+    """A dependency: the caller, or None without a token. Raises ProofNeeded for a token that is not valid."""
+
+    async def caller(bearer: Bearer) -> Caller | None:
+        if bearer is None:
+            return None
+        if not bearer.credentials:
+            raise ProofNeeded
+        return await services.access.identify(bearer.credentials)
+
+    return caller

@@ -1,0 +1,66 @@
+"""REST: experts and their slots."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+
+from expert_booking.api.problems import told
+from expert_booking.schemas import ExpertDetail, ExpertPage, ExpertQuery, SlotPage, SlotQuery
+from expert_booking.services import Services
+
+_ID = "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"
+_TYPE_ID = "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30"
+_EXPERT: Final = {
+    "id": _ID, "slug": "jana-muller", "name": "Jana Müller", "category": "Career coaching", "experience": 12,
+    "rating": 4.9, "ratingCount": 213, "headline": "Calm, practical help with your next career step",
+    "timeZone": "Europe/Berlin", "nextAvailable": "2026-11-24T09:00:00Z",
+}  # fmt: skip
+_DETAIL: Final = {
+    **_EXPERT,
+    "bio": "I spent ten years in human resources before I began to coach.",
+    "sessionTypes": [{"id": _TYPE_ID, "title": "Career consultation", "minutes": 60}],
+}
+_SLOTS: Final = {
+    "expertId": _ID, "sessionTypeId": _TYPE_ID, "timeZone": "Europe/Berlin",
+    "slots": [
+        {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "state": "open"},
+        {"startsAt": "2026-11-24T10:00:00Z", "endsAt": "2026-11-24T11:00:00Z", "state": "booked"},
+    ],
+}  # fmt: skip
+_UNKNOWN: Final = (404, "expert_not_found", "There is no such expert.")
+_WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
+
+Reference = Annotated[str, Path(description="The expert's id or slug.", examples=["jana-muller"])]
+
+
+def endpoints(services: Services) -> APIRouter:
+    """Everything below `/experts`."""
+    router = APIRouter(prefix="/experts", tags=["experts"])
+
+    @router.get("", responses={200: {"content": {"application/json": {"example": {
+        "experts": [_EXPERT], "total": 1, "page": 1, "limit": 20}}}}, **told(_WRONG)})  # fmt: skip
+    async def list_experts(query: Annotated[ExpertQuery, Query()]) -> ExpertPage:
+        """Active experts, a page at a time; `nextAvailable` is the next free start."""
+        return await services.experts.find(query)
+
+    @router.get(
+        "/{expert}",
+        responses={200: {"content": {"application/json": {"example": _DETAIL}}}, **told(_UNKNOWN)},
+    )
+    async def get_expert(expert: Reference) -> ExpertDetail:
+        """One expert, by id or slug."""
+        return await services.experts.get(expert)
+
+    @router.get(
+        "/{expert}/slots",
+        responses={200: {"content": {"application/json": {"example": _SLOTS}}}, **told(
+            _UNKNOWN, (404, "session_type_not_found", "This expert offers no such session."), _WRONG)},
+    )  # fmt: skip
+    async def list_slots(expert: Reference, query: Annotated[SlotQuery, Query()]) -> SlotPage:
+        """The slots of at most 62 days, both dates included, without the past and the time of notice.
+
+        The dates are local ones in `timeZone`, by default the expert's.
+        """
+        return await services.availability.slots(await services.experts.id_of(expert), query)
+
+    return router

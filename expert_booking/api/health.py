@@ -1,0 +1,36 @@
+"""For whoever watches the service: is it alive, is it ready."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from expert_booking.api.problems import problem, told
+from expert_booking.schemas import Model
+from expert_booking.services import Services
+
+
+class Health(Model):
+    status: Literal["alive", "ready"]
+
+
+def endpoints(services: Services) -> APIRouter:
+    """`/healthz` and `/readyz`."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def alive() -> Health:
+        """Alive: the process answers."""
+        return Health(status="alive")
+
+    @router.get(
+        "/readyz",
+        response_model=Health,
+        responses=told((503, "not_ready", "The database cannot be reached.")),
+    )
+    async def ready() -> Health | JSONResponse:
+        """Ready: the database can be reached and its schema is at head."""
+        missing = await services.ready()
+        return Health(status="ready") if missing is None else problem(503, "not_ready", missing)
+
+    return router

@@ -1,0 +1,77 @@
+"""Errors as RFC 9457 has them, and how the documentation tells of them."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from expert_booking.domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    ProofNeeded,
+    Refusal,
+    SlotNotOffered,
+)
+from expert_booking.schemas import Complaint, Model
+
+MEDIA_TYPE: Final = "application/problem+json"
+CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
+    (NotFound, 404),
+    (Conflict, 409),
+    (Invalid, 422),
+    (ProofNeeded, 401),
+    (Forbidden, 403),
+)
+
+
+class Problem(Model):
+    """What went wrong: `code` is stable and for programs, `detail` for people."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: Sequence[Complaint] | None = Field(None, description="With 422: what is wrong with which field.")
+    reason: str | None = Field(None, description="With `slot_not_offered`: why the time is not offered.")
+
+
+def problem(
+    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """An error answer."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
+    return JSONResponse({**body, **more}, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def refusal_problem(refusal: Refusal) -> JSONResponse:
+    """A refusal as an error answer: its kind gives the status, its class the code."""
+    status = next((status for kind, status in _KINDS if isinstance(refusal, kind)), 400)
+    if isinstance(refusal, SlotNotOffered):
+        errors = [{"field": "startsAt", "message": str(refusal)}]
+        return problem(status, refusal.code, str(refusal), reason=refusal.reason, errors=errors)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return problem(status, refusal.code, str(refusal), headers=headers)
+
+
+def told(*cases: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:
+    """For the documentation: which errors an endpoint gives, each as (status, code, when)."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status, code, when in cases:
+        example = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": when,
+                   "code": code}  # fmt: skip
+        if code == "validation_failed":
+            example |= {"errors": [{"field": "email", "message": "Please fill this in."}]}
+        if code == "slot_not_offered":
+            example |= {"reason": "outside_hours", "errors": [{"field": "startsAt", "message": when}]}
+        told_so_far = responses.setdefault(
+            status, {"description": "", "model": Problem, "content": {MEDIA_TYPE: {"examples": {}}}}
+        )
+        told_so_far["description"] = "; ".join(filter(None, (told_so_far["description"], f"`{code}`: {when}")))
+        told_so_far["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
+    return responses

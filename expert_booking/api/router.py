@@ -1,0 +1,109 @@
+"""The REST API: mounts its endpoints and gives every error, of whatever kind, the same shape."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from expert_booking import __version__
+from expert_booking.api import bookings, experts, health
+from expert_booking.api.problems import CODES, problem, refusal_problem
+from expert_booking.domain.errors import Refusal
+from expert_booking.schemas import complaint
+from expert_booking.services import Services
+
+# No request of ours is longer than this, in bytes.
+BODY_LIMIT: Final = 64 * 1024
+# The first step of every path that belongs to programs; all others are pages.
+PATHS: Final = frozenset({"experts", "bookings", "healthz", "readyz", "openapi.json", "docs", "docs-assets"})
+
+DESCRIPTION: Final = """\
+Browse experts, see their free slots, book one, follow it.
+
+Times are RFC 3339 in UTC with `Z`; input needs an offset. Ids are opaque strings. Lists have a `total`, a `page` from 1
+and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable `code`; a 422 says in
+`errors` what is wrong with which field, all at once. Tokens come from `expert-booking token create` and go into
+`Authorization: Bearer …`.
+"""
+
+
+def create_api(services: Services, *, phone_required: bool = True) -> FastAPI:
+    """The API over these services."""
+    # The documentation's scripts come from this server, not from somebody else's.
+    api = FastAPIOffline(
+        title="Expert Booking",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url="/docs",
+        redoc_url=None,
+        static_url="/docs-assets",
+        favicon_url="/favicon.ico",
+    )
+    api.include_router(experts.endpoints(services))
+    api.include_router(bookings.endpoints(services, phone_required=phone_required))
+    api.include_router(health.endpoints(services))
+    api.add_exception_handler(Refusal, _refused)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(Exception, _failed)
+    api.add_middleware(BodyLimit)
+    return api
+
+
+class BodyLimit:
+    """Refuses bodies that are longer than any request of ours, before they are read into memory."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count what comes in; raises HTTPException 413 into the endpoint that reads it."""
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > BODY_LIMIT:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, counted if scope["type"] == "http" else receive, send)
+
+
+async def _refused(_: Request, refusal: Exception) -> JSONResponse:
+    assert isinstance(refusal, Refusal)
+    return refusal_problem(refusal)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [complaint(_for_people(details), skip=1).model_dump() for details in error.errors()]
+    return problem(422, "validation_failed", "Some of this cannot be right; `errors` says what.", errors=errors)
+
+
+def _for_people(details: dict[str, Any]) -> dict[str, Any]:
+    if details["type"] == "json_invalid":
+        return {**details, "loc": ("body",), "msg": "This is not valid JSON."}
+    return details
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    detail = {404: "There is nothing at this address.", 405: "This address does not know this method."}
+    return problem(
+        status.value,
+        CODES.get(status.value, status.name.lower()),
+        detail.get(status.value, str(error.detail)),
+        headers=error.headers,
+    )
+
+
+async def _failed(_: Request, __: Exception) -> JSONResponse:
+    return problem(500, "internal_error", "Something went wrong on our side. Please try again.")

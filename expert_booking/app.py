@@ -1,0 +1,140 @@
+"""Puts everything together: the database, the services, the pages, the API, and the server around them."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Final
+
+import uvicorn
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from expert_booking import api, web
+from expert_booking.bus import Bus
+from expert_booking.db import schema
+from expert_booking.db.embedded import EmbeddedPostgres
+from expert_booking.db.engine import Database
+from expert_booking.db.feed import Feed
+from expert_booking.services import Services
+from expert_booking.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+# Ids of bookings stand in addresses, so no other site may hear of them; and nobody may put us into a frame.
+_HEADERS: Final = {
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+
+
+class NotReady(Exception):
+    """The product cannot start like this; the sentence says what to do."""
+
+
+@contextmanager
+def database_at(settings: Settings, say: Say) -> Iterator[str]:
+    """The address of a database that answers: the given one, or the embedded one while this lasts."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    server = EmbeddedPostgres.start(settings.data_dir, say=say)
+    try:
+        yield server.url.replace("postgresql://", "postgresql+psycopg://", 1)
+    finally:
+        server.stop()
+
+
+def bring_to_head(settings: Settings, url: str) -> None:
+    """Migrate the embedded database; a given one must be at head already. Raises NotReady."""
+    if settings.embedded:
+        schema.migrate(url)
+        return
+    revision, head = schema.level(url)
+    if revision != head:
+        raise NotReady(
+            f"The database's schema is at {revision or 'nothing'} and has to be at {head}: "
+            "run `expert-booking migrate` first."
+        )
+
+
+class House:
+    """The one door: paths that belong to programs go to the API, all others to the pages."""
+
+    def __init__(self, pages: ASGIApp, programs: ASGIApp) -> None:
+        self.app = pages  # NiceGUI looks for its server along attributes of this name
+        self._programs = programs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        room = scope["path"].split("/", 2)[1]
+        await (self._programs if room in api.PATHS else self.app)(scope, receive, send_with_headers)
+
+
+def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
+    """The whole product over the database at `url`; `on_ready` is called when it is about to answer."""
+    database = Database(url, pool_size=settings.pool_size)
+    bus = Bus()
+    services = Services(database, bus)
+    feed = Feed(url, bus.publish)
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        listening = asyncio.create_task(feed.run())
+        on_ready()
+        yield
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
+        await database.close()
+
+    pages = web.create_web(
+        services,
+        lifespan=lifespan,
+        secret=settings.secret(),
+        https=settings.public_url.startswith("https://"),
+        phone_required=settings.phone_required,
+    )
+    return House(pages, api.create_api(services, phone_required=settings.phone_required))
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address before anything else is started. Raises NotReady when somebody else has it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise NotReady(
+            f"Cannot listen on {host}:{port} ({error.strerror}). "
+            "Stop what runs there, or choose another port with EXPERT_BOOKING_PORT."
+        ) from error
+
+
+def run(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM, then let go of open pages and return."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # addresses of people stand in queries
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=3,
+        server_header=False,
+        lifespan="on",
+    )
+    uvicorn.Server(config).run(sockets=[listener])

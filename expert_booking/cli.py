@@ -1,0 +1,190 @@
+"""The command `expert-booking`. What people can get wrong is answered with one sentence and exit code 2."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+from sqlalchemy import make_url
+
+from expert_booking import __version__, app, seed
+from expert_booking.db import schema
+from expert_booking.db.embedded import EmbeddedRefusal
+from expert_booking.db.engine import Database
+from expert_booking.domain.errors import Refusal
+from expert_booking.schemas import Role, TokenRequest, complaints
+from expert_booking.services import Services
+from expert_booking.settings import Settings, WrongSetting, read_settings
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command. Leaves through SystemExit where it has something to say by its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        options.command(read_settings(), options)
+    except (WrongSetting, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
+        _refuse(str(refusal))
+    except schema.DatabaseUnreachable as error:
+        _refuse(f"The database cannot be reached: {error}.")
+    except ValidationError as error:
+        _refuse("; ".join(f"{c.field}: {c.message}" if c.field != "body" else c.message for c in complaints(error)))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def serve(settings: Settings, _: argparse.Namespace) -> None:
+    """Start the product."""
+    settings.check()
+    with app.bind(settings.host, settings.port) as listener, app.database_at(settings, _say) as url:
+        app.bring_to_head(settings, url)
+        if settings.embedded and settings.demo:
+            asyncio.run(_with_database(url, _sow_when_empty))
+        product = app.create_app(settings, url, on_ready=lambda: _say_ready(settings, url))
+        try:
+            app.run(product, listener)
+        except KeyboardInterrupt:
+            _say("Stopped.")
+
+
+def migrate(settings: Settings, _: argparse.Namespace) -> None:
+    """Bring the database's schema to head."""
+    with app.database_at(settings, _say) as url:
+        schema.level(url)  # says in one sentence when the database cannot be reached
+        schema.migrate(url)
+        _say(f"The schema is at {schema.head()}.")
+
+
+def sow(settings: Settings, options: argparse.Namespace) -> None:
+    """Fill the database with sample data."""
+    plan = seed.Plan(experts=options.experts, bookings=options.bookings, number=options.number, reset=options.reset)
+    with app.database_at(settings, _say) as url:
+        app.bring_to_head(settings, url)
+
+        async def fill(database: Database) -> None:
+            _say(await seed.sow(database, plan))
+
+        asyncio.run(_with_database(url, fill))
+
+
+def token_create(settings: Settings, options: argparse.Namespace) -> None:
+    """Make a token and print its secret, alone on the last line, this once."""
+    request = TokenRequest(name=options.name, role=options.role, expert=options.expert)
+
+    async def create(services: Services) -> None:
+        secret = await services.access.create_token(request)
+        _say(f"The token {request.name}. It is shown this once; only its hash is kept.")
+        print(secret, flush=True)
+
+    _serve_once(settings, create)
+
+
+def token_list(settings: Settings, _: argparse.Namespace) -> None:
+    """Print all tokens, without their secrets."""
+
+    async def show(services: Services) -> None:
+        for token in await services.access.tokens():
+            state = f"revoked {token.revoked_at:%Y-%m-%d}" if token.revoked_at else "valid"
+            whose = f" of {token.expert_slug}" if token.expert_slug else ""
+            print(f"{token.name}\t{token.role}{whose}\tsince {token.created_at:%Y-%m-%d}\t{state}")
+
+    _serve_once(settings, show)
+
+
+def token_revoke(settings: Settings, options: argparse.Namespace) -> None:
+    """End a token for good."""
+
+    async def revoke(services: Services) -> None:
+        await services.access.revoke_token(options.name)
+        _say(f"The token {options.name} is revoked.")
+
+    _serve_once(settings, revoke)
+
+
+def _serve_once(settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]]) -> None:
+    with app.database_at(settings, _say) as url:
+        app.bring_to_head(settings, url)
+        asyncio.run(_with_database(url, lambda database: use(Services(database))))
+
+
+async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any, None]]) -> None:
+    database = Database(url)
+    try:
+        await use(database)
+    finally:
+        await database.close()
+
+
+async def _sow_when_empty(database: Database) -> None:
+    if not await Services(database).experts.any_there():
+        _say("Sowing demo data …")
+        await seed.sow(database, seed.Plan())
+
+
+def _say_ready(settings: Settings, url: str) -> None:
+    where = f"{settings.data_dir} (embedded PostgreSQL)" if settings.embedded else make_url(url).render_as_string()
+    _say(f"Expert Booking is at {settings.public_url}")
+    _say(f"The data lies in {where}. Ctrl-C stops it.")
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _refuse(sentence: str) -> NoReturn:
+    _say(f"expert-booking: {sentence}")
+    sys.exit(2)
+
+
+def _leave(*_: object) -> NoReturn:
+    sys.exit(0)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One sentence instead of a page of usage."""
+        _refuse(f"{message}; see `{self.prog} --help`.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="expert-booking", description="Real-time expert session booking.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.set_defaults(command=serve)
+    commands = parser.add_subparsers(title="commands", metavar="", parser_class=_Parser)
+    commands.add_parser("serve", help="start the product (also the default)").set_defaults(command=serve)
+    commands.add_parser("migrate", help="bring the database's schema to head").set_defaults(command=migrate)
+    _add_seed(commands.add_parser("seed", help="fill the database with sample data"))
+    _add_token(commands.add_parser("token", help="tokens for programs"))
+    return parser
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--experts", type=_count, default=seed.Plan.experts, help="how many experts (%(default)s)")
+    parser.add_argument("--bookings", type=_count, default=seed.Plan.bookings, help="how many bookings (%(default)s)")
+    parser.add_argument("--number", type=int, default=seed.Plan.number, help="another number, another world")
+    parser.add_argument("--reset", action="store_true", help="first delete every expert and booking there is")
+    parser.set_defaults(command=sow)
+
+
+def _add_token(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="", required=True, dest="action", parser_class=_Parser)
+    create = actions.add_parser("create", help="make a token and print its secret on the last line")
+    create.add_argument("name")
+    create.add_argument("--role", choices=[role.value for role in Role], required=True)
+    create.add_argument("--expert", metavar="SLUG", help="whose calendar an expert's token runs")
+    create.set_defaults(command=token_create)
+    actions.add_parser("list", help="show all tokens").set_defaults(command=token_list)
+    revoke = actions.add_parser("revoke", help="end a token for good")
+    revoke.add_argument("name")
+    revoke.set_defaults(command=token_revoke)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("a whole number is needed")
+    return int(text)
