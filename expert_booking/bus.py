@@ -16,16 +16,16 @@ class Bus:
     """Hands news of an expert to whoever follows that expert, and of lost news to everybody."""
 
     def __init__(self) -> None:
-        self._followers: defaultdict[UUID, list[Follower]] = defaultdict(list)
+        self._followers: defaultdict[UUID, dict[object, Follower]] = defaultdict(dict)
 
     def follow(self, expert_id: UUID, follower: Follower) -> Callable[[], None]:
         """Call `follower` at news of this expert, until the returned function is called (more than once is fine)."""
-        self._followers[expert_id].append(follower)
+        subscription = object()  # one follower may follow twice
+        self._followers[expert_id][subscription] = follower
 
         def unfollow() -> None:
-            followers = self._followers.get(expert_id, [])
-            if follower in followers:
-                followers.remove(follower)
+            followers = self._followers.get(expert_id, {})
+            followers.pop(subscription, None)
             if not followers:
                 self._followers.pop(expert_id, None)
 
@@ -45,5 +45,5 @@ class Bus:
 
     def _interested(self, news: News) -> list[Follower]:
         if isinstance(news, ExpertChanged):
-            return list(self._followers.get(news.expert_id, ()))
-        return [follower for followers in self._followers.values() for follower in followers]
+            return list(self._followers.get(news.expert_id, {}).values())
+        return [follower for followers in self._followers.values() for follower in followers.values()]

@@ -31,8 +31,9 @@ _INSERT = (
 )
 # Lapsed holds that stand in the way are let go, then the same question is asked again, in one statement: reading `gone`
 # makes it run first. (As text, because SQLAlchemy would hand the insert's values to the update as well.)
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _names = ", ".join(column.name for column in _VALUES)
-_binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(postgresql.dialect())})" for column in _VALUES)
+_binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(_DIALECT)})" for column in _VALUES)
 _INSERT_OVER_LAPSED_HOLDS = text(
     f"""
     WITH gone AS (
@@ -56,6 +57,7 @@ _VIEW: Final = (
     # An expired hold never had a customer: it is nobody's booking.
     .where(_b.email.is_not(None))
 )  # fmt: skip
+_COUNT = select(func.count()).select_from(booking).where(_b.email.is_not(None))
 _CHANGE = (
     update(booking)
     .where(_b.id == bindparam("booking_id"), _b.status == bindparam("now_is"), _b.version == bindparam("read"))
@@ -114,6 +116,11 @@ async def insert_many(connection: AsyncConnection, new: Sequence[NewBooking]) ->
             await copy.write_row([values[column.name] for column in _VALUES])
     await cursor.execute(f"INSERT INTO booking ({names}) SELECT {names} FROM incoming ON CONFLICT DO NOTHING")
     return int(cursor.rowcount)
+
+
+async def count(connection: AsyncConnection) -> int:
+    """How many bookings there are, in whatever status."""
+    return await connection.scalar(_COUNT) or 0
 
 
 async def by_id(connection: AsyncConnection, booking_id: UUID) -> AnyRow | None:

@@ -163,7 +163,7 @@ class EmbeddedPostgres:
 
     def _bring_up(self, fsync: bool) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        patience = threading.Timer(3, self._say, ["Still starting: the database is recovering after a hard stop …"])
+        patience = threading.Timer(3, self._say, ["Still starting: after a hard stop the database repairs itself …"])
         patience.start()
         try:
             while not self._answers():
@@ -196,10 +196,10 @@ class EmbeddedPostgres:
         return True
 
     def _launch(self, fsync: bool) -> None:
-        # We start alone, nobody listens and nobody works in the folder: whatever postmaster.pid says is stale, even
-        # if it is empty or its number belongs to somebody else by now. Left there, it could block the start for ever.
-        (self.data_path / "postmaster.pid").unlink(missing_ok=True)
-        (self.data_path / "start.log").unlink(missing_ok=True)
+        # We start alone, nobody listens and nobody works in the folder: whatever a lock file says is stale, even if
+        # it is empty, or its number belongs to a zombie or somebody else by now. Left there, it may block for ever.
+        for stale in ("postmaster.pid", f"{_SOCKET}.lock", "start.log"):
+            (self.data_path / stale).unlink(missing_ok=True)
         settings = _SETTINGS | {"fsync": "on" if fsync else "off"}
         options = shlex.join(word for key, value in settings.items() for word in ("-c", f"{key}={value}"))
         # pg_ctl puts the server into a session of its own, so Ctrl-C in our terminal does not reach it.
@@ -221,7 +221,8 @@ class EmbeddedPostgres:
 
     def _stop_server(self, lock: int) -> None:
         # pg_ctl believes postmaster.pid, so it is only called when that names a server at work in this folder.
-        if _pid_in(self.data_path / "postmaster.pid") not in _server_processes(self.data_path):
+        pid = _pid_in(self.data_path / "postmaster.pid")
+        if pid is None or pid not in _server_processes(self.data_path):
             return
         # pg_ctl inherits the lock: should we be killed now, the next starter still waits until the server is gone.
         done = self._programs.control(self.data_path, "stop", "-m", "fast", "-w", "-t", "60", keep=lock)

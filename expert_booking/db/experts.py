@@ -4,7 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, insert, literal_column, or_, select
+from sqlalchemy import (
+    ARRAY,
+    Select,
+    Text,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +41,7 @@ _CATEGORIES = (
 )
 _ANY: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
 _SLUGS = select(_e.slug)
+_IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARRAY(Text))))
 
 
 async def find(connection: AsyncConnection, query: ExpertQuery) -> tuple[Sequence[AnyRow], int]:
@@ -91,6 +106,19 @@ async def add_many(connection: AsyncConnection, requests: Sequence[ExpertRequest
             insert(availability_rule), [row for key, request in added for row in _hours(key, request)]
         )
     return len(added)
+
+
+async def ids(connection: AsyncConnection, slugs: Sequence[str]) -> dict[str, UUID]:
+    """The ids of those of these slugs that exist."""
+    return {row.slug: row.id for row in await connection.execute(_IDS, {"slugs": list(slugs)})}
+
+
+async def remove_everything(connection: AsyncConnection) -> None:
+    """Delete every booking and every expert, with all that is theirs; deleting an expert is also the boards' news."""
+    await connection.execute(text("SET LOCAL statement_timeout = 0"))
+    # Truncating `expert` as well would take the tokens of admins along.
+    await connection.execute(text("TRUNCATE booking"))
+    await connection.execute(delete(expert))
 
 
 def _hours(expert_id: UUID, request: ExpertRequest) -> list[dict[str, Any]]:

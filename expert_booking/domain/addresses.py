@@ -10,9 +10,10 @@ def customer_key(email: str) -> str:
     merely look alike (the Kelvin sign, a Cyrillic а) stay different people.
     Raises ValueError with a sentence for people when it is no e-mail address.
     """
+    # Folded before it is normalised: normalising makes a Kelvin sign a capital K, which then stays one.
+    folded = "".join(letter.lower() if letter.isascii() else letter for letter in email)
     try:
-        parts = validate_email(email, check_deliverability=False)
+        parts = validate_email(folded, check_deliverability=False)
     except EmailNotValidError as error:
         raise ValueError(str(error)) from error
-    local = "".join(letter.lower() if letter.isascii() else letter for letter in parts.local_part)
-    return f"{local}@{(parts.ascii_domain or parts.domain).lower()}"
+    return f"{parts.local_part}@{(parts.ascii_domain or parts.domain).lower()}"

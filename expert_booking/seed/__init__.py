@@ -1,0 +1,80 @@
+"""Sample data: a believable catalogue and some weeks of bookings around today, all of it through the services.
+
+The same number makes the same world on the same day. A second run adds nothing, one after an interrupted run adds
+what is missing: experts are known by their slugs, bookings by their place in their expert's diary.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+
+from expert_booking.db.engine import Database
+from expert_booking.domain.errors import NotFound, SlugTaken
+from expert_booking.schemas import ExpertRequest
+from expert_booking.seed import bulk
+from expert_booking.seed.catalogue import expert_requests, shares
+from expert_booking.seed.diary import HISTORY, Diary
+from expert_booking.seed.people import PEOPLE
+from expert_booking.services import Services, utc_now
+
+# As many as the pool has connections.
+_AT_ONCE = 6
+
+
+@dataclass(frozen=True)  # without slots: the command line shows the defaults, which are the class's own attributes
+class Plan:
+    """How large the world shall be; another number is another world, `reset` first removes the one that is there."""
+
+    experts: int = 30
+    bookings: int = 480
+    number: int = 1
+    reset: bool = False
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is more than the hand-written experts have room for, and so goes in by the thousand."""
+        return self.experts > len(PEOPLE) or self.bookings > min(2_000, 50 * self.experts)
+
+
+async def sow(database: Database, plan: Plan, *, now: datetime | None = None) -> str:
+    """Fill the database as planned; returns a sentence that says what is there."""
+    today = datetime.combine((now or utc_now()).astimezone(UTC), time(), tzinfo=UTC)
+    # Everything is booked at one moment of the past, when all of these slots were still to come.
+    services = Services(database, clock=lambda: today - HISTORY)
+    if plan.reset:
+        await services.experts.remove_everything()
+    experts, bookings = await _counted(services)
+    requests = expert_requests(plan.experts, plan.number)
+    counts = shares(plan.bookings, requests, plan.number)
+    if plan.is_large:
+        await bulk.sow(database, services, requests, counts, plan.number, today)
+    else:
+        await _sow_one_by_one(services, requests, counts, plan.number, today)
+    all_experts, all_bookings = await _counted(services)
+    return (
+        f"{all_experts:,} experts and {all_bookings:,} bookings are there "
+        f"({all_experts - experts:,} and {all_bookings - bookings:,} new)."
+    )
+
+
+async def _counted(services: Services) -> tuple[int, int]:
+    return len(await services.experts.slugs()), await services.bookings.count()
+
+
+async def _sow_one_by_one(
+    services: Services, requests: Sequence[ExpertRequest], counts: Sequence[int], number: int, today: datetime
+) -> None:
+    known = await services.experts.slugs()
+
+    async def work_off(left: Iterator[tuple[ExpertRequest, int]]) -> None:
+        for request, count in left:
+            if request.slug not in known:
+                with suppress(SlugTaken):  # somebody sows at the same time
+                    await services.experts.add(request)
+            with suppress(NotFound):  # an expert who has been closed since gets no more bookings
+                await Diary(services, str(request.slug), number, today).fill(count)
+
+    left = iter(list(zip(requests, counts, strict=True)))
+    await asyncio.gather(*(work_off(left) for _ in range(_AT_ONCE)))

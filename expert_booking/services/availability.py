@@ -31,9 +31,10 @@ class Board:
     read_at: datetime
     slots: tuple[Slot, ...]
 
-    def next_open(self) -> Slot | None:
-        """The first free slot."""
-        return next((slot for slot in self.slots if slot.state is SlotState.OPEN), None)
+    @property
+    def length(self) -> timedelta:
+        """How long a session is."""
+        return timedelta(minutes=self.minutes)
 
     def slot(self, starts_at: datetime) -> Slot | None:
         """The slot that starts at this instant."""

@@ -133,6 +133,11 @@ class Bookings:
         async with self._database.transaction() as connection:
             return await rows.insert_many(connection, new)
 
+    async def count(self) -> int:
+        """How many bookings there are, in whatever status."""
+        async with self._database.statements() as connection:
+            return await rows.count(connection)
+
     async def _book(
         self, connection: AnyConnection, request: BookingRequest, visitor: bytes | None, submission: UUID | None
     ) -> BookingView:

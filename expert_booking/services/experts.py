@@ -86,6 +86,11 @@ class Experts:
         async with self._database.transaction() as connection:
             return await rows.add_many(connection, requests)
 
+    async def remove_everything(self) -> None:
+        """Delete every expert and every booking there is. For the seed's --reset only: nobody is asked again."""
+        async with self._database.transaction() as connection:
+            await rows.remove_everything(connection)
+
 
 async def _found(connection: AnyConnection, reference: str) -> AnyRow:
     try:

@@ -1,1 +1,121 @@
-"""placeholder"""
+"""Brings the pages together: their server-side application, their assets, and what they all share."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from nicegui import Client, core, ui
+from nicegui.page import page as nicegui_page
+from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.types import ASGIApp
+
+from expert_booking.domain.errors import ExpertNotFound
+from expert_booking.services import Services
+from expert_booking.web import live, refusals, theme
+from expert_booking.web.pages import book, booking, expert, experts, my_bookings
+
+FOR_EVER: Final = "public, max-age=31536000, immutable"
+# How long a page outlives its connection: a moment in a tunnel, not an afternoon.
+RECONNECT_SECONDS: Final = 5.0
+YEAR: Final = 365 * 24 * 60 * 60
+
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+
+
+def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool) -> ASGIApp:
+    """The pages over these services. `secret` signs the cookie that proves a browser is the same one."""
+    boards, next_free = live.LiveBoards(services), live.NextFree(services)
+
+    @asynccontextmanager
+    async def living(app: FastAPI) -> AsyncIterator[None]:
+        async with lifespan(app):
+            ticking = asyncio.create_task(live.tick(boards, next_free))
+            yield
+            ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await ticking
+
+    web = FastAPI(lifespan=living, openapi_url=None, docs_url=None, redoc_url=None)
+    web.mount("/assets/" + theme.VERSION, _Assets(directory=theme.ASSETS), name="assets")
+    web.add_api_route("/favicon.svg", _favicon)
+    web.add_api_route("/robots.txt", _robots)
+    web.add_api_route("/portrait/{slug}.svg", _portraits(services))
+    experts.mount(services, next_free)
+    expert.mount(services, boards)
+    book.mount(services, boards, phone_required=phone_required)
+    booking.mount(services)
+    my_bookings.mount(services)
+    core.app.add_exception_handler(404, _not_found)
+    core.app.add_exception_handler(405, _not_found)
+    core.app.on_page_exception(_page_failed)
+    ui.run_with(
+        web,
+        title=theme.NAME,
+        favicon=theme.ASSETS / "favicon.svg",
+        dark=None,
+        language="en-US",
+        binding_refresh_interval=None,
+        reconnect_timeout=RECONNECT_SECONDS,
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    return SessionMiddleware(web, secret, session_cookie="eb_browser", max_age=YEAR, same_site="lax", https_only=https)
+
+
+class _Assets(StaticFiles):
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Their address has their version in it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = FOR_EVER
+        return response
+
+
+def _portraits(services: Services) -> Callable[[str], Any]:
+    async def portrait(slug: str) -> Response:
+        try:
+            picture = await services.experts.portrait(slug)
+        except ExpertNotFound as refusal:
+            raise HTTPException(404) from refusal
+        headers = {
+            "Cache-Control": "public, max-age=86400",
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+        }
+        return Response(picture, media_type="image/svg+xml", headers=headers)
+
+    return portrait
+
+
+async def _favicon() -> FileResponse:
+    return FileResponse(theme.ASSETS / "favicon.svg", headers={"Cache-Control": "public, max-age=86400"})
+
+
+async def _robots() -> PlainTextResponse:
+    return PlainTextResponse("User-agent: *\nDisallow: /book/\nDisallow: /booking/\nDisallow: /my-bookings\n")
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    if not refusals.wants_page(request):
+        code = {404: "not_found", 405: "method_not_allowed"}[status]
+        text = {404: "There is nothing at this address.", 405: "This address does not know this method."}[status]
+        body = {"type": "about:blank", "title": "Not Found" if status == 404 else "Method Not Allowed"}
+        return JSONResponse(
+            {**body, "status": status, "detail": text, "code": code}, status, media_type="application/problem+json"
+        )
+    with Client(nicegui_page(""), request=request) as client:
+        refusals.not_here("This page is not here", "The address may be mistyped, or the page has moved.", status=404)
+    return client.build_response(request, 404)
+
+
+def _page_failed(_: Exception) -> None:
+    refusals.not_here(
+        "Something went wrong",
+        "It is our mistake, not yours, and it has been written down. Please try again in a moment.",
+        code="internal_error",
+        status=500,
+    )

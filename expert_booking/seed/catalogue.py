@@ -1,0 +1,71 @@
+"""The experts of the demo as requests: first the hand-written ones, then as many made-up ones as are wanted."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from random import Random
+
+from expert_booking.domain.slugs import slug_of
+from expert_booking.schemas import ExpertRequest, RuleRequest, SessionTypeRequest
+from expert_booking.seed.people import PEOPLE, Hours, Person
+
+
+def expert_requests(count: int, number: int) -> list[ExpertRequest]:
+    """So many experts, the same ones for the same number, each with a slug by which a second run knows them."""
+    written = [_request(person, slug_of(person.name), number) for person in PEOPLE[:count]]
+    return written + [_made_up(index, number) for index in range(len(written), count)]
+
+
+def shares(total: int, requests: Sequence[ExpertRequest], number: int) -> list[int]:
+    """How many of all bookings fall to each expert: more to those with long hours, and to those people talk about."""
+    demand = [_weekly_minutes(request) * Random(f"{number}-{request.slug}").uniform(0.5, 1.5) for request in requests]
+    so_far = [round(total * part / sum(demand)) for part in accumulate(demand)]
+    return [after - before for before, after in pairwise([0, *so_far])]
+
+
+def _weekly_minutes(request: ExpertRequest) -> int:
+    return sum(rule.closes - rule.opens for rule in request.rules)
+
+
+def _request(person: Person, slug: str, number: int) -> ExpertRequest:
+    chance = Random(f"{number}-{slug}-calendar")
+    return ExpertRequest(
+        name=person.name,
+        category=person.category,
+        headline=person.headline,
+        bio=person.bio,
+        experience_years=person.experience_years,
+        rating=person.rating,
+        rating_count=person.rating_count,
+        time_zone=person.time_zone,
+        email=f"{slug}@example.com",
+        portrait=f"{person.look}:{slug}",
+        slug=slug,
+        session_type=SessionTypeRequest(
+            title=person.session_title,
+            step_minutes=chance.choice((60, 60, 30)),
+            before_minutes=chance.choice((0, 0, 0, 0, 0, 0, 5, 10)),
+            after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
+            notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
+        ),
+        rules=[_rule(*hours) for hours in person.hours],
+    )
+
+
+def _rule(weekday: int, opens: str, closes: str) -> RuleRequest:
+    start, end = _minutes(opens), _minutes(closes)
+    return RuleRequest(weekday=weekday, opens=start, closes=end if end > start else end + 24 * 60)
+
+
+def _minutes(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def made_up_name(chance):
+    return f"A{chance.randrange(100)} B{chance.randrange(200)}"
+
+
+def _made_up(index, number):
+    p = PEOPLE[index % len(PEOPLE)]
+    r = _request(p, f"{slug_of(p.name)}-{index}", number)
+    return r

@@ -1,0 +1,126 @@
+"""One expert's bookings: which slots, whose, and how they end."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from random import Random
+from typing import Final, TypeVar
+from uuid import UUID, uuid5
+
+from expert_booking.domain.calendar import DAY, Slot, SlotState
+from expert_booking.domain.errors import Conflict
+from expert_booking.domain.lifecycle import Status
+from expert_booking.schemas import BookingRequest, Caller, Role
+from expert_booking.seed.people import CUSTOMERS, NOTES
+from expert_booking.services import Services
+from expert_booking.services.availability import Board
+
+Choice = TypeVar("Choice")
+
+# How far back the bookings go. The experts take bookings for 60 days, so they also reach 28 days ahead.
+HISTORY: Final = 32 * DAY
+
+_NAMESPACE: Final = UUID("0f2b5a9e-6c1d-5a55-9a63-5e8f0c7c5eed")
+_VISITOR: Final = b"expert-booking seed"  # nobody's browser: theirs are hashes of another length
+_ADMIN: Final = Caller(role=Role.ADMIN)
+
+_PAST: Final = {Status.COMPLETED: 70, Status.CANCELLED: 10, Status.DECLINED: 7, Status.EXPIRED: 6, Status.NO_SHOW: 7}
+_TO_COME: Final = {Status.CONFIRMED: 66, Status.PENDING: 25, Status.CANCELLED: 9}
+_WAYS: Final[dict[Status, tuple[Status, ...]]] = {
+    Status.PENDING: (Status.PENDING,),
+    Status.CONFIRMED: (Status.PENDING, Status.CONFIRMED),
+    Status.COMPLETED: (Status.PENDING, Status.CONFIRMED, Status.COMPLETED),
+    Status.NO_SHOW: (Status.PENDING, Status.CONFIRMED, Status.NO_SHOW),
+    Status.CANCELLED: (Status.PENDING, Status.CANCELLED),
+    Status.DECLINED: (Status.PENDING, Status.DECLINED),
+    Status.EXPIRED: (Status.PENDING, Status.EXPIRED),
+}
+# How much a day is asked for: most are busy now and then, some nearly full, some empty.
+_MOODS: Final = {40.0: 3, 8.0: 4, 1.0: 4, 0.01: 3}
+_FADING: Final = 0.92  # by day, away from today
+
+
+class Diary:
+    """Books through the front door, and moves every booking to where it shall end."""
+
+    def __init__(self, services: Services, slug: str, number: int, today: datetime) -> None:
+        self._services = services
+        self._slug = slug
+        self._number = number
+        self._today = today
+
+    async def fill(self, count: int) -> None:
+        """Bring `count` bookings about, every second one in the past. Raises NotFound for an expert who is closed."""
+        board = await self._services.availability.board(await self._services.experts.id_of(self._slug))
+        chance = Random(f"{self._number}-{self._slug}")
+        past = self._in_demand([slot for slot in board.slots if slot.starts_at < self._today], board, chance)
+        to_come = self._in_demand([slot for slot in board.slots if slot.starts_at >= self._today], board, chance)
+        for index in range(count):
+            slot = next(past if index % 2 else to_come, None)
+            if slot is not None:
+                with suppress(Conflict):  # a real customer was faster
+                    await self._write(board, slot, index)
+
+    def _in_demand(self, slots: Sequence[Slot], board: Board, chance: Random) -> Iterator[Slot]:
+        """The slots in the order in which they go, none overlapping an earlier one; those taken already come last."""
+        moods: defaultdict[date, float] = defaultdict(lambda: drawn(_MOODS, chance))
+
+        def queue(slot: Slot) -> tuple[bool, float]:
+            distance = abs((slot.starts_at - self._today) / DAY)
+            demand = moods[slot.starts_at.astimezone(board.zone).date()] * _FADING**distance
+            return slot.state is not SlotState.OPEN, chance.expovariate(demand)
+
+        gone: list[Slot] = []
+        for slot in sorted(slots, key=queue):
+            if all(slot.busy_until <= other.busy_from or other.busy_until <= slot.busy_from for other in gone):
+                gone.append(slot)
+                yield slot
+
+    async def _write(self, board: Board, slot: Slot, index: int) -> None:
+        chance = chance_of(self._number, self._slug, index)
+        wanted = status_of(slot.starts_at < self._today, chance)
+        bookings = self._services.bookings
+        booking = await bookings.book(
+            _request(board.expert_id, slot.starts_at, chance),
+            visitor=_VISITOR,
+            submission=key_of(self._number, self._slug, index),
+        )
+        way = _WAYS[wanted]
+        # What people have changed since stays as it is.
+        ahead = way[way.index(booking.status) + 1 :] if booking.status in way else ()
+        for status in ahead:
+            await bookings.change_status(booking.id, status, _ADMIN)
+
+
+def key_of(number: int, slug: str, index: int) -> UUID:
+    """What tells this booking from all others, whenever it is sown."""
+    return uuid5(_NAMESPACE, f"{number}/{slug}/{index}")
+
+
+def chance_of(number: int, slug: str, index: int) -> Random:
+    """What decides about this booking, whatever the day and whatever else is sown."""
+    return Random(f"{number}-{slug}-{index}")
+
+
+def status_of(past: bool, chance: Random) -> Status:
+    """How a booking ends, or how far one to come has got."""
+    return drawn(_PAST if past else _TO_COME, chance)
+
+
+def drawn(weights: Mapping[Choice, int], chance: Random) -> Choice:
+    """One of these; the numbers say how often."""
+    return chance.choices(tuple(weights), tuple(weights.values()))[0]
+
+
+def _request(expert_id: UUID, starts_at: datetime, chance: Random) -> BookingRequest:
+    customer = chance.choice(CUSTOMERS)
+    return BookingRequest(
+        expert_id=expert_id,
+        starts_at=starts_at,
+        name=customer.name,
+        email=customer.email,
+        phone=customer.phone,
+        notes=chance.choice(NOTES),
+        time_zone=customer.time_zone,
+    )

@@ -1,0 +1,49 @@
+// Runs before the page is drawn: the theme, and the visitor's time zone. Both are remembered in this browser.
+(() => {
+  const root = document.documentElement;
+  const year = "; max-age=31536000; path=/; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
+  const cookie = (name) => {
+    const found = document.cookie.match("(?:^|; )" + name + "=([^;]*)");
+    return found ? decodeURIComponent(found[1]) : null;
+  };
+  const remember = (name, value) => (document.cookie = name + "=" + encodeURIComponent(value) + year);
+
+  // --- theme
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const paint = () => (root.dataset.theme = cookie("theme") || (dark.matches ? "dark" : "light"));
+  paint();
+  dark.addEventListener("change", paint);
+
+  // --- time zone
+  const here = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const zone = () => cookie("zone") || here();
+  if (cookie("browser_zone") !== here()) remember("browser_zone", here());
+
+  // The server drew the page for the zone it knew; where that is another one, or none yet, it is told.
+  const tell = () => {
+    if (window.did_handshake && window.socket) emitEvent("zone", zone());
+    else setTimeout(tell, 20);
+  };
+  const fill = (select) => {
+    if (select.options.length > 1) return;
+    const names = new Set([...(Intl.supportedValuesOf?.("timeZone") ?? []), here(), "UTC"]);
+    select.replaceChildren(...[...names].sort().map((name) => new Option(name.replaceAll("_", " "), name)));
+    select.value = zone();
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const select = document.getElementById("zone");
+    select.replaceChildren(new Option(zone().replaceAll("_", " "), zone()));
+    // Six hundred names are only worth their while for somebody who wants to choose.
+    for (const event of ["pointerdown", "focus"]) select.addEventListener(event, () => fill(select));
+    select.addEventListener("change", () => {
+      remember("zone", select.value);
+      tell();
+    });
+    document.getElementById("theme").addEventListener("click", () => {
+      remember("theme", root.dataset.theme === "dark" ? "light" : "dark");
+      paint();
+    });
+    if (root.dataset.zone !== zone()) tell();
+  });
+})();

@@ -1,0 +1,230 @@
+"""Keeps open pages in step with the database.
+
+One path for every change, whoever made it: the database's news → the bus → here. For each expert somebody is looking at
+the calendar is read once, compared with what the pages show, and the difference goes to all of them in one message with
+a version. A page that finds a version missing asks for the whole board.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from nicegui import background_tasks
+
+from expert_booking.domain.errors import Refusal
+from expert_booking.services import Services
+from expert_booking.services.availability import Board
+from expert_booking.web import rooms, words
+
+log = logging.getLogger(__name__)
+
+# Changes that come closer together than this are drawn together.
+COALESCE: Final = 0.03
+# Time passes too: slots fall into the past, days come into the horizon. It also is the net below every lost message.
+TICK: Final = 30.0
+
+
+class Coalesced:
+    """Runs a piece of work soon, once for all the calls that came meanwhile, and never twice at a time."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._work = work
+        self._wanted = False
+        self._running = False
+
+    def __call__(self) -> None:
+        """Have it done soon."""
+        self._wanted = True
+        if not self._running:
+            self._running = True
+            background_tasks.create(self._run(), name="coalesced")
+
+    async def _run(self) -> None:
+        try:
+            while self._wanted:
+                await asyncio.sleep(COALESCE)
+                self._wanted = False
+                try:
+                    await self._work()
+                except Exception:
+                    # The next news, or the next tick, tries again: what pages show is old until then, not for good.
+                    log.exception("a live page could not be kept in step")
+        finally:
+            self._running = False
+
+
+class LiveBoard:
+    """The board of one expert, as all pages of this process that show it know it."""
+
+    def __init__(self, services: Services, expert_id: UUID, on_empty: Callable[[], None]) -> None:
+        self._services = services
+        self.expert_id = expert_id
+        self.room = f"slots:{expert_id}"
+        self.version = 0
+        self.board: Board | None = None
+        self._watchers: list[Callable[[Board], None]] = []
+        self._on_empty = on_empty
+        self.refresh = Coalesced(self.read)
+        self._unfollow = services.bus.follow(expert_id, self.refresh)
+
+    def watch(self, watcher: Callable[[Board], None]) -> Callable[[], None]:
+        """Keep this board alive, and call `watcher` after each change, until the returned function is called."""
+        self._watchers.append(watcher)
+
+        def unwatch() -> None:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+                if not self._watchers:
+                    self._unfollow()
+                    self._on_empty()
+
+        return unwatch
+
+    async def read(self) -> None:
+        """Read the calendar anew, and tell every page that shows it what has changed."""
+        try:
+            board = await self._services.availability.board(self.expert_id)
+        except Refusal:
+            return  # the expert has gone; pages that are open say so when they are used
+        # Of two readings that overlap, only the one that began later counts.
+        if self.board is not None and board.read_at < self.board.read_at:
+            return
+        before, self.board = self.board, board
+        changes = _changes(before, board)
+        if before is None or not changes:
+            return
+        self.version += 1
+        for watcher in list(self._watchers):
+            watcher(board)
+        message = {"expert": str(self.expert_id), "version": self.version, "changes": changes}
+        await rooms.tell(self.room, "slots", message)
+
+
+class LiveBoards:
+    """The boards that somebody in this process looks at right now."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._boards: dict[UUID, LiveBoard] = {}
+
+    def of(self, expert_id: UUID) -> LiveBoard:
+        """The live board of an expert. Watch it at once: it lives as long as it has watchers."""
+        if expert_id not in self._boards:
+            self._boards[expert_id] = LiveBoard(self._services, expert_id, lambda: self._forget(expert_id))
+        return self._boards[expert_id]
+
+    def __len__(self) -> int:
+        return len(self._boards)
+
+    def _forget(self, expert_id: UUID) -> None:
+        del self._boards[expert_id]
+
+    def refresh(self) -> None:
+        """Read all boards anew."""
+        for board in list(self._boards.values()):
+            board.refresh()
+
+
+class NextFree:
+    """The next free time of every expert whom an open listing shows, told in the zones of those who look."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._zones: dict[UUID, Counter[ZoneInfo]] = {}
+        self._unfollow: dict[UUID, Callable[[], None]] = {}
+        self._told: dict[str, str] = {}
+        self._changed: set[UUID] = set()
+        self._tell = Coalesced(self._read)
+
+    @staticmethod
+    def room(expert_id: UUID, zone: ZoneInfo) -> str:
+        """The room of those who look at this expert in this zone."""
+        return f"next:{expert_id}:{zone.key}"
+
+    def follow(self, expert_ids: Sequence[UUID], zone: ZoneInfo) -> Callable[[], None]:
+        """Follow these experts for one page, until the returned function is called."""
+        for expert_id in expert_ids:
+            zones = self._zones.setdefault(expert_id, Counter())
+            zones[zone] += 1
+            if expert_id not in self._unfollow:
+                self._unfollow[expert_id] = self._services.bus.follow(expert_id, self._note(expert_id))
+        gone = False
+
+        def unfollow() -> None:
+            nonlocal gone
+            if not gone:
+                gone = True
+                for expert_id in expert_ids:
+                    self._leave(expert_id, zone)
+
+        return unfollow
+
+    def __len__(self) -> int:
+        return len(self._zones)
+
+    def refresh(self) -> None:
+        """Look at everybody anew."""
+        self._changed.update(self._zones)
+        self._tell()
+
+    def _note(self, expert_id: UUID) -> Callable[[], None]:
+        def note() -> None:
+            self._changed.add(expert_id)
+            self._tell()
+
+        return note
+
+    def _leave(self, expert_id: UUID, zone: ZoneInfo) -> None:
+        zones = self._zones[expert_id]
+        zones[zone] -= 1
+        if zones[zone] <= 0:
+            del zones[zone]
+            self._told.pop(self.room(expert_id, zone), None)
+        if not zones:
+            del self._zones[expert_id]
+            self._unfollow.pop(expert_id)()
+
+    async def _read(self) -> None:
+        changed, self._changed = self._changed & self._zones.keys(), set()
+        if not changed:
+            return
+        try:
+            found = await self._services.availability.next_open(list(changed))
+        except Exception:
+            self._changed |= changed
+            raise
+        now = self._services.clock()
+        for expert_id in changed:
+            for zone in list(self._zones.get(expert_id, ())):
+                text = next_words(found.get(expert_id), zone, now)
+                room = self.room(expert_id, zone)
+                if self._told.get(room) != text:
+                    self._told[room] = text
+                    await rooms.tell(room, "next", {"expert": str(expert_id), "next": text})
+
+
+async def tick(boards: LiveBoards, next_free: NextFree) -> None:
+    """Look at everything that is open again and again, until cancelled."""
+    while True:
+        await asyncio.sleep(TICK)
+        boards.refresh()
+        next_free.refresh()
+
+
+def next_words(next_open: datetime | None, zone: ZoneInfo, now: datetime) -> str:
+    """The next free time as cards say it; empty when there is none."""
+    return words.near_time(next_open, zone, now) if next_open else ""
+
+
+def _changes(before: Board | None, after: Board) -> list[tuple[str, str]]:
+    """What is different: (start, state), where a slot that is no longer there has the state `gone`."""
+    old = {slot.starts_at: slot.state for slot in before.slots} if before else {}
+    new = {slot.starts_at: slot.state for slot in after.slots}
+    changed = [(start, state.value) for start, state in new.items() if old.get(start) != state]
+    changed += [(start, "gone") for start in old if start not in new]
+    return [(words.iso(start), state) for start, state in sorted(changed)]

@@ -1,0 +1,237 @@
+"""`/book/{slug}?at=…`: the form for one slot."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+from markupsafe import Markup
+from nicegui import Client, ui
+from pydantic import TypeAdapter, ValidationError
+
+from expert_booking.domain.calendar import Slot, SlotState
+from expert_booking.domain.errors import ExpertNotFound, Refusal, SlotNotOffered, SlotTaken
+from expert_booking.schemas import (
+    BookingRequest,
+    BookingRequestWithPhone,
+    ExpertDetail,
+    Instant,
+    complaints,
+)
+from expert_booking.services import Services
+from expert_booking.services.availability import Board
+from expert_booking.web import refusals, theme, words
+from expert_booking.web.live import LiveBoard, LiveBoards
+from expert_booking.web.parts.booking_card import when
+from expert_booking.web.parts.booking_form import BookingForm
+from expert_booking.web.visitor import remembered_visitor, zone_of
+
+log = logging.getLogger(__name__)
+
+ALTERNATIVES: Final = 6
+_AT: Final[TypeAdapter[datetime]] = TypeAdapter(Instant)
+_SUMMARY: Final = Markup(
+    """<div class="who"><img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
+<div><b>{name}</b><span class="small soft">{session} · {minutes} min</span></div></div>{when}"""
+)
+_NOTICE: Final = Markup(
+    """<div class="note warn" role="alert" data-refusal="{code}"><strong>{title}</strong>{text}{alternatives}</div>"""
+)
+_ALTERNATIVE: Final = Markup('<a href="/book/{slug}?at={at}" data-alternative="{at}">{time}<small>{day}</small></a>')
+_OUR_MISTAKE: Final = Markup(
+    """<div class="note bad" role="alert"><strong>That did not work.</strong>It is our mistake, not yours. Please try
+again in a moment; nothing you typed is lost, and it will not be booked twice.</div>"""
+)
+
+
+def mount(services: Services, boards: LiveBoards, *, phone_required: bool) -> None:
+    """Serve the page."""
+
+    @ui.page("/book/{slug}")
+    async def book(slug: str, request: Request, client: Client) -> None:
+        try:
+            expert = await services.experts.get(slug)
+        except ExpertNotFound:
+            refusals.expert_not_found()
+            return
+        at = instant_of(request.query_params.get("at"))
+        if at is None:
+            refusals.not_here(
+                "Which time?",
+                f"This address names no time that can be read. Choose one from {expert.name}'s calendar.",
+                code="no_time",
+                url=f"/expert/{expert.slug}",
+                way_out="Choose a time",
+            )
+            return
+        view = BookingDesk(services, boards.of(expert.id), client, expert, at, request, phone_required=phone_required)
+        await view.read()
+        with theme.frame(f"Book {expert.name}", on_zone=view.change_zone):
+            view.draw()
+
+
+class BookingDesk:
+    """One visitor filling in the form for one slot, followed while the page is open."""
+
+    def __init__(
+        self,
+        services: Services,
+        live: LiveBoard,
+        client: Client,
+        expert: ExpertDetail,
+        at: datetime,
+        request: Request,
+        *,
+        phone_required: bool,
+    ) -> None:
+        self._services = services
+        self._live = live
+        self._expert = expert
+        self._at = at
+        self._zone = zone_of(request)
+        self._visitor = remembered_visitor(request)
+        self._request_model = BookingRequestWithPhone if phone_required else BookingRequest
+        self._phone_required = phone_required
+        self._refusal: Refusal | None = None
+        self._sending = False
+        client.on_delete(live.watch(self._changed))
+
+    async def read(self) -> None:
+        """Look whether the slot is free."""
+        await self._live.read()
+        self._refusal = refusal_of(self._board(), self._at)
+
+    def draw(self) -> None:
+        """The form beside what it is about."""
+        theme.html(Markup('<a class="crumb" href="/expert/{}">← Other times</a>').format(self._expert.slug))
+        with ui.element("div").classes("two"):
+            with ui.element("div").classes("form"):
+                theme.html(Markup("Book your session"), tag="h1")
+                self._notice = theme.html(self._notice_html())
+                self._form = BookingForm(
+                    draft=self._expert.slug,
+                    submission=str(uuid4()),
+                    phone_required=self._phone_required,
+                    on_book=self.book,
+                )
+            with ui.element("aside").classes("panel").props('aria-label="Your session"'):
+                self._summary = theme.html(self._summary_html()).classes("summary")
+
+    async def book(self, typed: dict[str, Any]) -> None:
+        """Make the booking, or say why not and what else is free."""
+        try:
+            request = self._request_model.model_validate({**_only_typed(typed), **self._about()})
+        except ValidationError as error:
+            self._form.complain(complaints(error))
+            return
+        self._sending = True
+        try:
+            booking = await self._services.bookings.book(
+                request, visitor=self._visitor, submission=_number(typed.get("submission"))
+            )
+        except Refusal as refusal:
+            await self._refused(refusal)
+        except Exception:
+            log.exception("a booking failed")
+            self._notice.set_content(_OUR_MISTAKE)
+            self._form.rest()
+        else:
+            self._form.leave_for(f"/booking/{booking.id}")
+            return
+        finally:
+            self._sending = False
+
+    def change_zone(self, zone: ZoneInfo) -> None:
+        """Name the times in another zone."""
+        self._zone = zone
+        self._summary.set_content(self._summary_html())
+        self._notice.set_content(self._notice_html())
+
+    async def _refused(self, refusal: Refusal) -> None:
+        await self._live.read()
+        self._refusal = refusal
+        self._notice.set_content(self._notice_html())
+        self._form.rest()
+
+    def _changed(self, board: Board) -> None:
+        # Our own booking is news, too; it leads to another page, not to a notice.
+        if not self._sending and hasattr(self, "_notice"):
+            self._refusal = refusal_of(board, self._at)
+            self._notice.set_content(self._notice_html())
+
+    def _about(self) -> dict[str, Any]:
+        zone = self._zone.key if self._zone else None
+        return {"expert_id": self._expert.id, "starts_at": self._at, "time_zone": zone}
+
+    def _board(self) -> Board:
+        assert self._live.board is not None
+        return self._live.board
+
+    def _shown_zone(self) -> ZoneInfo:
+        return self._zone or self._board().zone
+
+    def _summary_html(self) -> Markup:
+        board, zone = self._board(), self._shown_zone()
+        ends_at = self._at + board.length
+        return _SUMMARY.format(
+            slug=self._expert.slug,
+            name=self._expert.name,
+            session=board.session_title,
+            minutes=board.minutes,
+            when=when(self._at, ends_at, zone, board.zone),
+        )
+
+    def _notice_html(self) -> Markup:
+        if self._refusal is None:
+            return Markup("")
+        free, zone = self._board().nearest_open(self._at, ALTERNATIVES), self._shown_zone()
+        taken = isinstance(self._refusal, SlotTaken)
+        text = "Nothing you typed is lost. " if taken else ""
+        text += f"The nearest free times, in {words.zone_at(zone, self._at)}:" if free else "At the moment no other time is free."
+        return _NOTICE.format(
+            code=self._refusal.code, title=str(self._refusal), text=text, alternatives=self._alternatives(free)
+        )
+
+    def _alternatives(self, free: Sequence[Slot]) -> Markup:
+        zone = self._shown_zone()
+        links = (
+            _ALTERNATIVE.format(
+                slug=self._expert.slug,
+                at=words.iso(slot.starts_at),
+                time=words.clock_time(slot.starts_at, zone),
+                day=words.short_day(slot.starts_at, zone),
+            )
+            for slot in free
+        )
+        return Markup('<div class="alternatives">{}</div>').format(Markup("").join(links)) if free else Markup("")
+
+
+def instant_of(text: str | None) -> datetime | None:
+    """The instant in a link; None when it cannot be read, or names no offset."""
+    # A `+` in an address means a space to those who wrote it by hand.
+    try:
+        return _AT.validate_python((text or "").replace(" ", "+"))
+    except ValidationError:
+        return None
+
+
+def refusal_of(board: Board, at: datetime) -> Refusal | None:
+    """Why this slot cannot be booked just now, as the board has it."""
+    slot = board.slot(at)
+    if slot is None:
+        return SlotNotOffered("past" if at <= board.read_at else "not_offered")
+    return None if slot.state is SlotState.OPEN else SlotTaken()
+
+
+def _only_typed(typed: dict[str, Any]) -> dict[str, Any]:
+    return {name: typed.get(name, "") for name in ("name", "email", "phone", "notes")}
+
+
+def _number(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None

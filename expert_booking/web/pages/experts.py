@@ -1,0 +1,112 @@
+"""`/`: the catalogue."""
+
+from collections.abc import Callable
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+from markupsafe import Markup
+from nicegui import Client, ui
+from pydantic import ValidationError
+
+from expert_booking.schemas import ExpertPage, ExpertQuery
+from expert_booking.services import Services
+from expert_booking.web import rooms, theme
+from expert_booking.web.live import NextFree
+from expert_booking.web.parts.expert_cards import ExpertCards, result_of
+from expert_booking.web.visitor import zone_of
+
+PAGE_LENGTH: Final = 12
+_HERO: Final = Markup(
+    """<h1>Find the right person to talk to</h1>
+<p>See who is free, in your own time, and book in under a minute. No account needed.</p>"""
+)
+
+
+def mount(services: Services, next_free: NextFree) -> None:
+    """Serve the page."""
+
+    @ui.page("/")
+    async def listing(request: Request, client: Client) -> None:
+        page = Listing(services, next_free, client, zone_of(request), query_of(dict(request.query_params)))
+        with theme.frame("", here="/", on_zone=page.change_zone):
+            theme.html(_HERO).classes("hero")
+            page.cards = ExpertCards(await services.experts.categories(), on_look=page.look)
+        await page.begin()
+
+
+class Listing:
+    """One visitor's view of the catalogue, followed while it is open."""
+
+    cards: ExpertCards
+
+    def __init__(
+        self, services: Services, next_free: NextFree, client: Client, zone: ZoneInfo | None, query: ExpertQuery
+    ) -> None:
+        self._services = services
+        self._next_free = next_free
+        self._client = client
+        self._zone = zone
+        self._query = query
+        self._rooms: list[str] = []
+        self._unfollow: Callable[[], None] = lambda: None
+        self._connections = 0
+        client.on_connect(self._connected)
+        client.on_delete(lambda: self._unfollow())
+
+    async def begin(self) -> None:
+        """Deliver the page with its first result, or with skeletons until the visitor's zone is known."""
+        self.cards.begin(self._query, await self._find() if self._zone else None)
+
+    async def look(self, wanted: dict[str, Any]) -> None:
+        """Look for something else."""
+        self._query = query_of(wanted)
+        if self._zone is None:
+            return  # the answer comes as soon as the zone is known
+        ask = wanted.get("ask")
+        self.cards.show(await self._find(ask if isinstance(ask, int) else 0))
+        await rooms.enter(self._client, self._rooms)
+
+    async def change_zone(self, zone: ZoneInfo) -> None:
+        """Show everything in another zone."""
+        if zone != self._zone:
+            self._zone = zone
+            await self._show_again()
+
+    async def _show_again(self) -> None:
+        # A high number: whatever the visitor has asked for meanwhile, this is the newest answer.
+        self.cards.show(await self._find(ask=1_000_000_000))
+        await rooms.enter(self._client, self._rooms)
+
+    async def _connected(self) -> None:
+        self._connections += 1
+        if self._zone is None:
+            return
+        await rooms.enter(self._client, self._rooms)
+        if self._connections > 1:
+            await self._show_again()
+
+    async def _find(self, ask: int = 0) -> dict[str, Any]:
+        assert self._zone is not None
+        zone = self._zone
+        found = await self._services.experts.find(self._query)
+        await self._follow(found, zone)
+        return result_of(found, self._query, zone, self._services.clock(), ask)
+
+    async def _follow(self, found: ExpertPage, zone: ZoneInfo) -> None:
+        ids = [expert.id for expert in found.experts]
+        before, self._rooms = self._rooms, [self._next_free.room(expert_id, zone) for expert_id in ids]
+        unfollow, self._unfollow = self._unfollow, self._next_free.follow(ids, zone)
+        unfollow()
+        await rooms.leave(self._client, before)
+
+
+def query_of(wanted: dict[str, Any]) -> ExpertQuery:
+    """What a URL or the finder asks for; a part that cannot be right counts as not asked for."""
+    names = ("search", "category", "sort", "page")
+    asked = {name: wanted[name] for name in names if name in wanted}
+    try:
+        return ExpertQuery(**asked, limit=PAGE_LENGTH)
+    except ValidationError as error:
+        wrong = {details["loc"][0] for details in error.errors()}
+        return ExpertQuery(**{name: asked[name] for name in asked.keys() - wrong}, limit=PAGE_LENGTH)

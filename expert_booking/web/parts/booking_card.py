@@ -1,0 +1,112 @@
+"""A booking as its customer sees it: a card in a list, and the whole of it."""
+
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+
+from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.schemas import BookingView
+from expert_booking.web import words
+
+_BADGE: Final = Markup('<span class="badge {status}">{words}</span>')
+_CARD: Final = Markup(
+    """<li class="booking-card{past}" data-booking="{id}" data-status="{status}">
+<img class="portrait" src="/portrait/{slug}.svg" width="48" height="48" alt="" loading="lazy">
+<div><b><a href="/booking/{id}">{day}, {time}</a></b><div class="small soft">{expert} · {session} · {zone}</div></div>{badge}</li>"""
+)
+_WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
+_THEIRS: Final = Markup("<dt>At the expert's</dt><dd>{time}<small>{day} · {zone}</small></dd>")
+_WHOLE: Final = Markup(
+    """<section data-booking="{id}" data-status="{status}"><div class="booking-head">
+<div class="done-mark{off}" aria-hidden="true"><svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
+ stroke-width="3.500" stroke-linecap="round" stroke-linejoin="round"><path d="{mark}"/></svg></div>
+<div role="status"><h1>{title}</h1><p>{text}</p></div></div>
+<div class="panel"><dl class="details">
+<dt>Status</dt><dd>{badge}</dd>
+<dt>Expert</dt><dd><a href="/expert/{slug}">{expert}</a></dd>
+<dt>Session</dt><dd>{session}</dd>
+<dt>Your time</dt><dd><b>{day}, {time}</b>
+{zone}</dd>{theirs}
+<dt>Name</dt><dd>{name}</dd><dt>E-mail</dt><dd>{email}</dd>{phone}{notes}
+</dl></div></section>"""
+)
+_ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
+_TICK = "m7 15.500 5.500 5.500L23.500 9.500"
+_CROSS = "M9 9l12 12M21 9 9 21"
+# What a booking of each status says about itself: a title, and what comes next.
+_SAYS: Final = {
+    Status.PENDING: ("Your time is booked", "It is kept for you. The expert has still to confirm it; this page changes by itself."),
+    Status.CONFIRMED: ("Your booking is confirmed", "The expert expects you."),
+    Status.COMPLETED: ("This session is over", "Thank you for coming."),
+    Status.CANCELLED: ("This booking is cancelled", "Its time is free again."),
+    Status.DECLINED: ("The expert could not take this booking", "Its time is not kept for you any more."),
+    Status.EXPIRED: ("This booking has expired", "It was not confirmed in time, and its time is not kept for you any more."),
+    Status.NO_SHOW: ("This session was missed", "You were expected, but you did not meet."),
+    Status.HELD: ("This time is being kept for you", "It is not booked yet."),
+}  # fmt: skip
+
+
+def badge(status: Status) -> Markup:
+    """The status in a word, a colour and a shape."""
+    return _BADGE.format(status=status.value, words=words.STATUS[status])
+
+
+def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool) -> Markup:
+    """One line of a list."""
+    return _CARD.format(
+        past=" past" if past else "",
+        id=booking.id,
+        status=booking.status.value,
+        slug=booking.expert_slug,
+        expert=booking.expert_name,
+        session=booking.session_title,
+        day=words.long_day(booking.starts_at, zone),
+        time=words.time_span(booking.starts_at, booking.ends_at, zone),
+        zone=words.zone_at(zone, booking.starts_at),
+        badge=badge(booking.status),
+    )
+
+
+def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
+    """Date and time in the visitor's zone, and in the expert's where that is another one."""
+    theirs = _THEIRS.format(
+        day=words.long_day(starts_at, expert_zone),
+        time=words.time_span(starts_at, ends_at, expert_zone),
+        zone=words.zone_at(expert_zone, starts_at),
+    )
+    return _WHEN.format(
+        day=words.long_day(starts_at, zone),
+        time=words.time_span(starts_at, ends_at, zone),
+        zone=words.zone_at(zone, starts_at),
+        theirs=theirs if expert_zone.key != zone.key else "",
+    )
+
+
+def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
+    """Everything about one booking."""
+    title, text = _SAYS[booking.status]
+    there = f"{words.long_day(booking.starts_at, expert_zone)}, "
+    there += f"{words.time_span(booking.starts_at, booking.ends_at, expert_zone)}\n"
+    there += words.zone_at(expert_zone, booking.starts_at)
+    return _WHOLE.format(
+        id=booking.id,
+        status=booking.status.value,
+        off="" if booking.status in LIVE - {Status.NO_SHOW} else " off",
+        mark=_TICK if booking.status in LIVE - {Status.NO_SHOW} else _CROSS,
+        title=title,
+        text=text,
+        badge=badge(booking.status),
+        slug=booking.expert_slug,
+        expert=booking.expert_name,
+        session=booking.session_title,
+        day=words.long_day(booking.starts_at, zone),
+        time=words.time_span(booking.starts_at, booking.ends_at, zone),
+        zone=words.zone_at(zone, booking.starts_at),
+        theirs=_ROW.format(name="Expert's time", value=there) if expert_zone.key != zone.key else "",
+        name=booking.name,
+        email=booking.email,
+        phone=_ROW.format(name="Phone", value=booking.phone) if booking.phone else "",
+        notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
+    )

@@ -1,0 +1,45 @@
+"""Says no politely: the pages for what is not there, and the words for what cannot be."""
+
+from typing import Final
+
+from fastapi import Request
+from markupsafe import Markup
+from nicegui import ui
+
+from expert_booking.web import theme
+
+_EMPTY: Final = Markup(
+    """<div class="empty panel" data-refusal="{code}"><svg width="64" height="64" viewBox="0 0 64 64" fill="none"
+ stroke="currentColor" stroke-width="3" stroke-linecap="round" aria-hidden="true"><rect x="10" y="14" width="44" height="40" rx="9"/>
+<path d="M22 8v11M42 8v11M10 27h44M25 45c2-3.500 4.500-5 7-5s5 1.500 7 5"/></svg>
+<h1>{title}</h1><p>{text}</p><a class="button" href="{url}">{way_out}</a></div>"""
+)
+
+
+def not_here(
+    title: str,
+    text: str,
+    *,
+    code: str = "not_found",
+    url: str = "/",
+    way_out: str = "Browse all experts",
+    status: int = 404,
+) -> None:
+    """A page that says what is missing and offers a way out."""
+    ui.context.client.status_code = status
+    with theme.frame(title, narrow=True):
+        theme.html(_EMPTY.format(code=code, title=title, text=text, url=url, way_out=way_out))
+
+
+def expert_not_found() -> None:
+    """The page for an expert whom nobody knows."""
+    not_here(
+        "This expert is not here",
+        "The address may be mistyped, or the expert takes no more bookings.",
+        code="expert_not_found",
+    )
+
+
+def wants_page(request: Request) -> bool:
+    """Whether it is a browser that asks, rather than a program."""
+    return "text/html" in request.headers.get("accept", "") and request.method in ("GET", "HEAD")

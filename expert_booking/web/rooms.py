@@ -1,0 +1,30 @@
+"""Rooms of the websocket: one message reaches every open page that is in the room."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from nicegui import Client, core
+
+
+async def enter(client: Client, rooms: Iterable[str]) -> None:
+    """Bring a page's sockets into these rooms. They leave by themselves when they disconnect."""
+    for sid in _sockets(client):
+        for room in rooms:
+            await core.sio.enter_room(sid, room)
+
+
+async def leave(client: Client, rooms: Iterable[str]) -> None:
+    """Take a page's sockets out of these rooms."""
+    for sid in _sockets(client):
+        for room in rooms:
+            await core.sio.leave_room(sid, room)
+
+
+async def tell(room: str, event: str, message: dict[str, Any]) -> None:
+    """Send one message to everybody in a room."""
+    await core.sio.emit(event, message, room=room)
+
+
+def _sockets(client: Client) -> list[str]:
+    # NiceGUI puts each socket into a room that is named after its page.
+    return [sid for sid, _ in core.sio.manager.get_participants("/", client.id)]

@@ -1,0 +1,93 @@
+"""Look and frame: what every page has around it. The colours, sizes and shapes themselves are in assets/style.css."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+from expert_booking.web.visitor import zone_named, zone_of
+
+ASSETS: Final = Path(__file__).parent / "assets"
+# The address of an asset changes with its content, so browsers may keep it for ever.
+VERSION: Final = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ASSETS.iterdir()))).hexdigest()[:12]
+ASSETS_URL: Final = f"/assets/{VERSION}"
+NAME: Final = "Expert Booking"
+
+_HEAD: Final = Markup(
+    """<meta name="description" content="{description}">
+<meta name="theme-color" content="#0d6e63">
+<link rel="preload" href="{assets}/inter-latin.woff2" as="font" type="font/woff2" crossorigin>
+<link rel="stylesheet" href="{assets}/style.css">
+<script>document.documentElement.lang = "en"; document.documentElement.dataset.zone = "{zone}";</script>
+<script src="{assets}/page.js"></script>"""
+)
+_TOP: Final = Markup(
+    """<header class="top"><a class="skip" href="#main">Skip to the content</a><div class="top-row">
+<a class="brand" href="/"><img src="/favicon.svg" alt="" width="30" height="30">{name}</a>
+<nav aria-label="Main">{links}</nav>
+<label class="zone"><span class="sr-only">Time zone</span>
+<svg width="15" height="15" viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.5" aria-hidden="true">
+<circle cx="8" cy="8" r="6.5"/><path d="M8 4v4l2.500 1.800" stroke-linecap="round"/></svg>
+<select id="zone" aria-label="Time zone"><option>{zone}</option></select></label>
+<button id="theme" class="icon-button" type="button" aria-label="Switch between light and dark">
+<svg class="sun" width="17" height="17" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.700"
+ stroke-linecap="round" aria-hidden="true"><circle cx="9" cy="9" r="3.300"/><path d="M9 1.500v1.700M9 14.800v1.700M1.500 9h1.700M14.800 9h1.700
+M3.700 3.700l1.200 1.200M13.100 13.100l1.200 1.200M3.700 14.300l1.200-1.200M13.100 4.900l1.200-1.200"/></svg>
+<svg class="moon" width="17" height="17" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.700"
+ stroke-linejoin="round" aria-hidden="true"><path d="M15.500 10.800A6.800 6.800 0 0 1 7.200 2.500a6.800 6.800 0 1 0 8.300 8.300Z"/></svg>
+</button></div></header>"""
+)
+_FOOT: Final = Markup(
+    """<footer class="foot"><span>{name}: book an expert's time in under a minute, without an account.</span>
+<a href="/docs">REST API</a><a href="/healthz">Status</a></footer>"""
+)
+_LINKS: Final = (("/", "Experts"), ("/my-bookings", "My bookings"))
+
+
+@contextmanager
+def frame(
+    title: str,
+    *,
+    description: str = "Browse experts, see their free times live, and book one in under a minute without an account.",
+    here: str = "",
+    narrow: bool = False,
+    on_zone: Callable[[ZoneInfo], Any] | None = None,
+) -> Iterator[None]:
+    """A page between header and footer.
+
+    `on_zone` is called when the visitor's zone turns out to be another than the one the page was drawn for.
+    """
+    client = ui.context.client
+    zone = zone_of(client.request)
+    key = zone.key if zone else ""
+    ui.page_title(f"{title} · {NAME}" if title else NAME)
+    # As plain text: a Markup would escape the page that NiceGUI builds around it.
+    ui.add_head_html(str(_HEAD.format(assets=ASSETS_URL, description=description, zone=key)))
+    ui.add_body_html(str(_TOP.format(name=NAME, links=_links(here), zone=key.replace("_", " "))))
+    if on_zone is not None:
+
+        def changed(event: GenericEventArguments) -> Any:
+            new = zone_named(event.args)
+            return on_zone(new) if new is not None else None
+
+        ui.on("zone", changed)
+    with ui.element("main").classes("page narrow" if narrow else "page").props('id=main tabindex="-1"'):
+        yield
+    html(_FOOT.format(name=NAME))
+
+
+def html(content: Markup, tag: str = "div") -> ui.html:
+    """Our own markup; what people have written is escaped by Markup.format before it comes here."""
+    return ui.html(str(content), sanitize=False, tag=tag)
+
+
+def _links(here: str) -> Markup:
+    link = Markup('<a href="{}"{}>{}</a>')
+    current = Markup(' aria-current="page"')
+    return Markup("").join(link.format(url, current if url == here else "", title) for url, title in _LINKS)

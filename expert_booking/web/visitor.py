@@ -1,0 +1,38 @@
+"""Who is looking, as far as the browser tells: a time zone, and a secret that proves it is the same browser."""
+
+import hashlib
+import secrets
+from zoneinfo import ZoneInfo
+
+from fastapi import Request
+
+from expert_booking.schemas import ZONE_NAMES
+
+
+def zone_of(request: Request) -> ZoneInfo | None:
+    """The zone the visitor chose, or the browser's own; None on the very first visit."""
+    for cookie in ("zone", "browser_zone"):
+        zone = zone_named(request.cookies.get(cookie, "").replace("%2F", "/"))
+        if zone is not None:
+            return zone
+    return None
+
+
+def zone_named(name: object) -> ZoneInfo | None:
+    """The zone of this name, if there is one."""
+    return ZoneInfo(name) if isinstance(name, str) and name in ZONE_NAMES else None
+
+
+def visitor_of(request: Request) -> bytes | None:
+    """What the database knows this browser by: a hash of what its signed cookie holds. None without a cookie."""
+    secret = request.session.get("visitor")
+    return hashlib.sha256(secret.encode()).digest() if isinstance(secret, str) else None
+
+
+def remembered_visitor(request: Request) -> bytes:
+    """The same; a browser without a cookie is given one with this answer."""
+    if visitor_of(request) is None:
+        request.session["visitor"] = secrets.token_urlsafe(24)
+    visitor = visitor_of(request)
+    assert visitor is not None
+    return visitor

@@ -1,0 +1,78 @@
+"""Times as people read them. Every one of them can name its zone, and the two 02:30s of a fold differ."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from expert_booking.domain.lifecycle import Status
+
+STATUS = {
+    Status.HELD: "Being booked",
+    Status.PENDING: "Pending",
+    Status.CONFIRMED: "Confirmed",
+    Status.COMPLETED: "Completed",
+    Status.CANCELLED: "Cancelled",
+    Status.DECLINED: "Declined",
+    Status.EXPIRED: "Expired",
+    Status.NO_SHOW: "No-show",
+}
+
+
+def clock_time(instant: datetime, zone: ZoneInfo) -> str:
+    """`10:00`, or `02:30 (UTC+2)` where the clock shows this time twice."""
+    local = instant.astimezone(zone)
+    text = f"{local:%H:%M}"
+    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    return f"{text} ({offset(instant, zone)})" if twice else text
+
+
+def time_span(starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
+    """`10:00–11:00`, and with the day of its end where that is another one."""
+    end = clock_time(ends_at, zone)
+    if ends_at.astimezone(zone).date() != starts_at.astimezone(zone).date():
+        end += f" on {short_day(ends_at, zone)}"
+    return f"{clock_time(starts_at, zone)}–{end}"
+
+
+def long_day(instant: datetime, zone: ZoneInfo) -> str:
+    """`Tuesday, 24 November 2026`."""
+    local = instant.astimezone(zone)
+    return f"{local:%A}, {local.day} {local:%B %Y}"
+
+
+def short_day(instant: datetime, zone: ZoneInfo) -> str:
+    """`Tue 24 Nov`."""
+    local = instant.astimezone(zone)
+    return f"{local:%a} {local.day} {local:%b}"
+
+
+def near_time(instant: datetime, zone: ZoneInfo, now: datetime) -> str:
+    """`Today, 14:00`, `Tomorrow, 09:00`, `Tue 24 Nov, 10:00`."""
+    days = (instant.astimezone(zone).date() - now.astimezone(zone).date()).days
+    day = {0: "Today", 1: "Tomorrow"}.get(days) or short_day(instant, zone)
+    return f"{day}, {clock_time(instant, zone)}"
+
+
+def offset(instant: datetime, zone: ZoneInfo) -> str:
+    """`UTC+5:45`, `UTC`, `UTC−3`."""
+    seconds = int((instant.astimezone(zone).utcoffset() or timedelta()).total_seconds())
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    sign = "−" if seconds < 0 else "+"
+    return "UTC" if seconds == 0 else f"UTC{sign}{hours}" + (f":{minutes:02}" if minutes else "")
+
+
+def zone_name(zone: ZoneInfo) -> str:
+    """`America/New York`."""
+    return zone.key.replace("_", " ")
+
+
+def zone_at(zone: ZoneInfo, instant: datetime) -> str:
+    """`Europe/Berlin (UTC+1)`."""
+    return f"{zone_name(zone)} ({offset(instant, zone)})" if zone != UTC_ZONE else "UTC"
+
+
+UTC_ZONE = ZoneInfo("UTC")
+
+
+def iso(instant: datetime) -> str:
+    """The instant as slots and links carry it: `2026-11-24T09:00:00Z`."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

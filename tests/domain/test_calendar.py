@@ -1,0 +1,584 @@
+"""Which times an expert offers, in every zone and on the days when clocks change."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from expert_booking.domain.calendar import (
+    AvailabilityRule,
+    Busy,
+    Calendar,
+    SessionLength,
+    Slot,
+    SlotState,
+    local_instant,
+    opening,
+)
+from expert_booking.domain.errors import SlotNotOffered, SlotTaken
+
+LONG_AGO = datetime(2011, 1, 1, tzinfo=UTC)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+
+
+def at(text: str) -> datetime:
+    """`at("2026-11-23 09:00")` in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def minutes(clock: str) -> int:
+    """`minutes("25:30")` since midnight."""
+    hours, rest = clock.split(":")
+    return int(hours) * 60 + int(rest)
+
+
+def calendar(zone: str, *windows: str, busy: tuple[Busy, ...] = (), active: bool = True, **length: int) -> Calendar:
+    """A calendar that is open every day in these windows ("09:00-17:00"), or only on one day ("7 09:00-17:00")."""
+    rules = []
+    for window in windows:
+        day, _, span = window.rpartition(" ")
+        opens, closes = map(minutes, span.split("-"))
+        days = [int(day)] if day else range(1, 8)
+        rules += [AvailabilityRule(weekday, opens, closes) for weekday in days]
+    sizes = {"minutes": 60, "step_minutes": 60, "horizon_days": 30_000, **length}
+    return Calendar(ZoneInfo(zone), tuple(rules), SessionLength(**sizes), active, busy)
+
+
+def starts(of: Calendar, day: str, now: datetime = LONG_AGO) -> list[str]:
+    """The starts (UTC) on one local day."""
+    first = date.fromisoformat(day)
+    slots = of.slots(local_instant(of.zone, first, 0), local_instant(of.zone, first + DAY, 0), now)
+    return [f"{slot.starts_at:%Y-%m-%d %H:%M}" for slot in slots]
+
+
+def hours(day: str, *clocks: str) -> list[str]:
+    """`hours("2026-11-23", "09:00", "10:00")`."""
+    return [f"{day} {clock}" for clock in clocks]
+
+
+# --- the worked examples of the design, to the letter -----------------------------------------------------------
+
+
+def test_berlin_on_the_sunday_that_loses_an_hour() -> None:
+    offered = starts(calendar("Europe/Berlin", "7 01:00-05:00"), "2027-03-28")
+    assert offered == hours("2027-03-28", "00:00", "01:00", "02:00")
+
+
+def test_berlin_on_the_sunday_that_gains_an_hour() -> None:
+    offered = starts(calendar("Europe/Berlin", "7 01:00-05:00"), "2026-10-25")
+    assert offered == ["2026-10-24 23:00", *hours("2026-10-25", "00:00", "01:00", "02:00", "03:00")]
+
+
+def test_new_york_at_nine_is_another_instant_after_the_clocks_went_back() -> None:
+    nine = calendar("America/New_York", "09:00-10:00")
+    assert starts(nine, "2026-10-30") == ["2026-10-30 13:00"]
+    assert starts(nine, "2026-11-02") == ["2026-11-02 14:00"]
+
+
+# --- the edges of a day -----------------------------------------------------------------------------------------
+
+
+def test_a_slot_must_end_by_closing_time_and_begin_at_the_opening() -> None:
+    offered = starts(calendar("UTC", "09:00-11:30"), "2026-11-23")
+    assert offered == hours("2026-11-23", "09:00", "10:00")
+
+
+def test_a_window_too_short_for_one_session_offers_nothing() -> None:
+    assert starts(calendar("UTC", "09:00-09:59"), "2026-11-23") == []
+
+
+def test_no_rules_offer_nothing() -> None:
+    assert starts(calendar("UTC"), "2026-11-23") == []
+
+
+def test_an_inactive_expert_offers_nothing() -> None:
+    assert starts(calendar("UTC", "09:00-17:00", active=False), "2026-11-23") == []
+
+
+def test_hours_count_on_their_own_weekday_only() -> None:
+    monday = calendar("UTC", "1 09:00-10:00")
+    assert starts(monday, "2026-11-23") == ["2026-11-23 09:00"]
+    assert starts(monday, "2026-11-24") == starts(monday, "2026-11-22") == []
+
+
+def test_24_00_is_the_end_of_the_day() -> None:
+    assert starts(calendar("UTC", "22:00-24:00"), "2026-11-23") == hours("2026-11-23", "22:00", "23:00")
+
+
+def test_a_whole_day_from_midnight_to_midnight_has_24_hours() -> None:
+    offered = starts(calendar("UTC", "00:00-24:00"), "2026-11-23")
+    assert offered == [f"2026-11-23 {hour:02}:00" for hour in range(24)]
+
+
+def test_a_window_over_midnight_reaches_into_the_next_day() -> None:
+    monday_night = calendar("Europe/Berlin", "1 22:30-26:30")
+    assert starts(monday_night, "2026-11-23") == hours("2026-11-23", "21:30", "22:30")
+    # 23:30, 00:30 by the clock of Berlin: the latter is Tuesday's.
+    assert starts(monday_night, "2026-11-24") == ["2026-11-23 23:30", "2026-11-24 00:30"]
+
+
+def test_a_window_over_midnight_at_the_end_of_the_week_reaches_into_monday() -> None:
+    sunday_night = calendar("UTC", "7 23:00-25:00")
+    assert starts(sunday_night, "2026-11-23") == ["2026-11-23 00:00"]
+
+
+def test_a_window_over_midnight_on_the_night_of_the_clock_change_has_an_hour_less() -> None:
+    saturday_night = calendar("Europe/Berlin", "6 23:00-28:00")  # 23:00 to 04:00, of which one hour is not there
+    slots = saturday_night.slots(at("2027-03-27 12:00"), at("2027-03-28 12:00"), LONG_AGO)
+    assert [f"{slot.starts_at:%d %H:%M}" for slot in slots] == ["27 22:00", "27 23:00", "28 00:00", "28 01:00"]
+
+
+def test_windows_that_touch_or_overlap_offer_each_start_once_in_order() -> None:
+    touching = calendar("UTC", "09:00-11:00", "11:00-13:00")
+    assert starts(touching, "2026-11-23") == hours("2026-11-23", "09:00", "10:00", "11:00", "12:00")
+    overlapping = calendar("UTC", "10:30-12:30", "09:00-12:00", "09:00-11:00")
+    assert starts(overlapping, "2026-11-23") == hours("2026-11-23", "09:00", "10:00", "10:30", "11:00", "11:30")
+
+
+def test_steps_may_be_shorter_or_longer_than_the_session() -> None:
+    assert starts(calendar("UTC", "09:00-10:30", step_minutes=15), "2026-11-23") == hours(
+        "2026-11-23", "09:00", "09:15", "09:30"
+    )
+    assert starts(calendar("UTC", "09:00-13:00", step_minutes=90), "2026-11-23") == hours(
+        "2026-11-23", "09:00", "10:30", "12:00"
+    )
+
+
+# --- clocks that change -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "clock", "earliest", "latest"),
+    [
+        ("Europe/Berlin", "2027-03-28", "01:59", "2027-03-28 00:59", "2027-03-28 00:59"),
+        ("Europe/Berlin", "2027-03-28", "02:00", "2027-03-28 01:00", "2027-03-28 01:00"),
+        ("Europe/Berlin", "2027-03-28", "02:30", "2027-03-28 01:00", "2027-03-28 01:00"),
+        ("Europe/Berlin", "2027-03-28", "03:00", "2027-03-28 01:00", "2027-03-28 01:00"),
+        ("Europe/Berlin", "2027-03-28", "24:00", "2027-03-28 22:00", "2027-03-28 22:00"),
+        ("Europe/Berlin", "2026-10-25", "02:00", "2026-10-25 00:00", "2026-10-25 01:00"),
+        ("Europe/Berlin", "2026-10-25", "02:30", "2026-10-25 00:30", "2026-10-25 01:30"),
+        ("Europe/Berlin", "2026-10-25", "03:00", "2026-10-25 02:00", "2026-10-25 02:00"),
+        ("Australia/Lord_Howe", "2026-10-04", "02:10", "2026-10-03 15:30", "2026-10-03 15:30"),
+        ("Australia/Lord_Howe", "2027-04-04", "01:45", "2027-04-03 14:45", "2027-04-03 15:15"),
+        ("America/Santiago", "2026-09-06", "00:00", "2026-09-06 04:00", "2026-09-06 04:00"),
+        ("America/Santiago", "2026-09-05", "24:00", "2026-09-06 04:00", "2026-09-06 04:00"),
+        ("America/Santiago", "2027-04-03", "23:30", "2027-04-04 02:30", "2027-04-04 03:30"),
+        ("Africa/Cairo", "2027-04-30", "00:30", "2027-04-29 22:00", "2027-04-29 22:00"),
+        ("Africa/Cairo", "2026-10-29", "24:00", "2026-10-29 22:00", "2026-10-29 22:00"),
+        ("Pacific/Apia", "2011-12-30", "12:00", "2011-12-30 10:00", "2011-12-30 10:00"),
+        ("Pacific/Apia", "2026-11-23", "09:00", "2026-11-22 20:00", "2026-11-22 20:00"),
+        ("Pacific/Pago_Pago", "2026-11-23", "09:00", "2026-11-23 20:00", "2026-11-23 20:00"),
+        ("Asia/Kathmandu", "2026-11-23", "09:00", "2026-11-23 03:15", "2026-11-23 03:15"),
+    ],
+)
+def test_a_clock_time_means_its_first_or_last_instant_and_in_a_gap_the_gaps_end(
+    zone: str, day: str, clock: str, earliest: str, latest: str
+) -> None:
+    place, local_day = ZoneInfo(zone), date.fromisoformat(day)
+    assert local_instant(place, local_day, minutes(clock)) == at(earliest)
+    assert local_instant(place, local_day, minutes(clock), latest=True) == at(latest)
+
+
+def test_a_window_inside_the_gap_offers_nothing() -> None:
+    inside = calendar("Europe/Berlin", "02:10-02:50", minutes=5, step_minutes=5)
+    assert starts(inside, "2027-03-28") == []
+    assert len(starts(inside, "2027-03-27")) == 8
+
+
+def test_a_window_that_opens_in_the_gap_opens_when_the_gap_ends() -> None:
+    assert starts(calendar("Europe/Berlin", "02:30-05:00"), "2027-03-28") == hours("2027-03-28", "01:00", "02:00")
+
+
+def test_a_window_that_closes_in_the_gap_closes_when_the_gap_ends() -> None:
+    assert starts(calendar("Europe/Berlin", "00:00-02:30"), "2027-03-28") == ["2027-03-27 23:00", "2027-03-28 00:00"]
+
+
+def test_a_window_in_the_doubled_hour_lasts_from_its_first_to_its_last_reading() -> None:
+    assert starts(calendar("Europe/Berlin", "02:00-03:00"), "2026-10-25") == hours("2026-10-25", "00:00", "01:00")
+    assert starts(calendar("Europe/Berlin", "02:30-02:45"), "2026-10-25") == ["2026-10-25 00:30"]
+
+
+def test_both_half_past_twos_of_the_doubled_hour_can_be_booked_apart() -> None:
+    halves = calendar("Europe/Berlin", "02:00-03:00", minutes=30, step_minutes=30)
+    assert starts(halves, "2026-10-25") == hours("2026-10-25", "00:00", "00:30", "01:00", "01:30")
+
+
+def test_lord_howe_changes_its_clocks_by_half_an_hour() -> None:
+    window = calendar("Australia/Lord_Howe", "01:00-04:00")
+    assert starts(window, "2026-10-04") == hours("2026-10-03", "14:30", "15:30")  # two and a half hours
+    assert starts(window, "2027-04-04") == hours("2027-04-03", "14:00", "15:00", "16:00")  # three and a half
+    halves = calendar("Australia/Lord_Howe", "01:00-04:00", minutes=30, step_minutes=30)
+    assert len(starts(halves, "2026-10-04")) == 5
+    assert len(starts(halves, "2027-04-04")) == 7
+
+
+@pytest.mark.parametrize(
+    ("zone", "short_day", "window", "offered"),
+    [
+        ("America/Santiago", "2026-09-06", "00:00-02:00", hours("2026-09-06", "04:00")),
+        ("Africa/Cairo", "2027-04-30", "00:00-02:00", hours("2027-04-29", "22:00")),
+    ],
+)
+def test_a_day_that_begins_at_one_has_its_first_hour_then(
+    zone: str, short_day: str, window: str, offered: list[str]
+) -> None:
+    assert starts(calendar(zone, window), short_day) == offered
+
+
+def test_the_evening_before_a_day_that_begins_at_one_keeps_its_hours() -> None:
+    assert starts(calendar("America/Santiago", "22:00-24:00"), "2026-09-05") == hours("2026-09-06", "02:00", "03:00")
+
+
+def test_an_evening_whose_last_hour_comes_twice_has_one_hour_more() -> None:
+    evening = ["2026-10-29 19:00", "2026-10-29 20:00", "2026-10-29 21:00"]
+    assert starts(calendar("Africa/Cairo", "22:00-24:00"), "2026-10-29") == evening
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "count"),
+    [
+        ("Europe/Berlin", "2027-03-28", 23),
+        ("Europe/Berlin", "2026-10-25", 25),
+        ("America/Santiago", "2026-09-06", 23),
+        ("America/Santiago", "2027-04-03", 25),
+        ("Africa/Cairo", "2027-04-30", 23),
+        ("Africa/Cairo", "2026-10-29", 25),
+        ("Pacific/Apia", "2011-12-30", 0),
+        ("Pacific/Apia", "2011-12-29", 24),
+        ("Asia/Tokyo", "2026-11-23", 24),
+    ],
+)
+def test_a_day_open_around_the_clock_has_as_many_hours_as_it_really_lasts(zone: str, day: str, count: int) -> None:
+    assert len(starts(calendar(zone, "00:00-24:00"), day)) == count
+
+
+def test_on_the_day_that_samoa_left_out_nothing_is_offered_and_the_night_before_ends_with_it() -> None:
+    assert starts(calendar("Pacific/Apia", "09:00-17:00"), "2011-12-30") == []
+    thursday_night = calendar("Pacific/Apia", "4 22:00-26:00")
+    offered = thursday_night.slots(at("2011-12-30 00:00"), at("2012-01-01 00:00"), LONG_AGO)
+    assert [slot.starts_at for slot in offered] == [at("2011-12-30 08:00"), at("2011-12-30 09:00")]
+
+
+def test_a_clock_that_shows_the_new_day_for_a_minute_and_goes_back_does_not_lose_the_night() -> None:
+    # Newfoundland until 2011: at 00:01 on Sunday it became 23:01 on Saturday once more.
+    friday_night = calendar("America/St_Johns", "5 23:59-47:59", minutes=5, step_minutes=5)
+    sunday = friday_night.slots(at("2010-11-07 02:30"), at("2010-11-07 12:00"), at("2010-11-01 00:00"))
+    assert [slot.starts_at for slot in sunday] == [at("2010-11-07 02:34") + five * 5 * MINUTE for five in range(11)]
+
+
+def test_east_and_west_of_the_date_line_monday_is_not_the_same_day() -> None:
+    monday = "1 09:00-10:00"
+    assert starts(calendar("Pacific/Apia", monday), "2026-11-23") == ["2026-11-22 20:00"]
+    assert starts(calendar("Pacific/Kiritimati", monday), "2026-11-23") == ["2026-11-22 19:00"]
+    assert starts(calendar("Pacific/Pago_Pago", monday), "2026-11-23") == ["2026-11-23 20:00"]
+
+
+# --- buffers and busy time --------------------------------------------------------------------------------------
+
+
+def states(of: Calendar, day: str = "2026-11-23") -> dict[str, str]:
+    """State by start."""
+    first = date.fromisoformat(day)
+    slots = of.slots(local_instant(of.zone, first, 0), local_instant(of.zone, first + DAY, 0), LONG_AGO)
+    return {f"{slot.starts_at:%H:%M}": slot.state.value for slot in slots}
+
+
+def busy(since: str, until: str, *, held: bool = False) -> Busy:
+    """Busy time on that Monday."""
+    return Busy(at(f"2026-11-23 {since}"), at(f"2026-11-23 {until}"), held)
+
+
+def test_busy_time_is_half_open_so_neighbours_stay_free() -> None:
+    found = states(calendar("UTC", "09:00-12:00", busy=(busy("10:00", "11:00"),)))
+    assert found == {"09:00": "open", "10:00": "booked", "11:00": "open"}
+
+
+def test_a_minute_of_overlap_takes_a_slot() -> None:
+    found = states(calendar("UTC", "09:00-12:00", busy=(busy("09:59", "11:01"),)))
+    assert found == {"09:00": "booked", "10:00": "booked", "11:00": "booked"}
+
+
+def test_a_hold_shows_as_held_and_a_booking_beside_it_wins() -> None:
+    held, both = busy("09:30", "10:00", held=True), busy("10:00", "10:10")
+    assert states(calendar("UTC", "09:00-10:00", busy=(held,))) == {"09:00": "held"}
+    assert states(calendar("UTC", "09:30-10:30", busy=(held, both))) == {"09:30": "booked"}
+    assert states(calendar("UTC", "09:30-10:30", busy=(both, held))) == {"09:30": "booked"}
+
+
+def test_a_slot_knows_what_it_would_keep_busy() -> None:
+    [slot] = calendar("UTC", "09:00-10:00", before_minutes=10, after_minutes=20).slots(
+        at("2026-11-23 00:00"), at("2026-11-24 00:00"), LONG_AGO
+    )
+    assert slot == Slot(
+        at("2026-11-23 09:00"), at("2026-11-23 10:00"), at("2026-11-23 08:50"), at("2026-11-23 10:20"), SlotState.OPEN
+    )
+
+
+def test_buffers_of_neighbours_stack() -> None:
+    # Somebody has 10:00 to 11:00 and ten minutes afterwards; this session wants fifteen minutes before itself.
+    steps = calendar("UTC", "11:00-13:00", busy=(busy("10:00", "11:10"),), step_minutes=5, before_minutes=15)
+    assert next(start for start, state in states(steps).items() if state == "open") == "11:25"
+
+
+def test_buffers_may_spill_over_the_opening_hours() -> None:
+    tight = calendar("UTC", "09:00-10:00", before_minutes=60, after_minutes=60)
+    assert states(tight) == {"09:00": "open"}
+
+
+def test_a_buffer_alone_takes_a_slot() -> None:
+    assert states(calendar("UTC", "09:00-10:00", busy=(busy("10:00", "11:00"),), after_minutes=1)) == {
+        "09:00": "booked"
+    }
+
+
+# --- notice and horizon -----------------------------------------------------------------------------------------
+
+
+def test_notice_is_counted_to_the_second_and_its_end_is_bookable() -> None:
+    nine = calendar("UTC", "09:00-11:00", notice_minutes=120)
+    assert starts(nine, "2026-11-23", now=at("2026-11-23 07:00:00")) == hours("2026-11-23", "09:00", "10:00")
+    assert starts(nine, "2026-11-23", now=at("2026-11-23 07:00:01")) == hours("2026-11-23", "10:00")
+
+
+def test_notice_is_elapsed_time_also_over_a_clock_change() -> None:
+    # A day's notice from Saturday noon in Berlin ends on Sunday at 13:00, because the night was short.
+    sunday = calendar("Europe/Berlin", "7 12:00-15:00", notice_minutes=24 * 60)
+    assert starts(sunday, "2027-03-28", now=at("2027-03-27 11:00")) == hours("2027-03-28", "11:00", "12:00")
+
+
+def test_a_start_at_this_very_moment_is_not_past() -> None:
+    nine = calendar("UTC", "09:00-10:00")
+    assert starts(nine, "2026-11-23", now=at("2026-11-23 09:00")) == ["2026-11-23 09:00"]
+    assert starts(nine, "2026-11-23", now=at("2026-11-23 09:00:01")) == []
+
+
+def test_the_horizon_counts_the_experts_own_days() -> None:
+    tomorrow = calendar("Europe/Berlin", "00:00-24:00", horizon_days=1)
+    before_midnight, after_midnight = at("2026-11-23 22:59"), at("2026-11-23 23:01")  # in Berlin
+    assert tomorrow.horizon(before_midnight) == date(2026, 11, 24)
+    assert tomorrow.horizon(after_midnight) == date(2026, 11, 25)
+    assert starts(tomorrow, "2026-11-25", now=before_midnight) == []
+    assert len(starts(tomorrow, "2026-11-25", now=after_midnight)) == 24
+    assert starts(tomorrow, "2026-11-26", now=after_midnight) == []
+
+
+def test_the_horizon_cuts_a_window_that_runs_over_its_midnight() -> None:
+    night = calendar("UTC", "22:00-26:00", horizon_days=1)
+    slots = night.slots(at("2026-11-24 12:00"), at("2026-11-27 00:00"), at("2026-11-23 12:00"))
+    assert [slot.starts_at for slot in slots] == [at("2026-11-24 22:00"), at("2026-11-24 23:00")]
+
+
+def test_a_span_that_ends_before_it_begins_is_empty() -> None:
+    assert calendar("UTC", "00:00-24:00").slots(at("2026-11-24 00:00"), at("2026-11-23 00:00"), LONG_AGO) == []
+
+
+# --- submitting -------------------------------------------------------------------------------------------------
+
+NOW = at("2026-11-23 08:00")  # a Monday
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "reason", "options"),
+    [
+        ("2026-11-23 07:59:59", "past", {}),
+        ("2020-01-01 09:00", "past", {}),
+        ("2026-11-23 09:00", "min_notice", {"notice_minutes": 61}),
+        ("2026-11-26 00:00", "beyond_horizon", {"horizon_days": 2}),
+        ("2026-11-26 09:00", "beyond_horizon", {"horizon_days": 2}),
+        ("2199-01-01 09:00", "beyond_horizon", {"horizon_days": 2}),
+        ("2026-11-24 08:00", "outside_hours", {}),
+        ("2026-11-24 17:00", "outside_hours", {}),
+        ("2026-11-24 16:30", "outside_hours", {}),
+        ("2026-11-28 09:00", "outside_hours", {}),
+        ("2026-11-24 09:30", "off_grid", {}),
+        ("2026-11-24 09:00:01", "off_grid", {}),
+        ("2026-11-24 09:59:30", "off_grid", {}),
+        ("2026-11-24 08:59:59.999999", "outside_hours", {}),
+        ("2026-11-24 09:00:00.000001", "off_grid", {}),
+        ("2026-11-24 09:00", "inactive", {"active": False}),
+        ("2020-01-01 09:00", "inactive", {"active": False}),
+    ],
+)
+def test_a_time_that_is_not_offered_is_refused_with_its_reason(
+    starts_at: str, reason: str, options: dict[str, Any]
+) -> None:
+    weekdays = [f"{day} 09:00-17:00" for day in range(1, 6)]
+    with pytest.raises(SlotNotOffered) as refused:
+        calendar("UTC", *weekdays, **options).offered(at(starts_at), now=NOW)
+    assert refused.value.reason == reason
+    assert str(refused.value) == SlotNotOffered.WORDS[reason]
+
+
+def test_every_reason_has_its_words_and_every_word_its_test() -> None:
+    tested = {"past", "min_notice", "beyond_horizon", "outside_hours", "off_grid", "inactive"}
+    assert set(SlotNotOffered.WORDS) == tested
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_time_that_is_known_to_be_busy_is_refused_as_taken(held: bool) -> None:
+    taken = calendar("UTC", "09:00-17:00", busy=(busy("10:30", "10:45", held=held),))
+    with pytest.raises(SlotTaken):
+        taken.offered(at("2026-11-23 10:00"), now=NOW)
+    assert taken.offered(at("2026-11-23 11:00"), now=NOW).ends_at == at("2026-11-23 12:00")
+
+
+def test_a_time_in_another_zone_is_the_same_time() -> None:
+    offered = calendar("Europe/Berlin", "09:00-17:00").offered(
+        datetime(2026, 11, 24, 3, tzinfo=ZoneInfo("America/New_York")), now=NOW
+    )
+    assert offered.starts_at == at("2026-11-24 08:00")
+
+
+def test_the_next_open_slot_is_found_past_full_days_and_up_to_the_horizon() -> None:
+    full = tuple(Busy(at(f"2026-11-{day} 00:00"), at(f"2026-11-{day} 23:00")) for day in range(23, 28))
+    week = calendar("UTC", "09:00-10:00", busy=full, horizon_days=5)
+    found = week.next_open(NOW, at("2026-12-31 00:00"), NOW)
+    assert found is not None
+    assert found.starts_at == at("2026-11-28 09:00")
+    assert week.next_open(NOW, at("2026-11-28 09:00"), NOW) is None
+    assert calendar("UTC", "09:00-10:00", busy=full, horizon_days=4).next_open(NOW, at("2026-12-31 00:00"), NOW) is None
+
+
+# --- for any zone, day, hours and lengths -----------------------------------------------------------------------
+
+ZONES = (
+    "Europe/Berlin", "America/New_York", "America/Santiago", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia",
+    "Pacific/Pago_Pago", "Pacific/Kiritimati", "Asia/Kathmandu", "Africa/Casablanca", "America/St_Johns",
+    "Asia/Beirut", "America/Nuuk", "Antarctica/Troll", "UTC",
+)  # fmt: skip
+CLOCK_CHANGES = [
+    date(2026, 3, 8), date(2026, 3, 29), date(2026, 9, 6), date(2026, 10, 4), date(2026, 10, 25), date(2026, 10, 29),
+    date(2026, 11, 1), date(2027, 3, 28), date(2027, 4, 3), date(2027, 4, 30), date(2011, 12, 30),
+]  # fmt: skip
+DAYS = st.one_of(
+    st.dates(date(2026, 1, 1), date(2028, 12, 31)),
+    st.builds(lambda day, more: day + more * DAY, st.sampled_from(CLOCK_CHANGES), st.integers(-2, 2)),
+)
+FIVES = st.integers(0, 287).map(lambda five: five * 5)
+RULES = st.lists(
+    st.builds(
+        lambda weekday, opens, length: AvailabilityRule(weekday, opens, opens + length),
+        st.integers(1, 7), FIVES, st.integers(1, 288).map(lambda five: five * 5),
+    ),
+    min_size=1, max_size=5,
+)  # fmt: skip
+LENGTHS = st.builds(
+    SessionLength,
+    minutes=st.sampled_from([5, 25, 30, 45, 60, 90, 480]),
+    step_minutes=st.sampled_from([5, 15, 30, 60, 75]),
+    before_minutes=st.sampled_from([0, 0, 10, 45]),
+    after_minutes=st.sampled_from([0, 0, 15, 60]),
+    notice_minutes=st.sampled_from([0, 0, 60, 1440, 4000]),
+    horizon_days=st.integers(1, 9),
+)
+CALENDARS = st.builds(
+    lambda zone, rules, length: Calendar(ZoneInfo(zone), tuple(rules), length), st.sampled_from(ZONES), RULES, LENGTHS
+)
+
+
+@lru_cache(maxsize=100_000)
+def by_looking_at_the_clock(zone: ZoneInfo, day: date, minute: int, latest: bool) -> datetime:
+    """What `local_instant` should find, by reading the zone's clock at real instants only."""
+    wall = datetime.combine(day, datetime.min.time()) + minute * MINUTE
+
+    def shown(instant: datetime) -> datetime:
+        return instant.astimezone(zone).replace(tzinfo=None)
+
+    around = wall.replace(tzinfo=UTC)
+    offsets = {(around + hour * 60 * MINUTE).astimezone(zone).utcoffset() for hour in range(-48, 49)}
+    hits = [around - offset for offset in offsets if offset is not None and shown(around - offset) == wall]
+    if hits:
+        return max(hits) if latest else min(hits)
+    # The clock never shows it: the first minute at which it shows more.
+    instant = around - 30 * 60 * MINUTE
+    while shown(instant) < wall:
+        instant += MINUTE
+    return instant
+
+
+def expected_starts(of: Calendar, since: datetime, until: datetime, now: datetime) -> Iterator[datetime]:
+    """The starts, by trying every window of every day from its opening on."""
+    last_day = now.astimezone(of.zone).date() + of.length.horizon_days * DAY
+    for offset in range(-4, (until - since).days + 5):
+        day = since.date() + offset * DAY
+        for rule in of.rules:
+            if rule.weekday != day.isoweekday():
+                continue
+            start = by_looking_at_the_clock(of.zone, day, rule.opens, False)
+            closes = by_looking_at_the_clock(of.zone, day, rule.closes, True)
+            while start + of.length.minutes * MINUTE <= closes:
+                wanted = since <= start < until and start >= now + of.length.notice_minutes * MINUTE
+                if wanted and start.astimezone(of.zone).date() <= last_day:
+                    yield start
+                start += of.length.step_minutes * MINUTE
+
+
+@settings(max_examples=250, deadline=None)
+@given(of=CALENDARS, day=DAYS, now_offset=st.integers(-4000, 4000), days=st.integers(1, 10), cut=st.integers(0, 14_400))
+def test_listed_slots_are_exactly_the_ones_inside_the_hours_and_pieces_add_up(
+    of: Calendar, day: date, now_offset: int, days: int, cut: int
+) -> None:
+    since = local_instant(of.zone, day, 0)
+    until = local_instant(of.zone, day + days * DAY, 0)
+    now = since + now_offset * MINUTE
+    slots = of.slots(since, until, now)
+    listed = [slot.starts_at for slot in slots]
+    assert listed == sorted(set(expected_starts(of, since, until, now)))
+    assert all(slot.ends_at - slot.starts_at == of.length.minutes * MINUTE for slot in slots)
+    assert all(slot.starts_at.tzinfo is UTC for slot in slots)
+    middle = since + cut * MINUTE
+    assert of.slots(since, min(middle, until), now) + of.slots(max(middle, since), until, now) == slots
+
+
+@settings(max_examples=250, deadline=None)
+@given(of=CALENDARS, day=DAYS, days=st.integers(1, 7), data=st.data())
+def test_what_is_listed_can_be_booked_and_what_is_not_listed_cannot(
+    of: Calendar, day: date, days: int, data: st.DataObject
+) -> None:
+    since = local_instant(of.zone, day, 0)
+    until = local_instant(of.zone, day + days * DAY, 0)
+    listed = {slot.starts_at: slot for slot in of.slots(since, until, since)}
+    for start, slot in list(listed.items())[:20]:
+        assert of.offered(start, now=since) == slot
+    elsewhere = since + data.draw(st.integers(0, max(0, (until - since) // MINUTE - 1))) * MINUTE
+    if since <= elsewhere < until and elsewhere not in listed:
+        with pytest.raises(SlotNotOffered):
+            of.offered(elsewhere, now=since)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    of=CALENDARS,
+    day=DAYS,
+    gaps=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 300), st.booleans()), max_size=12),
+)
+def test_a_slot_is_open_exactly_if_nothing_busy_overlaps_it(
+    of: Calendar, day: date, gaps: list[tuple[int, int, bool]]
+) -> None:
+    since = local_instant(of.zone, day, 0)
+    taken, end = [], since
+    for free, length, held in gaps:
+        start = end + free * MINUTE
+        end = start + length * MINUTE
+        taken.append(Busy(start, end, held))
+    busy_calendar = Calendar(of.zone, of.rules, of.length, busy=tuple(reversed(taken)))
+    first_open = None
+    for slot in busy_calendar.slots(since, since + 3 * DAY, since):
+        overlapping = [b for b in taken if b.starts_at < slot.busy_until and slot.busy_from < b.ends_at]
+        booked, held_ = any(not b.held for b in overlapping), bool(overlapping)
+        assert slot.state == ("booked" if booked else "held" if held_ else "open")
+        if first_open is None and slot.state is SlotState.OPEN:
+            first_open = slot
+    assert busy_calendar.next_open(since, since + 3 * DAY, since) == first_open
+
+
+@settings(max_examples=200, deadline=None)
+@given(zone=st.sampled_from(ZONES), day=DAYS, opens=FIVES, length=st.integers(1, 1440))
+def test_an_opening_never_ends_before_it_begins(zone: str, day: date, opens: int, length: int) -> None:
+    since, until = opening(ZoneInfo(zone), day, AvailabilityRule(day.isoweekday(), opens, opens + length))
+    assert since <= until

@@ -1,0 +1,218 @@
+"""The sample data: believable, the same again, and never twice."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from expert_booking.db.engine import Database
+from expert_booking.domain.calendar import SlotState
+from expert_booking.domain.lifecycle import Status
+from expert_booking.schemas import ExpertPage, ExpertQuery, Role, TokenRequest
+from expert_booking.seed import Plan, sow
+from expert_booking.services import Services
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, fresh_database
+
+Sql = psycopg.Connection[tuple[Any, ...]]
+
+TOMORROW = MONDAY_MORNING + timedelta(days=1)
+OVERLAPS = """
+    SELECT count(*) FROM booking a JOIN booking b ON a.expert_id = b.expert_id AND a.busy && b.busy AND a.id < b.id
+    WHERE a.status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
+      AND b.status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
+"""
+WORLD = """
+    SELECT e.slug, e.name, e.category, e.rating, e.time_zone, b.starts_at, b.ends_at, b.status, b.email, b.notes
+    FROM expert e LEFT JOIN booking b ON b.expert_id = e.id ORDER BY e.slug, b.starts_at, b.email
+"""
+
+
+@pytest.fixture
+async def another_database(server_url: str, template: str) -> AsyncIterator[Database]:
+    """A second world."""
+    with fresh_database(server_url, template) as url:
+        database = Database(url)
+        yield database
+        await database.close()
+
+
+async def everybody(services: Services) -> ExpertPage:
+    return await services.experts.find(ExpertQuery(limit=100))
+
+
+def rows(sql: Sql, query: Any) -> list[tuple[Any, ...]]:
+    return sql.execute(query).fetchall()
+
+
+async def world(database: Database) -> list[tuple[Any, ...]]:
+    """All that can be told apart, without the ids that are random."""
+    async with database.statements() as connection:
+        return [tuple(row) for row in await connection.execute(text(WORLD))]
+
+
+async def test_the_demo_shows_many_experts_of_many_trades_and_zones(database: Database, services: Services) -> None:
+    said = await sow(database, Plan(), now=MONDAY_MORNING)
+    experts = (await everybody(services)).experts
+    assert said == "30 experts and 480 bookings are there (30 and 480 new)."
+    assert len(experts) == 30
+    assert len({expert.category for expert in experts}) >= 8
+    assert len({expert.time_zone for expert in experts}) >= 8
+    assert all(expert.headline and expert.experience for expert in experts)
+    assert len({await services.experts.portrait(expert.slug) for expert in experts}) == 30
+
+
+async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    past = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at < '2026-11-23'")}
+    to_come = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at >= '2026-11-23'")}
+    assert past == {Status.COMPLETED, Status.CANCELLED, Status.DECLINED, Status.EXPIRED, Status.NO_SHOW}
+    assert to_come == {Status.PENDING, Status.CONFIRMED, Status.CANCELLED}
+
+
+async def test_most_boards_of_the_next_fortnight_have_both_open_and_booked_times(
+    database: Database, services: Services
+) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    lively = 0
+    for expert in (await everybody(services)).experts:
+        board = await services.availability.board(expert.id)
+        soon = Counter(slot.state for slot in board.slots if slot.starts_at < MONDAY_MORNING + timedelta(days=14))
+        lively += soon[SlotState.OPEN] >= 5 and soon[SlotState.BOOKED] >= 2
+    assert lively >= 24
+
+
+async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    outside = """
+        SELECT e.slug, b.starts_at FROM booking b JOIN expert e ON e.id = b.expert_id WHERE NOT EXISTS (
+          SELECT FROM availability_rule r CROSS JOIN generate_series(-1, 0) back
+          CROSS JOIN LATERAL (SELECT date_trunc('day', b.starts_at AT TIME ZONE e.time_zone) + back * '1 day'::interval)
+            AS local (midnight)
+          WHERE r.expert_id = e.id AND r.weekday = extract(isodow FROM local.midnight)
+            AND b.starts_at AT TIME ZONE e.time_zone >= local.midnight + r.opens_minute * '1 minute'::interval
+            AND b.ends_at AT TIME ZONE e.time_zone <= local.midnight + r.closes_minute * '1 minute'::interval)
+    """
+    assert rows(sql, outside) == []
+    assert rows(sql, OVERLAPS) == [(0,)]
+
+
+async def test_sowing_again_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
+    assert await sow(database, Plan(), now=MONDAY_MORNING) == "30 experts and 480 bookings are there (0 and 0 new)."
+    assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
+
+
+async def test_sowing_again_tomorrow_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
+    assert await sow(database, Plan(), now=TOMORROW) == "30 experts and 480 bookings are there (0 and 0 new)."
+    assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
+
+
+async def test_sowing_again_completes_what_an_interrupted_run_has_left(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    sql.execute("DELETE FROM booking WHERE expert_id IN (SELECT id FROM expert ORDER BY slug LIMIT 12)")
+    sql.execute("DELETE FROM expert WHERE id IN (SELECT id FROM expert ORDER BY slug LIMIT 6)")
+    sql.execute("DELETE FROM booking WHERE id IN (SELECT id FROM booking ORDER BY submission LIMIT 100)")
+    sql.execute("UPDATE booking SET status = 'pending' WHERE status = 'completed'")
+    said = await sow(database, Plan(), now=TOMORROW)
+    assert said.startswith("30 experts and 480 bookings are there (6 and ")
+    assert rows(sql, "SELECT count(*) FROM booking WHERE status = 'pending' AND starts_at < '2026-11-23'") == [(0,)]
+
+
+async def test_what_people_have_changed_stays_as_they_left_it(
+    database: Database, services: Services, book: Book, sql: Sql
+) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    sql.execute("UPDATE booking SET status = 'cancelled' WHERE status IN ('pending', 'confirmed')")
+    expert = (await everybody(services)).experts[0]
+    board = await services.availability.board(expert.id)
+    free = next(slot for slot in board.slots if slot.state is SlotState.OPEN)
+    booked = await book(expert.id, free.starts_at)
+    said = await sow(database, Plan(), now=TOMORROW)
+    assert said == "30 experts and 481 bookings are there (0 and 0 new)."
+    assert rows(sql, "SELECT id FROM booking WHERE status IN ('pending', 'confirmed')") == [(booked.id,)]
+
+
+async def test_an_expert_who_was_closed_gets_no_more_bookings(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(bookings=0), now=MONDAY_MORNING)
+    sql.execute("UPDATE expert SET active = false WHERE id = (SELECT id FROM expert ORDER BY slug LIMIT 1)")
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    assert rows(sql, "SELECT count(*) FROM booking JOIN expert e ON e.id = expert_id WHERE NOT e.active") == [(0,)]
+
+
+@pytest.mark.parametrize("plan", [Plan(), Plan(experts=40, bookings=400)])
+async def test_the_same_number_is_the_same_world_and_another_number_another(
+    database: Database, another_database: Database, plan: Plan
+) -> None:
+    await sow(database, plan, now=MONDAY_MORNING)
+    await sow(another_database, plan, now=MONDAY_MORNING + timedelta(hours=9))
+    assert await world(database) == await world(another_database)
+    await sow(another_database, Plan(plan.experts, plan.bookings, number=2, reset=True), now=MONDAY_MORNING)
+    assert await world(database) != await world(another_database)
+
+
+async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql: Sql) -> None:
+    plan = Plan(experts=60, bookings=3_000)
+    said = await sow(database, plan, now=MONDAY_MORNING)
+    assert said == "60 experts and 3,000 bookings are there (60 and 3,000 new)."
+    assert rows(sql, OVERLAPS) == [(0,)]
+    assert len(rows(sql, "SELECT DISTINCT status FROM booking")) == 7
+    assert rows(sql, "SELECT count(*) BETWEEN 1400 AND 1600 FROM booking WHERE starts_at < '2026-11-23'") == [(True,)]
+    assert await sow(database, plan, now=TOMORROW) == "60 experts and 3,000 bookings are there (0 and 0 new)."
+
+
+async def test_few_experts_with_many_bookings_go_further_back(database: Database, sql: Sql) -> None:
+    said = await sow(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
+    assert said == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
+    assert rows(sql, OVERLAPS) == [(0,)]
+
+
+async def test_a_large_plan_completes_the_demo(database: Database) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    said = await sow(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
+    assert said.startswith("100 experts and 1,")
+    assert "(70 and " in said
+
+
+@pytest.mark.parametrize("plan", [Plan(experts=0), Plan(experts=0, bookings=0), Plan(experts=3, bookings=1)])
+async def test_very_small_plans_are_plans_too(database: Database, plan: Plan) -> None:
+    expected = f"{plan.experts} experts and {plan.bookings if plan.experts else 0} bookings are there"
+    assert (await sow(database, plan, now=MONDAY_MORNING)).startswith(expected)
+
+
+async def test_reset_starts_anew_and_keeps_the_tokens_of_the_house(
+    database: Database, services: Services, add_expert: AddExpert, book: Book, sql: Sql
+) -> None:
+    stranger = await add_expert(slug="stranger")
+    await book(stranger, MONDAY_MORNING + timedelta(hours=2))
+    await services.access.create_token(TokenRequest(name="house", role=Role.ADMIN))
+    await services.access.create_token(TokenRequest(name="theirs", role=Role.EXPERT, expert="stranger"))
+    said = await sow(database, Plan(reset=True), now=MONDAY_MORNING)
+    assert said == "30 experts and 480 bookings are there (30 and 480 new)."
+    assert "stranger" not in await services.experts.slugs()
+    assert [token.name for token in await services.access.tokens()] == ["house"]
+
+
+async def test_reset_is_news_to_everybody_who_looks_at_a_board(
+    database: Database, services: Services, add_expert: AddExpert, sql: Sql
+) -> None:
+    expert_id = await add_expert()
+    sql.execute("LISTEN expert_booking_news")
+    await services.experts.remove_everything()
+    heard = [news.payload for news in sql.notifies(timeout=5, stop_after=1)]
+    assert heard == [str(expert_id)]
+
+
+async def test_no_expert_has_nothing_but_a_name(database: Database, services: Services) -> None:
+    await sow(database, Plan(experts=60, bookings=0), now=MONDAY_MORNING)
+    for expert in (await everybody(services)).experts:
+        detail = await services.experts.get(expert.slug)
+        assert detail.bio
+        assert detail.session_types[0].minutes == 60
+        assert detail.next_available is not None

@@ -1,0 +1,449 @@
+"""Booking, alone and in a crowd."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from expert_booking.db.bookings import NewBooking
+from expert_booking.db.engine import Database
+from expert_booking.domain.addresses import customer_key
+from expert_booking.domain.calendar import Slot
+from expert_booking.domain.errors import (
+    BookingNotFound,
+    ExpertNotFound,
+    Forbidden,
+    ProofNeeded,
+    SessionTypeNotFound,
+    SlotNotOffered,
+    SlotTaken,
+    StatusChangeNotAllowed,
+)
+from expert_booking.domain.lifecycle import Status
+from expert_booking.schemas import BookingQuery, BookingView, Caller, Role, SlotQuery
+from expert_booking.services import Services
+from tests.conftest import AddExpert, Book, Clock, booking_request
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
+HOUR = timedelta(hours=1)
+ADMIN, READER = Caller(role=Role.ADMIN), Caller(role=Role.READER)
+MINE, THEIRS = b"my browser", b"their browser"
+
+
+@pytest.fixture
+async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """Services with many connections, so that many really ask at once."""
+    database = Database(database_url, pool_size=25)
+    yield Services(database, clock=clock)
+    await database.close()
+
+
+def live_overlaps(sql: Connection) -> int:
+    """How many pairs of live bookings of one expert overlap, counted by the table alone."""
+    row = sql.execute(
+        "WITH live AS (SELECT * FROM booking WHERE status NOT IN ('cancelled', 'declined', 'expired'))"
+        " SELECT count(*) FROM live a JOIN live b ON a.expert_id = b.expert_id AND a.id < b.id AND a.busy && b.busy"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def outcomes(results: list[Any]) -> Counter[str]:
+    """How often what came out: `booked`, or the name of the exception."""
+    return Counter("booked" if isinstance(result, BookingView) else type(result).__name__ for result in results)
+
+
+def add_session_type(sql: Connection, expert_id: UUID, minutes: int, step: int) -> UUID:
+    """Another session type of this expert."""
+    row = sql.execute(
+        "INSERT INTO session_type (expert_id, title, minutes, step_minutes) VALUES (%s, 'Other', %s, %s) RETURNING id",
+        [expert_id, minutes, step],
+    ).fetchone()
+    assert row is not None
+    return UUID(str(row[0]))
+
+
+def hold(sql: Connection, expert_id: UUID, starts_at: datetime, hold_until: str, minutes: int = 60) -> None:
+    """A hold as a form that is being filled in leaves it."""
+    ends_at = starts_at + timedelta(minutes=minutes)
+    sql.execute(
+        "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until)"
+        " SELECT %(e)s, id, %(s)s, %(u)s, tstzrange(%(s)s, %(u)s), 'held', %(h)s FROM session_type"
+        " WHERE expert_id = %(e)s LIMIT 1",
+        {"e": expert_id, "s": starts_at, "u": ends_at, "h": hold_until},
+    )
+
+
+async def state_of(services: Services, expert_id: UUID, starts_at: datetime) -> str:
+    """How a slot is shown."""
+    day = starts_at.date()
+    page = await services.availability.slots(expert_id, SlotQuery(since=day, until=day))
+    return next(slot.state.value for slot in page.slots if slot.starts_at == starts_at)
+
+
+# --- in a crowd -------------------------------------------------------------------------------------------------
+
+
+async def test_of_two_hundred_who_book_one_slot_at_once_exactly_one_gets_it(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    asked = (crowd.bookings.book(booking_request(expert, NINE, email=f"p{n}@example.com")) for n in range(200))
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert outcomes(results) == {"booked": 1, "SlotTaken": 199}
+    [winner] = [result for result in results if isinstance(result, BookingView)]
+    assert sql.execute("SELECT id, email, status FROM booking").fetchall() == [(winner.id, winner.email, "pending")]
+
+
+async def test_two_hundred_at_overlapping_starts_leave_no_overlap(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert(step_minutes=15, after_minutes=10)
+    short = add_session_type(sql, expert, minutes=30, step=5)
+    dice = random.Random(4)
+    asked = [
+        booking_request(expert, NINE + timedelta(minutes=5 * dice.randrange(48)), session_type_id=short)
+        if n % 2
+        else booking_request(expert, NINE + timedelta(minutes=15 * dice.randrange(16)))
+        for n in range(200)
+    ]
+    results = await asyncio.gather(*map(crowd.bookings.book, asked), return_exceptions=True)
+    found = outcomes(results)
+    assert set(found) == {"booked", "SlotTaken"}
+    assert live_overlaps(sql) == 0
+    assert sql.execute("SELECT count(*) FROM booking").fetchone() == (found["booked"],)
+    assert found["booked"] >= 3  # four hours hold at least that many, whoever comes first
+
+
+async def test_fifty_who_book_over_lapsed_holds_at_once_are_still_one(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    for part in range(3):
+        hold(sql, expert, NINE + timedelta(minutes=20 * part), "2020-01-01 00:00+00", minutes=20)
+    asked = (crowd.bookings.book(booking_request(expert, NINE)) for _ in range(50))
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert outcomes(results) == {"booked": 1, "SlotTaken": 49}
+    assert live_overlaps(sql) == 0
+
+
+async def test_many_experts_at_once_do_not_stand_in_each_others_way(crowd: Services, add_expert: AddExpert) -> None:
+    experts = [await add_expert() for _ in range(10)]
+    asked = (crowd.bookings.book(booking_request(expert, NINE + n * HOUR)) for n in range(8) for expert in experts)
+    assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 80}
+
+
+async def test_of_two_status_changes_at_once_one_wins(
+    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    booking = await book(await add_expert(), NINE)
+    moves = [Status.CONFIRMED, Status.DECLINED] * 10
+    results = await asyncio.gather(
+        *(crowd.bookings.change_status(booking.id, to, ADMIN) for to in moves), return_exceptions=True
+    )
+    assert outcomes(results) == {"booked": 1, "StatusChangeNotAllowed": 19}
+    [winner] = [result for result in results if isinstance(result, BookingView)]
+    assert sql.execute("SELECT status, version FROM booking").fetchall() == [(winner.status.value, 2)]
+
+
+# --- one form, sent more than once ------------------------------------------------------------------------------
+
+
+async def test_a_form_sent_ten_times_at_once_makes_one_booking_and_everybody_gets_it(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert, form = await add_expert(), uuid4()
+    request = booking_request(expert, NINE)
+    views = await asyncio.gather(
+        *(crowd.bookings.book(request, visitor=MINE, submission=form) for _ in range(10)), return_exceptions=True
+    )
+    assert outcomes(views) == {"booked": 10}
+    assert {view.id for view in views if isinstance(view, BookingView)} == {
+        row[0] for row in sql.execute("SELECT id FROM booking").fetchall()
+    }
+    assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
+
+
+async def test_a_form_sent_again_when_its_time_is_over_still_finds_its_booking(
+    add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert, form = await add_expert(), uuid4()
+    made = await book(expert, NINE, visitor=MINE, submission=form)
+    clock.now = NINE + 3 * HOUR
+    assert await book(expert, NINE, visitor=MINE, submission=form) == made
+
+
+async def test_a_form_sent_again_after_its_booking_was_cancelled_books_nothing_new(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert, form = await add_expert(), uuid4()
+    made = await book(expert, NINE, visitor=MINE, submission=form)
+    await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
+    again = await book(expert, NINE, visitor=MINE, submission=form)
+    assert (again.id, again.status) == (made.id, Status.CANCELLED)
+
+
+async def test_another_browser_with_the_same_form_gets_nothing_of_it(add_expert: AddExpert, book: Book) -> None:
+    expert, form = await add_expert(), uuid4()
+    await book(expert, NINE, visitor=MINE, submission=form)
+    with pytest.raises(SlotTaken):
+        await book(expert, NINE, visitor=THEIRS, submission=form)
+    with pytest.raises(SlotTaken):
+        await book(expert, NINE, submission=form)
+
+
+async def test_another_form_for_a_taken_slot_is_refused_also_in_the_same_browser(
+    add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    await book(expert, NINE, visitor=MINE, submission=uuid4())
+    with pytest.raises(SlotTaken):
+        await book(expert, NINE, visitor=MINE, submission=uuid4())
+
+
+# --- one after the other ----------------------------------------------------------------------------------------
+
+
+async def test_a_booking_says_what_was_booked(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert = await add_expert(title="Career talk", minutes=45)
+    made = await book(expert, NINE, notes="First time.", time_zone="Europe/London", email="Ada@Example.com")
+    assert (made.expert_id, made.expert_slug, made.expert_name) == (expert, "jana-muller", "Jana Müller")
+    assert (made.starts_at, made.ends_at) == (NINE, NINE + timedelta(minutes=45))
+    assert (made.session_title, made.status, made.version) == ("Career talk", Status.PENDING, 1)
+    assert (made.name, made.email, made.notes) == ("Ada Lovelace", "Ada@Example.com", "First time.")
+    assert (made.phone, made.time_zone) == ("+44 20 7946 0000", "Europe/London")
+    assert await services.bookings.get(made.id, ADMIN) == made
+
+
+async def test_a_slot_that_is_booked_is_shown_and_refused_until_it_is_cancelled(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    made = await book(expert, NINE)
+    assert await state_of(services, expert, NINE) == "booked"
+    with pytest.raises(SlotTaken):
+        await book(expert, NINE)
+    await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
+    assert await state_of(services, expert, NINE) == "open"
+    assert (await book(expert, NINE)).id != made.id
+
+
+async def test_a_lapsed_hold_is_shown_open_and_can_be_booked(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert = await add_expert()
+    hold(sql, expert, NINE, "2020-01-01 00:00+00")
+    assert await state_of(services, expert, NINE) == "open"
+    made = await book(expert, NINE)
+    assert sql.execute("SELECT status, version FROM booking WHERE id <> %s", [made.id]).fetchall() == [("expired", 2)]
+
+
+async def test_a_live_hold_is_shown_held_and_refused(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert = await add_expert()
+    hold(sql, expert, NINE, "2100-01-01 00:00+00")
+    assert await state_of(services, expert, NINE) == "held"
+    with pytest.raises(SlotTaken):
+        await book(expert, NINE)
+    assert sql.execute("SELECT status, version FROM booking").fetchall() == [("held", 1)]
+
+
+async def test_the_buffers_of_a_booking_keep_their_time_too(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert(step_minutes=30, before_minutes=15, after_minutes=15)
+    await book(expert, NINE + 2 * HOUR)
+    # An hour, a quarter after it and another quarter before the next: half an hour stays free on both sides.
+    for minutes in (30, 60, 90, 120, 150, 180, 195):
+        start = NINE + timedelta(minutes=minutes)
+        if start == NINE + timedelta(minutes=30):
+            await book(expert, start)
+        elif minutes == 195:
+            with pytest.raises(SlotNotOffered):
+                await book(expert, start)
+        else:
+            with pytest.raises(SlotTaken):
+                await book(expert, start)
+    await book(expert, NINE + timedelta(minutes=210))
+
+
+async def test_two_session_types_of_an_expert_share_the_experts_time(
+    add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert = await add_expert()
+    short = add_session_type(sql, expert, minutes=30, step=30)
+    made = await book(expert, NINE + HOUR / 2, session_type_id=short)
+    assert made.ends_at == NINE + HOUR
+    with pytest.raises(SlotTaken):
+        await book(expert, NINE)
+    await book(expert, NINE, session_type_id=short)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"starts_at": NINE - timedelta(days=2)}, "past"),
+        ({"starts_at": NINE + timedelta(minutes=10)}, "off_grid"),
+        ({"starts_at": NINE - HOUR}, "outside_hours"),
+        ({"starts_at": NINE + timedelta(days=400)}, "beyond_horizon"),
+    ],
+)
+async def test_what_is_not_offered_cannot_be_booked(
+    add_expert: AddExpert, book: Book, sql: Connection, change: dict[str, Any], reason: str
+) -> None:
+    expert = await add_expert()
+    with pytest.raises(SlotNotOffered) as refused:
+        await book(expert, **change)
+    assert refused.value.reason == reason
+    assert sql.execute("SELECT count(*) FROM booking").fetchone() == (0,)
+
+
+async def test_notice_is_kept(add_expert: AddExpert, book: Book, clock: Clock) -> None:
+    expert = await add_expert(notice_minutes=60)
+    clock.now = NINE - HOUR + timedelta(seconds=1)
+    with pytest.raises(SlotNotOffered) as refused:
+        await book(expert, NINE)
+    assert refused.value.reason == "min_notice"
+    clock.now = NINE - HOUR
+    await book(expert, NINE)
+
+
+async def test_an_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: Book, sql: Connection) -> None:
+    expert = await add_expert()
+    sql.execute("UPDATE expert SET active = false")
+    with pytest.raises(SlotNotOffered) as refused:
+        await book(expert, NINE)
+    assert refused.value.reason == "inactive"
+
+
+async def test_unknown_experts_and_session_types_of_others_are_not_found(add_expert: AddExpert, book: Book,
+                                                                        sql: Connection) -> None:  # fmt: skip
+    jana, omar = await add_expert(), await add_expert(name="Omar")
+    with pytest.raises(ExpertNotFound):
+        await book(uuid4(), NINE)
+    with pytest.raises(SessionTypeNotFound):
+        await book(jana, NINE, session_type_id=add_session_type(sql, omar, 30, 30))
+
+
+# --- whose is it ------------------------------------------------------------------------------------------------
+
+
+async def test_a_browser_sees_its_own_bookings_and_no_others(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    mine = await book(expert, NINE, visitor=MINE)
+    theirs = await book(expert, NINE + HOUR, visitor=THEIRS)
+    without = await book(expert, NINE + 2 * HOUR)
+    assert await services.bookings.get_for_visitor(mine.id, MINE) == mine
+    for other in (theirs, without):
+        with pytest.raises(BookingNotFound):
+            await services.bookings.get_for_visitor(other.id, MINE)
+    assert list(await services.bookings.of_visitor("ada@example.com", MINE)) == [mine]
+    assert list(await services.bookings.of_visitor("ada@example.com", THEIRS)) == [theirs]
+    assert list(await services.bookings.of_visitor("ada@example.com", b"")) == []
+
+
+async def test_a_browser_that_booked_for_two_sees_each_address_by_itself_whatever_its_case(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    first = await book(expert, NINE, visitor=MINE, email="Ada@Example.com")
+    second = await book(expert, NINE + HOUR, visitor=MINE, email="ada@example.COM")
+    other = await book(expert, NINE + 2 * HOUR, visitor=MINE, email="eve@example.com")
+    assert list(await services.bookings.of_visitor("ADA@EXAMPLE.COM", MINE)) == [second, first]
+    assert list(await services.bookings.of_visitor("eve@example.com", MINE)) == [other]
+    addresses = await services.bookings.addresses_of_visitor(MINE)
+    assert [customer_key(address) for address in addresses] == ["eve@example.com", "ada@example.com"]
+    assert list(await services.bookings.addresses_of_visitor(THEIRS)) == []
+
+
+async def test_by_address_a_reader_finds_all_of_a_customers_bookings_page_by_page(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    made = [await book(expert, NINE + n * HOUR, email="ADA@example.com") for n in range(5)]
+    await book(expert, NINE + 5 * HOUR, email="eve@example.com")
+    pages = [
+        await services.bookings.find(BookingQuery(email="ada@Example.com", page=page, limit=2), READER)
+        for page in (1, 2, 3, 4)
+    ]
+    assert [page.total for page in pages] == [5, 5, 5, 5]
+    assert [booking for page in pages for booking in page.bookings] == list(reversed(made))
+
+
+async def test_a_hold_is_nobodys_booking_and_is_not_listed(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert = await add_expert()
+    hold(sql, expert, NINE, "2100-01-01 00:00+00")
+    found = await services.bookings.find(BookingQuery(expert_id=expert), ADMIN)
+    assert (found.total, list(found.bookings)) == (0, [])
+
+
+@pytest.mark.parametrize("caller", [None, READER, Caller(role=Role.EXPERT, expert_id=uuid4())])
+async def test_only_those_who_run_the_calendar_change_a_status(
+    services: Services, add_expert: AddExpert, book: Book, caller: Caller | None
+) -> None:
+    booking = await book(await add_expert(), NINE)
+    with pytest.raises(ProofNeeded if caller is None else Forbidden):
+        await services.bookings.change_status(booking.id, Status.CONFIRMED, caller)
+    assert (await services.bookings.get(booking.id, ADMIN)).status is Status.PENDING
+
+
+async def test_a_booking_goes_through_its_life_one_version_at_a_time(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    booking = await book(expert, NINE)
+    own = Caller(role=Role.EXPERT, expert_id=expert)
+    confirmed = await services.bookings.change_status(booking.id, Status.CONFIRMED, own)
+    assert (confirmed.status, confirmed.version) == (Status.CONFIRMED, 2)
+    assert confirmed.updated_at > booking.updated_at
+    completed = await services.bookings.change_status(booking.id, Status.COMPLETED, own)
+    assert (completed.status, completed.version) == (Status.COMPLETED, 3)
+    with pytest.raises(StatusChangeNotAllowed):
+        await services.bookings.change_status(booking.id, Status.CANCELLED, own)
+    with pytest.raises(BookingNotFound):
+        await services.bookings.change_status(uuid4(), Status.CONFIRMED, ADMIN)
+
+
+# --- many at once, from elsewhere -------------------------------------------------------------------------------
+
+
+def imported(expert_id: UUID, session_type_id: UUID, starts_at: datetime, **facts: Any) -> NewBooking:
+    """A booking as an import brings it."""
+    slot = Slot(starts_at, starts_at + HOUR, starts_at, starts_at + HOUR)
+    return NewBooking(
+        uuid4(), expert_id, session_type_id, slot, booking_request(expert_id, starts_at), "ada@example.com", **facts
+    )
+
+
+async def test_an_import_leaves_out_what_is_taken_or_there_already_and_says_how_many_went_in(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert = await add_expert()
+    made = await book(expert, NINE)
+    wanted = [
+        imported(expert, made.session_type_id, NINE + HOUR / 2),
+        imported(expert, made.session_type_id, NINE + HOUR, status=Status.CONFIRMED),
+        imported(expert, made.session_type_id, NINE + 3 * HOUR / 2),
+        imported(expert, made.session_type_id, NINE + 2 * HOUR, status=Status.CANCELLED),
+        imported(expert, made.session_type_id, NINE + 2 * HOUR, visitor=b"\x00\\N\t\n", submission=uuid4()),
+    ]
+    assert await services.bookings.import_many(wanted) == 3
+    assert live_overlaps(sql) == 0
+    assert await services.bookings.import_many(wanted) == 0
+    kept = await services.bookings.get_for_visitor(wanted[4].id, b"\x00\\N\t\n")
+    assert (kept.starts_at, kept.phone, kept.notes) == (NINE + 2 * HOUR, "+44 20 7946 0000", "")

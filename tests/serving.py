@@ -1,0 +1,96 @@
+"""The product as people run it: a process of its own, started by the command, stopped by a signal."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+SECRET_KEY = "a secret for the tests only"
+PATIENCE = 60  # seconds; both cores may be busy
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Ours without any setting of the product, and these ones: `environment(PORT="8123")`."""
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
+    return {**plain, "PYTHONPATH": str(ROOT), **{f"EXPERT_BOOKING_{key}": value for key, value in settings.items()}}
+
+
+def command(
+    *arguments: str, folder: Path, timeout: float = PATIENCE, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `expert-booking …` to its end, in a folder without any `.env`."""
+    return subprocess.run(
+        [sys.executable, "-m", "expert_booking", *arguments],
+        cwd=folder,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class ServerProcess:
+    """`expert-booking serve` on a free port of this machine; its log lies in `log` and is shown if it fails."""
+
+    def __init__(self, folder: Path, database_url: str | None, **settings: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"server-{self.port}.log"
+        wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, **settings}
+        if database_url is not None:
+            wanted["DATABASE_URL"] = database_url
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "expert_booking", "serve"],
+                cwd=folder,
+                env=environment(**wanted),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_alive(self) -> "ServerProcess":
+        """Return when it answers."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.words()}"
+            try:
+                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
+                    return self
+            except httpx.TransportError:
+                time.sleep(0.1)  # there is nothing to await: the port is not open yet
+        self.kill()
+        raise AssertionError(f"the server did not answer in {PATIENCE} s:\n{self.words()}")
+
+    def stop(self, timeout: float = 20) -> int:
+        """SIGTERM, as a service manager does it; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the server did not stop in {timeout} s:\n{self.words()}") from None
+
+    def kill(self) -> None:
+        """As a crash or the kernel does it."""
+        self.process.kill()
+        self.process.wait()
+
+    def words(self) -> str:
+        """All that it printed."""
+        return self.log.read_text(errors="replace")
