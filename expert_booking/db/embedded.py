@@ -148,13 +148,13 @@ class EmbeddedPostgres:
 
     def _create(self, fsync: bool) -> None:
         """initdb into a folder of another name first, so that half a cluster never looks like a whole one."""
+        home, name = self.data_path.parent, self.data_path.name
+        for leftover in home.glob(f"{name}.new-*"):  # an initdb whose starter was killed may still be writing there
+            shutil.rmtree(leftover, ignore_errors=True)
         if (self.data_path / "PG_VERSION").exists():
             return
-        home, name = self.data_path.parent, self.data_path.name
         _refuse_other_majors(home, name)
         self._say(f"Creating the database in {self.data_path} …")
-        for leftover in home.glob(f"{name}.new-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
         fresh = Path(tempfile.mkdtemp(prefix=f"{name}.new-", dir=home))
         self._programs.initdb(fresh, fsync)
         fresh.rename(self.data_path)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from expert_booking.db import availability as calendars
 from expert_booking.db import experts as rows
+from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.errors import ExpertNotFound, SlugTaken
 from expert_booking.domain.portraits import portrait
@@ -36,15 +37,18 @@ class Experts:
             return await rows.categories(connection)
 
     async def get(self, reference: str) -> ExpertDetail:
-        """One active expert by id or slug. Raises ExpertNotFound."""
+        """One active expert by id or slug, with the next free time. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             row = await _found(connection, reference)
             offers = await calendars.offers(connection, [row.id])
             free = await next_open(connection, offers, self._clock())
-        types = [
-            SessionTypeView(id=o.session_type_id, title=o.title, minutes=o.calendar.length.minutes) for o in offers
-        ]
-        return ExpertDetail(**_facts(row), bio=row.bio, session_types=types, next_available=free.get(row.id))
+        return _detail(row, offers, free.get(row.id))
+
+    async def profile(self, reference: str) -> ExpertDetail:
+        """The same without the next free time, for pages that show the whole calendar anyway."""
+        async with self._database.statements() as connection:
+            row = await _found(connection, reference)
+            return _detail(row, await calendars.offers(connection, [row.id]), None)
 
     async def id_of(self, reference: str) -> UUID:
         """The id of an active expert by id or slug. Raises ExpertNotFound."""
@@ -100,6 +104,11 @@ async def _found(connection: AnyConnection, reference: str) -> AnyRow:
     if row is None:
         raise ExpertNotFound
     return row
+
+
+def _detail(row: AnyRow, offers: Sequence[Offer], free: datetime | None) -> ExpertDetail:
+    types = [SessionTypeView(id=o.session_type_id, title=o.title, minutes=o.calendar.length.minutes) for o in offers]
+    return ExpertDetail(**_facts(row), bio=row.bio, session_types=types, next_available=free)
 
 
 def _facts(row: AnyRow) -> dict[str, object]:

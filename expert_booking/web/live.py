@@ -8,7 +8,7 @@ a version. A page that finds a version missing asks for the whole board.
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -67,6 +67,8 @@ class LiveBoard:
         self.room = f"slots:{expert_id}"
         self.version = 0
         self.board: Board | None = None
+        # What pages have drawn of this version, by whatever they draw it by.
+        self.drawn: dict[Hashable, dict[str, Any]] = {}
         self._watchers: list[Callable[[Board], None]] = []
         self._on_empty = on_empty
         self.refresh = Coalesced(self.read)
@@ -99,6 +101,7 @@ class LiveBoard:
         if before is None or not changes:
             return
         self.version += 1
+        self.drawn = {}
         for watcher in list(self._watchers):
             watcher(board)
         message = {"expert": str(self.expert_id), "version": self.version, "changes": changes}

@@ -75,4 +75,4 @@ UTC_ZONE = ZoneInfo("UTC")
 
 def iso(instant: datetime) -> str:
     """The instant as slots and links carry it: `2026-11-24T09:00:00Z`."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return instant.astimezone(UTC).isoformat()[:19] + "Z"

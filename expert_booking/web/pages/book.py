@@ -53,7 +53,7 @@ def mount(services: Services, boards: LiveBoards, *, phone_required: bool) -> No
     @ui.page("/book/{slug}")
     async def book(slug: str, request: Request, client: Client) -> None:
         try:
-            expert = await services.experts.get(slug)
+            expert = await services.experts.profile(slug)
         except ExpertNotFound:
             refusals.expert_not_found()
             return

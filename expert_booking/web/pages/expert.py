@@ -15,6 +15,8 @@ from expert_booking.web.live import LiveBoard, LiveBoards
 from expert_booking.web.parts.slot_grid import SlotGrid, first_day, snapshot
 from expert_booking.web.visitor import zone_of
 
+# More views of one board than these are not kept: zones and weeks are the visitors' to choose.
+MOST_DRAWN: Final = 64
 _PROFILE: Final = Markup(
     """<a class="crumb" href="/">← All experts</a>
 <section class="profile"><img class="portrait" src="/portrait/{slug}.svg" width="132" height="132" alt="">
@@ -34,7 +36,7 @@ def mount(services: Services, boards: LiveBoards) -> None:
     @ui.page("/expert/{slug}")
     async def profile(slug: str, request: Request, client: Client) -> None:
         try:
-            expert = await services.experts.get(slug)
+            expert = await services.experts.profile(slug)
         except ExpertNotFound:
             refusals.expert_not_found()
             return
@@ -99,7 +101,14 @@ class BoardView:
     def _snapshot(self, zone: ZoneInfo) -> dict[str, Any]:
         board, now = self._live.board, self._services.clock()
         assert board is not None
-        return snapshot(board, self._live.version, zone, first_day(self._wanted_day, board, zone, now), now)
+        since = first_day(self._wanted_day, board, zone, now)
+        # Whoever looks at the same weeks in the same zone gets the very same snapshot: made once, kept once.
+        key = (zone.key, since, now.astimezone(zone).date())
+        if key not in self._live.drawn:
+            if len(self._live.drawn) >= MOST_DRAWN:
+                self._live.drawn.clear()
+            self._live.drawn[key] = snapshot(board, self._live.version, zone, since, now)
+        return self._live.drawn[key]
 
 
 def profile_html(expert: ExpertDetail) -> Markup:
