@@ -6,9 +6,11 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Final
 
 import uvicorn
+from sqlalchemy import make_url
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,15 +39,23 @@ class NotReady(Exception):
     """The product cannot start like this; the sentence says what to do."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """A database: its address for programs, and for people where the data lies."""
+
+    url: str
+    where: str
+
+
 @contextmanager
-def database_at(settings: Settings, say: Say) -> Iterator[str]:
-    """The address of a database that answers: the given one, or the embedded one while this lasts."""
+def database_at(settings: Settings, say: Say) -> Iterator[Place]:
+    """A database that answers: the given one, or the embedded one while this lasts. Raises EmbeddedRefusal."""
     if settings.database_url is not None:
-        yield settings.database_url
+        yield Place(settings.database_url, make_url(settings.database_url).render_as_string(hide_password=True))
         return
     server = EmbeddedPostgres.start(settings.data_dir, say=say)
     try:
-        yield server.url.replace("postgresql://", "postgresql+psycopg://", 1)
+        yield Place(server.url.replace("postgresql://", "postgresql+psycopg://", 1), str(server.data_path))
     finally:
         server.stop()
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
-from sqlalchemy import make_url
 
 from expert_booking import __version__, app, seed
 from expert_booking.db import schema
@@ -41,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def serve(settings: Settings, _: argparse.Namespace) -> None:
     """Start the product."""
     settings.check()
-    with app.bind(settings.host, settings.port) as listener, app.database_at(settings, _say) as url:
-        app.bring_to_head(settings, url)
+    with app.bind(settings.host, settings.port) as listener, app.database_at(settings, _say) as place:
+        app.bring_to_head(settings, place.url)
         if settings.embedded and settings.demo:
-            asyncio.run(_with_database(url, _sow_when_empty))
-        product = app.create_app(settings, url, on_ready=lambda: _say_ready(settings, url))
+            asyncio.run(_with_database(place.url, _sow_when_empty))
+        product = app.create_app(settings, place.url, on_ready=lambda: _say_ready(settings, place))
         try:
             app.run(product, listener)
         except KeyboardInterrupt:
@@ -54,22 +53,22 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
 
 def migrate(settings: Settings, _: argparse.Namespace) -> None:
     """Bring the database's schema to head."""
-    with app.database_at(settings, _say) as url:
-        schema.level(url)  # says in one sentence when the database cannot be reached
-        schema.migrate(url)
+    with app.database_at(settings, _say) as place:
+        schema.level(place.url)  # says in one sentence when the database cannot be reached
+        schema.migrate(place.url)
         _say(f"The schema is at {schema.head()}.")
 
 
 def sow(settings: Settings, options: argparse.Namespace) -> None:
     """Fill the database with sample data."""
     plan = seed.Plan(experts=options.experts, bookings=options.bookings, number=options.number, reset=options.reset)
-    with app.database_at(settings, _say) as url:
-        app.bring_to_head(settings, url)
+    with app.database_at(settings, _say) as place:
+        app.bring_to_head(settings, place.url)
 
         async def fill(database: Database) -> None:
             _say(await seed.sow(database, plan))
 
-        asyncio.run(_with_database(url, fill))
+        asyncio.run(_with_database(place.url, fill))
 
 
 def token_create(settings: Settings, options: argparse.Namespace) -> None:
@@ -107,9 +106,9 @@ def token_revoke(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def _serve_once(settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]]) -> None:
-    with app.database_at(settings, _say) as url:
-        app.bring_to_head(settings, url)
-        asyncio.run(_with_database(url, lambda database: use(Services(database))))
+    with app.database_at(settings, _say) as place:
+        app.bring_to_head(settings, place.url)
+        asyncio.run(_with_database(place.url, lambda database: use(Services(database))))
 
 
 async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any, None]]) -> None:
@@ -126,10 +125,9 @@ async def _sow_when_empty(database: Database) -> None:
         await seed.sow(database, seed.Plan())
 
 
-def _say_ready(settings: Settings, url: str) -> None:
-    where = f"{settings.data_dir} (embedded PostgreSQL)" if settings.embedded else make_url(url).render_as_string()
+def _say_ready(settings: Settings, place: app.Place) -> None:
     _say(f"Expert Booking is at {settings.public_url}")
-    _say(f"The data lies in {where}. Ctrl-C stops it.")
+    _say(f"The data lies in {place.where}. Ctrl-C stops it.")
 
 
 def _say(sentence: str) -> None:

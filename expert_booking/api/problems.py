@@ -15,6 +15,7 @@ from expert_booking.domain.errors import (
     ProofNeeded,
     Refusal,
     SlotNotOffered,
+    Unavailable,
 )
 from expert_booking.schemas import Complaint, Model
 
@@ -26,6 +27,7 @@ _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Invalid, 422),
     (ProofNeeded, 401),
     (Forbidden, 403),
+    (Unavailable, 503),
 )
 
 
@@ -75,3 +77,16 @@ def told(*cases: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:
         told_so_far["description"] = "; ".join(filter(None, (told_so_far["description"], f"`{code}`: {when}")))
         told_so_far["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
     return responses
+
+
+def as_served(documentation: dict[str, Any]) -> None:
+    """Correct what FastAPI writes: errors as application/json, and a 422 of its own where there is none."""
+    for operation in (operation for path in documentation["paths"].values() for operation in path.values()):
+        for status, response in list(operation["responses"].items()):
+            content = response.get("content", {})
+            if MEDIA_TYPE in content:
+                content[MEDIA_TYPE]["schema"] = content.pop("application/json")["schema"]
+            elif status == "422":
+                del operation["responses"][status]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        documentation["components"]["schemas"].pop(unused, None)

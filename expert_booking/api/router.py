@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
 from expert_booking.api import bookings, experts, health
-from expert_booking.api.problems import CODES, problem, refusal_problem
+from expert_booking.api.problems import CODES, as_served, problem, refusal_problem
 from expert_booking.domain.errors import Refusal
 from expert_booking.schemas import complaint
 from expert_booking.services import Services
@@ -52,6 +52,7 @@ def create_api(services: Services, *, phone_required: bool = True) -> FastAPI:
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(Exception, _failed)
     api.add_middleware(BodyLimit)
+    as_served(api.openapi())
     return api
 
 

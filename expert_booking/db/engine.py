@@ -1,11 +1,18 @@
 """The connection to PostgreSQL."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy import Row, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from expert_booking.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
 
 AnyRow = Row[*tuple[Any, ...]]
 AnyConnection = AsyncConnection
@@ -20,8 +27,9 @@ class Database:
             url,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=30,
-            pool_pre_ping=False,
+            pool_timeout=10,
+            # A restarted database costs a ping for each use, and nobody an error.
+            pool_pre_ping=True,
             # A query that hangs must not take the whole site with it.
             connect_args={"options": "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"},
         )
@@ -30,15 +38,17 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose statements all count, or none."""
-        async with self._engine.begin() as connection:
-            yield connection
+        """A connection whose statements all count, or none. Raises Unavailable when the database is away or too busy."""
+        with _unavailable_when_down():
+            async with self._engine.begin() as connection:
+                yield connection
 
     @asynccontextmanager
     async def statements(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements each count at once: for reading, and for the single insert that asks."""
-        async with self._autocommit.connect() as connection:
-            yield connection
+        with _unavailable_when_down():
+            async with self._autocommit.connect() as connection:
+                yield connection
 
     async def answers(self) -> bool:
         """Whether the database can be reached right now."""
@@ -52,6 +62,15 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+@contextmanager
+def _unavailable_when_down() -> Iterator[None]:
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        log.warning("the database is not available: %s", type(error.__cause__ or error).__name__)
+        raise Unavailable from error
 
 
 def driver_url(url: str) -> str:

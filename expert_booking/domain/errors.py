@@ -42,6 +42,12 @@ class Forbidden(Refusal):
     code = "forbidden"
 
 
+class Unavailable(Refusal):
+    """This does not work at the moment. Please try again soon."""
+
+    code = "unavailable"
+
+
 class ExpertNotFound(NotFound):
     """There is no such expert."""
 

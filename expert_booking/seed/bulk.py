@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from math import ceil
 from random import Random
-from typing import Final
+from typing import Final, NoReturn
 
 from tqdm import tqdm
 
@@ -18,8 +18,8 @@ from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY, Calendar, Slot
 from expert_booking.schemas import BookingRequest, ExpertRequest
 from expert_booking.seed.catalogue import made_up_name
-from expert_booking.seed.diary import chance_of, key_of, status_of
-from expert_booking.seed.people import NOTES, TIME_ZONES
+from expert_booking.seed.diary import chance_of, key_of, notes_of, status_of
+from expert_booking.seed.people import TIME_ZONES
 from expert_booking.services import Services
 
 _EXPERTS: Final = 1_000  # in one batch; with a session type and weekly hours they are some ten thousand rows
@@ -59,7 +59,7 @@ async def sow(
         await asyncio.gather(*(work_off() for _ in range(_AT_ONCE)))
 
 
-def _progress(what: str, total: int) -> "tqdm[None]":
+def _progress(what: str, total: int) -> "tqdm[NoReturn]":
     # None: no bar where nobody sees it, in a file or a pipe.
     return tqdm(total=total, desc=what, unit=f" {what}", unit_scale=True, disable=None)
 
@@ -96,10 +96,10 @@ def _bookings(offer: Offer, count: int, number: int, today: datetime) -> Iterato
         request = BookingRequest.model_construct(
             expert_id=offer.expert_id,
             starts_at=slot.starts_at,
-            name=made_up_name(Random(customer)),
+            name=made_up_name("fm"[customer % 2], Random(customer)),
             email=email,
-            phone=f"+44 7700 900{customer % 1000:03}",
-            notes=chance.choice(NOTES),
+            phone=f"+44 7700 900{customer % 1000:03}",  # kept free for stories
+            notes=notes_of(chance),
             time_zone=TIME_ZONES[customer % len(TIME_ZONES)],
         )
         yield NewBooking(

@@ -6,7 +6,18 @@ from random import Random
 
 from expert_booking.domain.slugs import slug_of
 from expert_booking.schemas import ExpertRequest, RuleRequest, SessionTypeRequest
-from expert_booking.seed.people import PEOPLE, Hours, Person
+from expert_booking.seed.people import (
+    BIO_SENTENCES,
+    CATEGORIES,
+    FAMILY_NAMES,
+    GIVEN_NAMES_F,
+    GIVEN_NAMES_M,
+    HEADLINES,
+    PEOPLE,
+    TIME_ZONES,
+    WEEKLY_HOURS,
+    Person,
+)
 
 
 def expert_requests(count: int, number: int) -> list[ExpertRequest]:
@@ -24,6 +35,33 @@ def shares(total: int, requests: Sequence[ExpertRequest], number: int) -> list[i
 
 def _weekly_minutes(request: ExpertRequest) -> int:
     return sum(rule.closes - rule.opens for rule in request.rules)
+
+
+def made_up_name(look: str, chance: Random) -> str:
+    """A given and a family name that need not come from the same country."""
+    given = GIVEN_NAMES_F if look == "f" else GIVEN_NAMES_M
+    return f"{chance.choice(given)} {chance.choice(FAMILY_NAMES)}"
+
+
+def _made_up(index: int, number: int) -> ExpertRequest:
+    chance = Random(f"{number}-{index}")
+    look = chance.choice("fm")
+    name = made_up_name(look, chance)
+    category = chance.choice(CATEGORIES)
+    person = Person(
+        name=name,
+        look=look,
+        category=category,
+        headline=chance.choice(HEADLINES[category]),
+        bio=" ".join(chance.sample(BIO_SENTENCES, 4)),
+        experience_years=chance.randint(1, 35),
+        rating=round(chance.triangular(3.2, 5, 4.8), 2),
+        rating_count=int(chance.expovariate(1 / 80)) + 1,
+        time_zone=chance.choice(TIME_ZONES),
+        hours=chance.choice(WEEKLY_HOURS),
+        session_title=f"{category} session",
+    )
+    return _request(person, f"{slug_of(name)}-{index}", number)
 
 
 def _request(person: Person, slug: str, number: int) -> ExpertRequest:
@@ -59,13 +97,3 @@ def _rule(weekday: int, opens: str, closes: str) -> RuleRequest:
 def _minutes(clock: str) -> int:
     hours, minutes = clock.split(":")
     return int(hours) * 60 + int(minutes)
-
-
-def made_up_name(chance):
-    return f"A{chance.randrange(100)} B{chance.randrange(200)}"
-
-
-def _made_up(index, number):
-    p = PEOPLE[index % len(PEOPLE)]
-    r = _request(p, f"{slug_of(p.name)}-{index}", number)
-    return r

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from random import Random
 from typing import Final, TypeVar
 from uuid import UUID, uuid5
@@ -113,14 +113,11 @@ def drawn(weights: Mapping[Choice, int], chance: Random) -> Choice:
     return chance.choices(tuple(weights), tuple(weights.values()))[0]
 
 
+def notes_of(chance: Random) -> str:
+    """What a customer writes; most write nothing."""
+    return chance.choice(NOTES) if chance.random() < 0.4 else ""
+
+
 def _request(expert_id: UUID, starts_at: datetime, chance: Random) -> BookingRequest:
     customer = chance.choice(CUSTOMERS)
-    return BookingRequest(
-        expert_id=expert_id,
-        starts_at=starts_at,
-        name=customer.name,
-        email=customer.email,
-        phone=customer.phone,
-        notes=chance.choice(NOTES),
-        time_zone=customer.time_zone,
-    )
+    return BookingRequest(expert_id=expert_id, starts_at=starts_at, notes=notes_of(chance), **customer._asdict())

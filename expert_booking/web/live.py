@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from nicegui import background_tasks
 
-from expert_booking.domain.errors import Refusal
+from expert_booking.domain.errors import NotFound
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web import rooms, words
@@ -91,7 +91,7 @@ class LiveBoard:
         """Read the calendar anew, and tell every page that shows it what has changed."""
         try:
             board = await self._services.availability.board(self.expert_id)
-        except Refusal:
+        except NotFound:
             return  # the expert has gone; pages that are open say so when they are used
         # Of two readings that overlap, only the one that began later counts.
         if self.board is not None and board.read_at < self.board.read_at:

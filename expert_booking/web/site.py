@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
-from expert_booking.domain.errors import ExpertNotFound
+from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.services import Services
 from expert_booking.web import live, refusals, theme
 from expert_booking.web.pages import book, booking, expert, experts, my_bookings
@@ -112,7 +112,10 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return client.build_response(request, 404)
 
 
-def _page_failed(_: Exception) -> None:
+def _page_failed(error: Exception) -> None:
+    if isinstance(error, Unavailable):
+        refusals.not_here("Just a moment", str(error), code=error.code, status=503)
+        return
     refusals.not_here(
         "Something went wrong",
         "It is our mistake, not yours, and it has been written down. Please try again in a moment.",

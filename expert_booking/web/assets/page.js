@@ -33,7 +33,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const select = document.getElementById("zone");
-    select.replaceChildren(new Option(zone().replaceAll("_", " "), zone()));
+    const name = innerWidth < 760 ? zone().split("/").pop() : zone();
+    select.replaceChildren(new Option(name.replaceAll("_", " "), zone()));
     // Six hundred names are only worth their while for somebody who wants to choose.
     for (const event of ["pointerdown", "focus"]) select.addEventListener(event, () => fill(select));
     select.addEventListener("change", () => {

@@ -13,7 +13,7 @@ from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain.calendar import Slot, SlotState
-from expert_booking.domain.errors import ExpertNotFound, Refusal, SlotNotOffered, SlotTaken
+from expert_booking.domain.errors import Conflict, ExpertNotFound, Invalid, Refusal, SlotNotOffered, SlotTaken
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
@@ -132,7 +132,7 @@ class BookingDesk:
             booking = await self._services.bookings.book(
                 request, visitor=self._visitor, submission=_number(typed.get("submission"))
             )
-        except Refusal as refusal:
+        except (Conflict, Invalid) as refusal:
             await self._refused(refusal)
         except Exception:
             log.exception("a booking failed")
@@ -190,7 +190,11 @@ class BookingDesk:
         free, zone = self._board().nearest_open(self._at, ALTERNATIVES), self._shown_zone()
         taken = isinstance(self._refusal, SlotTaken)
         text = "Nothing you typed is lost. " if taken else ""
-        text += f"The nearest free times, in {words.zone_at(zone, self._at)}:" if free else "At the moment no other time is free."
+        text += (
+            f"The nearest free times, in {words.zone_at(zone, self._at)}:"
+            if free
+            else "At the moment no other time is free."
+        )
         return _NOTICE.format(
             code=self._refusal.code, title=str(self._refusal), text=text, alternatives=self._alternatives(free)
         )

@@ -133,4 +133,4 @@ def rating_html(expert: ExpertDetail) -> Markup:
     """Stars and number, for eyes and for ears."""
     if expert.rating is None:
         return Markup("<span>New here, no ratings yet</span>")
-    return _STARS.format(percent=20 * expert.rating, rating=f"{expert.rating:.1f}", count=f"{expert.rating_count:,}")
+    return _STARS.format(percent=20 * expert.rating, rating=f"{expert.rating:.2f}", count=f"{expert.rating_count:,}")

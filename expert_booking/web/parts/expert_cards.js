@@ -40,13 +40,14 @@ export default {
           <div class="card-head">
             <img class="portrait" :src="'/portrait/' + expert.slug + '.svg'" width="64" height="64" loading="lazy" alt="">
             <div><h2><a :href="'/expert/' + expert.slug">{{ expert.name }}</a></h2>
-              <div class="card-sub"><span class="chip">{{ expert.category }}</span><span>{{ years(expert.experience) }}</span></div></div>
+              <div class="card-sub">{{ years(expert.experience) }}</div></div>
           </div>
-          <div class="card-body">
+          <div class="card-body"><div class="card-facts">
             <span v-if="expert.rating !== null" class="stars"><span class="stars-row" aria-hidden="true"><i :style="{ width: 20 * expert.rating + '%' }"></i></span>
-              <span class="sr-only">Rated {{ expert.rating.toFixed(1) }} of 5 by {{ expert.ratingCount }} people</span>
-              <span aria-hidden="true"><b>{{ expert.rating.toFixed(1) }}</b> <span class="soft">({{ expert.ratingCount.toLocaleString("en") }})</span></span></span>
-            <span v-else class="stars soft">New here, no ratings yet</span>
+              <span class="sr-only">Rated {{ expert.rating.toFixed(2) }} of 5 by {{ expert.ratingCount }} people</span>
+              <span aria-hidden="true"><b>{{ expert.rating.toFixed(2) }}</b> <span class="soft">({{ expert.ratingCount.toLocaleString("en") }})</span></span></span>
+            <span v-else class="stars soft">No ratings yet</span>
+            <span class="chip">{{ expert.category }}</span></div>
             <p>{{ expert.headline }}</p>
           </div>
           <div class="card-next" :class="{ fresh: expert.id in fresh }" :data-next="expert.slug">
@@ -86,7 +87,7 @@ export default {
   methods: {
     show(result) {
       if (result.ask < this.asks) return; // the visitor has asked for something else meanwhile
-      this.shown = Object.freeze(result);
+      this.shown = Object.freeze({ ...result }); // a copy: what comes as a prop is a proxy, and must not be frozen
       this.next = Object.fromEntries(result.experts.map((expert) => [expert.id, expert.next]));
       this.waiting = false;
     },

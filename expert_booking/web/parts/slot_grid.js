@@ -67,7 +67,7 @@ export default {
   },
   methods: {
     show(board) {
-      this.shown = Object.freeze(board);
+      this.shown = Object.freeze({ ...board }); // a copy: what comes as a prop is a proxy, and must not be frozen
       this.version = board.version;
       this.states = Object.fromEntries(board.weeks.flat().flatMap((day) => day.slots.map((slot) => [slot[0], slot[2]])));
       this.fresh = {};

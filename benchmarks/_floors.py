@@ -1,0 +1,66 @@
+"""The floors: the barest servers that could do the same kind of work. `python _floors.py empty_page|rooms`."""
+
+import os
+import sys
+import time
+from typing import Any
+
+import socketio
+import uvicorn
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+ROOM = "slots"
+
+
+def empty_page() -> ASGIApp:
+    """A NiceGUI page with nothing on it, set up as the product sets NiceGUI up."""
+    from nicegui import ui
+
+    @ui.page("/empty")
+    def empty() -> None:
+        pass
+
+    web = FastAPI()
+    web.add_api_route("/alive", lambda: "yes")
+    ui.run_with(web, binding_refresh_interval=None, reconnect_timeout=5, tailwind=False, show_welcome_message=False)
+    return web
+
+
+def rooms() -> ASGIApp:
+    """A socket.io server with one room; `POST /tell` tells everybody in it and answers when it began to."""
+    sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*", ping_interval=4, ping_timeout=2)
+
+    @sio.event  # type: ignore[untyped-decorator]
+    async def connect(sid: str, _: dict[str, Any]) -> None:
+        await sio.enter_room(sid, ROOM)
+
+    async def tell(request: Request) -> JSONResponse:
+        message = await request.json()
+        began = time.monotonic()  # the same clock in every process of a machine
+        await sio.emit("slots", message, room=ROOM)
+        return JSONResponse(began)
+
+    async def alive(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("yes")
+
+    plain = Starlette(routes=[Route("/tell", tell, methods=["POST"]), Route("/alive", alive)])
+    app: ASGIApp = socketio.ASGIApp(sio, plain, socketio_path="/_nicegui_ws/socket.io")
+    return app
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        {"empty_page": empty_page, "rooms": rooms}[sys.argv[1]](),
+        port=int(os.environ["EXPERT_BOOKING_PORT"]),
+        log_level="warning",
+        access_log=False,
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        lifespan="on",
+        timeout_graceful_shutdown=3,
+    )

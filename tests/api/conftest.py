@@ -1,0 +1,161 @@
+"""A client that holds every answer against the documentation, and tokens of every role."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from expert_booking.api import create_api
+from expert_booking.schemas import Role, TokenRequest
+from expert_booking.services import Services
+from tests.conftest import AddExpert
+
+Json = dict[str, Any]
+Tokens = Mapping[str, dict[str, str]]
+Post = Callable[..., Awaitable[httpx.Response]]
+NINE = "2026-11-24T08:00:00Z"  # 09:00 in Berlin, where the experts of these tests are open from 9 to 17
+
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture
+def api(services: Services) -> FastAPI:
+    """The API by itself, without pages and without a server."""
+    return create_api(services)
+
+
+@pytest.fixture
+async def client(api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Asks the API; whatever it answers must be no 500 and what the documentation says."""
+    documentation = api.openapi()
+
+    async def check(response: httpx.Response) -> None:
+        await response.aread()
+        check_answer(documentation, response)
+
+    transport = httpx.ASGITransport(api, raise_app_exceptions=False)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", event_hooks={"response": [check]}
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def jana(add_expert: AddExpert) -> UUID:
+    """An expert, whose slug is `jana-muller`."""
+    return await add_expert()
+
+
+@pytest.fixture
+async def omar(add_expert: AddExpert) -> UUID:
+    """Another expert."""
+    return await add_expert(name="Omar Haddad", email="omar@example.com")
+
+
+@pytest.fixture
+async def tokens(services: Services, jana: UUID, omar: UUID) -> Tokens:
+    """Headers by who is asking: nobody, garbage, revoked, admin, reader, jana and omar."""
+    bearers = {}
+    for name, role, expert in (
+        ("admin", Role.ADMIN, None), ("reader", Role.READER, None), ("revoked", Role.ADMIN, None),
+        ("jana", Role.EXPERT, "jana-muller"), ("omar", Role.EXPERT, "omar-haddad"),
+    ):  # fmt: skip
+        bearers[name] = await services.access.create_token(TokenRequest(name=name, role=role, expert=expert))
+    await services.access.revoke_token("revoked")
+    bearers["garbage"] = "eb_" + "x" * 43
+    return {"nobody": {}, **{name: {"Authorization": f"Bearer {secret}"} for name, secret in bearers.items()}}
+
+
+@pytest.fixture
+def post(client: httpx.AsyncClient, jana: UUID) -> Post:
+    """POST a booking of Jana's time; `post(email="x")` changes one field."""
+
+    async def post(**changes: Any) -> httpx.Response:
+        return await client.post("/bookings", json=booking_of(jana, **changes))
+
+    return post
+
+
+def booking_of(expert_id: UUID, **changes: Any) -> Json:
+    """A request that is right, but for the changes."""
+    return {
+        "expertId": str(expert_id), "startsAt": NINE, "name": "Ada Lovelace", "email": "ada@example.com",
+        "phone": "+44 20 7946 0000", **changes,
+    }  # fmt: skip
+
+
+def check_problem(response: httpx.Response, status: int, code: str) -> Json:
+    """An error answer in the shape that all of them have."""
+    assert (response.status_code, response.headers["content-type"]) == (status, PROBLEM), response.text
+    body: Json = response.json()
+    assert body["code"] == code
+    assert body["status"] == status
+    assert {"type", "title", "status", "detail", "code"} <= set(body)
+    assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason"}
+    assert body["detail"].endswith((".", "…", "what."))
+    return body
+
+
+def wrong_fields(response: httpx.Response) -> set[str]:
+    """The fields that a 422 complains about."""
+    body = check_problem(response, 422, "validation_failed")
+    assert all(set(error) == {"field", "message"} and error["message"] for error in body["errors"])
+    return {error["field"] for error in body["errors"]}
+
+
+def check_answer(documentation: Json, response: httpx.Response) -> None:
+    """The status is documented for this operation, and the body has the schema that is documented for the status."""
+    assert response.status_code != 500, response.text
+    if response.status_code >= 400 and response.request.method != "HEAD":
+        assert response.headers["content-type"] == PROBLEM, response.text
+    operation = operation_of(documentation, response.request)
+    if operation is None:
+        return
+    documented = operation["responses"].get(str(response.status_code))
+    assert documented, f"{response.request.method} {response.request.url}: {response.status_code} is not documented"
+    kind = response.headers["content-type"].partition(";")[0]
+    check_schema(documentation, documented["content"][kind]["schema"], response.json(), "answer")
+
+
+def operation_of(documentation: Json, request: httpx.Request) -> Json | None:
+    """What the documentation says of such a request, if there is such an operation."""
+    for path, operations in documentation["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path):
+            operation: Json | None = operations.get(request.method.lower())
+            return operation
+    return None
+
+
+def check_schema(documentation: Json, schema: Json, value: Any, where: str) -> None:
+    """As much of JSON Schema as our documentation uses; keys that are not documented count as wrong."""
+    if "$ref" in schema:
+        schema = documentation["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if "anyOf" in schema:
+        wrong = []
+        for alternative in schema["anyOf"]:
+            try:
+                return check_schema(documentation, alternative, value, where)
+            except AssertionError as error:
+                wrong.append(error)
+        raise AssertionError(wrong)
+    kinds = {
+        "object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool,
+        "null": type(None),
+    }  # fmt: skip
+    assert "type" not in schema or isinstance(value, kinds[schema["type"]]), (
+        f"{where}: {value!r} is no {schema['type']}"
+    )
+    assert value in schema.get("enum", [value]), f"{where}: {value!r}"
+    assert value == schema.get("const", value), f"{where}: {value!r}"
+    if schema.get("type") == "object":
+        known = schema.get("properties", {})
+        assert set(schema.get("required", ())) <= set(value) <= set(known), f"{where}: {sorted(value)}"
+        for key, inner in value.items():
+            check_schema(documentation, known[key], inner, f"{where}.{key}")
+    for number, item in enumerate(value if schema.get("type") == "array" else ()):
+        check_schema(documentation, schema.get("items", {}), item, f"{where}[{number}]")
+    return None

@@ -1,0 +1,190 @@
+"""One Chromium and one server process for the whole run; for every visitor a browser of their own, for every test an expert.
+
+The server has the real clock, so slots are chosen some days ahead. Whatever a page complains about in its console makes
+the test fail, unless the test said before that it expects it.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from expert_booking.db.engine import Database
+from expert_booking.schemas import Role, TokenRequest
+from expert_booking.services import Services
+from tests.conftest import AddExpert, fresh_database
+from tests.serving import ServerProcess
+
+CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
+QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+BERLIN = "Europe/Berlin"
+PATIENCE = 15_000  # milliseconds; both cores may be busy
+_numbers = count(1)
+
+expect.set_options(timeout=PATIENCE)
+
+
+@dataclass(frozen=True)
+class Expert:
+    """Somebody to book, whom no other test knows."""
+
+    id: UUID
+    slug: str
+    name: str
+
+    @property
+    def page(self) -> str:
+        """Where the board is."""
+        return f"/expert/{self.slug}"
+
+
+Visit = Callable[..., Awaitable[Page]]
+NewExpert = Callable[..., Awaitable[Expert]]
+Excuse = Callable[[str], None]
+Restart = Callable[[ServerProcess], ServerProcess]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs a browser."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+# --- the house --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str, template: str) -> Iterator[str]:
+    """One database for all tests with a browser: they share a server process, each has its own experts."""
+    with fresh_database(server_url, template) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def services(database_url: str) -> AsyncIterator[Services]:
+    """The product without the pages, at the real time, as the server has it."""
+    database = Database(database_url)
+    yield Services(database)
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """The server that nobody stops."""
+    process = ServerProcess(tmp_path_factory.mktemp("server"), database_url).wait_until_alive()
+    yield process
+    process.stop()
+    print(process.words())
+
+
+@pytest.fixture
+def restart(database_url: str, tmp_path: Path) -> Iterator[Restart]:
+    """Stop a server politely; the returned function starts a new one at the same address."""
+    running: list[ServerProcess] = []
+
+    def again(old: ServerProcess) -> ServerProcess:
+        old.stop()
+        new = ServerProcess(tmp_path, database_url, PORT=str(old.port))
+        new.port, new.url = old.port, old.url
+        running.append(new)
+        return new.wait_until_alive()
+
+    yield again
+    for process in running:
+        process.stop()
+
+
+@pytest.fixture
+async def rest(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
+    """A program that talks to the server."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+async def admin(services: Services) -> dict[str, str]:
+    """The headers of somebody who may change every booking."""
+    token = await services.access.create_token(TokenRequest(name="browser tests", role=Role.ADMIN))
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def new_expert(add_expert: AddExpert) -> NewExpert:
+    """Add an expert with a name of their own: Berlin, every day 09:00 to 17:00, an hour each, unless said otherwise."""
+
+    async def new(**overrides: Any) -> Expert:
+        number = next(_numbers)
+        facts = {"name": f"Jana Müller {number:03}", "slug": f"expert-{number:03}", **overrides}
+        return Expert(await add_expert(**facts), facts["slug"], facts["name"])
+
+    return new
+
+
+@pytest.fixture
+async def jana(new_expert: NewExpert) -> Expert:
+    """An expert."""
+    return await new_expert()
+
+
+# --- the visitors -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """The one Chromium of this run."""
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        reason = f"there is no Chromium on this machine (looked for {', '.join(CHROMIUM)})"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield chromium
+        await chromium.close()
+
+
+@pytest.fixture
+def _excused() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def excuse(_excused: list[str]) -> Excuse:
+    """Expect complaints in the console that match a regular expression."""
+    return _excused.append
+
+
+@pytest.fixture
+async def visit(browser: Browser, server: ServerProcess, _excused: list[str]) -> AsyncIterator[Visit]:
+    """Open a page in a new browser with a cookie jar of its own: `await visit("/", zone="Asia/Kathmandu")`."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    async def visit(path: str = "", *, zone: str = BERLIN, at: str = server.url, **options: Any) -> Page:
+        context = await browser.new_context(base_url=at, timezone_id=zone, locale="en-GB", **options)
+        context.set_default_timeout(PATIENCE)
+        context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        contexts.append(context)
+        page = await context.new_page()
+        if path:
+            await page.goto(path)
+        return page
+
+    yield visit
+    for context in contexts:
+        await context.close()
+    unexpected = [text for text in complaints if not any(re.search(pattern, text) for pattern in _excused)]
+    assert not unexpected, f"the pages complained: {unexpected}"

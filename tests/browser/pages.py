@@ -1,0 +1,124 @@
+"""Where things are on the pages, and what people do there."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import psycopg
+from playwright.async_api import Locator, Page, expect
+
+from expert_booking.domain.calendar import local_instant
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+HOUR = timedelta(hours=1)
+ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
+LABELS = {"name": "Name", "email": "E-mail", "phone": "Phone", "notes": "Notes"}
+# Everybody who looks sees a change within this time, in milliseconds.
+AT_ONCE = 1000
+
+
+def in_days(days: int, hour: int = 10, zone: str = "Europe/Berlin") -> datetime:
+    """This hour of the clock, so many days ahead, in UTC."""
+    there = ZoneInfo(zone)
+    return local_instant(there, datetime.now(there).date() + timedelta(days=days), hour * 60)
+
+
+def iso(instant: datetime) -> str:
+    """As slots and links carry it."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def slot(page: Page, at: datetime) -> Locator:
+    """The button of one slot."""
+    return page.locator(f'[data-slot="{iso(at)}"]')
+
+
+async def sees(page: Page, at: datetime, state: str, *, within: float | None = None) -> None:
+    """Wait until a board shows this slot as open, held or booked; only an open one can be pressed."""
+    pressable = ":enabled" if state == "open" else ":disabled"
+    found = page.locator(f'[data-slot="{iso(at)}"][data-state="{state}"]{pressable}')
+    await found.wait_for(timeout=within)
+
+
+async def connected(page: Page) -> None:
+    """Wait until the page hears what happens."""
+    await page.wait_for_function("window.did_handshake && window.socket?.connected")
+
+
+async def watches(page: Page, at: datetime) -> None:
+    """Wait until the page shows this slot as open, and hears what happens to it."""
+    await sees(page, at, "open")
+    await connected(page)
+
+
+async def fill_in(page: Page, **typed: str) -> None:
+    """Type into the form, by the names people read."""
+    for field, text in typed.items():
+        await page.get_by_label(LABELS[field]).fill(text)
+
+
+async def says(page: Page, **typed: str) -> None:
+    """Expect that the form has these words in it."""
+    for field, text in typed.items():
+        await expect(page.get_by_label(LABELS[field])).to_have_value(text)
+
+
+def book_button(page: Page) -> Locator:
+    """The one that makes the booking."""
+    return page.get_by_role("button", name="Book this time")
+
+
+async def book_on(page: Page, slug: str, at: datetime, **typed: str) -> str:
+    """Book on the page, from the form to the booking's page; returns the booking's id."""
+    await page.goto(f"/book/{slug}?at={iso(at)}")
+    await fill_in(page, **{**ADA, **typed})
+    await book_button(page).click()
+    await page.wait_for_url("**/booking/*")
+    return await booking_id(page)
+
+
+async def booking_id(page: Page) -> str:
+    """The id of the booking that the page shows."""
+    found = await page.locator("section[data-booking]").get_attribute("data-booking")
+    assert found is not None
+    return found
+
+
+def by_hand(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pending") -> UUID:
+    """A booking as psql would make it: an hour, nobody of ours in between."""
+    row = sql.execute(
+        "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"
+        " SELECT %(expert)s, id, %(at)s, %(end)s, tstzrange(%(at)s, %(end)s), %(status)s, 'Bo', 'bo@example.com',"
+        " 'bo@example.com' FROM session_type WHERE expert_id = %(expert)s RETURNING id",
+        {"expert": expert_id, "at": at, "end": at + HOUR, "status": status},
+    ).fetchone()
+    assert row is not None
+    return UUID(str(row[0]))
+
+
+def bookings_at(sql: Connection, expert_id: UUID, at: datetime) -> int:
+    """How many live bookings start there."""
+    row = sql.execute(
+        "SELECT count(*) FROM booking WHERE expert_id = %s AND starts_at = %s AND status <> 'cancelled'",
+        [expert_id, at],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def request_json(expert_id: UUID, at: datetime, **said: str) -> dict[str, str]:
+    """What a program sends to book."""
+    return {"expertId": str(expert_id), "startsAt": iso(at), **ADA, "email": f"{uuid4().hex}@example.com", **said}
+
+
+async def until(check: Callable[[], Any], what: str, seconds: float = 20) -> None:
+    """Wait for something that no page shows."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        await asyncio.sleep(0.02)

@@ -1,0 +1,246 @@
+"""The database's news: whoever writes, by whatever way, the right expert is named, and nothing else is said."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from expert_booking.db.engine import driver_url
+from expert_booking.db.feed import Feed
+from expert_booking.db.tables import NEWS_CHANNEL
+from expert_booking.domain.events import ExpertChanged, News, NewsMissed
+from expert_booking.domain.lifecycle import Status
+from expert_booking.schemas import Caller, Role
+from expert_booking.services import Services
+from tests.conftest import AddExpert, Book
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+PATIENCE = 20
+NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
+
+
+class Ear:
+    """All news so far, and a way to wait for some."""
+
+    def __init__(self) -> None:
+        self.heard: list[News] = []
+        self._more = asyncio.Event()
+
+    def __call__(self, news: News) -> None:
+        """One piece of news."""
+        self.heard.append(news)
+        self._more.set()
+
+    async def until(self, enough: Callable[[list[News]], bool]) -> list[News]:
+        """Wait until enough has been heard; everything since the last time."""
+        async with asyncio.timeout(PATIENCE):
+            while not enough(self.heard):
+                self._more.clear()
+                await self._more.wait()
+        heard, self.heard = self.heard, []
+        return heard
+
+
+@pytest.fixture
+async def ear(database_url: str) -> AsyncIterator[Ear]:
+    """An ear at a running feed that already listens."""
+    ear = Ear()
+    running = asyncio.create_task(Feed(database_url, ear).run())
+    assert await ear.until(bool) == [NewsMissed()]
+    yield ear
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+@pytest.fixture
+async def last(add_expert: AddExpert, sql: Connection, ear: Ear) -> Callable[[], Any]:
+    """Hear everything up to now: news come in the order of commits, so a word about somebody else ends them."""
+    nobody = await add_expert(name="Nobody")
+    await ear.until(lambda heard: ExpertChanged(nobody) in heard)
+
+    async def last() -> list[News]:
+        sql.execute("UPDATE expert SET updated_at = now() WHERE id = %s", [nobody])
+        return (await ear.until(lambda heard: ExpertChanged(nobody) in heard))[:-1]
+
+    return last
+
+
+Last = Callable[[], Any]
+BOOKING = (
+    "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
+    " SELECT expert_id, id, '2026-12-01 09:00+00', '2026-12-01 10:00+00',"
+    " '[2026-12-01 09:00+00,2026-12-01 10:00+00)', 'Eve', 'eve@example.com', 'eve@example.com'"
+    " FROM session_type WHERE expert_id = %(jana)s"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        BOOKING,
+        "UPDATE booking SET status = 'confirmed' WHERE expert_id = %(jana)s",
+        "UPDATE booking SET notes = 'x' WHERE expert_id = %(jana)s",
+        "DELETE FROM booking WHERE expert_id = %(jana)s",
+        "INSERT INTO availability_rule (expert_id, weekday, opens_minute, closes_minute) VALUES (%(jana)s, 1, 0, 60)",
+        "UPDATE availability_rule SET closes_minute = 600 WHERE expert_id = %(jana)s AND weekday = 3",
+        "DELETE FROM availability_rule WHERE expert_id = %(jana)s",
+        "INSERT INTO session_type (expert_id, title, minutes, step_minutes) VALUES (%(jana)s, 'Short', 30, 30)",
+        "UPDATE session_type SET minutes = 45 WHERE expert_id = %(jana)s",
+        "UPDATE expert SET active = false WHERE id = %(jana)s",
+        "UPDATE expert SET time_zone = 'Asia/Tokyo' WHERE id = %(jana)s",
+        "DELETE FROM booking; DELETE FROM expert WHERE slug = 'jana-muller'",
+    ],
+)
+async def test_a_change_by_hand_is_news_of_exactly_that_expert(
+    add_expert: AddExpert, book: Book, sql: Connection, last: Last, change: str
+) -> None:
+    jana, _omar = await add_expert(), await add_expert(name="Omar")
+    await book(jana, NINE)
+    await last()
+    sql.execute(change, {"jana": jana} if "%(jana)s" in change else None)
+    heard = await last()
+    assert heard
+    assert set(heard) == {ExpertChanged(jana)}
+
+
+async def test_a_row_that_moves_to_another_expert_is_news_of_both(
+    add_expert: AddExpert, sql: Connection, last: Last
+) -> None:
+    jana, omar = await add_expert(), await add_expert(name="Omar", weekdays=())
+    await last()
+    sql.execute("UPDATE availability_rule SET expert_id = %s WHERE weekday = 1 AND expert_id = %s", [omar, jana])
+    assert set(await last()) == {ExpertChanged(jana), ExpertChanged(omar)}
+
+
+async def test_what_the_services_do_is_news_too(
+    services: Services, add_expert: AddExpert, book: Book, last: Last
+) -> None:
+    jana = await add_expert()
+    assert ExpertChanged(jana) in await last()
+    made = await book(jana, NINE)
+    assert await last() == [ExpertChanged(jana)]
+    await services.bookings.change_status(made.id, Status.CANCELLED, Caller(role=Role.ADMIN))
+    assert await last() == [ExpertChanged(jana)]
+
+
+async def test_what_did_not_happen_is_no_news(add_expert: AddExpert, book: Book, sql: Connection, last: Last) -> None:
+    jana = await add_expert()
+    await last()
+    with sql.transaction(force_rollback=True):
+        sql.execute(BOOKING, {"jana": jana})
+    assert await last() == []
+
+
+async def test_many_changes_of_one_expert_in_one_transaction_are_one_piece_of_news(
+    add_expert: AddExpert, sql: Connection, last: Last
+) -> None:
+    jana = await add_expert()
+    await last()
+    with sql.transaction():
+        sql.execute(BOOKING, {"jana": jana})
+        sql.execute("UPDATE booking SET status = 'confirmed'")
+        sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
+    assert await last() == [ExpertChanged(jana)]
+
+
+async def test_the_message_is_the_experts_id_and_holds_nothing_personal(
+    services: Services, add_expert: AddExpert, book: Book, database_url: str
+) -> None:
+    jana = await add_expert()
+    with psycopg.connect(driver_url(database_url), autocommit=True) as listener:
+        listener.execute(f"LISTEN {NEWS_CHANNEL}")
+        made = await book(jana, NINE, notes="Something very private")
+        await services.bookings.change_status(made.id, Status.CONFIRMED, Caller(role=Role.ADMIN))
+        payloads = [message.payload for message in listener.notifies(timeout=PATIENCE, stop_after=2)]
+    assert payloads == [str(jana), str(jana)]
+
+
+async def test_words_that_are_no_experts_id_are_left_unheard_and_do_no_harm(
+    add_expert: AddExpert, sql: Connection, last: Last
+) -> None:
+    sql.execute(f"NOTIFY {NEWS_CHANNEL}, 'hello'")
+    sql.execute(f"NOTIFY {NEWS_CHANNEL}")
+    sql.execute("NOTIFY something_else, 'x'")
+    assert await last() == []
+
+
+async def test_after_its_connection_is_killed_the_feed_says_so_and_hears_again(
+    add_expert: AddExpert, sql: Connection, ear: Ear, last: Last
+) -> None:
+    jana = await add_expert()
+    await last()
+    for _ in range(3):
+        assert kill_listeners(sql) == 1
+        assert await ear.until(bool) == [NewsMissed()]
+        sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
+        assert await last() == [ExpertChanged(jana)]
+
+
+async def test_a_database_that_is_down_for_a_moment_is_heard_again(
+    add_expert: AddExpert, sql: Connection, ear: Ear, last: Last, server_url: str, database_url: str
+) -> None:
+    jana = await add_expert()
+    await last()
+    attempts = Attempts()
+    logger = logging.getLogger("expert_booking.db.feed")
+    logger.addHandler(attempts)
+    name = make_url(database_url).database
+    with psycopg.connect(driver_url(server_url), autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        assert kill_listeners(sql) == 1
+        async with asyncio.timeout(PATIENCE):
+            await attempts.third.wait()
+        assert ear.heard == []
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    logger.removeHandler(attempts)
+    assert await ear.until(bool) == [NewsMissed()]
+    sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
+    assert await last() == [ExpertChanged(jana)]
+
+
+async def test_what_changes_while_the_feed_is_away_is_read_after_the_word_that_news_were_missed(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection, ear: Ear, last: Last
+) -> None:
+    """Whoever looks again at `NewsMissed` sees everything: the feed listens before it says so."""
+    jana = await add_expert()
+    await last()
+    for hour in range(6):
+        kill_listeners(sql)
+        made = await book(jana, NINE.replace(hour=8 + hour))
+        heard = await ear.until(lambda news: NewsMissed() in news)
+        board = await services.availability.board(jana)
+        slot = board.slot(made.starts_at)
+        assert slot is not None
+        assert slot.state == "booked"
+        assert set(heard) <= {NewsMissed(), ExpertChanged(jana)}
+
+
+class Attempts(logging.Handler):
+    """Counts the feed's complaints that it cannot connect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._count = 0
+        self.third = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One more."""
+        self._count += "trying again" in record.getMessage()
+        if self._count >= 3:
+            self.third.set()
+
+
+def kill_listeners(sql: Connection) -> int:
+    """Kill every connection that listens in this database; how many there were."""
+    found = sql.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
+    )
+    return len(found.fetchall())

@@ -1,0 +1,215 @@
+"""Migrations and tables say the same, in every detail that PostgreSQL knows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from psycopg.errors import LockNotAvailable
+from sqlalchemy import create_engine, pool
+from sqlalchemy.exc import OperationalError
+
+from expert_booking.db import schema
+from expert_booking.db.engine import driver_url
+from expert_booking.db.tables import metadata
+from tests.serving import ROOT, environment
+
+# Each row is the full text of one thing. Not-null constraints are columns' business: only PostgreSQL 18 names them.
+FINGERPRINT = """
+SELECT 'column', c.relname || '.' || a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
+       CASE WHEN a.attnotnull THEN 'NOT NULL' END, pg_get_expr(d.adbin, d.adrelid), a.attidentity::text,
+       a.attgenerated::text)
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+  LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+ WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped
+UNION ALL
+SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid) FROM pg_constraint
+ WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+UNION ALL
+SELECT 'index', tablename || '.' || indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+UNION ALL
+SELECT 'trigger', tgrelid::regclass || '.' || tgname, pg_get_triggerdef(oid) || ' ' || tgenabled::text FROM pg_trigger
+ WHERE NOT tgisinternal
+UNION ALL
+SELECT 'function', p.proname, pg_get_functiondef(p.oid) FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace
+   AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = p.oid AND deptype = 'e')
+UNION ALL
+SELECT 'extension', extname, '' FROM pg_extension
+"""
+
+Fingerprint = dict[tuple[str, str], str]
+
+
+def fingerprint(url: str) -> Fingerprint:
+    """Everything in this database's schema, by kind and name, without Alembic's own table."""
+    with psycopg.connect(driver_url(url)) as connection:
+        rows = connection.execute(FINGERPRINT).fetchall()
+    return {(kind, name): text for kind, name, text in rows if not name.startswith("alembic_version")}
+
+
+def run(url: str, *statements: str) -> None:
+    """Change this database by hand."""
+    with psycopg.connect(driver_url(url), autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def alembic(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Plain `alembic …` from the repository's root."""
+    program = [sys.executable, "-m", "alembic", *arguments]
+    return subprocess.run(
+        program, cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_up_down_and_up_again_leaves_the_same_schema_and_nothing_in_between(empty_database_url: str) -> None:
+    url = empty_database_url
+    empty = fingerprint(url)
+    schema.migrate(url)
+    first = fingerprint(url)
+    assert ("constraint", "booking.ex_booking_no_overlap") in first
+    command.downgrade(schema.config(url), "base")
+    assert fingerprint(url) == {**empty, ("extension", "btree_gist"): ""}
+    assert schema.level(url)[0] is None
+    schema.migrate(url)
+    assert fingerprint(url) == first
+    assert schema.level(url) == (schema.head(), schema.head())
+
+
+def test_migrating_what_is_at_head_changes_nothing(database_url: str) -> None:
+    before = fingerprint(database_url)
+    schema.migrate(database_url)
+    assert fingerprint(database_url) == before
+
+
+def test_alembic_finds_no_difference_between_migrations_and_tables(database_url: str) -> None:
+    command.check(schema.config(database_url))  # raises where there is one
+
+
+def test_alembic_would_find_a_difference(database_url: str) -> None:
+    run(database_url, "ALTER TABLE expert DROP COLUMN bio")
+    with pytest.raises(Exception, match="bio"):
+        command.check(schema.config(database_url))
+
+
+def test_a_migrated_database_is_the_one_that_the_tables_describe(database_url: str, empty_database_url: str) -> None:
+    engine = create_engine(empty_database_url, poolclass=pool.NullPool)
+    metadata.create_all(engine)
+    engine.dispose()
+    assert fingerprint(database_url) == fingerprint(empty_database_url)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "statements"),
+    [
+        ("constraint", "booking.ex_booking_no_overlap", ["ALTER TABLE booking DROP CONSTRAINT ex_booking_no_overlap"]),
+        (
+            "index",
+            "booking.uq_booking_slot",
+            ["DROP INDEX uq_booking_slot", "CREATE UNIQUE INDEX uq_booking_slot ON booking (expert_id, starts_at)"],
+        ),
+        (
+            "index",
+            "booking.uq_booking_slot",
+            ["DROP INDEX uq_booking_slot",
+             "CREATE UNIQUE INDEX uq_booking_slot ON booking (expert_id, starts_at) WHERE status = 'confirmed'"],
+        ),
+        ("constraint", "booking.ck_booking_status", ["ALTER TABLE booking DROP CONSTRAINT ck_booking_status"]),
+        ("trigger", "booking.booking_news", ["DROP TRIGGER booking_news ON booking"]),
+        ("trigger", "expert.expert_news", ["ALTER TABLE expert DISABLE TRIGGER expert_news"]),
+        (
+            "function",
+            "tell_expert_changed",
+            ["CREATE OR REPLACE FUNCTION tell_expert_changed() RETURNS trigger LANGUAGE plpgsql AS"
+             " $$ BEGIN RETURN NULL; END $$"],
+        ),
+        ("column", "booking.version", ["ALTER TABLE booking ALTER version DROP DEFAULT"]),
+        ("column", "booking.notes", ["ALTER TABLE booking ALTER notes DROP NOT NULL"]),
+    ],
+)  # fmt: skip
+def test_the_comparison_notices_what_alembic_does_not(
+    database_url: str, kind: str, name: str, statements: list[str]
+) -> None:
+    before = fingerprint(database_url)
+    run(database_url, *statements)
+    after = fingerprint(database_url)
+    assert (kind, name) in {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def test_every_constraint_and_index_is_named_by_our_convention(database_url: str) -> None:
+    kinds = {"p": "pk", "f": "fk", "u": "uq", "c": "ck", "x": "ex"}
+    with psycopg.connect(driver_url(database_url)) as connection:
+        constraints = connection.execute(
+            "SELECT contype::text, conrelid::regclass::text, conname FROM pg_constraint"
+            " WHERE connamespace = 'public'::regnamespace AND contype = ANY(%s) AND conrelid <> 0"
+            " AND conrelid <> 'alembic_version'::regclass",
+            [list(kinds)],
+        ).fetchall()
+        indexes = connection.execute(
+            "SELECT tablename, indexname FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        ).fetchall()
+    assert len(constraints) > 20
+    assert [row for row in constraints if not row[2].startswith(f"{kinds[row[0]]}_{row[1]}")] == []
+    names = ("pk", "uq", "ix", "ex")
+    assert [row for row in indexes if not row[1].startswith(tuple(f"{name}_{row[0]}" for name in names))] == []
+
+
+def test_six_processes_that_migrate_a_fresh_database_at_once_all_succeed(
+    empty_database_url: str, database_url: str, tmp_path: Path
+) -> None:
+    settings = environment(DATABASE_URL=empty_database_url)
+    program = [sys.executable, "-m", "expert_booking", "migrate"]
+    running = [
+        subprocess.Popen(
+            program, cwd=tmp_path, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for _ in range(6)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 6, said
+    assert all(f"The schema is at {schema.head()}." in words for words in said)
+    assert fingerprint(empty_database_url) == fingerprint(database_url)
+
+
+def test_plain_alembic_from_the_repositorys_root_reads_the_address_from_the_environment(
+    empty_database_url: str, database_url: str
+) -> None:
+    done = alembic("upgrade", "head", DATABASE_URL=driver_url(empty_database_url))
+    assert done.returncode == 0, done.stderr
+    assert fingerprint(empty_database_url) == fingerprint(database_url)
+
+
+def test_plain_alembic_without_an_address_says_which_variable_to_set() -> None:
+    done = alembic("upgrade", "head")
+    assert done.returncode != 0
+    assert "EXPERT_BOOKING_DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sql_that_alembic_writes_offline_builds_the_same_schema(empty_database_url: str, database_url: str) -> None:
+    done = alembic("upgrade", "head", "--sql")
+    assert done.returncode == 0, done.stderr
+    assert "SET lock_timeout = '3s'" in done.stdout
+    run(empty_database_url, done.stdout)
+    assert fingerprint(empty_database_url) == fingerprint(database_url)
+    assert schema.level(empty_database_url)[0] == schema.head()
+
+
+def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_everything_as_it_was(database_url: str) -> None:
+    before = fingerprint(database_url)
+    with psycopg.connect(driver_url(database_url)) as visitor:
+        visitor.execute("SELECT count(*) FROM booking")  # and its transaction stays open
+        with pytest.raises(OperationalError) as refused:
+            command.downgrade(schema.config(database_url), "base")
+    assert isinstance(refused.value.orig, LockNotAvailable)
+    assert fingerprint(database_url) == before
+    assert schema.level(database_url)[0] == schema.head()
+
+
+def test_a_database_that_does_not_answer_is_told_in_one_line() -> None:
+    with pytest.raises(schema.DatabaseUnreachable) as unreachable:
+        schema.level("postgresql+psycopg://nobody:secret@127.0.0.1:1/nothing")
+    assert "\n" not in str(unreachable.value)
+    assert "secret" not in str(unreachable.value)
