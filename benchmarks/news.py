@@ -177,9 +177,11 @@ def text_of(slot: datetime) -> str:
     return slot.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def open_page(connection: Http) -> str:
+async def open_page(port: int) -> str:
     """Open the expert's page as a browser does; where its websocket is."""
+    connection = await Http.open(port)
     status, page = await connection.get(f"/expert/{slug(1)}", "Cookie: zone=Europe/Berlin")
+    connection.close()
     assert status == 200, page
     client_id, next_message_id = CLIENT.search(page.decode()).groups()
     ids = {name: str(uuid4()) for name in ("document_id", "tab_id", "old_tab_id")}
@@ -197,14 +199,15 @@ async def main(options: argparse.Namespace) -> None:
         _bench.add_experts(server.url, 2, opens_hour=9, closes_hour=17)
         slots = (_bench.tomorrow() + timedelta(days=n // 8, hours=9 + n % 8) for n in count())
         pages, sockets = Audience(port), Audience(floor_port)
-        page_connection, floor_connection = await Http.open(port), await Http.open(floor_port)
 
         async def book(slot: datetime, *, expert: int = 1) -> float:
             return await asyncio.to_thread(book_raw, writer, expert_id(expert), slot)
 
         async def tell(slot: datetime) -> float:
             message = {"expert": str(expert_id(1)), "version": 1, "changes": [[text_of(slot), "booked"]]}
-            _, answer = await floor_connection.post("/tell", message)
+            connection = await Http.open(floor_port)
+            _, answer = await connection.post("/tell", message)
+            connection.close()
             return float(answer)
 
         async def socket_path() -> str:
@@ -212,7 +215,7 @@ async def main(options: argparse.Namespace) -> None:
 
         rows = []
         for size in options.viewers:
-            await pages.grow(size, lambda: open_page(page_connection))
+            await pages.grow(size, lambda: open_page(port))
             await sockets.grow(size, socket_path)
             await pages.time(book, next(slots)), await sockets.time(tell, next(slots))  # once for nothing
             heard: dict[Say, list[Heard]] = {book: [], tell: []}

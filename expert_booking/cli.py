@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="expert-booking", description="Real-time expert session booking.")
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(command=serve)
-    commands = parser.add_subparsers(title="commands", metavar="", parser_class=_Parser)
+    commands = parser.add_subparsers(title="commands", metavar="command", parser_class=_Parser)
     commands.add_parser("serve", help="start the product (also the default)").set_defaults(command=serve)
     commands.add_parser("migrate", help="bring the database's schema to head").set_defaults(command=migrate)
     _add_seed(commands.add_parser("seed", help="fill the database with sample data"))
@@ -170,7 +170,7 @@ def _add_seed(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(title="actions", metavar="", required=True, dest="action", parser_class=_Parser)
+    actions = parser.add_subparsers(title="actions", metavar="action", required=True, parser_class=_Parser)
     create = actions.add_parser("create", help="make a token and print its secret on the last line")
     create.add_argument("name")
     create.add_argument("--role", choices=[role.value for role in Role], required=True)

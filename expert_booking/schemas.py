@@ -18,6 +18,9 @@ from pydantic import (
     Field,
     PlainSerializer,
     ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -89,6 +92,13 @@ def _time_zone(name: str) -> str:
     return name
 
 
+def _written_out(value: Any) -> Any:
+    # Seconds since 1970 would be accepted as well: as a number or in quotes, and with an offset that nobody gave.
+    if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise ValueError("Please write it out, such as 2026-11-24 or 2026-11-24T09:00:00Z.")
+
+
 def _sensible_year(instant: datetime) -> datetime:
     if not 1970 <= instant.year <= 2200:
         raise ValueError("Please use a date between 1970 and 2200.")
@@ -113,8 +123,8 @@ Phone = Annotated[
 Notes = Annotated[str, _at_most(NOTES_LENGTH), AfterValidator(_clean)]
 Search = Annotated[str, _at_most(SEARCH_LENGTH), AfterValidator(_one_line)]
 ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
-Day = Annotated[date, AfterValidator(_sensible_date)]
-Instant = Annotated[AwareDatetime, AfterValidator(_sensible_year)]
+Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_sensible_date)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_sensible_year)]
 
 
 def utc_text(instant: datetime) -> str:
@@ -123,7 +133,11 @@ def utc_text(instant: datetime) -> str:
     return text.replace("+00:00", "Z")
 
 
-Utc = Annotated[datetime, PlainSerializer(utc_text, return_type=str)]
+Utc = Annotated[
+    datetime,
+    PlainSerializer(utc_text, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 
 
 # --- experts ----------------------------------------------------------------------------------------------------
@@ -232,13 +246,15 @@ class SlotQuery(Model):
     time_zone: ZoneName | None = None
     session_type_id: UUID | None = None
 
-    @model_validator(mode="after")
-    def _in_order(self) -> "SlotQuery":
-        if self.until < self.since:
+    @field_validator("until")
+    @classmethod
+    def _in_order(cls, until: date, info: ValidationInfo) -> date:
+        since = info.data.get("since", until)  # where `from` is wrong itself, that is said already
+        if until < since:
             raise ValueError("`to` must not be before `from`.")
-        if (self.until - self.since).days >= SLOT_DAYS:
+        if (until - since).days >= SLOT_DAYS:
             raise ValueError(f"Please ask for at most {SLOT_DAYS} days at once.")
-        return self
+        return until
 
 
 class SlotView(Model):

@@ -35,41 +35,69 @@ _BOOKING: Final = {
 _WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
 _NO_PROOF: Final = (401, "proof_needed", "Please send a valid token: Authorization: Bearer …")
 _UNKNOWN: Final = (404, "booking_not_found", "There is no such booking, or it is not yours to see.")
+_NO_EXPERT: Final = (404, "expert_not_found", "There is no such expert.")
+
+Answers = dict[int | str, dict[str, Any]]
 
 
-def _example(status: int, description: str, **examples: Any) -> dict[int | str, dict[str, Any]]:
+def _example(status: int, description: str, **examples: Any) -> Answers:
     content = {"application/json": {"examples": {name: {"value": value} for name, value in examples.items()}}}
     return {status: {"description": description, "content": content}}
+
+
+def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
+    return {"bookings": bookings, "total": len(bookings), "page": 1, "limit": 20}
+
+
+_ON_BOOK: Final[Answers] = {
+    **_example(201, "Booked.", booking=_BOOKING),
+    **told(
+        _NO_EXPERT,
+        (404, "session_type_not_found", "This expert offers no such session."),
+        (409, "slot_taken", "Someone else has just booked this time."),
+        (413, "body_too_large", "The body is longer than any request can be."),
+        (422, "slot_not_offered", "This time is outside the expert's hours."),
+        _WRONG,
+    ),
+}
+_ON_BOOK[201]["headers"] = {"Location": {"description": "The booking's address.", "schema": {"type": "string"}}}
+_ON_LIST: Final[Answers] = {
+    **_example(
+        200, "With proof everything; by expert without proof bare times.", all=_page(_BOOKING), times=_page(_BUSY)
+    ),
+    **told(_NO_PROOF, _NO_EXPERT, _WRONG),
+}
+_ON_GET: Final[Answers] = {**_example(200, "The booking.", booking=_BOOKING), **told(_NO_PROOF, _UNKNOWN)}
+_ON_CHANGE: Final[Answers] = {
+    **_example(200, "The changed booking.", booking={**_BOOKING, "status": "confirmed", "version": 2}),
+    **told(
+        _NO_PROOF,
+        (403, "forbidden", "This token does not allow that."),
+        _UNKNOWN,
+        (409, "status_change_not_allowed", "A booking that is cancelled cannot become confirmed."),
+        (413, "body_too_large", "The body is longer than any request can be."),
+        _WRONG,
+    ),
+}
 
 
 def endpoints(services: Services, *, phone_required: bool) -> APIRouter:
     """Everything below `/bookings`."""
     router = APIRouter(prefix="/bookings", tags=["bookings"])
     caller_from_token = Depends(caller_of(services))
-    request_model: Any = BookingRequestWithPhone if phone_required else BookingRequest
-    booked = _example(201, "Booked.", booking=_BOOKING)
-    booked[201]["headers"] = {"Location": {"description": "The booking's address.", "schema": {"type": "string"}}}
+    wanted = Body(openapi_examples={"booking": {"value": _REQUEST}})
 
-    async def book(
-        request: Annotated[BookingRequest, Body(openapi_examples={"booking": {"value": _REQUEST}})], response: Response
-    ) -> BookingView:
+    async def book(request: BookingRequest, response: Response) -> BookingView:
         """Book a slot. Of several who ask for the same time exactly one gets it."""
         booking = await services.bookings.book(request)
         response.headers["Location"] = f"/bookings/{booking.id}"
         return booking
 
-    book.__annotations__["request"] = Annotated[request_model, Body(openapi_examples={"booking": {"value": _REQUEST}})]
-    router.post("", status_code=201, responses={**booked, **told(
-        (404, "expert_not_found", "There is no such expert."),
-        (404, "session_type_not_found", "This expert offers no such session."),
-        (409, "slot_taken", "Someone else has just booked this time."),
-        (413, "body_too_large", "The body is longer than any request can be."),
-        (422, "slot_not_offered", "This time is outside the expert's hours."), _WRONG)})(book)  # fmt: skip
+    # Which fields are required is the house's choice, and the documentation says so.
+    book.__annotations__["request"] = Annotated[BookingRequestWithPhone if phone_required else BookingRequest, wanted]
+    router.post("", status_code=201, responses=_ON_BOOK)(book)
 
-    @router.get("", responses={**_example(200, "With proof everything, by expert without proof bare times.",
-        everything={"bookings": [_BOOKING], "total": 1, "page": 1, "limit": 20},
-        times={"bookings": [_BUSY], "total": 1, "page": 1, "limit": 20},
-    ), **told(_NO_PROOF, (404, "expert_not_found", "There is no such expert."), _WRONG)})  # fmt: skip
+    @router.get("", responses=_ON_LIST)
     async def list_bookings(
         query: Annotated[BookingQuery, Query()], caller: Caller | None = caller_from_token
     ) -> BookingPage | BusyPage:
@@ -80,17 +108,12 @@ def endpoints(services: Services, *, phone_required: bool) -> APIRouter:
         """
         return await services.bookings.find(query, caller)
 
-    @router.get(
-        "/{booking}", responses={**_example(200, "The booking.", booking=_BOOKING), **told(_NO_PROOF, _UNKNOWN)}
-    )
+    @router.get("/{booking}", responses=_ON_GET)
     async def get_booking(booking: Reference, caller: Caller | None = caller_from_token) -> BookingView:
         """One booking, for those entitled; for everybody else there is none. A 401 means the token is not valid."""
         return await services.bookings.get(_id(booking), caller)
 
-    @router.patch("/{booking}/status", responses={**_example(200, "The changed booking.", booking={
-        **_BOOKING, "status": "confirmed", "version": 2}), **told(
-        _NO_PROOF, (403, "forbidden", "This token does not allow that."), _UNKNOWN,
-        (409, "status_change_not_allowed", "A booking that is cancelled cannot become confirmed."), _WRONG)})  # fmt: skip
+    @router.patch("/{booking}/status", responses=_ON_CHANGE)
     async def change_status(
         booking: Reference, request: StatusRequest, caller: Caller | None = caller_from_token
     ) -> BookingView:

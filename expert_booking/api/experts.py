@@ -1,6 +1,6 @@
 """REST: experts and their slots."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query
 
@@ -28,34 +28,33 @@ _SLOTS: Final = {
     ],
 }  # fmt: skip
 _UNKNOWN: Final = (404, "expert_not_found", "There is no such expert.")
+_NO_SESSION: Final = (404, "session_type_not_found", "This expert offers no such session.")
 _WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
+_PAGE: Final = {"experts": [_EXPERT], "total": 1, "page": 1, "limit": 20}
 
+Answers = dict[int | str, dict[str, Any]]
 Reference = Annotated[str, Path(description="The expert's id or slug.", examples=["jana-muller"])]
+
+
+def _example(value: Any) -> Answers:
+    return {200: {"content": {"application/json": {"example": value}}}}
 
 
 def endpoints(services: Services) -> APIRouter:
     """Everything below `/experts`."""
     router = APIRouter(prefix="/experts", tags=["experts"])
 
-    @router.get("", responses={200: {"content": {"application/json": {"example": {
-        "experts": [_EXPERT], "total": 1, "page": 1, "limit": 20}}}}, **told(_WRONG)})  # fmt: skip
+    @router.get("", responses={**_example(_PAGE), **told(_WRONG)})
     async def list_experts(query: Annotated[ExpertQuery, Query()]) -> ExpertPage:
         """Active experts, a page at a time; `nextAvailable` is the next free start."""
         return await services.experts.find(query)
 
-    @router.get(
-        "/{expert}",
-        responses={200: {"content": {"application/json": {"example": _DETAIL}}}, **told(_UNKNOWN)},
-    )
+    @router.get("/{expert}", responses={**_example(_DETAIL), **told(_UNKNOWN)})
     async def get_expert(expert: Reference) -> ExpertDetail:
         """One expert, by id or slug."""
         return await services.experts.get(expert)
 
-    @router.get(
-        "/{expert}/slots",
-        responses={200: {"content": {"application/json": {"example": _SLOTS}}}, **told(
-            _UNKNOWN, (404, "session_type_not_found", "This expert offers no such session."), _WRONG)},
-    )  # fmt: skip
+    @router.get("/{expert}/slots", responses={**_example(_SLOTS), **told(_UNKNOWN, _NO_SESSION, _WRONG)})
     async def list_slots(expert: Reference, query: Annotated[SlotQuery, Query()]) -> SlotPage:
         """The slots of at most 62 days, both dates included, without the past and the time of notice.
 

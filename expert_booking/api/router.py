@@ -19,6 +19,7 @@ from expert_booking.services import Services
 
 # No request of ours is longer than this, in bytes.
 BODY_LIMIT: Final = 64 * 1024
+_NO_JSON: Final = "This is not valid JSON."
 # The first step of every path that belongs to programs; all others are pages.
 PATHS: Final = frozenset({"experts", "bookings", "healthz", "readyz", "openapi.json", "docs", "docs-assets"})
 
@@ -84,20 +85,29 @@ async def _refused(_: Request, refusal: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [complaint(_for_people(details), skip=1).model_dump() for details in error.errors()]
+    return _wrong([complaint(_for_people(details), skip=1).model_dump() for details in error.errors()])
+
+
+def _wrong(errors: list[dict[str, Any]]) -> JSONResponse:
     return problem(422, "validation_failed", "Some of this cannot be right; `errors` says what.", errors=errors)
 
 
 def _for_people(details: dict[str, Any]) -> dict[str, Any]:
     if details["type"] == "json_invalid":
-        return {**details, "loc": ("body",), "msg": "This is not valid JSON."}
+        return {**details, "loc": ("body",), "msg": _NO_JSON}
     return details
 
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    detail = {404: "There is nothing at this address.", 405: "This address does not know this method."}
+    if status == 400:  # FastAPI's word for JSON that Python cannot read: nested too deeply, or a number too long
+        return _wrong([{"field": "body", "message": _NO_JSON}])
+    detail = {
+        404: "There is nothing at this address.",
+        405: "This address does not know this method.",
+        413: "The body is longer than any request can be.",
+    }
     return problem(
         status.value,
         CODES.get(status.value, status.name.lower()),

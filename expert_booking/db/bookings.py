@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, select, text, update
+from sqlalchemy import Select, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.dialects.postgresql import insert as pg_insert
@@ -44,6 +44,9 @@ _INSERT_OVER_LAPSED_HOLDS = text(
     ON CONFLICT DO NOTHING RETURNING created_at, updated_at, version
     """  # noqa: S608 - made of our own column names only
 ).bindparams(*(bindparam(column.name, type_=column.type) for column in _VALUES))
+
+_INCOMING = f"CREATE TEMP TABLE IF NOT EXISTS incoming ON COMMIT DELETE ROWS AS SELECT {_names} FROM booking LIMIT 0"  # noqa: S608
+_INSERT_INCOMING = f"INSERT INTO booking ({_names}) SELECT {_names} FROM incoming ON CONFLICT DO NOTHING"  # noqa: S608
 
 _VIEW: Final = (
     select(
@@ -103,18 +106,15 @@ async def insert_or_fail(connection: AsyncConnection, new: NewBooking) -> AnyRow
 
 async def insert_many(connection: AsyncConnection, new: Sequence[NewBooking]) -> int:
     """Insert many at once by COPY; those whose id is there or whose time is taken are left out. Returns how many."""
-    names = ", ".join(column.name for column in _VALUES)
     cursor = (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
-    await cursor.execute(
-        f"CREATE TEMP TABLE IF NOT EXISTS incoming ON COMMIT DELETE ROWS AS SELECT {names} FROM booking LIMIT 0"
-    )
-    async with cursor.copy(f"COPY incoming ({names}) FROM STDIN") as copy:
+    await cursor.execute(_INCOMING)
+    async with cursor.copy(f"COPY incoming ({_names}) FROM STDIN") as copy:
         for booking_ in new:
             values = booking_.values()
             busy = values["busy"]
             values["busy"] = f"[{busy.lower.isoformat()},{busy.upper.isoformat()})"
             await copy.write_row([values[column.name] for column in _VALUES])
-    await cursor.execute(f"INSERT INTO booking ({names}) SELECT {names} FROM incoming ON CONFLICT DO NOTHING")
+    await cursor.execute(_INSERT_INCOMING)
     return int(cursor.rowcount)
 
 
@@ -172,8 +172,10 @@ async def page(
 async def busy_page(
     connection: AsyncConnection, expert_id: UUID, limit: int, offset: int
 ) -> tuple[Sequence[AnyRow], int]:
-    """What anybody may know of an expert's live bookings."""
-    wanted = select(_b.id, _b.starts_at, _b.ends_at, _b.status).where(_b.expert_id == expert_id, text(LIVE_ROWS))
+    """What anybody may know of an expert's live bookings. A lapsed hold is none."""
+    wanted = select(_b.id, _b.starts_at, _b.ends_at, _b.status).where(
+        _b.expert_id == expert_id, text(LIVE_ROWS), or_(_b.status != "held", _b.hold_until > func.now())
+    )
     return await _page(connection, wanted, limit, offset)
 
 

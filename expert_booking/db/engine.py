@@ -38,7 +38,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose statements all count, or none. Raises Unavailable when the database is away or too busy."""
+        """A connection whose statements all count, or none. Raises Unavailable when the database does not answer."""
         with _unavailable_when_down():
             async with self._engine.begin() as connection:
                 yield connection

@@ -8,6 +8,11 @@ _LETTERS = str.maketrans({"ß": "ss", "ø": "o", "Ø": "o", "ł": "l", "Ł": "l"
                           "æ": "ae", "Æ": "ae", "œ": "oe", "Œ": "oe", "þ": "th", "Þ": "th", "ð": "d"})  # fmt: skip
 
 
+def is_slug(text: str) -> bool:
+    """Whether this can be a slug at all."""
+    return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text) is not None
+
+
 def slug_of(name: str) -> str:
     """`Dr. Łukasz Müller-Straße` → `dr-lukasz-muller-strasse`; `expert` when nothing is left of the name."""
     plain = unicodedata.normalize("NFKD", name.translate(_LETTERS)).encode("ascii", "ignore").decode().lower()

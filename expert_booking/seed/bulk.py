@@ -18,7 +18,7 @@ from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY, Calendar, Slot
 from expert_booking.schemas import BookingRequest, ExpertRequest
 from expert_booking.seed.catalogue import made_up_name
-from expert_booking.seed.diary import chance_of, key_of, notes_of, status_of
+from expert_booking.seed.diary import chance_of, key_of, notes_of, phone_of, status_of
 from expert_booking.seed.people import TIME_ZONES
 from expert_booking.services import Services
 
@@ -98,7 +98,7 @@ def _bookings(offer: Offer, count: int, number: int, today: datetime) -> Iterato
             starts_at=slot.starts_at,
             name=made_up_name("fm"[customer % 2], Random(customer)),
             email=email,
-            phone=f"+44 7700 900{customer % 1000:03}",  # kept free for stories
+            phone=phone_of(customer),
             notes=notes_of(chance),
             time_zone=TIME_ZONES[customer % len(TIME_ZONES)],
         )

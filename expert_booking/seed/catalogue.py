@@ -28,7 +28,7 @@ def expert_requests(count: int, number: int) -> list[ExpertRequest]:
 
 def shares(total: int, requests: Sequence[ExpertRequest], number: int) -> list[int]:
     """How many of all bookings fall to each expert: more to those with long hours, and to those people talk about."""
-    demand = [_weekly_minutes(request) * Random(f"{number}-{request.slug}").uniform(0.5, 1.5) for request in requests]
+    demand = [_weekly_minutes(request) * Random(f"{number}-{request.slug}").uniform(0.7, 1.3) for request in requests]
     so_far = [round(total * part / sum(demand)) for part in accumulate(demand)]
     return [after - before for before, after in pairwise([0, *so_far])]
 
@@ -84,6 +84,7 @@ def _request(person: Person, slug: str, number: int) -> ExpertRequest:
             before_minutes=chance.choice((0, 0, 0, 0, 0, 0, 5, 10)),
             after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
             notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
+            horizon_days=60,
         ),
         rules=[_rule(*hours) for hours in person.hours],
     )

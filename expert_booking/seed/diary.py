@@ -9,10 +9,10 @@ from typing import Final, TypeVar
 from uuid import UUID, uuid5
 
 from expert_booking.domain.calendar import DAY, Slot, SlotState
-from expert_booking.domain.errors import Conflict
+from expert_booking.domain.errors import Conflict, SlotNotOffered
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import BookingRequest, Caller, Role
-from expert_booking.seed.people import CUSTOMERS, NOTES
+from expert_booking.seed.people import CUSTOMERS, NOTES, TIME_ZONES
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
 
@@ -37,7 +37,7 @@ _WAYS: Final[dict[Status, tuple[Status, ...]]] = {
     Status.EXPIRED: (Status.PENDING, Status.EXPIRED),
 }
 # How much a day is asked for: most are busy now and then, some nearly full, some empty.
-_MOODS: Final = {40.0: 3, 8.0: 4, 1.0: 4, 0.01: 3}
+_MOODS: Final = {16.0: 3, 6.0: 4, 1.5: 4, 0.02: 2}
 _FADING: Final = 0.92  # by day, away from today
 
 
@@ -51,15 +51,17 @@ class Diary:
         self._today = today
 
     async def fill(self, count: int) -> None:
-        """Bring `count` bookings about, every second one in the past. Raises NotFound for an expert who is closed."""
+        """Bring `count` bookings about, two of five in the past. Raises NotFound for an expert who is closed."""
         board = await self._services.availability.board(await self._services.experts.id_of(self._slug))
         chance = Random(f"{self._number}-{self._slug}")
         past = self._in_demand([slot for slot in board.slots if slot.starts_at < self._today], board, chance)
         to_come = self._in_demand([slot for slot in board.slots if slot.starts_at >= self._today], board, chance)
         for index in range(count):
-            slot = next(past if index % 2 else to_come, None)
+            slot = next(past if index % 5 in (1, 3) else to_come, None)
             if slot is not None:
-                with suppress(Conflict):  # a real customer was faster
+                with suppress(
+                    Conflict, SlotNotOffered
+                ):  # a real customer was faster, or an expert's hours have changed
                     await self._write(board, slot, index)
 
     def _in_demand(self, slots: Sequence[Slot], board: Board, chance: Random) -> Iterator[Slot]:
@@ -118,6 +120,20 @@ def notes_of(chance: Random) -> str:
     return chance.choice(NOTES) if chance.random() < 0.4 else ""
 
 
+def phone_of(customer: int) -> str:
+    """One of the numbers that are kept free for stories."""
+    return f"+44 7700 900{customer % 1000:03}"
+
+
 def _request(expert_id: UUID, starts_at: datetime, chance: Random) -> BookingRequest:
-    customer = chance.choice(CUSTOMERS)
-    return BookingRequest(expert_id=expert_id, starts_at=starts_at, notes=notes_of(chance), **customer._asdict())
+    customer = chance.randrange(len(CUSTOMERS))
+    name, email = CUSTOMERS[customer]
+    return BookingRequest(
+        expert_id=expert_id,
+        starts_at=starts_at,
+        name=name,
+        email=email,
+        phone=phone_of(customer),
+        notes=notes_of(chance),
+        time_zone=TIME_ZONES[customer % len(TIME_ZONES)],
+    )

@@ -10,7 +10,7 @@ from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.errors import ExpertNotFound, SlugTaken
 from expert_booking.domain.portraits import portrait
-from expert_booking.domain.slugs import slug_of
+from expert_booking.domain.slugs import is_slug, slug_of
 from expert_booking.schemas import ExpertDetail, ExpertPage, ExpertQuery, ExpertRequest, ExpertView, SessionTypeView
 from expert_booking.services.availability import next_open
 
@@ -29,6 +29,13 @@ class Experts:
             offers = await calendars.offers(connection, [row.id for row in found])
             free = await next_open(connection, offers, self._clock())
         experts = [ExpertView(**_facts(row), next_available=free.get(row.id)) for row in found]
+        return ExpertPage(experts=experts, total=total, page=query.page, limit=query.limit)
+
+    async def names(self, query: ExpertQuery) -> ExpertPage:
+        """The same without next free times, for pages that follow these experts before they read the times."""
+        async with self._database.statements() as connection:
+            found, total = await rows.find(connection, query)
+        experts = [ExpertView(**_facts(row)) for row in found]
         return ExpertPage(experts=experts, total=total, page=query.page, limit=query.limit)
 
     async def categories(self) -> dict[str, int]:
@@ -100,7 +107,7 @@ async def _found(connection: AnyConnection, reference: str) -> AnyRow:
     try:
         row = await rows.by_id(connection, UUID(reference))
     except ValueError:
-        row = await rows.by_slug(connection, reference)
+        row = await rows.by_slug(connection, reference) if is_slug(reference) else None
     if row is None:
         raise ExpertNotFound
     return row

@@ -141,6 +141,8 @@ class NextFree:
         self._zones: dict[UUID, Counter[ZoneInfo]] = {}
         self._unfollow: dict[UUID, Callable[[], None]] = {}
         self._told: dict[str, str] = {}
+        # Grows with every message, so that a page can tell which ones its reading did not know of yet.
+        self.version = 0
         self._changed: set[UUID] = set()
         self._tell = Coalesced(self._read)
 
@@ -208,7 +210,9 @@ class NextFree:
                 room = self.room(expert_id, zone)
                 if self._told.get(room) != text:
                     self._told[room] = text
-                    await rooms.tell(room, "next", {"expert": str(expert_id), "next": text})
+                    self.version += 1
+                    message = {"expert": str(expert_id), "version": self.version, "next": text}
+                    await rooms.tell(room, "next", message)
 
 
 async def tick(boards: LiveBoards, next_free: NextFree) -> None:

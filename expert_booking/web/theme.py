@@ -37,10 +37,12 @@ _TOP: Final = Markup(
 <select id="zone" aria-label="Time zone"><option>{zone}</option></select></label>
 <button id="theme" class="icon-button" type="button" aria-label="Switch between light and dark">
 <svg class="sun" width="17" height="17" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.700"
- stroke-linecap="round" aria-hidden="true"><circle cx="9" cy="9" r="3.300"/><path d="M9 1.500v1.700M9 14.800v1.700M1.500 9h1.700M14.800 9h1.700
+ stroke-linecap="round" aria-hidden="true"><circle cx="9" cy="9" r="3.300"/>
+<path d="M9 1.500v1.700M9 14.800v1.700M1.500 9h1.700M14.800 9h1.700
 M3.700 3.700l1.200 1.200M13.100 13.100l1.200 1.200M3.700 14.300l1.200-1.200M13.100 4.900l1.200-1.200"/></svg>
 <svg class="moon" width="17" height="17" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="1.700"
- stroke-linejoin="round" aria-hidden="true"><path d="M15.500 10.800A6.800 6.800 0 0 1 7.200 2.500a6.800 6.800 0 1 0 8.300 8.300Z"/></svg>
+ stroke-linejoin="round" aria-hidden="true">
+<path d="M15.500 10.800A6.800 6.800 0 0 1 7.200 2.500a6.800 6.800 0 1 0 8.300 8.300Z"/></svg>
 </button></div></header>"""
 )
 _FOOT: Final = Markup(

@@ -232,7 +232,8 @@ async def test_another_session_type_has_its_own_slots_and_a_strangers_none(
         ({"from": "2026-02-30", "to": "2026-03-01"}, {"from"}),
         ({"from": "99999999999999999999", "to": "2026-11-24"}, {"from"}),
         ({"from": "2026-11-24\x00", "to": "2026-11-24"}, {"from"}),
-        ({"from": "2026-11-25", "to": "2026-11-24"}, {"body"}),
+        ({"from": "2026-11-25", "to": "2026-11-24"}, {"to"}),
+        ({"from": "1795507200", "to": "1795507200"}, {"from", "to"}),
         ({"from": "2026-11-24", "to": "2026-11-24", "timeZone": "Europe/Atlantis"}, {"timeZone"}),
         ({"from": "2026-11-24", "to": "2026-11-24", "timeZone": "../../etc/passwd"}, {"timeZone"}),
         ({"from": "2026-11-24", "to": "2026-11-24", "timeZone": "posixrules"}, {"timeZone"}),
@@ -245,7 +246,7 @@ async def test_another_session_type_has_its_own_slots_and_a_strangers_none(
 async def test_wrong_parameters_of_the_slots_are_all_named_at_once(
     client: httpx.AsyncClient, jana: UUID, params: dict[str, str], fields: set[str]
 ) -> None:
-    assert wrong_fields(await client.get(f"/experts/{jana}/slots", params=params)) - {"query"} == fields - {"body"}
+    assert wrong_fields(await client.get(f"/experts/{jana}/slots", params=params)) == fields
 
 
 @pytest.mark.parametrize("days", [("1970-01-01", "1970-02-01"), ("2200-12-01", "2200-12-31")])

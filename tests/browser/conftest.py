@@ -1,4 +1,4 @@
-"""One Chromium and one server process for the whole run; for every visitor a browser of their own, for every test an expert.
+"""One Chromium and one server process for the whole run; a browser for every visitor, an expert for every test.
 
 The server has the real clock, so slots are chosen some days ahead. Whatever a page complains about in its console makes
 the test fail, unless the test said before that it expects it.
@@ -7,6 +7,8 @@ the test fail, unless the test said before that it expects it.
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -22,7 +24,7 @@ from expert_booking.db.engine import Database
 from expert_booking.schemas import Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert, fresh_database
-from tests.serving import ServerProcess
+from tests.serving import SECRET_KEY, ServerProcess, environment, free_port
 
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -46,6 +48,26 @@ class Expert:
     def page(self) -> str:
         """Where the board is."""
         return f"/expert/{self.slug}"
+
+
+class WatchedServer(ServerProcess):
+    """The server, and how much open pages keep alive in it."""
+
+    def __init__(self, folder: Path, database_url: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "watched.log"
+        settings = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "DATABASE_URL": database_url}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.browser.inside", "serve"],
+                cwd=folder, env=environment(**settings), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def inside(self) -> dict[str, int]:
+        """Pages, followers, live boards, followed next free times, rooms."""
+        counted: dict[str, int] = httpx.get(f"{self.url}/inside", timeout=30).json()
+        return counted
 
 
 Visit = Callable[..., Awaitable[Page]]
@@ -86,6 +108,15 @@ def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     yield process
     process.stop()
     print(process.words())
+
+
+@pytest.fixture(scope="session")
+def watched(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
+    """A server that can be looked into."""
+    process = WatchedServer(tmp_path_factory.mktemp("watched"), database_url).wait_until_alive()
+    assert isinstance(process, WatchedServer)
+    yield process
+    process.stop()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from tests.browser.conftest import Excuse, Expert, Visit
 from tests.browser.pages import ADA, book_button, book_on, booking_id, fill_in, in_days, iso, says, sees, slot, watches
 
 
-async def test_a_visitor_finds_an_expert_books_a_free_time_and_finds_the_booking_again(visit: Visit, jana: Expert) -> None:
+async def test_a_visitor_finds_an_expert_books_a_time_and_finds_the_booking_again(visit: Visit, jana: Expert) -> None:
     at = in_days(3)
     somebody_else = await visit(jana.page)
     await watches(somebody_else, at)
@@ -93,7 +93,7 @@ async def test_a_booking_is_shown_in_the_browser_it_was_made_in_and_in_no_other(
     await expect(mine.locator(f'[data-booking="{number}"]')).to_be_visible()
 
 
-async def test_a_browser_that_booked_nothing_sees_no_bookings_of_an_address_that_did(visit: Visit, jana: Expert) -> None:
+async def test_a_browser_without_bookings_sees_none_of_an_address_that_has_some(visit: Visit, jana: Expert) -> None:
     mine, theirs = await visit(), await visit("/my-bookings")
     await book_on(mine, jana.slug, in_days(3), email="grace@example.com")
     await theirs.get_by_label("E-mail").fill("grace@example.com")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.conftest import MONDAY_MORNING, AddExpert, Book, fresh_database
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
+FEW = Plan(experts=8, bookings=120)
 TOMORROW = MONDAY_MORNING + timedelta(days=1)
 OVERLAPS = """
     SELECT count(*) FROM booking a JOIN booking b ON a.expert_id = b.expert_id AND a.busy && b.busy AND a.id < b.id
@@ -101,59 +103,59 @@ async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: 
 
 
 async def test_sowing_again_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await sow(database, FEW, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await sow(database, Plan(), now=MONDAY_MORNING) == "30 experts and 480 bookings are there (0 and 0 new)."
+    assert await sow(database, FEW, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
 async def test_sowing_again_tomorrow_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await sow(database, FEW, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await sow(database, Plan(), now=TOMORROW) == "30 experts and 480 bookings are there (0 and 0 new)."
+    assert await sow(database, FEW, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
 async def test_sowing_again_completes_what_an_interrupted_run_has_left(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
-    sql.execute("DELETE FROM booking WHERE expert_id IN (SELECT id FROM expert ORDER BY slug LIMIT 12)")
-    sql.execute("DELETE FROM expert WHERE id IN (SELECT id FROM expert ORDER BY slug LIMIT 6)")
-    sql.execute("DELETE FROM booking WHERE id IN (SELECT id FROM booking ORDER BY submission LIMIT 100)")
+    await sow(database, FEW, now=MONDAY_MORNING)
+    sql.execute("DELETE FROM booking WHERE expert_id IN (SELECT id FROM expert ORDER BY slug LIMIT 4)")
+    sql.execute("DELETE FROM expert WHERE id IN (SELECT id FROM expert ORDER BY slug LIMIT 2)")
+    sql.execute("DELETE FROM booking WHERE id IN (SELECT id FROM booking ORDER BY submission LIMIT 20)")
     sql.execute("UPDATE booking SET status = 'pending' WHERE status = 'completed'")
-    said = await sow(database, Plan(), now=TOMORROW)
-    assert said.startswith("30 experts and 480 bookings are there (6 and ")
+    said = await sow(database, FEW, now=TOMORROW)
+    assert said.startswith("8 experts and 120 bookings are there (2 and ")
     assert rows(sql, "SELECT count(*) FROM booking WHERE status = 'pending' AND starts_at < '2026-11-23'") == [(0,)]
 
 
 async def test_what_people_have_changed_stays_as_they_left_it(
     database: Database, services: Services, book: Book, sql: Sql
 ) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await sow(database, FEW, now=MONDAY_MORNING)
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE status IN ('pending', 'confirmed')")
     expert = (await everybody(services)).experts[0]
     board = await services.availability.board(expert.id)
     free = next(slot for slot in board.slots if slot.state is SlotState.OPEN)
     booked = await book(expert.id, free.starts_at)
-    said = await sow(database, Plan(), now=TOMORROW)
-    assert said == "30 experts and 481 bookings are there (0 and 0 new)."
+    said = await sow(database, FEW, now=TOMORROW)
+    assert said == "8 experts and 121 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id FROM booking WHERE status IN ('pending', 'confirmed')") == [(booked.id,)]
 
 
 async def test_an_expert_who_was_closed_gets_no_more_bookings(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(bookings=0), now=MONDAY_MORNING)
+    await sow(database, replace(FEW, bookings=0), now=MONDAY_MORNING)
     sql.execute("UPDATE expert SET active = false WHERE id = (SELECT id FROM expert ORDER BY slug LIMIT 1)")
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await sow(database, FEW, now=MONDAY_MORNING)
     assert rows(sql, "SELECT count(*) FROM booking JOIN expert e ON e.id = expert_id WHERE NOT e.active") == [(0,)]
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan(experts=40, bookings=400)])
+@pytest.mark.parametrize("plan", [FEW, Plan(experts=40, bookings=400)])
 async def test_the_same_number_is_the_same_world_and_another_number_another(
     database: Database, another_database: Database, plan: Plan
 ) -> None:
     await sow(database, plan, now=MONDAY_MORNING)
     await sow(another_database, plan, now=MONDAY_MORNING + timedelta(hours=9))
     assert await world(database) == await world(another_database)
-    await sow(another_database, Plan(plan.experts, plan.bookings, number=2, reset=True), now=MONDAY_MORNING)
+    await sow(another_database, replace(plan, number=2, reset=True), now=MONDAY_MORNING)
     assert await world(database) != await world(another_database)
 
 
@@ -167,6 +169,11 @@ async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql:
     assert await sow(database, plan, now=TOMORROW) == "60 experts and 3,000 bookings are there (0 and 0 new)."
 
 
+async def test_as_many_bookings_as_go_in_one_by_one_find_room(database: Database) -> None:
+    said = await sow(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
+    assert said == "4 experts and 200 bookings are there (4 and 200 new)."
+
+
 async def test_few_experts_with_many_bookings_go_further_back(database: Database, sql: Sql) -> None:
     said = await sow(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
     assert said == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
@@ -174,10 +181,10 @@ async def test_few_experts_with_many_bookings_go_further_back(database: Database
 
 
 async def test_a_large_plan_completes_the_demo(database: Database) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await sow(database, FEW, now=MONDAY_MORNING)
     said = await sow(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
     assert said.startswith("100 experts and 1,")
-    assert "(70 and " in said
+    assert "(92 and " in said
 
 
 @pytest.mark.parametrize("plan", [Plan(experts=0), Plan(experts=0, bookings=0), Plan(experts=3, bookings=1)])
@@ -193,8 +200,8 @@ async def test_reset_starts_anew_and_keeps_the_tokens_of_the_house(
     await book(stranger, MONDAY_MORNING + timedelta(hours=2))
     await services.access.create_token(TokenRequest(name="house", role=Role.ADMIN))
     await services.access.create_token(TokenRequest(name="theirs", role=Role.EXPERT, expert="stranger"))
-    said = await sow(database, Plan(reset=True), now=MONDAY_MORNING)
-    assert said == "30 experts and 480 bookings are there (30 and 480 new)."
+    said = await sow(database, replace(FEW, reset=True), now=MONDAY_MORNING)
+    assert said == "8 experts and 120 bookings are there (8 and 120 new)."
     assert "stranger" not in await services.experts.slugs()
     assert [token.name for token in await services.access.tokens()] == ["house"]
 

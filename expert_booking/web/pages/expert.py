@@ -21,12 +21,13 @@ _PROFILE: Final = Markup(
     """<a class="crumb" href="/">← All experts</a>
 <section class="profile"><img class="portrait" src="/portrait/{slug}.svg" width="132" height="132" alt="">
 <div><h1>{name}</h1><p class="headline">{headline}</p>
-<div class="facts"><span class="chip">{category}</span>{rating}<span>{experience}</span><span>{session} · {minutes} min</span>
-<span>Based in {zone}</span></div></div></section><p class="bio">{bio}</p>"""
+<div class="facts"><span class="chip">{category}</span>{rating}<span>{experience}</span>
+<span>{session} · {minutes} min</span><span>Based in {zone}</span></div></div></section><p class="bio">{bio}</p>"""
 )
 _STARS: Final = Markup(
     """<span class="stars"><span class="stars-row" aria-hidden="true"><i style="width:{percent}%"></i></span>
-<span class="sr-only">Rated {rating} of 5 by {count} people</span><span aria-hidden="true"><b>{rating}</b> ({count})</span></span>"""
+<span class="sr-only">Rated {rating} of 5 by {count} people</span>
+<span aria-hidden="true"><b>{rating}</b> ({count})</span></span>"""
 )
 
 

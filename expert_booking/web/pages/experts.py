@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -9,7 +10,7 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import ValidationError
 
-from expert_booking.schemas import ExpertPage, ExpertQuery
+from expert_booking.schemas import ExpertQuery
 from expert_booking.services import Services
 from expert_booking.web import rooms, theme
 from expert_booking.web.live import NextFree
@@ -17,6 +18,8 @@ from expert_booking.web.parts.expert_cards import ExpertCards, result_of
 from expert_booking.web.visitor import zone_of
 
 PAGE_LENGTH: Final = 12
+# The number of an answer that nobody asked for: whatever was asked meanwhile, this one is newer.
+NEWEST: Final = 1_000_000_000
 _HERO: Final = Markup(
     """<h1>Find the right person to talk to</h1>
 <p>See who is free, in your own time, and book in under a minute. No account needed.</p>"""
@@ -51,54 +54,51 @@ class Listing:
         self._rooms: list[str] = []
         self._unfollow: Callable[[], None] = lambda: None
         self._connections = 0
+        self._delivered = 0
         client.on_connect(self._connected)
         client.on_delete(lambda: self._unfollow())
 
     async def begin(self) -> None:
         """Deliver the page with its first result, or with skeletons until the visitor's zone is known."""
-        self.cards.begin(self._query, await self._find() if self._zone else None)
+        self._delivered = self._next_free.version
+        self.cards.begin(self._query, await self._find(self._zone) if self._zone else None)
 
     async def look(self, wanted: dict[str, Any]) -> None:
         """Look for something else."""
         self._query = query_of(wanted)
-        if self._zone is None:
-            return  # the answer comes as soon as the zone is known
         ask = wanted.get("ask")
-        self.cards.show(await self._find(ask if isinstance(ask, int) else 0))
-        await rooms.enter(self._client, self._rooms)
+        await self._show(ask if isinstance(ask, int) else 0)
 
     async def change_zone(self, zone: ZoneInfo) -> None:
         """Show everything in another zone."""
         if zone != self._zone:
             self._zone = zone
-            await self._show_again()
-
-    async def _show_again(self) -> None:
-        # A high number: whatever the visitor has asked for meanwhile, this is the newest answer.
-        self.cards.show(await self._find(ask=1_000_000_000))
-        await rooms.enter(self._client, self._rooms)
+            await self._show(NEWEST)
 
     async def _connected(self) -> None:
-        self._connections += 1
-        if self._zone is None:
-            return
         await rooms.enter(self._client, self._rooms)
-        if self._connections > 1:
-            await self._show_again()
+        self._connections += 1
+        if self._connections > 1 or self._next_free.version != self._delivered:
+            await self._show(NEWEST)
 
-    async def _find(self, ask: int = 0) -> dict[str, Any]:
-        assert self._zone is not None
-        zone = self._zone
-        found = await self._services.experts.find(self._query)
-        await self._follow(found, zone)
-        return result_of(found, self._query, zone, self._services.clock(), ask)
+    async def _show(self, ask: int) -> None:
+        if self._zone is not None:  # otherwise the answer comes as soon as the zone is known
+            self.cards.show(await self._find(self._zone, ask))
 
-    async def _follow(self, found: ExpertPage, zone: ZoneInfo) -> None:
-        ids = [expert.id for expert in found.experts]
+    async def _find(self, zone: ZoneInfo, ask: int = 0) -> dict[str, Any]:
+        found = await self._services.experts.names(self._query)
+        # Follow first, read the times afterwards: what happens in between is then heard.
+        await self._follow([expert.id for expert in found.experts], zone)
+        version = self._next_free.version
+        free = await self._services.availability.next_open([expert.id for expert in found.experts])
+        return result_of(found, free, self._query, zone, self._services.clock(), version=version, ask=ask)
+
+    async def _follow(self, ids: list[UUID], zone: ZoneInfo) -> None:
         before, self._rooms = self._rooms, [self._next_free.room(expert_id, zone) for expert_id in ids]
         unfollow, self._unfollow = self._unfollow, self._next_free.follow(ids, zone)
         unfollow()
         await rooms.leave(self._client, before)
+        await rooms.enter(self._client, self._rooms)
 
 
 def query_of(wanted: dict[str, Any]) -> ExpertQuery:

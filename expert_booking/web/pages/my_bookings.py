@@ -24,17 +24,18 @@ _FORM: Final = Markup(
     """<div class="field{wrong}"><label for="email">E-mail</label>
 <div style="display:grid;grid-template-columns:1fr auto;gap:.6rem">
 <input id="email" name="email" class="input" type="email" autocomplete="email" maxlength="254" value="{email}"
- placeholder="name@example.com"{invalid}><button class="button" type="submit">Show</button></div>
-<p class="hint" id="email-hint">Shown are the bookings that were made in this browser for this address. Nobody sees them from
-another browser.</p>{error}</div>"""
+ placeholder="name@example.com" aria-invalid="{invalid}" aria-describedby="{about}"><button class="button" type="submit">Show</button></div>
+<p class="hint" id="email-hint">Shown are the bookings that were made in this browser for this address.
+Nobody sees them from another browser.</p>{error}</div>"""
 )
 _ERROR: Final = Markup('<p class="error" id="email-error" role="alert">{}</p>')
 _LIST: Final = Markup(
     '<section><h2>{title} <span class="soft">({number})</span></h2><ul class="list">{cards}</ul></section>'
 )
 _NONE: Final = Markup(
-    """<div class="empty panel"><svg width="64" height="64" viewBox="0 0 64 64" fill="none" stroke="currentColor" stroke-width="3"
- stroke-linecap="round" aria-hidden="true"><rect x="10" y="14" width="44" height="40" rx="9"/><path d="M22 8v11M42 8v11M10 27h44"/></svg>
+    """<div class="empty panel"><svg width="64" height="64" viewBox="0 0 64 64" fill="none" stroke="currentColor"
+ stroke-width="3" stroke-linecap="round" aria-hidden="true"><rect x="10" y="14" width="44" height="40" rx="9"/>
+<path d="M22 8v11M42 8v11M10 27h44"/></svg>
 <h2>{title}</h2><p>{text}</p><a class="button" href="/">Find an expert</a></div>"""
 )
 # The browser sends the address it has in the field; Python knows no more of the form.
@@ -124,9 +125,8 @@ class MyBookings:
         return _FORM.format(
             email=self._email if typed is None else typed,
             wrong=" wrong" if error else "",
-            invalid=Markup(
-                ' aria-invalid="true" aria-describedby="email-error"' if error else ' aria-describedby="email-hint"'
-            ),
+            invalid="true" if error else "false",
+            about="email-error" if error else "email-hint",
             error=_ERROR.format(error) if error else "",
         )
 

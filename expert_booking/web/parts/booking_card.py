@@ -14,13 +14,15 @@ _BADGE: Final = Markup('<span class="badge {status}">{words}</span>')
 _CARD: Final = Markup(
     """<li class="booking-card{past}" data-booking="{id}" data-status="{status}">
 <img class="portrait" src="/portrait/{slug}.svg" width="48" height="48" alt="" loading="lazy">
-<div><b><a href="/booking/{id}">{day}, {time}</a></b><div class="small soft">{expert} · {session} · {zone}</div></div>{badge}</li>"""
+<div><b><a href="/booking/{id}">{day}, {time}</a></b>
+<div class="small soft">{expert} · {session} · {zone}</div></div>{badge}</li>"""
 )
 _WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
 _THEIRS: Final = Markup("<dt>At the expert's</dt><dd>{time}<small>{day} · {zone}</small></dd>")
 _WHOLE: Final = Markup(
     """<section data-booking="{id}" data-status="{status}"><div class="booking-head">
-<div class="done-mark{off}" aria-hidden="true"><svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
+<div class="done-mark{off}" aria-hidden="true">
+<svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
  stroke-width="3.500" stroke-linecap="round" stroke-linejoin="round"><path d="{mark}"/></svg></div>
 <div role="status"><h1>{title}</h1><p>{text}</p></div></div>
 <div class="panel"><dl class="details">
@@ -37,12 +39,12 @@ _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
 # What a booking of each status says about itself: a title, and what comes next.
 _SAYS: Final = {
-    Status.PENDING: ("Your time is booked", "It is kept for you. The expert has still to confirm it; this page changes by itself."),
+    Status.PENDING: ("Your time is booked", "It is kept for you until the expert confirms it; this page changes by itself."),
     Status.CONFIRMED: ("Your booking is confirmed", "The expert expects you."),
     Status.COMPLETED: ("This session is over", "Thank you for coming."),
     Status.CANCELLED: ("This booking is cancelled", "Its time is free again."),
-    Status.DECLINED: ("The expert could not take this booking", "Its time is not kept for you any more."),
-    Status.EXPIRED: ("This booking has expired", "It was not confirmed in time, and its time is not kept for you any more."),
+    Status.DECLINED: ("The expert could not take this booking", "It is not kept for you any more."),
+    Status.EXPIRED: ("This booking has expired", "It was not confirmed in time and is not kept for you any more."),
     Status.NO_SHOW: ("This session was missed", "You were expected, but you did not meet."),
     Status.HELD: ("This time is being kept for you", "It is not booked yet."),
 }  # fmt: skip

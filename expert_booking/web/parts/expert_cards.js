@@ -1,4 +1,6 @@
 // The listing. What the visitor looks for stands in the URL, so links can be shared and Back works.
+const HEARD = 60; // news kept, for a result that was read before them but arrives after them
+
 export default {
   props: { categories: Array, sorts: Array, query: Object, result: Object },
   template: `
@@ -64,7 +66,7 @@ export default {
       </nav>
     </section>`,
   data() {
-    return { shown: null, next: {}, fresh: {}, wanted: { ...this.query }, waiting: false, asks: 0, timer: null };
+    return { shown: null, next: {}, fresh: {}, wanted: { ...this.query }, waiting: false, asks: 0, timer: null, heard: [] };
   },
   computed: {
     numbers() {
@@ -90,8 +92,13 @@ export default {
       this.shown = Object.freeze({ ...result }); // a copy: what comes as a prop is a proxy, and must not be frozen
       this.next = Object.fromEntries(result.experts.map((expert) => [expert.id, expert.next]));
       this.waiting = false;
+      this.heard.filter((news) => news.version > result.version).forEach(this.apply);
     },
     hear(news) {
+      this.heard = [...this.heard, news].slice(-HEARD);
+      this.apply(news);
+    },
+    apply(news) {
       if (!(news.expert in this.next) || this.next[news.expert] === news.next) return;
       this.next[news.expert] = news.next;
       this.fresh[news.expert] = true;

@@ -1,8 +1,9 @@
 """The catalogue: finder, cards and pages of one listing, in one element."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from nicegui.element import Element
@@ -18,7 +19,7 @@ class ExpertCards(Element, component="expert_cards.js"):
     """Cards of experts, with a finder above; every look is a URL."""
 
     def __init__(self, categories: dict[str, int], on_look: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        """`on_look` gets what the visitor looks for, unchecked: search, category, sort, page, and the number of the ask."""
+        """`on_look` gets what the visitor looks for, unchecked: search, category, sort, page, number of the ask."""
         super().__init__()
         self._props["categories"] = [[name, number] for name, number in categories.items()]
         self._props["sorts"] = [[sort.value, title] for sort, title in SORTS.items()]
@@ -40,10 +41,23 @@ class ExpertCards(Element, component="expert_cards.js"):
         self.run_method("show", result)
 
 
-def result_of(page: ExpertPage, query: ExpertQuery, zone: ZoneInfo, now: datetime, ask: int = 0) -> dict[str, Any]:
-    """A page of experts in words for people; `ask` is the number of the ask it answers."""
+def result_of(
+    page: ExpertPage,
+    free: Mapping[UUID, datetime],
+    query: ExpertQuery,
+    zone: ZoneInfo,
+    now: datetime,
+    *,
+    version: int,
+    ask: int,
+) -> dict[str, Any]:
+    """A page of experts, and when they are free next, in words for people.
+
+    `version` is that of the news before the times were read, `ask` the number of the ask it answers.
+    """
     return {
         "ask": ask,
+        "version": version,
         "query": query_words(query),
         "total": page.total,
         "page": page.page,
@@ -59,7 +73,7 @@ def result_of(page: ExpertPage, query: ExpertQuery, zone: ZoneInfo, now: datetim
                 "experience": expert.experience,
                 "rating": expert.rating,
                 "ratingCount": expert.rating_count,
-                "next": live.next_words(expert.next_available, zone, now),
+                "next": live.next_words(free.get(expert.id), zone, now),
             }
             for expert in page.experts
         ],

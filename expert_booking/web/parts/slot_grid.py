@@ -47,7 +47,7 @@ class SlotGrid(Element, component="slot_grid.js"):
 
 
 def first_day(wanted: object, board: Board, zone: ZoneInfo, now: datetime) -> date:
-    """The first day to show: the wanted one (text) within what is offered, by default today; in whole weeks from today."""
+    """The first day to show, in whole weeks from today: the wanted one (text), within what is offered."""
     today = now.astimezone(zone).date()
     try:
         day = date.fromisoformat(str(wanted))
