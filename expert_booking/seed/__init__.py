@@ -35,7 +35,7 @@ class Plan:
     @property
     def is_large(self) -> bool:
         """Whether it is more than the hand-written experts have room for, and so goes in by the thousand."""
-        return self.experts > len(PEOPLE) or self.bookings > min(2_000, 50 * self.experts)
+        return self.experts > len(PEOPLE) or self.bookings > 50 * self.experts
 
 
 async def sow(database: Database, plan: Plan, *, now: datetime | None = None) -> str:

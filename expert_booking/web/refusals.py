@@ -11,7 +11,8 @@ from expert_booking.web import theme
 _EMPTY: Final = Markup(
     """<div class="empty panel" data-refusal="{code}"><svg width="64" height="64" viewBox="0 0 64 64" fill="none"
  stroke="currentColor" stroke-width="3" stroke-linecap="round" aria-hidden="true">
-<rect x="10" y="14" width="44" height="40" rx="9"/><path d="M22 8v11M42 8v11M10 27h44M25 45c2-3.500 4.500-5 7-5s5 1.500 7 5"/></svg>
+<rect x="10" y="14" width="44" height="40" rx="9"/>
+<path d="M22 8v11M42 8v11M10 27h44M25 45c2-3.500 4.500-5 7-5s5 1.500 7 5"/></svg>
 <h1>{title}</h1><p>{text}</p><a class="button" href="{url}">{way_out}</a></div>"""
 )
 

@@ -22,9 +22,10 @@ from expert_booking.web.words import UTC_ZONE
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(Email)
 _FORM: Final = Markup(
     """<div class="field{wrong}"><label for="email">E-mail</label>
-<div style="display:grid;grid-template-columns:1fr auto;gap:.6rem">
+<div class="with-button">
 <input id="email" name="email" class="input" type="email" autocomplete="email" maxlength="254" value="{email}"
- placeholder="name@example.com" aria-invalid="{invalid}" aria-describedby="{about}"><button class="button" type="submit">Show</button></div>
+ placeholder="name@example.com" aria-invalid="{invalid}" aria-describedby="{about}">
+<button class="button" type="submit">Show</button></div>
 <p class="hint" id="email-hint">Shown are the bookings that were made in this browser for this address.
 Nobody sees them from another browser.</p>{error}</div>"""
 )
@@ -76,10 +77,10 @@ class MyBookings:
 
     def draw(self) -> None:
         """The address, and below it what was booked."""
-        theme.html(Markup("My bookings"), tag="h1").style("margin-bottom:1.5rem")
+        theme.html(Markup("My bookings"), tag="h1").classes("over")
         with ui.element("form").classes("panel").props("novalidate").on("submit", self.look, js_handler=_SEND):
             self._form = theme.html(self._form_html())
-        self._list = theme.html(self._list_html()).style("margin-top:2rem")
+        self._list = theme.html(self._list_html()).classes("under")
 
     async def look(self, event: GenericEventArguments) -> None:
         """Show the bookings of another address."""

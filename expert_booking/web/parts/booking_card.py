@@ -39,7 +39,10 @@ _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
 # What a booking of each status says about itself: a title, and what comes next.
 _SAYS: Final = {
-    Status.PENDING: ("Your time is booked", "It is kept for you until the expert confirms it; this page changes by itself."),
+    Status.PENDING: (
+        "Your time is booked",
+        "It is kept for you. The expert still has to confirm it; this page follows by itself.",
+    ),
     Status.CONFIRMED: ("Your booking is confirmed", "The expert expects you."),
     Status.COMPLETED: ("This session is over", "Thank you for coming."),
     Status.CANCELLED: ("This booking is cancelled", "Its time is free again."),

@@ -1,0 +1,251 @@
+"""How long after the commit of a booking the first and the last open page of that expert hear of it.
+
+The booking comes from outside, as from psql; the pages are opened as a browser opens them. The floor is a bare
+socket.io server that sends the same message to a room of as many. News of another expert must reach none of them.
+"""
+
+import argparse
+import asyncio
+import re
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import count
+from statistics import median
+from typing import Final, Self
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import _bench
+import psycopg
+from _bench import Http, book_raw, expert_id, slug
+
+PATIENCE: Final = 20  # seconds
+CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
+
+Say = Callable[[datetime], Awaitable[float]]  # that this slot is booked; gives the moment
+
+
+class Viewer(asyncio.Protocol):
+    """A websocket that speaks socket.io, barely: what it costs to listen must not show in the figures."""
+
+    def __init__(self, audience: "Audience", path: str) -> None:
+        self._audience = audience
+        self._path = path
+        self._received = b""
+        self._upgraded = False
+        self.joined = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Ask for a websocket."""
+        self._transport = transport
+        key = b64encode(secrets.token_bytes(16)).decode()
+        lines = (f"GET {self._path} HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", "Upgrade: websocket",
+                 "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", "", "")  # fmt: skip
+        transport.write("\r\n".join(lines).encode())
+
+    def data_received(self, data: bytes) -> None:
+        """Take apart what comes in."""
+        self._received += data
+        if not self._upgraded:
+            head, end, rest = self._received.partition(b"\r\n\r\n")
+            if not end:
+                return
+            assert head.startswith(b"HTTP/1.1 101"), head
+            self._upgraded, self._received = True, rest
+        while (packet := self._packet()) is not None:
+            self.all = [*getattr(self, "all", []), (time.monotonic(), packet[:60])]; self._hear(packet)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Nobody should hang up on us before the end."""
+        if not self.joined.done():
+            self.joined.set_exception(ConnectionError(f"hung up: {error}"))
+        self._audience.lost += 1
+
+    def close(self) -> None:
+        """Leave."""
+        self._transport.abort()
+
+    def _packet(self) -> bytes | None:
+        """The next whole frame; those of servers are not masked."""
+        if len(self._received) < 2:
+            return None
+        size = self._received[1]
+        begin = {126: 4, 127: 10}.get(size, 2)
+        if begin > 2:
+            size = int.from_bytes(self._received[2:begin], "big")
+        if len(self._received) < begin + size:
+            return None
+        packet, self._received = self._received[begin : begin + size], self._received[begin + size :]
+        return packet
+
+    def _hear(self, packet: bytes) -> None:
+        if packet.startswith(b'42["slots"'):
+            self._audience.hear(packet)
+        elif packet == b"2":  # are you there?
+            self._send(b"3")
+        elif packet.startswith(b"0"):
+            self._send(b"40")
+        elif packet.startswith(b"40"):
+            self.joined.set_result(None)
+        elif packet.startswith(b"44"):
+            print(self.all[-8:], "44:", self._path[:120], self.joined, packet[:300], flush=True)
+
+    def _send(self, packet: bytes) -> None:
+        # Clients mask; with a mask of zeros the text stays as it is.
+        self._transport.write(bytes((0x81, 0x80 | len(packet))) + bytes(4) + packet)
+
+
+@dataclass
+class Heard:
+    """When an audience heard something, in ms after it was said."""
+
+    first: float
+    last: float
+
+
+class Audience:
+    """All viewers of one server."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._viewers: list[Viewer] = []
+        self._slot = b"-"
+        self._times: list[float] = []
+        self._all_heard = asyncio.Event()
+        self.lost = 0
+
+    def hear(self, packet: bytes) -> None:
+        """One of us has heard something."""
+        if self._slot in packet:
+            self._times.append(time.monotonic())
+            if len(self._times) == len(self._viewers):
+                self._all_heard.set()
+
+    async def grow(self, size: int, path: Callable[[], Awaitable[str]]) -> Self:
+        """Let viewers come until there are so many; `path` says where each finds its websocket."""
+        loop = asyncio.get_running_loop()
+        while len(self._viewers) < size:
+            viewer = Viewer(self, await path())
+            await loop.create_connection(lambda viewer=viewer: viewer, "127.0.0.1", self._port)
+            await asyncio.wait_for(viewer.joined, PATIENCE)
+            self._viewers.append(viewer)
+        await asyncio.sleep(1)  # the last ones are on their way into their rooms
+        return self
+
+    async def time(self, say: Say, slot: datetime) -> Heard:
+        """Have it said that a slot is booked, and see when that arrives; everybody must hear it exactly once."""
+        self._listen_for(slot)
+        said_at = await say(slot)
+        try:
+            await asyncio.wait_for(self._all_heard.wait(), PATIENCE)
+        except TimeoutError:
+            raise AssertionError(f"{len(self._times)} of {len(self._viewers)} heard of it") from None
+        await asyncio.sleep(0.1)
+        assert len(self._times) == len(self._viewers), "somebody heard it twice"
+        assert not self.lost, f"{self.lost} connections were lost"
+        return Heard(1000 * (min(self._times) - said_at), 1000 * (max(self._times) - said_at))
+
+    async def messages_about(self, say: Say, slot: datetime) -> int:
+        """Have something said that is none of their business; how many messages arrive nevertheless."""
+        self._listen_for(slot)
+        await say(slot)
+        await asyncio.sleep(0.5)
+        return len(self._times)
+
+    def close(self) -> None:
+        """Everybody leaves."""
+        for viewer in self._viewers:
+            viewer.close()
+
+    def _listen_for(self, slot: datetime) -> None:
+        self._slot, self._times = text_of(slot).encode(), []
+        self._all_heard.clear()
+
+
+def websocket_path(**query: object) -> str:
+    """Where socket.io listens, in both servers."""
+    return "/_nicegui_ws/socket.io/?" + urlencode({**query, "EIO": 4, "transport": "websocket"})
+
+
+def text_of(slot: datetime) -> str:
+    """As messages name it."""
+    return slot.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def open_page(port: int) -> str:
+    """Open the expert's page as a browser does; where its websocket is."""
+    connection = await Http.open(port)
+    status, page = await connection.get(f"/expert/{slug(1)}", "Cookie: zone=Europe/Berlin")
+    connection.close()
+    assert status == 200, page
+    client_id, next_message_id = CLIENT.search(page.decode()).groups()
+    ids = {name: str(uuid4()) for name in ("document_id", "tab_id", "old_tab_id")}
+    return websocket_path(client_id=client_id, next_message_id=next_message_id, implicit_handshake="true", **ids)
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Measure and print."""
+    with (
+        _bench.database() as server,
+        _bench.product(server.url) as port,
+        _bench.floor("rooms") as floor_port,
+        psycopg.connect(server.url, autocommit=True) as writer,
+    ):
+        _bench.add_experts(server.url, 2, opens_hour=9, closes_hour=17)
+        slots = (_bench.tomorrow() + timedelta(days=n // 8, hours=9 + n % 8) for n in count())
+        pages, sockets = Audience(port), Audience(floor_port)
+
+        async def book(slot: datetime, *, expert: int = 1) -> float:
+            return await asyncio.to_thread(book_raw, writer, expert_id(expert), slot)
+
+        async def tell(slot: datetime) -> float:
+            message = {"expert": str(expert_id(1)), "version": 1, "changes": [[text_of(slot), "booked"]]}
+            connection = await Http.open(floor_port)
+            _, answer = await connection.post("/tell", message)
+            connection.close()
+            return float(answer)
+
+        async def socket_path() -> str:
+            return websocket_path()
+
+        rows = []
+        for size in options.viewers:
+            await pages.grow(size, lambda: open_page(port))
+            await sockets.grow(size, socket_path)
+            await pages.time(book, next(slots)), await sockets.time(tell, next(slots))  # once for nothing
+            heard: dict[Say, list[Heard]] = {book: [], tell: []}
+            for number in range(options.rounds):
+                for say, audience in _bench.swapped([(book, pages), (tell, sockets)], number):
+                    heard[say].append(await audience.time(say, next(slots)))
+            strays = await pages.messages_about(partial(book, expert=2), next(slots))
+            assert strays == 0, f"{strays} messages about another expert"
+            rows.append(line(size, heard[book], heard[tell], strays))
+        pages.close()
+        sockets.close()
+    head = ("viewers", "first ms", "last ms", "floor: first", "last", "last, of the floor", "of another expert")
+    _bench.print_table(head, rows)
+
+
+def line(size: int, heard: Sequence[Heard], floors: Sequence[Heard], strays: int) -> tuple[object, ...]:
+    """One line of the table."""
+    times = [
+        f"{median(getattr(one, which) for one in ones):.1f}" for ones in (heard, floors) for which in ("first", "last")
+    ]
+    ratio = _bench.pair_ratio([one.last for one in heard], [one.last for one in floors])
+    return size, *times, f"{ratio:.2f}", f"{strays} messages"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--viewers", type=int, nargs="+", default=[100, 500, 1000], help="open pages (100 500 1000)")
+    parser.add_argument("--rounds", type=int, default=15, help="of a booking and its floor (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.viewers, arguments.rounds = [20], 3
+    _bench.run(main(arguments))
