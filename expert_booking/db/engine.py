@@ -30,6 +30,7 @@ class Database:
             pool_timeout=10,
             # A restarted database costs a ping for each use, and nobody an error.
             pool_pre_ping=True,
+            hide_parameters=True,  # errors are logged, what people typed is not
             # A query that hangs must not take the whole site with it.
             connect_args={"options": "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"},
         )

@@ -2,11 +2,36 @@
 
 import hashlib
 import secrets
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 
 from expert_booking.schemas import ZONE_NAMES
+
+
+# Browsers know some zones by names that the tz database has since replaced.
+_RENAMED: Final = {
+    "Africa/Asmera": "Africa/Asmara",
+    "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
+    "America/Catamarca": "America/Argentina/Catamarca",
+    "America/Cordoba": "America/Argentina/Cordoba",
+    "America/Coral_Harbour": "America/Atikokan",
+    "America/Godthab": "America/Nuuk",
+    "America/Indianapolis": "America/Indiana/Indianapolis",
+    "America/Jujuy": "America/Argentina/Jujuy",
+    "America/Louisville": "America/Kentucky/Louisville",
+    "America/Mendoza": "America/Argentina/Mendoza",
+    "Asia/Calcutta": "Asia/Kolkata",
+    "Asia/Katmandu": "Asia/Kathmandu",
+    "Asia/Rangoon": "Asia/Yangon",
+    "Asia/Saigon": "Asia/Ho_Chi_Minh",
+    "Atlantic/Faeroe": "Atlantic/Faroe",
+    "Europe/Kiev": "Europe/Kyiv",
+    "Pacific/Enderbury": "Pacific/Kanton",
+    "Pacific/Ponape": "Pacific/Pohnpei",
+    "Pacific/Truk": "Pacific/Chuuk",
+}
 
 
 def zone_of(request: Request) -> ZoneInfo | None:
@@ -19,8 +44,10 @@ def zone_of(request: Request) -> ZoneInfo | None:
 
 
 def zone_named(name: object) -> ZoneInfo | None:
-    """The zone of this name, if there is one."""
-    return ZoneInfo(name) if isinstance(name, str) and name in ZONE_NAMES else None
+    """The zone of this name, if there is one; of an old name, the zone as it is called today."""
+    if not isinstance(name, str) or name not in ZONE_NAMES:
+        return None
+    return ZoneInfo(_RENAMED.get(name, name))
 
 
 def visitor_of(request: Request) -> bytes | None:

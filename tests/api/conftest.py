@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
@@ -22,10 +22,29 @@ NINE = "2026-11-24T08:00:00Z"  # 09:00 in Berlin, where the experts of these tes
 PROBLEM = "application/problem+json"
 
 
+class CurrentServices:
+    """Those of the test that runs."""
+
+    services: Services
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever an endpoint asks for."""
+        return getattr(self.services, name)
+
+
+@pytest.fixture(scope="session")
+def built_once() -> tuple[FastAPI, CurrentServices]:
+    """Building and documenting the API takes 50 ms, which is more than most of these tests do."""
+    current = CurrentServices()
+    return create_api(cast(Services, current)), current
+
+
 @pytest.fixture
-def api(services: Services) -> FastAPI:
+def api(services: Services, built_once: tuple[FastAPI, CurrentServices]) -> FastAPI:
     """The API by itself, without pages and without a server."""
-    return create_api(services)
+    api, current = built_once
+    current.services = services
+    return api
 
 
 @pytest.fixture

@@ -1,0 +1,97 @@
+"""What /openapi.json says. That every answer is documented is checked with every answer, in conftest.py."""
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from tests.api.conftest import PROBLEM, check_schema
+
+
+@pytest.fixture
+def documentation(api: FastAPI) -> Any:
+    """The whole of it."""
+    return api.openapi()
+
+
+def operations(documentation: Any) -> list[tuple[str, Any]]:
+    """All, by method and path."""
+    return [
+        (f"{method} {path}", operation)
+        for path, methods in documentation["paths"].items()
+        for method, operation in methods.items()
+    ]
+
+
+def test_these_are_all_the_operations(documentation: Any) -> None:
+    assert {name for name, _ in operations(documentation)} == {
+        "get /experts", "get /experts/{expert}", "get /experts/{expert}/slots", "post /bookings", "get /bookings",
+        "get /bookings/{booking}", "patch /bookings/{booking}/status", "get /healthz", "get /readyz",
+    }  # fmt: skip
+
+
+def test_every_operation_and_every_answer_is_explained_in_words(documentation: Any) -> None:
+    for name, operation in operations(documentation):
+        assert operation["description"].strip().endswith("."), name
+        for status, answer in operation["responses"].items():
+            assert answer["description"], (name, status)
+
+
+def test_every_answer_has_a_schema_and_every_error_is_a_problem(documentation: Any) -> None:
+    for name, operation in operations(documentation):
+        for status, answer in operation["responses"].items():
+            kind = "application/json" if status < "400" else PROBLEM
+            assert set(answer["content"]) == {kind}, (name, status)
+            assert answer["content"][kind]["schema"], (name, status)
+
+
+def test_every_operation_on_experts_and_bookings_has_examples_that_match_their_schemas(documentation: Any) -> None:
+    for name, operation in operations(documentation):
+        if "/experts" not in name and "/bookings" not in name:
+            continue
+        for status, answer in operation["responses"].items():
+            for content in answer["content"].values():
+                examples = [example["value"] for example in content.get("examples", {}).values()]
+                examples += [content["example"]] if "example" in content else []
+                assert examples, (name, status)
+                for example in examples:
+                    check_schema(documentation, content["schema"], example, f"{name} {status}")
+                    if status >= "400":
+                        assert example["status"] == int(status), (name, status)
+
+
+def test_the_check_of_schemas_itself_notices_what_is_wrong(documentation: Any) -> None:
+    schema = {"$ref": "#/components/schemas/BusyView"}
+    right = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
+    check_schema(documentation, schema, right, "right")
+    for wrong in (
+        {**right, "name": "Ada"},
+        {**right, "status": "maybe"},
+        {"startsAt": "x"},
+        {**right, "endsAt": 5},
+        [],
+    ):
+        with pytest.raises(AssertionError):
+            check_schema(documentation, schema, wrong, "wrong")
+
+
+def test_times_are_documented_as_times(documentation: Any) -> None:
+    for schema in documentation["components"]["schemas"].values():
+        for name, field in schema.get("properties", {}).items():
+            if name in ("startsAt", "endsAt", "createdAt", "updatedAt"):
+                assert field["format"] == "date-time", (schema["title"], name)
+
+
+def test_what_needs_a_token_says_so_and_what_does_not_does_not(documentation: Any) -> None:
+    guarded = {name for name, operation in operations(documentation) if operation.get("security")}
+    assert guarded == {"get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status"}
+
+
+async def test_the_documentation_is_served_and_its_scripts_come_from_here(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/openapi.json")).json()["info"]["title"] == "Expert Booking"
+    page = await client.get("/docs")
+    assert page.status_code == 200
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert (await client.get("/docs-assets/swagger-ui-bundle.js")).status_code == 200

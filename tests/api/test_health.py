@@ -1,0 +1,43 @@
+"""Alive and ready."""
+
+import httpx
+import psycopg
+
+from expert_booking.api import create_api
+from expert_booking.db.engine import Database, driver_url
+from expert_booking.services import Services
+from tests.api.conftest import check_problem
+
+
+async def ask(url: str, path: str) -> httpx.Response:
+    """An API over this database."""
+    database = Database(url)
+    transport = httpx.ASGITransport(create_api(Services(database)), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get(path)
+    await database.close()
+    return answer
+
+
+async def test_a_server_on_a_database_at_head_is_alive_and_ready(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "alive"}
+    assert (await client.get("/readyz")).json() == {"status": "ready"}
+
+
+async def test_on_an_empty_database_it_is_alive_but_not_ready_and_names_the_command(empty_database_url: str) -> None:
+    assert (await ask(empty_database_url, "/healthz")).status_code == 200
+    assert (
+        "expert-booking migrate" in check_problem(await ask(empty_database_url, "/readyz"), 503, "not_ready")["detail"]
+    )
+
+
+async def test_on_a_schema_of_another_version_it_is_not_ready(database_url: str) -> None:
+    with psycopg.connect(driver_url(database_url), autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    check_problem(await ask(database_url, "/readyz"), 503, "not_ready")
+
+
+async def test_without_a_database_it_is_alive_but_not_ready() -> None:
+    nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+    assert (await ask(nowhere, "/healthz")).status_code == 200
+    assert "reached" in check_problem(await ask(nowhere, "/readyz"), 503, "not_ready")["detail"]

@@ -1,0 +1,224 @@
+"""Somebody was faster, somebody clicked twice, the server went away: no word is lost, nothing is doubled."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import psycopg
+from playwright.async_api import Page, expect
+
+from expert_booking.db.engine import driver_url
+from tests.browser.conftest import Excuse, Expert, NewExpert, Restart, Visit
+from tests.browser.pages import (
+    ADA,
+    HOUR,
+    Connection,
+    book_button,
+    booking_id,
+    bookings_at,
+    by_hand,
+    connected,
+    fill_in,
+    in_days,
+    iso,
+    says,
+    sees,
+    slot,
+    until,
+)
+from tests.browser.test_reconnect import CONNECTION_LOST
+from tests.serving import ServerProcess
+
+GRACE = {"name": "Grace Hopper", "email": "grace@example.com", "phone": "+1 202 555 0143", "notes": "First\nSecond"}
+
+
+async def form(visit: Visit, expert: Expert, at: datetime, *, server: ServerProcess | None = None) -> Page:
+    """The form for a slot, ready to be sent."""
+    elsewhere = {"at": server.url} if server else {}
+    page = await visit(f"/book/{expert.slug}?at={iso(at)}", **elsewhere)
+    await connected(page)
+    return page
+
+
+async def test_the_slower_of_two_is_told_kindly_keeps_what_was_typed_and_books_an_alternative(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    at = in_days(3)
+    faster, slower = await form(visit, jana, at), await form(visit, jana, at)
+    await fill_in(faster, **ADA)
+    await fill_in(slower, **GRACE)
+    await book_button(faster).click()
+    await faster.wait_for_url("**/booking/*")
+    await book_button(slower).click()
+    notice = slower.get_by_role("alert").filter(has_text="Someone else has just booked this time")
+    await expect(notice).to_contain_text("Nothing you typed is lost")
+    await says(slower, **GRACE)
+    offered = [await link.get_attribute("data-alternative") for link in await notice.get_by_role("link").all()]
+    nearest = [iso(at + hours * HOUR) for hours in (-1, 1, 2, 3)]
+    assert set(nearest) <= set(offered)
+    assert offered == sorted(map(str, offered))
+    assert iso(at) not in offered
+
+    await slower.locator(f'[data-alternative="{nearest[1]}"]').click()
+    await slower.wait_for_url("**at=" + nearest[1])
+    await expect(slower.locator("[data-refusal]")).to_have_count(0)
+    await says(slower, **GRACE)
+    await book_button(slower).click()
+    await slower.wait_for_url("**/booking/*")
+    await expect(slower.locator("section[data-booking]")).to_contain_text("11:00–12:00")
+    assert (bookings_at(sql, jana.id, at), bookings_at(sql, jana.id, at + HOUR)) == (1, 1)
+
+
+async def test_who_sends_the_form_in_the_same_moment_as_somebody_else_is_told_the_same(
+    visit: Visit, jana: Expert, sql: Connection, database_url: str
+) -> None:
+    at, page = in_days(3), await form(visit, jana, in_days(3))
+    await fill_in(page, **GRACE)
+    # Somebody's booking is on its way into the database: the page cannot know, the database has to say so.
+    with psycopg.connect(driver_url(database_url)) as other:
+        by_hand(other, jana.id, at)
+        await book_button(page).click()
+        await until(lambda: waiting_for_locks(sql), "the booking to wait for the other one")
+        other.commit()
+    await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("Someone else")
+    await says(page, **GRACE)
+    await expect(page.locator("[data-alternative]").first).to_be_visible()
+    assert bookings_at(sql, jana.id, at) == 1
+
+
+async def test_when_nothing_else_is_free_the_slower_one_is_told_that(
+    visit: Visit, new_expert: NewExpert, sql: Connection
+) -> None:
+    at = in_days(3)
+    once = await new_expert(hours=(600, 660), weekdays=[at.isoweekday()], horizon_days=6, notice_minutes=2 * 1440)
+    page = await form(visit, once, at)
+    by_hand(sql, once.id, at)
+    await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("no other time is free")
+    await expect(page.locator("[data-alternative]")).to_have_count(0)
+
+
+async def test_a_double_click_makes_one_booking(visit: Visit, jana: Expert, sql: Connection) -> None:
+    at = in_days(3)
+    page = await form(visit, jana, at)
+    await fill_in(page, **ADA)
+    await book_button(page).dblclick()
+    await page.wait_for_url("**/booking/*")
+    await expect(page.locator("section[data-booking]")).to_be_visible()
+    rows = sql.execute("SELECT status FROM booking WHERE expert_id = %s", [jana.id]).fetchall()
+    assert rows == [("pending",)]
+
+
+async def test_a_form_reloaded_while_it_was_being_sent_books_once_and_leads_to_the_booking(
+    visit: Visit, jana: Expert, sql: Connection, database_url: str
+) -> None:
+    at = in_days(3)
+    page = await form(visit, jana, at)
+    await fill_in(page, **GRACE)
+    with psycopg.connect(driver_url(database_url)) as other:
+        by_hand(other, jana.id, at)
+        await book_button(page).click()
+        await until(lambda: waiting_for_locks(sql), "the booking to wait")
+        await page.reload()  # the answer will come to a page that is gone
+        other.rollback()
+    await until(lambda: bookings_at(sql, jana.id, at) == 1, "the booking that nobody was told of")
+    await says(page, **GRACE)
+    await book_button(page).click()
+    await page.wait_for_url("**/booking/*")
+    (number,) = sql.execute("SELECT id::text FROM booking WHERE expert_id = %s", [jana.id]).fetchone() or ("",)
+    assert await booking_id(page) == number
+    assert bookings_at(sql, jana.id, at) == 1
+
+
+async def test_going_back_after_booking_and_sending_again_does_not_book_twice(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    at = in_days(3)
+    page = await visit(jana.page)
+    await slot(page, at).click()
+    await page.wait_for_url("**/book/**")
+    await fill_in(page, **ADA)
+    await book_button(page).click()
+    await page.wait_for_url("**/booking/*")
+    await page.go_back()
+    await page.wait_for_url("**/book/**")
+    await connected(page)
+    await fill_in(page, **ADA)
+    await book_button(page).click()
+    await expect(page.locator("[data-refusal], section[data-booking]").first).to_be_visible()
+    assert bookings_at(sql, jana.id, at) == 1
+
+
+async def test_what_was_typed_is_still_there_after_the_server_was_stopped_and_started_again(
+    serve: Callable[..., ServerProcess], restart: Restart, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
+) -> None:
+    excuse(CONNECTION_LOST)
+    server, at = serve(), in_days(3)
+    page = await form(visit, jana, at, server=server)
+    await fill_in(page, **GRACE)
+    server.stop()
+    await page.wait_for_function("!window.socket.connected")
+    await fill_in(page, notes="Typed while nobody listened")
+    async with page.expect_navigation(timeout=60_000):
+        restart(server)
+    await connected(page)
+    await says(page, **{**GRACE, "notes": "Typed while nobody listened"})
+    await book_button(page).click()
+    await page.wait_for_url("**/booking/*")
+    await expect(page.locator("section[data-booking]")).to_contain_text("Typed while nobody listened")
+    assert bookings_at(sql, jana.id, at) == 1
+
+
+async def test_a_form_sent_while_the_server_is_away_books_once_it_is_back(
+    serve: Callable[..., ServerProcess], restart: Restart, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
+) -> None:
+    excuse(CONNECTION_LOST)
+    server, at = serve(), in_days(3)
+    page = await form(visit, jana, at, server=server)
+    await fill_in(page, **ADA)
+    server.stop()
+    await page.wait_for_function("!window.socket.connected")
+    await book_button(page).click()
+    async with page.expect_navigation(timeout=60_000):
+        restart(server)
+    await connected(page)
+    if "/booking/" not in page.url:  # whether the click survived, or has to be repeated
+        await says(page, **ADA)
+        await book_button(page).click()
+        await page.wait_for_url("**/booking/*")
+    assert bookings_at(sql, jana.id, at) == 1
+
+
+async def test_after_a_booking_the_next_form_begins_empty(visit: Visit, jana: Expert) -> None:
+    at = in_days(3)
+    page = await form(visit, jana, at)
+    await fill_in(page, **GRACE)
+    await book_button(page).click()
+    await page.wait_for_url("**/booking/*")
+    await page.goto(jana.page)
+    await sees(page, at, "booked")
+    await slot(page, at + HOUR).click()
+    await says(page, name="", notes="")
+
+
+async def test_a_form_for_a_time_that_is_not_offered_says_so_before_anything_is_typed(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    for at, code in ((in_days(3, 7), "slot_not_offered"), (in_days(3) + timedelta(minutes=7), "slot_not_offered")):
+        page = await form(visit, jana, at)
+        await expect(page.locator(f'[data-refusal="{code}"]')).to_contain_text("not offered")
+        await expect(page.locator("[data-alternative]").first).to_be_visible()
+        await fill_in(page, **ADA)
+        await book_button(page).click()
+        await expect(page.locator(f'[data-refusal="{code}"]')).to_contain_text(
+            re.compile("expert's hours|start at this time")
+        )
+        assert bookings_at(sql, jana.id, at) == 0
+
+
+def waiting_for_locks(sql: Connection) -> int:
+    """How many statements on this database wait for somebody else's transaction."""
+    row = sql.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])

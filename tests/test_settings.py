@@ -1,0 +1,128 @@
+"""The environment, and what is said when something in it is wrong."""
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from expert_booking.settings import Settings, WrongSetting, read_settings
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting from outside, and no `.env` nearby."""
+    for name in os.environ:
+        if name.startswith("EXPERT_BOOKING_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    """What is read with these variables."""
+    for name, value in variables.items():
+        monkeypatch.setenv(f"EXPERT_BOOKING_{name}", value)
+    return read_settings()
+
+
+def test_with_nothing_set_the_database_comes_along() -> None:
+    found = read_settings()
+    assert found.embedded
+    assert (found.host, found.port, found.demo, found.phone_required) == ("127.0.0.1", 8080, True, True)
+    assert found.public_url == "http://localhost:8080"
+    found.check()
+
+
+@pytest.mark.parametrize("scheme", ["postgresql://", "postgres://", "postgresql+psycopg://"])
+def test_the_usual_addresses_of_a_database_are_understood(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    found = settings(monkeypatch, DATABASE_URL=f"{scheme}ada:p%40ss@db:5433/booking?sslmode=require")
+    assert found.database_url == "postgresql+psycopg://ada:p%40ss@db:5433/booking?sslmode=require"
+    assert not found.embedded
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://localhost/x"),
+        ("DATABASE_URL", "booking"),
+        ("DATABASE_URL", ""),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("PORT", ""),
+        ("BASE_URL", "booking.example.com"),
+        ("SECRET_KEY", "short"),
+        ("DEMO", "maybe"),
+        ("PHONE_REQUIRED", "2"),
+        ("POOL_SIZE", "0"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_with_the_variables_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    with pytest.raises(WrongSetting) as wrong:
+        settings(monkeypatch, **{name: value})
+    said = str(wrong.value)
+    assert said.startswith(f"EXPERT_BOOKING_{name}: should " if name.endswith("URL") else f"EXPERT_BOOKING_{name}: ")
+    assert said.endswith(".")
+    assert "\n" not in said
+
+
+def test_all_wrong_values_are_named_at_once_and_no_value_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WrongSetting) as wrong:
+        settings(monkeypatch, PORT="x", SECRET_KEY="hunter2", DATABASE_URL="mysql://ada:hunter2@db/x")
+    for name in ("PORT", "SECRET_KEY", "DATABASE_URL"):
+        assert f"EXPERT_BOOKING_{name}" in str(wrong.value)
+    assert "hunter2" not in str(wrong.value)
+
+
+def test_a_dot_env_file_counts_and_the_environment_counts_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("EXPERT_BOOKING_PORT=9001\nEXPERT_BOOKING_DEMO=false\nSOMETHING_ELSE=x\n")
+    assert (read_settings().port, read_settings().demo) == (9001, False)
+    assert settings(monkeypatch, PORT="9002").port == 9002
+
+
+def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = settings(monkeypatch, DATABASE_URL="postgresql://db/x")
+    for ask in (without.check, without.secret):
+        with pytest.raises(WrongSetting, match="EXPERT_BOOKING_SECRET_KEY"):
+            ask()
+    given = settings(monkeypatch, SECRET_KEY="sixteen letters!")
+    given.check()
+    assert given.secret() == "sixteen letters!"
+
+
+def test_the_key_of_the_embedded_default_is_made_once_and_for_the_owner_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "not" / "there" / "yet"
+    found = settings(monkeypatch, DATA_DIR=str(folder))
+    key = found.secret()
+    assert len(key) >= 32
+    assert found.secret() == read_settings().secret() == key
+    assert [path.name for path in folder.iterdir()] == ["secret.key"]
+    assert stat.S_IMODE((folder / "secret.key").stat().st_mode) == 0o600
+
+
+def test_of_many_first_starts_at_once_all_get_the_same_whole_key(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = settings(monkeypatch, DATA_DIR=str(tmp_path / "data"))
+    with ThreadPoolExecutor(16) as crowd:
+        keys = set(crowd.map(lambda _: found.secret(), range(64)))
+    assert len(keys) == 1
+    assert len(keys.pop()) >= 32
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"HOST": "0.0.0.0", "PORT": "9000"}, "http://localhost:9000"),
+        ({"HOST": "::"}, "http://localhost:8080"),
+        ({"HOST": "booking.lan"}, "http://booking.lan:8080"),
+        ({"BASE_URL": "https://booking.example.com/"}, "https://booking.example.com"),
+    ],
+)
+def test_the_address_that_people_use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], address: str) -> None:
+    assert settings(monkeypatch, **variables).public_url == address
