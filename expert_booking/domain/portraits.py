@@ -105,18 +105,21 @@ SKINS = (
 )
 COILY_SKINS = SKINS[5:]
 
+MUSTARD = Cloth("#d79a3c", "#b97f28", "#fff6e2")
+CREAM = Cloth("#f3eee5", "#dcd3c4", "#5f7d9c")
 CLOTHS = (
     Cloth("#2f4a6d", "#243a57", "#f4f6f9"),  # navy
     Cloth("#3d7a72", "#2f625b", "#f3efe6"),  # teal
     Cloth("#b4533f", "#934231", "#fbeee4"),  # brick
     Cloth("#6b5590", "#564375", "#f3eef9"),  # plum
     Cloth("#3d4350", "#2f343f", "#e8ecf2"),  # charcoal
-    Cloth("#d79a3c", "#b97f28", "#fff6e2"),  # mustard
+    MUSTARD,
     Cloth("#5a7f4f", "#47673e", "#f2f3e4"),  # fern
-    Cloth("#f3eee5", "#dcd3c4", "#5f7d9c"),  # cream
+    CREAM,
     Cloth("#4d7fb3", "#3d6894", "#eef4fa"),  # denim
     Cloth("#a8486b", "#8a3855", "#fbeaf0"),  # berry
 )
+SCARVES = tuple(cloth for cloth in CLOTHS if cloth not in (MUSTARD, CREAM))  # those two look like hair
 
 _LONG = "M80 20C54 20 43 40 45 66C46 92 41 112 39 142H121C119 112 114 92 115 66C117 40 106 20 80 20Z"
 _WAVES = (
@@ -335,6 +338,7 @@ BROWS = "M63.5 61Q69 57.5 74.5 60M96.5 61Q91 57.5 85.5 60"
 NOSE = "M77.5 79.5Q80 81.5 82.5 79.5"
 NECK = "M67 88V116C67 127 93 127 93 116V88Z"
 OPEN_NECK = "M67 88V117L80 139L93 117V88Z"
+SHIRT_NECK = "M67 88V116L80 130L93 116V88Z"
 SHOULDERS = "M18 162C18 136 38 125 62 118C68 122 92 122 98 118C122 125 142 136 142 162Z"
 COLLAR = "M66 110L80 129L68 138L58 120ZM94 110L80 129L92 138L102 120Z"
 LAPELS = (
@@ -355,12 +359,12 @@ def _v_neck(cloth: Cloth, skin: Skin) -> str:
 
 def _shirt(cloth: Cloth, skin: Skin) -> str:
     placket = _line("M80 132V160", cloth.deep, 2)
-    return _path(OPEN_NECK, skin.base) + placket + _path(COLLAR, cloth.inner)
+    return _path(SHIRT_NECK, skin.base) + placket + _path(COLLAR, cloth.inner)
 
 
 def _suit(cloth: Cloth, skin: Skin) -> str:
-    shirt = _path("M62 117L80 162L98 117Z", cloth.inner) + _path(OPEN_NECK, skin.base) + _path(COLLAR, cloth.inner)
-    return shirt + _path(LAPELS, cloth.deep)
+    shirt = _path("M62 117L80 162L98 117Z", cloth.inner) + _path(SHIRT_NECK, skin.base)
+    return shirt + _path(COLLAR, cloth.inner) + _line("M66 138L80 129L94 138", cloth.deep, 1) + _path(LAPELS, cloth.deep)
 
 
 def _blazer(cloth: Cloth, skin: Skin) -> str:
@@ -392,6 +396,8 @@ GLASSES = (
     "M60 69a9 9 0 1 0 18 0a9 9 0 1 0-18 0zM82 69a9 9 0 1 0 18 0a9 9 0 1 0-18 0zM78 68Q80 66 82 68M60 67L53 65M100 67L107 65",
     "M60 63H77.5V71Q77 77 69 77T60 71ZM82.5 63H100V71Q99 77 91 77T82.5 71ZM77.5 66H82.5M60 65L53 64M100 65L107 64",
 )
+DARK_FRAMES = ("#2b2f3a", "#2b2f3a", "#6b3f2a", "#31507a")
+LIGHT_FRAMES = ("#e2bd6e", "#d5d9e2", "#1d1a22")
 
 
 def portrait(key: str) -> str:
@@ -408,7 +414,7 @@ def portrait(key: str) -> str:
         sitter.smile.format(lips=sitter.skin.lips),
         _path(sitter.cut.front, sitter.crown.base, rule="evenodd" if sitter.cut.woven else "nonzero"),
         _line(sitter.cut.strands, sitter.crown.shine, 1.8),
-        _line(sitter.glasses, "#2b2f3a", 2),
+        _line(sitter.glasses, sitter.frame, 2),
     )
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 160">{"".join(layers)}</svg>'
 
@@ -425,6 +431,7 @@ class _Sitter(NamedTuple):
     cloth: Cloth
     garment: Garment
     glasses: str
+    frame: str
 
 
 def _sitter(key: str) -> _Sitter:
@@ -432,7 +439,7 @@ def _sitter(key: str) -> _Sitter:
     skin = _pick(key, "skin", SKINS)
     hair = _pick(key, "hair", skin.hairs)
     cut = _pick(key, "cut", [cut for cut in CUTS if look in cut.looks and (skin in COILY_SKINS or not cut.coily)])
-    scarf = _pick(key, "scarf", CLOTHS)
+    scarf = _pick(key, "scarf", SCARVES)
     return _Sitter(
         mark=f"p{_hash(key, 'mark'):012x}",
         backdrop=_pick(key, "backdrop", BACKDROPS),
@@ -445,6 +452,7 @@ def _sitter(key: str) -> _Sitter:
         cloth=_pick(key, "cloth", [cloth for cloth in CLOTHS if cloth != scarf]),
         garment=_pick(key, "garment", GARMENTS),
         glasses=_pick(key, "glasses", GLASSES),
+        frame=_pick(key, "frame", DARK_FRAMES if skin in SKINS[:5] else LIGHT_FRAMES),
     )
 
 

@@ -9,7 +9,6 @@ from fastapi import Request
 
 from expert_booking.schemas import ZONE_NAMES
 
-
 # Browsers know some zones by names that the tz database has since replaced.
 _RENAMED: Final = {
     "Africa/Asmera": "Africa/Asmara",
