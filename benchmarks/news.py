@@ -25,6 +25,7 @@ import psycopg
 from _bench import Http, book_raw, expert_id, slug
 
 PATIENCE: Final = 20  # seconds
+TEXT, PING, PONG = 0x1, 0x9, 0xA  # kinds of websocket frames
 CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
 
 Say = Callable[[datetime], Awaitable[float]]  # that this slot is booked; gives the moment
@@ -57,8 +58,8 @@ class Viewer(asyncio.Protocol):
                 return
             assert head.startswith(b"HTTP/1.1 101"), head
             self._upgraded, self._received = True, rest
-        while (packet := self._packet()) is not None:
-            self._hear(packet)
+        while (frame := self._frame()) is not None:
+            self._answer(*frame)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Nobody should hang up on us before the end."""
@@ -70,34 +71,38 @@ class Viewer(asyncio.Protocol):
         """Leave."""
         self._transport.abort()
 
-    def _packet(self) -> bytes | None:
-        """The next whole frame; those of servers are not masked."""
+    def _frame(self) -> tuple[int, bytes] | None:
+        """The kind and the content of the next whole frame; those of servers are not masked."""
         if len(self._received) < 2:
             return None
-        size = self._received[1]
+        kind, size = self._received[0] & 0x0F, self._received[1]
         begin = {126: 4, 127: 10}.get(size, 2)
         if begin > 2:
             size = int.from_bytes(self._received[2:begin], "big")
         if len(self._received) < begin + size:
             return None
-        packet, self._received = self._received[begin : begin + size], self._received[begin + size :]
-        return packet
+        content, self._received = self._received[begin : begin + size], self._received[begin + size :]
+        return kind, content
 
-    def _hear(self, packet: bytes) -> None:
-        if packet.startswith(b'42["slots"'):
-            self._audience.hear(packet)
-        elif packet == b"2":  # are you there?
-            self._send(b"3")
-        elif packet.startswith(b"0"):
-            self._send(b"40")
-        elif packet.startswith(b"40"):
+    def _answer(self, kind: int, content: bytes) -> None:
+        if kind == PING:
+            self._send(PONG, content)
+        elif kind != TEXT:
+            return
+        elif content.startswith(b'42["slots"'):
+            self._audience.hear(content)
+        elif content == b"2":  # socket.io's own ping
+            self._send(TEXT, b"3")
+        elif content.startswith(b"0"):
+            self._send(TEXT, b"40")
+        elif content.startswith(b"40"):
             self.joined.set_result(None)
-        elif packet.startswith(b"44"):
-            self.joined.set_exception(ConnectionError(packet.decode()))
+        elif content.startswith(b"44"):
+            self.joined.set_exception(ConnectionError(content.decode()))
 
-    def _send(self, packet: bytes) -> None:
-        # Clients mask; with a mask of zeros the text stays as it is.
-        self._transport.write(bytes((0x81, 0x80 | len(packet))) + bytes(4) + packet)
+    def _send(self, kind: int, content: bytes) -> None:
+        # Clients mask; with a mask of zeros the content stays as it is.
+        self._transport.write(bytes((0x80 | kind, 0x80 | len(content))) + bytes(4) + content)
 
 
 @dataclass
@@ -119,9 +124,9 @@ class Audience:
         self._all_heard = asyncio.Event()
         self.lost = 0
 
-    def hear(self, packet: bytes) -> None:
+    def hear(self, message: bytes) -> None:
         """One of us has heard something."""
-        if self._slot in packet:
+        if self._slot in message:
             self._times.append(time.monotonic())
             if len(self._times) == len(self._viewers):
                 self._all_heard.set()

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeVar
 
 Choice = TypeVar("Choice")
 
+EDITION = 1  # with another number everybody gets another face; this one suits the names of the demo catalogue
+
 
 class Backdrop(NamedTuple):
     """Two ends of a soft gradient, and the large disc that floats in it."""
@@ -60,6 +62,7 @@ class Beard(NamedTuple):
 
 
 def _curls(*circles: tuple[float, float, float]) -> str:
+    """Discs as path data, each x, y, radius."""
     return "".join(f"M{x - r:g} {y}a{r} {r} 0 1 1 {2 * r:g} 0a{r} {r} 0 1 1 {-2 * r:g} 0z" for x, y, r in circles)
 
 
@@ -163,17 +166,17 @@ CUTS = (
     # cropped with a fringe
     Cut(
         "mn",
-        front="M52 69C47 40 59 22 80 22C101 22 113 40 108 69C106 62 106 56 104 51C101 47 98 49 94 52"
-        "C91 48 88 48 84 52C80 48 77 48 74 52C70 48 67 48 63 52C60 49 58 49 56 52C54 57 54 62 52 69Z",
-        strands="M66 32C71 35 74 39 75 43M84 30C89 33 92 37 93 42",
+        front="M52 69C46 40 58 22 80 22C102 22 114 40 108 69C106 62 106 57 104 53"
+        "C99 49 94 50 90 53C84 49 77 49 72 53C67 50 61 50 56 53C54 57 54 62 52 69Z",
+        strands="M64 33C69 36 71 40 72 45M83 30C88 34 90 39 90 45",
     ),
     # combed back
     Cut("mn", front=_BACK, strands="M68 34C74 29 86 29 92 34M62 41C64 37 66 34 69 31"),
     # receding
     Cut(
         "m",
-        front="M52 70C46 54 50 40 62 33C58 42 58 52 56 58C55 63 54 66 52 70Z"
-        "M108 70C114 54 110 40 98 33C102 42 102 52 104 58C105 63 106 66 108 70Z",
+        front="M52 71C47 62 48 51 54 45C57 43 59 44 59 46C58 50 57 54 56 58C55 64 54 67 52 71Z"
+        "M108 71C113 62 112 51 106 45C103 43 101 44 101 46C102 50 103 54 104 58C105 64 106 67 108 71Z",
         weight=2,
     ),
     # bald
@@ -261,11 +264,11 @@ CUTS = (
     # afro
     Cut(
         "fmn",
-        behind=_curls(
-            (80, 50, 36), (54, 42, 16), (48, 60, 15), (106, 42, 16), (112, 60, 15), (68, 24, 15), (92, 24, 15)
-        ),
+        behind=_curls((80, 50, 39), (48, 36, 12), (43, 50, 11), (44, 64, 11), (51, 76, 9), (58, 24, 13))
+        + _curls((72, 18, 12), (88, 18, 12), (102, 24, 13), (112, 36, 12), (117, 50, 11), (116, 64, 11), (109, 76, 9)),
         front="M53 64C48 42 60 28 80 28C100 28 112 42 107 64C105 54 101 47 94 46C89 42 84 44 80 43"
         "C76 44 71 42 66 46C59 47 55 54 53 64Z",
+        strands="M56 34a8 8 0 0 1 6-7M74 22a8 8 0 0 1 9-1M100 30a8 8 0 0 1 5 7M46 54a7 7 0 0 1 2-6M112 52a7 7 0 0 1 1 6",
         coily=True,
     ),
     # braids gathered on top
@@ -364,7 +367,9 @@ def _shirt(cloth: Cloth, skin: Skin) -> str:
 
 def _suit(cloth: Cloth, skin: Skin) -> str:
     shirt = _path("M62 117L80 162L98 117Z", cloth.inner) + _path(SHIRT_NECK, skin.base)
-    return shirt + _path(COLLAR, cloth.inner) + _line("M66 138L80 129L94 138", cloth.deep, 1) + _path(LAPELS, cloth.deep)
+    return (
+        shirt + _path(COLLAR, cloth.inner) + _line("M66 138L80 129L94 138", cloth.deep, 1) + _path(LAPELS, cloth.deep)
+    )
 
 
 def _blazer(cloth: Cloth, skin: Skin) -> str:
@@ -393,7 +398,7 @@ GLASSES = (
     NO_GLASSES,
     NO_GLASSES,
     NO_GLASSES,
-    "M60 69a9 9 0 1 0 18 0a9 9 0 1 0-18 0zM82 69a9 9 0 1 0 18 0a9 9 0 1 0-18 0zM78 68Q80 66 82 68M60 67L53 65M100 67L107 65",
+    _curls((69, 69, 9), (91, 69, 9)) + "M78 68Q80 66 82 68M60 67L53 65M100 67L107 65",
     "M60 63H77.5V71Q77 77 69 77T60 71ZM82.5 63H100V71Q99 77 91 77T82.5 71ZM77.5 66H82.5M60 65L53 64M100 65L107 64",
 )
 DARK_FRAMES = ("#2b2f3a", "#2b2f3a", "#6b3f2a", "#31507a")
@@ -405,7 +410,7 @@ def portrait(key: str) -> str:
     sitter = _sitter(key)
     layers = (
         _backdrop(sitter),
-        _path(sitter.cut.behind, sitter.crown.deep),
+        _path(sitter.cut.behind, sitter.crown.base if sitter.cut.coily else sitter.crown.deep),
         _clothes(sitter),
         _path(sitter.cut.locks, sitter.crown.base),
         _head(sitter),
@@ -438,7 +443,8 @@ def _sitter(key: str) -> _Sitter:
     look = key[0] if key.startswith(("f:", "m:")) else "n"
     skin = _pick(key, "skin", SKINS)
     hair = _pick(key, "hair", skin.hairs)
-    cut = _pick(key, "cut", [cut for cut in CUTS if look in cut.looks and (skin in COILY_SKINS or not cut.coily)])
+    cuts = [cut for cut in CUTS if look in cut.looks and (skin in COILY_SKINS or not cut.coily)]
+    cut = _pick(key, "cut", cuts)
     scarf = _pick(key, "scarf", SCARVES)
     return _Sitter(
         mark=f"p{_hash(key, 'mark'):012x}",
@@ -463,7 +469,7 @@ def _pick(key: str, trait: str, choices: Sequence[Choice]) -> Choice:
 
 
 def _hash(key: str, trait: str) -> int:
-    return int.from_bytes(sha256(f"{trait}/{key}".encode()).digest()[:6])
+    return int.from_bytes(sha256(f"{EDITION}/{trait}/{key}".encode(errors="backslashreplace")).digest()[:6])
 
 
 def _backdrop(sitter: _Sitter) -> str:
@@ -487,7 +493,7 @@ def _head(sitter: _Sitter) -> str:
 def _face(sitter: _Sitter) -> str:
     skin, hair = sitter.skin, sitter.hair
     return (
-        _path(CHEEKS, skin.blush, opacity=0.45)
+        _path(CHEEKS, skin.blush, opacity=0.3)
         + _path(EYES, "#2a2430")
         + _path(GLINTS, "#fff")
         + _line(BROWS, hair.deep, 2.6)
@@ -502,8 +508,9 @@ def _beard(sitter: _Sitter) -> str:
 def _path(data: str, fill: str, *, opacity: float = 1, rule: str = "nonzero") -> str:
     if not data:
         return ""
-    extra = (f' opacity="{opacity:g}"' if opacity < 1 else "") + (f' fill-rule="{rule}"' if rule != "nonzero" else "")
-    return f'<path d="{data}" fill="{fill}"{extra}/>'
+    translucent = f' opacity="{opacity:g}"' if opacity < 1 else ""
+    hollow = f' fill-rule="{rule}"' if rule != "nonzero" else ""
+    return f'<path d="{data}" fill="{fill}"{translucent}{hollow}/>'
 
 
 def _line(data: str, stroke: str, width: float) -> str:

@@ -41,3 +41,9 @@ async def test_without_a_database_it_is_alive_but_not_ready() -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
     assert (await ask(nowhere, "/healthz")).status_code == 200
     assert "reached" in check_problem(await ask(nowhere, "/readyz"), 503, "not_ready")["detail"]
+
+
+async def test_without_a_database_everything_else_asks_to_try_again_later() -> None:
+    nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+    for path in ("/experts", "/experts/jana-muller", "/bookings?expertId=7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"):
+        check_problem(await ask(nowhere, path), 503, "unavailable")

@@ -1,0 +1,75 @@
+"""Two servers on one database, as behind a load balancer."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import psycopg
+
+from tests.api.conftest import booking_of, check_problem
+from tests.conftest import AddExpert
+from tests.serving import ServerProcess
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Serve = Callable[..., ServerProcess]
+
+
+async def test_of_fifty_posts_to_each_of_two_servers_exactly_one_gets_the_slot(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    servers = [serve(), serve()]
+    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100)) as client:
+        # The servers have the real clock: a slot of the second day from now is ahead by any.
+        days = await client.get(f"{servers[0].url}/experts/{expert}")
+        first = days.json()["nextAvailable"]
+        asked = (
+            client.post(f"{server.url}/bookings", json=booking_of(expert, startsAt=first, email=f"p{n}@example.com"))
+            for n in range(50)
+            for server in servers
+        )
+        answers = await asyncio.gather(*asked)
+        assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 99}
+        for answer in answers:
+            if answer.status_code == 409:
+                check_problem(answer, 409, "slot_taken")
+        assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
+        # Both tell the same now, and the one that did not book knows as well.
+        told = [(await client.get(f"{server.url}/experts/{expert}")).json()["nextAvailable"] for server in servers]
+    assert told[0] == told[1] > first
+    for server in servers:
+        since = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - since < 8
+        assert "Traceback" not in server.words()
+
+
+async def test_a_server_that_is_killed_in_a_crowd_leaves_one_booking_and_another_carries_on(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    doomed, other = serve(), serve()
+
+    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100)) as client:
+        first = (await client.get(f"{other.url}/experts/{expert}")).json()["nextAvailable"]
+
+        async def post(server: ServerProcess) -> int:
+            try:
+                return (
+                    await client.post(f"{server.url}/bookings", json=booking_of(expert, startsAt=first))
+                ).status_code
+            except httpx.TransportError:
+                return 0
+
+        posts = [asyncio.create_task(post(doomed)) for _ in range(40)]
+        await asyncio.wait(posts, return_when=asyncio.FIRST_COMPLETED)
+        doomed.kill()
+        answers = await asyncio.gather(*posts)
+        assert set(answers) <= {0, 201, 409}
+        assert answers.count(201) <= 1
+        later = await asyncio.gather(*(post(other) for _ in range(10)))
+    assert sorted(set(later)) in ([409], [201, 409])
+    assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)

@@ -1,0 +1,214 @@
+"""What stands in the address bar: it can be shared, gone back to, and mistyped."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
+from tests.browser.pages import ADA, HOUR, Connection, by_hand, connected, fill_in, in_days, iso, slot, watches
+
+SHELF = "Address bar"
+
+
+@pytest.fixture(scope="module")
+def names() -> list[str]:
+    """Thirteen people of one category: a page and one more."""
+    return [f"Nora Nummer {letter}" for letter in "ABCDEFGHIJKLM"]
+
+
+@pytest.fixture
+async def shelf(new_expert: NewExpert, names: list[str], sql: Connection) -> None:
+    """They are there, the best rated first; added once."""
+    there = sql.execute("SELECT 1 FROM expert WHERE category = %s", [SHELF]).fetchone()
+    for number, name in enumerate([] if there else names):
+        await new_expert(name=name, category=SHELF, rating=5 - number / 10, rating_count=9, experience_years=number)
+
+
+async def shows(page: Page, *wanted: str) -> None:
+    """Expect exactly these cards, in this order."""
+    await expect(page.locator("[data-expert] h2")).to_have_text(list(wanted))
+
+
+@pytest.mark.usefixtures("shelf")
+async def test_search_category_order_and_page_stand_in_the_address_and_back_and_forward_restore_them(
+    visit: Visit, names: list[str]
+) -> None:
+    page = await visit("/")
+    await page.get_by_label("Category").select_option(SHELF)
+    await shows(page, *names[:12])
+    await expect(page).to_have_url(re.compile(r"/\?category=Address\+bar$"))
+    await page.get_by_role("link", name="Next").click()
+    await shows(page, names[12])
+    await expect(page).to_have_url(re.compile(r"category=Address\+bar&page=2$"))
+    await page.get_by_label("Sort by").select_option("experience")
+    await shows(page, *names[:0:-1])
+    await expect(page).to_have_url(re.compile(r"category=Address\+bar&sort=experience$"))
+    await page.get_by_label("Search experts").fill("nummer c")
+    await shows(page, names[2])
+    await expect(page).to_have_url(re.compile(r"search=nummer\+c&category=Address\+bar&sort=experience$"))
+
+    await page.go_back()
+    await shows(page, names[12])
+    await expect(page.get_by_label("Sort by")).to_have_value("rating")
+    await page.go_back()
+    await shows(page, *names[:12])
+    await page.go_forward()
+    await shows(page, names[12])
+    await page.go_forward()
+    await shows(page, names[2])
+    await expect(page.get_by_label("Search experts")).to_have_value("nummer c")
+
+    shared = await visit(page.url, zone="Asia/Kathmandu")
+    await shows(shared, names[2])
+    await expect(shared.get_by_label("Search experts")).to_have_value("nummer c")
+    await expect(shared.get_by_label("Category")).to_have_value(SHELF)
+    await expect(shared.get_by_label("Sort by")).to_have_value("experience")
+
+
+@pytest.mark.usefixtures("shelf")
+async def test_going_to_an_expert_and_back_leads_to_the_same_page_of_the_listing(
+    visit: Visit, names: list[str]
+) -> None:
+    page = await visit(f"/?category={SHELF}")
+    await page.get_by_role("link", name="Page 2").click()
+    await shows(page, names[12])
+    await page.get_by_role("link", name=names[12]).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text(names[12])
+    await page.go_back()
+    await shows(page, names[12])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["page=0", "page=-1", "page=abc", "page=1e9", "page=99999999999999999999", "sort=cheapest", "sort=", "page=",
+     "category=%00", "search=%F0%9F%A6%84%27%22%3B--", "search=" + 300 * "x", "unknown=1&page=1&page=zzz", "%"],
+)  # fmt: skip
+async def test_nonsense_in_the_address_never_breaks_the_listing(visit: Visit, jana: Expert, query: str) -> None:
+    page = await visit(f"/?{query}")
+    await expect(page.get_by_role("status").first).to_contain_text(re.compile(r"\d experts?"))
+    await page.get_by_label("Category").select_option("")
+    await page.get_by_label("Search experts").fill(jana.name)
+    await shows(page, jana.name)
+
+
+async def test_who_finds_nobody_is_told_so_and_can_start_again(visit: Visit, jana: Expert) -> None:
+    page = await visit("/?search=nobody+is+called+this&category=nor+does+this")
+    await expect(page.get_by_role("heading", name="No expert fits")).to_be_visible()
+    await expect(page.get_by_text("nobody is called this").last).to_be_visible()
+    await expect(page.get_by_role("status").first).to_contain_text("0 experts")
+    await page.get_by_role("button", name="Show all experts").click()
+    await expect(page.locator("[data-expert]").first).to_be_visible()
+    await expect(page).to_have_url(re.compile(r"/$"))
+    await expect(page.get_by_label("Search experts")).to_be_focused()
+
+
+async def test_a_page_after_the_last_one_says_that_nobody_is_there(visit: Visit, jana: Expert) -> None:
+    page = await visit("/?page=4000")
+    await expect(page.get_by_text("There is nobody on this page.")).to_be_visible()
+    await page.get_by_role("button", name="Show all experts").click()
+    await expect(page.locator("[data-expert]").first).to_be_visible()
+
+
+async def test_the_board_turns_week_by_week_up_to_the_horizon_and_its_address_can_be_shared(
+    visit: Visit, new_expert: NewExpert
+) -> None:
+    jana = await new_expert(horizon_days=20)
+    page = await visit(jana.page)
+    await watches(page, in_days(3))
+    earlier = page.get_by_role("button", name="Earlier week")
+    later = page.get_by_role("button", name="Later week")
+    await expect(earlier).to_be_disabled()
+    await later.click()
+    await expect(slot(page, in_days(20))).to_be_enabled()
+    await expect(slot(page, in_days(3))).to_have_count(0)
+    await expect(page).to_have_url(re.compile(rf"\?from={in_days(7):%Y-%m-%d}$"))
+    await later.click()
+    await expect(page).to_have_url(re.compile(rf"\?from={in_days(14):%Y-%m-%d}$"))
+    await expect(later).to_be_disabled()
+    await expect(slot(page, in_days(21))).to_have_count(0)
+    shared = await visit(page.url)
+    await expect(slot(shared, in_days(20))).to_be_enabled()
+    await expect(slot(shared, in_days(7))).to_have_count(0)
+    await earlier.click()
+    await earlier.click()
+    await expect(slot(page, in_days(3))).to_be_enabled()
+    await expect(earlier).to_be_disabled()
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2020-01-01", "9999-12-31", "2026-13-45", "", "0001-01-01", "%00"])
+async def test_a_day_that_cannot_be_shown_leads_to_a_board_that_works(visit: Visit, jana: Expert, day: str) -> None:
+    page = await visit(f"{jana.page}?from={day}")
+    await expect(page.locator("[data-slot]:enabled").first).to_be_visible()
+
+
+async def test_a_board_without_free_times_names_the_next_one_and_leads_there(
+    visit: Visit, new_expert: NewExpert, sql: Connection
+) -> None:
+    at = in_days(23)
+    jana = await new_expert(hours=(600, 660), weekdays=[at.isoweekday()])
+    for days in (2, 9, 16):
+        by_hand(sql, jana.id, in_days(days))
+    page = await visit(jana.page)
+    note = page.get_by_text("Nothing is free in these two weeks.").locator("..")
+    await expect(note.get_by_role("link")).to_contain_text("10:00")
+    await note.get_by_role("link").click()
+    await expect(slot(page, at)).to_be_enabled()
+
+
+async def test_addresses_of_nothing_are_answered_with_a_page_that_leads_on(visit: Visit, excuse: Excuse) -> None:
+    excuse("status of 404")
+    page = await visit()
+    for path, code in (
+        ("/expert/nobody", "expert_not_found"),
+        ("/book/nobody?at=2030-01-01T10:00:00Z", "expert_not_found"),
+        ("/no/such/page", "not_found"),
+        ("/booking/00000000-0000-0000-0000-000000000000", "booking_not_found"),
+        ("/booking/not-a-number", "booking_not_found"),
+    ):
+        answer = await page.goto(path)
+        assert answer is not None
+        assert answer.status == 404, path
+        await expect(page.locator(f'[data-refusal="{code}"]')).to_be_visible()
+        await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    await page.goto("/expert/nobody")
+    await page.get_by_role("link", name="Browse all experts").click()
+    await expect(page.get_by_role("search")).to_be_visible()
+
+
+@pytest.mark.parametrize("query", ["", "?at=", "?at=tomorrow", "?at=2030-01-01T10:00:00", "?at=2030-99-01T10:00:00Z",
+                                   "?at=%00", "?at=99999999999999999999", "?when=2030-01-01T10:00:00Z"])  # fmt: skip
+async def test_a_form_without_a_time_that_can_be_read_leads_to_the_board(
+    visit: Visit, jana: Expert, excuse: Excuse, query: str
+) -> None:
+    excuse("status of 404")
+    page = await visit(f"/book/{jana.slug}{query}")
+    await expect(page.locator('[data-refusal="no_time"]')).to_contain_text(jana.name)
+    await page.get_by_role("link", name="Choose a time").click()
+    await expect(slot(page, in_days(3))).to_be_enabled()
+
+
+async def test_a_form_for_a_time_that_has_passed_says_so_and_offers_others(visit: Visit, jana: Expert) -> None:
+    page = await visit(f"/book/{jana.slug}?at={iso(in_days(-1))}")
+    await expect(page.locator("[data-refusal]")).to_contain_text("already passed")
+    await expect(page.locator("[data-alternative]")).to_have_count(6)
+
+
+async def test_the_time_in_a_forms_address_may_be_written_with_any_offset(visit: Visit, jana: Expert) -> None:
+    local = in_days(3).astimezone().isoformat()
+    for written in (in_days(3).astimezone().isoformat(), (in_days(3)).isoformat(), local.replace("+", "%2B")):
+        page = await visit(f"/book/{jana.slug}?at={written}")
+        await connected(page)
+        await expect(page.get_by_role("complementary")).to_contain_text("10:00–11:00")
+        await expect(page.locator("[data-refusal]")).to_have_count(0)
+
+
+async def test_a_link_to_a_form_carries_nothing_that_somebody_else_typed(visit: Visit, jana: Expert) -> None:
+    at = in_days(3)
+    mine = await visit(f"/book/{jana.slug}?at={iso(at)}")
+    await fill_in(mine, **ADA)
+    theirs = await visit(mine.url)
+    await expect(theirs.get_by_label("Name")).to_have_value("")
+    await mine.goto(f"/book/{jana.slug}?at={iso(at + HOUR + timedelta(0))}")
+    await expect(mine.get_by_label("Name")).to_have_value(ADA["name"])

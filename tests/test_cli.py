@@ -1,0 +1,186 @@
+"""The command as people type it: what it prints, and how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from expert_booking import __version__
+from expert_booking.cli import main
+from expert_booking.db import schema
+from expert_booking.db.engine import driver_url
+from expert_booking.services import Services
+from tests.conftest import AddExpert
+from tests.serving import SECRET_KEY, ServerProcess, command, environment, free_port
+
+Result = subprocess.CompletedProcess[str]
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run the command in this process, which saves two seconds each time: `run("token", "list", DATABASE_URL=…)`."""
+
+    def run(*arguments: str, **settings: str) -> Result:
+        wanted = environment(**settings)
+        with monkeypatch.context() as outside:
+            outside.chdir(tmp_path)
+            for name in {name for name in os.environ if name.startswith("EXPERT_BOOKING_")} | wanted.keys():
+                outside.setenv(name, wanted[name]) if name in wanted else outside.delenv(name)
+            capsys.readouterr()
+            code = exit_code_of(arguments)
+        said = capsys.readouterr()
+        return Result(arguments, code, said.out, said.err)
+
+    return run
+
+
+def exit_code_of(arguments: tuple[str, ...]) -> int:
+    """How the command ends."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        main(arguments)
+    except SystemExit as left:
+        return int(left.code or 0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def refusal(done: Result) -> str:
+    """The one sentence with which a command ended that could not do what it was asked to."""
+    assert (done.returncode, done.stdout) == (2, ""), done
+    [sentence] = done.stderr.splitlines()
+    assert sentence.startswith("expert-booking: ")
+    assert sentence.endswith(".")
+    return sentence
+
+
+def test_help_names_every_command_and_version_is_the_version(run: Run) -> None:
+    helped = run("--help")
+    assert helped.returncode == 0
+    for name in ("serve", "migrate", "seed", "token"):
+        assert f"\n    {name} " in helped.stdout
+    assert run("--version").stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["sevre"], "sevre"),
+        (["token"], "action"),
+        (["token", "create"], "name"),
+        (["token", "create", "x", "--role", "king"], "king"),
+        (["token", "create", "x", "--role", "expert"], "--expert"),
+        (["seed", "--experts", "-5"], "--experts"),
+        (["serve", "--prot", "80"], "--prot"),
+    ],
+)
+def test_what_is_mistyped_is_answered_with_one_sentence(run: Run, arguments: list[str], word: str) -> None:
+    assert word in refusal(run(*arguments, DATABASE_URL="postgresql://127.0.0.1:1/x"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "variable"),
+    [
+        ({"PORT": "http"}, "EXPERT_BOOKING_PORT"),
+        ({"DATABASE_URL": "mysql://x"}, "EXPERT_BOOKING_DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "EXPERT_BOOKING_SECRET_KEY"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_nothing_starts(run: Run, settings: dict[str, str], variable: str) -> None:
+    assert variable in refusal(run("serve", **settings))
+
+
+def test_a_port_in_use_is_one_sentence_that_names_the_setting(run: Run, database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refusal(run("serve", DATABASE_URL=database_url, SECRET_KEY=SECRET_KEY, PORT=port))
+    assert f"127.0.0.1:{port}" in said
+    assert "EXPERT_BOOKING_PORT" in said
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["migrate"], ["token", "list"]])
+def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(run: Run, arguments: list[str]) -> None:
+    nowhere = "postgresql://ada:hunter2@127.0.0.1:1/x"
+    said = refusal(run(*arguments, DATABASE_URL=nowhere, SECRET_KEY=SECRET_KEY, PORT=str(free_port())))
+    assert "cannot be reached" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["token", "list"], ["seed"]])
+def test_a_schema_that_is_not_at_head_is_refused_with_the_command_to_run(
+    run: Run, empty_database_url: str, arguments: list[str]
+) -> None:
+    settings = {"DATABASE_URL": empty_database_url, "SECRET_KEY": SECRET_KEY, "PORT": str(free_port())}
+    assert "`expert-booking migrate`" in refusal(run(*arguments, **settings))
+    with psycopg.connect(driver_url(empty_database_url)) as connection:
+        tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    assert tables == (0,)  # a given database is never migrated unasked
+
+
+def test_migrate_brings_a_database_to_head_and_may_run_again(run: Run, empty_database_url: str) -> None:
+    for _ in range(2):
+        done = run("migrate", DATABASE_URL=empty_database_url)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.strip() == f"The schema is at {schema.head()}."
+    assert schema.level(empty_database_url)[0] == schema.head()
+
+
+def test_a_token_is_listed_without_its_secret_until_it_is_revoked(run: Run, database_url: str) -> None:
+    created = run("token", "create", "robot", "--role", "admin", DATABASE_URL=database_url)
+    secret = created.stdout.splitlines()[-1]
+    assert (created.returncode, secret in created.stderr) == (0, False)
+    assert "robot" in refusal(run("token", "create", "robot", "--role", "reader", DATABASE_URL=database_url))
+    unknown = run("token", "create", "x", "--role", "expert", "--expert", "nobody", DATABASE_URL=database_url)
+    assert "nobody" in refusal(unknown)
+
+    [line] = run("token", "list", DATABASE_URL=database_url).stdout.splitlines()
+    assert line.split("\t")[:2] == ["robot", "admin"]
+    assert line.endswith("\tvalid")
+    assert secret not in line
+
+    assert run("token", "revoke", "robot", DATABASE_URL=database_url).returncode == 0
+    assert "revoked" in run("token", "list", DATABASE_URL=database_url).stdout
+    assert "robot" in refusal(run("token", "revoke", "robot", DATABASE_URL=database_url))
+
+
+async def test_a_token_is_printed_alone_on_the_last_line_and_works(
+    tmp_path: Path, database_url: str, services: Services, add_expert: AddExpert
+) -> None:
+    expert = await add_expert()
+    words = ("token", "create", "jana", "--role", "expert", "--expert", "jana-muller")
+    created = command(*words, folder=tmp_path, DATABASE_URL=database_url)
+    assert created.returncode == 0, created.stderr
+    assert (await services.access.identify(created.stdout.splitlines()[-1])).expert_id == expert
+    [line] = await services.access.tokens()
+    assert (line.name, line.expert_slug) == ("jana", "jana-muller")
+
+
+def test_a_mistake_ends_a_real_process_with_two_as_well(tmp_path: Path) -> None:
+    assert "sevre" in refusal(command("sevre", folder=tmp_path))
+
+
+def test_a_server_says_where_it_is_answers_with_careful_headers_and_leaves_with_zero(
+    serve: Callable[..., ServerProcess],
+) -> None:
+    server = serve()
+    assert f"http://localhost:{server.port}" in server.words()
+    assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}
+    assert httpx.get(f"{server.url}/experts").json()["experts"] == []  # a given database gets no demo data
+    assert httpx.get(f"{server.url}/", follow_redirects=True).status_code == 200
+    for path in ("/", "/experts", "/healthz", "/docs", "/nothing-here", "/experts/nobody"):
+        headers = httpx.get(f"{server.url}{path}").headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["x-frame-options"] == "SAMEORIGIN", path
+        assert headers["referrer-policy"] == "same-origin", path
+        assert "server" not in headers, path
+    assert server.stop(timeout=10) == 0
+    assert "Traceback" not in server.words()
+    assert SECRET_KEY not in server.words()
