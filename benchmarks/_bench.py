@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -150,23 +150,35 @@ def tomorrow() -> datetime:
 # --- the servers ------------------------------------------------------------------------------------------------
 
 
+class Running(NamedTuple):
+    """A server at work."""
+
+    port: int
+    pid: int
+
+    def cpu(self) -> float:
+        """How many seconds of CPU it has used (Linux)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def product(url: str) -> Iterator[int]:
-    """`expert-booking serve` over this database; gives the port."""
+def product(url: str) -> Iterator[Running]:
+    """`expert-booking serve` over this database."""
     settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only"}
-    with _server(["-m", "expert_booking", "serve"], "/healthz", settings) as port:
-        yield port
+    with _server(["-m", "expert_booking", "serve"], "/healthz", settings) as running:
+        yield running
 
 
 @contextmanager
-def floor(name: str) -> Iterator[int]:
-    """One of the bare servers of `_floors.py`; gives the port."""
-    with _server([str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", {}) as port:
-        yield port
+def floor(name: str) -> Iterator[Running]:
+    """One of the bare servers of `_floors.py`."""
+    with _server([str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", {}) as running:
+        yield running
 
 
 @contextmanager
-def _server(arguments: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[int]:
+def _server(arguments: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[Running]:
     with _folder() as folder, (folder / "log").open("w+") as log:  # a folder without any .env
         port = _free_port()
         plain = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
@@ -182,7 +194,7 @@ def _server(arguments: Sequence[str], alive: str, settings: Mapping[str, str]) -
         )
         try:
             _wait_until_alive(process, f"http://127.0.0.1:{port}{alive}")
-            yield port
+            yield Running(port, process.pid)
         except BaseException:
             log.seek(0)
             print(log.read(), file=sys.stderr)

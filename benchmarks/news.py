@@ -197,20 +197,20 @@ async def main(options: argparse.Namespace) -> None:
     """Measure and print."""
     with (
         _bench.database() as server,
-        _bench.product(server.url) as port,
-        _bench.floor("rooms") as floor_port,
+        _bench.product(server.url) as house,
+        _bench.floor("rooms") as floor,
         psycopg.connect(server.url, autocommit=True) as writer,
     ):
         _bench.add_experts(server.url, 2, opens_hour=9, closes_hour=17)
         slots = (_bench.tomorrow() + timedelta(days=n // 8, hours=9 + n % 8) for n in count())
-        pages, sockets = Audience(port), Audience(floor_port)
+        pages, sockets = Audience(house.port), Audience(floor.port)
 
         async def book(slot: datetime, *, expert: int = 1) -> float:
             return await asyncio.to_thread(book_raw, writer, expert_id(expert), slot)
 
         async def tell(slot: datetime) -> float:
             message = {"expert": str(expert_id(1)), "version": 1, "changes": [[text_of(slot), "booked"]]}
-            connection = await Http.open(floor_port)
+            connection = await Http.open(floor.port)
             _, answer = await connection.post("/tell", message)
             connection.close()
             return float(answer)
@@ -220,7 +220,7 @@ async def main(options: argparse.Namespace) -> None:
 
         rows = []
         for size in options.viewers:
-            await pages.grow(size, lambda: open_page(port))
+            await pages.grow(size, lambda: open_page(house.port))
             await sockets.grow(size, socket_path)
             await pages.time(book, next(slots)), await sockets.time(tell, next(slots))  # once for nothing
             heard: dict[Say, list[Heard]] = {book: [], tell: []}

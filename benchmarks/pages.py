@@ -59,8 +59,8 @@ async def statements(server: EmbeddedPostgres, wanted: dict[str, str]) -> dict[s
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("ALTER DATABASE expert_booking SET log_statement = 'all'")
         try:
-            with _bench.product(server.url) as port:
-                visitor = await Http.open(port)
+            with _bench.product(server.url) as house:
+                visitor = await Http.open(house.port)
                 asked = {}
                 for name, path in wanted.items():
                     await timed(visitor, path)
@@ -93,8 +93,8 @@ async def main(options: argparse.Namespace) -> None:
         _bench.add_experts(server.url, EXPERTS, opens_hour=9, closes_hour=17)
         book(server)
         asked = await statements(server, wanted)
-        with _bench.product(server.url) as port, _bench.floor("empty_page") as floor_port:
-            visitor, neighbour = await Http.open(port), await Http.open(floor_port)
+        with _bench.product(server.url) as house, _bench.floor("empty_page") as floor:
+            visitor, neighbour = await Http.open(house.port), await Http.open(floor.port)
             variants = [(FLOOR, neighbour, "/empty"), *((name, visitor, path) for name, path in wanted.items())]
             for number in range(-options.warm_up, options.rounds):
                 for name, connection, path in _bench.swapped(variants, number):

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
 from expert_booking.api import bookings, experts, health
-from expert_booking.api.problems import CODES, as_served, problem, refusal_problem
+from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
 from expert_booking.schemas import complaint
 from expert_booking.services import Services
@@ -45,8 +45,9 @@ def create_api(services: Services, *, phone_required: bool = True) -> FastAPI:
         static_url="/docs-assets",
         favicon_url="/favicon.ico",
     )
-    api.include_router(experts.endpoints(services))
-    api.include_router(bookings.endpoints(services, phone_required=phone_required))
+    busy = told((503, "unavailable", "This does not work at the moment. Please try again soon."))
+    api.include_router(experts.endpoints(services), responses=busy)
+    api.include_router(bookings.endpoints(services, phone_required=phone_required), responses=busy)
     api.include_router(health.endpoints(services))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)

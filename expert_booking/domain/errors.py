@@ -110,7 +110,6 @@ class SlotNotOffered(Invalid):
         "beyond_horizon": "This time is further ahead than the expert takes bookings.",
         "outside_hours": "This time is outside the expert's hours.",
         "off_grid": "Sessions do not start at this time.",
-        "not_offered": "This time is not offered.",
         "inactive": "This expert takes no bookings at the moment.",
     }
 

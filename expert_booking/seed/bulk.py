@@ -124,6 +124,7 @@ def _slots(calendar: Calendar, count: int, today: datetime, chance: Random) -> l
     # As densely as the days to come, and a fortnight more because no two weeks have the same number of slots.
     back = ceil(days * missing / max(1, len(to_come) * 9 // 10)) + 14
     walked = _one_after_another(calendar, today - min(back, 366 * _YEARS_BACK) * DAY, today)
+    # Hours that run over the midnight of UTC: the last slot of yesterday may reach into the first of today.
     past = [slot for slot in walked if slot.busy_until <= to_come[0].busy_from]
     return chosen + chance.sample(past, min(missing, len(past)))
 

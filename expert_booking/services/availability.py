@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from expert_booking.db import availability as rows
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, Database
-from expert_booking.domain.calendar import DAY, Slot, SlotState, local_instant
-from expert_booking.domain.errors import ExpertNotFound, SessionTypeNotFound
+from expert_booking.domain.calendar import DAY, Calendar, Slot, SlotState, local_instant
+from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound
 from expert_booking.schemas import SlotPage, SlotQuery, SlotView
 
 # Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
@@ -25,20 +25,28 @@ class Board:
     expert_id: UUID
     session_type_id: UUID
     session_title: str
-    minutes: int
-    zone: ZoneInfo
+    calendar: Calendar
     last_day: date  # the horizon, in the expert's zone
     read_at: datetime
     slots: tuple[Slot, ...]
 
     @property
-    def length(self) -> timedelta:
-        """How long a session is."""
-        return timedelta(minutes=self.minutes)
+    def zone(self) -> ZoneInfo:
+        """The expert's zone."""
+        return self.calendar.zone
 
-    def slot(self, starts_at: datetime) -> Slot | None:
-        """The slot that starts at this instant."""
-        return next((slot for slot in self.slots if slot.starts_at == starts_at), None)
+    @property
+    def minutes(self) -> int:
+        """How long a session is."""
+        return self.calendar.length.minutes
+
+    def refusal(self, starts_at: datetime) -> Refusal | None:
+        """Why this time cannot be booked, as far as this reading knows; None when it can."""
+        try:
+            self.calendar.offered(starts_at, now=self.read_at)
+        except Refusal as refusal:
+            return refusal
+        return None
 
     def nearest_open(self, to: datetime, count: int) -> list[Slot]:
         """The free slots nearest to an instant, in order of time."""
@@ -85,8 +93,7 @@ class Availability:
             expert_id=expert_id,
             session_type_id=offer.session_type_id,
             session_title=offer.title,
-            minutes=calendar.length.minutes,
-            zone=calendar.zone,
+            calendar=calendar,
             last_day=calendar.horizon(now),
             read_at=now,
             slots=tuple(calendar.slots(now, until, now)),

@@ -79,7 +79,8 @@ def frame(
             return on_zone(new) if new is not None else None
 
         ui.on("zone", changed)
-    with ui.element("main").classes("page narrow" if narrow else "page").props('id=main tabindex="-1"'):
+    # No <main>: NiceGUI's layout is one already, and a page has only one.
+    with ui.element("div").classes("page narrow" if narrow else "page").props('id=main tabindex="-1"'):
         yield
     html(_FOOT.format(name=NAME))
 

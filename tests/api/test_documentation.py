@@ -88,6 +88,11 @@ def test_what_needs_a_token_says_so_and_what_does_not_does_not(documentation: An
     assert guarded == {"get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status"}
 
 
+def test_whatever_reads_the_database_says_that_it_may_be_away(documentation: Any) -> None:
+    for name, operation in operations(documentation):
+        assert ("503" in operation["responses"]) == (name != "get /healthz"), name
+
+
 async def test_the_documentation_is_served_and_its_scripts_come_from_here(client: httpx.AsyncClient) -> None:
     assert (await client.get("/openapi.json")).json()["info"]["title"] == "Expert Booking"
     page = await client.get("/docs")

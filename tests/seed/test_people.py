@@ -1,46 +1,105 @@
-"""The words of the demo catalogue fit what the product can show."""
+"""The demo catalogue: thirty people one can believe in, whose calendars work."""
 
-from collections import defaultdict
+from datetime import time
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from expert_booking.domain.slugs import slug_of
-from expert_booking.seed import people
+from expert_booking.seed.people import (
+    BIO_SENTENCES,
+    CATEGORIES,
+    CUSTOMERS,
+    FAMILY_NAMES,
+    GIVEN_NAMES_F,
+    GIVEN_NAMES_M,
+    HEADLINES,
+    NOTES,
+    PEOPLE,
+    TIME_ZONES,
+    WEEKLY_HOURS,
+    Hours,
+    Person,
+)
+
+DAY = 24 * 60
+EVERYBODY = pytest.mark.parametrize("person", PEOPLE, ids=lambda person: slug_of(person.name))
+PLANS = pytest.mark.parametrize("hours", [*WEEKLY_HOURS, *(person.hours for person in PEOPLE)])
 
 
-def minutes(text: str) -> int:
-    hours, rest = text.split(":")
-    return 60 * int(hours) + int(rest)
+def test_there_are_enough_experts_categories_and_zones() -> None:
+    assert len(PEOPLE) >= 24
+    assert len(CATEGORIES) >= 8
+    assert {person.category for person in PEOPLE} == set(CATEGORIES)
+    assert len({person.time_zone for person in PEOPLE}) >= 8
 
 
-def test_the_catalogue_is_wide_enough() -> None:
-    assert len(people.PEOPLE) >= 24
-    assert {person.category for person in people.PEOPLE} == set(people.CATEGORIES)
-    assert len(people.CATEGORIES) >= 8
-    assert len({person.time_zone for person in people.PEOPLE}) >= 8
-    assert len({person.hours for person in people.PEOPLE}) >= 8
+def test_everybody_has_a_name_and_an_address_in_the_catalogue_of_their_own() -> None:
+    assert len({person.name for person in PEOPLE}) == len(PEOPLE)
+    assert len({slug_of(person.name) for person in PEOPLE}) == len(PEOPLE)
 
 
-def test_everybody_is_somebody_else() -> None:
-    assert len({slug_of(person.name) for person in people.PEOPLE}) == len(people.PEOPLE)
-    assert len({email for _, email in people.CUSTOMERS}) == len(people.CUSTOMERS) >= 24
+@EVERYBODY
+def test_an_expert_is_told_of_in_a_line_and_a_few_sentences(person: Person) -> None:
+    assert person.look in ("f", "m")
+    assert 0 < len(person.headline) < 90
+    assert 2 <= person.bio.count(". ") + 1 <= 4
+    assert person.session_title
+    assert 2 <= person.experience_years <= 38
 
 
-def test_every_zone_exists() -> None:
-    for name in {person.time_zone for person in people.PEOPLE} | set(people.TIME_ZONES):
-        assert ZoneInfo(name).key == name
+@EVERYBODY
+def test_a_rating_comes_with_those_who_gave_it(person: Person) -> None:
+    assert (person.rating is None) == (person.rating_count == 0)
+    assert person.rating is None or 3.9 <= person.rating <= 5
 
 
-def test_addresses_belong_to_the_domains_for_examples() -> None:
-    assert {email.partition("@")[2] for _, email in people.CUSTOMERS} == {"example.com", "example.org", "example.net"}
+@pytest.mark.parametrize("zone", sorted({*TIME_ZONES, *(person.time_zone for person in PEOPLE)}))
+def test_every_zone_is_known(zone: str) -> None:
+    assert ZoneInfo(zone).key == zone
 
 
-def test_hours_are_real_and_do_not_overlap() -> None:
-    for hours in {person.hours for person in people.PEOPLE} | set(people.WEEKLY_HOURS):
-        by_day: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for weekday, opens, closes in hours:
-            assert 1 <= weekday <= 7
-            end = minutes(closes) + (1440 if minutes(closes) <= minutes(opens) else 0)
-            by_day[weekday].append((minutes(opens), end))
-        for windows in by_day.values():
-            for (_, end), (start, _) in zip(sorted(windows), sorted(windows)[1:], strict=False):
-                assert end <= start
+@PLANS
+def test_weekly_hours_are_real_and_never_overlap_even_past_midnight(hours: Hours) -> None:
+    spans = sorted(_span(*rule) for rule in hours)
+    assert all(1 <= weekday <= 7 for weekday, _, _ in hours)
+    assert all(opens < closes <= opens + DAY for opens, closes in spans)
+    first_opens, _ = spans[0]
+    around_the_week = [*spans, (first_opens + 7 * DAY, first_opens + 7 * DAY)]
+    assert all(before[1] <= after[0] for before, after in pairwise(around_the_week))
+
+
+def test_somebody_works_past_midnight_and_somebody_takes_a_lunch_break() -> None:
+    assert any(closes <= opens for person in PEOPLE for _, opens, closes in person.hours)
+    assert any(len(person.hours) > len({weekday for weekday, _, _ in person.hours}) for person in PEOPLE)
+
+
+def test_the_stock_is_large_enough_to_make_up_thousands() -> None:
+    assert min(len(GIVEN_NAMES_F), len(GIVEN_NAMES_M), len(FAMILY_NAMES)) >= 60
+    assert set(HEADLINES) == set(CATEGORIES)
+    assert all(len(headlines) >= 5 for headlines in HEADLINES.values())
+    assert len(BIO_SENTENCES) >= 20
+    assert len(TIME_ZONES) >= 25
+    assert len(set(WEEKLY_HOURS)) >= 8
+    assert len(NOTES) >= 15
+
+
+def test_customers_live_only_where_no_mail_can_reach_anybody() -> None:
+    assert len(CUSTOMERS) >= 24
+    assert len({email for _, email in CUSTOMERS}) == len(CUSTOMERS)
+    assert {email.partition("@")[2] for _, email in CUSTOMERS} <= {"example.com", "example.org", "example.net"}
+
+
+def _span(weekday: int, opens: str, closes: str) -> tuple[int, int]:
+    """Minutes since Monday 00:00; hours that close no later than they open close on the next day."""
+    start, end = _minutes(opens), _minutes(closes)
+    midnight = (weekday - 1) * DAY
+    return midnight + start, midnight + (end if end > start else end + DAY)
+
+
+def _minutes(clock: str) -> int:
+    if clock == "24:00":
+        return DAY
+    at = time.fromisoformat(clock)
+    return at.hour * 60 + at.minute

@@ -47,7 +47,7 @@ def fill(sql: Connection, expert_id: UUID, days: int) -> None:
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
         " SELECT %(e)s, s.id, t, t + interval '1 hour', tstzrange(t, t + interval '1 hour'), 'x', 'x@example.com',"
         " 'x@example.com' FROM session_type s, generate_series(0, %(d)s - 1) day, generate_series(8, 15) hour,"
-        " LATERAL (SELECT '2026-11-23 00:00+00'::timestamptz + day * interval '1 day' + hour * interval '1 hour' AS t)"
+        " LATERAL (SELECT '2026-11-23 00:00+00'::timestamptz + day * interval '1 day' + hour * interval '1 hour' AS t) AS starts"
         " WHERE s.expert_id = %(e)s",
         {"e": expert_id, "d": days},
     )

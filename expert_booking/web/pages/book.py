@@ -12,8 +12,8 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
-from expert_booking.domain.calendar import Slot, SlotState
-from expert_booking.domain.errors import Conflict, ExpertNotFound, Invalid, Refusal, SlotNotOffered, SlotTaken
+from expert_booking.domain.calendar import MINUTE, Slot
+from expert_booking.domain.errors import Conflict, ExpertNotFound, Invalid, Refusal, SlotTaken
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
@@ -102,7 +102,7 @@ class BookingDesk:
     async def read(self) -> None:
         """Look whether the slot is free."""
         await self._live.read()
-        self._refusal = refusal_of(self._board(), self._at)
+        self._refusal = self._board().refusal(self._at)
 
     def draw(self) -> None:
         """The form beside what it is about."""
@@ -159,7 +159,7 @@ class BookingDesk:
     def _changed(self, board: Board) -> None:
         # Our own booking is news, too; it leads to another page, not to a notice.
         if not self._sending and hasattr(self, "_notice"):
-            self._refusal = refusal_of(board, self._at)
+            self._refusal = board.refusal(self._at)
             self._notice.set_content(self._notice_html())
 
     def _about(self) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class BookingDesk:
 
     def _summary_html(self) -> Markup:
         board, zone = self._board(), self._shown_zone()
-        ends_at = self._at + board.length
+        ends_at = self._at + board.minutes * MINUTE
         return _SUMMARY.format(
             slug=self._expert.slug,
             name=self._expert.name,
@@ -220,14 +220,6 @@ def instant_of(text: str | None) -> datetime | None:
         return _AT.validate_python((text or "").replace(" ", "+"))
     except ValidationError:
         return None
-
-
-def refusal_of(board: Board, at: datetime) -> Refusal | None:
-    """Why this slot cannot be booked just now, as the board has it."""
-    slot = board.slot(at)
-    if slot is None:
-        return SlotNotOffered("past" if at <= board.read_at else "not_offered")
-    return None if slot.state is SlotState.OPEN else SlotTaken()
 
 
 def _only_typed(typed: dict[str, Any]) -> dict[str, Any]:

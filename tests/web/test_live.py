@@ -1,0 +1,251 @@
+"""What keeps open pages in step, on the real database and without any browser."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from nicegui import core
+
+from expert_booking.domain.calendar import SlotState
+from expert_booking.domain.events import ExpertChanged
+from expert_booking.services import Services
+from expert_booking.services.availability import Availability, Board
+from expert_booking.web.live import Coalesced, LiveBoards, NextFree, next_words
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+BERLIN = ZoneInfo("Europe/Berlin")
+TEN = MONDAY_MORNING + timedelta(days=1, hours=1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+async def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NiceGUI works on this loop, as it does in the server."""
+    monkeypatch.setattr(core, "loop", asyncio.get_running_loop())
+
+
+class Watcher:
+    """Keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.boards: list[Board] = []
+
+    def __call__(self, board: Board) -> None:
+        """One change."""
+        self.boards.append(board)
+
+
+class GatedAvailability(Availability):
+    """The real calendar, whose answers wait at a gate until they are let go, in whatever order."""
+
+    def __init__(self, services: Services, real: Availability) -> None:
+        self._real = real
+        self.gates: list[asyncio.Event] = []
+
+    async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
+        """What the calendar says now, told when the gate opens."""
+        read = await self._real.board(expert_id, session_type_id)
+        self.gates.append(gate := asyncio.Event())
+        await gate.wait()
+        return read
+
+    async def waiting(self, number: int) -> None:
+        """Return when so many answers wait."""
+        while len(self.gates) < number:
+            await asyncio.sleep(0.005)
+
+
+async def test_the_version_grows_by_one_with_every_change_and_not_without_one(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert_id, watcher = await add_expert(), Watcher()
+    live = LiveBoards(services).of(expert_id)
+    live.watch(watcher)
+    versions = []
+    for at in (None, TEN, None, TEN + HOUR, None):
+        if at is not None:
+            await book(expert_id, at)
+        await live.read()
+        versions.append(live.version)
+    assert versions == [0, 1, 1, 2, 2]
+    assert [board.slot(TEN + HOUR).state for board in watcher.boards] == [SlotState.OPEN, SlotState.BOOKED]  # type: ignore[union-attr]
+
+
+async def test_the_first_reading_is_the_start_and_no_change(services: Services, add_expert: AddExpert) -> None:
+    watcher = Watcher()
+    live = LiveBoards(services).of(await add_expert())
+    live.watch(watcher)
+    await live.read()
+    assert (live.version, watcher.boards) == (0, [])
+    assert live.board is not None
+
+
+async def test_several_changes_read_at_once_are_one_version(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert_id = await add_expert()
+    live = LiveBoards(services).of(expert_id)
+    live.watch(lambda _: None)
+    await live.read()
+    for hours in range(5):
+        await book(expert_id, TEN + hours * HOUR)
+    await live.read()
+    assert live.version == 1
+
+
+async def test_a_reading_that_began_earlier_and_ends_later_does_not_bring_the_past_back(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert_id = await add_expert()
+    live = LiveBoards(services).of(expert_id)
+    live.watch(lambda _: None)
+    await live.read()
+    gated = services.availability = GatedAvailability(services, services.availability)
+    earlier = asyncio.create_task(live.read())
+    await gated.waiting(1)
+    await book(expert_id, TEN)
+    clock.move(milliseconds=1)
+    later = asyncio.create_task(live.read())
+    await gated.waiting(2)
+    for gate, reading in zip(reversed(gated.gates), (later, earlier), strict=True):
+        gate.set()
+        await reading
+    assert live.version == 1
+    assert live.board is not None
+    assert live.board.slot(TEN).state is SlotState.BOOKED  # type: ignore[union-attr]
+
+
+async def test_a_clock_that_is_set_back_does_not_stop_the_board(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert_id = await add_expert()
+    live = LiveBoards(services).of(expert_id)
+    live.watch(lambda _: None)
+    await live.read()
+    clock.move(minutes=-1)
+    await book(expert_id, TEN)
+    await live.read()
+    assert live.board is not None
+    assert live.board.slot(TEN).state is SlotState.BOOKED  # type: ignore[union-attr]
+
+
+async def test_news_of_an_expert_lead_to_one_reading_however_many_come_together(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert_id, changed = await add_expert(), asyncio.Event()
+    live = LiveBoards(services).of(expert_id)
+    live.watch(lambda _: changed.set())
+    await live.read()
+    for hours in range(3):
+        await book(expert_id, TEN + hours * HOUR)
+        services.bus.publish(ExpertChanged(expert_id))
+    await asyncio.wait_for(changed.wait(), 5)
+    assert live.version == 1
+
+
+async def test_slots_that_fall_into_the_past_leave_the_board_as_time_goes_by(
+    services: Services, add_expert: AddExpert, clock: Clock
+) -> None:
+    watcher = Watcher()
+    live = LiveBoards(services).of(await add_expert())
+    live.watch(watcher)
+    await live.read()
+    clock.move(hours=2, minutes=1)
+    await live.read()
+    assert live.version == 1
+    assert watcher.boards[0].slots[0].starts_at == MONDAY_MORNING + 3 * HOUR
+
+
+async def test_the_same_expert_is_read_once_for_everybody_and_nobody_is_left_when_all_have_gone(
+    services: Services, add_expert: AddExpert
+) -> None:
+    expert_id, boards = await add_expert(), LiveBoards(services)
+    first = boards.of(expert_id)
+    leave_first, leave_second = first.watch(lambda _: None), boards.of(expert_id).watch(lambda _: None)
+    assert (boards.of(expert_id) is first, len(boards), services.bus.follower_count()) == (True, 1, 1)
+    leave_first()
+    leave_first()
+    assert (len(boards), services.bus.follower_count()) == (1, 1)
+    leave_second()
+    assert (len(boards), services.bus.follower_count()) == (0, 0)
+
+
+async def test_an_expert_who_has_gone_does_not_break_the_board_that_shows_them(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert_id = await add_expert()
+    live = LiveBoards(services).of(expert_id)
+    live.watch(lambda _: None)
+    await live.read()
+    sql.execute("DELETE FROM expert WHERE id = %s", [expert_id])
+    await live.read()
+    assert live.version <= 1
+
+
+async def test_work_that_is_wanted_while_it_runs_is_done_once_more_and_never_twice_at_a_time() -> None:
+    done: list[int] = []
+    at_once = running = 0
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        nonlocal running, at_once
+        running += 1
+        at_once = max(at_once, running)
+        begun.set()
+        await go_on.wait()
+        done.append(running)
+        running -= 1
+
+    coalesced = Coalesced(work)
+    for _ in range(5):
+        coalesced()
+    await asyncio.wait_for(begun.wait(), 5)
+    for _ in range(5):
+        coalesced()
+    go_on.set()
+    while len(done) < 2:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # a third time would come now
+    assert (len(done), at_once) == (2, 1)
+
+
+async def test_work_that_failed_is_tried_again_at_the_next_call() -> None:
+    tried, worked = 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise RuntimeError("the database was away")
+        worked.set()
+
+    coalesced = Coalesced(work)
+    coalesced()
+    while tried == 0:
+        await asyncio.sleep(0.01)
+    coalesced()
+    await asyncio.wait_for(worked.wait(), 5)
+
+
+async def test_next_free_times_are_followed_once_for_each_expert_and_left_with_the_last_page(
+    services: Services,
+) -> None:
+    jana, omar, next_free = uuid4(), uuid4(), NextFree(services)
+    first = next_free.follow([jana, omar], BERLIN)
+    second = next_free.follow([jana], ZoneInfo("UTC"))
+    assert (len(next_free), services.bus.follower_count()) == (2, 2)
+    first()
+    first()
+    assert (len(next_free), services.bus.follower_count()) == (1, 1)
+    second()
+    assert (len(next_free), services.bus.follower_count()) == (0, 0)
+
+
+def test_the_next_free_time_is_said_in_the_zone_of_who_reads_it_and_nothing_when_there_is_none() -> None:
+    assert next_words(TEN, BERLIN, MONDAY_MORNING) == "Tomorrow, 10:00"
+    assert next_words(None, BERLIN, MONDAY_MORNING) == ""

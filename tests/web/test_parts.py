@@ -1,0 +1,77 @@
+"""Parts of pages that only draw: what people wrote is escaped, what they need to know is there."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
+from expert_booking.web.pages.expert import profile_html
+from expert_booking.web.parts.booking_card import booking_card, when, whole_booking
+
+BERLIN, KATHMANDU = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")
+NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
+NASTY = "<script>alert(1)</script>\"'{{ 7*7 }}</dd>"
+ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;{{ 7*7 }}&lt;/dd&gt;"
+
+
+def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView:
+    """A booking of tomorrow, nine o'clock in Berlin."""
+    facts = {
+        "id": UUID(int=7), "expert_id": UUID(int=1), "expert_slug": "jana", "expert_name": "Jana", "name": "Ada",
+        "session_type_id": UUID(int=2), "session_title": "Consultation", "starts_at": NINE, "status": status,
+        "ends_at": NINE + timedelta(hours=1), "email": "ada@example.com", "phone": None, "notes": "", "version": 1,
+        "time_zone": None, "created_at": NINE, "updated_at": NINE,
+    }  # fmt: skip
+    return BookingView.model_validate({**facts, **overrides})
+
+
+NASTY_WORDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes"), NASTY)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_is_said_and_marked_for_programs(status: Status) -> None:
+    whole = whole_booking(booking(status), BERLIN, BERLIN)
+    assert f'data-booking="{UUID(int=7)}" data-status="{status.value}"' in whole
+    assert ("done-mark off" in whole) == (status not in LIVE - {Status.NO_SHOW})
+    assert f'data-status="{status.value}"' in booking_card(booking(status), BERLIN, past=False)
+
+
+def test_what_people_wrote_is_escaped_everywhere() -> None:
+    nasty = booking(**NASTY_WORDS)
+    for drawn in (whole_booking(nasty, BERLIN, KATHMANDU), booking_card(nasty, BERLIN, past=True)):
+        assert "<script" not in drawn
+        assert ESCAPED in drawn
+    assert whole_booking(nasty, BERLIN, BERLIN).count(ESCAPED) == len(NASTY_WORDS)
+
+
+def test_an_experts_own_words_are_escaped() -> None:
+    expert = ExpertDetail(
+        id=UUID(int=1), slug="jana", name=NASTY, category=NASTY, experience=1, rating=4.96, rating_count=1234,
+        headline=NASTY, time_zone="America/New_York", bio=NASTY,
+        session_types=[SessionTypeView(id=UUID(int=2), title=NASTY, minutes=45)],
+    )  # fmt: skip
+    drawn = profile_html(expert)
+    assert drawn.count(ESCAPED) == 5
+    for words in ("1 year of experience", "America/New York", "45 min", "Rated 5.0 of 5 by 1,234 people"):
+        assert words in drawn
+    unrated = profile_html(expert.model_copy(update={"rating": None, "session_types": [], "experience": 2}))
+    assert "no ratings yet" in unrated
+    assert "No sessions" in unrated
+    assert "2 years" in unrated
+
+
+def test_both_clocks_are_shown_where_they_differ_and_one_where_they_do_not() -> None:
+    both = when(NINE, NINE + timedelta(hours=1), KATHMANDU, BERLIN)
+    for words in ("13:45–14:45", "Asia/Kathmandu (UTC+5:45)", "09:00–10:00", "Europe/Berlin (UTC+1)"):
+        assert words in both
+    assert "At the expert's" not in when(NINE, NINE + timedelta(hours=1), BERLIN, BERLIN)
+
+
+def test_rows_without_content_are_left_out() -> None:
+    bare, full = booking(), booking(phone="+49 30 1234567", notes="Two\nlines")
+    assert "Phone" not in whole_booking(bare, BERLIN, BERLIN)
+    assert "Notes" not in whole_booking(bare, BERLIN, BERLIN)
+    assert "Two\nlines" in whole_booking(full, BERLIN, BERLIN)
