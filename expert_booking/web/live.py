@@ -67,6 +67,7 @@ class LiveBoard:
         self.room = f"slots:{expert_id}"
         self.version = 0
         self.board: Board | None = None
+        self._begun = self._known = 0
         # What pages have drawn of this version, by whatever they draw it by.
         self.drawn: dict[Hashable, dict[str, Any]] = {}
         self._watchers: list[Callable[[Board], None]] = []
@@ -89,13 +90,16 @@ class LiveBoard:
 
     async def read(self) -> None:
         """Read the calendar anew, and tell every page that shows it what has changed."""
+        self._begun += 1
+        reading = self._begun
         try:
             board = await self._services.availability.board(self.expert_id)
         except NotFound:
             return  # the expert has gone; pages that are open say so when they are used
-        # Of two readings that overlap, only the one that began later counts.
-        if self.board is not None and board.read_at < self.board.read_at:
+        # Of two readings that overlap, only the one that began later counts. (Counted: a clock may be set back.)
+        if reading < self._known:
             return
+        self._known = reading
         before, self.board = self.board, board
         changes = _changes(before, board)
         if before is None or not changes:

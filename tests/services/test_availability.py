@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event
 
-from expert_booking.domain.errors import ExpertNotFound, SessionTypeNotFound
+from expert_booking.domain.errors import ExpertNotFound, SessionTypeNotFound, SlotNotOffered, SlotTaken
 from expert_booking.schemas import ExpertQuery, SlotQuery
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock
@@ -47,8 +47,8 @@ def fill(sql: Connection, expert_id: UUID, days: int) -> None:
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
         " SELECT %(e)s, s.id, t, t + interval '1 hour', tstzrange(t, t + interval '1 hour'), 'x', 'x@example.com',"
         " 'x@example.com' FROM session_type s, generate_series(0, %(d)s - 1) day, generate_series(8, 15) hour,"
-        " LATERAL (SELECT '2026-11-23 00:00+00'::timestamptz + day * interval '1 day' + hour * interval '1 hour' AS t) AS starts"
-        " WHERE s.expert_id = %(e)s",
+        " LATERAL (SELECT '2026-11-23 00:00+00'::timestamptz + day * interval '1 day' + hour * interval '1 hour' AS t)"
+        " AS starts WHERE s.expert_id = %(e)s",
         {"e": expert_id, "d": days},
     )
 
@@ -79,17 +79,28 @@ async def test_a_board_has_booked_held_and_open_slots_and_lapsed_holds_are_open(
             {"s": start, "u": until},
         )
     board = await services.availability.board(expert)
-    states = [board.slot(NINE + n * HOUR) for n in range(3)]
-    assert [slot and slot.state.value for slot in states] == ["booked", "held", "open"]
-    assert board.slot(NINE + HOUR / 2) is None
+    tomorrow = [slot for slot in board.slots if slot.starts_at >= NINE]
+    assert [slot.state.value for slot in tomorrow[:4]] == ["booked", "held", "open", "open"]
 
 
 async def test_bookings_of_others_are_not_on_the_board(services: Services, add_expert: AddExpert, book: Book) -> None:
     jana, omar = await add_expert(), await add_expert(name="Omar")
     await book(omar, NINE)
-    slot = (await services.availability.board(jana)).slot(NINE)
-    assert slot is not None
-    assert slot.state == "open"
+    assert {slot.state.value for slot in (await services.availability.board(jana)).slots} == {"open"}
+
+
+async def test_a_board_says_why_a_time_cannot_be_booked(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert = await add_expert()
+    await book(expert, NINE)
+    board = await services.availability.board(expert)
+    assert board.refusal(NINE + HOUR) is None
+    assert isinstance(board.refusal(NINE), SlotTaken)
+    for start, reason in ((NINE - 2 * DAY, "past"), (NINE - HOUR, "outside_hours"), (NINE + HOUR / 2, "off_grid")):
+        refusal = board.refusal(start)
+        assert isinstance(refusal, SlotNotOffered)
+        assert refusal.reason == reason
 
 
 async def test_a_booking_that_began_the_day_before_still_keeps_its_time(
