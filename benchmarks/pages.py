@@ -93,6 +93,8 @@ async def main(options: argparse.Namespace) -> None:
         _bench.add_experts(server.url, EXPERTS, opens_hour=9, closes_hour=17)
         book(server)
         asked = await statements(server, wanted)
+        for full, free in (list(wanted)[:2], list(wanted)[-2:]):
+            assert len(asked[full]) == len(asked[free]), f"{full} asks more than {free}"
         with _bench.product(server.url) as house, _bench.floor("empty_page") as floor:
             visitor, neighbour = await Http.open(house.port), await Http.open(floor.port)
             variants = [(FLOOR, neighbour, "/empty"), *((name, visitor, path) for name, path in wanted.items())]
