@@ -1,8 +1,11 @@
 """E-mail addresses: what tells one customer from another."""
 
+from functools import lru_cache
+
 from email_validator import EmailNotValidError, validate_email
 
 
+@lru_cache(maxsize=1024)  # a request asks twice: whether it is an address, and whose
 def customer_key(email: str) -> str:
     """The form of an address by which a customer is known.
 

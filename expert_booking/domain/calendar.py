@@ -176,7 +176,8 @@ class _BusyTime:
     def state(self, since: datetime, until: datetime) -> SlotState:
         first = bisect_right(self._ends, since)
         held = False
-        for busy in self._busy[first:]:
+        for index in range(first, len(self._busy)):
+            busy = self._busy[index]
             if busy.starts_at >= until:
                 break
             if not busy.held:

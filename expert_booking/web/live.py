@@ -68,8 +68,8 @@ class LiveBoard:
         self.version = 0
         self.board: Board | None = None
         self._begun = self._known = 0
-        # What pages have drawn of this version, by whatever they draw it by.
-        self.drawn: dict[Hashable, dict[str, Any]] = {}
+        # What pages have drawn of this version, as JSON, by whatever they draw it by.
+        self.drawn: dict[Hashable, str] = {}
         self._watchers: list[Callable[[Board], None]] = []
         self._on_empty = on_empty
         self.refresh = Coalesced(self.read)

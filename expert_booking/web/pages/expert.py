@@ -1,6 +1,7 @@
 """`/expert/{slug}`: a profile and the live slot board."""
 
-from typing import Any, Final
+import json
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -99,7 +100,7 @@ class BoardView:
         elif self._live.version != self._delivered:
             await self.show_again()
 
-    def _snapshot(self, zone: ZoneInfo) -> dict[str, Any]:
+    def _snapshot(self, zone: ZoneInfo) -> str:
         board, now = self._live.board, self._services.clock()
         assert board is not None
         since = first_day(self._wanted_day, board, zone, now)
@@ -108,7 +109,7 @@ class BoardView:
         if key not in self._live.drawn:
             if len(self._live.drawn) >= MOST_DRAWN:
                 self._live.drawn.clear()
-            self._live.drawn[key] = snapshot(board, self._live.version, zone, since, now)
+            self._live.drawn[key] = json.dumps(snapshot(board, self._live.version, zone, since, now))
         return self._live.drawn[key]
 
 

@@ -3,7 +3,7 @@ const STATES = { open: "free", held: "being booked by somebody", booked: "booked
 const HEARD = 60; // news kept, for a board that was read before them but arrives after them
 
 export default {
-  props: { board: Object, bookUrl: String },
+  props: { board: String, bookUrl: String },
   template: `
     <section aria-labelledby="times" class="panel">
       <div class="board-head">
@@ -66,7 +66,8 @@ export default {
     window.socket?.off("slots", this.hear);
   },
   methods: {
-    show(board) {
+    show(snapshot) {
+      const board = JSON.parse(snapshot);
       this.shown = Object.freeze({ ...board }); // a copy: what comes as a prop is a proxy, and must not be frozen
       this.version = board.version;
       this.states = Object.fromEntries(board.weeks.flat().flatMap((day) => day.slots.map((slot) => [slot[0], slot[2]])));

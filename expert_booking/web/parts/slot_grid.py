@@ -36,11 +36,11 @@ class SlotGrid(Element, component="slot_grid.js"):
         self.on("week", week)
         self.on("stale", lambda _: on_stale())
 
-    def begin(self, snapshot: dict[str, Any]) -> None:
-        """What the page is delivered with."""
+    def begin(self, snapshot: str) -> None:
+        """What the page is delivered with: a snapshot as JSON, which NiceGUI, unlike a dictionary, does not copy."""
         self._props["board"] = snapshot
 
-    def show(self, snapshot: dict[str, Any]) -> None:
+    def show(self, snapshot: str) -> None:
         """Show this instead, on the open page."""
         self._props["board"] = snapshot
         self.run_method("show", snapshot)
