@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -18,7 +19,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, WebError, async_playwright, expect
 
 from expert_booking.db.engine import Database
 from expert_booking.schemas import Role, TokenRequest
@@ -197,25 +198,48 @@ def excuse(_excused: list[str]) -> Excuse:
     return _excused.append
 
 
+@pytest.fixture(scope="session")
+def _used() -> defaultdict[str, list[BrowserContext]]:
+    """Browsers that earlier tests have done with, by what they were made for; their caches still know the assets."""
+    return defaultdict(list)
+
+
 @pytest.fixture
-async def visit(browser: Browser, server: ServerProcess, _excused: list[str]) -> AsyncIterator[Visit]:
-    """Open a page in a new browser with a cookie jar of its own: `await visit("/", zone="Asia/Kathmandu")`."""
-    contexts: list[BrowserContext] = []
+async def visit(
+    browser: Browser, server: ServerProcess, _used: defaultdict[str, list[BrowserContext]], _excused: list[str]
+) -> AsyncIterator[Visit]:
+    """Open a page in a browser that was never here before: `await visit("/", zone="Asia/Kathmandu")`."""
+    mine: list[tuple[str, BrowserContext]] = []
     complaints: list[str] = []
 
+    def hear(said: ConsoleMessage) -> None:
+        if said.type == "error":
+            complaints.append(said.text)
+
+    def fail(error: WebError) -> None:
+        complaints.append(str(error.error))
+
     async def visit(path: str = "", *, zone: str = BERLIN, at: str = server.url, **options: Any) -> Page:
-        context = await browser.new_context(base_url=at, timezone_id=zone, locale="en-GB", **options)
+        wanted = {"base_url": at, "timezone_id": zone, "locale": "en-GB", **options}
+        kind = repr(wanted)
+        context = _used[kind].pop() if _used[kind] else await browser.new_context(**wanted)
         context.set_default_timeout(PATIENCE)
-        context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        contexts.append(context)
+        context.on("console", hear)
+        context.on("weberror", fail)
+        mine.append((kind, context))
         page = await context.new_page()
         if path:
             await page.goto(path)
         return page
 
     yield visit
-    for context in contexts:
-        await context.close()
+    for kind, context in mine:
+        context.remove_listener("console", hear)
+        context.remove_listener("weberror", fail)
+        for page in context.pages:
+            await page.close()
+        await context.clear_cookies()
+        await context.set_offline(False)
+        _used[kind].append(context)
     unexpected = [text for text in complaints if not any(re.search(pattern, text) for pattern in _excused)]
     assert not unexpected, f"the pages complained: {unexpected}"

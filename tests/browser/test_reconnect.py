@@ -1,10 +1,12 @@
 """A page that was away is right as soon as it is back: after a moment, after an afternoon, after a restart."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-import httpx
+import psycopg
 from playwright.async_api import Page, expect
 
+from expert_booking.db.engine import driver_url
 from tests.browser.conftest import Excuse, Expert, Restart, Visit, WatchedServer
 from tests.browser.pages import (
     AT_ONCE,
@@ -172,22 +174,31 @@ async def test_a_restarted_server_gets_its_open_pages_back_and_they_are_right(
 
 
 async def test_pages_are_right_again_after_the_database_ended_the_connection_that_listens(
-    serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, sql: Connection
+    server_url: str, serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, server = in_days(3), serve()
     page = await visit(jana.page, at=server.url)
     await watches(page, at)
-    async with httpx.AsyncClient(base_url=server.url) as program:
-        assert (await program.get("/readyz")).status_code == 200
-    # Everybody's listeners but nothing else: news that come now are lost.
-    ended = sql.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT 1$)' AND pid <> pg_backend_pid()"
-    ).fetchall()
-    by_hand(sql, jana.id, at)
-    assert ended
-    assert all(gone for (gone,) in ended)
+    with nobody_listening(server_url, sql):
+        by_hand(sql, jana.id, at)  # nobody hears of it
     await sees(page, at, "booked")
     by_hand(sql, jana.id, at + HOUR)
     await sees(page, at + HOUR, "booked")
     assert "the news connection was lost" in server.words()
+
+
+@contextmanager
+def nobody_listening(server_url: str, sql: Connection) -> Iterator[None]:
+    """End all connections that listen, or wait for something to do, and keep them away for a while."""
+    with psycopg.connect(driver_url(server_url), autocommit=True) as door:
+        name = sql.info.dbname
+        door.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        try:
+            ended = door.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> %s",
+                [name, sql.info.backend_pid],
+            ).fetchall()
+            assert ended
+            yield
+        finally:
+            door.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

@@ -1,7 +1,7 @@
 """What keeps open pages in step, on the real database and without any browser."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ from expert_booking.domain.calendar import SlotState
 from expert_booking.domain.events import ExpertChanged
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
-from expert_booking.web.live import Coalesced, LiveBoards, NextFree, next_words
+from expert_booking.web.live import COALESCE, Coalesced, LiveBoards, NextFree, next_words
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -40,24 +40,31 @@ class Watcher:
         self.boards.append(board)
 
 
+def state(board: Board | None, at: datetime) -> SlotState:
+    """What a board says of one slot."""
+    assert board is not None
+    return next(slot.state for slot in board.slots if slot.starts_at == at)
+
+
 class GatedAvailability(Availability):
     """The real calendar, whose answers wait at a gate until they are let go, in whatever order."""
 
     def __init__(self, services: Services, real: Availability) -> None:
         self._real = real
         self.gates: list[asyncio.Event] = []
+        self._arrived = asyncio.Semaphore(0)
 
     async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
         """What the calendar says now, told when the gate opens."""
         read = await self._real.board(expert_id, session_type_id)
         self.gates.append(gate := asyncio.Event())
+        self._arrived.release()
         await gate.wait()
         return read
 
-    async def waiting(self, number: int) -> None:
-        """Return when so many answers wait."""
-        while len(self.gates) < number:
-            await asyncio.sleep(0.005)
+    async def one_more(self) -> None:
+        """Return when one more answer waits."""
+        await asyncio.wait_for(self._arrived.acquire(), 5)
 
 
 async def test_the_version_grows_by_one_with_every_change_and_not_without_one(
@@ -73,7 +80,7 @@ async def test_the_version_grows_by_one_with_every_change_and_not_without_one(
         await live.read()
         versions.append(live.version)
     assert versions == [0, 1, 1, 2, 2]
-    assert [board.slot(TEN + HOUR).state for board in watcher.boards] == [SlotState.OPEN, SlotState.BOOKED]  # type: ignore[union-attr]
+    assert [state(board, TEN + HOUR) for board in watcher.boards] == [SlotState.OPEN, SlotState.BOOKED]
 
 
 async def test_the_first_reading_is_the_start_and_no_change(services: Services, add_expert: AddExpert) -> None:
@@ -107,17 +114,16 @@ async def test_a_reading_that_began_earlier_and_ends_later_does_not_bring_the_pa
     await live.read()
     gated = services.availability = GatedAvailability(services, services.availability)
     earlier = asyncio.create_task(live.read())
-    await gated.waiting(1)
+    await gated.one_more()
     await book(expert_id, TEN)
     clock.move(milliseconds=1)
     later = asyncio.create_task(live.read())
-    await gated.waiting(2)
+    await gated.one_more()
     for gate, reading in zip(reversed(gated.gates), (later, earlier), strict=True):
         gate.set()
         await reading
     assert live.version == 1
-    assert live.board is not None
-    assert live.board.slot(TEN).state is SlotState.BOOKED  # type: ignore[union-attr]
+    assert state(live.board, TEN) is SlotState.BOOKED
 
 
 async def test_a_clock_that_is_set_back_does_not_stop_the_board(
@@ -130,8 +136,7 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_board(
     clock.move(minutes=-1)
     await book(expert_id, TEN)
     await live.read()
-    assert live.board is not None
-    assert live.board.slot(TEN).state is SlotState.BOOKED  # type: ignore[union-attr]
+    assert state(live.board, TEN) is SlotState.BOOKED
 
 
 async def test_news_of_an_expert_lead_to_one_reading_however_many_come_together(
@@ -188,48 +193,45 @@ async def test_an_expert_who_has_gone_does_not_break_the_board_that_shows_them(
 
 
 async def test_work_that_is_wanted_while_it_runs_is_done_once_more_and_never_twice_at_a_time() -> None:
-    done: list[int] = []
-    at_once = running = 0
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, running, most = asyncio.Semaphore(0), 0, 0
+    go_on = asyncio.Event()
 
     async def work() -> None:
-        nonlocal running, at_once
+        nonlocal running, most
         running += 1
-        at_once = max(at_once, running)
-        begun.set()
+        most = max(most, running)
+        begun.release()
         await go_on.wait()
-        done.append(running)
         running -= 1
 
     coalesced = Coalesced(work)
     for _ in range(5):
         coalesced()
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.acquire(), 5)
     for _ in range(5):
         coalesced()
     go_on.set()
-    while len(done) < 2:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)  # a third time would come now
-    assert (len(done), at_once) == (2, 1)
+    await asyncio.wait_for(begun.acquire(), 5)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(begun.acquire(), 5 * COALESCE)
+    assert most == 1
 
 
-async def test_work_that_failed_is_tried_again_at_the_next_call() -> None:
-    tried, worked = 0, asyncio.Event()
+async def test_work_that_failed_is_tried_again_at_the_next_call(caplog: pytest.LogCaptureFixture) -> None:
+    tried, fails = asyncio.Semaphore(0), True
 
     async def work() -> None:
-        nonlocal tried
-        tried += 1
-        if tried == 1:
+        tried.release()
+        if fails:
             raise RuntimeError("the database was away")
-        worked.set()
 
     coalesced = Coalesced(work)
     coalesced()
-    while tried == 0:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(tried.acquire(), 5)
+    fails = False
     coalesced()
-    await asyncio.wait_for(worked.wait(), 5)
+    await asyncio.wait_for(tried.acquire(), 5)
+    assert "the database was away" in caplog.text
 
 
 async def test_next_free_times_are_followed_once_for_each_expert_and_left_with_the_last_page(

@@ -26,7 +26,7 @@ def board(
     rules = tuple(AvailabilityRule(day, opens, closes) for day in weekdays)
     calendar = Calendar(zone, rules, SessionLength(60, step, horizon_days=horizon), busy=tuple(busy))
     slots = calendar.slots(now, now + 400 * DAY, now)
-    return Board(expert_id=UUID(int=1), session_type_id=uuid4(), session_title="Consultation", minutes=60, zone=zone,
+    return Board(expert_id=UUID(int=1), session_type_id=uuid4(), session_title="Consultation", calendar=calendar,
                  last_day=calendar.horizon(now), read_at=now, slots=tuple(slots))  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_two_weeks_are_drawn_from_the_first_day_on_with_every_slot_by_its_day() 
     assert list(days(drawn)) == [f"{TODAY + n * DAY}" for n in range(14)]
     assert [slot[1] for slot in days(drawn)["2026-11-24"]] == [f"{hour:02}:00" for hour in range(9, 17)]
     assert days(drawn)["2026-11-24"][0] == ["2026-11-24T08:00:00Z", "09:00", "open"]
-    assert (drawn["version"], drawn["range"], drawn["start"]) == (7, "23 Nov – 6 Dec", "")
+    assert (drawn["version"], drawn["range"], drawn["start"]) == (7, "23 Nov – 6 Dec 2026", "")
     first = drawn["weeks"][0][0]
     assert (first["name"], first["short"], first["long"], first["today"]) == (
         "Mon", "23 Nov", "Monday, 23 November 2026", True)  # fmt: skip
