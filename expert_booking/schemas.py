@@ -305,6 +305,7 @@ class BookingView(BusyView):
     expert_id: UUID
     expert_slug: str
     expert_name: str
+    expert_time_zone: str
     session_type_id: UUID
     session_title: str
     name: str

@@ -29,6 +29,7 @@ _REQUEST: Final = {
 _BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
 _BOOKING: Final = {
     **_BUSY, **_REQUEST, "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
+    "expertTimeZone": "Europe/Berlin",
     "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -53,6 +54,7 @@ _VIEW: Final = (
         _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.status, _b.name, _b.email, _b.phone,
         _b.notes, _b.time_zone, _b.created_at, _b.updated_at, _b.version,
         expert.c.slug.label("expert_slug"), expert.c.name.label("expert_name"),
+        expert.c.time_zone.label("expert_time_zone"),
         session_type.c.title.label("session_title"),
     )
     .join_from(booking, expert, expert.c.id == _b.expert_id)
@@ -137,6 +139,14 @@ async def by_submission(connection: AsyncConnection, submission: UUID, visitor: 
 async def by_id_and_visitor(connection: AsyncConnection, booking_id: UUID, visitor: bytes) -> AnyRow | None:
     """One booking, if it was made in this browser."""
     return (await connection.execute(_VIEW.where(_b.id == booking_id, _b.visitor == visitor))).one_or_none()
+
+
+async def by_start_and_visitor(
+    connection: AsyncConnection, expert_id: UUID, starts_at: datetime, visitor: bytes
+) -> AnyRow | None:
+    """The live booking of one time, if it was made in this browser."""
+    wanted = _VIEW.where(_b.expert_id == expert_id, _b.starts_at == starts_at, _b.visitor == visitor, text(LIVE_ROWS))
+    return (await connection.execute(wanted)).one_or_none()
 
 
 async def of_visitor(connection: AsyncConnection, customer_key: str, visitor: bytes) -> Sequence[AnyRow]:

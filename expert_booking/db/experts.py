@@ -63,6 +63,12 @@ async def by_id(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
     return await _one(connection, _DETAIL.where(_e.id == expert_id, _e.active))
 
 
+async def time_zone(connection: AsyncConnection, expert_id: UUID) -> str:
+    """The zone of an expert who exists."""
+    zone: str = (await connection.execute(select(_e.time_zone).where(_e.id == expert_id))).scalar_one()
+    return zone
+
+
 async def categories(connection: AsyncConnection) -> dict[str, int]:
     """Every category that has active experts, with their number, by name."""
     rows = await connection.execute(_CATEGORIES)

@@ -7,9 +7,10 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from expert_booking.db import availability as rows
+from expert_booking.db import experts
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, Database
-from expert_booking.domain.calendar import DAY, Calendar, Slot, SlotState, local_instant
+from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant
 from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound
 from expert_booking.schemas import SlotPage, SlotQuery, SlotView
 
@@ -23,7 +24,6 @@ class Board:
     """All slots of one session type from now to the horizon, as one reading of the calendar found them."""
 
     expert_id: UUID
-    session_type_id: UUID
     session_title: str
     calendar: Calendar
     last_day: date  # the horizon, in the expert's zone
@@ -65,7 +65,7 @@ class Availability:
         """The slots of local days. Raises ExpertNotFound or SessionTypeNotFound."""
         now = self._clock()
         async with self._database.statements() as connection:
-            offer = chosen(await rows.offers(connection, [expert_id]), query.session_type_id)
+            offer = await offer_of(connection, expert_id, query.session_type_id)
             zone = ZoneInfo(query.time_zone) if query.time_zone else offer.calendar.zone
             since = local_instant(zone, query.since, 0)
             until = local_instant(zone, query.until + DAY, 0)
@@ -81,17 +81,22 @@ class Availability:
             ],
         )
 
-    async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
-        """Everything bookable from now to the horizon. Raises ExpertNotFound or SessionTypeNotFound."""
+    async def board(self, expert_id: UUID) -> Board:
+        """Everything bookable from now to the horizon, in the expert's first session type.
+
+        An expert who offers no session at the moment has a board without slots. Raises ExpertNotFound.
+        """
         now = self._clock()
         async with self._database.statements() as connection:
-            offer = chosen(await rows.offers(connection, [expert_id]), session_type_id)
+            try:
+                offer = await offer_of(connection, expert_id, None)
+            except SessionTypeNotFound:
+                return _empty_board(expert_id, await experts.time_zone(connection, expert_id), now)
             until = local_instant(offer.calendar.zone, offer.calendar.horizon(now) + DAY, 0)
             busy = await rows.busy(connection, [expert_id], now, until, now)
         calendar = offer.with_busy(busy.get(expert_id, ())).calendar
         return Board(
             expert_id=expert_id,
-            session_type_id=offer.session_type_id,
             session_title=offer.title,
             calendar=calendar,
             last_day=calendar.horizon(now),
@@ -103,6 +108,11 @@ class Availability:
         """The next free start (UTC) of each of these experts who has one within the horizon."""
         async with self._database.statements() as connection:
             return await next_open(connection, await rows.offers(connection, expert_ids), self._clock())
+
+
+def _empty_board(expert_id: UUID, zone: str, now: datetime) -> Board:
+    calendar = Calendar(ZoneInfo(zone), (), SessionLength(60, 60), active=False)
+    return Board(expert_id, "No sessions at the moment", calendar, calendar.horizon(now), now, ())
 
 
 async def next_open(connection: AnyConnection, offers: Sequence[Offer], now: datetime) -> dict[UUID, datetime]:
@@ -119,11 +129,12 @@ async def next_open(connection: AnyConnection, offers: Sequence[Offer], now: dat
     return found
 
 
-def chosen(offers: Sequence[Offer], session_type_id: UUID | None) -> Offer:
-    """The wanted session type of one expert, or the expert's first. Raises where there is none."""
-    if not offers:
-        raise ExpertNotFound
+async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: UUID | None) -> Offer:
+    """The wanted session type of one expert, or the expert's first. Raises ExpertNotFound or SessionTypeNotFound."""
+    offers = await rows.offers(connection, [expert_id])
     for offer in offers:
         if session_type_id in (None, offer.session_type_id):
             return offer
+    if not offers and await experts.by_id(connection, expert_id) is None:
+        raise ExpertNotFound
     raise SessionTypeNotFound

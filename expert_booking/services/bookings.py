@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from expert_booking.db import availability as calendars
 from expert_booking.db import bookings as rows
 from expert_booking.db import experts
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
@@ -28,7 +27,7 @@ from expert_booking.schemas import (
     BusyView,
     Caller,
 )
-from expert_booking.services.availability import chosen
+from expert_booking.services.availability import offer_of
 
 
 class Bookings:
@@ -72,6 +71,12 @@ class Bookings:
         if row is None:
             raise BookingNotFound
         return _view(row)
+
+    async def at_for_visitor(self, expert_id: UUID, starts_at: datetime, visitor: bytes) -> BookingView | None:
+        """The live booking of this time that was made in this browser."""
+        async with self._database.statements() as connection:
+            row = await rows.by_start_and_visitor(connection, expert_id, starts_at, visitor)
+        return None if row is None else _view(row)
 
     async def of_visitor(self, email: str, visitor: bytes) -> Sequence[BookingView]:
         """The bookings made in this browser for this address, the latest start first."""
@@ -141,7 +146,7 @@ class Bookings:
     async def _book(
         self, connection: AnyConnection, request: BookingRequest, visitor: bytes | None, submission: UUID | None
     ) -> BookingView:
-        offer = chosen(await calendars.offers(connection, [request.expert_id]), request.session_type_id)
+        offer = await offer_of(connection, request.expert_id, request.session_type_id)
         slot = offer.calendar.offered(request.starts_at, now=self._clock())
         new = rows.NewBooking(
             id=uuid4(),
@@ -161,6 +166,7 @@ class Bookings:
             expert_id=offer.expert_id,
             expert_slug=offer.slug,
             expert_name=offer.name,
+            expert_time_zone=offer.calendar.zone.key,
             session_type_id=offer.session_type_id,
             session_title=offer.title,
             starts_at=slot.starts_at,

@@ -95,7 +95,9 @@ class LiveBoard:
         try:
             board = await self._services.availability.board(self.expert_id)
         except NotFound:
-            return  # the expert has gone; pages that are open say so when they are used
+            if self.board is None:
+                raise
+            return  # the expert has just gone; pages that are open say so when they are used
         # Of two readings that overlap, only the one that began later counts. (Counted: a clock may be set back.)
         if reading < self._known:
             return

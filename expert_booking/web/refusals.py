@@ -17,19 +17,9 @@ _EMPTY: Final = Markup(
 )
 
 
-def not_here(
-    title: str,
-    text: str,
-    *,
-    code: str = "not_found",
-    url: str = "/",
-    way_out: str = "Browse all experts",
-    status: int = 404,
-) -> None:
-    """A page that says what is missing and offers a way out."""
-    ui.context.client.status_code = status
-    with theme.frame(title, narrow=True):
-        theme.html(_EMPTY.format(code=code, title=title, text=text, url=url, way_out=way_out))
+def not_here(title: str, text: str, *, code: str = "not_found", status: int = 404, **way_out: str) -> None:
+    """A page that says what is missing and offers a way out (`url` and `way_out`; by default to all experts)."""
+    _page(title, _panel(title, text, code=code, **way_out), status)
 
 
 def expert_not_found() -> None:
@@ -39,6 +29,32 @@ def expert_not_found() -> None:
         "The address may be mistyped, or the expert takes no more bookings.",
         code="expert_not_found",
     )
+
+
+def booking_not_found() -> None:
+    """The page for a booking that is not there, or is somebody else's."""
+    _page("Your booking", no_booking(), 404)
+
+
+def no_booking() -> Markup:
+    """The same as a part of a page."""
+    return _panel(
+        "This booking is not shown here",
+        "A booking is shown in the browser it was made in. Open this page there, or look below My bookings.",
+        code="booking_not_found",
+        url="/my-bookings",
+        way_out="My bookings",
+    )
+
+
+def _page(title: str, content: Markup, status: int) -> None:
+    ui.context.client.status_code = status
+    with theme.frame(title, narrow=True):
+        theme.html(content)
+
+
+def _panel(title: str, text: str, *, code: str, url: str = "/", way_out: str = "Browse all experts") -> Markup:
+    return _EMPTY.format(code=code, title=title, text=text, url=url, way_out=way_out)
 
 
 def wants_page(request: Request) -> bool:

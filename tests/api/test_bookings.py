@@ -14,7 +14,8 @@ import pytest
 from tests.api.conftest import NINE, Post, Tokens, booking_of, check_problem, wrong_fields
 
 BOOKING = {
-    "id", "expertId", "expertSlug", "expertName", "sessionTypeId", "sessionTitle", "startsAt", "endsAt", "status",
+    "id", "expertId", "expertSlug", "expertName", "expertTimeZone", "sessionTypeId", "sessionTitle", "startsAt",
+    "endsAt", "status",
     "name", "email", "phone", "notes", "timeZone", "createdAt", "updatedAt", "version",
 }  # fmt: skip
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"

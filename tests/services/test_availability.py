@@ -13,7 +13,7 @@ from sqlalchemy import Engine, event
 from expert_booking.domain.errors import ExpertNotFound, SessionTypeNotFound, SlotNotOffered, SlotTaken
 from expert_booking.schemas import ExpertQuery, SlotQuery
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock
+from tests.conftest import AddExpert, Book, Clock, booking_request
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Counted = Callable[[], AbstractContextManager[list[str]]]
@@ -184,13 +184,12 @@ async def test_the_number_of_queries_does_not_depend_on_experts_or_bookings(
 async def test_unknown_experts_and_foreign_session_types_are_not_found(
     services: Services, add_expert: AddExpert
 ) -> None:
-    jana, omar = await add_expert(), await add_expert(name="Omar")
-    of_omar = (await services.availability.board(omar)).session_type_id
+    jana = await add_expert()
+    await add_expert(name="Omar")
+    of_omar = (await services.experts.get("omar")).session_types[0].id
     query = SlotQuery(since=date(2026, 11, 24), until=date(2026, 11, 24), session_type_id=of_omar)
     with pytest.raises(ExpertNotFound):
         await services.availability.board(uuid4())
-    with pytest.raises(SessionTypeNotFound):
-        await services.availability.board(jana, of_omar)
     with pytest.raises(SessionTypeNotFound):
         await services.availability.slots(jana, query)
 
@@ -203,3 +202,18 @@ async def test_the_oldest_session_type_is_the_one_that_is_meant_without_a_word(
     assert (await services.availability.board(expert)).session_title == "First"
     sql.execute("UPDATE session_type SET active = false WHERE title = 'First'")
     assert (await services.availability.board(expert)).session_title == "B"
+
+
+async def test_an_expert_who_offers_no_session_has_an_empty_board_and_says_so_to_programs(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    jana = await add_expert()
+    sql.execute("UPDATE session_type SET active = false")
+    board = await services.availability.board(jana)
+    assert (board.slots, board.zone.key) == ((), "Europe/Berlin")
+    with pytest.raises(SessionTypeNotFound):
+        await services.availability.slots(jana, SlotQuery(since=date(2026, 11, 24), until=date(2026, 11, 24)))
+    with pytest.raises(SessionTypeNotFound):
+        await services.bookings.book(booking_request(jana, NINE))
+    with pytest.raises(ExpertNotFound):
+        await services.availability.board(uuid4())

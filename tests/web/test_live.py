@@ -54,9 +54,9 @@ class GatedAvailability(Availability):
         self.gates: list[asyncio.Event] = []
         self._arrived = asyncio.Semaphore(0)
 
-    async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
+    async def board(self, expert_id: UUID) -> Board:
         """What the calendar says now, told when the gate opens."""
-        read = await self._real.board(expert_id, session_type_id)
+        read = await self._real.board(expert_id)
         self.gates.append(gate := asyncio.Event())
         self._arrived.release()
         await gate.wait()

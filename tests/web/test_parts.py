@@ -21,6 +21,7 @@ def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView
     """A booking of tomorrow, nine o'clock in Berlin."""
     facts = {
         "id": UUID(int=7), "expert_id": UUID(int=1), "expert_slug": "jana", "expert_name": "Jana", "name": "Ada",
+        "expert_time_zone": "Europe/Berlin",
         "session_type_id": UUID(int=2), "session_title": "Consultation", "starts_at": NINE, "status": status,
         "ends_at": NINE + timedelta(hours=1), "email": "ada@example.com", "phone": None, "notes": "", "version": 1,
         "time_zone": None, "created_at": NINE, "updated_at": NINE,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,7 +26,7 @@ def board(
     rules = tuple(AvailabilityRule(day, opens, closes) for day in weekdays)
     calendar = Calendar(zone, rules, SessionLength(60, step, horizon_days=horizon), busy=tuple(busy))
     slots = calendar.slots(now, now + 400 * DAY, now)
-    return Board(expert_id=UUID(int=1), session_type_id=uuid4(), session_title="Consultation", calendar=calendar,
+    return Board(expert_id=UUID(int=1), session_title="Consultation", calendar=calendar,
                  last_day=calendar.horizon(now), read_at=now, slots=tuple(slots))  # fmt: skip
 
 

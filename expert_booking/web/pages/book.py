@@ -17,6 +17,7 @@ from expert_booking.domain.errors import Conflict, ExpertNotFound, Invalid, Refu
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
+    BookingView,
     ExpertDetail,
     Instant,
     complaints,
@@ -24,7 +25,7 @@ from expert_booking.schemas import (
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web import refusals, theme, words
-from expert_booking.web.live import LiveBoard, LiveBoards
+from expert_booking.web.live import Coalesced, LiveBoard, LiveBoards
 from expert_booking.web.parts.booking_card import when
 from expert_booking.web.parts.booking_form import BookingForm
 from expert_booking.web.visitor import remembered_visitor, zone_of
@@ -41,6 +42,10 @@ _NOTICE: Final = Markup(
     """<div class="note warn" role="alert" data-refusal="{code}"><strong>{title}</strong>{text}{alternatives}</div>"""
 )
 _ALTERNATIVE: Final = Markup('<a href="/book/{slug}?at={at}" data-alternative="{at}">{time}<small>{day}</small></a>')
+_YOURS: Final = Markup(
+    """<div class="note" role="alert" data-refusal="yours"><strong>You have booked this time.</strong>
+<a href="/booking/{id}">Here is your booking.</a></div>"""
+)
 _OUR_MISTAKE: Final = Markup(
     """<div class="note bad" role="alert"><strong>That did not work.</strong>It is our mistake, not yours. Please try
 again in a moment; nothing you typed is lost, and it will not be booked twice.</div>"""
@@ -96,13 +101,16 @@ class BookingDesk:
         self._request_model = BookingRequestWithPhone if phone_required else BookingRequest
         self._phone_required = phone_required
         self._refusal: Refusal | None = None
+        self._mine: BookingView | None = None
+        self._notice: ui.html | None = None
         self._sending = False
-        client.on_delete(live.watch(self._changed))
+        look_again = Coalesced(self._look_again)
+        client.on_delete(live.watch(lambda _: look_again()))
 
     async def read(self) -> None:
         """Look whether the slot is free."""
         await self._live.read()
-        self._refusal = self._board().refusal(self._at)
+        await self._take_in(self._board().refusal(self._at))
 
     def draw(self) -> None:
         """The form beside what it is about."""
@@ -136,7 +144,7 @@ class BookingDesk:
             await self._refused(refusal)
         except Exception:
             log.exception("a booking failed")
-            self._notice.set_content(_OUR_MISTAKE)
+            self._say(_OUR_MISTAKE)
             self._form.rest()
         else:
             self._form.leave_for(f"/booking/{booking.id}")
@@ -148,19 +156,28 @@ class BookingDesk:
         """Name the times in another zone."""
         self._zone = zone
         self._summary.set_content(self._summary_html())
-        self._notice.set_content(self._notice_html())
+        self._say(self._notice_html())
 
     async def _refused(self, refusal: Refusal) -> None:
         await self._live.read()
-        self._refusal = refusal
-        self._notice.set_content(self._notice_html())
+        await self._take_in(refusal)
         self._form.rest()
 
-    def _changed(self, board: Board) -> None:
+    async def _look_again(self) -> None:
         # Our own booking is news, too; it leads to another page, not to a notice.
-        if not self._sending and hasattr(self, "_notice"):
-            self._refusal = board.refusal(self._at)
-            self._notice.set_content(self._notice_html())
+        if not self._sending:
+            await self._take_in(self._board().refusal(self._at))
+
+    async def _take_in(self, refusal: Refusal | None) -> None:
+        # "Somebody else" may be this very visitor: in another tab, or before a reload.
+        self._refusal, self._mine = refusal, None
+        if isinstance(refusal, SlotTaken):
+            self._mine = await self._services.bookings.at_for_visitor(self._expert.id, self._at, self._visitor)
+        self._say(self._notice_html())
+
+    def _say(self, notice: Markup) -> None:
+        if self._notice is not None:  # the page may still be in the making
+            self._notice.set_content(notice)
 
     def _about(self) -> dict[str, Any]:
         zone = self._zone.key if self._zone else None
@@ -187,6 +204,8 @@ class BookingDesk:
     def _notice_html(self) -> Markup:
         if self._refusal is None:
             return Markup("")
+        if self._mine is not None:
+            return _YOURS.format(id=self._mine.id)
         free, zone = self._board().nearest_open(self._at, ALTERNATIVES), self._shown_zone()
         taken = isinstance(self._refusal, SlotTaken)
         text = "Nothing you typed is lost. " if taken else ""

@@ -33,16 +33,9 @@ def mount(services: Services) -> None:
                 raise BookingNotFound
             booking = await services.bookings.get_for_visitor(_id(reference), visitor)
         except BookingNotFound:
-            refusals.not_here(
-                "This booking is not shown here",
-                "A booking is shown in the browser it was made in. Open this page there, or look below My bookings.",
-                code="booking_not_found",
-                url="/my-bookings",
-                way_out="My bookings",
-            )
+            refusals.booking_not_found()
             return
-        zone = (await services.availability.board(booking.expert_id)).zone
-        view = OneBooking(services, client, booking, visitor, zone_of(request), zone)
+        view = OneBooking(services, client, booking, visitor, zone_of(request))
         with theme.frame("Your booking", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw()
 
@@ -57,13 +50,12 @@ class OneBooking:
         booking: BookingView,
         visitor: bytes,
         zone: ZoneInfo | None,
-        expert_zone: ZoneInfo,
     ) -> None:
         self._services = services
         self._booking = booking
         self._visitor = visitor
-        self._zone = zone or expert_zone
-        self._expert_zone = expert_zone
+        self._expert_zone = ZoneInfo(booking.expert_time_zone)
+        self._zone = zone or self._expert_zone
         refresh = Coalesced(self._read)
         client.on_delete(services.bus.follow(booking.expert_id, refresh))
         client.on_connect(refresh)
@@ -79,7 +71,11 @@ class OneBooking:
         self._shown.set_content(self._html())
 
     async def _read(self) -> None:
-        booking = await self._services.bookings.get_for_visitor(self._booking.id, self._visitor)
+        try:
+            booking = await self._services.bookings.get_for_visitor(self._booking.id, self._visitor)
+        except BookingNotFound:  # somebody has deleted it behind our back
+            self._shown.set_content(refusals.no_booking())
+            return
         if booking != self._booking:
             self._booking = booking
             self._shown.set_content(self._html())

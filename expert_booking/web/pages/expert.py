@@ -23,7 +23,7 @@ _PROFILE: Final = Markup(
 <section class="profile"><img class="portrait" src="/portrait/{slug}.svg" width="132" height="132" alt="">
 <div><h1>{name}</h1><p class="headline">{headline}</p>
 <div class="facts"><span class="chip">{category}</span>{rating}<span>{experience}</span>
-<span>{session} · {minutes} min</span><span>Based in {zone}</span></div></div></section><p class="bio">{bio}</p>"""
+<span>{session}</span><span>Based in {zone}</span></div></div></section><p class="bio">{bio}</p>"""
 )
 _STARS: Final = Markup(
     """<span class="stars"><span class="stars-row" aria-hidden="true"><i style="width:{percent}%"></i></span>
@@ -124,8 +124,7 @@ def profile_html(expert: ExpertDetail) -> Markup:
         category=expert.category,
         rating=rating_html(expert),
         experience=f"{years} of experience",
-        session=session.title if session else "No sessions",
-        minutes=session.minutes if session else 0,
+        session=f"{session.title} · {session.minutes} min" if session else "No sessions at the moment",
         zone=words.zone_name(ZoneInfo(expert.time_zone)),
         bio=expert.bio,
     )

@@ -1,0 +1,58 @@
+"""What rarely happens: an expert who offers nothing any more, a deleted booking, a time that is one's own already."""
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import Excuse, Expert, Visit
+from tests.browser.pages import Connection, book_button, book_on, connected, fill_in, in_days, iso, slot, watches
+
+STOPPED = "UPDATE session_type SET active = false WHERE expert_id = %s"
+
+
+async def test_an_expert_who_stops_offering_sessions_loses_the_slots_and_no_customer_the_booking(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    customer, watcher = await visit(), await visit(f"/expert/{jana.slug}")
+    await watches(watcher, in_days(4))
+    number = await book_on(customer, jana.slug, in_days(3))
+    sql.execute(STOPPED, [jana.id])
+    await expect(slot(watcher, in_days(4))).to_have_count(0)
+    await customer.reload()
+    await expect(customer.locator(f'[data-booking="{number}"]')).to_be_visible()
+    newcomer = await visit(f"/expert/{jana.slug}")
+    await expect(newcomer.get_by_text("No sessions at the moment")).to_be_visible()
+    await expect(newcomer.locator("[data-slot]")).to_have_count(0)
+
+
+async def test_the_page_of_a_booking_that_is_deleted_says_that_it_is_not_there(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    page = await visit()
+    number = await book_on(page, jana.slug, in_days(3))
+    await connected(page)
+    sql.execute("DELETE FROM booking WHERE id = %s", [number])
+    await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
+    await expect(page.locator("section[data-booking]")).to_have_count(0)
+
+
+async def test_who_comes_back_to_a_time_of_their_own_is_led_to_their_booking(
+    visit: Visit, jana: Expert, excuse: Excuse
+) -> None:
+    page, at = await visit(), in_days(3)
+    number = await book_on(page, jana.slug, at)
+    await page.goto(f"/book/{jana.slug}?at={iso(at)}")
+    await expect(page.get_by_role("alert")).to_contain_text("You have booked this time")
+    await page.get_by_role("link", name="Here is your booking").click()
+    await page.wait_for_url(f"**/booking/{number}")
+    stranger = await visit(f"/book/{jana.slug}?at={iso(at)}")
+    await expect(stranger.get_by_role("alert")).to_contain_text("Someone else has just booked this time")
+
+
+async def test_a_booking_made_in_another_tab_is_known_as_ones_own_at_once(visit: Visit, jana: Expert) -> None:
+    first, at = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}"), in_days(3)
+    await connected(first)
+    second = await first.context.new_page()
+    await second.goto(f"/book/{jana.slug}?at={iso(at)}")
+    await fill_in(second, name="Ada", email="ada@example.com", phone="+44 20 7946 0000")
+    await book_button(second).click()
+    await second.wait_for_url("**/booking/*")
+    await expect(first.get_by_role("alert")).to_contain_text("You have booked this time")
