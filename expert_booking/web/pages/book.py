@@ -159,9 +159,9 @@ class BookingDesk:
         self._say(self._notice_html())
 
     async def _refused(self, refusal: Refusal) -> None:
+        self._form.rest()
         await self._live.read()
         await self._take_in(refusal)
-        self._form.rest()
 
     async def _look_again(self) -> None:
         # Our own booking is news, too; it leads to another page, not to a notice.
