@@ -60,18 +60,7 @@ def badge(status: Status) -> Markup:
 
 def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool) -> Markup:
     """One line of a list."""
-    return _CARD.format(
-        past=" past" if past else "",
-        id=booking.id,
-        status=booking.status.value,
-        slug=booking.expert_slug,
-        expert=booking.expert_name,
-        session=booking.session_title,
-        day=words.long_day(booking.starts_at, zone),
-        time=words.time_span(booking.starts_at, booking.ends_at, zone),
-        zone=words.zone_at(zone, booking.starts_at),
-        badge=badge(booking.status),
-    )
+    return _CARD.format(past=" past" if past else "", **_facts(booking, zone))
 
 
 def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
@@ -92,26 +81,33 @@ def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: Zo
 def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
     """Everything about one booking."""
     title, text = _SAYS[booking.status]
+    stands = booking.status in LIVE - {Status.NO_SHOW}
     there = f"{words.long_day(booking.starts_at, expert_zone)}, "
     there += f"{words.time_span(booking.starts_at, booking.ends_at, expert_zone)}\n"
     there += words.zone_at(expert_zone, booking.starts_at)
     return _WHOLE.format(
-        id=booking.id,
-        status=booking.status.value,
-        off="" if booking.status in LIVE - {Status.NO_SHOW} else " off",
-        mark=_TICK if booking.status in LIVE - {Status.NO_SHOW} else _CROSS,
+        **_facts(booking, zone),
+        off="" if stands else " off",
+        mark=_TICK if stands else _CROSS,
         title=title,
         text=text,
-        badge=badge(booking.status),
-        slug=booking.expert_slug,
-        expert=booking.expert_name,
-        session=booking.session_title,
-        day=words.long_day(booking.starts_at, zone),
-        time=words.time_span(booking.starts_at, booking.ends_at, zone),
-        zone=words.zone_at(zone, booking.starts_at),
         theirs=_ROW.format(name="Expert's time", value=there) if expert_zone.key != zone.key else "",
         name=booking.name,
         email=booking.email,
         phone=_ROW.format(name="Phone", value=booking.phone) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
     )
+
+
+def _facts(booking: BookingView, zone: ZoneInfo) -> dict[str, object]:
+    return {
+        "id": booking.id,
+        "status": booking.status.value,
+        "badge": badge(booking.status),
+        "slug": booking.expert_slug,
+        "expert": booking.expert_name,
+        "session": booking.session_title,
+        "day": words.long_day(booking.starts_at, zone),
+        "time": words.time_span(booking.starts_at, booking.ends_at, zone),
+        "zone": words.zone_at(zone, booking.starts_at),
+    }
