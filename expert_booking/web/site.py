@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -23,6 +24,13 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
 RECONNECT_SECONDS: Final = 5.0
 YEAR: Final = 365 * 24 * 60 * 60
+
+# What is said to programs that come to the door for people.
+_REFUSED: Final = {
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not know this method."),
+    503: (Unavailable.code, str(Unavailable())),
+}
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
@@ -50,8 +58,10 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     book.mount(services, boards, phone_required=phone_required)
     booking.mount(services)
     my_bookings.mount(services)
-    core.app.add_exception_handler(404, _not_found)
-    core.app.add_exception_handler(405, _not_found)
+    for app in (web, core.app):  # a picture or an asset that is missing, and a page
+        app.add_exception_handler(404, _refused)
+        app.add_exception_handler(405, _refused)
+    web.add_exception_handler(Unavailable, _refused)
     core.app.on_page_exception(_page_failed)
     ui.run_with(
         web,
@@ -98,18 +108,19 @@ async def _robots() -> PlainTextResponse:
     return PlainTextResponse("User-agent: *\nDisallow: /book/\nDisallow: /booking/\nDisallow: /my-bookings\n")
 
 
-async def _not_found(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
+async def _refused(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 503
     if not refusals.wants_page(request):
-        code = {404: "not_found", 405: "method_not_allowed"}[status]
-        text = {404: "There is nothing at this address.", 405: "This address does not know this method."}[status]
-        body = {"type": "about:blank", "title": "Not Found" if status == 404 else "Method Not Allowed"}
-        return JSONResponse(
-            {**body, "status": status, "detail": text, "code": code}, status, media_type="application/problem+json"
-        )
+        code, text = _REFUSED[status]
+        title = HTTPStatus(status).phrase
+        body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
+        return JSONResponse(body, status, media_type="application/problem+json")
     with Client(nicegui_page(""), request=request) as client:
-        refusals.not_here("This page is not here", "The address may be mistyped, or the page has moved.", status=404)
-    return client.build_response(request, 404)
+        if status == 503:
+            _page_failed(error)
+        else:
+            refusals.not_here("This page is not here", "The address may be mistyped, or the page has moved.")
+    return client.build_response(request, client.status_code)
 
 
 def _page_failed(error: Exception) -> None:
