@@ -185,7 +185,7 @@ def expert_request(**overrides: Any) -> ExpertRequest:
         "category": "Career coaching",
         "time_zone": "Europe/Berlin",
         "email": "jana@example.com",
-        "session_type": SessionTypeRequest(**length),
+        "session_types": [SessionTypeRequest(**length)],
         "rules": [RuleRequest(weekday=day, opens=opens, closes=closes) for day in days],
     }
     return ExpertRequest(**{**facts, **overrides})

@@ -15,9 +15,11 @@ from expert_booking.domain.errors import (
     ProofNeeded,
     Refusal,
     SlotNotOffered,
+    SlotTaken,
     Unavailable,
 )
-from expert_booking.schemas import Complaint, Model
+from expert_booking.domain.obstacles import Reason
+from expert_booking.schemas import Complaint, Model, obstacle_view
 
 MEDIA_TYPE: Final = "application/problem+json"
 CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
@@ -40,7 +42,8 @@ class Problem(Model):
     detail: str
     code: str
     errors: Sequence[Complaint] | None = Field(None, description="With 422: what is wrong with which field.")
-    reason: str | None = Field(None, description="With `slot_not_offered`: why the time is not offered.")
+    reason: Reason | None = Field(None, description="With `slot_not_offered` and `slot_taken`: why, for programs.")
+    figures: dict[str, Any] | None = Field(None, description="What the reason is about: how much notice, which cap …")
 
 
 def problem(
@@ -54,9 +57,10 @@ def problem(
 def refusal_problem(refusal: Refusal) -> JSONResponse:
     """A refusal as an error answer: its kind gives the status, its class the code."""
     status = next((status for kind, status in _KINDS if isinstance(refusal, kind)), 400)
-    if isinstance(refusal, SlotNotOffered):
-        errors = [{"field": "startsAt", "message": str(refusal)}]
-        return problem(status, refusal.code, str(refusal), reason=refusal.reason, errors=errors)
+    if isinstance(refusal, SlotNotOffered | SlotTaken):
+        why = obstacle_view(refusal.obstacle)
+        errors: dict[str, Any] = {"errors": [{"field": "startsAt", "message": str(refusal)}]} if status == 422 else {}
+        return problem(status, refusal.code, str(refusal), reason=why.reason, figures=why.figures, **errors)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return problem(status, refusal.code, str(refusal), headers=headers)
 

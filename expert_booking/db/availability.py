@@ -3,20 +3,24 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, DateTime, Uuid, any_, bindparam, func, or_, select, text
+from sqlalchemy import ARRAY, Date, DateTime, Uuid, any_, bindparam, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, expert, session_type
-from expert_booking.domain.calendar import AvailabilityRule, Busy, Calendar, SessionLength
+from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
+from expert_booking.domain.calendar import Busy, Calendar, SessionLength
+from expert_booking.domain.holidays import Holidays
+from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
 
-# No session, with its buffers, reaches further than this from its start.
-_REACH: Final = timedelta(days=1)
+# No session, with its buffers, reaches further than this from its start; and no local day has begun earlier.
+_REACH: Final = timedelta(days=2)
+# Hours that open on an earlier local date than this cannot matter any more.
+_DAYS_BACK: Final = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +30,53 @@ class Offer:
     expert_id: UUID
     slug: str
     name: str
+    expert_active: bool
     session_type_id: UUID
     title: str
+    description: str
     calendar: Calendar
 
     def with_busy(self, busy: Sequence[Busy]) -> "Offer":
         """The same offer, knowing which time is taken."""
-        return replace(self, calendar=replace(self.calendar, busy=tuple(busy)))
+        return replace(self, calendar=self.calendar.with_busy(busy))
 
 
-_e, _s, _r, _b = expert.c, session_type.c, availability_rule.c, booking.c
+_e, _s, _r, _o, _d, _b = expert.c, session_type.c, availability_rule.c, override.c, day_off.c, booking.c
 _ids = bindparam("ids", type_=ARRAY(Uuid))
+_first_day = bindparam("first_day", type_=Date)
 
 _RULES = (
-    select(func.json_agg(func.json_build_array(_r.weekday, _r.opens_minute, _r.closes_minute)))
-    .where(_r.expert_id == _e.id)
+    select(func.json_agg(func.json_build_array(_r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from,
+                                               _r.valid_until)))
+    .where(_r.expert_id == _e.id, or_(_r.valid_until.is_(None), _r.valid_until >= _first_day))
+    .scalar_subquery()
+)  # fmt: skip
+_OVERRIDES = (
+    select(func.json_agg(func.json_build_array(_o.day, _o.kind, _o.windows)))
+    .where(_o.expert_id == _e.id, _o.day >= _first_day)
+    .scalar_subquery()
+)
+_DAYS_OFF = (
+    select(func.json_agg(func.json_build_array(_d.first_day, _d.last_day, _d.reason)))
+    .where(_d.expert_id == _e.id, _d.last_day >= _first_day)
     .scalar_subquery()
 )
 _OFFERS = (
-    select(_e.id, _e.slug, _e.name, _e.time_zone, _e.active, _s.id.label("session_type_id"), _s.title,
+    select(_e.id, _e.slug, _e.name, _e.time_zone, _e.country, _e.region, _e.closed_on_holidays,
+           _e.active.label("expert_active"), (_e.active & _s.active).label("active"), _s.id.label("session_type_id"), _s.title, _s.description,
            _s.minutes, _s.step_minutes, _s.before_minutes, _s.after_minutes, _s.notice_minutes, _s.horizon_days,
-           _RULES.label("rules"))
+           _s.daily_cap, _RULES.label("rules"), _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)
-    .where(_e.id == any_(_ids), _s.active)
-    .order_by(_e.id, _s.created_at, _s.id)
+    .where(_e.id == any_(_ids))
+    .order_by(_e.id, _s.position, _s.created_at, _s.id)
 )  # fmt: skip
 _BUSY = select(
     _b.expert_id,
-    func.lower(_b.busy, type_=DateTime(timezone=True)).label("starts_at"),
-    func.upper(_b.busy, type_=DateTime(timezone=True)).label("ends_at"),
+    func.lower(_b.busy, type_=DateTime(timezone=True)).label("busy_from"),
+    func.upper(_b.busy, type_=DateTime(timezone=True)).label("busy_until"),
     (_b.status == "held").label("held"),
+    _b.session_type_id,
+    _b.starts_at,
 ).where(
     _b.expert_id == any_(_ids),
     _b.starts_at >= bindparam("since", type_=DateTime(timezone=True)),
@@ -65,9 +86,12 @@ _BUSY = select(
 )
 
 
-async def offers(connection: AsyncConnection, expert_ids: Sequence[UUID]) -> list[Offer]:
-    """What these experts offer, by expert, the oldest session type first; nothing is known of busy time yet."""
-    rows = await connection.execute(_OFFERS, {"ids": list(expert_ids)})
+async def offers(connection: AsyncConnection, expert_ids: Sequence[UUID], now: datetime) -> list[Offer]:
+    """What these experts offer, or offered once, by expert, each one's session types in their order.
+
+    Nothing is known of busy time yet, and nothing of rules that ended some days before `now`.
+    """
+    rows = await connection.execute(_OFFERS, {"ids": list(expert_ids), "first_day": now.date() - _DAYS_BACK})
     return [_offer(row) for row in rows]
 
 
@@ -77,14 +101,35 @@ async def busy(
     """The busy time that slots starting in [since, until) can run into. A lapsed hold is free time."""
     span = {"since": since - _REACH, "until": until + _REACH, "now": now}
     taken: defaultdict[UUID, list[Busy]] = defaultdict(list)
-    for row in await connection.execute(_BUSY, {"ids": list(expert_ids), **span}):
-        taken[row.expert_id].append(Busy(row.starts_at, row.ends_at, row.held))
+    for expert_id, *rest in await connection.execute(_BUSY, {"ids": list(expert_ids), **span}):
+        taken[expert_id].append(Busy(*rest))
     return taken
 
 
 def _offer(row: AnyRow) -> Offer:
-    rules = tuple(AvailabilityRule(*rule) for rule in sorted(row.rules or ()))
     length = SessionLength(row.minutes, row.step_minutes, row.before_minutes, row.after_minutes,
-                           row.notice_minutes, row.horizon_days)  # fmt: skip
-    calendar = Calendar(ZoneInfo(row.time_zone), rules, length, row.active)
-    return Offer(row.id, row.slug, row.name, row.session_type_id, row.title, calendar)
+                           row.notice_minutes, row.horizon_days, row.daily_cap)  # fmt: skip
+    calendar = Calendar(ZoneInfo(row.time_zone), _hours(row), length, row.active, row.session_type_id)
+    return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
+                 calendar)  # fmt: skip
+
+
+def _hours(row: AnyRow) -> Hours:
+    rules = (
+        AvailabilityRule(weekday, opens, closes, _day(first), _day(last))
+        for weekday, opens, closes, first, last in sorted(row.rules or (), key=lambda rule: rule[:3])
+    )
+    overrides = {
+        date.fromisoformat(day): Override(OverrideKind(kind), tuple(Window(*window) for window in windows))
+        for day, kind, windows in row.overrides or ()
+    }
+    days_off = (
+        DaysOff(date.fromisoformat(first), date.fromisoformat(last), reason)
+        for first, last, reason in sorted(row.days_off or ())
+    )
+    holidays = Holidays(row.country, row.region) if row.closed_on_holidays else None
+    return Hours(tuple(rules), overrides, tuple(days_off), holidays)
+
+
+def _day(text: str | None) -> date | None:
+    return date.fromisoformat(text) if text else None

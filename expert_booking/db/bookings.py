@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, or_, select, text, update
+from sqlalchemy import Select, TextClause, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
-from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
@@ -20,31 +19,33 @@ from expert_booking.schemas import BookingRequest
 
 _b = booking.c
 _VALUES: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.busy, _b.status, _b.name,
-                  _b.email, _b.customer_key, _b.phone, _b.notes, _b.time_zone, _b.visitor, _b.submission)  # fmt: skip
-_WRITTEN = (_b.created_at, _b.updated_at, _b.version)
-
-# No conflict target: both fences (and the submission) count, and nobody waits for or deadlocks with anybody.
-_INSERT = (
-    pg_insert(booking)
-    .values({column: bindparam(column.name, type_=column.type) for column in _VALUES})
-    .on_conflict_do_nothing()
-    .returning(*_WRITTEN)
-)
-# Lapsed holds that stand in the way are let go, then the same question is asked again, in one statement: reading `gone`
-# makes it run first. (As text, because SQLAlchemy would hand the insert's values to the update as well.)
+                  _b.email, _b.customer_key, _b.phone, _b.notes, _b.time_zone, _b.visitor, _b.submission,
+                  _b.cap_day)  # fmt: skip
+# No conflict target: all fences (and the submission) count, and nobody waits for or deadlocks with anybody. Where the
+# day has a cap, the row is offered every place in turn: it takes the first that is free, and from then on it is itself
+# in the way of its next tries. Without a cap there is one try, with no place.
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _names = ", ".join(column.name for column in _VALUES)
 _binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(_DIALECT)})" for column in _VALUES)
-_INSERT_OVER_LAPSED_HOLDS = text(
-    f"""
+_TRIES: Final = "unnest(CAST(:places AS SMALLINT[])) AS place"
+
+
+def _insert(prefix: str, source: str) -> TextClause:
+    statement = f"""{prefix} INSERT INTO booking ({_names}, cap_place) SELECT {_binds}, place FROM {source}
+        ON CONFLICT DO NOTHING RETURNING created_at, updated_at, version"""  # noqa: S608 - our own column names only
+    return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in _VALUES))
+
+
+_INSERT = _insert("", _TRIES)
+# Lapsed holds that stand in the way are let go, then the same question is asked again, in one statement: reading `gone`
+# makes it run first.
+_LET_GO: Final = """
     WITH gone AS (
       UPDATE booking SET status = 'expired', updated_at = now(), version = version + 1
-      WHERE expert_id = :expert_id AND status = 'held' AND hold_until <= now() AND busy && :busy RETURNING 1
-    )
-    INSERT INTO booking ({_names}) SELECT {_binds} FROM (SELECT count(*) FROM gone) AS let_go
-    ON CONFLICT DO NOTHING RETURNING created_at, updated_at, version
-    """  # noqa: S608 - made of our own column names only
-).bindparams(*(bindparam(column.name, type_=column.type) for column in _VALUES))
+      WHERE expert_id = :expert_id AND status = 'held' AND hold_until <= now()
+        AND (busy && :busy OR session_type_id = :session_type_id AND cap_day = :cap_day) RETURNING 1
+    )"""
+_INSERT_OVER_LAPSED_HOLDS = _insert(_LET_GO, f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}")  # noqa: S608
 
 _INCOMING = f"CREATE TEMP TABLE IF NOT EXISTS incoming ON COMMIT DELETE ROWS AS SELECT {_names} FROM booking LIMIT 0"  # noqa: S608
 _INSERT_INCOMING = f"INSERT INTO booking ({_names}) SELECT {_names} FROM incoming ON CONFLICT DO NOTHING"  # noqa: S608
@@ -84,6 +85,9 @@ class NewBooking:
     visitor: bytes | None = None
     submission: UUID | None = None
     status: Status = Status.PENDING
+    # Where its type has a daily cap: the expert's local day it counts on, and how many places there are.
+    cap_day: date | None = None
+    daily_cap: int | None = None
 
     def values(self) -> dict[str, Any]:
         """The row's columns."""
@@ -94,12 +98,13 @@ class NewBooking:
             "status": self.status.value, "name": request.name, "email": request.email,
             "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
             "time_zone": request.time_zone, "visitor": self.visitor, "submission": self.submission,
+            "cap_day": self.cap_day,
         }  # fmt: skip
 
 
 async def insert_or_fail(connection: AsyncConnection, new: NewBooking) -> AnyRow | None:
-    """Book. No row back: the time is taken, or this very submission has been made before."""
-    values = new.values()
+    """Book. No row back: the time is taken, the day is full, or this very submission has been made before."""
+    values = {**new.values(), "places": list(range(1, new.daily_cap + 1)) if new.daily_cap else [None]}
     row = (await connection.execute(_INSERT, values)).one_or_none()
     if row is None:
         row = (await connection.execute(_INSERT_OVER_LAPSED_HOLDS, values)).one_or_none()

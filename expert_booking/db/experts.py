@@ -28,9 +28,12 @@ from expert_booking.schemas import ExpertQuery, ExpertRequest, ExpertSort
 
 _e = expert.c
 _CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _e.rating_count, _e.headline,
-         _e.time_zone, _e.portrait)  # fmt: skip
+         _e.languages, _e.time_zone, _e.portrait)  # fmt: skip
 # Every order ends in the id, so that pages neither repeat nor drop anybody.
 _ORDERS: dict[ExpertSort, tuple[Any, ...]] = {
+    # Relevance and soonest are to come.
+    ExpertSort.RELEVANCE: (_e.rating.desc().nulls_last(), _e.id),
+    ExpertSort.SOONEST: (_e.rating.desc().nulls_last(), _e.id),
     ExpertSort.RATING: (_e.rating.desc().nulls_last(), _e.rating_count.desc(), _e.id),
     ExpertSort.EXPERIENCE: (_e.experience_years.desc(), _e.rating.desc().nulls_last(), _e.id),
     ExpertSort.NAME: (func.lower(_e.name), _e.id),
@@ -48,7 +51,7 @@ async def find(connection: AsyncConnection, query: ExpertQuery) -> tuple[Sequenc
     """One page of active experts, and how many there are in all."""
     wanted = _wanted(query)
     total = await connection.scalar(select(func.count()).select_from(expert).where(wanted))
-    page = select(*_CARD).where(wanted).order_by(*_ORDERS[query.sort])
+    page = select(*_CARD).where(wanted).order_by(*_ORDERS[query.order])
     page = page.limit(query.limit).offset((query.page - 1) * query.limit)
     return (await connection.execute(page)).all(), total or 0
 
@@ -87,30 +90,22 @@ async def slugs(connection: AsyncConnection) -> set[str]:
 
 async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) -> UUID | None:
     """Insert an expert with a session type and weekly hours; None when the slug is taken."""
-    values = request.model_dump(exclude={"session_type", "rules", "slug"})
+    values = request.model_dump(exclude={"session_types", "rules", "slug"})
     statement = pg_insert(expert).values(**values, slug=slug).on_conflict_do_nothing().returning(_e.id)
     expert_id: UUID | None = await connection.scalar(statement)
     if expert_id is None:
         return None
-    await connection.execute(insert(session_type).values(expert_id=expert_id, **request.session_type.model_dump()))
-    if request.rules:
-        await connection.execute(insert(availability_rule), _hours(expert_id, request))
+    await _add_calendars(connection, [(expert_id, request)])
     return expert_id
 
 
 async def add_many(connection: AsyncConnection, requests: Sequence[ExpertRequest]) -> int:
     """Insert many experts that know their slugs, with session types and hours; those already there stay as they are."""
-    wanted = [r.model_dump(exclude={"session_type", "rules"}) for r in requests]
+    wanted = [r.model_dump(exclude={"session_types", "rules"}) for r in requests]
     statement = pg_insert(expert).on_conflict_do_nothing().returning(_e.id, _e.slug)
     new = {row.slug: row.id for row in await connection.execute(statement, wanted)}
     added = [(new[request.slug], request) for request in requests if request.slug in new]
-    if added:
-        await connection.execute(
-            insert(session_type), [{"expert_id": key, **request.session_type.model_dump()} for key, request in added]
-        )
-        await connection.execute(
-            insert(availability_rule), [row for key, request in added for row in _hours(key, request)]
-        )
+    await _add_calendars(connection, added)
     return len(added)
 
 
@@ -127,9 +122,29 @@ async def remove_everything(connection: AsyncConnection) -> None:
     await connection.execute(delete(expert))
 
 
+async def _add_calendars(connection: AsyncConnection, added: Sequence[tuple[UUID, ExpertRequest]]) -> None:
+    types = [
+        {"expert_id": key, "position": place, **wanted.model_dump()}
+        for key, request in added
+        for place, wanted in enumerate(request.session_types, 1)
+    ]
+    rules = [row for key, request in added for row in _hours(key, request)]
+    if types:
+        await connection.execute(insert(session_type), types)
+    if rules:
+        await connection.execute(insert(availability_rule), rules)
+
+
 def _hours(expert_id: UUID, request: ExpertRequest) -> list[dict[str, Any]]:
     return [
-        {"expert_id": expert_id, "weekday": r.weekday, "opens_minute": r.opens, "closes_minute": r.closes}
+        {
+            "expert_id": expert_id,
+            "weekday": r.weekday,
+            "opens_minute": r.opens,
+            "closes_minute": r.closes,
+            "valid_from": r.valid_from,
+            "valid_until": r.valid_until,
+        }
         for r in request.rules
     ]
 
@@ -141,7 +156,7 @@ async def _one(connection: AsyncConnection, statement: Select[*tuple[Any, ...]])
 def _wanted(query: ExpertQuery) -> Any:
     conditions: list[Any] = [_e.active]
     if query.category:
-        conditions.append(_e.category == query.category)
+        conditions.append(_e.category.in_(query.category))
     if query.min_rating is not None:
         conditions.append(_e.rating >= query.min_rating)
     for word in query.search.split():

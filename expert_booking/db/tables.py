@@ -4,11 +4,14 @@ from typing import Final
 
 from sqlalchemy import (
     DDL,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -21,9 +24,10 @@ from sqlalchemy import (
     Uuid,
     event,
     func,
+    literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, ExcludeConstraint
 
 metadata = MetaData(
     naming_convention={
@@ -51,6 +55,12 @@ expert = Table(
     Column("rating", Numeric(3, 2)),
     Column("rating_count", Integer, nullable=False, server_default="0"),
     Column("time_zone", Text, nullable=False),
+    # ISO 639: what is spoken in the sessions.
+    Column("languages", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    # Whose public holidays, and whether the expert keeps them.
+    Column("country", Text),
+    Column("region", Text),
+    Column("closed_on_holidays", Boolean, nullable=False, server_default=text("false")),
     Column("email", Text, nullable=False),
     Column("portrait", Text, nullable=False, server_default=""),
     Column("active", Boolean, nullable=False, server_default=text("true")),
@@ -60,6 +70,9 @@ expert = Table(
     CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug_shape"),
     CheckConstraint("rating BETWEEN 0 AND 5", name="rating_range"),
     CheckConstraint("rating_count >= 0 AND experience_years >= 0", name="counts_positive"),
+    CheckConstraint(
+        "country IS NOT NULL OR (region IS NULL AND NOT closed_on_holidays)", name="holidays_of_some_country"
+    ),
 )
 Index("ix_expert_rating", expert.c.rating.desc().nulls_last(), expert.c.id, postgresql_where=text("active"))
 Index("ix_expert_category", expert.c.category, expert.c.id, postgresql_where=text("active"))
@@ -69,13 +82,18 @@ session_type = Table(
     metadata,
     Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
     Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE"), nullable=False),
+    # The order in which they are shown; the first is what visitors see when they choose none.
+    Column("position", SmallInteger, nullable=False, server_default="1"),
     Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
     Column("minutes", SmallInteger, nullable=False),
     Column("step_minutes", SmallInteger, nullable=False),
     Column("before_minutes", SmallInteger, nullable=False, server_default="0"),
     Column("after_minutes", SmallInteger, nullable=False, server_default="0"),
     Column("notice_minutes", Integer, nullable=False, server_default="0"),
     Column("horizon_days", SmallInteger, nullable=False, server_default="60"),
+    # How many of these sessions there are at most on one of the expert's local days.
+    Column("daily_cap", SmallInteger),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("minutes BETWEEN 5 AND 480 AND step_minutes BETWEEN 5 AND 1440", name="length"),
@@ -83,6 +101,7 @@ session_type = Table(
         "before_minutes >= 0 AND after_minutes >= 0 AND notice_minutes >= 0 AND horizon_days >= 1",
         name="positive",
     ),
+    CheckConstraint("daily_cap BETWEEN 1 AND 100", name="daily_cap"),
     Index("ix_session_type_expert_id", "expert_id"),
 )
 
@@ -95,12 +114,48 @@ availability_rule = Table(
     Column("weekday", SmallInteger, nullable=False),
     Column("opens_minute", SmallInteger, nullable=False),
     Column("closes_minute", SmallInteger, nullable=False),
-    UniqueConstraint("expert_id", "weekday", "opens_minute"),
+    # The first and the last local date on which these hours open.
+    Column("valid_from", Date),
+    Column("valid_until", Date),
     CheckConstraint("weekday BETWEEN 1 AND 7", name="weekday"),
+    CheckConstraint("valid_from <= valid_until", name="validity"),
     CheckConstraint(
         "opens_minute BETWEEN 0 AND 1439 AND closes_minute > opens_minute AND closes_minute <= opens_minute + 1440",
         name="window",
     ),
+    # The hours of one weekday never overlap, at least not in the same season.
+    ExcludeConstraint(
+        ("expert_id", "="),
+        ("weekday", "="),
+        (literal_column("int4range(opens_minute, closes_minute)"), "&&"),
+        (literal_column("daterange(valid_from, valid_until, '[]')"), "&&"),
+        using="gist",
+        name="ex_availability_rule_no_overlap",
+    ),
+)
+
+override = Table(
+    "override",
+    metadata,
+    Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("kind", Text, nullable=False),
+    # [[opens, closes], …] in minutes since the local midnight, as in availability_rule.
+    Column("windows", JSONB, nullable=False, server_default=text("'[]'")),
+    CheckConstraint("kind IN ('hours', 'extra', 'none')", name="kind"),
+    CheckConstraint("jsonb_typeof(windows) = 'array' AND (kind = 'none') = (windows = '[]')", name="windows"),
+)
+
+day_off = Table(
+    "day_off",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE"), nullable=False),
+    Column("first_day", Date, nullable=False),
+    Column("last_day", Date, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    CheckConstraint("first_day <= last_day", name="order"),
+    Index("ix_day_off_expert_id_last_day", "expert_id", "last_day"),
 )
 
 booking = Table(
@@ -124,6 +179,9 @@ booking = Table(
     # The browser it was made in (a hash of what its cookie holds), and the form it was sent with, once.
     Column("visitor", LargeBinary),
     Column("submission", Uuid),
+    # Where its type has a daily cap: the expert's local day it counts on, and its numbered place there.
+    Column("cap_day", Date),
+    Column("cap_place", SmallInteger),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", Integer, nullable=False, server_default="1"),
@@ -134,6 +192,7 @@ booking = Table(
     ),
     CheckConstraint("ends_at > starts_at", name="order"),
     CheckConstraint("busy @> tstzrange(starts_at, ends_at)", name="busy_covers"),
+    CheckConstraint("(cap_day IS NULL) = (cap_place IS NULL) AND cap_place >= 1", name="cap_place"),
     CheckConstraint("(status = 'held') <= (hold_until IS NOT NULL)", name="hold_ends"),
     CheckConstraint(
         "status IN ('held', 'expired') OR (name IS NOT NULL AND email IS NOT NULL AND customer_key IS NOT NULL)",
@@ -146,6 +205,15 @@ booking = Table(
 )
 # Fence 1: no two live bookings of an expert start together. It is also the index that calendars are read by.
 Index("uq_booking_slot", booking.c.expert_id, booking.c.starts_at, unique=True, postgresql_where=text(LIVE_ROWS))
+# Fence 3: no two live bookings have the same place on a day that has a cap.
+Index(
+    "uq_booking_cap_place",
+    booking.c.session_type_id,
+    booking.c.cap_day,
+    booking.c.cap_place,
+    unique=True,
+    postgresql_where=text(f"cap_place IS NOT NULL AND {LIVE_ROWS}"),
+)
 Index("ix_booking_expert_id_starts_at", booking.c.expert_id, booking.c.starts_at)
 Index("ix_booking_customer_key_starts_at", booking.c.customer_key, booking.c.starts_at)
 Index(
@@ -171,30 +239,85 @@ token = Table(
     CheckConstraint("(role = 'expert') = (expert_id IS NOT NULL)", name="expert_named"),
 )
 
+# --- derived: when each expert is free next ----------------------------------------------------------------------
+# The rules and the bookings are the truth; these rows are worked out from them, so that the catalogue can be sorted and
+# filtered by free time without looking into every calendar. A stale row may mis-sort, it can never mis-book.
+
+# Whose rows have to be worked out anew. Only ever appended to and deleted from: nobody waits for anybody.
+expert_changed = Table(
+    "expert_changed",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("expert_id", Uuid, nullable=False),
+)
+
+expert_next = Table(
+    "expert_next",
+    metadata,
+    Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE"), primary_key=True),
+    # Of sessions of this length; 0 is any length, and the one row that everybody has.
+    Column("minutes", SmallInteger, primary_key=True),
+    # The next start that is free; none within the horizon.
+    Column("free_at", DateTime(timezone=True)),
+    # When the passing of time alone makes it wrong.
+    Column("check_at", DateTime(timezone=True), nullable=False),
+    Index("ix_expert_next_minutes_free_at", "minutes", "free_at", "expert_id"),
+    Index("ix_expert_next_check_at", "check_at", postgresql_where=text("minutes = 0")),
+)
+
+# Half a day of UTC (its number since 1970) in which an expert has free starts, and the first and the last of them. No
+# local day is as short as half a day, so one that meets such a span has a free start in it, whatever the zone.
+expert_free = Table(
+    "expert_free",
+    metadata,
+    Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE"), primary_key=True),
+    Column("minutes", SmallInteger, primary_key=True),
+    Column("half_day", Integer, primary_key=True),
+    Column("first_at", DateTime(timezone=True), nullable=False),
+    Column("last_at", DateTime(timezone=True), nullable=False),
+    Index(
+        "ix_expert_free_half_day",
+        "half_day",
+        "minutes",
+        "expert_id",
+        postgresql_include=("first_at", "last_at"),
+    ),
+)
+
 NEWS_CHANNEL: Final = "expert_booking_news"
 
-# The news of a change comes from the database itself, so that no writer (page, API, import, psql) can forget it.
-# It carries the expert's id and nothing else: equal messages of one transaction fold into one.
+# The news of a change comes from the database itself, so that no writer (page, API, import, psql) can forget it: a note
+# for whoever works out when the expert is free next, and a call to all who listen now. Once for each expert, however
+# many rows a statement changes; the call carries the expert's id and nothing else.
 NEWS_FUNCTION: Final = f"""
-CREATE FUNCTION tell_expert_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION tell_experts_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  ids uuid[];
 BEGIN
   IF TG_TABLE_NAME = 'expert' THEN
-    PERFORM pg_notify('{NEWS_CHANNEL}', coalesce(NEW.id, OLD.id)::text);
-    RETURN NULL;
+    ids := ARRAY(SELECT id FROM changed);
+  ELSIF TG_OP = 'UPDATE' THEN
+    ids := ARRAY(SELECT expert_id FROM changed UNION SELECT expert_id FROM changed_before);
+  ELSE
+    ids := ARRAY(SELECT DISTINCT expert_id FROM changed);
   END IF;
-  IF TG_OP <> 'INSERT' THEN
-    PERFORM pg_notify('{NEWS_CHANNEL}', OLD.expert_id::text);
-  END IF;
-  IF TG_OP <> 'DELETE' THEN
-    PERFORM pg_notify('{NEWS_CHANNEL}', NEW.expert_id::text);
+  IF ids <> '{{}}' THEN
+    INSERT INTO expert_changed (expert_id) SELECT unnest(ids);
+    PERFORM pg_notify('{NEWS_CHANNEL}', told::text) FROM unnest(ids) AS told;
   END IF;
   RETURN NULL;
 END $$
-"""
+"""  # noqa: S608 - the channel is a name of ours
+_SEEN: Final = {
+    "INSERT": "NEW TABLE AS changed",
+    "UPDATE": "OLD TABLE AS changed_before NEW TABLE AS changed",
+    "DELETE": "OLD TABLE AS changed",
+}
 NEWS_TRIGGERS: Final = tuple(
-    f"CREATE TRIGGER {table.name}_news AFTER INSERT OR UPDATE OR DELETE ON {table.name} "
-    "FOR EACH ROW EXECUTE FUNCTION tell_expert_changed()"
-    for table in (expert, session_type, availability_rule, booking)
+    f"CREATE TRIGGER {table.name}_news_{event_.lower()} AFTER {event_} ON {table.name} REFERENCING {seen} "
+    "FOR EACH STATEMENT EXECUTE FUNCTION tell_experts_changed()"
+    for table in (expert, session_type, availability_rule, override, day_off, booking)
+    for event_, seen in _SEEN.items()
 )
 
 

@@ -1,45 +1,44 @@
-"""From rules to openings to slots: the one place that knows which times an expert offers.
+"""From rules to openings to slots: the one place that knows which times an expert offers, and why not.
 
 Wall-clock time exists only in the rules. Everything that leaves this module is aware UTC. Nothing here reads the
 clock or a database, so listing and submitting ask the very same functions.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from expert_booking.domain.errors import SlotNotOffered, SlotTaken
+from expert_booking.domain.hours import Hours, Window
+from expert_booking.domain.obstacles import Figures, Obstacle, Reason
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 MIDNIGHT = time()
+_INSTANT = timedelta(microseconds=1)
 
 
 class SlotState(StrEnum):
+    """What a slot on the board is."""
+
     OPEN = "open"
     HELD = "held"
     BOOKED = "booked"
 
 
 @dataclass(frozen=True, slots=True)
-class AvailabilityRule:
-    """Hours of one weekday (1 = Monday … 7 = Sunday) in minutes since the local midnight.
-
-    `closes` is greater than `opens` and may pass 1440: then the window reaches into the next day.
-    """
-
-    weekday: int
-    opens: int
-    closes: int
-
-
-@dataclass(frozen=True, slots=True)
 class SessionLength:
-    """How sessions of one type lie in the calendar; `notice` is elapsed time, `horizon_days` local days."""
+    """How sessions of one type lie in the calendar.
+
+    `notice` is elapsed time; `horizon_days` and `daily_cap` (None: as many as there is room for) count local days.
+    """
 
     minutes: int
     step_minutes: int
@@ -47,19 +46,20 @@ class SessionLength:
     after_minutes: int = 0
     notice_minutes: int = 0
     horizon_days: int = 60
+    daily_cap: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Time that a live booking keeps, buffers included, half-open, UTC."""
+class Busy(NamedTuple):
+    """Time that a live booking keeps, buffers included, half-open, UTC; and which session it is for, starting when."""
 
     starts_at: datetime
     ends_at: datetime
     held: bool = False
+    session_type_id: UUID | None = None
+    session_starts_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One bookable start: the session itself and what it would keep busy, both UTC and half-open."""
 
     starts_at: datetime
@@ -74,122 +74,175 @@ class Calendar:
     """What one expert offers in one session type, and the busy time known of it."""
 
     zone: ZoneInfo
-    rules: tuple[AvailabilityRule, ...]
+    hours: Hours
     length: SessionLength
     active: bool = True
+    session_type_id: UUID | None = None
     busy: tuple[Busy, ...] = ()
 
     def slots(self, since: datetime, until: datetime, now: datetime) -> list[Slot]:
-        """The slots that start in [since, until), in order, each once; without the past and the time of notice."""
-        if not self.active:
-            return []
-        first_start = max(since, self._bookable_from(now))
-        last_start = min(until, self._bookable_until(now))
-        if first_start >= last_start:
-            return []
-        taken = _BusyTime(self.busy)
-        starts = self._starts(first_start, last_start)
-        return [self._slot(start, taken) for start in starts]
+        """The slots that start in [since, until), in order; without the past, the notice, and what full days had."""
+        return list(self._walk(since, until, now))
+
+    def next_open(self, since: datetime, until: datetime, now: datetime) -> Slot | None:
+        """The first open slot that starts in [since, until)."""
+        return next((slot for slot in self._walk(since, until, now) if slot.state is SlotState.OPEN), None)
 
     def offered(self, starts_at: datetime, now: datetime) -> Slot:
         """The slot that starts at this very instant.
 
         Raises SlotNotOffered with the reason, or SlotTaken where the known busy time is in the way.
         """
-        if not self.active:
-            raise SlotNotOffered("inactive")
-        if starts_at < now:
-            raise SlotNotOffered("past")
-        if starts_at < self._bookable_from(now):
-            raise SlotNotOffered("min_notice")
-        if starts_at >= self._bookable_until(now):
-            raise SlotNotOffered("beyond_horizon")
-        if not self._starts(starts_at, starts_at + timedelta(microseconds=1)):
-            raise SlotNotOffered("off_grid" if self._within_hours(starts_at) else "outside_hours")
-        slot = self._slot(starts_at, _BusyTime(self.busy))
-        if slot.state is not SlotState.OPEN:
-            raise SlotTaken
-        return slot
+        for obstacle in self.obstacles(starts_at, now):
+            raise SlotTaken(obstacle) if obstacle.reason is Reason.BUSY else SlotNotOffered(obstacle)
+        return self._slot(starts_at)
 
-    def next_open(self, since: datetime, until: datetime, now: datetime) -> Slot | None:
-        """The first open slot that starts in [since, until), looked for day by day."""
-        until = min(until, self._bookable_until(now))
-        while since < until:
-            for slot in self.slots(since, min(since + DAY, until), now):
-                if slot.state is SlotState.OPEN:
-                    return slot
-            since += DAY
-        return None
+    def obstacles(self, starts_at: datetime, now: datetime) -> Iterator[Obstacle]:
+        """Everything that keeps this instant from being booked, the first reason first; nothing where it can be."""
+        if not self.active:
+            yield Obstacle(Reason.INACTIVE)
+        if starts_at < now:
+            yield Obstacle(Reason.PAST, {"now": now})
+        elif starts_at < self._bookable_from(now):
+            notice = self.length.notice_minutes
+            yield Obstacle(Reason.MIN_NOTICE, {"noticeMinutes": notice, "bookableFrom": self._bookable_from(now)})
+        if starts_at >= self.end(now):
+            figures: Figures = {"horizonDays": self.length.horizon_days, "lastDay": self.horizon(now)}
+            yield Obstacle(Reason.BEYOND_HORIZON, figures)
+        yield from self._off_plan(starts_at)
+        slot = self._slot(starts_at)
+        for busy in _BusyTime(self.busy).between(slot.busy_from, slot.busy_until):
+            yield Obstacle(Reason.BUSY, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
+            break
+        day = self.day_of(starts_at)
+        if day in self._full_days():
+            cap = self.length.daily_cap or 0
+            yield Obstacle(Reason.DAY_FULL, {"day": day, "booked": self._booked()[day], "dailyCap": cap})
 
     def horizon(self, now: datetime) -> date:
         """The last local day on which sessions are offered."""
-        return now.astimezone(self.zone).date() + self.length.horizon_days * DAY
+        return self.day_of(now) + self.length.horizon_days * DAY
+
+    def end(self, now: datetime) -> datetime:
+        """The instant (UTC) at which the horizon ends: no session starts then or later."""
+        return local_instant(self.zone, self.horizon(now) + DAY, 0)
+
+    def day_of(self, instant: datetime) -> date:
+        """The expert's local date."""
+        return instant.astimezone(self.zone).date()
+
+    def with_busy(self, busy: Iterable[Busy]) -> "Calendar":
+        """The same calendar, knowing which time is taken."""
+        return replace(self, busy=tuple(busy))
 
     def _bookable_from(self, now: datetime) -> datetime:
         return now + self.length.notice_minutes * MINUTE
 
-    def _bookable_until(self, now: datetime) -> datetime:
-        return local_instant(self.zone, self.horizon(now) + DAY, 0)
+    def _walk(self, since: datetime, until: datetime, now: datetime) -> Iterator[Slot]:
+        if not self.active:
+            return
+        since, until = max(since, self._bookable_from(now)), min(until, self.end(now))
+        taken, full = _BusyTime(self.busy), self._full_days()
+        for start in self._starts(since, until):
+            slot = self._slot(start)
+            state = taken.state(slot.busy_from, slot.busy_until)
+            if state is not SlotState.OPEN:
+                yield slot._replace(state=state)
+            elif not full or self.day_of(start) not in full:
+                yield slot
 
-    def _starts(self, since: datetime, until: datetime) -> list[datetime]:
+    def _starts(self, since: datetime, until: datetime) -> Iterator[datetime]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
-        starts: set[datetime] = set()
         for opens, closes in self._openings(since, until):
             # Elapsed time from the opening, so that a clock change neither doubles nor drops a session.
             start = opens + max(0, -((opens - since) // step)) * step
             while start < until and start + minutes <= closes:
-                starts.add(start)
+                yield start
                 start += step
-        return sorted(starts)
 
     def _openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        # A window may begin two local days before an instant that it contains: it may run over midnight, and the
-        # zone's date may be a day ahead of or behind the UTC date.
-        day = since.astimezone(self.zone).date() - 2 * DAY
-        last = until.astimezone(self.zone).date() + DAY
+        """The openings that touch [since, until), in order, none running into the next."""
+        # An opening may begin two local days before an instant that it contains (it may run over midnight, and the
+        # clocks may change), and two more days before it may be one that cuts its beginning off.
+        day, last = self.day_of(since) - 4 * DAY, self.day_of(until) + DAY
+        closed = _opening(self.zone, day, Window(0, 0))[0]
         while day <= last:
-            for rule in self.rules:
-                if rule.weekday == day.isoweekday():
-                    opens, closes = opening(self.zone, day, rule)
+            for window in self.hours.on(day).windows:
+                opens, closes = _opening(self.zone, day, window)
+                # Where hours overlap (over midnight, or because the clocks are set back) the earlier ones go on.
+                opens = max(opens, closed)
+                if opens < closes:
+                    closed = closes
                     if opens < until and closes > since:
                         yield opens, closes
             day += DAY
 
-    def _within_hours(self, instant: datetime) -> bool:
-        end = instant + self.length.minutes * MINUTE
-        return any(o <= instant and end <= c for o, c in self._openings(instant, instant + MINUTE))
+    def _off_plan(self, starts_at: datetime) -> Iterator[Obstacle]:
+        minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
+        for opens, closes in self._openings(starts_at, starts_at + _INSTANT):
+            if opens <= starts_at and starts_at + minutes <= closes:
+                since = (starts_at - opens) % step
+                if since:
+                    nearest = {"before": starts_at - since, "after": starts_at - since + step}
+                    yield Obstacle(Reason.OFF_GRID, {"stepMinutes": self.length.step_minutes, **nearest})
+                return
+        day = self.day_of(starts_at)
+        # A time after midnight may belong to hours that were to open on the day before.
+        for opening_day in (day, day - DAY, day - 2 * DAY):
+            plan = self.hours.on(opening_day)
+            if plan.obstacle and (opening_day == day or self._in_any(plan.shut, opening_day, starts_at)):
+                yield plan.obstacle
+                return
+        figures: Figures = {"day": day, "hours": [str(window) for window in self.hours.on(day).windows]}
+        yield Obstacle(Reason.OUTSIDE_HOURS, figures)
 
-    def _slot(self, start: datetime, taken: "_BusyTime") -> Slot:
+    def _in_any(self, windows: Iterable[Window], day: date, instant: datetime) -> bool:
+        return any(opens <= instant < closes for opens, closes in (_opening(self.zone, day, w) for w in windows))
+
+    def _full_days(self) -> set[date]:
+        cap = self.length.daily_cap
+        return set() if cap is None else {day for day, booked in self._booked().items() if booked >= cap}
+
+    def _booked(self) -> Counter[date]:
+        """How many sessions of this type there are on each local day."""
+        starts = (b.session_starts_at for b in self.busy if b.session_type_id == self.session_type_id)
+        return Counter(self.day_of(start) for start in starts if start is not None)
+
+    def _slot(self, start: datetime) -> Slot:
         length = self.length
         end = start + length.minutes * MINUTE
-        busy_from, busy_until = start - length.before_minutes * MINUTE, end + length.after_minutes * MINUTE
-        return Slot(start, end, busy_from, busy_until, taken.state(busy_from, busy_until))
+        return Slot(start, end, start - length.before_minutes * MINUTE, end + length.after_minutes * MINUTE)
 
 
 class _BusyTime:
     """Live bookings never overlap one another, so both their starts and their ends are in order."""
 
-    def __init__(self, busy: Sequence[Busy]) -> None:
-        self._busy = sorted(busy, key=lambda b: b.starts_at)
+    def __init__(self, busy: Iterable[Busy]) -> None:
+        self._busy = sorted(busy)
         self._ends = [b.ends_at for b in self._busy]
 
-    def state(self, since: datetime, until: datetime) -> SlotState:
-        first = bisect_right(self._ends, since)
-        held = False
-        for index in range(first, len(self._busy)):
+    def between(self, since: datetime, until: datetime) -> Iterator[Busy]:
+        """What is taken of [since, until)."""
+        for index in range(bisect_right(self._ends, since), len(self._busy)):
             busy = self._busy[index]
             if busy.starts_at >= until:
-                break
+                return
+            yield busy
+
+    def state(self, since: datetime, until: datetime) -> SlotState:
+        """Whether [since, until) is free."""
+        state = SlotState.OPEN
+        for busy in self.between(since, until):
             if not busy.held:
                 return SlotState.BOOKED
-            held = True
-        return SlotState.HELD if held else SlotState.OPEN
+            state = SlotState.HELD
+        return state
 
 
 @lru_cache(maxsize=65_536)
-def opening(zone: ZoneInfo, day: date, rule: AvailabilityRule) -> tuple[datetime, datetime]:
-    """The real time (UTC) of a rule on one local day: its longest reading where the clocks change."""
-    return local_instant(zone, day, rule.opens), local_instant(zone, day, rule.closes, latest=True)
+def _opening(zone: ZoneInfo, day: date, window: Window) -> tuple[datetime, datetime]:
+    """The real time (UTC) of a window on one local day: its longest reading where the clocks change."""
+    return local_instant(zone, day, window.opens), local_instant(zone, day, window.closes, latest=True)
 
 
 def local_instant(zone: ZoneInfo, day: date, minutes: int, *, latest: bool = False) -> datetime:

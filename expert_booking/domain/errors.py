@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from expert_booking.domain.obstacles import Obstacle, Reason
+
 
 class Refusal(Exception):
     """Sorry, that is not possible."""
@@ -77,6 +79,10 @@ class SlotTaken(Conflict):
 
     code = "slot_taken"
 
+    def __init__(self, obstacle: Obstacle | None = None) -> None:
+        super().__init__()
+        self.obstacle = obstacle or Obstacle(Reason.BUSY)
+
 
 class StatusChangeNotAllowed(Conflict):
     """A booking cannot change its status like that."""
@@ -97,22 +103,10 @@ class SlugTaken(Conflict):
 
 
 class SlotNotOffered(Invalid):
-    """This time is not offered.
-
-    `reason` is one of the calendar's reasons, for programs.
-    """
+    """This time is not offered."""
 
     code = "slot_not_offered"
 
-    WORDS: ClassVar[dict[str, str]] = {
-        "past": "This time has already passed.",
-        "min_notice": "This time is too soon: the expert needs more notice.",
-        "beyond_horizon": "This time is further ahead than the expert takes bookings.",
-        "outside_hours": "This time is outside the expert's hours.",
-        "off_grid": "Sessions do not start at this time.",
-        "inactive": "This expert takes no bookings at the moment.",
-    }
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(self.WORDS[reason])
-        self.reason = reason
+    def __init__(self, obstacle: Obstacle) -> None:
+        super().__init__(str(obstacle))
+        self.obstacle = obstacle

@@ -51,7 +51,7 @@ async def sow(
 
         async def work_off() -> None:
             for batch in batches:
-                offers = await _offers(database, list(batch))
+                offers = await _offers(database, list(batch), today)
                 new = [row for offer in offers for row in _bookings(offer, batch[offer.slug], number, today)]
                 await services.bookings.import_many(new)
                 bar.update(sum(batch.values()))
@@ -78,11 +78,11 @@ def _batches(counts: dict[str, int]) -> Iterator[dict[str, int]]:
         yield batch
 
 
-async def _offers(database: Database, slugs: Sequence[str]) -> list[Offer]:
+async def _offers(database: Database, slugs: Sequence[str], today: datetime) -> list[Offer]:
     """The first session type of each of these experts."""
     async with database.statements() as connection:
         ids = await experts.ids(connection, slugs)
-        offers = await calendars.offers(connection, list(ids.values()))
+        offers = await calendars.offers(connection, list(ids.values()), today)
     return list({offer.slug: offer for offer in reversed(offers)}.values())
 
 

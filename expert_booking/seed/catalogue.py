@@ -78,14 +78,16 @@ def _request(person: Person, slug: str, number: int) -> ExpertRequest:
         email=f"{slug}@example.com",
         portrait=f"{person.look}:{slug}",
         slug=slug,
-        session_type=SessionTypeRequest(
-            title=person.session_title,
-            step_minutes=chance.choice((60, 60, 30)),
-            before_minutes=chance.choice((0, 0, 0, 0, 0, 0, 5, 10)),
-            after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
-            notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
-            horizon_days=60,
-        ),
+        session_types=[
+            SessionTypeRequest(
+                title=person.session_title,
+                step_minutes=chance.choice((60, 60, 30)),
+                before_minutes=chance.choice((0, 0, 0, 0, 0, 0, 5, 10)),
+                after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
+                notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
+                horizon_days=60,
+            )
+        ],
         rules=[_rule(*hours) for hours in person.hours],
     )
 

@@ -12,6 +12,7 @@ from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, Database
 from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant
 from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound
+from expert_booking.domain.hours import Hours
 from expert_booking.schemas import SlotPage, SlotQuery, SlotView
 
 # Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
@@ -24,6 +25,7 @@ class Board:
     """All slots of one session type from now to the horizon, as one reading of the calendar found them."""
 
     expert_id: UUID
+    session_type_id: UUID | None  # none: the expert offers no session at the moment
     session_title: str
     calendar: Calendar
     last_day: date  # the horizon, in the expert's zone
@@ -65,7 +67,7 @@ class Availability:
         """The slots of local days. Raises ExpertNotFound or SessionTypeNotFound."""
         now = self._clock()
         async with self._database.statements() as connection:
-            offer = await offer_of(connection, expert_id, query.session_type_id)
+            offer = await offer_of(connection, expert_id, query.session_type_id, now)
             zone = ZoneInfo(query.time_zone) if query.time_zone else offer.calendar.zone
             since = local_instant(zone, query.since, 0)
             until = local_instant(zone, query.until + DAY, 0)
@@ -81,22 +83,28 @@ class Availability:
             ],
         )
 
-    async def board(self, expert_id: UUID) -> Board:
-        """Everything bookable from now to the horizon, in the expert's first session type.
+    async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
+        """Everything bookable from now to the horizon, in one session type, or else in the expert's first.
 
-        An expert who offers no session at the moment has a board without slots. Raises ExpertNotFound.
+        An expert who offers no session at the moment has a board without slots. Raises ExpertNotFound, and
+        SessionTypeNotFound for one that is not (or no longer) this expert's.
         """
         now = self._clock()
         async with self._database.statements() as connection:
             try:
-                offer = await offer_of(connection, expert_id, None)
+                offer = await offer_of(connection, expert_id, session_type_id, now)
             except SessionTypeNotFound:
+                if session_type_id is not None:
+                    raise
                 return _empty_board(expert_id, await experts.time_zone(connection, expert_id), now)
-            until = local_instant(offer.calendar.zone, offer.calendar.horizon(now) + DAY, 0)
+            if session_type_id is None and not offer.calendar.active:
+                return _empty_board(expert_id, offer.calendar.zone.key, now)
+            until = offer.calendar.end(now)
             busy = await rows.busy(connection, [expert_id], now, until, now)
         calendar = offer.with_busy(busy.get(expert_id, ())).calendar
         return Board(
             expert_id=expert_id,
+            session_type_id=offer.session_type_id,
             session_title=offer.title,
             calendar=calendar,
             last_day=calendar.horizon(now),
@@ -106,35 +114,43 @@ class Availability:
 
     async def next_open(self, expert_ids: Sequence[UUID]) -> dict[UUID, datetime]:
         """The next free start (UTC) of each of these experts who has one within the horizon."""
+        now = self._clock()
         async with self._database.statements() as connection:
-            return await next_open(connection, await rows.offers(connection, expert_ids), self._clock())
+            return await next_open(connection, await rows.offers(connection, expert_ids, now), now)
 
 
 def _empty_board(expert_id: UUID, zone: str, now: datetime) -> Board:
-    calendar = Calendar(ZoneInfo(zone), (), SessionLength(60, 60), active=False)
-    return Board(expert_id, "No sessions at the moment", calendar, calendar.horizon(now), now, ())
+    calendar = Calendar(ZoneInfo(zone), Hours(), SessionLength(60, 60), active=False)
+    return Board(expert_id, None, "No sessions at the moment", calendar, calendar.horizon(now), now, ())
 
 
 async def next_open(connection: AnyConnection, offers: Sequence[Offer], now: datetime) -> dict[UUID, datetime]:
-    """The next free start of each expert by the expert's first session type, where there is one."""
-    missing = {offer.expert_id: offer for offer in reversed(offers)}
+    """The next free start of each expert, in whichever of these offers it comes first, where there is one."""
+    waiting = {offer.expert_id for offer in offers}
     found: dict[UUID, datetime] = {}
     for since, until in ((now, now + _SOON), (now + _SOON, now + _YEAR)):
-        busy = await rows.busy(connection, list(missing), since, until, now) if missing else {}
-        for expert_id, offer in list(missing.items()):
-            slot = offer.with_busy(busy.get(expert_id, ())).calendar.next_open(since, until, now)
-            if slot is not None:
-                found[expert_id] = slot.starts_at
-                del missing[expert_id]
+        busy = await rows.busy(connection, list(waiting), since, until, now) if waiting else {}
+        for offer in offers:
+            if offer.expert_id in waiting:
+                calendar = offer.with_busy(busy.get(offer.expert_id, ())).calendar
+                slot = calendar.next_open(since, min(until, found.get(offer.expert_id, until)), now)
+                if slot is not None:
+                    found[offer.expert_id] = slot.starts_at
+        waiting -= found.keys()
     return found
 
 
-async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: UUID | None) -> Offer:
-    """The wanted session type of one expert, or the expert's first. Raises ExpertNotFound or SessionTypeNotFound."""
-    offers = await rows.offers(connection, [expert_id])
+async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: UUID | None, now: datetime) -> Offer:
+    """The wanted session type of one expert, or else the first that can be booked.
+
+    Raises ExpertNotFound or SessionTypeNotFound.
+    """
+    offers = await rows.offers(connection, [expert_id], now)
     for offer in offers:
-        if session_type_id in (None, offer.session_type_id):
+        if offer.session_type_id == session_type_id or (session_type_id is None and offer.calendar.active):
             return offer
+    if session_type_id is None and offers and not offers[0].expert_active:
+        return offers[0]
     if not offers and await experts.by_id(connection, expert_id) is None:
         raise ExpertNotFound
     raise SessionTypeNotFound

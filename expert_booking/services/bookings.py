@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
+from expert_booking.db import availability as calendars
 from expert_booking.db import bookings as rows
 from expert_booking.db import experts
+from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.addresses import customer_key
+from expert_booking.domain.calendar import Calendar
 from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
@@ -146,8 +149,12 @@ class Bookings:
     async def _book(
         self, connection: AnyConnection, request: BookingRequest, visitor: bytes | None, submission: UUID | None
     ) -> BookingView:
-        offer = await offer_of(connection, request.expert_id, request.session_type_id)
-        slot = offer.calendar.offered(request.starts_at, now=self._clock())
+        now, starts_at = self._clock(), request.starts_at
+        offer = await offer_of(connection, request.expert_id, request.session_type_id, now)
+        calendar = offer.calendar
+        if calendar.length.daily_cap is not None:
+            calendar = await _with_busy(connection, offer, starts_at, now)
+        slot = calendar.offered(starts_at, now=now)
         new = rows.NewBooking(
             id=uuid4(),
             expert_id=offer.expert_id,
@@ -157,9 +164,13 @@ class Bookings:
             customer_key=customer_key(request.email),
             visitor=visitor,
             submission=submission,
+            daily_cap=calendar.length.daily_cap,
+            cap_day=None if calendar.length.daily_cap is None else calendar.day_of(starts_at),
         )
         written = await rows.insert_or_fail(connection, new)
         if written is None:
+            # Somebody was faster: the calendar, read again, says with what.
+            (await _with_busy(connection, offer, starts_at, now)).offered(starts_at, now=now)
             raise SlotTaken
         return BookingView(
             id=new.id,
@@ -181,6 +192,11 @@ class Bookings:
             updated_at=written.updated_at,
             version=written.version,
         )
+
+
+async def _with_busy(connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime) -> Calendar:
+    busy = await calendars.busy(connection, [offer.expert_id], starts_at, starts_at, now)
+    return offer.calendar.with_busy(busy.get(offer.expert_id, ()))
 
 
 def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:

@@ -1,6 +1,7 @@
 """The catalogue."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -26,8 +27,8 @@ class Experts:
         """One page of the catalogue, with everybody's next free time."""
         async with self._database.statements() as connection:
             found, total = await rows.find(connection, query)
-            offers = await calendars.offers(connection, [row.id for row in found])
-            free = await next_open(connection, offers, self._clock())
+            now = self._clock()
+            free = await next_open(connection, await calendars.offers(connection, [row.id for row in found], now), now)
         experts = [ExpertView(**_facts(row), next_available=free.get(row.id)) for row in found]
         return ExpertPage(experts=experts, total=total, page=query.page, limit=query.limit)
 
@@ -47,15 +48,16 @@ class Experts:
         """One active expert by id or slug, with the next free time. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             row = await _found(connection, reference)
-            offers = await calendars.offers(connection, [row.id])
-            free = await next_open(connection, offers, self._clock())
+            now = self._clock()
+            offers = await calendars.offers(connection, [row.id], now)
+            free = await next_open(connection, offers, now)
         return _detail(row, offers, free.get(row.id))
 
     async def profile(self, reference: str) -> ExpertDetail:
         """The same without the next free time, for pages that show the whole calendar anyway."""
         async with self._database.statements() as connection:
             row = await _found(connection, reference)
-            return _detail(row, await calendars.offers(connection, [row.id]), None)
+            return _detail(row, await calendars.offers(connection, [row.id], self._clock()), None)
 
     async def id_of(self, reference: str) -> UUID:
         """The id of an active expert by id or slug. Raises ExpertNotFound."""
@@ -114,8 +116,19 @@ async def _found(connection: AnyConnection, reference: str) -> AnyRow:
 
 
 def _detail(row: AnyRow, offers: Sequence[Offer], free: datetime | None) -> ExpertDetail:
-    types = [SessionTypeView(id=o.session_type_id, title=o.title, minutes=o.calendar.length.minutes) for o in offers]
+    types = [session_type_view(offer) for offer in offers if offer.calendar.active]
     return ExpertDetail(**_facts(row), bio=row.bio, session_types=types, next_available=free)
+
+
+def session_type_view(offer: Offer) -> SessionTypeView:
+    """A session type as pages and programs see it."""
+    return SessionTypeView(
+        id=offer.session_type_id,
+        title=offer.title,
+        description=offer.description,
+        active=offer.calendar.active,
+        **asdict(offer.calendar.length),
+    )
 
 
 def _facts(row: AnyRow) -> dict[str, object]:
@@ -128,5 +141,6 @@ def _facts(row: AnyRow) -> dict[str, object]:
         "rating": None if row.rating is None else float(row.rating),
         "rating_count": row.rating_count,
         "headline": row.headline,
+        "languages": row.languages,
         "time_zone": row.time_zone,
     }

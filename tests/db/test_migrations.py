@@ -117,8 +117,8 @@ def test_a_migrated_database_is_the_one_that_the_tables_describe(database_url: s
              "CREATE UNIQUE INDEX uq_booking_slot ON booking (expert_id, starts_at) WHERE status = 'confirmed'"],
         ),
         ("constraint", "booking.ck_booking_status", ["ALTER TABLE booking DROP CONSTRAINT ck_booking_status"]),
-        ("trigger", "booking.booking_news", ["DROP TRIGGER booking_news ON booking"]),
-        ("trigger", "expert.expert_news", ["ALTER TABLE expert DISABLE TRIGGER expert_news"]),
+        ("trigger", "booking.booking_news_insert", ["DROP TRIGGER booking_news ON booking"]),
+        ("trigger", "expert.expert_news_update", ["ALTER TABLE expert DISABLE TRIGGER expert_news"]),
         (
             "function",
             "tell_expert_changed",

@@ -305,7 +305,7 @@ async def test_what_is_not_offered_cannot_be_booked(
     expert = await add_expert()
     with pytest.raises(SlotNotOffered) as refused:
         await book(expert, **change)
-    assert refused.value.reason == reason
+    assert refused.value.obstacle.reason == reason
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (0,)
 
 
@@ -314,7 +314,7 @@ async def test_notice_is_kept(add_expert: AddExpert, book: Book, clock: Clock) -
     clock.now = NINE - HOUR + timedelta(seconds=1)
     with pytest.raises(SlotNotOffered) as refused:
         await book(expert, NINE)
-    assert refused.value.reason == "min_notice"
+    assert refused.value.obstacle.reason == "min_notice"
     clock.now = NINE - HOUR
     await book(expert, NINE)
 
@@ -324,7 +324,7 @@ async def test_an_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: 
     sql.execute("UPDATE expert SET active = false")
     with pytest.raises(SlotNotOffered) as refused:
         await book(expert, NINE)
-    assert refused.value.reason == "inactive"
+    assert refused.value.obstacle.reason == "inactive"
 
 
 async def test_unknown_experts_and_session_types_of_others_are_not_found(add_expert: AddExpert, book: Book,

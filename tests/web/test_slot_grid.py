@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from expert_booking.domain.calendar import AvailabilityRule, Busy, Calendar, SessionLength
+from expert_booking.domain.calendar import Busy, Calendar, SessionLength
+from expert_booking.domain.hours import AvailabilityRule, Hours
 from expert_booking.services.availability import Board
 from expert_booking.web.parts.slot_grid import first_day, snapshot
 
@@ -24,9 +25,9 @@ def board(
 ) -> Board:  # fmt: skip
     """The board of somebody who works every day from nine to five, in steps of an hour."""
     rules = tuple(AvailabilityRule(day, opens, closes) for day in weekdays)
-    calendar = Calendar(zone, rules, SessionLength(60, step, horizon_days=horizon), busy=tuple(busy))
+    calendar = Calendar(zone, Hours(rules), SessionLength(60, step, horizon_days=horizon), busy=tuple(busy))
     slots = calendar.slots(now, now + 400 * DAY, now)
-    return Board(expert_id=UUID(int=1), session_title="Consultation", calendar=calendar,
+    return Board(expert_id=UUID(int=1), session_type_id=UUID(int=2), session_title="Consultation", calendar=calendar,
                  last_day=calendar.horizon(now), read_at=now, slots=tuple(slots))  # fmt: skip
 
 

@@ -82,4 +82,9 @@ def result_of(
 
 def query_words(query: ExpertQuery) -> dict[str, Any]:
     """A query as the finder and the URL have it."""
-    return {"search": query.search, "category": query.category, "sort": query.sort.value, "page": query.page}
+    return {
+        "search": query.search,
+        "category": query.category[0] if query.category else "",
+        "sort": query.order.value,
+        "page": query.page,
+    }

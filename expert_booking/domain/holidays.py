@@ -1,0 +1,32 @@
+"""Public holidays by country and region. The library knows them; here they become values that calendars ask."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import cache, lru_cache
+
+import holidays
+
+
+@dataclass(frozen=True, slots=True)
+class Holidays:
+    """The public holidays of a country (ISO 3166-1, two letters) or of one of its regions (ISO 3166-2)."""
+
+    country: str
+    region: str | None = None
+
+    def name_of(self, day: date) -> str | None:
+        """What is celebrated on this day; None on ordinary days."""
+        return _of_year(self.country, self.region, day.year).get(day)
+
+
+@cache
+def countries() -> dict[str, frozenset[str]]:
+    """Every country there are holidays for, with its regions."""
+    known = holidays.list_supported_countries(include_aliases=False)
+    return {country: frozenset(regions) for country, regions in known.items() if len(country) == 2}
+
+
+@lru_cache(maxsize=4096)
+def _of_year(country: str, region: str | None, year: int) -> dict[date, str]:
+    # In English, like the rest of the product, where the library has the words.
+    return dict(holidays.country_holidays(country, subdiv=region, years=year, language="en_US").items())

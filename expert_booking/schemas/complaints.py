@@ -1,0 +1,31 @@
+"""What is wrong with a request, field by field, in words for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from expert_booking.schemas.words import Model
+
+
+class Complaint(Model):
+    """What is wrong with one field, in words for people."""
+
+    field: str
+    message: str
+
+
+def complaints(error: ValidationError, *, skip: int = 0) -> list[Complaint]:
+    """All that is wrong, field by field, by the names that JSON has for them."""
+    return [complaint(details, skip=skip) for details in error.errors(include_url=False)]
+
+
+def complaint(details: Mapping[str, Any], *, skip: int = 0) -> Complaint:
+    """One of pydantic's errors; `skip` leaves out the first steps of its path ("body", "query")."""
+    steps = [str(step) for step in details["loc"]][skip:]
+    if "field" in details.get("ctx", {}):  # a check of the whole request names the field itself
+        steps.append(details["ctx"]["field"])
+    message = (
+        "Please fill this in." if details["type"] == "missing" else str(details["msg"]).removeprefix("Value error, ")
+    )
+    return Complaint(field=".".join(steps) or "body", message=message)
