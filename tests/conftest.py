@@ -18,6 +18,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy import make_url
 
 from expert_booking.db import schema
@@ -26,6 +27,11 @@ from expert_booking.db.engine import Database, driver_url
 from expert_booking.schemas import BookingRequest, BookingView, ExpertRequest, RuleRequest, SessionTypeRequest
 from expert_booking.services import Services
 from tests.serving import ServerProcess
+
+# How many examples each property is tried with: some hundreds always, ten thousand when one has the time.
+settings.register_profile("short", max_examples=250, deadline=None)
+settings.register_profile("long", max_examples=10_000, deadline=None)
+settings.load_profile("short")
 
 TEST_SERVER = "EXPERT_BOOKING_TEST_DATABASE_URL"
 MONDAY_MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)  # 09:00 in Berlin

@@ -117,12 +117,12 @@ def test_a_migrated_database_is_the_one_that_the_tables_describe(database_url: s
              "CREATE UNIQUE INDEX uq_booking_slot ON booking (expert_id, starts_at) WHERE status = 'confirmed'"],
         ),
         ("constraint", "booking.ck_booking_status", ["ALTER TABLE booking DROP CONSTRAINT ck_booking_status"]),
-        ("trigger", "booking.booking_news_insert", ["DROP TRIGGER booking_news ON booking"]),
-        ("trigger", "expert.expert_news_update", ["ALTER TABLE expert DISABLE TRIGGER expert_news"]),
+        ("trigger", "booking.booking_news_insert", ["DROP TRIGGER booking_news_insert ON booking"]),
+        ("trigger", "expert.expert_news_update", ["ALTER TABLE expert DISABLE TRIGGER expert_news_update"]),
         (
             "function",
-            "tell_expert_changed",
-            ["CREATE OR REPLACE FUNCTION tell_expert_changed() RETURNS trigger LANGUAGE plpgsql AS"
+            "tell_experts_changed",
+            ["CREATE OR REPLACE FUNCTION tell_experts_changed() RETURNS trigger LANGUAGE plpgsql AS"
              " $$ BEGIN RETURN NULL; END $$"],
         ),
         ("column", "booking.version", ["ALTER TABLE booking ALTER version DROP DEFAULT"]),
