@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -31,6 +32,9 @@ from expert_booking.db.embedded import EmbeddedPostgres  # noqa: E402
 
 Variant = TypeVar("Variant")
 
+# A line of the server's log; the pool's ping, with which it tries a connection before each use, is an empty statement.
+STATEMENT: Final = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
+PING: Final = ";"
 PATIENCE: Final = 60  # seconds for a server to come up; both cores may be busy
 
 # --- the figures ------------------------------------------------------------------------------------------------
@@ -276,6 +280,38 @@ class Http:
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
         return int(head[9:12]), await self._reader.readexactly(length)
+
+
+async def timed(connection: Http, path: str, *headers: str) -> float:
+    """How long one answer takes, in ms."""
+    began = time.perf_counter()
+    status, body = await connection.get(path, *headers)
+    took = 1000 * (time.perf_counter() - began)
+    assert status == 200, body
+    return took
+
+
+async def statements(server: EmbeddedPostgres, wanted: Mapping[str, str], *headers: str) -> dict[str, list[str]]:
+    """The statements (their first lines) that the database hears for each, the second time it is asked for."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE expert_booking SET log_statement = 'all'")
+        try:
+            with product(server.url) as house:
+                visitor = await Http.open(house.port)
+                asked = {}
+                for name, path in wanted.items():
+                    await timed(visitor, path, *headers)
+                    before = len(_logged(server.data_path))
+                    await timed(visitor, path, *headers)
+                    asked[name] = _logged(server.data_path)[before:]
+        finally:
+            connection.execute("ALTER DATABASE expert_booking RESET log_statement")
+    return asked
+
+
+def _logged(cluster: Path) -> list[str]:
+    logs = sorted((cluster / "log").glob("*.log"), key=lambda log: log.stat().st_mtime)
+    return [statement for log in logs for statement in STATEMENT.findall(log.read_text())]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

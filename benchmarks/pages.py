@@ -5,13 +5,10 @@ NiceGUI page in a process of its own.
 """
 
 import argparse
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Final
 
 import _bench
@@ -25,9 +22,6 @@ EXPERTS: Final = 24
 FULL, FREE = 1, 2  # the expert with the bookings, and one without
 FLOOR: Final = "empty NiceGUI page"
 HEADERS: Final = ("Cookie: zone=Europe/Berlin", "Accept-Encoding: gzip")
-# A line of the server's log; the pool's ping, with which it tries a connection before each use, is an empty statement.
-STATEMENT: Final = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
-PING: Final = ";"
 
 
 def paths() -> dict[str, str]:
@@ -45,38 +39,6 @@ def paths() -> dict[str, str]:
     }
 
 
-async def timed(connection: Http, path: str) -> float:
-    """How long one answer takes, in ms."""
-    began = perf_counter()
-    status, body = await connection.get(path, *HEADERS)
-    took = 1000 * (perf_counter() - began)
-    assert status == 200, body
-    return took
-
-
-async def statements(server: EmbeddedPostgres, wanted: dict[str, str]) -> dict[str, list[str]]:
-    """The statements (their first lines) that the database hears for each, the second time it is asked for."""
-    with psycopg.connect(server.url, autocommit=True) as connection:
-        connection.execute("ALTER DATABASE expert_booking SET log_statement = 'all'")
-        try:
-            with _bench.product(server.url) as house:
-                visitor = await Http.open(house.port)
-                asked = {}
-                for name, path in wanted.items():
-                    await timed(visitor, path)
-                    before = len(_logged(server.data_path))
-                    await timed(visitor, path)
-                    asked[name] = _logged(server.data_path)[before:]
-        finally:
-            connection.execute("ALTER DATABASE expert_booking RESET log_statement")
-    return asked
-
-
-def _logged(cluster: Path) -> list[str]:
-    logs = sorted((cluster / "log").glob("*.log"), key=lambda log: log.stat().st_mtime)
-    return [statement for log in logs for statement in STATEMENT.findall(log.read_text())]
-
-
 def book(server: EmbeddedPostgres) -> None:
     """Give one expert that many bookings in the two weeks that the page shows."""
     first = _bench.tomorrow()
@@ -92,7 +54,7 @@ async def main(options: argparse.Namespace) -> None:
     with _bench.database() as server:
         _bench.add_experts(server.url, EXPERTS, opens_hour=9, closes_hour=17)
         book(server)
-        asked = await statements(server, wanted)
+        asked = await _bench.statements(server, wanted, *HEADERS)
         for full, free in (list(wanted)[:2], list(wanted)[-2:]):
             assert len(asked[full]) == len(asked[free]), f"{full} asks more than {free}"
         with _bench.product(server.url) as house, _bench.floor("empty_page") as floor:
@@ -100,7 +62,7 @@ async def main(options: argparse.Namespace) -> None:
             variants = [(FLOOR, neighbour, "/empty"), *((name, visitor, path) for name, path in wanted.items())]
             for number in range(-options.warm_up, options.rounds):
                 for name, connection, path in _bench.swapped(variants, number):
-                    took = await timed(connection, path)
+                    took = await _bench.timed(connection, path, *HEADERS)
                     if number >= 0:
                         times[name].append(took)
     head = ("page", "p50 ms", "p95 ms", "of the floor", "statements", "pings")
@@ -109,7 +71,7 @@ async def main(options: argparse.Namespace) -> None:
 
 def line(name: str, times: Sequence[float], floors: Sequence[float], asked: Sequence[str]) -> tuple[object, ...]:
     """One line of the table."""
-    p95, ratio, pings = _bench.percentile(times, 95), _bench.pair_ratio(times, floors), asked.count(PING)
+    p95, ratio, pings = _bench.percentile(times, 95), _bench.pair_ratio(times, floors), asked.count(_bench.PING)
     return name, f"{median(times):.1f}", f"{p95:.1f}", f"{ratio:.2f}", len(asked) - pings, pings
 
 

@@ -63,7 +63,8 @@ _DAYS_OFF = (
 )
 _OFFERS = (
     select(_e.id, _e.slug, _e.name, _e.time_zone, _e.country, _e.region, _e.closed_on_holidays,
-           _e.active.label("expert_active"), (_e.active & _s.active).label("active"), _s.id.label("session_type_id"), _s.title, _s.description,
+           _e.active.label("expert_active"), (_e.active & _s.active).label("active"),
+           _s.id.label("session_type_id"), _s.title, _s.description,
            _s.minutes, _s.step_minutes, _s.before_minutes, _s.after_minutes, _s.notice_minutes, _s.horizon_days,
            _s.daily_cap, _RULES.label("rules"), _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)

@@ -4,9 +4,8 @@ Wall-clock time exists only in the rules. Everything that leaves this module is 
 clock or a database, so listing and submitting ask the very same functions.
 """
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -47,6 +46,10 @@ class SessionLength:
     notice_minutes: int = 0
     horizon_days: int = 60
     daily_cap: int | None = None
+
+    def spans(self) -> tuple[timedelta, timedelta, timedelta]:
+        """The session itself, and the buffers before and after it."""
+        return self.minutes * MINUTE, self.before_minutes * MINUTE, self.after_minutes * MINUTE
 
 
 class Busy(NamedTuple):
@@ -111,9 +114,10 @@ class Calendar:
             yield Obstacle(Reason.BEYOND_HORIZON, figures)
         yield from self._off_plan(starts_at)
         slot = self._slot(starts_at)
-        for busy in _BusyTime(self.busy).between(slot.busy_from, slot.busy_until):
-            yield Obstacle(Reason.BUSY, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
-            break
+        for busy in sorted(self.busy):
+            if busy.starts_at < slot.busy_until and slot.busy_from < busy.ends_at:
+                yield Obstacle(Reason.BUSY, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
+                break
         day = self.day_of(starts_at)
         if day in self._full_days():
             cap = self.length.daily_cap or 0
@@ -142,14 +146,18 @@ class Calendar:
         if not self.active:
             return
         since, until = max(since, self._bookable_from(now)), min(until, self.end(now))
-        taken, full = _BusyTime(self.busy), self._full_days()
+        session, before, after = self.length.spans()
+        busy, full, index = sorted(self.busy), self._full_days(), 0
         for start in self._starts(since, until):
-            slot = self._slot(start)
-            state = taken.state(slot.busy_from, slot.busy_until)
-            if state is not SlotState.OPEN:
-                yield slot._replace(state=state)
+            end = start + session
+            busy_from, busy_until = start - before, end + after
+            # Live bookings never overlap one another: those that ended before this start are done with.
+            while index < len(busy) and busy[index].ends_at <= busy_from:
+                index += 1
+            if index < len(busy) and busy[index].starts_at < busy_until:
+                yield Slot(start, end, busy_from, busy_until, _state(busy, index, busy_until))
             elif not full or self.day_of(start) not in full:
-                yield slot
+                yield Slot(start, end, busy_from, busy_until)
 
     def _starts(self, since: datetime, until: datetime) -> Iterator[datetime]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
@@ -209,34 +217,17 @@ class Calendar:
         return Counter(self.day_of(start) for start in starts if start is not None)
 
     def _slot(self, start: datetime) -> Slot:
-        length = self.length
-        end = start + length.minutes * MINUTE
-        return Slot(start, end, start - length.before_minutes * MINUTE, end + length.after_minutes * MINUTE)
+        session, before, after = self.length.spans()
+        return Slot(start, start + session, start - before, start + session + after)
 
 
-class _BusyTime:
-    """Live bookings never overlap one another, so both their starts and their ends are in order."""
-
-    def __init__(self, busy: Iterable[Busy]) -> None:
-        self._busy = sorted(busy)
-        self._ends = [b.ends_at for b in self._busy]
-
-    def between(self, since: datetime, until: datetime) -> Iterator[Busy]:
-        """What is taken of [since, until)."""
-        for index in range(bisect_right(self._ends, since), len(self._busy)):
-            busy = self._busy[index]
-            if busy.starts_at >= until:
-                return
-            yield busy
-
-    def state(self, since: datetime, until: datetime) -> SlotState:
-        """Whether [since, until) is free."""
-        state = SlotState.OPEN
-        for busy in self.between(since, until):
-            if not busy.held:
-                return SlotState.BOOKED
-            state = SlotState.HELD
-        return state
+def _state(busy: Sequence[Busy], first: int, until: datetime) -> SlotState:
+    """A slot is held where nothing but holds is in its way."""
+    while first < len(busy) and busy[first].starts_at < until:
+        if not busy[first].held:
+            return SlotState.BOOKED
+        first += 1
+    return SlotState.HELD
 
 
 @lru_cache(maxsize=65_536)

@@ -131,8 +131,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator
 
 def utc_text(instant: datetime) -> str:
     """RFC 3339 in UTC with a Z, as every instant leaves us: `2026-11-24T09:00:00Z`."""
-    text = instant.astimezone(UTC).isoformat(timespec="microseconds" if instant.microsecond else "seconds")
-    return text.replace("+00:00", "Z")
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 Utc = Annotated[
