@@ -33,6 +33,13 @@ _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
 )
 
 
+FIGURES: Final = """\
+With a `reason`, what it is about. past: now · min_notice: noticeMinutes, bookableFrom · beyond_horizon: horizonDays,
+lastDay · day_off: firstDay, lastDay · holiday: day, holiday · outside_hours: day, hours · off_grid: stepMinutes,
+before, after · busy: busyFrom, busyUntil · day_full: day, booked, dailyCap. Instants are UTC, days and hours the
+expert's own."""
+
+
 class Problem(Model):
     """What went wrong: `code` is stable and for programs, `detail` for people."""
 
@@ -43,7 +50,7 @@ class Problem(Model):
     code: str
     errors: Sequence[Complaint] | None = Field(None, description="With 422: what is wrong with which field.")
     reason: Reason | None = Field(None, description="With `slot_not_offered` and `slot_taken`: why, for programs.")
-    figures: dict[str, Any] | None = Field(None, description="What the reason is about: how much notice, which cap …")
+    figures: dict[str, Any] | None = Field(None, description=FIGURES)
 
 
 def problem(

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.api.conftest import NINE, Post, Tokens, booking_of, check_problem, wrong_fields
+from tests.api.conftest import NINE, Json, Post, Tokens, booking_of, check_problem, wrong_fields
 
 BOOKING = {
     "id", "expertId", "expertSlug", "expertName", "expertTimeZone", "sessionTypeId", "sessionTitle", "startsAt",
@@ -59,32 +59,56 @@ async def test_a_slot_that_is_held_is_taken(post: Post, jana: UUID, sql: Connect
         " SELECT expert_id, id, '2026-11-24 08:30+00', '2026-11-24 08:45+00',"
         " '[2026-11-24 08:30+00,2026-11-24 08:45+00)', 'held', '2100-01-01' FROM session_type"
     )
-    check_problem(await post(), 409, "slot_taken")
+    taken = check_problem(await post(), 409, "slot_taken")
+    busy = {"busyFrom": "2026-11-24T08:30:00Z", "busyUntil": "2026-11-24T08:45:00Z"}
+    assert (taken["reason"], taken["figures"]) == ("busy", busy)
 
 
 @pytest.mark.parametrize(
-    ("starts_at", "reason"),
+    ("starts_at", "reason", "figures"),
     [
-        ("2026-11-20T08:00:00Z", "past"),
-        ("1970-01-01T00:00:00Z", "past"),
-        ("2026-11-24T07:00:00Z", "outside_hours"),
-        ("2026-11-24T08:30:00Z", "off_grid"),
-        ("2026-11-24T08:00:00.000001Z", "off_grid"),
-        ("2027-11-24T08:00:00Z", "beyond_horizon"),
-        ("2200-12-31T23:59:59Z", "beyond_horizon"),
+        ("2026-11-20T08:00:00Z", "past", {"now": "2026-11-23T08:00:00Z"}),
+        ("1970-01-01T00:00:00Z", "past", {"now": "2026-11-23T08:00:00Z"}),
+        ("2026-11-24T07:00:00Z", "outside_hours", {"day": "2026-11-24", "hours": ["09:00–17:00"]}),
+        ("2026-11-24T08:30:00Z", "off_grid",
+         {"stepMinutes": 60, "before": "2026-11-24T08:00:00Z", "after": "2026-11-24T09:00:00Z"}),
+        ("2026-11-24T08:00:00.000001Z", "off_grid",
+         {"stepMinutes": 60, "before": "2026-11-24T08:00:00Z", "after": "2026-11-24T09:00:00Z"}),
+        ("2027-11-24T08:00:00Z", "beyond_horizon", {"horizonDays": 60, "lastDay": "2027-01-22"}),
+        ("2200-12-31T23:59:59Z", "beyond_horizon", {"horizonDays": 60, "lastDay": "2027-01-22"}),
     ],
-)
-async def test_a_time_that_is_not_offered_is_refused_with_the_reason(post: Post, starts_at: str, reason: str) -> None:
+)  # fmt: skip
+async def test_a_time_that_is_not_offered_is_refused_with_the_reason_and_its_figures(
+    post: Post, starts_at: str, reason: str, figures: Json
+) -> None:
     body = check_problem(await post(startsAt=starts_at), 422, "slot_not_offered")
-    assert body["reason"] == reason
+    assert (body["reason"], body["figures"]) == (reason, figures)
     assert [error["field"] for error in body["errors"]] == ["startsAt"]
 
 
 async def test_a_time_of_notice_and_an_inactive_expert_are_reasons_too(post: Post, sql: Connection) -> None:
     sql.execute("UPDATE session_type SET notice_minutes = 3000")
-    assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "min_notice"
+    soon = check_problem(await post(), 422, "slot_not_offered")
+    assert (soon["reason"], soon["figures"]) == (
+        "min_notice", {"noticeMinutes": 3000, "bookableFrom": "2026-11-25T10:00:00Z"},
+    )  # fmt: skip
     sql.execute("UPDATE expert SET active = false")
     assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "inactive"
+
+
+async def test_a_day_off_a_holiday_and_a_full_day_are_reasons_too(post: Post, jana: UUID, sql: Connection) -> None:
+    sql.execute("INSERT INTO day_off (expert_id, first_day, last_day, reason) VALUES"
+                " (%s, '2026-11-25', '2026-11-27', 'hospital')", [jana])  # fmt: skip
+    away = check_problem(await post(startsAt="2026-11-26T08:00:00Z"), 422, "slot_not_offered")
+    assert (away["reason"], away["figures"]) == ("day_off", {"firstDay": "2026-11-25", "lastDay": "2026-11-27"})
+    assert "hospital" not in str(away)
+    sql.execute("UPDATE expert SET country = 'DE', closed_on_holidays = true")
+    holiday = check_problem(await post(startsAt="2026-12-25T08:00:00Z"), 422, "slot_not_offered")
+    assert (holiday["reason"], holiday["figures"]) == ("holiday", {"day": "2026-12-25", "holiday": "Christmas Day"})
+    sql.execute("UPDATE session_type SET daily_cap = 1")
+    assert (await post()).status_code == 201
+    full = check_problem(await post(startsAt="2026-11-24T09:00:00Z"), 422, "slot_not_offered")
+    assert (full["reason"], full["figures"]) == ("day_full", {"day": "2026-11-24", "booked": 1, "dailyCap": 1})
 
 
 async def test_unknown_experts_and_session_types_are_not_found(post: Post) -> None:
