@@ -35,6 +35,7 @@ from expert_booking.schemas.experts import (
 )
 from expert_booking.schemas.words import (
     EMAIL_LENGTH,
+    FREE_DAYS,
     MAX_PAGE,
     NAME_LENGTH,
     NOTES_LENGTH,
@@ -57,6 +58,7 @@ from expert_booking.schemas.words import (
 
 __all__ = [
     "EMAIL_LENGTH",
+    "FREE_DAYS",
     "MAX_PAGE",
     "NAME_LENGTH",
     "NOTES_LENGTH",

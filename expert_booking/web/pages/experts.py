@@ -1,6 +1,6 @@
 """`/`: the catalogue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,7 +10,8 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import ValidationError
 
-from expert_booking.schemas import ExpertQuery
+from expert_booking.domain.errors import Invalid
+from expert_booking.schemas import ExpertPage, ExpertQuery
 from expert_booking.services import Services
 from expert_booking.web import rooms, theme
 from expert_booking.web.live import NextFree
@@ -20,6 +21,8 @@ from expert_booking.web.visitor import zone_of
 PAGE_LENGTH: Final = 12
 # The number of an answer that nobody asked for: whatever was asked meanwhile, this one is newer.
 NEWEST: Final = 1_000_000_000
+_NAMES: Final = ("search", "category", "language", "minutes", "minRating", "freeOn", "freeBefore", "sort", "page",
+                "after", "before")  # fmt: skip
 _HERO: Final = Markup(
     """<h1>Find the right person to talk to</h1>
 <p>See who is free, in your own time, and book in under a minute. No account needed.</p>"""
@@ -31,10 +34,10 @@ def mount(services: Services, next_free: NextFree) -> None:
 
     @ui.page("/")
     async def listing(request: Request, client: Client) -> None:
-        page = Listing(services, next_free, client, zone_of(request), query_of(dict(request.query_params)))
+        page = Listing(services, next_free, client, zone_of(request), query_of(_asked(request)))
         with theme.frame("", here="/", on_zone=page.change_zone):
             theme.html(_HERO).classes("hero")
-            page.cards = ExpertCards(await services.experts.categories(), on_look=page.look)
+            page.cards = ExpertCards(on_look=page.look)
         await page.begin()
 
 
@@ -86,12 +89,24 @@ class Listing:
             self.cards.show(await self._find(self._zone, ask))
 
     async def _find(self, zone: ZoneInfo, ask: int = 0) -> dict[str, Any]:
-        found = await self._services.experts.names(self._query)
+        found, note = await self._found(zone)
+        ids = [expert.id for expert in found.experts]
         # Follow first, read the times afterwards: what happens in between is then heard.
-        await self._follow([expert.id for expert in found.experts], zone)
+        await self._follow(ids, zone)
         version = self._next_free.version
-        free = await self._services.availability.next_open([expert.id for expert in found.experts])
-        return result_of(found, free, self._query, zone, self._services.clock(), version=version, ask=ask)
+        free = await self._services.availability.next_open(ids)
+        now = self._services.clock()
+        return result_of(found, free, self._query, zone, now, version=version, ask=ask, note=note)
+
+    async def _found(self, zone: ZoneInfo) -> tuple[ExpertPage, str]:
+        """What is found; of a query that is out of date (a day that has passed, an old cursor) what is left of it."""
+        query = self._query.model_copy(update={"time_zone": zone.key, "facets": True})
+        try:
+            return await self._services.experts.names(query), ""
+        except Invalid as refusal:
+            outdated = {"free_on": None, "free_before": None, "after": None, "before": None, "page": 1}
+            self._query = self._query.model_copy(update=outdated)
+            return await self._services.experts.names(query.model_copy(update=outdated)), str(refusal)
 
     async def _follow(self, ids: list[UUID], zone: ZoneInfo) -> None:
         before, self._rooms = self._rooms, [self._next_free.room(expert_id, zone) for expert_id in ids]
@@ -101,12 +116,15 @@ class Listing:
         await rooms.enter(self._client, self._rooms)
 
 
-def query_of(wanted: dict[str, Any]) -> ExpertQuery:
+def query_of(wanted: Mapping[str, Any]) -> ExpertQuery:
     """What a URL or the finder asks for; a part that cannot be right counts as not asked for."""
-    names = ("search", "category", "sort", "page")
-    asked = {name: wanted[name] for name in names if name in wanted}
+    asked = {name: wanted[name] for name in _NAMES if wanted.get(name) not in (None, "")}
     try:
         return ExpertQuery(**asked, limit=PAGE_LENGTH)
     except ValidationError as error:
         wrong = {details["loc"][0] for details in error.errors()}
         return ExpertQuery(**{name: asked[name] for name in asked.keys() - wrong}, limit=PAGE_LENGTH)
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    return {**request.query_params, "category": request.query_params.getlist("category")}

@@ -2,28 +2,51 @@
 const HEARD = 60; // news kept, for a result that was read before them but arrives after them
 
 export default {
-  props: { categories: Array, sorts: Array, query: Object, result: Object },
+  props: { query: Object, result: Object },
   template: `
     <section aria-label="Experts">
-      <form class="finder" role="search" @submit.prevent="look({ page: 1 }, true)">
+      <form class="finder" role="search" @submit.prevent="look({}, true)">
         <div class="search">
           <svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" aria-hidden="true"><circle cx="8" cy="8" r="5.5"/><path d="m12.5 12.5 4 4"/></svg>
           <label class="sr-only" for="search">Search experts</label>
           <input id="search" class="input" type="search" maxlength="100" autocomplete="off" placeholder="Name, subject, what you need"
             v-model="wanted.search" @input="typed">
         </div>
-        <div><label class="sr-only" for="category">Category</label>
-          <select id="category" class="input" v-model="wanted.category" @change="look({ page: 1 }, true)">
-            <option value="">All categories</option>
-            <option v-for="[name, number] in categories" :value="name">{{ name }} ({{ number }})</option>
-          </select></div>
         <div><label class="sr-only" for="sort">Sort by</label>
-          <select id="sort" class="input" v-model="wanted.sort" @change="look({ page: 1 }, true)">
+          <select id="sort" class="input" v-model="wanted.sort" @change="look({}, true)">
             <option v-for="[value, title] in sorts" :value="value">{{ title }}</option>
           </select></div>
+        <button type="button" class="button quiet toggle" :aria-expanded="open" aria-controls="filters" @click="open = !open">Filters<b v-if="chosen.length">{{ chosen.length }}</b></button>
+        <div id="filters" class="filters" :class="{ open }" role="group" aria-label="Filters">
+          <details class="choice" ref="categories" @focusout="leave" @keydown.esc="close">
+            <summary class="input" aria-label="Category">{{ categoryWords }}</summary>
+            <ul class="panel">
+              <li v-for="[name, number] in categories"><label><input type="checkbox" :value="name" v-model="wanted.category" @change="look({}, true)">
+                <span>{{ name }}</span><small>{{ number }}</small></label></li>
+            </ul>
+          </details>
+          <div><label class="sr-only" for="when">Free</label>
+            <select id="when" class="input" :class="{ set: when }" :value="when" @change="choose($event.target.value)">
+              <option value="">Free any time</option>
+              <option v-for="[value, title] in times" :value="value">{{ title }}</option>
+              <option value="date">On a date …</option>
+            </select></div>
+          <div v-if="when === 'date'"><label class="sr-only" for="date">Date</label>
+            <input id="date" class="input set" type="date" :min="shown && shown.today" :max="shown && shown.lastDay" :value="wanted.freeOn" @change="look({ freeOn: $event.target.value }, true)"></div>
+          <div v-for="{ id, none, options } in selects"><label class="sr-only" :for="id">{{ none }}</label>
+            <select :id="id" class="input" :class="{ set: wanted[id] }" v-model="wanted[id]" @change="look({}, true)">
+              <option value="">{{ none }}</option>
+              <option v-for="[value, title, number] in options" :value="value">{{ title }}{{ number === null ? "" : " (" + number + ")" }}</option>
+            </select></div>
+        </div>
       </form>
+      <ul v-if="chosen.length" class="chosen" aria-label="Filters in use">
+        <li v-for="filter in chosen"><button type="button" class="chip" :aria-label="'Remove filter ' + filter.title" @click="look(filter.without, true)">{{ filter.title }}<span aria-hidden="true">×</span></button></li>
+        <li><button type="button" class="link" @click="look(nothing(), true)">Clear all</button></li>
+      </ul>
+      <p v-if="shown && shown.note" class="note warn" role="status">{{ shown.note }}</p>
       <p class="found" role="status" aria-live="polite">
-        <template v-if="shown"><span>{{ shown.total === 1 ? "1 expert" : shown.total.toLocaleString("en") + " experts" }}</span><span>Times in {{ shown.zone }}</span></template>
+        <template v-if="shown"><span>{{ shown.total === 1 ? "1 expert" : shown.total.toLocaleString("en") + (shown.more ? "+ experts" : " experts") }}</span><span>Times in {{ shown.zone }}</span></template>
         <span v-else>Looking for experts …</span>
       </p>
       <div v-if="!shown" class="cards" aria-hidden="true">
@@ -34,7 +57,7 @@ export default {
       <div v-else-if="!shown.experts.length" class="empty panel">
         <svg width="56" height="56" viewBox="0 0 56 56" fill="none" stroke="currentColor" stroke-width="3" stroke-linecap="round" aria-hidden="true"><circle cx="25" cy="25" r="15"/><path d="m36.500 36.500 11 11M19 25h12"/></svg>
         <h2>No expert fits</h2>
-        <p>{{ wanted.search ? "Nobody is found for “" + wanted.search + "”" + (wanted.category ? " in " + wanted.category : "") + ". Try fewer or other words." : "There is nobody on this page." }}</p>
+        <p>{{ nobody }}</p>
         <button type="button" class="button quiet" @click="reset">Show all experts</button>
       </div>
       <div v-else class="cards" :class="{ waiting }" :aria-busy="waiting">
@@ -42,7 +65,7 @@ export default {
           <div class="card-head">
             <img class="portrait" :src="'/portrait/' + expert.slug + '.svg'" width="64" height="64" loading="lazy" alt="">
             <div><h2><a :href="'/expert/' + expert.slug">{{ expert.name }}</a></h2>
-              <div class="card-sub">{{ years(expert.experience) }}</div></div>
+              <div class="card-sub">{{ years(expert.experience) }}<template v-if="expert.languages.length"> · <span class="sr-only">Speaks </span>{{ expert.languages.map(language).join(", ") }}</template></div></div>
           </div>
           <div class="card-body"><div class="card-facts">
             <span v-if="expert.rating !== null" class="stars"><span class="stars-row" aria-hidden="true"><i :style="{ width: 20 * expert.rating + '%' }"></i></span>
@@ -58,21 +81,75 @@ export default {
           </div>
         </article>
       </div>
-      <nav v-if="shown && shown.pages > 1" class="pages" aria-label="Pages">
-        <a v-if="shown.page > 1" :href="url({ page: shown.page - 1 })" @click.prevent="turn(shown.page - 1)" rel="prev">← Previous</a>
-        <template v-for="page in numbers"><span v-if="page === 0">…</span>
-          <a v-else :href="url({ page })" :aria-current="page === shown.page ? 'page' : null" :aria-label="'Page ' + page" @click.prevent="turn(page)">{{ page }}</a></template>
-        <a v-if="shown.page < shown.pages" :href="url({ page: shown.page + 1 })" @click.prevent="turn(shown.page + 1)" rel="next">Next →</a>
+      <nav v-if="shown && (shown.previous || shown.next)" class="pages" aria-label="Pages">
+        <a v-if="shown.previous" :href="url(earlier)" @click.prevent="turn(earlier)" rel="prev">← Previous</a>
+        <span aria-current="page">Page {{ shown.page }}<template v-if="!shown.more"> of {{ Math.max(shown.pages, shown.page) }}</template></span>
+        <a v-if="shown.next" :href="url(later)" @click.prevent="turn(later)" rel="next">Next →</a>
       </nav>
     </section>`,
   data() {
-    return { shown: null, next: {}, fresh: {}, wanted: { ...this.query }, waiting: false, asks: 0, timer: null, heard: [] };
+    return { shown: null, next: {}, fresh: {}, wanted: this.typedIn(this.query), open: false, picking: false, waiting: false, asks: 0, timer: null, heard: [] };
   },
   computed: {
-    numbers() {
-      const { page, pages } = this.shown;
-      const near = [1, page - 1, page, page + 1, pages].filter((n, i, all) => n >= 1 && n <= pages && all.indexOf(n) === i);
-      return near.flatMap((n, i) => (i && n - near[i - 1] > 1 ? [0, n] : [n]));
+    sorts() {
+      const named = [["soonest", "Soonest free"], ["experience", "Most experience"], ["name", "Name"]];
+      return this.wanted.search.trim() ? [["", "Best match"], ["rating", "Best rated"], ...named] : [["", "Best rated"], ...named];
+    },
+    facets() {
+      return this.shown?.facets ?? { categories: [], languages: [], minutes: [], ratings: [] };
+    },
+    categories() {
+      const chosen = this.wanted.category.filter((name) => !this.facets.categories.some(([known]) => known === name));
+      return [...this.facets.categories, ...chosen.map((name) => [name, 0])];
+    },
+    categoryWords() {
+      const [first, ...more] = this.wanted.category;
+      return !first ? "All categories" : more.length ? first + " + " + more.length : first;
+    },
+    selects() {
+      const { languages, minutes, ratings } = this.facets;
+      return [
+        { id: "minutes", none: "Any length", options: this.options("minutes", minutes, this.length) },
+        { id: "language", none: "Any language", options: this.options("language", languages, this.language) },
+        { id: "minRating", none: "Any rating", options: this.options("minRating", ratings, this.rating) },
+      ];
+    },
+    times() {
+      if (!this.shown) return [];
+      const { today } = this.shown;
+      return [["on:" + today, "Today"], ["on:" + this.day(today, 1), "Tomorrow"], ["before:" + this.day(today, 3), "In three days"], ["before:" + this.day(today, 7), "In seven days"]];
+    },
+    when() {
+      const { freeOn, freeBefore } = this.wanted;
+      const value = freeOn ? "on:" + freeOn : freeBefore ? "before:" + freeBefore : "";
+      if (!this.picking && (!value || this.times.some(([known]) => known === value))) return value;
+      return this.picking || freeOn ? "date" : "";
+    },
+    chosen() {
+      const { category, minutes, language, minRating, freeOn, freeBefore } = this.wanted;
+      const near = (value) => this.times.find(([known]) => known === value)?.[1];
+      return [
+        ...category.map((name) => ({ title: name, without: { category: category.filter((other) => other !== name) } })),
+        freeOn && { title: "Free " + (near("on:" + freeOn)?.toLowerCase() ?? "on " + this.date(freeOn)), without: { freeOn: "" } },
+        freeBefore && { title: "Free " + (near("before:" + freeBefore)?.toLowerCase() ?? "before " + this.date(freeBefore)), without: { freeBefore: "" } },
+        minutes && { title: this.length(minutes), without: { minutes: "" } },
+        language && { title: this.language(language), without: { language: "" } },
+        minRating && { title: this.rating(minRating), without: { minRating: "" } },
+      ].filter(Boolean);
+    },
+    nobody() {
+      if (this.shown.page > 1) return "There is nobody on this page.";
+      const search = this.wanted.search.trim();
+      const found = search ? "Nobody is found for “" + search + "”" : "Nobody is found";
+      if (this.chosen.length) return found + " with these filters. Take one away, or look at all experts.";
+      return search ? found + ". Try fewer or other words." : "There are no experts yet.";
+    },
+    later() {
+      return { page: this.shown.page + 1, after: this.shown.next, before: "" };
+    },
+    earlier() {
+      const page = Math.max(1, this.shown.page - 1);
+      return { page, before: page === 1 ? "" : this.shown.previous, after: "" };
     },
   },
   created() {
@@ -106,39 +183,83 @@ export default {
     },
     typed() {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.look({ page: 1 }, false), 220);
+      this.timer = setTimeout(() => this.look({}, false), 220);
     },
-    turn(page) {
-      this.look({ page }, true);
+    choose(value) {
+      const [kind, day] = value.split(":");
+      this.picking = value === "date";
+      if (this.picking) return this.$nextTick(() => document.getElementById("date").focus());
+      this.look({ freeOn: kind === "on" ? day : "", freeBefore: kind === "before" ? day : "" }, true);
+    },
+    leave(event) {
+      if (!this.$refs.categories.contains(event.relatedTarget)) this.$refs.categories.open = false;
+    },
+    close() {
+      this.$refs.categories.open = false;
+      this.$refs.categories.querySelector("summary").focus();
+    },
+    turn(place) {
+      this.look(place, true);
       window.scrollTo({ top: 0 });
     },
     reset() {
-      this.look({ search: "", category: "", page: 1 }, true);
+      this.look({ ...this.nothing(), search: "" }, true);
       document.getElementById("search").focus();
+    },
+    nothing() {
+      return { category: [], language: "", minutes: "", minRating: "", freeOn: "", freeBefore: "" };
     },
     look(change, remember) {
       clearTimeout(this.timer);
-      Object.assign(this.wanted, change);
+      // Whoever looks for something else begins at the first page.
+      Object.assign(this.wanted, { page: 1, after: "", before: "" }, change);
+      if (!("freeOn" in change) || !change.freeOn) this.picking = false;
       history[remember ? "pushState" : "replaceState"](null, "", this.url({}));
       this.ask();
     },
     back() {
       const url = new URLSearchParams(location.search);
-      this.wanted = { search: url.get("search") ?? "", category: url.get("category") ?? "", sort: url.get("sort") ?? "rating", page: Number(url.get("page") ?? 1) };
+      this.wanted = this.typedIn({ ...Object.fromEntries(url), category: url.getAll("category") });
       this.ask();
     },
     ask() {
       this.waiting = true;
       this.$emit("look", { ...this.wanted, ask: ++this.asks });
     },
+    typedIn({ search = "", sort = "", page = 1, after = "", before = "", category = [], ...filters }) {
+      const known = Object.fromEntries(Object.entries(this.nothing()).map(([name, none]) => [name, String(filters[name] ?? none)]));
+      return { ...known, search, sort, page: Number(page) || 1, after, before, category: [...category] };
+    },
     url(change) {
-      const { search, category, sort, page } = { ...this.wanted, ...change };
+      const wanted = { ...this.wanted, ...change };
       const url = new URLSearchParams();
-      if (search) url.set("search", search);
-      if (category) url.set("category", category);
-      if (sort !== "rating") url.set("sort", sort);
-      if (page > 1) url.set("page", page);
+      for (const name of ["search", "category", "freeOn", "freeBefore", "minutes", "language", "minRating", "sort", "page", "after", "before"])
+        for (const value of [wanted[name]].flat()) if (value && value !== 1) url.append(name, value);
       return url.size ? "/?" + url : "/";
+    },
+    options(name, facet, words) {
+      const chosen = this.wanted[name];
+      const known = facet.map(([value, number]) => [value, words(value), number]);
+      return !chosen || known.some(([value]) => value === chosen) ? known : [...known, [chosen, words(chosen), 0]];
+    },
+    length(minutes) {
+      return minutes + " minutes";
+    },
+    rating(least) {
+      return "Rated " + least + " and up";
+    },
+    language(code) {
+      try {
+        return new Intl.DisplayNames(["en"], { type: "language" }).of(code);
+      } catch {
+        return code;
+      }
+    },
+    day(first, more) {
+      return new Date(Date.parse(first) + more * 86400000).toISOString().slice(0, 10);
+    },
+    date(day) {
+      return new Date(day).toLocaleDateString("en-GB", { weekday: "short", day: "numeric", month: "long", timeZone: "UTC" });
     },
     years(number) {
       return number === 1 ? "1 year of experience" : number + " years of experience";

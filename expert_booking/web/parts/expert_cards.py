@@ -1,6 +1,6 @@
 """The catalogue: finder, cards and pages of one listing, in one element."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,20 +9,17 @@ from zoneinfo import ZoneInfo
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
-from expert_booking.schemas import ExpertPage, ExpertQuery, ExpertSort
+from expert_booking.domain.calendar import DAY
+from expert_booking.schemas import FREE_DAYS, ExpertPage, ExpertQuery, Facet
 from expert_booking.web import live, words
-
-SORTS = {ExpertSort.RATING: "Best rated", ExpertSort.EXPERIENCE: "Most experience", ExpertSort.NAME: "Name"}
 
 
 class ExpertCards(Element, component="expert_cards.js"):
     """Cards of experts, with a finder above; every look is a URL."""
 
-    def __init__(self, categories: dict[str, int], on_look: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        """`on_look` gets what the visitor looks for, unchecked: search, category, sort, page, number of the ask."""
+    def __init__(self, on_look: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """`on_look` gets what the visitor looks for, unchecked, by the names of the URL, and the number of the ask."""
         super().__init__()
-        self._props["categories"] = [[name, number] for name, number in categories.items()]
-        self._props["sorts"] = [[sort.value, title] for sort, title in SORTS.items()]
 
         async def look(event: GenericEventArguments) -> None:
             if isinstance(event.args, dict):
@@ -50,16 +47,26 @@ def result_of(
     *,
     version: int,
     ask: int,
+    note: str = "",
 ) -> dict[str, Any]:
     """A page of experts, and when they are free next, in words for people.
 
-    `version` is that of the news before the times were read, `ask` the number of the ask it answers.
+    `version` is that of the news before the times were read, `ask` the number of the ask it answers,
+    `note` what has to be said about it.
     """
+    today = now.astimezone(zone).date()
     return {
         "ask": ask,
         "version": version,
         "query": query_words(query),
+        "note": note,
+        "today": today.isoformat(),
+        "lastDay": (today + (FREE_DAYS - 1) * DAY).isoformat(),
         "total": page.total,
+        "more": page.total_is_capped,
+        "next": page.next,
+        "previous": page.previous,
+        "facets": facet_words(page),
         "page": page.page,
         "pages": max(1, -(-page.total // page.limit)),
         "zone": words.zone_at(zone, now),
@@ -71,6 +78,7 @@ def result_of(
                 "category": expert.category,
                 "headline": expert.headline,
                 "experience": expert.experience,
+                "languages": list(expert.languages),
                 "rating": expert.rating,
                 "ratingCount": expert.rating_count,
                 "next": live.next_words(free.get(expert.id), zone, now),
@@ -80,11 +88,28 @@ def result_of(
     }
 
 
+def facet_words(page: ExpertPage) -> dict[str, list[list[Any]]]:
+    """Every filter's choices as [value, how many experts]; none of those that nobody has."""
+    found = page.facets
+
+    def choices(facets: Sequence[Facet]) -> list[list[Any]]:
+        return [[facet.value, facet.experts] for facet in facets if facet.experts]
+
+    if found is None:
+        return {"categories": [], "languages": [], "minutes": [], "ratings": []}
+    return {
+        "categories": choices(found.categories),
+        "languages": choices(found.languages),
+        "minutes": choices(found.minutes),
+        "ratings": choices(found.ratings),
+    }
+
+
 def query_words(query: ExpertQuery) -> dict[str, Any]:
     """A query as the finder and the URL have it."""
-    return {
-        "search": query.search,
-        "category": query.category[0] if query.category else "",
-        "sort": query.order.value,
-        "page": query.page,
-    }
+    asked = query.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude={"limit", "facets", "time_zone"}
+    )
+    if query.min_rating is not None:
+        asked["minRating"] = f"{query.min_rating:g}"
+    return asked
