@@ -8,14 +8,12 @@ from sqlalchemy import (
     ARRAY,
     Select,
     Text,
-    and_,
     any_,
     bindparam,
     delete,
     func,
     insert,
     literal_column,
-    or_,
     select,
     text,
 )
@@ -24,20 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import availability_rule, expert, session_type
-from expert_booking.schemas import ExpertQuery, ExpertRequest, ExpertSort
+from expert_booking.schemas import ExpertRequest
 
 _e = expert.c
 _CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _e.rating_count, _e.headline,
          _e.languages, _e.time_zone, _e.portrait)  # fmt: skip
-# Every order ends in the id, so that pages neither repeat nor drop anybody.
-_ORDERS: dict[ExpertSort, tuple[Any, ...]] = {
-    # Relevance and soonest are to come.
-    ExpertSort.RELEVANCE: (_e.rating.desc().nulls_last(), _e.id),
-    ExpertSort.SOONEST: (_e.rating.desc().nulls_last(), _e.id),
-    ExpertSort.RATING: (_e.rating.desc().nulls_last(), _e.rating_count.desc(), _e.id),
-    ExpertSort.EXPERIENCE: (_e.experience_years.desc(), _e.rating.desc().nulls_last(), _e.id),
-    ExpertSort.NAME: (func.lower(_e.name), _e.id),
-}
 _DETAIL = select(*_CARD, _e.bio, _e.active)
 _CATEGORIES = (
     select(_e.category, func.count().label("experts")).where(_e.active).group_by(_e.category).order_by(_e.category)
@@ -45,15 +34,6 @@ _CATEGORIES = (
 _ANY: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
 _SLUGS = select(_e.slug)
 _IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARRAY(Text))))
-
-
-async def find(connection: AsyncConnection, query: ExpertQuery) -> tuple[Sequence[AnyRow], int]:
-    """One page of active experts, and how many there are in all."""
-    wanted = _wanted(query)
-    total = await connection.scalar(select(func.count()).select_from(expert).where(wanted))
-    page = select(*_CARD).where(wanted).order_by(*_ORDERS[query.order])
-    page = page.limit(query.limit).offset((query.page - 1) * query.limit)
-    return (await connection.execute(page)).all(), total or 0
 
 
 async def by_slug(connection: AsyncConnection, slug: str) -> AnyRow | None:
@@ -151,15 +131,3 @@ def _hours(expert_id: UUID, request: ExpertRequest) -> list[dict[str, Any]]:
 
 async def _one(connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> AnyRow | None:
     return (await connection.execute(statement)).one_or_none()
-
-
-def _wanted(query: ExpertQuery) -> Any:
-    conditions: list[Any] = [_e.active]
-    if query.category:
-        conditions.append(_e.category.in_(query.category))
-    if query.min_rating is not None:
-        conditions.append(_e.rating >= query.min_rating)
-    for word in query.search.split():
-        columns = (_e.name, _e.category, _e.headline, _e.bio)
-        conditions.append(or_(*(column.icontains(word, autoescape=True) for column in columns)))
-    return and_(*conditions)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     DateTime,
     ForeignKey,
@@ -27,7 +28,7 @@ from sqlalchemy import (
     literal_column,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, TSVECTOR, ExcludeConstraint
 
 metadata = MetaData(
     naming_convention={
@@ -66,6 +67,9 @@ expert = Table(
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # What the catalogue is searched and filtered by, and the name as it is sorted by; see SEARCH_FUNCTIONS.
+    Column("terms", TSVECTOR, Computed("search_terms(name, category, headline, bio, languages)", persisted=True)),
+    Column("folded_name", Text(collation="C"), Computed('"left"(search_folded(name), 100)', persisted=True)),
     UniqueConstraint("slug"),
     CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug_shape"),
     CheckConstraint("rating BETWEEN 0 AND 5", name="rating_range"),
@@ -74,8 +78,43 @@ expert = Table(
         "country IS NOT NULL OR (region IS NULL AND NOT closed_on_holidays)", name="holidays_of_some_country"
     ),
 )
-Index("ix_expert_rating", expert.c.rating.desc().nulls_last(), expert.c.id, postgresql_where=text("active"))
-Index("ix_expert_category", expert.c.category, expert.c.id, postgresql_where=text("active"))
+# The orders of the catalogue, each complete with the id; all but the name's are read backwards. No rating comes last.
+Index(
+    "ix_expert_rating",
+    text("coalesce(rating, '-1')"),
+    expert.c.rating_count,
+    expert.c.id,
+    postgresql_where=text("active"),
+)
+Index(
+    "ix_expert_experience",
+    expert.c.experience_years,
+    text("coalesce(rating, '-1')"),
+    expert.c.rating_count,
+    expert.c.id,
+    postgresql_where=text("active"),
+)
+Index("ix_expert_name", expert.c.folded_name, expert.c.id, postgresql_where=text("active"))
+# Counts by category, language and rating read this index alone.
+Index(
+    "ix_expert_category",
+    expert.c.category,
+    expert.c.id,
+    postgresql_include=["rating", "languages"],
+    postgresql_where=text("active"),
+)
+Index("ix_expert_terms", expert.c.terms, postgresql_using="gin", postgresql_where=text("active"))
+
+# Every word that was ever in the catalogue, for what is typed inside of words or with a slip. None has to go again:
+# a word that nobody has any more finds nobody.
+search_word = Table(
+    "search_word",
+    metadata,
+    Column("word", Text, primary_key=True),
+    Column("slips", ARRAY(Text), Computed("search_slips(word)", persisted=True)),
+    Index("ix_search_word_word", "word", postgresql_using="gin", postgresql_ops={"word": "gin_trgm_ops"}),
+    Index("ix_search_word_slips", "slips", postgresql_using="gin"),
+)
 
 session_type = Table(
     "session_type",
@@ -104,6 +143,7 @@ session_type = Table(
     CheckConstraint("daily_cap BETWEEN 1 AND 100", name="daily_cap"),
     Index("ix_session_type_expert_id", "expert_id"),
 )
+Index("ix_session_type_minutes", session_type.c.minutes, session_type.c.expert_id, postgresql_where=text("active"))
 
 availability_rule = Table(
     "availability_rule",
@@ -321,12 +361,69 @@ NEWS_TRIGGERS: Final = tuple(
 )
 
 
+# How the catalogue is searched. Texts and what is typed are folded alike: no accents, no capitals, words apart from
+# signs. A term is a word of the expert, or with a letter and a space before it (which no word has) a word of the name,
+# the category as a whole, or a language; so one index knows words and filters together. PostgreSQL calls unaccent()
+# merely stable because its rules are a file: who changes that file, or the version of PostgreSQL to one that has other
+# rules, has these columns worked out again (UPDATE expert SET name = name).
+SEARCH_EXTENSIONS: Final = ("pg_trgm", "unaccent")
+SEARCH_FUNCTIONS: Final = (
+    """
+CREATE FUNCTION search_folded(said text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN lower(unaccent('unaccent'::regdictionary, normalize(said, NFKC)))
+""",
+    """
+CREATE FUNCTION search_words(said text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN ARRAY(
+  SELECT DISTINCT "left"(word, 60) FROM regexp_split_to_table(
+    regexp_replace(regexp_replace(search_folded(said), '(?<=[[:alnum:]])''(?=[[:alnum:]])', '', 'g'),
+                   '([^[:alnum:][:space:]])', ' \\1 ', 'g'), '[[:space:]]+') AS word
+  WHERE word <> '')
+""",
+    """
+CREATE FUNCTION search_terms(name text, category text, headline text, bio text, languages text[]) RETURNS tsvector
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN array_to_tsvector(
+  search_words(name || ' ' || category || ' ' || headline || ' ' || bio)
+  || ARRAY(SELECT 'n ' || word FROM unnest(search_words(name)) AS word)
+  || ('c ' || "left"(category, 200))
+  || ARRAY(SELECT 'l ' || language FROM unnest(languages) AS language))
+""",
+    # A word, and it without any one of its letters: two words that share such a rest are a slip or two apart.
+    """
+CREATE FUNCTION search_slips(word text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN ARRAY(SELECT word UNION SELECT overlay(word PLACING '' FROM place FOR 1)
+               FROM generate_series(1, length(word)) AS place)
+""",
+)
+# In order, so that writers who bring the same new words at once wait for each other in a row and not in a circle.
+SEARCH_TRIGGER_FUNCTION: Final = """
+CREATE FUNCTION learn_search_words() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO search_word (word)
+  SELECT DISTINCT word FROM changed, unnest(tsvector_to_array(terms)) AS term (word)
+   WHERE length(word) >= 3 AND position(' ' IN word) = 0
+     AND NOT EXISTS (SELECT FROM search_word known WHERE known.word = term.word)
+   ORDER BY word
+  ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END $$
+"""
+SEARCH_TRIGGERS: Final = tuple(
+    f"CREATE TRIGGER expert_words_{event_.lower()} AFTER {event_} ON expert REFERENCING NEW TABLE AS changed "
+    "FOR EACH STATEMENT EXECUTE FUNCTION learn_search_words()"
+    for event_ in ("INSERT", "UPDATE")
+)
+
+
 def _ddl(statement: str) -> DDL:
     return DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
 
 
 # Alembic compares neither functions nor triggers; a test compares a migrated database with one made from here.
-event.listen(metadata, "before_create", _ddl("CREATE EXTENSION IF NOT EXISTS btree_gist"))
-event.listen(metadata, "after_create", _ddl(NEWS_FUNCTION))
-for _trigger in NEWS_TRIGGERS:
-    event.listen(metadata, "after_create", _ddl(_trigger))
+for _extension in ("btree_gist", *SEARCH_EXTENSIONS):
+    event.listen(metadata, "before_create", _ddl(f"CREATE EXTENSION IF NOT EXISTS {_extension}"))
+for _function in SEARCH_FUNCTIONS:
+    event.listen(metadata, "before_create", _ddl(_function))
+for _statement in (NEWS_FUNCTION, *NEWS_TRIGGERS, SEARCH_TRIGGER_FUNCTION, *SEARCH_TRIGGERS):
+    event.listen(metadata, "after_create", _ddl(_statement))

@@ -32,6 +32,16 @@ class Invalid(Refusal):
     code = "invalid"
 
 
+class WrongField(Invalid):
+    """Something is wrong that only the time can tell; `field` says where."""
+
+    code = "validation_failed"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class ProofNeeded(Refusal):
     """Please send a valid token: Authorization: Bearer …"""
 

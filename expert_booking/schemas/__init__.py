@@ -22,12 +22,12 @@ from expert_booking.schemas.calendars import (
     obstacle_view,
 )
 from expert_booking.schemas.complaints import Complaint, complaint, complaints
+from expert_booking.schemas.cursors import ExpertSort, Place, cursor, place_of
 from expert_booking.schemas.experts import (
     ExpertDetail,
     ExpertPage,
     ExpertQuery,
     ExpertRequest,
-    ExpertSort,
     ExpertView,
     Facet,
     Facets,
@@ -92,6 +92,7 @@ __all__ = [
     "Notes",
     "ObstacleView",
     "Phone",
+    "Place",
     "Role",
     "RuleRequest",
     "Search",
@@ -107,6 +108,8 @@ __all__ = [
     "ZoneName",
     "complaint",
     "complaints",
+    "cursor",
     "obstacle_view",
+    "place_of",
     "utc_text",
 ]

@@ -1,7 +1,6 @@
 """The catalogue: what is looked for, what is shown, who comes in."""
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from expert_booking.domain import holidays
 from expert_booking.schemas.calendars import RuleRequest, SessionTypeRequest, SessionTypeView
+from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
 from expert_booking.schemas.words import (
     MAX_PAGE,
     Day,
@@ -29,36 +29,28 @@ Category = Annotated[str, Field(max_length=80), AfterValidator(one_line)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", examples=["de"])]
 
 
-class ExpertSort(StrEnum):
-    """The orders of the catalogue; every one is completed by the id, so that no page repeats or drops anybody."""
-
-    RELEVANCE = "relevance"
-    RATING = "rating"
-    EXPERIENCE = "experience"
-    NAME = "name"
-    SOONEST = "soonest"
-
-
 class ExpertQuery(Model):
     """What to look for in the catalogue. `time_zone` says whose days `free_on` and `free_before` are; default UTC.
 
     `after` and `before` are the cursors of an earlier answer; with one of them `page` is only a number to show.
     """
 
-    search: Search = ""
-    category: Annotated[Sequence[Category], Field(max_length=50)] = ()
+    search: Annotated[Search, Field(description="Words in name, category, headline and bio; accents, case, word order "
+                                    "and a slip in a word are forgiven.")] = ""  # fmt: skip
+    category: Annotated[Sequence[Category], Field(max_length=50, description="Any of these.")] = ()
     min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
-    language: Language | None = None
-    minutes: Annotated[int, Field(ge=5, le=480, description="Length of the session.")] | None = None
-    free_on: Day | None = None
-    free_before: Day | None = None
-    time_zone: ZoneName | None = None
+    language: Annotated[Language, Field(description="Spoken in the sessions, by ISO 639.")] | None = None
+    minutes: Annotated[int, Field(ge=5, le=480, description="Only experts with sessions of this length, and only "
+                                  "their free times.")] | None = None  # fmt: skip
+    free_on: Annotated[Day, Field(description="With a free time on this day, at most 60 days ahead.")] | None = None
+    free_before: Annotated[Day, Field(description="With a free time before this day begins.")] | None = None
+    time_zone: Annotated[ZoneName, Field(description="Whose days these are; default UTC.")] | None = None
     sort: Annotated[ExpertSort | None, Field(description="By default relevance with `search`, else rating.")] = None
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    after: Annotated[str, Field(max_length=400)] | None = None
-    before: Annotated[str, Field(max_length=400)] | None = None
-    facets: bool = False
+    after: Annotated[str, Field(max_length=CURSOR_LENGTH, description="The `next` of an answer.")] | None = None
+    before: Annotated[str, Field(max_length=CURSOR_LENGTH, description="The `previous` of an answer.")] | None = None
+    facets: Annotated[bool, Field(description="Count what each choice of each filter would leave.")] = False
 
     @field_validator("category", mode="before")
     @classmethod
@@ -73,7 +65,25 @@ class ExpertQuery(Model):
     @property
     def order(self) -> ExpertSort:
         """The order that is meant."""
-        return self.sort or (ExpertSort.RELEVANCE if self.search else ExpertSort.RATING)
+        order = self.sort or ExpertSort.RELEVANCE
+        return ExpertSort.RATING if order is ExpertSort.RELEVANCE and not self.search else order
+
+    @property
+    def place(self) -> Place | None:
+        """Where the page begins or, with `before`, ends."""
+        given = self.after or self.before
+        return place_of(self.order, given) if given else None
+
+    @model_validator(mode="after")
+    def _cursor_of_this_order(self) -> Self:
+        if self.after and self.before:
+            raise wrong("before", "Please use either after or before.")
+        try:
+            _ = self.place
+        except ValueError as error:
+            field = "after" if self.after else "before"
+            raise wrong(field, "Please use a cursor of an earlier answer in the same order.") from error
+        return self
 
 
 class ExpertView(Model):
@@ -116,7 +126,10 @@ class Facets(Model):
 
 
 class ExpertPage(Model):
-    """One page. `next` and `previous` are cursors for `after` and `before`: paging by them never repeats anybody."""
+    """One page. `next` and `previous` are cursors for `after` and `before`: paging by them never repeats anybody.
+
+    `total` counts to a thousand; `total_is_capped` says that there are more.
+    """
 
     experts: Sequence[ExpertView]
     total: int

@@ -2,18 +2,39 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from expert_booking.db import availability as calendars
+from expert_booking.db import catalogue
 from expert_booking.db import experts as rows
 from expert_booking.db.availability import Offer
+from expert_booking.db.catalogue import Span, Wanted
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
-from expert_booking.domain.errors import ExpertNotFound, SlugTaken
+from expert_booking.domain.calendar import DAY, local_instant
+from expert_booking.domain.errors import ExpertNotFound, SlugTaken, WrongField
 from expert_booking.domain.portraits import portrait
 from expert_booking.domain.slugs import is_slug, slug_of
-from expert_booking.schemas import ExpertDetail, ExpertPage, ExpertQuery, ExpertRequest, ExpertView, SessionTypeView
+from expert_booking.schemas import (
+    SLOT_DAYS,
+    ExpertDetail,
+    ExpertPage,
+    ExpertQuery,
+    ExpertRequest,
+    ExpertView,
+    Facet,
+    Facets,
+    SessionTypeView,
+    cursor,
+)
 from expert_booking.services.availability import next_open
+
+# A local day is over this many days after today at the latest within what the derived rows know.
+_REACH: Final = timedelta(days=SLOT_DAYS - 2)
+_FACETS_KEPT: Final = timedelta(seconds=15)
+_FACETS_AT_MOST: Final = 256
 
 
 class Experts:
@@ -22,22 +43,56 @@ class Experts:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
+        self._counted: dict[object, tuple[datetime, Facets]] = {}
 
     async def find(self, query: ExpertQuery) -> ExpertPage:
-        """One page of the catalogue, with everybody's next free time."""
+        """One page of the catalogue, with everybody's next free time. Raises WrongField for a day out of reach.
+
+        The times are read from the calendars and always true. Who is found and in which order rests, where free time
+        is asked for, on derived rows that may be behind by a moment; who has none yet comes last.
+        """
         async with self._database.statements() as connection:
-            found, total = await rows.find(connection, query)
-            now = self._clock()
-            free = await next_open(connection, await calendars.offers(connection, [row.id for row in found], now), now)
-        experts = [ExpertView(**_facts(row), next_available=free.get(row.id)) for row in found]
-        return ExpertPage(experts=experts, total=total, page=query.page, limit=query.limit)
+            page, now = await self._page(connection, query)
+            offers = await calendars.offers(connection, [expert.id for expert in page.experts], now)
+            of_length = [offer for offer in offers if query.minutes in (None, offer.calendar.length.minutes)]
+            free = await next_open(connection, of_length, now)
+        experts = [expert.model_copy(update={"next_available": free.get(expert.id)}) for expert in page.experts]
+        return page.model_copy(update={"experts": experts})
 
     async def names(self, query: ExpertQuery) -> ExpertPage:
         """The same without next free times, for pages that follow these experts before they read the times."""
         async with self._database.statements() as connection:
-            found, total = await rows.find(connection, query)
-        experts = [ExpertView(**_facts(row)) for row in found]
-        return ExpertPage(experts=experts, total=total, page=query.page, limit=query.limit)
+            return (await self._page(connection, query))[0]
+
+    async def _page(self, connection: AnyConnection, query: ExpertQuery) -> tuple[ExpertPage, datetime]:
+        now = self._clock()
+        words = (await catalogue.words(connection, query.search) if query.search else None) or None
+        wanted = Wanted(query, now, words, *_days(query, now))
+        found = await catalogue.find(connection, wanted)
+        page = ExpertPage(
+            experts=[ExpertView(**_facts(row)) for row in found.rows],
+            total=found.total,
+            total_is_capped=found.total_is_capped,
+            page=query.page,
+            limit=query.limit,
+            next=found.next and cursor(query.order, found.next),
+            previous=found.previous and cursor(query.order, found.previous),
+            facets=await self._facets(connection, wanted) if query.facets else None,
+        )
+        return page, now
+
+    async def _facets(self, connection: AnyConnection, wanted: Wanted) -> Facets:
+        """The counts, which may be some seconds old: over a whole large catalogue they take as long as ten pages."""
+        query = wanted.query
+        asked = (query.search, query.category, query.min_rating, query.language, query.minutes, query.free_on,
+                 query.free_before, query.time_zone)  # fmt: skip
+        counted_at, facets = self._counted.get(asked, (None, None))
+        if counted_at is None or facets is None or not timedelta() <= wanted.now - counted_at < _FACETS_KEPT:
+            facets = _counts(await catalogue.facets(connection, wanted))
+            while len(self._counted) >= _FACETS_AT_MOST:
+                self._counted.pop(next(iter(self._counted)))
+            self._counted[asked] = (wanted.now, facets)
+        return facets
 
     async def categories(self) -> dict[str, int]:
         """Every category with active experts, and how many."""
@@ -103,6 +158,27 @@ class Experts:
         """Delete every expert and every booking there is. For the seed's --reset only: nobody is asked again."""
         async with self._database.transaction() as connection:
             await rows.remove_everything(connection)
+
+
+def _days(query: ExpertQuery, now: datetime) -> tuple[Span | None, datetime | None]:
+    """The day to be free on, and the instant to be free before. Raises WrongField for what is past or too far ahead."""
+    zone = ZoneInfo(query.time_zone or "UTC")
+    today = now.astimezone(zone).date()
+    on, before = query.free_on, query.free_before
+    if on and not today <= on <= today + _REACH:
+        raise WrongField("freeOn", f"Please choose a day from {today} to {today + _REACH}.")
+    if before and before <= today:
+        raise WrongField("freeBefore", f"Please choose a day after {today}.")
+    day = Span(max(now, local_instant(zone, on, 0)), local_instant(zone, on + DAY, 0)) if on else None
+    return day, local_instant(zone, before, 0) if before else None
+
+
+def _counts(row: AnyRow) -> Facets:
+    def facets(pairs: list[tuple[str, int]] | None) -> list[Facet]:
+        return [Facet(value=value, experts=experts) for value, experts in pairs or ()]
+
+    return Facets(categories=facets(row.categories), languages=facets(row.languages), minutes=facets(row.minutes),
+                  ratings=facets(row.ratings))  # fmt: skip
 
 
 async def _found(connection: AnyConnection, reference: str) -> AnyRow:

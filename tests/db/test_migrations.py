@@ -71,7 +71,8 @@ def test_up_down_and_up_again_leaves_the_same_schema_and_nothing_in_between(empt
     first = fingerprint(url)
     assert ("constraint", "booking.ex_booking_no_overlap") in first
     command.downgrade(schema.config(url), "base")
-    assert fingerprint(url) == {**empty, ("extension", "btree_gist"): ""}
+    extensions = {("extension", name): "" for name in ("btree_gist", "pg_trgm", "unaccent")}
+    assert fingerprint(url) == empty | extensions
     assert schema.level(url)[0] is None
     schema.migrate(url)
     assert fingerprint(url) == first
@@ -89,8 +90,8 @@ def test_alembic_finds_no_difference_between_migrations_and_tables(database_url:
 
 
 def test_alembic_would_find_a_difference(database_url: str) -> None:
-    run(database_url, "ALTER TABLE expert DROP COLUMN bio")
-    with pytest.raises(Exception, match="bio"):
+    run(database_url, "ALTER TABLE expert DROP COLUMN portrait")
+    with pytest.raises(Exception, match="portrait"):
         command.check(schema.config(database_url))
 
 
@@ -200,7 +201,7 @@ def test_the_sql_that_alembic_writes_offline_builds_the_same_schema(empty_databa
 def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_everything_as_it_was(database_url: str) -> None:
     before = fingerprint(database_url)
     with psycopg.connect(driver_url(database_url)) as visitor:
-        visitor.execute("SELECT count(*) FROM booking")  # and its transaction stays open
+        visitor.execute("SELECT count(*) FROM expert")  # and its transaction stays open
         with pytest.raises(OperationalError) as refused:
             command.downgrade(schema.config(database_url), "base")
     assert isinstance(refused.value.orig, LockNotAvailable)

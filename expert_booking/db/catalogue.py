@@ -1,0 +1,426 @@
+"""Statements that search the catalogue: the words, one page with its total, and the counts for the filters.
+
+No statement ranks or counts more than MOST experts. What matches fewer is gathered from the index of terms and sorted;
+of what matches more, one in a hundred at least does among 100,000, so that a walk along the order's own index soon
+has its page. Each statement carries both ways, and PostgreSQL takes the one that its own count asks for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from expert_booking.db.engine import AnyRow
+from expert_booking.schemas import ExpertQuery, ExpertSort, Place
+
+MOST: Final = 1_000
+RATINGS: Final = ("4.5", "4", "3.5", "3")
+
+
+class Span(NamedTuple):
+    """Free starts in [since, until), UTC."""
+
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for: the query, the words of its search as the catalogue knows them, its days as instants."""
+
+    query: ExpertQuery
+    now: datetime
+    words: Sequence["Word"] | None = None  # none: nothing is searched
+    free_on: Span | None = None
+    free_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A typed word, folded; words of the catalogue that it is inside of; words that are one slip away."""
+
+    word: str
+    inside: Sequence[str] = ()
+    slips: Sequence[str] = ()
+
+    @property
+    def in_name(self) -> str:
+        """Matches names that have a word with this beginning."""
+        return f"{_lexeme(f'n {self.word}')}:*"
+
+    @property
+    def anywhere_in_name(self) -> str:
+        """The same, or with it inside."""
+        return _any(self.in_name, *(_lexeme(f"n {word}") for word in self.inside))
+
+    @property
+    def anywhere(self) -> str:
+        """Matches whoever has such a word, or one it is inside of; of one or two letters only a word or a name."""
+        said = _lexeme(self.word) + (":*" if len(self.word) > 2 else "")
+        return _any(said, self.in_name, *(_lexeme(word) for word in self.inside))
+
+    @property
+    def anyhow(self) -> str:
+        """The same, or with a slip."""
+        return _any(self.anywhere, *(_lexeme(word) for word in self.slips))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page in its order, how many there are in all, and the places of its ends where there are more."""
+
+    rows: Sequence[AnyRow]
+    total: int
+    total_is_capped: bool
+    previous: Place | None
+    next: Place | None
+
+
+class _Section(NamedTuple):
+    """A part of an order: `conditions` of its own, `walked` along an index by `keys`, or gathered where it holds few."""
+
+    keys: Sequence[str]
+    conditions: Sequence[str] = ()
+    walked: str = "expert e"
+    may_hold_few: bool = False
+
+
+_CARD: Final = (
+    "e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone"
+)
+_RATING: Final = ("coalesce(e.rating, '-1')", "e.rating_count", "e.id")
+_KEYS: Final = {
+    ExpertSort.RELEVANCE: _RATING,
+    ExpertSort.RATING: _RATING,
+    ExpertSort.EXPERIENCE: ("e.experience_years", *_RATING),
+    ExpertSort.NAME: ("e.folded_name", "e.id"),
+    # A row whose time is past says nothing until it is worked out anew: it counts as none, and none comes last.
+    ExpertSort.SOONEST: (
+        "coalesce((SELECT n.free_at FROM expert_next n WHERE n.expert_id = e.id AND n.minutes = :length"
+        " AND n.free_at >= :now), timestamptz 'epoch')",
+        "e.id",
+    ),
+}
+_ASCENDING: Final = (ExpertSort.NAME, ExpertSort.SOONEST)
+_SOONEST: Final = (
+    _Section(
+        ("n.free_at", "n.expert_id"),
+        walked="(SELECT * FROM expert_next WHERE minutes = :length AND free_at >= :now) n"
+        " JOIN expert e ON e.id = n.expert_id",
+    ),
+    _Section(("timestamptz 'epoch'", "e.id"), (f"{_KEYS[ExpertSort.SOONEST][0]} = 'epoch'",)),
+)
+_OFFERS: Final = "EXISTS (SELECT FROM session_type s WHERE s.expert_id = e.id AND s.minutes = :minutes AND s.active)"
+# No local day is as short as half a day, so who has such a row has a free start on the day.
+_FREE_ON: Final = """EXISTS (SELECT FROM expert_free f WHERE f.expert_id = e.id AND f.minutes = :length
+  AND f.half_day BETWEEN :first_half AND :last_half AND f.first_at < :until AND f.last_at >= :since)"""
+_FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
+  AND b.free_at >= :now AND b.free_at < :before_day)"""
+_HALF_DAY: Final = 43_200
+
+# Words that hardly anybody has are perhaps slips.
+_WORDS: Final = text("""
+SELECT word,
+  ARRAY(SELECT v.word FROM search_word v
+         WHERE length(said.word) >= 3 AND v.word LIKE '%' || said.word || '%' AND NOT starts_with(v.word, said.word)
+         ORDER BY length(v.word), v.word LIMIT 50) AS inside,
+  CASE WHEN length(word) >= 4 AND 5 > (
+    SELECT count(*) FROM (SELECT FROM expert e WHERE e.active AND e.terms @@ (word || ':*')::tsquery LIMIT 5) few
+  ) THEN ARRAY(SELECT v.word FROM search_word v
+                WHERE v.slips && search_slips(said.word) AND NOT starts_with(v.word, said.word)
+                ORDER BY v.word LIMIT 200)
+  ELSE '{}' END AS near
+FROM unnest(search_words(:search)) AS said (word)
+""")
+
+
+async def words(connection: AsyncConnection, search: str) -> list[Word]:
+    """The words of a search, folded, each with what else it may mean."""
+    rows = await connection.execute(_WORDS, {"search": search})
+    return [Word(row.word, row.inside, [near for near in row.near if one_slip(row.word, near)]) for row in rows]
+
+
+def one_slip(typed: str, meant: str) -> bool:
+    """Whether one letter is another, missing or too many, or two neighbours have changed places."""
+    start = next((n for n, (a, b) in enumerate(zip(typed, meant, strict=False)) if a != b), min(len(typed), len(meant)))
+    a, b = typed[start:], meant[start:]
+    return a[1:] == b[1:] or a == b[1:] or a[1:] == b or (a[1::-1] == b[:2] and a[2:] == b[2:])
+
+
+async def find(connection: AsyncConnection, wanted: Wanted) -> Found:
+    """One page of active experts."""
+    query = wanted.query
+    parameters = _parameters(wanted) | _page_parameters(query)
+    statement = _page(wanted)
+    rows = (await connection.execute(text(statement), parameters)).all()
+    total: int = rows[0].total
+    return _found([row for row in rows if row.id is not None], total, query)
+
+
+async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
+    """Counts by category, language, session length and rating, each under all filters but its own."""
+    searched = "MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"
+    terms = "AND e.terms @@ CAST(:search AS tsquery)" if wanted.words is not None else ""
+    filters = _filters(wanted)
+
+    def others(own: str) -> str:
+        return " AND ".join(["true", *(condition for name, condition in filters.items() if name != own)])
+
+    ratings = ", ".join(
+        f"json_build_array('{least}', count(*) FILTER (WHERE e.rating >= {least}))" for least in RATINGS
+    )
+    statement = f"""
+WITH base AS {searched} (
+  SELECT e.id, e.category, e.languages, e.rating FROM expert e WHERE e.active {terms})
+SELECT (SELECT json_agg(c) FROM (
+    SELECT json_build_array(category, count(*)) FROM base e WHERE {others("category")}
+     GROUP BY category ORDER BY category) x (c)) AS categories,
+  (SELECT json_agg(c) FROM (
+    SELECT json_build_array(language, count(*)) FROM base e, unnest(languages) language WHERE {others("language")}
+     GROUP BY language ORDER BY language) x (c)) AS languages,
+  (SELECT json_agg(c) FROM (
+    SELECT json_build_array(s.minutes::text, count(DISTINCT e.id))
+      FROM base e JOIN session_type s ON s.expert_id = e.id AND s.active
+     WHERE {others("minutes").replace(":length", "s.minutes")}
+     GROUP BY s.minutes ORDER BY s.minutes) x (c)) AS minutes,
+  (SELECT json_build_array({", ".join(ratings)}) FROM base e WHERE {others("rating")}) AS ratings
+"""
+    return (await connection.execute(text(statement), _parameters(wanted))).one()
+
+
+# --- the page -----------------------------------------------------------------------------------------------------
+
+
+def _page(wanted: Wanted) -> str:
+    """The statement: all that is found and sorted, where it is not more than MOST, or else section by section.
+
+    PostgreSQL works off the parts of a UNION ALL one after the other, and none that the LIMIT does not reach.
+    """
+    query = wanted.query
+    sections = list(enumerate(_sections(wanted)))
+    first = query.place[0] if query.place else (len(sections) if query.before else 0)
+    ahead = [s for s in sections if (s[0] <= first if query.before else s[0] >= first)]
+    parts = [part for number, section in sorted(ahead, reverse=bool(query.before))
+             for part in _parts(number, section, wanted)]  # fmt: skip
+    gathered = [_gathered(number, section, wanted) for number, section in ahead if section.may_hold_few]
+    keys = _KEYS[query.order]
+    order = f"section {'DESC' if query.before else 'ASC'}, {_order(query)}"
+    return f"""
+WITH found AS MATERIALIZED (
+  SELECT id, {_section_found(query.order)} AS section, {_names(keys)} FROM (
+    SELECT e.id, {_picked(keys)}, {_tier(wanted)} AS tier FROM expert e
+     WHERE {_all(_conditions(wanted))} LIMIT {MOST + 1}) f),
+counted AS (SELECT count(*) AS n FROM found){"".join(gathered)},
+page AS (
+  (SELECT * FROM found WHERE (SELECT n FROM counted) <= {MOST}{_beyond(query)} ORDER BY {order} LIMIT :reach)
+  {"".join(f" UNION ALL ({part})" for part in parts)}
+  LIMIT :wanted OFFSET :offset)
+SELECT counted.n AS total, page.*, {_CARD} FROM counted LEFT JOIN page ON true LEFT JOIN expert e ON e.id = page.id
+ ORDER BY {order}
+"""
+
+
+def _sections(wanted: Wanted) -> Sequence[_Section]:
+    order = wanted.query.order
+    if order is ExpertSort.SOONEST:
+        return _SOONEST
+    tiers = range(len(_tier_terms(wanted)))
+    if not tiers:
+        return (_Section(_KEYS[order]),)
+    return [_Section(_RATING, (*(f"NOT {_matches(f'tier{n}')}" for n in range(tier)), _matches(f"tier{tier}")),
+                     may_hold_few=True) for tier in tiers]  # fmt: skip
+
+
+def _gathered(number: int, section: _Section, wanted: Wanted) -> str:
+    conditions = (*_conditions(wanted), *section.conditions)
+    return f""",
+section{number} AS MATERIALIZED (
+  SELECT e.id, {number} AS section, {_picked(section.keys)} FROM expert e WHERE {_all(conditions)} LIMIT {MOST + 1})"""
+
+
+def _parts(number: int, section: _Section, wanted: Wanted) -> list[str]:
+    query = wanted.query
+    at_place = query.place is not None and query.place[0] == number
+    rest = f"ORDER BY {_order(query)} LIMIT :reach"
+    many = f"(SELECT n FROM counted) > {MOST}"
+    parts = []
+    if section.may_hold_few:
+        beyond = f" AND ({_names(section.keys)}) {_beyond_place(query)}" if at_place else ""
+        held = f"(SELECT count(*) FROM section{number})"
+        parts.append(f"SELECT * FROM section{number} WHERE {many} AND {held} <= {MOST}{beyond} {rest}")
+        many += f" AND {held} > {MOST}"
+    beyond = f" AND ({', '.join(section.keys)}) {_beyond_place(query)}" if at_place else ""
+    # "IS TRUE" keeps the planner from any index but that of the order.
+    others = f"({_all((*_conditions(wanted), *section.conditions))}) IS TRUE"
+    parts.append(
+        f"SELECT e.id, {number} AS section, {_picked(section.keys)} FROM {section.walked}"
+        f" WHERE {many} AND e.active AND {others}{beyond} {rest}"
+    )
+    return parts
+
+
+def _section_found(order: ExpertSort) -> str:
+    return "(k0 = 'epoch')::int" if order is ExpertSort.SOONEST else "tier"
+
+
+def _tier(wanted: Wanted) -> str:
+    """By how well the words match: all in the name, one in the name, none in the name, only with a slip."""
+    terms = _tier_terms(wanted)
+    cases = " ".join(f"WHEN {_matches(f'tier{n}')} THEN {n}" for n in range(len(terms) - 1))
+    return f"CASE {cases} ELSE {len(terms) - 1} END" if cases else "0"
+
+
+def _tier_terms(wanted: Wanted) -> Sequence[str]:
+    words = wanted.words
+    if wanted.query.order is not ExpertSort.RELEVANCE or words is None:
+        return ()
+    anywhere = [word.anywhere for word in words]
+    tiers = [
+        _both(*(word.in_name for word in words)),
+        _both(*anywhere, _any(*(word.anywhere_in_name for word in words))),
+        _both(*anywhere),
+    ]
+    return [*tiers, _both(*(word.anyhow for word in words))] if any(word.slips for word in words) else tiers
+
+
+# --- its conditions -----------------------------------------------------------------------------------------------
+
+
+def _conditions(wanted: Wanted) -> list[str]:
+    """Active, the terms (words, categories and language at once), and the other filters."""
+    filters = _filters(wanted)
+    terms = [_matches("terms")] if _terms(wanted) else []
+    return ["e.active", *terms, *(filters[name] for name in ("rating", "minutes", "free") if name in filters)]
+
+
+def _filters(wanted: Wanted) -> dict[str, str]:
+    """Every filter by the name of its counts; the days have none of their own."""
+    query = wanted.query
+    free = [*([_FREE_ON] if wanted.free_on else ()), *([_FREE_BEFORE] if wanted.free_before else ())]
+    filters = {
+        "category": "e.category = ANY(:categories)" if query.category else "",
+        "language": ":language = ANY(e.languages)" if query.language else "",
+        # So that those without any rating stand aside, and the index of the order by rating is of use.
+        "rating": "coalesce(e.rating, '-1') >= CAST(:min_rating AS numeric)" if query.min_rating is not None else "",
+        "minutes": _OFFERS if query.minutes else "",
+        "free": " AND ".join(free),
+    }
+    return {name: condition for name, condition in filters.items() if condition}
+
+
+def _terms(wanted: Wanted) -> str:
+    query = wanted.query
+    parts = [_search(wanted), _any(*(_lexeme(f"c {category}") for category in query.category)),
+             _lexeme(f"l {query.language}") if query.language else ""]  # fmt: skip
+    return _both(*parts)
+
+
+def _search(wanted: Wanted) -> str:
+    return _both(*(word.anyhow for word in wanted.words)) if wanted.words else ""
+
+
+def _parameters(wanted: Wanted) -> dict[str, Any]:
+    query, day = wanted.query, wanted.free_on
+    others = _terms(replace(wanted, words=None))
+    tiers = {f"tier{n}": _both(terms, others) for n, terms in enumerate(_tier_terms(wanted))}
+    return {
+        **tiers,
+        "terms": _terms(wanted),
+        "search": _search(wanted),
+        "categories": list(query.category),
+        "language": query.language,
+        "min_rating": query.min_rating,
+        "minutes": query.minutes,
+        "length": query.minutes or 0,
+        "now": wanted.now,
+        "before_day": wanted.free_before,
+        "since": day and day.since,
+        "until": day and day.until,
+        "first_half": day and int(day.since.timestamp()) // _HALF_DAY,
+        "last_half": day and int(day.until.timestamp()) // _HALF_DAY,
+    }
+
+
+def _page_parameters(query: ExpertQuery) -> dict[str, Any]:
+    offset = 0 if query.place else (query.page - 1) * query.limit
+    wanted = query.limit + 1
+    place = query.place or ()
+    return {"wanted": wanted, "offset": offset, "reach": offset + wanted,
+            **{f"place{n}": value for n, value in enumerate(place)}}  # fmt: skip
+
+
+def _found(rows: list[AnyRow], total: int, query: ExpertQuery) -> Found:
+    more, rows = len(rows) > query.limit, rows[: query.limit]
+    if query.before:
+        rows.reverse()
+    earlier = more if query.before else bool(query.after or query.page > 1)
+    later = bool(query.before) or more
+    return Found(
+        rows,
+        min(total, MOST),
+        total > MOST,
+        _place(rows[0], query) if rows and earlier else None,
+        _place(rows[-1], query) if rows and later else None,
+    )
+
+
+def _place(row: AnyRow, query: ExpertQuery) -> Place:
+    return [row.section, *(getattr(row, f"k{n}") for n in range(len(_KEYS[query.order])))]
+
+
+# --- SQL of small pieces ------------------------------------------------------------------------------------------
+
+
+def _picked(keys: Sequence[str]) -> str:
+    return ", ".join(f"{key} AS k{n}" for n, key in enumerate(keys))
+
+
+def _names(keys: Sequence[str]) -> str:
+    return ", ".join(f"k{n}" for n in range(len(keys)))
+
+
+def _descending(query: ExpertQuery) -> bool:
+    return (query.order not in _ASCENDING) != bool(query.before)
+
+
+def _order(query: ExpertQuery) -> str:
+    way = "DESC" if _descending(query) else "ASC"
+    return ", ".join(f"k{n} {way}" for n in range(len(_KEYS[query.order])))
+
+
+def _beyond_place(query: ExpertQuery) -> str:
+    """The rest of a comparison of an expert's keys with those of the place; without the section."""
+    keys = ", ".join(f":place{n + 1}" for n in range(len(_KEYS[query.order])))
+    return f"{'<' if _descending(query) else '>'} ({keys})"
+
+
+def _beyond(query: ExpertQuery) -> str:
+    if query.place is None:
+        return ""
+    names = _names(_KEYS[query.order])
+    return f" AND (section {'<' if query.before else '>'} :place0 OR (section = :place0 AND ({names}) {_beyond_place(query)}))"
+
+
+def _all(conditions: Sequence[str]) -> str:
+    return " AND ".join(conditions)
+
+
+def _matches(terms: str) -> str:
+    return f"e.terms @@ CAST(:{terms} AS tsquery)"
+
+
+def _lexeme(term: str) -> str:
+    """A term as tsquery reads it, whatever signs it has."""
+    escaped = term.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _any(*queries: str) -> str:
+    return f"({' | '.join(queries)})" if queries else ""
+
+
+def _both(*queries: str) -> str:
+    return " & ".join(filter(None, queries))
