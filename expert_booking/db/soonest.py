@@ -1,6 +1,7 @@
 """Statements about the derived rows: whose are wrong, and what they are to be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -17,6 +18,10 @@ _ids = bindparam("ids", type_=ARRAY(Uuid))
 _now = bindparam("now", type_=DateTime(timezone=True))
 
 _TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(:turn)")
+_KEEP_TURN = text("SELECT pg_advisory_lock(:turn)")
+_END_TURN = text("SELECT pg_advisory_unlock(:turn)")
+_NOTED = text("SELECT id, expert_id FROM expert_changed")
+_FORGET = text("DELETE FROM expert_changed WHERE id = ANY(:notes)")
 _NEXT_CHECK = text(
     "SELECT CASE WHEN EXISTS (SELECT FROM expert_changed) THEN :now"
     " ELSE (SELECT min(check_at) FROM expert_next WHERE minutes = 0) END"
@@ -32,7 +37,6 @@ _CLAIM = text(
     (SELECT expert_id FROM expert_next WHERE minutes = 0 AND check_at <= :now ORDER BY check_at LIMIT :most)
     """
 ).bindparams(_now)
-# Nobody can be deleted while rows of theirs are written.
 _EXISTING = text("SELECT id FROM expert WHERE id = ANY(:ids) ORDER BY id FOR KEY SHARE").bindparams(_ids)
 _LAPSES = text(
     "SELECT expert_id, min(hold_until) FROM booking WHERE expert_id = ANY(:ids) AND status = 'held'"  # noqa: S608
@@ -71,6 +75,26 @@ async def take_turn(connection: AsyncConnection) -> bool:
     return bool(await connection.scalar(_TAKE_TURN, {"turn": _TURN}))
 
 
+@asynccontextmanager
+async def everything_noted(connection: AsyncConnection) -> AsyncIterator[list[UUID]]:
+    """Everybody whose rows are to be worked out anew, off the list when this ends well; our turn meanwhile.
+
+    On a connection without a transaction. Waits for its turn.
+    """
+    await connection.execute(_KEEP_TURN, {"turn": _TURN})
+    try:
+        notes = (await connection.execute(_NOTED)).all()
+        yield sorted({note.expert_id for note in notes})
+        await connection.execute(_FORGET, {"notes": [note.id for note in notes]})
+    finally:
+        await connection.execute(_END_TURN, {"turn": _TURN})
+
+
+async def existing(connection: AsyncConnection, expert_ids: Sequence[UUID]) -> list[UUID]:
+    """Those of these experts who are there; nobody can delete them before the transaction ends."""
+    return list((await connection.scalars(_EXISTING, {"ids": list(expert_ids)})).all())
+
+
 async def next_check(connection: AsyncConnection, now: datetime) -> datetime | None:
     """When the first row has to be worked out anew: `now` or earlier where there is something to do already."""
     at: datetime | None = await connection.scalar(_NEXT_CHECK, {"now": now})
@@ -79,8 +103,7 @@ async def next_check(connection: AsyncConnection, now: datetime) -> datetime | N
 
 async def claim(connection: AsyncConnection, most: int, now: datetime) -> list[UUID]:
     """Some experts whose rows are to be worked out anew, off the list as soon as the transaction ends well."""
-    claimed = (await connection.scalars(_CLAIM, {"most": most, "now": now})).all()
-    return list((await connection.scalars(_EXISTING, {"ids": list(claimed)})).all()) if claimed else []
+    return list((await connection.scalars(_CLAIM, {"most": most, "now": now})).all())
 
 
 async def lapses(connection: AsyncConnection, expert_ids: Sequence[UUID], now: datetime) -> dict[UUID, datetime]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, NoReturn
 from uuid import UUID
@@ -57,16 +57,32 @@ class Soonest:
             if not await self._work_off_some():
                 await asyncio.sleep(_ANOTHER_TURN)
 
+    async def work_off_with(self, work_out_all: Callable[[Sequence[UUID]], Awaitable[None]]) -> None:
+        """The same for a hundred thousand experts: `work_out_all` shares them out, to other processes too.
+
+        They call `work_out` for some at a time, while it is nobody else's turn. What comes in meanwhile is left.
+        """
+        async with self._database.statements() as connection, rows.everything_noted(connection) as ids:
+            await work_out_all(ids)
+
+    async def work_out(self, ids: Sequence[UUID]) -> None:
+        """Work out the rows of these experts, on behalf of somebody whose turn it is."""
+        async with self._database.transaction() as connection:
+            await self._work_out(connection, ids, self._clock())
+
     async def _work_off_some(self) -> bool:
         async with self._database.transaction() as connection:
             # In turn, so that what was read earlier is never written later.
             if not await rows.take_turn(connection):
                 return False
             now = self._clock()
-            ids = await rows.claim(connection, _AT_ONCE, now)
-            if ids:
-                await rows.write(connection, await self._found(connection, ids, now))
+            await self._work_out(connection, await rows.claim(connection, _AT_ONCE, now), now)
             return True
+
+    async def _work_out(self, connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> None:
+        existing = await rows.existing(connection, ids)
+        if existing:
+            await rows.write(connection, await self._found(connection, existing, now))
 
     async def _found(
         self, connection: AnyConnection, ids: Sequence[UUID], now: datetime
