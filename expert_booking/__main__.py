@@ -2,4 +2,5 @@
 
 from expert_booking.cli import main
 
-main()
+if __name__ == "__main__":  # a large seed starts further processes, which read this module too
+    main()

@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -103,15 +103,16 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     bus = Bus()
     services = Services(database, bus)
     feed = Feed(url, bus.publish)
+    bus.listen(services.soonest.wake)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        listening = asyncio.create_task(feed.run())
+        running = [asyncio.create_task(feed.run()), asyncio.create_task(services.soonest.run())]
         on_ready()
         yield
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await database.close()
 
     pages = web.create_web(

@@ -17,6 +17,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._followers: defaultdict[UUID, dict[object, Follower]] = defaultdict(dict)
+        self._listeners: list[Follower] = []
 
     def follow(self, expert_id: UUID, follower: Follower) -> Callable[[], None]:
         """Call `follower` at news of this expert, until the returned function is called (more than once is fine)."""
@@ -31,9 +32,13 @@ class Bus:
 
         return unfollow
 
+    def listen(self, listener: Follower) -> None:
+        """Call `listener` at all news there are, for as long as the bus lives."""
+        self._listeners.append(listener)
+
     def publish(self, news: News) -> None:
         """Tell the followers. A broken follower must never keep the news from the others."""
-        for follower in self._interested(news):
+        for follower in [*self._listeners, *self._interested(news)]:
             try:
                 follower()
             except Exception:

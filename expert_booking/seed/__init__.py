@@ -52,6 +52,7 @@ async def sow(database: Database, plan: Plan, *, now: datetime | None = None) ->
         await bulk.sow(database, services, requests, counts, plan.number, today)
     else:
         await _sow_one_by_one(services, requests, counts, plan.number, today)
+    await bulk.work_off(database, Services(database))
     all_experts, all_bookings = await _counted(services)
     return (
         f"{all_experts:,} experts and {all_bookings:,} bookings are there "

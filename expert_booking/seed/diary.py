@@ -25,8 +25,8 @@ _NAMESPACE: Final = UUID("0f2b5a9e-6c1d-5a55-9a63-5e8f0c7c5eed")
 _VISITOR: Final = b"expert-booking seed"  # nobody's browser: theirs are hashes of another length
 _ADMIN: Final = Caller(role=Role.ADMIN)
 
-_PAST: Final = {Status.COMPLETED: 70, Status.CANCELLED: 10, Status.DECLINED: 7, Status.EXPIRED: 6, Status.NO_SHOW: 7}
-_TO_COME: Final = {Status.CONFIRMED: 66, Status.PENDING: 25, Status.CANCELLED: 9}
+PAST: Final = {Status.COMPLETED: 70, Status.CANCELLED: 10, Status.DECLINED: 7, Status.EXPIRED: 6, Status.NO_SHOW: 7}
+TO_COME: Final = {Status.CONFIRMED: 66, Status.PENDING: 25, Status.CANCELLED: 9}
 _WAYS: Final[dict[Status, tuple[Status, ...]]] = {
     Status.PENDING: (Status.PENDING,),
     Status.CONFIRMED: (Status.PENDING, Status.CONFIRMED),
@@ -107,7 +107,7 @@ def chance_of(number: int, slug: str, index: int) -> Random:
 
 def status_of(past: bool, chance: Random) -> Status:
     """How a booking ends, or how far one to come has got."""
-    return drawn(_PAST if past else _TO_COME, chance)
+    return drawn(PAST if past else TO_COME, chance)
 
 
 def drawn(weights: Mapping[Choice, int], chance: Random) -> Choice:

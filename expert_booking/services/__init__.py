@@ -10,6 +10,7 @@ from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.experts import Experts
+from expert_booking.services.soonest import Soonest
 
 Clock = Callable[[], datetime]
 
@@ -30,6 +31,7 @@ class Services:
         self.experts = Experts(database, clock)
         self.bookings = Bookings(database, clock)
         self.access = Access(database)
+        self.soonest = Soonest(database, clock)
 
     async def ready(self) -> str | None:
         """None when everything works; otherwise what is missing, in one sentence."""

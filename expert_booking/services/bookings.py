@@ -1,12 +1,12 @@
 """Booking a time, finding it again, moving it through its life."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from expert_booking.db import availability as calendars
 from expert_booking.db import bookings as rows
-from expert_booking.db import experts
+from expert_booking.db import bulk, experts
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.addresses import customer_key
@@ -140,6 +140,20 @@ class Bookings:
         """Insert many bookings at once; both fences hold for them too. Returns how many went in."""
         async with self._database.transaction() as connection:
             return await rows.insert_many(connection, new)
+
+    async def import_lines(self, lines: AsyncIterator[bytes]) -> None:
+        """Insert bookings in the text format of `db.bulk`, by the million where there are none yet.
+
+        Then the table is closed to everybody else until all are in: all or none. Otherwise they go in part by part,
+        without those whose id is there or whose time is taken.
+        """
+        if await self.count() == 0:
+            async with self._database.transaction() as connection:
+                await bulk.fill(connection, lines)
+            return
+        async for some in lines:
+            async with self._database.transaction() as connection:
+                await bulk.insert(connection, some)
 
     async def count(self) -> int:
         """How many bookings there are, in whatever status."""

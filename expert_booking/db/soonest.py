@@ -1,0 +1,126 @@
+"""Statements about the derived rows: whose are wrong, and what they are to be."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Column, DateTime, Table, TextClause, Uuid, bindparam, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from expert_booking.db.tables import LIVE_ROWS, expert_free, expert_next
+from expert_booking.domain.free import Free
+
+_TURN: Final = 6_021_744_312  # the name of the lock; any number that nobody else uses
+_ids = bindparam("ids", type_=ARRAY(Uuid))
+_now = bindparam("now", type_=DateTime(timezone=True))
+
+_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(:turn)")
+_KEEP_TURN = text("SELECT pg_advisory_lock(:turn)")
+_END_TURN = text("SELECT pg_advisory_unlock(:turn)")
+_NOTED = text("SELECT id, expert_id FROM expert_changed")
+_FORGET = text("DELETE FROM expert_changed WHERE id = ANY(:notes)")
+_NEXT_CHECK = text(
+    "SELECT CASE WHEN EXISTS (SELECT FROM expert_changed) THEN :now"
+    " ELSE (SELECT min(check_at) FROM expert_next WHERE minutes = 0) END"
+).bindparams(_now)
+_CLAIM = text(
+    """
+    WITH changed AS (
+      DELETE FROM expert_changed WHERE id IN (SELECT id FROM expert_changed ORDER BY id LIMIT :most)
+      RETURNING expert_id
+    )
+    SELECT expert_id FROM changed
+    UNION
+    (SELECT expert_id FROM expert_next WHERE minutes = 0 AND check_at <= :now ORDER BY check_at LIMIT :most)
+    """
+).bindparams(_now)
+_EXISTING = text("SELECT id FROM expert WHERE id = ANY(:ids) ORDER BY id FOR KEY SHARE").bindparams(_ids)
+_LAPSES = text(
+    "SELECT expert_id, min(hold_until) FROM booking WHERE expert_id = ANY(:ids) AND status = 'held'"  # noqa: S608
+    f" AND hold_until > :now AND {LIVE_ROWS} GROUP BY expert_id"
+).bindparams(_ids, _now)
+
+
+def _equalise(table: Table) -> TextClause:
+    """Make the rows of some experts equal to the given ones, touching only those that differ."""
+    columns, key = list(table.columns), list(table.primary_key)
+    names, keys = ", ".join(column.name for column in columns), ", ".join(column.name for column in key)
+    arrays = ", ".join(f":{column.name}" for column in columns)
+    changed = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns if column not in key)
+    statement = f"""
+        WITH wanted AS (SELECT * FROM unnest({arrays}) AS given ({names})),
+        there AS (SELECT {names} FROM {table.name} WHERE expert_id = ANY(:ids)),
+        gone AS (
+          DELETE FROM {table.name} WHERE ({keys}) IN (SELECT {keys} FROM there EXCEPT SELECT {keys} FROM wanted)
+        )
+        INSERT INTO {table.name} ({names}) SELECT * FROM wanted EXCEPT SELECT * FROM there
+        ON CONFLICT ({keys}) DO UPDATE SET {changed}
+        """  # noqa: S608 - our own names only
+    return text(statement).bindparams(_ids, *(bindparam(column.name, type_=_array(column)) for column in columns))
+
+
+def _array(column: Column[Any]) -> ARRAY[Any]:
+    return postgresql.ARRAY(column.type)
+
+
+_EQUALISE_NEXT = _equalise(expert_next)
+_EQUALISE_FREE = _equalise(expert_free)
+
+
+async def take_turn(connection: AsyncConnection) -> bool:
+    """Be the only one who works rows out until the transaction ends; False when somebody else is at it."""
+    return bool(await connection.scalar(_TAKE_TURN, {"turn": _TURN}))
+
+
+@asynccontextmanager
+async def everything_noted(connection: AsyncConnection) -> AsyncIterator[list[UUID]]:
+    """Everybody whose rows are to be worked out anew, off the list when this ends well; our turn meanwhile.
+
+    On a connection without a transaction. Waits for its turn.
+    """
+    await connection.execute(_KEEP_TURN, {"turn": _TURN})
+    try:
+        notes = (await connection.execute(_NOTED)).all()
+        yield sorted({note.expert_id for note in notes})
+        await connection.execute(_FORGET, {"notes": [note.id for note in notes]})
+    finally:
+        await connection.execute(_END_TURN, {"turn": _TURN})
+
+
+async def existing(connection: AsyncConnection, expert_ids: Sequence[UUID]) -> list[UUID]:
+    """Those of these experts who are there; nobody can delete them before the transaction ends."""
+    return list((await connection.scalars(_EXISTING, {"ids": list(expert_ids)})).all())
+
+
+async def next_check(connection: AsyncConnection, now: datetime) -> datetime | None:
+    """When the first row has to be worked out anew: `now` or earlier where there is something to do already."""
+    at: datetime | None = await connection.scalar(_NEXT_CHECK, {"now": now})
+    return at
+
+
+async def claim(connection: AsyncConnection, most: int, now: datetime) -> list[UUID]:
+    """Some experts whose rows are to be worked out anew, off the list as soon as the transaction ends well."""
+    return list((await connection.scalars(_CLAIM, {"most": most, "now": now})).all())
+
+
+async def lapses(connection: AsyncConnection, expert_ids: Sequence[UUID], now: datetime) -> dict[UUID, datetime]:
+    """When the first hold of each of these experts lapses, of those who have one."""
+    rows = await connection.execute(_LAPSES, {"ids": list(expert_ids), "now": now})
+    return {row[0]: row[1] for row in rows}
+
+
+async def write(connection: AsyncConnection, found: Mapping[UUID, Mapping[int, Free]]) -> None:
+    """Make the rows of these experts say what has been found; an expert without any minutes must not be among them."""
+    ids = list(found)
+    lengths = [(key, minutes, free) for key, by_minutes in found.items() for minutes, free in by_minutes.items()]
+    nexts = [(key, minutes, free.first_at, free.check_at) for key, minutes, free in lengths]
+    spans = [(key, minutes, at, *span) for key, minutes, free in lengths for at, span in free.half_days.items()]
+    await connection.execute(_EQUALISE_NEXT, {"ids": ids, **_columns(expert_next, nexts)})
+    await connection.execute(_EQUALISE_FREE, {"ids": ids, **_columns(expert_free, spans)})
+
+
+def _columns(table: Table, rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    return {column.name: [row[place] for row in rows] for place, column in enumerate(table.columns)}

@@ -1,0 +1,80 @@
+"""When one expert is free, in the few values that the catalogue sorts and filters by; and how long they hold."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from expert_booking.domain.calendar import DAY, MINUTE, Calendar, local_instant
+
+# For so many days ahead free starts are kept by the half day.
+DAYS_AHEAD: Final = 62
+
+_HALF_DAY: Final = timedelta(hours=12)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT: Final = timedelta(microseconds=1)
+_NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+Span = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """When an expert is free for sessions of one length, all in UTC.
+
+    `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day, by its
+    number since 1970. At `check_at` the passing of time alone makes this wrong, or may do so; never before.
+    """
+
+    first_at: datetime | None = None
+    check_at: datetime = _NEVER
+    half_days: Mapping[int, Span] = field(default_factory=dict)
+
+
+def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime | None = None) -> dict[int, Free]:
+    """When one expert is free, by the minutes of the session; 0, which is always there, means any length.
+
+    `calendars` are those of all session types, each with all busy time up to its horizon; at `lapses_at` (UTC) the
+    first hold among it lapses.
+    """
+    found: dict[int, Free] = {}
+    for calendar in calendars:
+        if calendar.active:
+            free = _of_one(calendar, now, lapses_at or _NEVER)
+            for minutes in (0, calendar.length.minutes):
+                found[minutes] = _either(found[minutes], free) if minutes in found else free
+    return found or {0: Free()}
+
+
+def _of_one(calendar: Calendar, now: datetime, lapses_at: datetime) -> Free:
+    first: datetime | None = None
+    half_days: dict[int, Span] = {}
+    known_until = now + (DAYS_AHEAD + 1) * DAY
+    for start in calendar.open_starts(now, calendar.end(now), now):
+        first = first or start
+        if start >= known_until:
+            break
+        half_day = (start - _EPOCH) // _HALF_DAY
+        half_days[half_day] = (half_days[half_day][0] if half_day in half_days else start, start)
+    passes_at = first - calendar.length.notice_minutes * MINUTE + _MOMENT if first else _NEVER
+    return Free(first, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
+
+
+def _next_midnight(calendar: Calendar, now: datetime) -> datetime:
+    """When the horizon moves on by a day."""
+    tomorrow = calendar.day_of(now) + DAY
+    midnight = local_instant(calendar.zone, tomorrow, 0)
+    # Where the clocks are set back over midnight, the first of the two may be over already.
+    return midnight if midnight > now else local_instant(calendar.zone, tomorrow, 0, latest=True)
+
+
+def _either(one: Free, other: Free) -> Free:
+    half_days = {
+        half_day: (min(first, other.half_days[half_day][0]), max(last, other.half_days[half_day][1]))
+        for half_day, (first, last) in one.half_days.items()
+        if half_day in other.half_days
+    }
+    firsts = [free.first_at for free in (one, other) if free.first_at]
+    return Free(
+        min(firsts, default=None), min(one.check_at, other.check_at), {**one.half_days, **other.half_days, **half_days}
+    )

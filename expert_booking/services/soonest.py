@@ -1,0 +1,127 @@
+"""Keeps the rows true that say when each expert is free next."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final, NoReturn
+from uuid import UUID
+
+from expert_booking.db import availability as calendars
+from expert_booking.db import soonest as rows
+from expert_booking.db.engine import AnyConnection, Database
+from expert_booking.domain.errors import Unavailable
+from expert_booking.domain.free import Free, free_times
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 20  # experts in one transaction: some 50 ms of work
+_COALESCED: Final = 0.05  # seconds in which further news come along
+_ANOTHER_TURN: Final = 0.1  # seconds until it may be our turn
+_LONGEST_PAUSE: Final = 20.0
+_AFTER_A_FAILURE: Final = 2.0
+
+
+class Soonest:
+    """Works out anew what a booking, a rule or the passing of time has made wrong.
+
+    The database notes whose rows are to be worked out, in the transaction of the change; a note goes in the
+    transaction that writes the rows. So nothing is forgotten, whoever dies in between.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._woken.set()
+
+    async def run(self) -> NoReturn:
+        """Work off whatever comes, until cancelled. Several processes take turns."""
+        while True:
+            try:
+                await self.work_off()
+                pause = await self._pause()
+            except Unavailable:
+                pause = _AFTER_A_FAILURE
+            except Exception:
+                log.exception("next free times could not be worked out, trying again in %.0f s", _AFTER_A_FAILURE)
+                pause = _AFTER_A_FAILURE
+            await self._sleep(pause)
+
+    async def work_off(self) -> None:
+        """Return when every row is true at this moment, whoever has worked it out."""
+        while await self._pause() <= 0:
+            if not await self._work_off_some():
+                await asyncio.sleep(_ANOTHER_TURN)
+
+    async def work_off_with(self, work_out_all: Callable[[Sequence[UUID]], Awaitable[None]]) -> None:
+        """The same for a hundred thousand experts: `work_out_all` shares them out, to other processes too.
+
+        They call `work_out` for some at a time, while it is nobody else's turn. What comes in meanwhile is left.
+        """
+        async with self._database.statements() as connection, rows.everything_noted(connection) as ids:
+            await work_out_all(ids)
+
+    async def work_out(self, ids: Sequence[UUID]) -> None:
+        """Work out the rows of these experts, on behalf of somebody whose turn it is."""
+        async with self._database.transaction() as connection:
+            await self._work_out(connection, ids, self._clock())
+
+    async def _work_off_some(self) -> bool:
+        async with self._database.transaction() as connection:
+            # In turn, so that what was read earlier is never written later.
+            if not await rows.take_turn(connection):
+                return False
+            now = self._clock()
+            await self._work_out(connection, await rows.claim(connection, _AT_ONCE, now), now)
+            return True
+
+    async def _work_out(self, connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> None:
+        existing = await rows.existing(connection, ids)
+        if existing:
+            await rows.write(connection, await self._found(connection, existing, now))
+
+    async def _found(
+        self, connection: AnyConnection, ids: Sequence[UUID], now: datetime
+    ) -> dict[UUID, dict[int, Free]]:
+        try:
+            return await found(connection, ids, now)
+        except (ValueError, LookupError):
+            if len(ids) == 1:
+                # What cannot be read (a zone that does not exist, written by hand) must not keep the others waiting.
+                log.exception("the calendar of expert %s cannot be read: no free time until it is changed", ids[0])
+                return {ids[0]: free_times((), now)}
+        halves = (ids[: len(ids) // 2], ids[len(ids) // 2 :])
+        return {key: free for half in halves for key, free in (await self._found(connection, half, now)).items()}
+
+    async def _pause(self) -> float:
+        """How many seconds there is nothing to do, as far as the database knows."""
+        now = self._clock()
+        async with self._database.statements() as connection:
+            at = await rows.next_check(connection, now)
+        return _LONGEST_PAUSE if at is None else min((at - now).total_seconds(), _LONGEST_PAUSE)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+            await asyncio.sleep(_COALESCED)
+        except TimeoutError:
+            return
+        self._woken.clear()
+
+
+async def found(connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> dict[UUID, dict[int, Free]]:
+    """When each of these experts is free, by the minutes of the session; 0 means any."""
+    offers = await calendars.offers(connection, ids, now)
+    until = max((offer.calendar.end(now) for offer in offers), default=now)
+    busy = await calendars.busy(connection, ids, now, until, now)
+    lapses = await rows.lapses(connection, ids, now)
+    free: dict[UUID, dict[int, Free]] = {}
+    for expert_id in ids:
+        theirs = [o.with_busy(busy.get(expert_id, ())).calendar for o in offers if o.expert_id == expert_id]
+        free[expert_id] = free_times(theirs, now, lapses.get(expert_id))
+        await asyncio.sleep(0)  # pages are answered in between
+    return free
