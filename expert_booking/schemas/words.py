@@ -29,7 +29,7 @@ SEARCH_LENGTH: Final = 100
 MAX_PAGE: Final = 100_000
 SLOT_DAYS: Final = 62
 # How far ahead the catalogue knows who is free on which day.
-FREE_DAYS: Final = 62
+FREE_DAYS: Final = 60
 
 
 class Model(BaseModel):

@@ -18,7 +18,7 @@ from expert_booking.domain.errors import ExpertNotFound, SlugTaken, WrongField
 from expert_booking.domain.portraits import portrait
 from expert_booking.domain.slugs import is_slug, slug_of
 from expert_booking.schemas import (
-    SLOT_DAYS,
+    FREE_DAYS,
     ExpertDetail,
     ExpertPage,
     ExpertQuery,
@@ -32,7 +32,7 @@ from expert_booking.schemas import (
 from expert_booking.services.availability import next_open
 
 # A local day is over this many days after today at the latest within what the derived rows know.
-_REACH: Final = timedelta(days=SLOT_DAYS - 2)
+_REACH: Final = timedelta(days=FREE_DAYS)
 _FACETS_KEPT: Final = timedelta(seconds=15)
 _FACETS_AT_MOST: Final = 256
 

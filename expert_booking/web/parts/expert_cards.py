@@ -61,7 +61,7 @@ def result_of(
         "query": query_words(query),
         "note": note,
         "today": today.isoformat(),
-        "lastDay": (today + (FREE_DAYS - 1) * DAY).isoformat(),
+        "lastDay": (today + FREE_DAYS * DAY).isoformat(),
         "total": page.total,
         "more": page.total_is_capped,
         "next": page.next,
