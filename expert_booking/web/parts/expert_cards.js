@@ -18,13 +18,14 @@ export default {
           </select></div>
         <button type="button" class="button quiet toggle" :aria-expanded="open" aria-controls="filters" @click="open = !open">Filters<b v-if="chosen.length">{{ chosen.length }}</b></button>
         <div id="filters" class="filters" :class="{ open }" role="group" aria-label="Filters">
-          <details class="choice" ref="categories" @focusout="leave" @keydown.esc="close">
-            <summary class="input" aria-label="Category">{{ categoryWords }}</summary>
-            <ul class="panel">
-              <li v-for="[name, number] in categories"><label><input type="checkbox" :value="name" v-model="wanted.category" @change="look({}, true)">
+          <div class="choice" ref="categories" @focusout="leave" @keydown.esc="close">
+            <button id="category" type="button" class="input" :class="{ set: wanted.category.length }" aria-controls="categories"
+              :aria-expanded="choosing" :aria-label="'Category: ' + categoryWords" @click="choosing = !choosing">{{ categoryWords }}</button>
+            <ul v-show="choosing" id="categories" class="panel" tabindex="-1">
+              <li v-for="[name, number] in categories" :key="name"><label><input type="checkbox" :value="name" v-model="wanted.category" @change="look({}, true)">
                 <span>{{ name }}</span><small>{{ number }}</small></label></li>
             </ul>
-          </details>
+          </div>
           <div><label class="sr-only" for="when">Free</label>
             <select id="when" class="input" :class="{ set: when }" :value="when" @change="choose($event.target.value)">
               <option value="">Free any time</option>
@@ -44,7 +45,7 @@ export default {
         <li v-for="filter in chosen"><button type="button" class="chip" :aria-label="'Remove filter ' + filter.title" @click="look(filter.without, true)">{{ filter.title }}<span aria-hidden="true">×</span></button></li>
         <li><button type="button" class="link" @click="look(nothing(), true)">Clear all</button></li>
       </ul>
-      <p v-if="shown && shown.note" class="note warn" role="status">{{ shown.note }}</p>
+      <p v-if="shown && shown.note" class="note warn under-filters" role="status">{{ shown.note }}</p>
       <p class="found" role="status" aria-live="polite">
         <template v-if="shown"><span>{{ shown.total === 1 ? "1 expert" : shown.total.toLocaleString("en") + (shown.more ? "+ experts" : " experts") }}</span><span>Times in {{ shown.zone }}</span></template>
         <span v-else>Looking for experts …</span>
@@ -88,7 +89,7 @@ export default {
       </nav>
     </section>`,
   data() {
-    return { shown: null, next: {}, fresh: {}, wanted: this.typedIn(this.query), open: false, picking: false, waiting: false, asks: 0, timer: null, heard: [] };
+    return { shown: null, next: {}, fresh: {}, wanted: this.typedIn(this.query), open: false, choosing: false, picking: false, waiting: false, asks: 0, timer: null, heard: [] };
   },
   computed: {
     sorts() {
@@ -157,10 +158,12 @@ export default {
   },
   mounted() {
     window.addEventListener("popstate", this.back);
+    window.addEventListener("pointerdown", this.leave);
     this.$nextTick(() => window.socket.on("next", this.hear));
   },
   unmounted() {
     window.removeEventListener("popstate", this.back);
+    window.removeEventListener("pointerdown", this.leave);
     window.socket?.off("next", this.hear);
   },
   methods: {
@@ -169,6 +172,11 @@ export default {
       this.shown = Object.freeze({ ...result }); // a copy: what comes as a prop is a proxy, and must not be frozen
       this.next = Object.fromEntries(result.experts.map((expert) => [expert.id, expert.next]));
       this.waiting = false;
+      if (result.note) {
+        // Something asked for is out of date, a day or a place in the pages: what was answered is what stands there.
+        this.wanted = this.typedIn(result.query);
+        history.replaceState(null, "", this.url({}));
+      }
       this.heard.filter((news) => news.version > result.version).forEach(this.apply);
     },
     hear(news) {
@@ -191,12 +199,13 @@ export default {
       if (this.picking) return this.$nextTick(() => document.getElementById("date").focus());
       this.look({ freeOn: kind === "on" ? day : "", freeBefore: kind === "before" ? day : "" }, true);
     },
-    leave(event) {
-      if (!this.$refs.categories.contains(event.relatedTarget)) this.$refs.categories.open = false;
+    leave({ relatedTarget, target }) {
+      const next = relatedTarget ?? target; // where the focus goes, or where was pressed
+      if (!this.$refs.categories.contains(next)) this.choosing = false;
     },
     close() {
-      this.$refs.categories.open = false;
-      this.$refs.categories.querySelector("summary").focus();
+      this.choosing = false;
+      document.getElementById("category").focus();
     },
     turn(place) {
       this.look(place, true);
