@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Float, Integer, String, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
@@ -154,8 +154,7 @@ async def find(connection: AsyncConnection, wanted: Wanted) -> Found:
     """One page of active experts."""
     query = wanted.query
     parameters = _parameters(wanted) | _page_parameters(query)
-    statement = _page(wanted)
-    rows = (await connection.execute(text(statement), parameters)).all()
+    rows = (await connection.execute(_planned(_page(wanted), parameters), parameters)).all()
     total: int = rows[0].total
     return _found([row for row in rows if row.id is not None], total, query)
 
@@ -169,9 +168,7 @@ async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
     def others(own: str) -> str:
         return " AND ".join(["true", *(condition for name, condition in filters.items() if name != own)])
 
-    ratings = ", ".join(
-        f"json_build_array('{least}', count(*) FILTER (WHERE e.rating >= {least}))" for least in RATINGS
-    )
+    ratings = [f"json_build_array('{least}', count(*) FILTER (WHERE e.rating >= {least}))" for least in RATINGS]
     statement = f"""
 WITH base AS {searched} (
   SELECT e.id, e.category, e.languages, e.rating FROM expert e WHERE e.active {terms})
@@ -188,7 +185,8 @@ SELECT (SELECT json_agg(c) FROM (
      GROUP BY s.minutes ORDER BY s.minutes) x (c)) AS minutes,
   (SELECT json_build_array({", ".join(ratings)}) FROM base e WHERE {others("rating")}) AS ratings
 """
-    return (await connection.execute(text(statement), _parameters(wanted))).one()
+    parameters = _parameters(wanted)
+    return (await connection.execute(_planned(statement, parameters), parameters)).one()
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -320,6 +318,19 @@ def _terms(wanted: Wanted) -> str:
 
 def _search(wanted: Wanted) -> str:
     return _both(*(word.anyhow for word in wanted.words)) if wanted.words else ""
+
+
+def _planned(statement: str, parameters: dict[str, Any]) -> TextClause:
+    """With words and numbers quoted into it: a common word needs another plan than a rare one, and each gets its own.
+
+    Bound like the others, a statement used often would get one plan for all of them.
+    """
+    kinds = {str: String(), int: Integer(), float: Float()}
+    chosen = {name: kinds[type(value)] for name, value in parameters.items()
+              if type(value) in kinds and not name.startswith("place") and f":{name}" in statement}  # fmt: skip
+    return text(statement).bindparams(
+        *(bindparam(name, type_=kind, literal_execute=True) for name, kind in chosen.items())
+    )
 
 
 def _parameters(wanted: Wanted) -> dict[str, Any]:
