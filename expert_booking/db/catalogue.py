@@ -8,9 +8,10 @@ has its page. Each statement carries both ways, and PostgreSQL takes the one tha
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Integer, Numeric, String, TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
@@ -119,6 +120,7 @@ _FREE_ON: Final = """EXISTS (SELECT FROM expert_free f WHERE f.expert_id = e.id 
   AND f.half_day BETWEEN :first_half AND :last_half AND f.first_at < :until AND f.last_at >= :since)"""
 _FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
   AND b.free_at >= :now AND b.free_at < :before_day)"""
+_RATED: Final = "e.rating >= :min_rating AND coalesce(e.rating, '-1') >= :min_rating"
 _HALF_DAY: Final = 43_200
 
 # Words that hardly anybody has are perhaps slips.
@@ -154,8 +156,7 @@ async def find(connection: AsyncConnection, wanted: Wanted) -> Found:
     """One page of active experts."""
     query = wanted.query
     parameters = _parameters(wanted) | _page_parameters(query)
-    statement = _page(wanted)
-    rows = (await connection.execute(text(statement), parameters)).all()
+    rows = (await connection.execute(_planned(_page(wanted), parameters), parameters)).all()
     total: int = rows[0].total
     return _found([row for row in rows if row.id is not None], total, query)
 
@@ -169,9 +170,7 @@ async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
     def others(own: str) -> str:
         return " AND ".join(["true", *(condition for name, condition in filters.items() if name != own)])
 
-    ratings = ", ".join(
-        f"json_build_array('{least}', count(*) FILTER (WHERE e.rating >= {least}))" for least in RATINGS
-    )
+    ratings = [f"json_build_array('{least}', count(*) FILTER (WHERE e.rating >= {least}))" for least in RATINGS]
     statement = f"""
 WITH base AS {searched} (
   SELECT e.id, e.category, e.languages, e.rating FROM expert e WHERE e.active {terms})
@@ -188,7 +187,8 @@ SELECT (SELECT json_agg(c) FROM (
      GROUP BY s.minutes ORDER BY s.minutes) x (c)) AS minutes,
   (SELECT json_build_array({", ".join(ratings)}) FROM base e WHERE {others("rating")}) AS ratings
 """
-    return (await connection.execute(text(statement), _parameters(wanted))).one()
+    parameters = _parameters(wanted)
+    return (await connection.execute(_planned(statement, parameters), parameters)).one()
 
 
 # --- the page -----------------------------------------------------------------------------------------------------
@@ -253,8 +253,8 @@ def _parts(number: int, section: _Section, wanted: Wanted) -> list[str]:
         parts.append(f"SELECT * FROM section{number} WHERE {many} AND {held} <= {MOST}{beyond} {rest}")
         many += f" AND {held} > {MOST}"
     beyond = f" AND ({', '.join(section.keys)}) {_beyond_place(query)}" if at_place else ""
-    # "IS TRUE" keeps the planner from any index but that of the order.
-    others = f"({_all((*_conditions(wanted), *section.conditions))}) IS TRUE"
+    # What is inside a CASE the planner cannot judge, and so takes the index of the order, not another.
+    others = f"CASE WHEN {_all((*_conditions(wanted), *section.conditions))} THEN true ELSE false END"
     parts.append(
         f"SELECT e.id, {number} AS section, {_picked(section.keys)} FROM {section.walked}"
         f" WHERE {many} AND e.active AND {others}{beyond} {rest}"
@@ -303,8 +303,8 @@ def _filters(wanted: Wanted) -> dict[str, str]:
     filters = {
         "category": "e.category = ANY(:categories)" if query.category else "",
         "language": ":language = ANY(e.languages)" if query.language else "",
-        # So that those without any rating stand aside, and the index of the order by rating is of use.
-        "rating": "coalesce(e.rating, '-1') >= CAST(:min_rating AS numeric)" if query.min_rating is not None else "",
+        # The same twice: the planner knows how many have such a rating, and the index which they are.
+        "rating": _RATED if query.min_rating is not None else "",
         "minutes": _OFFERS if query.minutes else "",
         "free": " AND ".join(free),
     }
@@ -322,6 +322,19 @@ def _search(wanted: Wanted) -> str:
     return _both(*(word.anyhow for word in wanted.words)) if wanted.words else ""
 
 
+def _planned(statement: str, parameters: dict[str, Any]) -> TextClause:
+    """With words and numbers quoted into it: a common word needs another plan than a rare one, and each gets its own.
+
+    Bound like the others, a statement used often would get one plan for all of them.
+    """
+    kinds: dict[type, Any] = {str: String(), int: Integer(), Decimal: Numeric()}
+    chosen = {name: kinds[type(value)] for name, value in parameters.items()
+              if type(value) in kinds and not name.startswith("place") and f":{name}" in statement}  # fmt: skip
+    return text(statement).bindparams(
+        *(bindparam(name, type_=kind, literal_execute=True) for name, kind in chosen.items())
+    )
+
+
 def _parameters(wanted: Wanted) -> dict[str, Any]:
     query, day = wanted.query, wanted.free_on
     others = _terms(replace(wanted, words=None))
@@ -332,7 +345,7 @@ def _parameters(wanted: Wanted) -> dict[str, Any]:
         "search": _search(wanted),
         "categories": list(query.category),
         "language": query.language,
-        "min_rating": query.min_rating,
+        "min_rating": None if query.min_rating is None else Decimal(str(query.min_rating)),
         "minutes": query.minutes,
         "length": query.minutes or 0,
         "now": wanted.now,
