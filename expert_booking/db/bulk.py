@@ -14,7 +14,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 _names: Final = ", ".join(COLUMNS)
 _INCOMING: Final = (
-    f"CREATE TEMP TABLE IF NOT EXISTS incoming_lines ON COMMIT DELETE ROWS AS SELECT {_names} FROM booking LIMIT 0"  # noqa: S608, E501
+    f"CREATE TEMP TABLE IF NOT EXISTS incoming_lines ON COMMIT DELETE ROWS AS SELECT {_names} FROM booking LIMIT 0"  # noqa: S608
 )
 _INSERT_INCOMING: Final = f"INSERT INTO booking ({_names}) SELECT {_names} FROM incoming_lines ON CONFLICT DO NOTHING"  # noqa: S608
 
