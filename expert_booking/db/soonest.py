@@ -54,7 +54,8 @@ def _equalise(table: Table) -> TextClause:
         WITH wanted AS (SELECT * FROM unnest({arrays}) AS given ({names})),
         there AS (SELECT {names} FROM {table.name} WHERE expert_id = ANY(:ids)),
         gone AS (
-          DELETE FROM {table.name} WHERE ({keys}) IN (SELECT {keys} FROM there EXCEPT SELECT {keys} FROM wanted)
+          DELETE FROM {table.name} WHERE expert_id = ANY(:ids)
+             AND ({keys}) IN (SELECT {keys} FROM there EXCEPT SELECT {keys} FROM wanted)
         )
         INSERT INTO {table.name} ({names}) SELECT * FROM wanted EXCEPT SELECT * FROM there
         ON CONFLICT ({keys}) DO UPDATE SET {changed}

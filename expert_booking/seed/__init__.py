@@ -46,7 +46,7 @@ async def sow(database: Database, plan: Plan, *, now: datetime | None = None) ->
     if plan.reset:
         await services.experts.remove_everything()
     experts, bookings = await _counted(services)
-    requests = expert_requests(plan.experts, plan.number)
+    requests = expert_requests(plan.experts, plan.number, today.date())
     counts = shares(plan.bookings, requests, plan.number)
     if plan.is_large:
         await bulk.sow(database, services, requests, counts, plan.number, today)

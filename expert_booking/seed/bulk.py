@@ -24,7 +24,8 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 _EXPERTS: Final = 1_000  # in one batch; with a session type and weekly hours they are some ten thousand rows
-_CALENDARS: Final = 100
+_CALENDARS: Final = 400
+_AT_ONCE: Final = 20  # calendars in one transaction
 _BOOKINGS: Final = 10_000
 _MANY: Final = 200_000  # rows for which it is worth to start processes
 
@@ -106,7 +107,8 @@ def _work_out(ids: Sequence[UUID], url: str) -> None:
     async def work_out() -> None:
         database = Database(url)
         try:
-            await Services(database).soonest.work_out(ids)
+            for part in _parts(ids, _AT_ONCE):
+                await Services(database).soonest.work_out(part)
         finally:
             await database.close()
 

@@ -1,11 +1,23 @@
 """The experts of the demo as requests: first the hand-written ones, then as many made-up ones as are wanted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import date
 from itertools import accumulate, pairwise
 from random import Random
 
+from expert_booking.domain.calendar import DAY
 from expert_booking.domain.slugs import slug_of
 from expert_booking.schemas import ExpertRequest, RuleRequest, SessionTypeRequest
+from expert_booking.seed.details import (
+    DETAILS,
+    FIRST_TALK,
+    FIRST_TALK_TEXT,
+    LATER_WEEKS,
+    LONG_TEXT,
+    MAIN_TEXTS,
+    SPOKEN,
+    Details,
+)
 from expert_booking.seed.people import (
     BIO_SENTENCES,
     CATEGORIES,
@@ -20,10 +32,13 @@ from expert_booking.seed.people import (
 )
 
 
-def expert_requests(count: int, number: int) -> list[ExpertRequest]:
-    """So many experts, the same ones for the same number, each with a slug by which a second run knows them."""
-    written = [_request(person, slug_of(person.name), number) for person in PEOPLE[:count]]
-    return written + [_made_up(index, number) for index in range(len(written), count)]
+def expert_requests(count: int, number: int, today: date) -> list[ExpertRequest]:
+    """So many experts, the same ones for the same number, each with a slug by which a second run knows them.
+
+    `today` is the day around which some change their hours.
+    """
+    written = [_request(person, DETAILS[person.name], slug_of(person.name), number, today) for person in PEOPLE[:count]]
+    return written + [_made_up(index, number, today) for index in range(len(written), count)]
 
 
 def shares(total: int, requests: Sequence[ExpertRequest], number: int) -> list[int]:
@@ -43,7 +58,7 @@ def made_up_name(look: str, chance: Random) -> str:
     return f"{chance.choice(given)} {chance.choice(FAMILY_NAMES)}"
 
 
-def _made_up(index: int, number: int) -> ExpertRequest:
+def _made_up(index: int, number: int, today: date) -> ExpertRequest:
     chance = Random(f"{number}-{index}")
     look = chance.choice("fm")
     name = made_up_name(look, chance)
@@ -61,11 +76,26 @@ def _made_up(index: int, number: int) -> ExpertRequest:
         hours=chance.choice(WEEKLY_HOURS),
         session_title=f"{category} session",
     )
-    return _request(person, f"{slug_of(name)}-{index}", number)
+    spoken = SPOKEN.get(person.time_zone)
+    details = Details(
+        languages=("en", spoken) if spoken else ("en",),
+        first_talk=chance.random() < 0.35,
+        long_minutes=90 if chance.random() < 0.15 else None,
+    )
+    return _request(person, details, f"{slug_of(name)}-{index}", number, today)
 
 
-def _request(person: Person, slug: str, number: int) -> ExpertRequest:
+def _request(person: Person, details: Details, slug: str, number: int, today: date) -> ExpertRequest:
     chance = Random(f"{number}-{slug}-calendar")
+    main = SessionTypeRequest(
+        title=person.session_title,
+        description=MAIN_TEXTS[person.category],
+        step_minutes=chance.choice((60, 60, 30)),
+        before_minutes=chance.choice((0, 0, 0, 0, 0, 0, 5, 10)),
+        after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
+        notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
+        horizon_days=60,
+    )
     return ExpertRequest(
         name=person.name,
         category=person.category,
@@ -78,23 +108,42 @@ def _request(person: Person, slug: str, number: int) -> ExpertRequest:
         email=f"{slug}@example.com",
         portrait=f"{person.look}:{slug}",
         slug=slug,
-        session_types=[
-            SessionTypeRequest(
-                title=person.session_title,
-                step_minutes=chance.choice((60, 60, 30)),
-                before_minutes=chance.choice((0, 0, 0, 0, 0, 0, 5, 10)),
-                after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
-                notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
-                horizon_days=60,
-            )
-        ],
-        rules=[_rule(*hours) for hours in person.hours],
+        languages=details.languages,
+        country=details.country,
+        region=details.region,
+        closed_on_holidays=details.closed_on_holidays,
+        session_types=[main, *_others(main, details)],
+        rules=list(_rules(person, details, today)),
     )
 
 
-def _rule(weekday: int, opens: str, closes: str) -> RuleRequest:
+def _others(main: SessionTypeRequest, details: Details) -> Iterator[SessionTypeRequest]:
+    if details.first_talk:
+        words = {"title": FIRST_TALK, "description": FIRST_TALK_TEXT}
+        yield main.model_copy(update={**words, "minutes": 30, "step_minutes": 30, "before_minutes": 0})
+    if details.long_minutes:
+        words = {"title": f"{main.title}, long", "description": LONG_TEXT}
+        yield main.model_copy(update={**words, "minutes": details.long_minutes, "daily_cap": details.long_cap})
+
+
+def _rules(person: Person, details: Details, today: date) -> Iterator[RuleRequest]:
+    if details.later_hours is None:
+        yield from (_rule(*hours) for hours in person.hours)
+        return
+    change = today + LATER_WEEKS * 7 * DAY
+    yield from (_rule(*hours, until=change - DAY) for hours in person.hours)
+    yield from (_rule(*hours, since=change) for hours in details.later_hours)
+
+
+def _rule(weekday: int, opens: str, closes: str, since: date | None = None, until: date | None = None) -> RuleRequest:
     start, end = _minutes(opens), _minutes(closes)
-    return RuleRequest(weekday=weekday, opens=start, closes=end if end > start else end + 24 * 60)
+    return RuleRequest(
+        weekday=weekday,
+        opens=start,
+        closes=end if end > start else end + 24 * 60,
+        valid_from=since,
+        valid_until=until,
+    )
 
 
 def _minutes(clock: str) -> int:

@@ -1,0 +1,87 @@
+"""What the experts of the demo speak and offer besides their main session, and whose holidays they keep."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """`languages` are ISO 639-1; the others are lengths offered besides the main hour, with how many a day at most."""
+
+    languages: tuple[str, ...]
+    country: str | None = None
+    region: str | None = None
+    closed_on_holidays: bool = False
+    first_talk: bool = False
+    long_minutes: int | None = None
+    long_cap: int | None = None
+    # Other hours from so many weeks after the sowing on, instead of the usual ones.
+    later_hours: Hours | None = None
+    # Days after the sowing: without hours, and with others; and the holidays, from and to.
+    shut_days: tuple[int, ...] = ()
+    evenings: tuple[int, ...] = ()
+    holidays: tuple[int, int, str] | None = None
+
+
+LATER_WEEKS: Final = 5
+EVENING: Final = (18 * 60, 21 * 60)
+FIRST_TALK: Final = "First talk"
+FIRST_TALK_TEXT: Final = "Half an hour to find out whether I am the right person for you, and where we would begin."
+LONG_TEXT: Final = (
+    "For everything that needs a run-up: time to look closely, to try things out, and to write down what comes next."
+)
+MAIN_TEXTS: Final[Mapping[str, str]] = {
+    "Career coaching": "We look at where you stand, agree on the next three steps, and rehearse the hardest of them.",
+    "Design": "Send a link or a file the day before. We go through it together, and you keep my annotated notes.",
+    "Finance": "Bring the figures you have, however untidy. At the end there is one sheet that you can keep using.",
+    "Fitness": "You need two square metres and a camera. I watch, correct, and send you the plan afterwards.",
+    "Languages": "Conversation about whatever you like, with corrections in writing at the end.",
+    "Law": "We read what you have, mark what matters, and find words for the next letter.",
+    "Marketing": "One text, one page or one plan, worked on together until it can be published.",
+    "Nutrition": "We look at one real week of yours and change as little as possible of it.",
+    "Psychology": "A quiet hour with a beginning and an end. What we talk about stays between us.",
+    "Software": "Share the code or the question a day before. We work on it together and write down what is left.",
+}
+DETAILS: Final[Mapping[str, Details]] = {
+    "Jana Müller": Details(("de", "en"), "DE", "BE", True, True, 90, holidays=(19, 23, "Autumn with the children")),
+    "Marcus Reid-Thompson": Details(("en",), "US", "NY", True, True),
+    "Aroha Ngata": Details(("en", "mi"), "NZ", None, False, True, 90),
+    "Søren Lindqvist": Details(("da", "sv", "en"), "DK", None, True, False, 120, 1),
+    "Yuki Tanabe": Details(("ja", "en"), "JP", None, False, True, shut_days=(4, 11)),
+    "Inês Carvalho": Details(("pt", "en", "es"), "PT", None, True, True),
+    "Priya Raghavan": Details(("en", "hi", "ta"), "IN", None, False, True, 90),
+    "Declan O’Brien": Details(("en", "ga"), "IE", None, True, evenings=(8,)),
+    "Bruno Almeida Núñez": Details(("pt", "es", "en"), "BR", "SP", True, True),
+    "Wanjiru Kamau": Details(("sw", "en"), "KE", None, False, True, holidays=(12, 14, "A race")),
+    "Tom Bailey": Details(("en",), "CA", "NL", True, True),
+    "Mei-Ling Chua": Details(("en", "zh", "ms"), "SG", None, True, long_minutes=90, long_cap=2),
+    "Camille Lefèvre": Details(("fr", "en"), "FR", None, True, True, 90, shut_days=(6,)),
+    "Diego Fuentes": Details(("es", "en", "fr"), "CL", None, True, True),
+    "Łukasz Wójcik": Details(("pl", "en"), "PL", None, True, True),
+    "Dr. Friederike von Hohenstein-Großkreutz": Details(("de", "en"), "AT", "9", True, long_minutes=120, long_cap=1),
+    "Samir Haddad": Details(("ar", "en", "fr"), "EG", None, True, True),
+    "Grace Okafor": Details(("en", "ig", "yo"), "NG", None, False, True, 90),
+    "Noah Steiner": Details(("de", "fr", "en"), "CH", "ZH", True, long_minutes=120),
+    "Hannah Whitlock": Details(("en",), "GB", "ENG", True, True, evenings=(3, 10)),
+    "Kai Nakamura": Details(("en", "ja"), "US", "CA", True, True),
+    "Sunita Gurung": Details(("ne", "en", "hi"), None, None, False, True, later_hours=OFFICE),
+    "Matteo Ricci": Details(("it", "en"), "IT", None, True, True),
+    "Olivia Grant": Details(("en",), "AU", "SA", True, False, holidays=(9, 16, "At the sea")),
+    "Elif Yıldız": Details(("tr", "en", "de"), "TR", None, True, True, 90),
+    "Benjamin Ashworth": Details(("en",), "AU", "NSW", True, later_hours=week(WORKDAYS, ("09:00", "13:00"))),
+    "Lucía Fernández": Details(("es", "ca", "en"), "ES", "MD", True, True),
+    "Bo Li": Details(("en", "zh"), "US", "IL", False, True, 120),
+    "Anneke de Vries": Details(("nl", "en", "de"), "NL", None, True, True, 90, shut_days=(5,)),
+    "Rajesh Subramaniam": Details(("en", "hi", "te"), "IN", None, False, False, 90),
+}
+# What is spoken where the made-up ones live, besides English.
+SPOKEN: Final[Mapping[str, str]] = {
+    "Europe/Berlin": "de", "Europe/Lisbon": "pt", "Europe/Paris": "fr", "Europe/Madrid": "es", "Europe/Rome": "it",
+    "Europe/Warsaw": "pl", "Europe/Athens": "el", "Europe/Helsinki": "fi", "Europe/Istanbul": "tr",
+    "America/Mexico_City": "es", "America/Bogota": "es", "America/Sao_Paulo": "pt", "America/Argentina/Buenos_Aires": "es",
+    "Africa/Cairo": "ar", "Africa/Nairobi": "sw", "Asia/Dubai": "ar", "Asia/Kolkata": "hi", "Asia/Kathmandu": "ne",
+    "Asia/Singapore": "zh", "Asia/Tokyo": "ja", "Asia/Seoul": "ko",
+}  # fmt: skip
