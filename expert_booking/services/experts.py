@@ -1,7 +1,6 @@
 """The catalogue."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -12,8 +11,8 @@ from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.errors import ExpertNotFound, SlugTaken
 from expert_booking.domain.portraits import portrait
 from expert_booking.domain.slugs import is_slug, slug_of
-from expert_booking.schemas import ExpertDetail, ExpertPage, ExpertQuery, ExpertRequest, ExpertView, SessionTypeView
-from expert_booking.services.availability import next_open
+from expert_booking.schemas import ExpertDetail, ExpertPage, ExpertQuery, ExpertRequest, ExpertView
+from expert_booking.services.availability import next_open, session_type_view
 
 
 class Experts:
@@ -118,17 +117,6 @@ async def _found(connection: AnyConnection, reference: str) -> AnyRow:
 def _detail(row: AnyRow, offers: Sequence[Offer], free: datetime | None) -> ExpertDetail:
     types = [session_type_view(offer) for offer in offers if offer.calendar.active]
     return ExpertDetail(**_facts(row), bio=row.bio, session_types=types, next_available=free)
-
-
-def session_type_view(offer: Offer) -> SessionTypeView:
-    """A session type as pages and programs see it."""
-    return SessionTypeView(
-        id=offer.session_type_id,
-        title=offer.title,
-        description=offer.description,
-        active=offer.calendar.active,
-        **asdict(offer.calendar.length),
-    )
 
 
 def _facts(row: AnyRow) -> dict[str, object]:

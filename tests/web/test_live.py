@@ -54,9 +54,9 @@ class GatedAvailability(Availability):
         self.gates: list[asyncio.Event] = []
         self._arrived = asyncio.Semaphore(0)
 
-    async def board(self, expert_id: UUID) -> Board:
+    async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
         """What the calendar says now, told when the gate opens."""
-        read = await self._real.board(expert_id)
+        read = await self._real.board(expert_id, session_type_id)
         self.gates.append(gate := asyncio.Event())
         self._arrived.release()
         await gate.wait()
@@ -71,7 +71,7 @@ async def test_the_version_grows_by_one_with_every_change_and_not_without_one(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert_id, watcher = await add_expert(), Watcher()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(watcher)
     versions = []
     for at in (None, TEN, None, TEN + HOUR, None):
@@ -85,7 +85,7 @@ async def test_the_version_grows_by_one_with_every_change_and_not_without_one(
 
 async def test_the_first_reading_is_the_start_and_no_change(services: Services, add_expert: AddExpert) -> None:
     watcher = Watcher()
-    live = LiveBoards(services).of(await add_expert())
+    live = LiveBoards(services).of(await add_expert(), None)
     live.watch(watcher)
     await live.read()
     assert (live.version, watcher.boards) == (0, [])
@@ -96,7 +96,7 @@ async def test_several_changes_read_at_once_are_one_version(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     for hours in range(5):
@@ -109,7 +109,7 @@ async def test_a_reading_that_began_earlier_and_ends_later_does_not_bring_the_pa
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     gated = services.availability = GatedAvailability(services, services.availability)
@@ -130,7 +130,7 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_board(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     clock.move(minutes=-1)
@@ -143,7 +143,7 @@ async def test_news_of_an_expert_lead_to_one_reading_however_many_come_together(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert_id, changed = await add_expert(), asyncio.Event()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: changed.set())
     await live.read()
     for hours in range(3):
@@ -157,7 +157,7 @@ async def test_slots_that_fall_into_the_past_leave_the_board_as_time_goes_by(
     services: Services, add_expert: AddExpert, clock: Clock
 ) -> None:
     watcher = Watcher()
-    live = LiveBoards(services).of(await add_expert())
+    live = LiveBoards(services).of(await add_expert(), None)
     live.watch(watcher)
     await live.read()
     clock.move(hours=2, minutes=1)
@@ -170,9 +170,9 @@ async def test_the_same_expert_is_read_once_for_everybody_and_nobody_is_left_whe
     services: Services, add_expert: AddExpert
 ) -> None:
     expert_id, boards = await add_expert(), LiveBoards(services)
-    first = boards.of(expert_id)
-    leave_first, leave_second = first.watch(lambda _: None), boards.of(expert_id).watch(lambda _: None)
-    assert (boards.of(expert_id) is first, len(boards), services.bus.follower_count()) == (True, 1, 1)
+    first = boards.of(expert_id, None)
+    leave_first, leave_second = first.watch(lambda _: None), boards.of(expert_id, None).watch(lambda _: None)
+    assert (boards.of(expert_id, None) is first, len(boards), services.bus.follower_count()) == (True, 1, 1)
     leave_first()
     leave_first()
     assert (len(boards), services.bus.follower_count()) == (1, 1)
@@ -184,7 +184,7 @@ async def test_an_expert_who_has_gone_does_not_break_the_board_that_shows_them(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     sql.execute("DELETE FROM expert WHERE id = %s", [expert_id])
