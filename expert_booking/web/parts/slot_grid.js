@@ -3,6 +3,8 @@
 const STATES = { open: "free", held: "being booked by somebody", booked: "booked" };
 const HEARD = 60; // news kept, for a board that was read before them but arrives after them
 
+const SHORT = 110; // letters of a description that a card has room for; a longer one stands below in full
+
 export default {
   props: { board: String, bookUrl: String, sessions: Array, session: String },
   template: `
@@ -16,6 +18,7 @@ export default {
             <p v-if="session.about" :id="'about-' + session.id">{{ session.about }}</p>
           </li>
         </ul>
+        <p v-if="more" aria-hidden="true">{{ more }}</p>
       </section>
       <section v-else-if="offered.length" class="sessions only" :data-session-type="offered[0].id" aria-labelledby="sessions">
         <h2 id="sessions">{{ offered[0].title }} <span>{{ offered[0].length }}</span></h2>
@@ -26,8 +29,8 @@ export default {
         <div class="board-head">
           <div>
             <h2 id="times">Choose a time</h2>
-            <p v-if="shown"><template v-if="choosing && !gone"><b>{{ shown.title }}</b>, {{ shown.length }}. </template>Times in <b>{{ shown.zone }}</b><template v-if="shown.expertZone">; the expert is in {{ shown.expertZone }}</template></p>
-            <p v-else>Looking for free times …</p>
+            <p v-if="shown && !gone"><template v-if="choosing"><b>{{ shown.title }}</b>, {{ shown.length }}. </template>Times in <b>{{ shown.zone }}</b><template v-if="shown.expertZone">; the expert is in {{ shown.expertZone }}</template></p>
+            <p v-else-if="!shown">Looking for free times …</p>
           </div>
           <div class="pager" role="group" aria-label="Weeks" v-if="shown && !gone">
             <button type="button" :disabled="!shown.earlier" @click="go(shown.earlier)" aria-label="Earlier week">←</button>
@@ -88,6 +91,10 @@ export default {
     },
     choosing() {
       return this.offered.length > (this.gone ? 0 : 1);
+    },
+    more() {
+      const about = this.offered.find((session) => session.id === this.chosen)?.about ?? "";
+      return about.length > SHORT ? about : "";
     },
     missing() {
       return this.shown && !this.gone && !this.waiting && this.wanted.session && this.wanted.session !== this.chosen;
