@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from nicegui import core
 
 from expert_booking.domain.calendar import SlotState
 from expert_booking.domain.events import ExpertChanged
+from expert_booking.domain.obstacles import Reason
+from expert_booking.schemas import SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
 from expert_booking.web.live import COALESCE, Coalesced, LiveBoards, NextFree, next_words
@@ -178,6 +181,84 @@ async def test_the_same_expert_is_read_once_for_everybody_and_nobody_is_left_whe
     assert (len(boards), services.bus.follower_count()) == (1, 1)
     leave_second()
     assert (len(boards), services.bus.follower_count()) == (0, 0)
+
+
+@pytest.fixture
+async def two(services: Services, add_expert: AddExpert) -> tuple[UUID, UUID, UUID]:
+    """An expert, and two session types: an hour, and half an hour."""
+    kinds = [SessionTypeRequest(title=f"{n} minutes", minutes=n, step_minutes=n, notice_minutes=0) for n in (60, 30)]
+    expert_id = await add_expert(session_types=kinds)
+    hour, half = (await services.experts.profile(str(expert_id))).session_types
+    return expert_id, hour.id, half.id
+
+
+def heard_by(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What is sent to which room of the websocket from now on."""
+    heard: list[tuple[str, dict[str, Any]]] = []
+
+    async def emit(_: str, message: dict[str, Any], room: str) -> None:
+        heard.append((room, message))
+
+    monkeypatch.setattr(core.sio, "emit", emit)
+    return heard
+
+
+async def test_every_session_type_has_a_board_and_a_room_of_its_own_and_a_booking_of_one_changes_all(
+    services: Services, two: tuple[UUID, UUID, UUID], book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (expert_id, hour, half), boards, heard = two, LiveBoards(services), heard_by(monkeypatch)
+    hours, halves = boards.of(expert_id, hour), boards.of(expert_id, half)
+    for live in (hours, halves):
+        live.watch(lambda _: None)
+        await live.read()
+    assert (len(boards), hours is halves, boards.of(expert_id, half) is halves) == (2, False, True)
+    await book(expert_id, TEN + HOUR / 2, session_type_id=half)
+    for live in (hours, halves):
+        await live.read()
+    assert state(hours.board, TEN) is state(halves.board, TEN + HOUR / 2) is SlotState.BOOKED
+    assert state(halves.board, TEN) is SlotState.OPEN
+    assert [(room, message["room"], message["changes"]) for room, message in heard] == [
+        (f"slots:{expert_id}:{hour}",) * 2 + ([("2026-11-24T09:00:00Z", "booked")],),
+        (f"slots:{expert_id}:{half}",) * 2 + ([("2026-11-24T09:30:00Z", "booked")],),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE session_type SET title = 'Anew' WHERE minutes = 60", "UPDATE session_type SET active = false",
+     "UPDATE session_type SET active = false WHERE minutes = 30", "UPDATE expert SET time_zone = 'Africa/Cairo'",
+     "DELETE FROM session_type WHERE minutes = 30", "DELETE FROM session_type WHERE minutes = 60"],
+)  # fmt: skip
+async def test_pages_are_told_to_draw_anew_when_more_than_slots_has_changed(
+    services: Services, two: tuple[UUID, UUID, UUID], sql: Connection, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (expert_id, hour, _), heard = two, heard_by(monkeypatch)
+    live = LiveBoards(services).of(expert_id, hour)
+    live.watch(lambda _: None)
+    await live.read()
+    sql.execute(change)  # type: ignore[arg-type]
+    await live.read()
+    await live.read()
+    ((room, message),) = heard
+    assert (room, message["version"], message["anew"]) == (live.room, 1, True)
+
+
+async def test_the_board_of_a_session_type_that_is_deleted_is_empty_and_knows_the_others(
+    services: Services, two: tuple[UUID, UUID, UUID], sql: Connection
+) -> None:
+    expert_id, hour, half = two
+    watched, late = LiveBoards(services).of(expert_id, hour), LiveBoards(services).of(expert_id, hour)
+    watched.watch(lambda _: None)
+    await watched.read()
+    sql.execute("DELETE FROM session_type WHERE id = %s", [hour])
+    for live in (watched, late):
+        await live.read()
+        assert live.board is not None
+        assert (live.board.session_type_id, live.board.slots) == (hour, ())
+        assert [one.id for one in live.board.session_types] == [half]
+        assert live.board.refusal(TEN).obstacle.reason is Reason.INACTIVE
+    assert watched.board is not None
+    assert watched.board.session_title == "60 minutes"
 
 
 async def test_an_expert_who_has_gone_does_not_break_the_board_that_shows_them(

@@ -64,6 +64,17 @@ def test_an_experts_own_words_are_escaped() -> None:
     assert "2 years" in unrated
 
 
+def test_the_profile_says_how_long_sessions_are_from_the_shortest_to_the_longest() -> None:
+    expert = ExpertDetail(
+        id=UUID(int=1), slug="jana", name="Jana", category="Law", experience=1, rating=None, rating_count=0,
+        headline="", time_zone="Europe/Berlin", bio="",
+        session_types=[SessionTypeView(id=UUID(int=n), title="A", minutes=n) for n in (60, 90, 30)],
+    )  # fmt: skip
+    assert "<span>30 to 90 minutes</span>" in profile_html(expert)
+    alike = [SessionTypeView(id=UUID(int=n), title="A", minutes=45) for n in (1, 2)]
+    assert "<span>45 minutes</span>" in profile_html(expert.model_copy(update={"session_types": alike}))
+
+
 def test_both_clocks_are_shown_where_they_differ_and_one_where_they_do_not() -> None:
     both = when(NINE, NINE + timedelta(hours=1), KATHMANDU, BERLIN)
     for words in ("13:45–14:45", "Asia/Kathmandu (UTC+5:45)", "09:00–10:00", "Europe/Berlin (UTC+1)"):

@@ -197,8 +197,14 @@ class BookingDesk:
         # "Somebody else" may be this very visitor: in another tab, or before a reload.
         self._refusal, self._mine = refusal, None
         if isinstance(refusal, SlotTaken):
-            self._mine = await self._services.bookings.at_for_visitor(self._expert.id, self._at, self._visitor)
+            self._mine = await self._services.bookings.at_for_visitor(self._expert.id, *self._would_keep(), self._visitor)
         self._paint()
+
+    def _would_keep(self) -> tuple[datetime, datetime]:
+        """The time that this session needs, buffers included."""
+        length = self._board().calendar.length
+        since = self._at - length.before_minutes * MINUTE
+        return since, self._at + (length.minutes + length.after_minutes) * MINUTE
 
     def _paint(self) -> None:
         if self._notice is not None:  # the page may still be in the making
