@@ -78,7 +78,7 @@ class Bookings:
     async def at_for_visitor(
         self, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
     ) -> BookingView | None:
-        """The first live booking, of whatever session, that keeps any of [since, until) and was made in this browser."""
+        """The first live booking of any session that keeps some of [since, until) and was made in this browser."""
         async with self._database.statements() as connection:
             row = await rows.by_time_and_visitor(connection, expert_id, since, until, visitor)
         return None if row is None else _view(row)

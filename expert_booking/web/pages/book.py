@@ -197,7 +197,9 @@ class BookingDesk:
         # "Somebody else" may be this very visitor: in another tab, or before a reload.
         self._refusal, self._mine = refusal, None
         if isinstance(refusal, SlotTaken):
-            self._mine = await self._services.bookings.at_for_visitor(self._expert.id, *self._would_keep(), self._visitor)
+            self._mine = await self._services.bookings.at_for_visitor(
+                self._expert.id, *self._would_keep(), self._visitor
+            )
         self._paint()
 
     def _would_keep(self) -> tuple[datetime, datetime]:
