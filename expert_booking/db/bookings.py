@@ -146,12 +146,13 @@ async def by_id_and_visitor(connection: AsyncConnection, booking_id: UUID, visit
     return (await connection.execute(_VIEW.where(_b.id == booking_id, _b.visitor == visitor))).one_or_none()
 
 
-async def by_start_and_visitor(
-    connection: AsyncConnection, expert_id: UUID, starts_at: datetime, visitor: bytes
+async def by_time_and_visitor(
+    connection: AsyncConnection, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
 ) -> AnyRow | None:
-    """The live booking of one time, if it was made in this browser."""
-    wanted = _VIEW.where(_b.expert_id == expert_id, _b.starts_at == starts_at, _b.visitor == visitor, text(LIVE_ROWS))
-    return (await connection.execute(wanted)).one_or_none()
+    """The first live booking that keeps any of [since, until), buffers included, and was made in this browser."""
+    overlaps = _b.busy.op("&&")(Range(since, until))
+    wanted = _VIEW.where(_b.expert_id == expert_id, overlaps, _b.visitor == visitor, text(LIVE_ROWS))
+    return (await connection.execute(wanted.order_by(_b.starts_at).limit(1))).one_or_none()
 
 
 async def of_visitor(connection: AsyncConnection, customer_key: str, visitor: bytes) -> Sequence[AnyRow]:

@@ -1,7 +1,7 @@
 """Which times are free."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from expert_booking.db.engine import AnyConnection, Database
 from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant
 from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound
 from expert_booking.domain.hours import Hours
-from expert_booking.schemas import SlotPage, SlotQuery, SlotView
+from expert_booking.schemas import SessionTypeView, SlotPage, SlotQuery, SlotView
 
 # Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
 _SOON = timedelta(days=14)
@@ -31,6 +31,7 @@ class Board:
     last_day: date  # the horizon, in the expert's zone
     read_at: datetime
     slots: tuple[Slot, ...]
+    session_types: tuple[SessionTypeView, ...] = ()  # all that the expert offers, in order
 
     @property
     def zone(self) -> ZoneInfo:
@@ -91,8 +92,9 @@ class Availability:
         """
         now = self._clock()
         async with self._database.statements() as connection:
+            offers = await rows.offers(connection, [expert_id], now)
             try:
-                offer = await offer_of(connection, expert_id, session_type_id, now)
+                offer = await _chosen(connection, offers, expert_id, session_type_id)
             except SessionTypeNotFound:
                 if session_type_id is not None:
                     raise
@@ -110,6 +112,7 @@ class Availability:
             last_day=calendar.horizon(now),
             read_at=now,
             slots=tuple(calendar.slots(now, until, now)),
+            session_types=tuple(session_type_view(offer) for offer in offers if offer.calendar.active),
         )
 
     async def next_open(self, expert_ids: Sequence[UUID]) -> dict[UUID, datetime]:
@@ -145,7 +148,12 @@ async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: 
 
     Raises ExpertNotFound or SessionTypeNotFound.
     """
-    offers = await rows.offers(connection, [expert_id], now)
+    return await _chosen(connection, await rows.offers(connection, [expert_id], now), expert_id, session_type_id)
+
+
+async def _chosen(
+    connection: AnyConnection, offers: Sequence[Offer], expert_id: UUID, session_type_id: UUID | None
+) -> Offer:
     for offer in offers:
         if offer.session_type_id == session_type_id or (session_type_id is None and offer.calendar.active):
             return offer
@@ -154,3 +162,14 @@ async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: 
     if not offers and await experts.by_id(connection, expert_id) is None:
         raise ExpertNotFound
     raise SessionTypeNotFound
+
+
+def session_type_view(offer: Offer) -> SessionTypeView:
+    """A session type as pages and programs see it."""
+    return SessionTypeView(
+        id=offer.session_type_id,
+        title=offer.title,
+        description=offer.description,
+        active=offer.calendar.active,
+        **asdict(offer.calendar.length),
+    )

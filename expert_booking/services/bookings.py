@@ -75,10 +75,12 @@ class Bookings:
             raise BookingNotFound
         return _view(row)
 
-    async def at_for_visitor(self, expert_id: UUID, starts_at: datetime, visitor: bytes) -> BookingView | None:
-        """The live booking of this time that was made in this browser."""
+    async def at_for_visitor(
+        self, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
+    ) -> BookingView | None:
+        """The first live booking of any session that keeps some of [since, until) and was made in this browser."""
         async with self._database.statements() as connection:
-            row = await rows.by_start_and_visitor(connection, expert_id, starts_at, visitor)
+            row = await rows.by_time_and_visitor(connection, expert_id, since, until, visitor)
         return None if row is None else _view(row)
 
     async def of_visitor(self, email: str, visitor: bytes) -> Sequence[BookingView]:

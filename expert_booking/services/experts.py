@@ -1,7 +1,6 @@
 """The catalogue."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -26,10 +25,9 @@ from expert_booking.schemas import (
     ExpertView,
     Facet,
     Facets,
-    SessionTypeView,
     cursor,
 )
-from expert_booking.services.availability import next_open
+from expert_booking.services.availability import next_open, session_type_view
 
 # A local day is over this many days after today at the latest within what the derived rows know.
 _REACH: Final = timedelta(days=FREE_DAYS)
@@ -194,17 +192,6 @@ async def _found(connection: AnyConnection, reference: str) -> AnyRow:
 def _detail(row: AnyRow, offers: Sequence[Offer], free: datetime | None) -> ExpertDetail:
     types = [session_type_view(offer) for offer in offers if offer.calendar.active]
     return ExpertDetail(**_facts(row), bio=row.bio, session_types=types, next_available=free)
-
-
-def session_type_view(offer: Offer) -> SessionTypeView:
-    """A session type as pages and programs see it."""
-    return SessionTypeView(
-        id=offer.session_type_id,
-        title=offer.title,
-        description=offer.description,
-        active=offer.calendar.active,
-        **asdict(offer.calendar.length),
-    )
 
 
 def _facts(row: AnyRow) -> dict[str, object]:

@@ -1,14 +1,15 @@
 """Keeps open pages in step with the database.
 
-One path for every change, whoever made it: the database's news → the bus → here. For each expert somebody is looking at
-the calendar is read once, compared with what the pages show, and the difference goes to all of them in one message with
-a version. A page that finds a version missing asks for the whole board.
+One path for every change, whoever made it: the database's news → the bus → here. For each session type somebody is
+looking at the calendar is read once, compared with what the pages show, and the difference goes to all of them in one
+message with a version. A page that finds a version missing asks for the whole board.
 """
 
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from nicegui import background_tasks
 
-from expert_booking.domain.errors import NotFound
+from expert_booking.domain.errors import NotFound, SessionTypeNotFound
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web import rooms, words
@@ -59,12 +60,15 @@ class Coalesced:
 
 
 class LiveBoard:
-    """The board of one expert, as all pages of this process that show it know it."""
+    """The board of one session type, as all pages of this process that show it know it."""
 
-    def __init__(self, services: Services, expert_id: UUID, on_empty: Callable[[], None]) -> None:
+    def __init__(
+        self, services: Services, expert_id: UUID, session_type_id: UUID | None, on_empty: Callable[[], None]
+    ) -> None:
         self._services = services
         self.expert_id = expert_id
-        self.room = f"slots:{expert_id}"
+        self.session_type_id = session_type_id
+        self.room = f"slots:{expert_id}:{session_type_id or ''}"
         self.version = 0
         self.board: Board | None = None
         self._begun = self._known = 0
@@ -93,7 +97,7 @@ class LiveBoard:
         self._begun += 1
         reading = self._begun
         try:
-            board = await self._services.availability.board(self.expert_id)
+            board = await self._board()
         except NotFound:
             if self.board is None:
                 raise
@@ -103,15 +107,28 @@ class LiveBoard:
             return
         self._known = reading
         before, self.board = self.board, board
-        changes = _changes(before, board)
-        if before is None or not changes:
+        if before is None:
+            return
+        changes, anew = _changes(before, board), _about(before) != _about(board)
+        if not (changes or anew):
             return
         self.version += 1
         self.drawn = {}
         for watcher in list(self._watchers):
             watcher(board)
-        message = {"expert": str(self.expert_id), "version": self.version, "changes": changes}
-        await rooms.tell(self.room, "slots", message)
+        message = {"expert": str(self.expert_id), "room": self.room, "version": self.version, "changes": changes}
+        await rooms.tell(self.room, "slots", {**message, "anew": True} if anew else message)
+
+    async def _board(self) -> Board:
+        try:
+            return await self._services.availability.board(self.expert_id, self.session_type_id)
+        except SessionTypeNotFound:
+            # It was deleted while people look at it: an empty board tells them, and what else there is.
+            first = await self._services.availability.board(self.expert_id)
+            was = self.board or first
+            gone = replace(was.calendar, zone=first.zone, active=False)
+            return replace(first, session_type_id=self.session_type_id, session_title=was.session_title,
+                           calendar=gone, slots=())  # fmt: skip
 
 
 class LiveBoards:
@@ -119,19 +136,23 @@ class LiveBoards:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._boards: dict[UUID, LiveBoard] = {}
+        self._boards: dict[tuple[UUID, UUID | None], LiveBoard] = {}
 
-    def of(self, expert_id: UUID) -> LiveBoard:
-        """The live board of an expert. Watch it at once: it lives as long as it has watchers."""
-        if expert_id not in self._boards:
-            self._boards[expert_id] = LiveBoard(self._services, expert_id, lambda: self._forget(expert_id))
-        return self._boards[expert_id]
+    def of(self, expert_id: UUID, session_type_id: UUID | None) -> LiveBoard:
+        """The live board of a session type; None for an expert who offers none.
+
+        Watch it at once: it lives as long as it has watchers.
+        """
+        key = expert_id, session_type_id
+        if key not in self._boards:
+            self._boards[key] = LiveBoard(self._services, *key, lambda: self._forget(key))
+        return self._boards[key]
 
     def __len__(self) -> int:
         return len(self._boards)
 
-    def _forget(self, expert_id: UUID) -> None:
-        del self._boards[expert_id]
+    def _forget(self, key: tuple[UUID, UUID | None]) -> None:
+        del self._boards[key]
 
     def refresh(self) -> None:
         """Read all boards anew."""
@@ -234,9 +255,14 @@ def next_words(next_open: datetime | None, zone: ZoneInfo, now: datetime) -> str
     return words.near_time(next_open, zone, now) if next_open else ""
 
 
-def _changes(before: Board | None, after: Board) -> list[tuple[str, str]]:
+def _about(board: Board) -> tuple[object, ...]:
+    """All that a page says of a board besides its slots: where that changes, the whole of it has to be drawn anew."""
+    return board.zone, board.session_type_id, board.session_title, board.session_types
+
+
+def _changes(before: Board, after: Board) -> list[tuple[str, str]]:
     """What is different: (start, state), where a slot that is no longer there has the state `gone`."""
-    old = {slot.starts_at: slot.state for slot in before.slots} if before else {}
+    old = {slot.starts_at: slot.state for slot in before.slots}
     new = {slot.starts_at: slot.state for slot in after.slots}
     changed = [(start, state.value) for start, state in new.items() if old.get(start) != state]
     changed += [(start, "gone") for start in old if start not in new]

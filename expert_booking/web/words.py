@@ -52,6 +52,11 @@ def near_time(instant: datetime, zone: ZoneInfo, now: datetime) -> str:
     return f"{day}, {clock_time(instant, zone)}"
 
 
+def minutes(least: int, most: int | None = None) -> str:
+    """`60 minutes`, `30 to 90 minutes`."""
+    return f"{least} minutes" if most in (None, least) else f"{least} to {most} minutes"
+
+
 def offset(instant: datetime, zone: ZoneInfo) -> str:
     """`UTC+5:45`, `UTC`, `UTC−3`."""
     seconds = int((instant.astimezone(zone).utcoffset() or timedelta()).total_seconds())

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from expert_booking.schemas import SessionTypeRequest
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
 from tests.browser.pages import (
     Connection,
@@ -108,9 +109,16 @@ async def all_pages(visit: Visit, new_expert: NewExpert, sql: Connection, excuse
     page = await visit()
     number = await book_on(page, expert.slug, at, name=LONG_NAME, notes=60 * "long" + " notes")
     by_hand(sql, expert.id, in_days(4))
+    kinds = [
+        SessionTypeRequest(title=LONG_NAME, description=30 * "Many words. " + 60 * "long", minutes=45),
+        SessionTypeRequest(title="Deep dive", minutes=90),
+    ]
+    several = await new_expert(session_types=kinds)
     return {
         "page": page,
-        "addresses": ["/", f"/?search={expert.slug}x", expert.page, f"/book/{expert.slug}?at={iso(in_days(5))}",
+        "addresses": ["/", f"/?search={expert.slug}x", expert.page, several.page, f"{several.page}?session=none",
+                      f"/book/{several.slug}?at={iso(at)}", f"/book/{several.slug}?at={iso(at)}&session=none",
+                      f"/book/{expert.slug}?at={iso(in_days(5))}",
                       f"/book/{expert.slug}?at={iso(at)}", f"/booking/{number}", "/my-bookings", "/nothing/here",
                       f"/book/{expert.slug}"],
         "form": f"/book/{expert.slug}?at={iso(in_days(5))}",

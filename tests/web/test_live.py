@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from nicegui import core
 
 from expert_booking.domain.calendar import SlotState
 from expert_booking.domain.events import ExpertChanged
+from expert_booking.domain.obstacles import Reason
+from expert_booking.schemas import SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
 from expert_booking.web.live import COALESCE, Coalesced, LiveBoards, NextFree, next_words
@@ -54,9 +57,9 @@ class GatedAvailability(Availability):
         self.gates: list[asyncio.Event] = []
         self._arrived = asyncio.Semaphore(0)
 
-    async def board(self, expert_id: UUID) -> Board:
+    async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
         """What the calendar says now, told when the gate opens."""
-        read = await self._real.board(expert_id)
+        read = await self._real.board(expert_id, session_type_id)
         self.gates.append(gate := asyncio.Event())
         self._arrived.release()
         await gate.wait()
@@ -71,7 +74,7 @@ async def test_the_version_grows_by_one_with_every_change_and_not_without_one(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert_id, watcher = await add_expert(), Watcher()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(watcher)
     versions = []
     for at in (None, TEN, None, TEN + HOUR, None):
@@ -85,7 +88,7 @@ async def test_the_version_grows_by_one_with_every_change_and_not_without_one(
 
 async def test_the_first_reading_is_the_start_and_no_change(services: Services, add_expert: AddExpert) -> None:
     watcher = Watcher()
-    live = LiveBoards(services).of(await add_expert())
+    live = LiveBoards(services).of(await add_expert(), None)
     live.watch(watcher)
     await live.read()
     assert (live.version, watcher.boards) == (0, [])
@@ -96,7 +99,7 @@ async def test_several_changes_read_at_once_are_one_version(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     for hours in range(5):
@@ -109,7 +112,7 @@ async def test_a_reading_that_began_earlier_and_ends_later_does_not_bring_the_pa
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     gated = services.availability = GatedAvailability(services, services.availability)
@@ -130,7 +133,7 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_board(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     clock.move(minutes=-1)
@@ -143,7 +146,7 @@ async def test_news_of_an_expert_lead_to_one_reading_however_many_come_together(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert_id, changed = await add_expert(), asyncio.Event()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: changed.set())
     await live.read()
     for hours in range(3):
@@ -157,7 +160,7 @@ async def test_slots_that_fall_into_the_past_leave_the_board_as_time_goes_by(
     services: Services, add_expert: AddExpert, clock: Clock
 ) -> None:
     watcher = Watcher()
-    live = LiveBoards(services).of(await add_expert())
+    live = LiveBoards(services).of(await add_expert(), None)
     live.watch(watcher)
     await live.read()
     clock.move(hours=2, minutes=1)
@@ -170,9 +173,9 @@ async def test_the_same_expert_is_read_once_for_everybody_and_nobody_is_left_whe
     services: Services, add_expert: AddExpert
 ) -> None:
     expert_id, boards = await add_expert(), LiveBoards(services)
-    first = boards.of(expert_id)
-    leave_first, leave_second = first.watch(lambda _: None), boards.of(expert_id).watch(lambda _: None)
-    assert (boards.of(expert_id) is first, len(boards), services.bus.follower_count()) == (True, 1, 1)
+    first = boards.of(expert_id, None)
+    leave_first, leave_second = first.watch(lambda _: None), boards.of(expert_id, None).watch(lambda _: None)
+    assert (boards.of(expert_id, None) is first, len(boards), services.bus.follower_count()) == (True, 1, 1)
     leave_first()
     leave_first()
     assert (len(boards), services.bus.follower_count()) == (1, 1)
@@ -180,11 +183,89 @@ async def test_the_same_expert_is_read_once_for_everybody_and_nobody_is_left_whe
     assert (len(boards), services.bus.follower_count()) == (0, 0)
 
 
+@pytest.fixture
+async def two(services: Services, add_expert: AddExpert) -> tuple[UUID, UUID, UUID]:
+    """An expert, and two session types: an hour, and half an hour."""
+    kinds = [SessionTypeRequest(title=f"{n} minutes", minutes=n, step_minutes=n, notice_minutes=0) for n in (60, 30)]
+    expert_id = await add_expert(session_types=kinds)
+    hour, half = (await services.experts.profile(str(expert_id))).session_types
+    return expert_id, hour.id, half.id
+
+
+def heard_by(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What is sent to which room of the websocket from now on."""
+    heard: list[tuple[str, dict[str, Any]]] = []
+
+    async def emit(_: str, message: dict[str, Any], room: str) -> None:
+        heard.append((room, message))
+
+    monkeypatch.setattr(core.sio, "emit", emit)
+    return heard
+
+
+async def test_every_session_type_has_a_board_and_a_room_of_its_own_and_a_booking_of_one_changes_all(
+    services: Services, two: tuple[UUID, UUID, UUID], book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (expert_id, hour, half), boards, heard = two, LiveBoards(services), heard_by(monkeypatch)
+    hours, halves = boards.of(expert_id, hour), boards.of(expert_id, half)
+    for live in (hours, halves):
+        live.watch(lambda _: None)
+        await live.read()
+    assert (len(boards), hours is halves, boards.of(expert_id, half) is halves) == (2, False, True)
+    await book(expert_id, TEN + HOUR / 2, session_type_id=half)
+    for live in (hours, halves):
+        await live.read()
+    assert state(hours.board, TEN) is state(halves.board, TEN + HOUR / 2) is SlotState.BOOKED
+    assert state(halves.board, TEN) is SlotState.OPEN
+    assert [(room, message["room"], message["changes"]) for room, message in heard] == [
+        (f"slots:{expert_id}:{hour}",) * 2 + ([("2026-11-24T09:00:00Z", "booked")],),
+        (f"slots:{expert_id}:{half}",) * 2 + ([("2026-11-24T09:30:00Z", "booked")],),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE session_type SET title = 'Anew' WHERE minutes = 60", "UPDATE session_type SET active = false",
+     "UPDATE session_type SET active = false WHERE minutes = 30", "UPDATE expert SET time_zone = 'Africa/Cairo'",
+     "DELETE FROM session_type WHERE minutes = 30", "DELETE FROM session_type WHERE minutes = 60"],
+)  # fmt: skip
+async def test_pages_are_told_to_draw_anew_when_more_than_slots_has_changed(
+    services: Services, two: tuple[UUID, UUID, UUID], sql: Connection, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (expert_id, hour, _), heard = two, heard_by(monkeypatch)
+    live = LiveBoards(services).of(expert_id, hour)
+    live.watch(lambda _: None)
+    await live.read()
+    sql.execute(change)  # type: ignore[arg-type]
+    await live.read()
+    await live.read()
+    ((room, message),) = heard
+    assert (room, message["version"], message["anew"]) == (live.room, 1, True)
+
+
+async def test_the_board_of_a_session_type_that_is_deleted_is_empty_and_knows_the_others(
+    services: Services, two: tuple[UUID, UUID, UUID], sql: Connection
+) -> None:
+    expert_id, hour, half = two
+    watched, late = LiveBoards(services).of(expert_id, hour), LiveBoards(services).of(expert_id, hour)
+    watched.watch(lambda _: None)
+    await watched.read()
+    sql.execute("DELETE FROM session_type WHERE id = %s", [hour])
+    for live in (watched, late):
+        await live.read()
+        assert live.board is not None
+        assert (live.board.session_type_id, live.board.slots) == (hour, ())
+        assert [one.id for one in live.board.session_types] == [half]
+        assert live.board.refusal(TEN).obstacle.reason is Reason.INACTIVE
+    assert watched.board is not None
+    assert watched.board.session_title == "60 minutes"
+
+
 async def test_an_expert_who_has_gone_does_not_break_the_board_that_shows_them(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert_id = await add_expert()
-    live = LiveBoards(services).of(expert_id)
+    live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
     sql.execute("DELETE FROM expert WHERE id = %s", [expert_id])

@@ -1,12 +1,14 @@
 """What pages make of addresses, cookies and what a browser sends: nothing of it can be trusted to be right."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from fastapi import Request
 
-from expert_booking.schemas import ExpertQuery, ExpertSort
-from expert_booking.web.pages.book import instant_of
+from expert_booking.schemas import ExpertDetail, ExpertQuery, ExpertSort, SessionTypeView
+from expert_booking.web.pages.book import instant_of, session_of
+from expert_booking.web.pages.expert import chosen
 from expert_booking.web.pages.experts import PAGE_LENGTH, query_of
 from expert_booking.web.visitor import zone_named, zone_of
 
@@ -49,6 +51,32 @@ def test_a_time_in_an_address_may_have_any_offset_and_may_have_lost_its_plus(tex
 )
 def test_a_time_without_offset_or_sense_is_none(text: str | None) -> None:
     assert instant_of(text) is None
+
+
+FIRST, SECOND = UUID(int=11), UUID(int=12)
+OFFERED = [SessionTypeView(id=FIRST, title="Talk", minutes=30), SessionTypeView(id=SECOND, title="Dive", minutes=90)]
+NOT_OFFERED = ["nonsense", str(UUID(int=13)), "\0", 5 * str(SECOND)]
+
+
+@pytest.mark.parametrize("wanted", [*NOT_OFFERED, None, "", 5, ["a"], {"a": 1}, SECOND.int])
+def test_a_session_that_is_not_offered_gives_way_to_the_first_one(wanted: object) -> None:
+    assert chosen(OFFERED, wanted) == FIRST
+    assert chosen([], wanted) is None
+
+
+def test_a_session_that_is_offered_is_chosen_however_its_id_is_written() -> None:
+    assert chosen(OFFERED, str(SECOND)) == chosen(OFFERED, str(SECOND).upper()) == SECOND
+
+
+def test_a_form_is_for_the_session_in_its_address_or_for_the_first_and_never_for_another_one() -> None:
+    expert = ExpertDetail(
+        id=UUID(int=1), slug="jana", name="Jana", category="Law", experience=1, rating=None, rating_count=0,
+        headline="", time_zone="Europe/Berlin", bio="", session_types=OFFERED,
+    )  # fmt: skip
+    assert [session_of(expert, wanted) for wanted in (None, "", str(FIRST))] == 3 * [OFFERED[0]]
+    assert session_of(expert, str(SECOND).upper()) == OFFERED[1]
+    assert [session_of(expert, wanted) for wanted in NOT_OFFERED] == len(NOT_OFFERED) * [None]
+    assert session_of(expert.model_copy(update={"session_types": []}), None) is None
 
 
 def request_with(cookies: str) -> Request:

@@ -55,13 +55,24 @@ def test_an_experts_own_words_are_escaped() -> None:
         session_types=[SessionTypeView(id=UUID(int=2), title=NASTY, minutes=45)],
     )  # fmt: skip
     drawn = profile_html(expert)
-    assert drawn.count(ESCAPED) == 5
-    for words in ("1 year of experience", "America/New York", "45 min", "Rated 4.96 of 5 by 1,234 people"):
+    assert drawn.count(ESCAPED) == 4
+    for words in ("1 year of experience", "America/New York", "45 minutes", "Rated 4.96 of 5 by 1,234 people"):
         assert words in drawn
     unrated = profile_html(expert.model_copy(update={"rating": None, "session_types": [], "experience": 2}))
     assert "no ratings yet" in unrated
     assert "No sessions" in unrated
     assert "2 years" in unrated
+
+
+def test_the_profile_says_how_long_sessions_are_from_the_shortest_to_the_longest() -> None:
+    expert = ExpertDetail(
+        id=UUID(int=1), slug="jana", name="Jana", category="Law", experience=1, rating=None, rating_count=0,
+        headline="", time_zone="Europe/Berlin", bio="",
+        session_types=[SessionTypeView(id=UUID(int=n), title="A", minutes=n) for n in (60, 90, 30)],
+    )  # fmt: skip
+    assert "<span>30 to 90 minutes</span>" in profile_html(expert)
+    alike = [SessionTypeView(id=UUID(int=n), title="A", minutes=45) for n in (1, 2)]
+    assert "<span>45 minutes</span>" in profile_html(expert.model_copy(update={"session_types": alike}))
 
 
 def test_both_clocks_are_shown_where_they_differ_and_one_where_they_do_not() -> None:

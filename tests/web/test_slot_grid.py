@@ -1,6 +1,7 @@
 """Two weeks of a board, as the page is told to draw them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import pytest
 
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.hours import AvailabilityRule, Hours
+from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web.parts.slot_grid import first_day, snapshot
 
@@ -47,6 +49,17 @@ def test_two_weeks_are_drawn_from_the_first_day_on_with_every_slot_by_its_day() 
     assert (first["name"], first["short"], first["long"], first["today"]) == (
         "Mon", "23 Nov", "Monday, 23 November 2026", True)  # fmt: skip
     assert not drawn["weeks"][0][1]["today"]
+
+
+def test_the_sessions_to_choose_from_are_drawn_in_their_order_and_the_boards_own_is_named() -> None:
+    one, two = (SessionTypeView(id=UUID(int=n), title=f"No. {n}", minutes=15 * n, description="Why") for n in (3, 2))
+    drawn = snapshot(replace(board(), session_types=(one, two)), 1, BERLIN, TODAY, MONDAY)
+    assert drawn["sessions"] == [
+        {"id": str(one.id), "title": "No. 3", "length": "45 minutes", "about": "Why"},
+        {"id": str(two.id), "title": "No. 2", "length": "30 minutes", "about": "Why"},
+    ]
+    assert (drawn["session"], drawn["title"], drawn["length"]) == (str(two.id), "Consultation", "60 minutes")
+    assert snapshot(replace(board(), session_type_id=None), 1, BERLIN, TODAY, MONDAY)["session"] == ""
 
 
 def test_the_days_are_those_of_the_visitor_not_of_the_expert() -> None:

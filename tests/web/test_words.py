@@ -73,3 +73,8 @@ def test_slots_and_links_carry_utc_to_the_second_with_a_z() -> None:
 def test_every_status_has_a_word() -> None:
     assert set(words.STATUS) == set(Status)
     assert all(words.STATUS.values())
+
+
+def test_lengths_are_said_in_minutes_and_a_range_only_where_there_is_one() -> None:
+    said = [words.minutes(30, 90), words.minutes(45, 45), words.minutes(60)]
+    assert said == ["30 to 90 minutes", "45 minutes", "60 minutes"]

@@ -1,4 +1,4 @@
-"""`/book/{slug}?at=…`: the form for one slot."""
+"""`/book/{slug}?at=…&session=…`: the form for one slot of one session type."""
 
 import logging
 from collections.abc import Sequence
@@ -13,13 +13,15 @@ from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain.calendar import MINUTE, Slot
-from expert_booking.domain.errors import Conflict, ExpertNotFound, Invalid, Refusal, SlotTaken
+from expert_booking.domain.errors import ExpertNotFound, NotFound, Refusal, SlotNotOffered, SlotTaken
+from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
     BookingView,
     ExpertDetail,
     Instant,
+    SessionTypeView,
     complaints,
 )
 from expert_booking.services import Services
@@ -39,9 +41,15 @@ _SUMMARY: Final = Markup(
 <div><b>{name}</b><span class="small soft">{session} · {minutes} min</span></div></div>{when}"""
 )
 _NOTICE: Final = Markup(
-    """<div class="note warn" role="alert" data-refusal="{code}"><strong>{title}</strong>{text}{alternatives}</div>"""
+    """<div class="note warn" role="alert" data-refusal="{code}"{reason}><strong>{title}</strong>{text}{alternatives}
+</div>"""
 )
-_ALTERNATIVE: Final = Markup('<a href="/book/{slug}?at={at}" data-alternative="{at}">{time}<small>{day}</small></a>')
+_REASON: Final = Markup(' data-reason="{}"')
+_ALTERNATIVE: Final = Markup(
+    '<a href="/book/{slug}?at={at}{session}" data-alternative="{at}">{time}<small>{day}</small></a>'
+)
+_KEPT: Final = Markup("Nothing you typed is lost. ")
+_OTHER_SESSIONS: Final = Markup('<a href="/expert/{slug}">See what else {name} offers.</a>')
 _YOURS: Final = Markup(
     """<div class="note" role="alert" data-refusal="yours"><strong>You have booked this time.</strong>
 <a href="/booking/{id}">Here is your booking.</a></div>"""
@@ -72,7 +80,19 @@ def mount(services: Services, boards: LiveBoards, *, phone_required: bool) -> No
                 way_out="Choose a time",
             )
             return
-        view = BookingDesk(services, boards.of(expert.id), client, expert, at, request, phone_required=phone_required)
+        session = session_of(expert, request.query_params.get("session"))
+        if session is None:
+            # Never a form for another session than the one that was wanted.
+            refusals.not_here(
+                "This session is not offered",
+                f"{expert.name} does not offer it at the moment. See what else there is.",
+                code="session_type_not_found",
+                url=f"/expert/{expert.slug}",
+                way_out=f"To {expert.name}",
+            )
+            return
+        live = boards.of(expert.id, session.id)
+        view = BookingDesk(services, live, client, expert, session, at, request, phone_required=phone_required)
         await view.read()
         with theme.frame(f"Book {expert.name}", on_zone=view.change_zone):
             view.draw()
@@ -87,6 +107,7 @@ class BookingDesk:
         live: LiveBoard,
         client: Client,
         expert: ExpertDetail,
+        session: SessionTypeView,
         at: datetime,
         request: Request,
         *,
@@ -95,6 +116,9 @@ class BookingDesk:
         self._services = services
         self._live = live
         self._expert = expert
+        self._session_type_id = session.id
+        # Where there is only one, its address needs no name.
+        self._session = f"&session={session.id}" if len(expert.session_types) > 1 else ""
         self._at = at
         self._zone = zone_of(request)
         self._visitor = remembered_visitor(request)
@@ -114,7 +138,8 @@ class BookingDesk:
 
     def draw(self) -> None:
         """The form beside what it is about."""
-        theme.html(Markup('<a class="crumb" href="/expert/{}">← Other times</a>').format(self._expert.slug))
+        times = f"/expert/{self._expert.slug}{self._session.replace('&', '?')}"
+        theme.html(Markup('<a class="crumb" href="{}">← Other times</a>').format(times))
         with ui.element("div").classes("two"):
             with ui.element("div").classes("form"):
                 theme.html(Markup("Book your session"), tag="h1")
@@ -140,11 +165,12 @@ class BookingDesk:
             booking = await self._services.bookings.book(
                 request, visitor=self._visitor, submission=_number(typed.get("submission"))
             )
-        except (Conflict, Invalid) as refusal:
+        except Refusal as refusal:
             await self._refused(refusal)
         except Exception:
             log.exception("a booking failed")
-            self._say(_OUR_MISTAKE)
+            if self._notice is not None:
+                self._notice.set_content(_OUR_MISTAKE)
             self._form.rest()
         else:
             self._form.leave_for(f"/booking/{booking.id}")
@@ -155,8 +181,7 @@ class BookingDesk:
     def change_zone(self, zone: ZoneInfo) -> None:
         """Name the times in another zone."""
         self._zone = zone
-        self._summary.set_content(self._summary_html())
-        self._say(self._notice_html())
+        self._paint()
 
     async def _refused(self, refusal: Refusal) -> None:
         self._form.rest()
@@ -172,16 +197,30 @@ class BookingDesk:
         # "Somebody else" may be this very visitor: in another tab, or before a reload.
         self._refusal, self._mine = refusal, None
         if isinstance(refusal, SlotTaken):
-            self._mine = await self._services.bookings.at_for_visitor(self._expert.id, self._at, self._visitor)
-        self._say(self._notice_html())
+            self._mine = await self._services.bookings.at_for_visitor(
+                self._expert.id, *self._would_keep(), self._visitor
+            )
+        self._paint()
 
-    def _say(self, notice: Markup) -> None:
+    def _would_keep(self) -> tuple[datetime, datetime]:
+        """The time that this session needs, buffers included."""
+        length = self._board().calendar.length
+        since = self._at - length.before_minutes * MINUTE
+        return since, self._at + (length.minutes + length.after_minutes) * MINUTE
+
+    def _paint(self) -> None:
         if self._notice is not None:  # the page may still be in the making
-            self._notice.set_content(notice)
+            self._notice.set_content(self._notice_html())
+            self._summary.set_content(self._summary_html())
 
     def _about(self) -> dict[str, Any]:
         zone = self._zone.key if self._zone else None
-        return {"expert_id": self._expert.id, "starts_at": self._at, "time_zone": zone}
+        return {
+            "expert_id": self._expert.id,
+            "session_type_id": self._session_type_id,
+            "starts_at": self._at,
+            "time_zone": zone,
+        }
 
     def _board(self) -> Board:
         assert self._live.board is not None
@@ -206,17 +245,26 @@ class BookingDesk:
             return Markup("")
         if self._mine is not None:
             return _YOURS.format(id=self._mine.id)
-        free, zone = self._board().nearest_open(self._at, ALTERNATIVES), self._shown_zone()
-        taken = isinstance(self._refusal, SlotTaken)
-        text = "Nothing you typed is lost. " if taken else ""
-        text += (
-            f"The nearest free times, in {words.zone_at(zone, self._at)}:"
-            if free
-            else "At the moment no other time is free."
-        )
+        refusal = self._refusal
+        reason = refusal.obstacle.reason if isinstance(refusal, SlotTaken | SlotNotOffered) else None
+        free = [] if isinstance(refusal, NotFound) else self._board().nearest_open(self._at, ALTERNATIVES)
         return _NOTICE.format(
-            code=self._refusal.code, title=str(self._refusal), text=text, alternatives=self._alternatives(free)
+            code=refusal.code,
+            reason=_REASON.format(reason) if reason else "",
+            title=str(refusal),
+            text=self._what_now(reason, any_free=bool(free)),
+            alternatives=self._alternatives(free),
         )
+
+    def _what_now(self, reason: Reason | None, *, any_free: bool) -> Markup:
+        # These come up while somebody types; the others are there before the first letter.
+        kept = _KEPT if reason in (Reason.BUSY, Reason.DAY_FULL, Reason.INACTIVE) else Markup("")
+        if any_free:
+            zone = words.zone_at(self._shown_zone(), self._at)
+            return kept + Markup("The nearest free times, in {}:").format(zone)
+        if reason in (Reason.INACTIVE, None):
+            return kept + _OTHER_SESSIONS.format(slug=self._expert.slug, name=self._expert.name)
+        return kept + "At the moment no other time is free."
 
     def _alternatives(self, free: Sequence[Slot]) -> Markup:
         zone = self._shown_zone()
@@ -224,12 +272,20 @@ class BookingDesk:
             _ALTERNATIVE.format(
                 slug=self._expert.slug,
                 at=words.iso(slot.starts_at),
+                session=self._session,
                 time=words.clock_time(slot.starts_at, zone),
                 day=words.short_day(slot.starts_at, zone),
             )
             for slot in free
         )
         return Markup('<div class="alternatives">{}</div>').format(Markup("").join(links)) if free else Markup("")
+
+
+def session_of(expert: ExpertDetail, wanted: str | None) -> SessionTypeView | None:
+    """The wanted session type, or the first one where none is named; None where it is not offered."""
+    return next(
+        (one for one in expert.session_types if wanted in (None, "") or str(one.id) == str(wanted).lower()), None
+    )
 
 
 def instant_of(text: str | None) -> datetime | None:

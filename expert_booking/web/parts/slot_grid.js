@@ -1,88 +1,135 @@
-// The slot board. Python says what to show; what changes afterwards is heard here, as (start, state) with a version.
+// The sessions to choose from and their slot board. Python says what to show; what changes afterwards is heard here, as
+// (start, state) with a version. Session and week stand in the address.
 const STATES = { open: "free", held: "being booked by somebody", booked: "booked" };
 const HEARD = 60; // news kept, for a board that was read before them but arrives after them
 
+const SHORT = 110; // letters of a description that a card has room for; a longer one stands below in full
+
 export default {
-  props: { board: String, bookUrl: String },
+  props: { board: String, bookUrl: String, sessions: Array, session: String },
   template: `
-    <section aria-labelledby="times" class="panel">
-      <div class="board-head">
-        <div>
-          <h2 id="times">Choose a time</h2>
-          <p v-if="shown">Times in <b>{{ shown.zone }}</b><template v-if="shown.expertZone">; the expert is in {{ shown.expertZone }}</template></p>
-          <p v-else>Looking for free times …</p>
-        </div>
-        <div class="pager" role="group" aria-label="Weeks" v-if="shown">
-          <button type="button" :disabled="!shown.earlier" @click="go(shown.earlier)" aria-label="Earlier week">←</button>
-          <span class="nowrap">{{ shown.range }}</span>
-          <button type="button" :disabled="!shown.later" @click="go(shown.later)" aria-label="Later week">→</button>
-        </div>
-      </div>
-      <p class="sr-only" role="status" aria-live="polite">{{ said }}</p>
-      <template v-if="!shown">
-        <div class="week" aria-hidden="true" v-for="week in 2">
-          <div class="day" v-for="day in 7"><h3><span class="bone" style="display:block;height:2.2rem"></span></h3>
-            <ul><li v-for="slot in 4" class="bone" style="height:2.6rem"></li></ul></div>
-        </div>
-      </template>
-      <template v-else>
-        <div v-if="nothingFree" class="note" style="margin-bottom:1rem">
-          <strong>Nothing is free in these two weeks.</strong>
-          <template v-if="shown.next">The next free time is <a href="#" @click.prevent="go(shown.next.day)">{{ shown.next.text }}</a>.</template>
-          <template v-else>There is no free time until the end of this calendar. It changes here by itself when one comes up.</template>
-        </div>
-        <div class="week" v-for="week in shown.weeks" :key="week[0].date">
-          <div class="day" v-for="day in week" :key="day.date" :class="{ today: day.today }">
-            <h3 :id="'d' + day.date"><span class="sr-only">{{ day.long }}</span><span aria-hidden="true">{{ day.name }}<small>{{ day.today ? "Today" : day.short }}</small></span></h3>
-            <ul v-if="day.slots.some((slot) => slot[0] in states)" :aria-labelledby="'d' + day.date">
-              <template v-for="slot in day.slots" :key="slot[0]">
-                <li v-if="slot[0] in states">
-                  <button type="button" class="slot" :class="{ fresh: slot[0] in fresh }" :data-slot="slot[0]" :data-state="states[slot[0]]"
-                    :disabled="states[slot[0]] !== 'open'" :aria-label="name(slot, day)" @click="book(slot[0])">{{ slot[1] }}<small v-if="states[slot[0]] === 'held'">being booked</small></button>
-                </li>
-              </template>
-            </ul>
-            <p v-else class="none" aria-label="No times">–</p>
+    <div>
+      <section v-if="choosing" aria-labelledby="sessions" class="sessions">
+        <h2 id="sessions">Choose a session</h2>
+        <ul>
+          <li v-for="session in offered" :key="session.id" :class="{ chosen: session.id === chosen }">
+            <a :href="address({ session: session.id })" :data-session-type="session.id" :aria-current="session.id === chosen ? 'true' : null"
+              :aria-describedby="session.about ? 'about-' + session.id : null" @click="choose($event, session.id)"><b>{{ session.title }}</b> <span>{{ session.length }}</span></a>
+            <p v-if="session.about" :id="'about-' + session.id">{{ session.about }}</p>
+          </li>
+        </ul>
+        <p v-if="more" aria-hidden="true">{{ more }}</p>
+      </section>
+      <section v-else-if="offered.length" class="sessions only" :data-session-type="offered[0].id" aria-labelledby="sessions">
+        <h2 id="sessions">{{ offered[0].title }} <span>{{ offered[0].length }}</span></h2>
+        <p v-if="offered[0].about">{{ offered[0].about }}</p>
+      </section>
+      <p v-if="missing" class="note session-note" role="status" data-refusal="session_type_not_found">The session in this address is not offered at the moment. Here are the times of <b>{{ shown.title }}</b> instead.</p>
+      <section aria-labelledby="times" class="panel" :class="{ waiting }" :aria-busy="waiting">
+        <div class="board-head">
+          <div>
+            <h2 id="times">Choose a time</h2>
+            <p v-if="shown && !gone"><template v-if="choosing"><b>{{ shown.title }}</b>, {{ shown.length }}. </template>Times in <b>{{ shown.zone }}</b><template v-if="shown.expertZone">; the expert is in {{ shown.expertZone }}</template></p>
+            <p v-else-if="!shown">Looking for free times …</p>
+          </div>
+          <div class="pager" role="group" aria-label="Weeks" v-if="shown && !gone">
+            <button type="button" :disabled="!shown.earlier" @click="go(shown.earlier)" aria-label="Earlier week">←</button>
+            <span class="nowrap">{{ shown.range }}</span>
+            <button type="button" :disabled="!shown.later" @click="go(shown.later)" aria-label="Later week">→</button>
           </div>
         </div>
-        <p class="legend" aria-hidden="true"><span><i></i>free</span><span><i class="booked"></i>booked</span><span>Changes appear here by themselves.</span></p>
-      </template>
-    </section>`,
+        <p class="sr-only" role="status" aria-live="polite">{{ said }}</p>
+        <template v-if="!shown">
+          <div class="week" aria-hidden="true" v-for="week in 2">
+            <div class="day" v-for="day in 7"><h3><span class="bone" style="display:block;height:2.2rem"></span></h3>
+              <ul><li v-for="slot in 4" class="bone" style="height:2.6rem"></li></ul></div>
+          </div>
+        </template>
+        <div v-else-if="gone" class="note" data-refusal="inactive" role="status">
+          <template v-if="offered.length"><strong>{{ shown.title }} is not offered any more.</strong>Please choose another session above.</template>
+          <template v-else><strong>There is nothing to book here right now.</strong>As soon as that changes, you see it here.</template>
+        </div>
+        <template v-else>
+          <div v-if="nothingFree" class="note" style="margin-bottom:1rem">
+            <strong>Nothing is free in these two weeks.</strong>
+            <template v-if="shown.next">The next free time is <a href="#" @click.prevent="go(shown.next.day)">{{ shown.next.text }}</a>.</template>
+            <template v-else>There is no free time until the end of this calendar. It changes here by itself when one comes up.</template>
+          </div>
+          <div class="week" v-for="week in shown.weeks" :key="week[0].date">
+            <div class="day" v-for="day in week" :key="day.date" :class="{ today: day.today }">
+              <h3 :id="'d' + day.date"><span class="sr-only">{{ day.long }}</span><span aria-hidden="true">{{ day.name }}<small>{{ day.today ? "Today" : day.short }}</small></span></h3>
+              <ul v-if="day.slots.some((slot) => slot[0] in states)" :aria-labelledby="'d' + day.date">
+                <template v-for="slot in day.slots" :key="slot[0]">
+                  <li v-if="slot[0] in states">
+                    <button type="button" class="slot" :class="{ fresh: slot[0] in fresh }" :data-slot="slot[0]" :data-state="states[slot[0]]"
+                      :disabled="states[slot[0]] !== 'open'" :aria-label="name(slot, day)" @click="book(slot[0])">{{ slot[1] }}<small v-if="states[slot[0]] === 'held'">being booked</small></button>
+                  </li>
+                </template>
+              </ul>
+              <p v-else class="none" aria-label="No times">–</p>
+            </div>
+          </div>
+          <p class="legend" aria-hidden="true"><span><i></i>free</span><span><i class="booked"></i>booked</span><span>Changes appear here by themselves.</span></p>
+        </template>
+      </section>
+    </div>`,
   data() {
-    return { shown: null, states: {}, fresh: {}, said: "", heard: [], version: 0 };
+    return { shown: null, states: {}, fresh: {}, said: "", heard: [], version: 0, wanted: this.read(), asks: 0, waiting: false };
   },
   computed: {
     nothingFree() {
       return !Object.values(this.states).includes("open");
+    },
+    offered() {
+      return this.shown ? this.shown.sessions : this.sessions;
+    },
+    chosen() {
+      return this.shown ? this.shown.session : this.session;
+    },
+    gone() {
+      return this.shown !== null && !this.offered.some((session) => session.id === this.chosen);
+    },
+    choosing() {
+      return this.offered.length > (this.gone ? 0 : 1);
+    },
+    more() {
+      const about = this.offered.find((session) => session.id === this.chosen)?.about ?? "";
+      return about.length > SHORT ? about : "";
+    },
+    missing() {
+      return this.shown && !this.gone && !this.waiting && this.wanted.session && this.wanted.session !== this.chosen;
     },
   },
   created() {
     if (this.board) this.show(this.board);
   },
   mounted() {
+    window.addEventListener("popstate", this.back);
     this.$nextTick(() => window.socket.on("slots", this.hear));
   },
   unmounted() {
+    window.removeEventListener("popstate", this.back);
     window.socket?.off("slots", this.hear);
   },
   methods: {
-    show(snapshot) {
+    show(snapshot, ask) {
       const board = JSON.parse(snapshot);
+      const before = this.shown?.session ?? board.session;
+      if (ask === this.asks || !this.shown) this.waiting = false;
       this.shown = Object.freeze({ ...board }); // a copy: what comes as a prop is a proxy, and must not be frozen
+      if (before !== board.session) this.said = "Now you see the times of " + board.title + ", " + board.length + ".";
       this.version = board.version;
       this.states = Object.fromEntries(board.weeks.flat().flatMap((day) => day.slots.map((slot) => [slot[0], slot[2]])));
       this.fresh = {};
-      const later = this.heard.filter((news) => news.expert === board.expert && news.version > board.version);
-      later.forEach(this.apply);
+      this.heard.forEach(this.apply);
     },
     hear(news) {
-      if (this.shown && news.expert !== this.shown.expert) return;
       this.heard = [...this.heard, news].slice(-HEARD);
       if (this.shown) this.apply(news);
     },
     apply(news) {
-      if (news.version <= this.version) return;
-      if (news.version > this.version + 1) return this.$emit("stale");
+      if (news.room !== this.shown.room || news.version <= this.version) return;
+      if (news.anew || news.version > this.version + 1) return this.$emit("stale");
       this.version = news.version;
       for (const [start, state] of news.changes) this.change(start, state);
     },
@@ -103,11 +150,38 @@ export default {
       return slot[1] + ", " + day.long + ", " + this.shown.zone + ", " + STATES[this.states[slot[0]]];
     },
     book(start) {
-      window.location.href = this.bookUrl + "?at=" + encodeURIComponent(start);
+      // The board's own session: what was clicked is what is shown, also while another one is on its way.
+      const session = this.choosing ? "&session=" + this.shown.session : "";
+      window.location.href = this.bookUrl + "?at=" + encodeURIComponent(start) + session;
     },
-    go(day) {
-      this.$emit("week", day);
-      history.replaceState(null, "", "?from=" + day);
+    choose(event, session) {
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // a tab or a window of its own
+      event.preventDefault();
+      if (session === this.chosen && !this.waiting) return;
+      history.pushState(null, "", this.address({ session }));
+      this.ask();
+    },
+    go(from) {
+      history.replaceState(null, "", this.address({ from }));
+      this.ask();
+    },
+    back() {
+      const { session, from } = this.read(); // a link within the page comes here, too
+      if (session !== this.wanted.session || from !== this.wanted.from) this.ask();
+    },
+    ask() {
+      this.wanted = this.read();
+      this.waiting = true;
+      this.$emit("look", { ...this.wanted, ask: ++this.asks });
+    },
+    read() {
+      const url = new URLSearchParams(location.search);
+      return { session: (url.get("session") ?? "").toLowerCase(), from: url.get("from") ?? "" };
+    },
+    address(change) {
+      const url = new URLSearchParams(location.search);
+      for (const [name, value] of Object.entries(change)) url.set(name, value);
+      return "?" + url;
     },
   },
 };

@@ -1,14 +1,19 @@
-"""The slot board: one element, however many slots. It is told what to show, and hears changes by itself."""
+"""Sessions and their slot board: one element, however many slots.
 
-from collections.abc import Awaitable, Callable
+It is told what to show, and hears changes by itself.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from expert_booking.domain.calendar import DAY, Slot, local_instant
+from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web import words
 
@@ -17,33 +22,44 @@ WEEKS_SHOWN: Final = 2
 
 
 class SlotGrid(Element, component="slot_grid.js"):
-    """Two weeks of an expert's slots, by day, in the visitor's zone; skeletons until there is something to show."""
+    """An expert's sessions, and two weeks of the chosen one's slots, by day, in the visitor's zone.
+
+    Skeletons until there are slots to show.
+    """
 
     def __init__(
         self,
         *,
         book_url: str,
-        on_week: Callable[[object], Awaitable[None]],
+        session_types: Sequence[SessionTypeView],
+        chosen: UUID | None,
+        on_look: Callable[[dict[str, Any]], Awaitable[None]],
         on_stale: Callable[[], Awaitable[None]],
     ) -> None:
-        """`on_week` gets the first day asked for (text, unchecked); `on_stale` is asked for the whole board."""
+        """`on_look` gets the `session` and the first day (`from`) asked for, unchecked, and the number of this `ask`.
+
+        `on_stale` is asked for the whole board.
+        """
         super().__init__()
         self._props["bookUrl"] = book_url
+        self._props["sessions"] = _choice(session_types)
+        self._props["session"] = str(chosen or "")
 
-        async def week(event: GenericEventArguments) -> None:
-            await on_week(event.args)
+        async def look(event: GenericEventArguments) -> None:
+            if isinstance(event.args, dict):
+                await on_look(event.args)
 
-        self.on("week", week)
+        self.on("look", look)
         self.on("stale", lambda _: on_stale())
 
     def begin(self, snapshot: str) -> None:
         """What the page is delivered with: a snapshot as JSON, which NiceGUI, unlike a dictionary, does not copy."""
         self._props["board"] = snapshot
 
-    def show(self, snapshot: str) -> None:
-        """Show this instead, on the open page."""
+    def show(self, snapshot: str, ask: object = None) -> None:
+        """Show this instead, on the open page; `ask` is the number of the look that it answers."""
         self._props["board"] = snapshot
-        self.run_method("show", snapshot)
+        self.run_method("show", snapshot, *([] if ask is None else [ask]))
 
 
 def first_day(wanted: object, board: Board, zone: ZoneInfo, now: datetime) -> date:
@@ -69,7 +85,10 @@ def snapshot(board: Board, version: int, zone: ZoneInfo, since: date, now: datet
             by_day.setdefault(slot.starts_at.astimezone(zone).date(), []).append(slot)
     last = local_instant(board.zone, board.last_day + DAY, 0)
     return {
-        "expert": str(board.expert_id),
+        "session": str(board.session_type_id or ""),
+        "title": board.session_title,
+        "length": words.minutes(board.minutes),
+        "sessions": _choice(board.session_types),
         "version": version,
         "since": words.iso(first),
         "until": words.iso(end),
@@ -84,6 +103,13 @@ def snapshot(board: Board, version: int, zone: ZoneInfo, since: date, now: datet
             [_day(since + (7 * week + n) * DAY, today, by_day, zone) for n in range(7)] for week in range(WEEKS_SHOWN)
         ],
     }
+
+
+def _choice(session_types: Sequence[SessionTypeView]) -> list[dict[str, str]]:
+    return [
+        {"id": str(one.id), "title": one.title, "length": words.minutes(one.minutes), "about": one.description}
+        for one in session_types
+    ]
 
 
 def _day(day: date, today: date, by_day: dict[date, list[Slot]], zone: ZoneInfo) -> dict[str, Any]:
