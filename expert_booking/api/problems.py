@@ -9,9 +9,12 @@ from pydantic import Field
 
 from expert_booking.domain.errors import (
     Conflict,
+    FieldsWrong,
     Forbidden,
     Invalid,
     NotFound,
+    PlanChanged,
+    PreconditionFailed,
     ProofNeeded,
     Refusal,
     SlotNotOffered,
@@ -27,6 +30,7 @@ CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_larg
 _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
+    (PreconditionFailed, 412),
     (Invalid, 422),
     (ProofNeeded, 401),
     (Forbidden, 403),
@@ -72,7 +76,12 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     if isinstance(refusal, WrongField):
         errors = {"errors": [{"field": refusal.field, "message": str(refusal)}]}
         return problem(status, refusal.code, str(refusal), **errors)
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    if isinstance(refusal, FieldsWrong):
+        wrong = [{"field": field, "message": message} for field, message in refusal.errors.items()]
+        return problem(status, refusal.code, str(refusal), errors=wrong)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if isinstance(refusal, PlanChanged):
+        headers["ETag"] = f'"{refusal.version}"'
     return problem(status, refusal.code, str(refusal), headers=headers)
 
 

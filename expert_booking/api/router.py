@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
-from expert_booking.api import bookings, experts, health
+from expert_booking.api import bookings, calendars, experts, health
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
 from expert_booking.schemas import complaint
@@ -47,6 +47,7 @@ def create_api(services: Services, *, phone_required: bool = True) -> FastAPI:
     )
     busy = told((503, "unavailable", "This does not work at the moment. Please try again soon."))
     api.include_router(experts.endpoints(services), responses=busy)
+    api.include_router(calendars.endpoints(services), responses=busy)
     api.include_router(bookings.endpoints(services, phone_required=phone_required), responses=busy)
     api.include_router(health.endpoints(services))
     api.add_exception_handler(Refusal, _refused)

@@ -9,11 +9,13 @@ from uuid import UUID
 from sqlalchemy import Select, TextClause, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.engine import AnyRow
+from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, booking, expert, session_type
 from expert_booking.domain.calendar import Slot
+from expert_booking.domain.errors import SessionTypeNotFound
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import BookingRequest
 
@@ -103,11 +105,19 @@ class NewBooking:
 
 
 async def insert_or_fail(connection: AsyncConnection, new: NewBooking) -> AnyRow | None:
-    """Book. No row back: the time is taken, the day is full, or this very submission has been made before."""
+    """Book. No row back: the time is taken, the day is full, or this very submission has been made before.
+
+    Raises SessionTypeNotFound where the session type has been deleted meanwhile.
+    """
     values = {**new.values(), "places": list(range(1, new.daily_cap + 1)) if new.daily_cap else [None]}
-    row = (await connection.execute(_INSERT, values)).one_or_none()
-    if row is None:
-        row = (await connection.execute(_INSERT_OVER_LAPSED_HOLDS, values)).one_or_none()
+    try:
+        row = (await connection.execute(_INSERT, values)).one_or_none()
+        if row is None:
+            row = (await connection.execute(_INSERT_OVER_LAPSED_HOLDS, values)).one_or_none()
+    except IntegrityError as error:
+        if violated(error) != "fk_booking_session_type_id":
+            raise
+        raise SessionTypeNotFound from error
     return row
 
 

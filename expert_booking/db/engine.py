@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy import Row, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -72,6 +72,12 @@ def _unavailable_when_down() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         log.warning("the database is not available: %s", type(error.__cause__ or error).__name__)
         raise Unavailable from error
+
+
+def violated(error: IntegrityError) -> str | None:
+    """The name of the constraint that a statement has violated."""
+    name: str | None = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    return name
 
 
 def driver_url(url: str) -> str:

@@ -1,5 +1,6 @@
 """Refusals: what people may cause, said politely. Edges map the kinds, never the single cases."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from expert_booking.domain.obstacles import Obstacle, Reason
@@ -42,6 +43,12 @@ class WrongField(Invalid):
         self.field = field
 
 
+class PreconditionFailed(Refusal):
+    """This has been changed since you read it."""
+
+    code = "precondition_failed"
+
+
 class ProofNeeded(Refusal):
     """Please send a valid token: Authorization: Bearer …"""
 
@@ -78,6 +85,18 @@ class BookingNotFound(NotFound):
     code = "booking_not_found"
 
 
+class OverrideNotFound(NotFound):
+    """There are no special hours on this date."""
+
+    code = "override_not_found"
+
+
+class DaysOffNotFound(NotFound):
+    """There are no such days off."""
+
+    code = "days_off_not_found"
+
+
 class TokenNotFound(NotFound):
     """There is no such token."""
 
@@ -110,6 +129,38 @@ class SlugTaken(Conflict):
     """There is already an expert with this slug."""
 
     code = "slug_taken"
+
+
+class SessionTypeInUse(Conflict):
+    """There are bookings of this session, so it cannot be deleted. Set `active` to false and nobody can book it."""
+
+    code = "session_type_in_use"
+
+
+class TooMany(Conflict):
+    """There are as many of these as there can be. Please delete some first."""
+
+    code = "too_many"
+
+
+class PlanChanged(PreconditionFailed):
+    """Somebody else has changed these hours since you read them. Please read them again, then change them."""
+
+    code = "plan_changed"
+
+    def __init__(self, version: str) -> None:
+        super().__init__()
+        self.version = version
+
+
+class FieldsWrong(Invalid):
+    """Some of this cannot be right; `errors` says what."""
+
+    code = "validation_failed"
+
+    def __init__(self, errors: Mapping[str, str]) -> None:
+        super().__init__()
+        self.errors = errors
 
 
 class SlotNotOffered(Invalid):

@@ -19,6 +19,19 @@ class Holidays:
         return _of_year(self.country, self.region, day.year).get(day)
 
 
+def place_complaint(country: str | None, region: str | None, *, closed: bool) -> tuple[str, str] | None:
+    """What is wrong with a country, a region of it, and keeping its holidays: which of them, and why."""
+    known = countries()
+    if country is not None and country not in known:
+        return "country", "Please use a country by its two letters (ISO 3166), such as DE."
+    if country is None and (closed or region is not None):
+        return "country", "Please say whose public holidays: a country such as DE."
+    if country is not None and region is not None and region not in known[country]:
+        regions = ", ".join(sorted(known[country])) or "none"
+        return "region", f"Please use one of the regions of {country}: {regions}."
+    return None
+
+
 @cache
 def countries() -> dict[str, frozenset[str]]:
     """Every country there are holidays for, with its regions."""

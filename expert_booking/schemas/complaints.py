@@ -1,11 +1,16 @@
 """What is wrong with a request, field by field, in words for people."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from expert_booking.schemas.words import Model
+
+_WORDS: Final = {
+    "missing": "Please fill this in.",
+    "extra_forbidden": "There is no such field that can be changed.",
+}
 
 
 class Complaint(Model):
@@ -22,10 +27,9 @@ def complaints(error: ValidationError, *, skip: int = 0) -> list[Complaint]:
 
 def complaint(details: Mapping[str, Any], *, skip: int = 0) -> Complaint:
     """One of pydantic's errors; `skip` leaves out the first steps of its path ("body", "query")."""
-    steps = [str(step) for step in details["loc"]][skip:]
+    # Names of unknown fields are the sender's own: they may be long, and no text at all.
+    steps = [str(step)[:80].encode(errors="replace").decode() for step in details["loc"]][skip:]
     if "field" in details.get("ctx", {}):  # a check of the whole request names the field itself
         steps.append(details["ctx"]["field"])
-    message = (
-        "Please fill this in." if details["type"] == "missing" else str(details["msg"]).removeprefix("Value error, ")
-    )
+    message = _WORDS.get(details["type"]) or str(details["msg"]).removeprefix("Value error, ")
     return Complaint(field=".".join(steps) or "body", message=message)

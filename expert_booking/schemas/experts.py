@@ -1,13 +1,22 @@
 """The catalogue: what is looked for, what is shown, who comes in."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from expert_booking.domain import holidays
-from expert_booking.schemas.calendars import RuleRequest, SessionTypeRequest, SessionTypeView
+from expert_booking.domain.slugs import is_slug
+from expert_booking.schemas.calendars import (
+    MOST_SESSION_TYPES,
+    RuleRequest,
+    SessionTypeRequest,
+    SessionTypeView,
+    WeeklyWindows,
+)
 from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
 from expert_booking.schemas.words import (
     MAX_PAGE,
@@ -15,6 +24,7 @@ from expert_booking.schemas.words import (
     Email,
     Model,
     Name,
+    Patch,
     Search,
     Title,
     Utc,
@@ -27,6 +37,22 @@ from expert_booking.schemas.words import (
 
 Category = Annotated[str, Field(max_length=80), AfterValidator(one_line)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", examples=["de"])]
+
+
+def _slug(text: str) -> str:
+    # An address with an id in it is read as the id.
+    if not is_slug(text) or re.fullmatch(r"[0-9a-f]{32}", text.replace("-", "")):
+        raise ValueError("Please use small letters a to z, digits and single hyphens, such as jana-muller.")
+    return text
+
+
+Headline = Annotated[str, at_most(160), AfterValidator(one_line)]
+Bio = Annotated[str, at_most(5000), AfterValidator(clean)]
+Years = Annotated[int, Field(ge=0, le=80)]
+Languages = Annotated[Sequence[Language], Field(max_length=20)]
+Country = Annotated[str, Field(max_length=2, examples=["DE"])]
+Region = Annotated[str, Field(max_length=10, examples=["BY"])]
+Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), AfterValidator(_slug)]
 
 
 class ExpertQuery(Model):
@@ -146,19 +172,19 @@ class ExpertRequest(Model):
 
     name: Name
     category: Title
-    headline: Annotated[str, at_most(160), AfterValidator(one_line)] = ""
-    bio: Annotated[str, at_most(5000), AfterValidator(clean)] = ""
-    experience_years: Annotated[int, Field(ge=0, le=80)] = 0
+    headline: Headline = ""
+    bio: Bio = ""
+    experience_years: Years = 0
     rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
     rating_count: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
-    languages: Annotated[Sequence[Language], Field(max_length=20)] = ()
+    languages: Languages = ()
     time_zone: ZoneName
-    country: Annotated[str, Field(max_length=2)] | None = None
-    region: Annotated[str, Field(max_length=10)] | None = None
+    country: Country | None = None
+    region: Region | None = None
     closed_on_holidays: bool = False
     email: Email
     portrait: Annotated[str, Field(max_length=120)] = ""
-    slug: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80)] | None = None
+    slug: Slug | None = None
     session_types: Sequence[SessionTypeRequest] = ()
     rules: Sequence[RuleRequest] = ()
 
@@ -168,13 +194,66 @@ class ExpertRequest(Model):
         return self
 
 
+class NewExpert(Model):
+    """A new expert, as programs say it. `country` (ISO 3166) and `region` say which public holidays there are."""
+
+    name: Name
+    category: Title
+    headline: Headline = ""
+    bio: Bio = ""
+    experience: Years = 0
+    languages: Languages = ()
+    time_zone: ZoneName
+    country: Country | None = None
+    region: Region | None = None
+    closed_on_holidays: bool = False
+    email: Email
+    slug: Annotated[Slug | None, Field(description="By default made of the name.")] = None
+    session_types: Annotated[Sequence[SessionTypeRequest], Field(max_length=MOST_SESSION_TYPES)] = ()
+    windows: WeeklyWindows = ()
+
+    @model_validator(mode="after")
+    def _place_known(self) -> Self:
+        check_place(self.country, self.region, closed=self.closed_on_holidays)
+        return self
+
+    def request(self) -> ExpertRequest:
+        """The same as the services add experts."""
+        facts = self.model_dump(exclude={"experience", "session_types", "windows"})
+        rules = [RuleRequest(**asdict(window.rule)) for window in self.windows]
+        return ExpertRequest(**facts, experience_years=self.experience, session_types=self.session_types, rules=rules)
+
+
+class ExpertChange(Patch):
+    """What to change about an expert. `country: null` and `region: null` take them away."""
+
+    name: Name = ""
+    category: Title = ""
+    headline: Headline = ""
+    bio: Bio = ""
+    experience: Years = 0
+    languages: Languages = ()
+    time_zone: ZoneName = ""
+    country: Country | None = None
+    region: Region | None = None
+    closed_on_holidays: bool = False
+    email: Email = ""
+    slug: Slug = ""
+    active: bool = True
+
+
+class ExpertRecord(ExpertDetail):
+    """One expert, as those see them who run the calendar: with all session types, and what the public does not see."""
+
+    email: str
+    active: bool
+    country: str | None
+    region: str | None
+    closed_on_holidays: bool
+
+
 def check_place(country: str | None, region: str | None, *, closed: bool) -> None:
     """Raises PydanticCustomError for a country or region whose public holidays nobody knows."""
-    known = holidays.countries()
-    if country is not None and country not in known:
-        raise wrong("country", "Please use a country by its two letters (ISO 3166), such as DE.")
-    if country is None and (closed or region is not None):
-        raise wrong("country", "Please say whose public holidays: a country such as DE.")
-    if country is not None and region is not None and region not in known[country]:
-        regions = ", ".join(sorted(known[country])) or "none"
-        raise wrong("region", f"Please use one of the regions of {country}: {regions}.")
+    complaint = holidays.place_complaint(country, region, closed=closed)
+    if complaint is not None:
+        raise wrong(*complaint)

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from datetime import UTC, date, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
@@ -36,6 +37,31 @@ class Model(BaseModel):
     """What all requests and views have in common: camelCase outside, frozen inside."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)
+
+
+class Patch(Model):
+    """A change: only what is given changes, anything else stays as it is."""
+
+    # The defaults only stand for "not given", so the documentation does not tell them.
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra=_without_defaults,
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("Please say what to change.")
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """What is given."""
+        return self.model_dump(exclude_unset=True)
 
 
 def one_line(text: str) -> str:

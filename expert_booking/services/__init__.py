@@ -9,6 +9,7 @@ from expert_booking.db.engine import Database
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
+from expert_booking.services.calendars import Calendars
 from expert_booking.services.experts import Experts
 from expert_booking.services.soonest import Soonest
 
@@ -30,6 +31,7 @@ class Services:
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
         self.bookings = Bookings(database, clock)
+        self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database)
         self.soonest = Soonest(database, clock)
 

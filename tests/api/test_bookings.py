@@ -282,7 +282,7 @@ async def test_a_body_that_is_too_long_is_refused_whatever_is_in_it(client: http
         ("GET", "/nothing", 404, "not_found"),
         ("GET", "/", 404, "not_found"),
         ("GET", "/bookings/x/y/z", 404, "not_found"),
-        ("POST", "/experts", 405, "method_not_allowed"),
+        ("DELETE", "/experts", 405, "method_not_allowed"),
         ("DELETE", "/bookings", 405, "method_not_allowed"),
         ("PUT", "/bookings/1", 405, "method_not_allowed"),
         ("GET", "/bookings/1/status", 405, "method_not_allowed"),

@@ -1,0 +1,367 @@
+"""Running a calendar: what an expert offers, the weekly hours, single dates, days off, and why a time is not free.
+
+Whoever may run one gets its key; everything else asks for the key, so nothing can forget to ask who it is.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from expert_booking.db import availability as offers
+from expert_booking.db import calendars as rows
+from expert_booking.db.availability import Offer
+from expert_booking.db.engine import AnyConnection, AnyRow, Database
+from expert_booking.domain.errors import (
+    DaysOffNotFound,
+    ExpertNotFound,
+    FieldsWrong,
+    Forbidden,
+    OverrideNotFound,
+    PlanChanged,
+    ProofNeeded,
+    SessionTypeNotFound,
+    TooMany,
+)
+from expert_booking.domain.holidays import place_complaint
+from expert_booking.domain.hours import OverrideKind, Window
+from expert_booking.domain.plans import overlaps_of_day, overlaps_of_week
+from expert_booking.domain.slugs import is_slug
+from expert_booking.schemas import (
+    MOST_SESSION_TYPES,
+    Caller,
+    DaysOffList,
+    DaysOffQuery,
+    DaysOffRequest,
+    DaysOffView,
+    DayWindow,
+    ExpertChange,
+    ExpertRecord,
+    ExplainQuery,
+    Explanation,
+    NewExpert,
+    NewSessionType,
+    OverrideList,
+    OverrideQuery,
+    OverrideRequest,
+    OverrideView,
+    PlacedSessionType,
+    Role,
+    SessionTypeChange,
+    SessionTypeList,
+    SessionTypeView,
+    WeeklyPlan,
+    WeeklyWindow,
+    obstacle_view,
+)
+from expert_booking.services.availability import next_open
+from expert_booking.services.experts import Experts
+
+# More of them than anybody needs would make every reading of the calendar slow.
+MOST_OVERRIDES: Final = 2000
+MOST_DAYS_OFF: Final = 1000
+_YEAR: Final = timedelta(days=366)
+_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarKey:
+    """Its bearer may run this expert's calendar. Only `Calendars.key` gives one."""
+
+    expert_id: UUID
+
+
+class Calendars:
+    """What those do who run a calendar. Changes of one calendar follow one another; bookings wait for none of them."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime], experts: Experts) -> None:
+        self._database = database
+        self._clock = clock
+        self._experts = experts
+
+    async def key(self, reference: str, caller: Caller | None) -> CalendarKey:
+        """The key to the calendar of an expert, active or not, by id or slug.
+
+        Raises ProofNeeded without a token, Forbidden for one that does not run it, and ExpertNotFound.
+        """
+        if caller is None:
+            raise ProofNeeded
+        async with self._database.statements() as connection:
+            expert = await _found(connection, reference)
+        if caller.runs(expert.id):
+            return CalendarKey(expert.id)
+        raise Forbidden if expert.active else ExpertNotFound
+
+    # --- the expert ---------------------------------------------------------------------------------------------
+
+    async def add_expert(self, new: NewExpert, caller: Caller | None) -> ExpertRecord:
+        """Add an expert, as an admin. Raises ProofNeeded, Forbidden, FieldsWrong for hours that overlap, SlugTaken."""
+        check_admin(caller)
+        _check_week(new.windows)
+        return await self.expert(CalendarKey(await self._experts.add(new.request())))
+
+    async def expert(self, key: CalendarKey) -> ExpertRecord:
+        """The expert, with what the public does not see. Raises ExpertNotFound."""
+        async with self._database.statements() as connection:
+            return await self._record(connection, key)
+
+    async def change_expert(self, key: CalendarKey, change: ExpertChange) -> ExpertRecord:
+        """Change what is given. Another zone moves the free slots to come, and no booking.
+
+        Raises ExpertNotFound, SlugTaken, and FieldsWrong where the region is not one of the country.
+        """
+        changes = change.changes()
+        if "experience" in changes:
+            changes["experience_years"] = changes.pop("experience")
+        async with self._changing(key) as (connection, expert):
+            _check_place({**expert._mapping, **changes})
+            await rows.change_expert(connection, key.expert_id, changes)
+            if changes.get("time_zone", expert.time_zone) != expert.time_zone:
+                await self._number_places(connection, key, changes["time_zone"])
+            return await self._record(connection, key)
+
+    # --- session types ------------------------------------------------------------------------------------------
+
+    async def session_types(self, reference: str, caller: Caller | None) -> SessionTypeList:
+        """All session types to those who run the calendar, to the public the active ones of an active expert.
+
+        Raises ExpertNotFound.
+        """
+        async with self._database.statements() as connection:
+            expert = await _found(connection, reference)
+            runs = caller is not None and caller.runs(expert.id)
+            if not (runs or expert.active):
+                raise ExpertNotFound
+            found = await rows.session_types(connection, expert.id)
+        return SessionTypeList(session_types=[_session_type(row) for row in found if runs or row.active])
+
+    async def add_session_type(self, key: CalendarKey, new: NewSessionType) -> PlacedSessionType:
+        """Add a session type. Raises ExpertNotFound or TooMany."""
+        async with self._changing(key) as (connection, _):
+            _check_room(len(await rows.session_types(connection, key.expert_id)), MOST_SESSION_TYPES)
+            return _session_type(await rows.add_session_type(connection, key.expert_id, new.model_dump()))
+
+    async def change_session_type(
+        self, key: CalendarKey, session_type_id: UUID, change: SessionTypeChange
+    ) -> PlacedSessionType:
+        """Change what is given; bookings stay as they are, and count for a new cap. Raises SessionTypeNotFound."""
+        changes = change.changes()
+        async with self._changing(key) as (connection, expert):
+            row = await rows.change_session_type(connection, key.expert_id, session_type_id, changes)
+            if row is None:
+                raise SessionTypeNotFound
+            if "daily_cap" in changes:
+                await self._number_places(connection, key, expert.time_zone)
+            return _session_type(row)
+
+    async def remove_session_type(self, key: CalendarKey, session_type_id: UUID) -> None:
+        """Delete a session type that was never booked. Raises SessionTypeNotFound or SessionTypeInUse."""
+        async with self._changing(key) as (connection, _):
+            if not await rows.remove_session_type(connection, key.expert_id, session_type_id):
+                raise SessionTypeNotFound
+
+    # --- weekly hours -------------------------------------------------------------------------------------------
+
+    async def plan(self, key: CalendarKey) -> WeeklyPlan:
+        """The weekly hours, all of them. Raises ExpertNotFound."""
+        async with self._database.statements() as connection:
+            return await _plan(connection, key)
+
+    async def put_plan(self, key: CalendarKey, plan: WeeklyPlan, versions: Sequence[str] | None = None) -> WeeklyPlan:
+        """Replace the weekly hours; where versions are given, only if the hours still are one of them.
+
+        Another zone moves the free slots to come, and no booking. Raises ExpertNotFound, FieldsWrong for hours that
+        overlap, and PlanChanged.
+        """
+        _check_week(plan.windows)
+        async with self._changing(key) as (connection, expert):
+            before = await _plan(connection, key)
+            if versions is not None and before.version not in versions:
+                raise PlanChanged(before.version)
+            await rows.replace_rules(connection, key.expert_id, [window.rule for window in plan.windows])
+            if plan.time_zone != expert.time_zone:
+                await rows.change_expert(connection, key.expert_id, {"time_zone": plan.time_zone})
+                await self._number_places(connection, key, plan.time_zone)
+            return await _plan(connection, key)
+
+    # --- single dates -------------------------------------------------------------------------------------------
+
+    async def overrides(self, key: CalendarKey, query: OverrideQuery) -> OverrideList:
+        """What is different on single dates. Raises ExpertNotFound."""
+        async with self._database.statements() as connection:
+            since = query.since or await self._today(connection, key)
+            until = query.until or since + _YEAR
+            found = await rows.overrides(connection, key.expert_id, since, until)
+        return OverrideList(overrides=[_override(row) for row in found])
+
+    async def override(self, key: CalendarKey, day: date) -> OverrideView:
+        """What is different on one date. Raises OverrideNotFound."""
+        async with self._database.statements() as connection:
+            for row in await rows.overrides(connection, key.expert_id, day, day):
+                return _override(row)
+        raise OverrideNotFound
+
+    async def put_override(self, key: CalendarKey, day: date, wanted: OverrideRequest) -> OverrideView:
+        """Other hours, extra hours or none on one date. Raises ExpertNotFound, FieldsWrong for overlaps, TooMany."""
+        windows = [window.window for window in wanted.windows]
+        _check_windows(wanted.windows)
+        async with self._changing(key) as (connection, _):
+            _check_room(await rows.count_overrides(connection, key.expert_id, beside=day), MOST_OVERRIDES)
+            await rows.put_override(connection, key.expert_id, day, wanted.kind, windows)
+        return OverrideView(day=day, kind=wanted.kind, windows=wanted.windows)
+
+    async def remove_override(self, key: CalendarKey, day: date) -> None:
+        """A date as all others again. Raises OverrideNotFound."""
+        async with self._changing(key) as (connection, _):
+            if not await rows.remove_override(connection, key.expert_id, day):
+                raise OverrideNotFound
+
+    async def days_off(self, key: CalendarKey, query: DaysOffQuery) -> DaysOffList:
+        """Days off that are not over. Raises ExpertNotFound."""
+        async with self._database.statements() as connection:
+            since = query.since or await self._today(connection, key)
+            found = await rows.days_off(connection, key.expert_id, since)
+        return DaysOffList(days_off=[DaysOffView.model_validate(row._mapping) for row in found])
+
+    async def add_days_off(self, key: CalendarKey, wanted: DaysOffRequest) -> DaysOffView:
+        """More days off; bookings on them stay. Raises ExpertNotFound or TooMany."""
+        facts = wanted.model_dump()
+        async with self._changing(key) as (connection, _):
+            _check_room(await rows.count_days_off(connection, key.expert_id), MOST_DAYS_OFF)
+            added = await rows.add_days_off(connection, key.expert_id, facts)
+        return DaysOffView(id=added, **facts)
+
+    async def remove_days_off(self, key: CalendarKey, days_off_id: UUID) -> None:
+        """Days off no more. Raises DaysOffNotFound."""
+        async with self._changing(key) as (connection, _):
+            if not await rows.remove_days_off(connection, key.expert_id, days_off_id):
+                raise DaysOffNotFound
+
+    # --- why not ------------------------------------------------------------------------------------------------
+
+    async def explain(self, key: CalendarKey, query: ExplainQuery) -> Explanation:
+        """Everything that keeps an instant from being booked, as the rules are now. Raises SessionTypeNotFound."""
+        now, ids = self._clock(), [key.expert_id]
+        async with self._database.statements() as connection:
+            # Rules that are over still say what was the matter then.
+            found = await offers.offers(connection, ids, min(now, query.at))
+            busy = await offers.busy(connection, ids, query.at, query.at, now)
+        offer = _meant(found, query.session_type_id).with_busy(busy.get(key.expert_id, ()))
+        obstacles = list(offer.calendar.obstacles(query.at, now))
+        return Explanation(
+            at=query.at,
+            expert_id=key.expert_id,
+            session_type_id=offer.session_type_id,
+            time_zone=offer.calendar.zone.key,
+            local_time=query.at.astimezone(offer.calendar.zone).isoformat(),
+            offered=not obstacles,
+            reason=obstacles[0].reason if obstacles else None,
+            message=str(obstacles[0]) if obstacles else "This time can be booked.",
+            obstacles=[obstacle_view(obstacle, with_note=True) for obstacle in obstacles],
+        )
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _changing(self, key: CalendarKey) -> AsyncIterator[tuple[AnyConnection, AnyRow]]:
+        """A transaction in which nobody else changes this calendar, and what the expert was at its start."""
+        async with self._database.transaction() as connection:
+            expert = await rows.lock(connection, key.expert_id)
+            if expert is None:
+                raise ExpertNotFound
+            yield connection, expert
+
+    async def _record(self, connection: AnyConnection, key: CalendarKey) -> ExpertRecord:
+        row, now = await rows.record(connection, key.expert_id), self._clock()
+        if row is None:
+            raise ExpertNotFound
+        found = await offers.offers(connection, [key.expert_id], now)
+        free = await next_open(connection, found, now)
+        types = [
+            SessionTypeView.model_validate(type_._mapping)
+            for type_ in await rows.session_types(connection, key.expert_id)
+        ]
+        return ExpertRecord(**row._mapping, session_types=types, next_available=free.get(key.expert_id))
+
+    async def _number_places(self, connection: AnyConnection, key: CalendarKey, zone: str) -> None:
+        await rows.number_places(connection, key.expert_id, ZoneInfo(zone), self._clock())
+
+    async def _today(self, connection: AnyConnection, key: CalendarKey) -> date:
+        return self._clock().astimezone(ZoneInfo((await _plan(connection, key)).time_zone)).date()
+
+
+def check_admin(caller: Caller | None) -> None:
+    """Raises ProofNeeded without a token, and Forbidden for one that is not an admin's."""
+    if caller is None:
+        raise ProofNeeded
+    if caller.role is not Role.ADMIN:
+        raise Forbidden
+
+
+async def _found(connection: AnyConnection, reference: str) -> AnyRow:
+    try:
+        row = await rows.by_id(connection, UUID(reference))
+    except ValueError:
+        row = await rows.by_slug(connection, reference) if is_slug(reference) else None
+    if row is None:
+        raise ExpertNotFound
+    return row
+
+
+async def _plan(connection: AnyConnection, key: CalendarKey) -> WeeklyPlan:
+    found = await rows.plan(connection, key.expert_id)
+    if found is None:
+        raise ExpertNotFound
+    zone, rules = found
+    return WeeklyPlan(time_zone=zone, windows=[WeeklyWindow.of(rule) for rule in rules])
+
+
+def _meant(found: Sequence[Offer], session_type_id: UUID | None) -> Offer:
+    """The wanted session type, or else the first that is active, or else the first."""
+    wanted = [offer for offer in found if session_type_id in (None, offer.session_type_id)]
+    if not wanted:
+        raise SessionTypeNotFound
+    return next((offer for offer in wanted if offer.calendar.active), wanted[0])
+
+
+def _session_type(row: AnyRow) -> PlacedSessionType:
+    return PlacedSessionType.model_validate(row._mapping)
+
+
+def _override(row: AnyRow) -> OverrideView:
+    windows = [DayWindow.showing(Window(*window)) for window in row.windows]
+    return OverrideView(day=row.day, kind=OverrideKind(row.kind), windows=windows)
+
+
+def _check_week(windows: Sequence[WeeklyWindow]) -> None:
+    overlaps = overlaps_of_week([window.rule for window in windows])
+    _complain({
+        later: f"{_WEEKDAYS[windows[earlier].weekday - 1]} {windows[earlier].window} (windows.{earlier})"
+        for later, earlier in overlaps.items()
+    })  # fmt: skip
+
+
+def _check_windows(windows: Sequence[DayWindow]) -> None:
+    overlaps = overlaps_of_day([window.window for window in windows])
+    _complain({later: f"{windows[earlier].window} (windows.{earlier})" for later, earlier in overlaps.items()})
+
+
+def _complain(overlapped: Mapping[int, str]) -> None:
+    if overlapped:
+        raise FieldsWrong(
+            {f"windows.{later}.opens": f"These hours overlap {which}." for later, which in overlapped.items()}
+        )
+
+
+def _check_place(facts: Mapping[str, Any]) -> None:
+    complaint = place_complaint(facts["country"], facts["region"], closed=facts["closed_on_holidays"])
+    if complaint is not None:
+        raise FieldsWrong(dict([complaint]))
+
+
+def _check_room(there: int, most: int) -> None:
+    if there >= most:
+        raise TooMany(f"There are {there} of these already, and there can be no more. Please delete some first.")

@@ -1,0 +1,778 @@
+"""Running a calendar: who may, what is answered, what is refused, and that nothing anybody sends is an error of ours."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.api.conftest import NINE, Json, Post, Tokens, booking_of, check_problem, wrong_fields
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Ask = Callable[..., Awaitable[httpx.Response]]
+
+EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar")
+MORNING = {"weekday": 1, "opens": "09:00", "closes": "12:00"}
+PLAN = {"timeZone": "Europe/Berlin", "windows": [MORNING]}
+NEW_TYPE = {"title": "Short talk", "minutes": 30, "stepMinutes": 30, "noticeMinutes": 0}
+NEW_EXPERT = {
+    "name": "Łukasz Nowak", "category": "Law", "timeZone": "Europe/Warsaw", "email": "lukasz@example.com",
+    "country": "PL", "closedOnHolidays": True, "experience": 7, "languages": ["pl", "en"],
+    "sessionTypes": [NEW_TYPE], "windows": [MORNING],
+}  # fmt: skip
+OFF = {"firstDay": "2026-12-24", "lastDay": "2027-01-03", "reason": "Skiing with Eve"}
+DAY = {"kind": "hours", "windows": [{"opens": "14:00", "closes": "18:00"}]}
+
+
+@pytest.fixture
+def ask(client: httpx.AsyncClient, tokens: Tokens) -> Ask:
+    """Ask about Jana as somebody: `ask("PUT", "/availability", {...})`, as Jana herself if nobody else is named."""
+
+    async def ask(method: str, path: str, body: Any = None, *, who: str = "jana", **more: Any) -> httpx.Response:
+        headers = {**tokens[who], **more.pop("headers", {})}
+        content = {} if body is None else {"json": body}
+        return await client.request(method, f"/experts/jana-muller{path}", **content, headers=headers, **more)
+
+    return ask
+
+
+@pytest.fixture
+async def type_id(client: httpx.AsyncClient, jana: UUID) -> str:
+    """Jana's session type."""
+    return str((await client.get(f"/experts/{jana}")).json()["sessionTypes"][0]["id"])
+
+
+async def slots(client: httpx.AsyncClient, day: str = "2026-11-24", **params: str) -> list[str]:
+    """The starts of Jana's open slots of a day."""
+    answer = await client.get("/experts/jana-muller/slots", params={"from": day, "to": day, **params})
+    return [slot["startsAt"] for slot in answer.json()["slots"] if slot["state"] == "open"]
+
+
+# --- who may ----------------------------------------------------------------------------------------------------
+
+CALLS: list[tuple[str, str, Any, int]] = [
+    ("PATCH", "", {"headline": "New"}, 200),
+    ("POST", "/session-types", NEW_TYPE, 201),
+    ("PATCH", "/session-types/{type}", {"minutes": 45}, 200),
+    ("DELETE", "/session-types/{type}", None, 204),
+    ("GET", "/availability", None, 200),
+    ("PUT", "/availability", PLAN, 200),
+    ("GET", "/overrides", None, 200),
+    ("GET", "/overrides/2026-11-25", None, 200),
+    ("PUT", "/overrides/2026-11-26", DAY, 200),
+    ("DELETE", "/overrides/2026-11-25", None, 204),
+    ("GET", "/days-off", None, 200),
+    ("POST", "/days-off", OFF, 201),
+    ("DELETE", "/days-off/{off}", None, 204),
+    ("GET", f"/slots/explain?at={NINE}", None, 200),
+]
+
+
+@pytest.fixture
+async def prepared(ask: Ask, type_id: str) -> dict[str, str]:
+    """Something there to change: an override of 2026-11-25, days off."""
+    assert (await ask("PUT", "/overrides/2026-11-25", DAY)).status_code == 200
+    off = (await ask("POST", "/days-off", OFF)).json()["id"]
+    return {"type": type_id, "off": off}
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize(("method", "path", "body", "status"), CALLS)
+async def test_a_calendar_is_run_by_its_expert_and_by_admins_and_nobody_else(
+    ask: Ask, prepared: dict[str, str], sql: Connection, who: str, method: str, path: str, body: Any, status: int
+) -> None:
+    before = everything(sql)
+    answer = await ask(method, path.format(**prepared), body, who=who)
+    if who in ("admin", "jana"):
+        assert answer.status_code == status, answer.text
+        return
+    check_problem(answer, *((403, "forbidden") if who in ("reader", "omar") else (401, "proof_needed")))
+    assert everything(sql) == before
+
+
+@pytest.mark.parametrize(("method", "path", "body", "status"), CALLS)
+async def test_an_inactive_expert_is_run_by_those_entitled_and_not_there_for_others(
+    ask: Ask, prepared: dict[str, str], sql: Connection, method: str, path: str, body: Any, status: int
+) -> None:
+    sql.execute("UPDATE expert SET active = false WHERE slug = 'jana-muller'")
+    check_problem(await ask(method, path.format(**prepared), body, who="omar"), 404, "expert_not_found")
+    assert (await ask(method, path.format(**prepared), body)).status_code == status
+
+
+@pytest.mark.parametrize("reference", ["nobody", str(uuid4()), "%00", "x" * 3000, "' OR 1=1 --"])
+@pytest.mark.parametrize(("method", "path", "body", "_"), CALLS)
+async def test_an_unknown_expert_is_not_found(
+    client: httpx.AsyncClient, tokens: Tokens, method: str, path: str, body: Any, _: int, reference: str
+) -> None:
+    url = f"/experts/{reference}" + path.format(type=uuid4(), off=uuid4())
+    content = {} if body is None else {"json": body}
+    for who in ("admin", "jana"):
+        answer = await client.request(method, url, headers=tokens[who], **content)
+        check_problem(answer, 404, "expert_not_found")
+    check_problem(await client.request(method, url, **content), 401, "proof_needed")
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+async def test_experts_are_added_by_admins_only(client: httpx.AsyncClient, tokens: Tokens, who: str) -> None:
+    right, wrong = [await client.post("/experts", json=body, headers=tokens[who]) for body in (NEW_EXPERT, {})]
+    if who == "admin":
+        assert (right.status_code, wrong.status_code) == (201, 422)
+        return
+    for answer in (right, wrong):  # what is wrong with a request is told to those who may make it
+        check_problem(answer, *((403, "forbidden") if who in ("reader", "jana", "omar") else (401, "proof_needed")))
+
+
+async def test_what_is_wrong_is_told_only_to_those_who_may_ask(ask: Ask) -> None:
+    check_problem(await ask("PUT", "/availability", {}, who="nobody"), 401, "proof_needed")
+    check_problem(await ask("PUT", "/availability", {}, who="omar"), 403, "forbidden")
+    assert wrong_fields(await ask("PUT", "/availability", {})) == {"timeZone", "windows"}
+
+
+async def test_the_reason_of_days_off_is_seen_by_nobody_else(ask: Ask, client: httpx.AsyncClient, jana: UUID) -> None:
+    await ask("POST", "/days-off", {**OFF, "firstDay": "2026-11-24"})
+    shown = [
+        await client.get("/experts/jana-muller"),
+        await client.get("/experts"),
+        await client.get("/experts/jana-muller/slots", params={"from": "2026-11-24", "to": "2026-11-24"}),
+        await client.post("/bookings", json=booking_of(jana)),
+        await ask("GET", "/days-off", who="omar"),
+        await ask("GET", "/slots/explain", params={"at": NINE}, who="reader"),
+    ]
+    assert [answer.status_code for answer in shown] == [200, 200, 200, 422, 403, 403]
+    assert not [answer for answer in shown if "Skiing" in answer.text or "Eve" in answer.text]
+    assert "Skiing with Eve" in (await ask("GET", f"/slots/explain?at={NINE}")).text
+
+
+# --- experts ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_new_expert_is_there_with_hours_and_sessions(client: httpx.AsyncClient, tokens: Tokens) -> None:
+    answer = await client.post("/experts", json=NEW_EXPERT, headers=tokens["admin"])
+    body = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (201, f"/experts/{body['id']}")
+    assert body["slug"] == "lukasz-nowak"
+    for key in NEW_EXPERT.keys() - {"sessionTypes", "windows"}:
+        assert body[key] == NEW_EXPERT[key], key
+    assert (body["active"], body["region"]) == (True, None)
+    assert body["nextAvailable"] == "2026-11-23T08:00:00Z"
+    [kind] = body["sessionTypes"]
+    assert {key: kind[key] for key in NEW_TYPE} == NEW_TYPE
+    shown = (await client.get(answer.headers["location"])).json()
+    assert shown == {key: body[key] for key in shown}
+    plan = (await client.get(f"/experts/{body['id']}/availability", headers=tokens["admin"])).json()
+    assert plan["windows"] == [{**MORNING, "validFrom": None, "validUntil": None}]
+
+
+async def test_a_slug_is_taken_once(client: httpx.AsyncClient, tokens: Tokens, ask: Ask) -> None:
+    wanted = {**NEW_EXPERT, "slug": "jana-muller"}
+    check_problem(await client.post("/experts", json=wanted, headers=tokens["admin"]), 409, "slug_taken")
+    check_problem(await ask("PATCH", "", {"slug": "omar-haddad"}), 409, "slug_taken")
+    assert (await ask("PATCH", "", {"slug": "jana-muller"})).status_code == 200
+    assert (await ask("PATCH", "", {"slug": "jana"})).json()["slug"] == "jana"
+    made = [await client.post("/experts", json=NEW_EXPERT, headers=tokens["admin"]) for _ in range(3)]
+    assert [answer.json()["slug"] for answer in made] == ["lukasz-nowak", "lukasz-nowak-2", "lukasz-nowak-3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"name": None, "category": " ", "email": "x"}, {"name", "category", "email"}),
+        ({"timeZone": "Mars/Phobos"}, {"timeZone"}),
+        ({"timeZone": ""}, {"timeZone"}),
+        ({"experience": -1, "headline": "x" * 161, "bio": "x" * 5001}, {"experience", "headline", "bio"}),
+        ({"languages": ["german"]}, {"languages.0"}),
+        ({"languages": ["de"] * 21}, {"languages"}),
+        ({"country": "XX"}, {"country"}),
+        ({"country": "DE", "region": "Atlantis"}, {"region"}),
+        ({"country": None, "closedOnHolidays": True}, {"country"}),
+        ({"slug": "Jana"}, {"slug"}),
+        ({"slug": "a--b"}, {"slug"}),
+        ({"slug": str(UUID(int=5))}, {"slug"}),
+        ({"name": "a\x00b", "bio": "a\x1bb"}, {"name", "bio"}),
+    ],
+)
+async def test_wrong_facts_of_an_expert_are_all_named_at_once(
+    client: httpx.AsyncClient, tokens: Tokens, ask: Ask, change: Json, fields: set[str]
+) -> None:
+    added = await client.post("/experts", json={**NEW_EXPERT, **change}, headers=tokens["admin"])
+    assert wrong_fields(added) == fields
+    assert wrong_fields(await ask("PATCH", "", change)) == fields
+
+
+async def test_hours_and_sessions_of_a_new_expert_are_checked_like_all_others(
+    client: httpx.AsyncClient, tokens: Tokens
+) -> None:
+    wrong = {"windows": [MORNING, {**MORNING, "opens": "9"}], "sessionTypes": [{**NEW_TYPE, "stepMinutes": 0}]}
+    answer = await client.post("/experts", json={**NEW_EXPERT, **wrong}, headers=tokens["admin"])
+    assert wrong_fields(answer) == {"windows.1.opens", "sessionTypes.0.stepMinutes"}
+    twice = await client.post("/experts", json={**NEW_EXPERT, "windows": [MORNING] * 2}, headers=tokens["admin"])
+    assert wrong_fields(twice) == {"windows.1.opens"}
+    many = await client.post("/experts", json={**NEW_EXPERT, "sessionTypes": [NEW_TYPE] * 51}, headers=tokens["admin"])
+    assert wrong_fields(many) == {"sessionTypes"}
+
+
+async def test_only_what_is_given_changes(ask: Ask, client: httpx.AsyncClient) -> None:
+    before = (await ask("PATCH", "", {"headline": "Old"})).json()
+    after = (await ask("PATCH", "", {"headline": "", "experience": 3, "country": "DE", "region": "BY"})).json()
+    assert after == {**before, "headline": "", "experience": 3, "country": "DE", "region": "BY"}
+    assert (await ask("PATCH", "", {"active": False})).json() == {**after, "active": False, "nextAvailable": None}
+    check_problem(await client.get("/experts/jana-muller"), 404, "expert_not_found")
+    assert (await ask("PATCH", "", {"active": True})).json() == after
+
+
+async def test_a_region_belongs_to_the_country_that_is_there_already(ask: Ask) -> None:
+    await ask("PATCH", "", {"country": "DE", "region": "BY", "closedOnHolidays": True})
+    assert wrong_fields(await ask("PATCH", "", {"country": "FR"})) == {"region"}
+    assert wrong_fields(await ask("PATCH", "", {"country": None})) == {"country"}
+    assert wrong_fields(await ask("PATCH", "", {"region": "XX"})) == {"region"}
+    assert (await ask("PATCH", "", {"region": None})).json()["closedOnHolidays"] is True
+    assert (await ask("PATCH", "", {"country": None, "closedOnHolidays": False})).json()["country"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"body"}),
+        ([], {"body"}),
+        (None, {"body"}),
+        ("x", {"body"}),
+        ({"rating": 5}, {"rating"}),
+        ({"sessionTypes": [], "windows": []}, {"sessionTypes", "windows"}),
+        ({"nmae": "x", "email": "x"}, {"nmae", "email"}),
+        ({"x" * 500: 1}, {"x" * 80}),
+        ({"\ud800": 1}, {"?"}),
+        ({"active": None, "name": None, "timeZone": None, "slug": None, "languages": None, "closedOnHolidays": None},
+         {"active", "name", "timeZone", "slug", "languages", "closedOnHolidays"}),
+    ],
+)  # fmt: skip
+async def test_a_change_of_nothing_or_of_something_unknown_is_refused(
+    ask: Ask, sql: Connection, body: Any, fields: set[str]
+) -> None:
+    before = everything(sql)
+    answer = await ask("PATCH", "", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert wrong_fields(answer) == fields
+    assert everything(sql) == before
+
+
+# --- session types ----------------------------------------------------------------------------------------------
+
+
+async def test_session_types_are_added_changed_and_deleted(ask: Ask, type_id: str) -> None:
+    added = await ask("POST", "/session-types", {**NEW_TYPE, "dailyCap": 3, "description": "Two\nlines"})
+    short = added.json()
+    path = f"/session-types/{short['id']}"
+    assert added.status_code == 201
+    assert added.headers["location"].endswith(path)
+    assert {key: short[key] for key in NEW_TYPE} == NEW_TYPE
+    assert (short["dailyCap"], short["position"], short["active"]) == (3, 2, True)
+    changed = await ask("PATCH", path, {"position": 1, "dailyCap": None, "title": "Talk", "horizonDays": 366})
+    assert changed.json() == {**short, "position": 1, "dailyCap": None, "title": "Talk", "horizonDays": 366}
+    listed = (await ask("GET", "/session-types")).json()["sessionTypes"]
+    assert [found["id"] for found in listed] == [type_id, short["id"]]
+    assert (await ask("PATCH", f"/session-types/{type_id}", {"position": 2})).status_code == 200
+    listed = (await ask("GET", "/session-types")).json()["sessionTypes"]
+    assert [found["id"] for found in listed] == [short["id"], type_id]
+    gone = await ask("DELETE", path)
+    assert (gone.status_code, gone.content) == (204, b"")
+    check_problem(await ask("DELETE", path), 404, "session_type_not_found")
+    check_problem(await ask("PATCH", path, {"minutes": 45}), 404, "session_type_not_found")
+
+
+async def test_the_public_sees_the_active_types_and_who_runs_the_calendar_all(ask: Ask, sql: Connection) -> None:
+    await ask("POST", "/session-types", {**NEW_TYPE, "active": False})
+    seen = {who: await ask("GET", "/session-types", who=who) for who in EVERYBODY}
+    for who in ("garbage", "revoked"):
+        check_problem(seen.pop(who), 401, "proof_needed")
+    counts = {who: len(answer.json()["sessionTypes"]) for who, answer in seen.items()}
+    assert counts == {"nobody": 1, "reader": 1, "omar": 1, "admin": 2, "jana": 2}
+    sql.execute("UPDATE expert SET active = false")
+    check_problem(await ask("GET", "/session-types", who="nobody"), 404, "expert_not_found")
+    assert len((await ask("GET", "/session-types")).json()["sessionTypes"]) == 2
+
+
+async def test_a_type_with_bookings_is_not_deleted(ask: Ask, post: Post, type_id: str) -> None:
+    await post()
+    refused = check_problem(await ask("DELETE", f"/session-types/{type_id}"), 409, "session_type_in_use")
+    assert "active" in refused["detail"]
+    assert (await ask("PATCH", f"/session-types/{type_id}", {"active": False})).json()["active"] is False
+    check_problem(await post(), 404, "session_type_not_found")
+
+
+async def test_a_type_of_somebody_else_is_not_there(ask: Ask, client: httpx.AsyncClient, omar: UUID) -> None:
+    of_omar = (await client.get(f"/experts/{omar}")).json()["sessionTypes"][0]["id"]
+    for reference in (of_omar, str(uuid4()), "1", "%00"):
+        path = f"/session-types/{reference}"
+        check_problem(await ask("PATCH", path, {"minutes": 45}), 404, "session_type_not_found")
+        check_problem(await ask("DELETE", path), 404, "session_type_not_found")
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"minutes": 4, "stepMinutes": 0}, {"minutes", "stepMinutes"}),
+        ({"minutes": 481, "stepMinutes": 1441}, {"minutes", "stepMinutes"}),
+        ({"beforeMinutes": -1, "afterMinutes": 481}, {"beforeMinutes", "afterMinutes"}),
+        ({"noticeMinutes": -1, "horizonDays": 0, "dailyCap": 0}, {"noticeMinutes", "horizonDays", "dailyCap"}),
+        ({"noticeMinutes": 86401, "horizonDays": 367, "dailyCap": 101}, {"noticeMinutes", "horizonDays", "dailyCap"}),
+        ({"title": "", "description": "x" * 1001}, {"title", "description"}),
+        ({"title": "x" * 121, "position": 1001}, {"title", "position"}),
+        ({"minutes": 30.5, "stepMinutes": "x", "active": "maybe"}, {"minutes", "stepMinutes", "active"}),
+        ({"minutes": 10**30, "position": 0}, {"minutes", "position"}),
+        ({"title": "a\x00"}, {"title"}),
+        ({"minutes": None, "stepMinutes": None, "title": None, "active": None, "description": None, "noticeMinutes":
+          None, "horizonDays": None, "beforeMinutes": None, "afterMinutes": None},
+         {"minutes", "stepMinutes", "title", "active", "description", "noticeMinutes", "horizonDays", "beforeMinutes",
+          "afterMinutes"}),
+    ],
+)  # fmt: skip
+async def test_wrong_session_types_are_refused_with_all_fields(
+    ask: Ask, type_id: str, change: Json, fields: set[str]
+) -> None:
+    assert wrong_fields(await ask("POST", "/session-types", {**NEW_TYPE, **change})) == fields
+    assert wrong_fields(await ask("PATCH", f"/session-types/{type_id}", change)) == fields
+
+
+async def test_there_is_an_end_to_session_types(ask: Ask) -> None:
+    made = [await ask("POST", "/session-types", NEW_TYPE) for _ in range(50)]
+    assert Counter(answer.status_code for answer in made) == {201: 49, 409: 1}
+    check_problem(made[-1], 409, "too_many")
+
+
+# --- weekly hours -----------------------------------------------------------------------------------------------
+
+
+async def test_the_weekly_plan_is_read_and_replaced_whole(ask: Ask, client: httpx.AsyncClient) -> None:
+    before = await ask("GET", "/availability")
+    assert before.json() == {
+        "timeZone": "Europe/Berlin",
+        "windows": [
+            {"weekday": day, "opens": "09:00", "closes": "17:00", "validFrom": None, "validUntil": None}
+            for day in range(1, 8)
+        ],
+    }
+    wanted = [
+        {"weekday": 2, "opens": "09:00", "closes": "10:00", "validFrom": None, "validUntil": None},
+        {"weekday": 2, "opens": "22:00", "closes": "02:00", "validFrom": "2026-11-01", "validUntil": "2026-12-31"},
+        {"weekday": 4, "opens": "00:00", "closes": "24:00", "validFrom": None, "validUntil": "2200-12-31"},
+        {"weekday": 6, "opens": "10:00", "closes": "10:00", "validFrom": "1970-01-01", "validUntil": None},
+        {"weekday": 7, "opens": "18:00", "closes": "24:00", "validFrom": None, "validUntil": None},
+    ]
+    put = await ask("PUT", "/availability", {"timeZone": "Europe/Berlin", "windows": wanted[::-1]})
+    assert put.json() == {"timeZone": "Europe/Berlin", "windows": wanted}
+    after = await ask("GET", "/availability")
+    assert (after.json(), after.headers["etag"]) == (put.json(), put.headers["etag"])
+    assert await slots(client) == [NINE, "2026-11-24T21:00:00Z", "2026-11-24T22:00:00Z"]
+    assert (await slots(client, "2026-11-25")) == ["2026-11-24T23:00:00Z", "2026-11-25T00:00:00Z"]
+    assert (await ask("PUT", "/availability", {**PLAN, "windows": []})).json()["windows"] == []
+    assert await slots(client) == []
+
+
+@pytest.mark.parametrize("midnight", ["24:00", "00:00"])
+async def test_midnight_can_be_written_both_ways_and_is_shown_as_one(ask: Ask, midnight: str) -> None:
+    windows = [{"weekday": 1, "opens": "00:00", "closes": midnight}]
+    assert (await ask("PUT", "/availability", {**PLAN, "windows": windows})).json()["windows"][0]["closes"] == "24:00"
+
+
+@pytest.mark.parametrize(
+    ("windows", "fields"),
+    [
+        ([MORNING, {**MORNING, "opens": "9:00", "closes": "25:00"}], {"windows.1.opens", "windows.1.closes"}),
+        ([{**MORNING, "opens": "24:00"}], {"windows.0.opens"}),
+        ([{**MORNING, "closes": "12:60"}], {"windows.0.closes"}),
+        ([{**MORNING, "closes": "12:00:00"}], {"windows.0.closes"}),
+        ([{**MORNING, "closes": "١٢:٠٠"}], {"windows.0.closes"}),
+        ([{**MORNING, "closes": "12:00\n"}], {"windows.0.closes"}),
+        ([{**MORNING, "opens": 540, "closes": None}], {"windows.0.opens", "windows.0.closes"}),
+        ([{**MORNING, "weekday": 0}, {**MORNING, "weekday": 8}], {"windows.0.weekday", "windows.1.weekday"}),
+        ([{}], {"windows.0.weekday", "windows.0.opens", "windows.0.closes"}),
+        ([{**MORNING, "validFrom": "2026-02-30"}], {"windows.0.validFrom"}),
+        ([{**MORNING, "validFrom": "2026-06-02", "validUntil": "2026-06-01"}], {"windows.0.validUntil"}),
+        ([{**MORNING, "validFrom": 5, "validUntil": "1969-12-31"}], {"windows.0.validFrom", "windows.0.validUntil"}),
+        ([MORNING, {**MORNING, "opens": "11:00"}], {"windows.1.opens"}),
+        ([MORNING, MORNING, MORNING], {"windows.1.opens", "windows.2.opens"}),
+        ([{**MORNING, "weekday": 7, "opens": "22:00", "closes": "09:01"}, MORNING], {"windows.1.opens"}),
+        ([MORNING] * 201, {"windows"}),
+        ([None, "x", 5], {"windows.0", "windows.1", "windows.2"}),
+        (None, {"windows"}),
+        ({}, {"windows"}),
+        ("x", {"windows"}),
+    ],
+)
+async def test_wrong_hours_are_refused_by_their_place(
+    ask: Ask, sql: Connection, windows: Any, fields: set[str]
+) -> None:
+    before = everything(sql)
+    assert wrong_fields(await ask("PUT", "/availability", {**PLAN, "windows": windows})) == fields
+    assert everything(sql) == before
+
+
+async def test_hours_that_overlap_are_told_with_which(ask: Ask) -> None:
+    late = {"weekday": 7, "opens": "22:00", "closes": "09:01"}
+    answer = await ask("PUT", "/availability", {**PLAN, "windows": [late, MORNING]})
+    [error] = check_problem(answer, 422, "validation_failed")["errors"]
+    assert error["message"] == "These hours overlap Sunday 22:00–09:01 (windows.0)."
+
+
+async def test_seasons_may_share_their_hours(ask: Ask) -> None:
+    seasons = [{**MORNING, "validUntil": "2026-12-31"}, {**MORNING, "validFrom": "2027-01-01"}]
+    assert (await ask("PUT", "/availability", {**PLAN, "windows": seasons})).status_code == 200
+
+
+@pytest.mark.parametrize("zone", ["Mars/Phobos", "", "europe/berlin", "../../etc/passwd", None, 5, "x" * 5000, "a\x00"])
+async def test_an_unknown_zone_is_refused(ask: Ask, zone: Any) -> None:
+    assert wrong_fields(await ask("PUT", "/availability", {**PLAN, "timeZone": zone})) == {"timeZone"}
+
+
+async def test_two_hundred_windows_are_as_many_as_there_can_be(ask: Ask) -> None:
+    clock = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(0, 1440, 30)]
+    windows = [
+        {"weekday": day, "opens": opens, "closes": closes}
+        for day in range(1, 8)
+        for opens, closes in zip(clock[:29], clock[1:30], strict=True)
+    ]
+    answer = await ask("PUT", "/availability", {**PLAN, "windows": windows[:200]})
+    assert len(answer.json()["windows"]) == 200
+
+
+async def test_a_plan_that_is_known_is_not_sent_again(ask: Ask) -> None:
+    first = await ask("GET", "/availability")
+    etag = first.headers["etag"]
+    for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        again = await ask("GET", "/availability", headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    for unknown in ('"x"', etag.strip('"'), ""):
+        assert (await ask("GET", "/availability", headers={"If-None-Match": unknown})).status_code == 200
+    await ask("PATCH", "", {"timeZone": "Asia/Tokyo"})
+    assert (await ask("GET", "/availability", headers={"If-None-Match": etag})).headers["etag"] != etag
+
+
+async def test_a_plan_that_has_changed_since_is_not_overwritten(ask: Ask, sql: Connection) -> None:
+    etag = (await ask("GET", "/availability")).headers["etag"]
+    changed = await ask("PUT", "/availability", PLAN, headers={"If-Match": etag})
+    assert changed.status_code == 200
+    before = everything(sql)
+    for outdated in (etag, '"x"', "x", "", f"W/{changed.headers['etag']}"):
+        late = await ask("PUT", "/availability", {**PLAN, "windows": []}, headers={"If-Match": outdated})
+        check_problem(late, 412, "plan_changed")
+        assert late.headers["etag"] == changed.headers["etag"]
+    assert everything(sql) == before
+    for fitting in (late.headers["etag"], "*", f'"x", {late.headers["etag"]}'):
+        again = await ask("PUT", "/availability", PLAN, headers={"If-Match": fitting})
+        assert again.headers["etag"] == late.headers["etag"]
+    assert (await ask("PUT", "/availability", {**PLAN, "windows": []})).status_code == 200
+
+
+async def test_of_ten_changes_of_one_plan_at_once_exactly_one_is_made(ask: Ask) -> None:
+    etag = (await ask("GET", "/availability")).headers["etag"]
+    plans = [{**PLAN, "windows": [{**MORNING, "opens": f"0{n}:00"}]} for n in range(10)]
+    answers = await asyncio.gather(*(ask("PUT", "/availability", plan, headers={"If-Match": etag}) for plan in plans))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 9}
+    [won] = [answer.json() for answer in answers if answer.status_code == 200]
+    now = await ask("GET", "/availability")
+    assert now.json() == won
+    assert {answer.headers["etag"] for answer in answers} == {now.headers["etag"]}
+
+
+async def test_without_a_condition_ten_plans_at_once_are_all_taken_and_one_stays_whole(ask: Ask) -> None:
+    plans = [{**PLAN, "windows": [{**MORNING, "weekday": day} for day in range(1, 2 + n % 7)]} for n in range(10)]
+    answers = await asyncio.gather(*(ask("PUT", "/availability", plan) for plan in plans))
+    assert {answer.status_code for answer in answers} == {200}
+    assert (await ask("GET", "/availability")).json() in [answer.json() for answer in answers]
+
+
+async def test_another_zone_moves_free_slots_and_no_booking(
+    ask: Ask, client: httpx.AsyncClient, post: Post, tokens: Tokens
+) -> None:
+    booking = (await post()).json()
+    before = await slots(client, timeZone="UTC")
+    assert (before[0], before[-1]) == ("2026-11-24T09:00:00Z", "2026-11-24T15:00:00Z")
+    for moved in (
+        await ask("PATCH", "", {"timeZone": "America/New_York"}),
+        await ask("PUT", "/availability", {**(await ask("GET", "/availability")).json(), "timeZone": "Asia/Kolkata"}),
+    ):
+        assert moved.status_code == 200
+        kept = (await client.get(f"/bookings/{booking['id']}", headers=tokens["jana"])).json()
+        assert {**kept, "expertTimeZone": ""} == {**booking, "expertTimeZone": ""}
+    after = await slots(client, timeZone="UTC")
+    assert (after[0], after[-1]) == ("2026-11-24T03:30:00Z", "2026-11-24T10:30:00Z")
+    assert not [start for start in after if "07:00" < start[11:16] < "09:00"]  # beside the booking at 08:00
+
+
+# --- single dates -----------------------------------------------------------------------------------------------
+
+
+async def test_a_date_gets_other_hours_more_hours_or_none(ask: Ask, client: httpx.AsyncClient) -> None:
+    path = "/overrides/2026-11-24"
+    check_problem(await ask("GET", path), 404, "override_not_found")
+    put = await ask("PUT", path, DAY)
+    assert put.json() == {"date": "2026-11-24", **DAY}
+    assert (await ask("GET", path)).json() == put.json()
+    assert [start[11:13] for start in await slots(client)] == ["13", "14", "15", "16"]
+    await ask("PUT", path, {"kind": "extra", "windows": [{"opens": "22:00", "closes": "01:00"}]})
+    assert [start[11:13] for start in await slots(client)] == [*(f"{hour:02}" for hour in range(8, 16)), "21", "22"]
+    assert (await ask("PUT", path, {"kind": "none"})).json() == {"date": "2026-11-24", "kind": "none", "windows": []}
+    assert await slots(client) == []
+    assert (await ask("DELETE", path)).status_code == 204
+    assert len(await slots(client)) == 8
+    check_problem(await ask("DELETE", path), 404, "override_not_found")
+
+
+async def test_overrides_are_listed_in_order(ask: Ask) -> None:
+    for day in ("2027-11-24", "2026-12-01", "2026-11-22", "2026-11-24"):
+        await ask("PUT", f"/overrides/{day}", {"kind": "none"})
+
+    async def listed(**params: str) -> list[str]:
+        return [found["date"] for found in (await ask("GET", "/overrides", params=params)).json()["overrides"]]
+
+    assert await listed() == ["2026-11-24", "2026-12-01", "2027-11-24"]
+    assert await listed(**{"from": "2026-01-01", "to": "2026-11-30"}) == ["2026-11-22", "2026-11-24"]
+    assert await listed(to="2026-11-24") == ["2026-11-24"]
+    wrong = await ask("GET", "/overrides", params={"from": "2026-12-01", "to": "2026-11-30"})
+    assert wrong_fields(wrong) == {"to"}
+    assert wrong_fields(await ask("GET", "/overrides", params={"from": "x", "to": "1"})) == {"from", "to"}
+
+
+@pytest.mark.parametrize("day", ["tomorrow", "2026-02-30", "2026-13-01", "24.11.2026", "1969-12-31", "2201-01-01",
+                                 "1795478400", "%00", "2026-11-24T09:00:00Z", "x" * 2000])  # fmt: skip
+async def test_a_date_that_is_none_is_refused(ask: Ask, day: str) -> None:
+    for method, body in (("GET", None), ("PUT", DAY), ("DELETE", None)):
+        assert wrong_fields(await ask(method, f"/overrides/{day}", body)) == {"date"}
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"kind"}),
+        ({"kind": "closed"}, {"kind"}),
+        ({"kind": "hours"}, {"windows"}),
+        ({"kind": "extra", "windows": []}, {"windows"}),
+        ({"kind": "none", "windows": DAY["windows"]}, {"windows"}),
+        ({"kind": "hours", "windows": None}, {"windows"}),
+        ({"kind": "hours", "windows": [{"opens": "x", "closes": "25:00"}]}, {"windows.0.opens", "windows.0.closes"}),
+        ({"kind": "hours", "windows": [{"opens": "09:00", "closes": "12:00"}, {"opens": "11:00", "closes": "13:00"}]},
+         {"windows.1.opens"}),
+        ({"kind": "hours", "windows": DAY["windows"] * 49}, {"windows"}),
+        ([], {"body"}),
+    ],
+)  # fmt: skip
+async def test_wrong_overrides_are_refused(ask: Ask, body: Any, fields: set[str]) -> None:
+    assert wrong_fields(await ask("PUT", "/overrides/2026-11-24", body)) == fields
+    check_problem(await ask("GET", "/overrides/2026-11-24"), 404, "override_not_found")
+
+
+async def test_days_off_close_their_days_until_they_are_deleted(ask: Ask, client: httpx.AsyncClient) -> None:
+    added = await ask("POST", "/days-off", {"firstDay": "2026-11-24", "lastDay": "2026-11-25"})
+    body = added.json()
+    assert body == {"id": body["id"], "firstDay": "2026-11-24", "lastDay": "2026-11-25", "reason": ""}
+    assert added.headers["location"].endswith(f"/days-off/{body['id']}")
+    assert (await slots(client), await slots(client, "2026-11-25")) == ([], [])
+    assert len(await slots(client, "2026-11-26")) == 8
+    assert (await ask("DELETE", f"/days-off/{body['id']}")).status_code == 204
+    assert len(await slots(client)) == 8
+    for reference in (body["id"], "1", "%00"):
+        check_problem(await ask("DELETE", f"/days-off/{reference}"), 404, "days_off_not_found")
+
+
+async def test_days_off_that_are_not_over_are_listed(ask: Ask) -> None:
+    for first, last in (("2026-12-24", "2026-12-31"), ("2026-11-01", "2026-11-22"), ("2026-11-20", "2026-11-23")):
+        await ask("POST", "/days-off", {"firstDay": first, "lastDay": last})
+
+    async def listed(**params: str) -> list[str]:
+        return [found["lastDay"] for found in (await ask("GET", "/days-off", params=params)).json()["daysOff"]]
+
+    assert await listed() == ["2026-11-23", "2026-12-31"]
+    assert await listed(**{"from": "2026-11-22"}) == ["2026-11-22", "2026-11-23", "2026-12-31"]
+    assert wrong_fields(await ask("GET", "/days-off", params={"from": "x"})) == {"from"}
+
+
+async def test_somebody_elses_days_off_are_not_there(ask: Ask, client: httpx.AsyncClient, tokens: Tokens) -> None:
+    off = (await client.post("/experts/omar-haddad/days-off", json=OFF, headers=tokens["omar"])).json()["id"]
+    check_problem(await ask("DELETE", f"/days-off/{off}"), 404, "days_off_not_found")
+    check_problem(await ask("DELETE", f"/days-off/{off}", who="admin"), 404, "days_off_not_found")
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"lastDay": "2026-12-23"}, {"lastDay"}),
+        ({"lastDay": "2030-01-01"}, {"lastDay"}),
+        ({"firstDay": None, "lastDay": None}, {"firstDay", "lastDay"}),
+        ({"firstDay": "x", "lastDay": 5}, {"firstDay", "lastDay"}),
+        ({"firstDay": "1969-12-31", "lastDay": "2201-01-01"}, {"firstDay", "lastDay"}),
+        ({"reason": "x" * 201}, {"reason"}),
+        ({"reason": "a\x00"}, {"reason"}),
+        ({"reason": None}, {"reason"}),
+        ({"reason": ["x"]}, {"reason"}),
+    ],
+)
+async def test_wrong_days_off_are_refused(ask: Ask, change: Json, fields: set[str]) -> None:
+    assert wrong_fields(await ask("POST", "/days-off", {**OFF, **change})) == fields
+
+
+# --- why not ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_time_that_can_be_booked_has_nothing_in_the_way(ask: Ask, jana: UUID, type_id: str) -> None:
+    assert (await ask("GET", "/slots/explain", params={"at": "2026-11-24T09:00:00+01:00"})).json() == {
+        "at": NINE, "expertId": str(jana), "sessionTypeId": type_id, "timeZone": "Europe/Berlin",
+        "localTime": "2026-11-24T09:00:00+01:00", "offered": True, "reason": None,
+        "message": "This time can be booked.", "obstacles": [],
+    }  # fmt: skip
+
+
+async def test_everything_in_the_way_is_told_the_first_reason_first(ask: Ask, post: Post, type_id: str) -> None:
+    await ask("PATCH", f"/session-types/{type_id}", {"dailyCap": 1})
+    await post()
+    await ask("PATCH", f"/session-types/{type_id}", {"noticeMinutes": 2 * 1440})
+    await ask("POST", "/days-off", {**OFF, "firstDay": "2026-11-24"})
+    body = (await ask("GET", "/slots/explain", params={"at": "2026-11-24T08:30:00Z"})).json()
+    assert (body["offered"], body["reason"]) == (False, "min_notice")
+    assert body["message"] == body["obstacles"][0]["message"]
+    assert {found["reason"]: found["figures"] for found in body["obstacles"]} == {
+        "min_notice": {"noticeMinutes": 2880, "bookableFrom": "2026-11-25T08:00:00Z"},
+        "day_off": {"firstDay": "2026-11-24", "lastDay": "2027-01-03"},
+        "busy": {"busyFrom": NINE, "busyUntil": "2026-11-24T09:00:00Z"},
+        "day_full": {"day": "2026-11-24", "booked": 1, "dailyCap": 1},
+    }
+    assert [found["note"] for found in body["obstacles"]] == [None, "Skiing with Eve", None, None]
+
+
+async def test_what_is_past_is_judged_by_the_rules_that_were_over_since(ask: Ask) -> None:
+    await ask("POST", "/days-off", {"firstDay": "2025-12-24", "lastDay": "2025-12-31", "reason": "Long ago"})
+    await ask("PUT", "/availability", {**PLAN, "windows": [{**MORNING, "weekday": 5, "validUntil": "2025-12-01"}]})
+
+    async def reasons(at: str) -> list[str]:
+        body = (await ask("GET", "/slots/explain", params={"at": at})).json()
+        return [found["reason"] for found in body["obstacles"]]
+
+    assert await reasons("2025-12-26T09:00:00Z") == ["past", "day_off"]
+    assert await reasons("2025-11-28T08:00:00Z") == ["past"]
+    assert await reasons("2025-12-05T08:00:00Z") == ["past", "outside_hours"]
+    assert await reasons("1970-01-01T00:00:00Z") == ["past", "outside_hours"]
+
+
+async def test_inactive_sessions_and_experts_are_explained_too(ask: Ask, type_id: str) -> None:
+    await ask("PATCH", f"/session-types/{type_id}", {"active": False})
+    for params in ({"at": NINE}, {"at": NINE, "sessionTypeId": type_id}):
+        assert (await ask("GET", "/slots/explain", params=params)).json()["reason"] == "inactive"
+    await ask("DELETE", f"/session-types/{type_id}")
+    check_problem(await ask("GET", "/slots/explain", params={"at": NINE}), 404, "session_type_not_found")
+    await ask("PATCH", "", {"active": False})
+    check_problem(await ask("GET", "/slots/explain", params={"at": NINE}), 404, "session_type_not_found")
+
+
+async def test_the_session_that_is_explained_can_be_chosen(ask: Ask) -> None:
+    short = (await ask("POST", "/session-types", NEW_TYPE)).json()["id"]
+    half_past = "2026-11-24T08:30:00Z"
+    assert (await ask("GET", "/slots/explain", params={"at": half_past})).json()["reason"] == "off_grid"
+    chosen = await ask("GET", "/slots/explain", params={"at": half_past, "sessionTypeId": short})
+    assert (chosen.json()["offered"], chosen.json()["sessionTypeId"]) == (True, short)
+    other = await ask("GET", "/slots/explain", params={"at": half_past, "sessionTypeId": str(uuid4())})
+    check_problem(other, 404, "session_type_not_found")
+
+
+@pytest.mark.parametrize(
+    ("params", "fields"),
+    [
+        ({}, {"at"}),
+        ({"at": "2026-11-24T09:00:00"}, {"at"}),
+        ({"at": "now", "sessionTypeId": "1"}, {"at", "sessionTypeId"}),
+        ({"at": "2201-01-01T00:00:00Z"}, {"at"}),
+        ({"at": "1764000000"}, {"at"}),
+    ],
+)
+async def test_an_instant_that_is_none_is_refused(ask: Ask, params: dict[str, str], fields: set[str]) -> None:
+    assert wrong_fields(await ask("GET", "/slots/explain", params=params)) == fields
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Apia", "Pacific/Pago_Pago", "Australia/Lord_Howe", "America/Santiago"])
+async def test_the_ends_of_time_are_explained_in_every_zone(ask: Ask, zone: str) -> None:
+    await ask("PATCH", "", {"timeZone": zone, "country": "CN", "closedOnHolidays": True})
+    for at in ("1970-01-01T00:00:00Z", "2200-12-31T23:59:59.999999Z"):
+        assert (await ask("GET", "/slots/explain", params={"at": at})).json()["offered"] is False
+
+
+# --- daily caps -------------------------------------------------------------------------------------------------
+
+
+async def test_a_cap_is_kept_over_rest_under_a_race_and_a_cancelled_booking_gives_its_place_back(
+    ask: Ask, client: httpx.AsyncClient, jana: UUID, type_id: str, tokens: Tokens
+) -> None:
+    await ask("PATCH", f"/session-types/{type_id}", {"dailyCap": 1})
+    hours = [f"2026-11-24T{hour:02}:00:00Z" for hour in range(8, 16)]
+    answers = await asyncio.gather(*(client.post("/bookings", json=booking_of(jana, startsAt=hour)) for hour in hours))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 422: 7}
+    for answer in answers:
+        if answer.status_code == 422:
+            problem = check_problem(answer, 422, "slot_not_offered")
+            assert problem["reason"] == "day_full"
+            assert problem["figures"] == {"day": "2026-11-24", "booked": 1, "dailyCap": 1}
+    assert await slots(client) == []
+    [booking] = [answer.json() for answer in answers if answer.status_code == 201]
+    cancelled = {"status": "cancelled"}
+    await client.patch(f"/bookings/{booking['id']}/status", json=cancelled, headers=tokens["jana"])
+    again = await client.post("/bookings", json=booking_of(jana, startsAt=hours[3]))
+    assert again.status_code == 201
+
+
+# --- whatever anybody sends -------------------------------------------------------------------------------------
+
+NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" * 5000, b'{"windows": ' + b"9" * 5000 + b"}",
+         b'{"windows": [' + b"{}," * 20000 + b"{}]}", b'{"windows": NaN, "minutes": Infinity}', b'{"minutes": 1e400}',
+         b'{"title": "\\ud800", "name": "\\ud800", "reason": "\\udfff", "timeZone": "\\ud800"}',
+         b'{"\\ud800": 1, "\\u0000": 2}', b'{"timeZone": {}, "windows": {"0": {}}, "kind": [], "firstDay": {}}',
+         b'{"windows": [{"weekday": true, "opens": "0\\u0000:00", "closes": "99:99", "validFrom": "0000-00-00"}]}',
+         b'{"firstDay": "9999-12-31", "lastDay": "0001-01-01"}', b'{"position": 99999999999999999999}',
+         b'{"name": "' + b"x" * 70000 + b'"}']  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NASTY, ids=range(len(NASTY)))
+@pytest.mark.parametrize(("method", "path", "_body", "_status"), [call for call in CALLS if call[2] is not None])
+async def test_nothing_that_is_sent_is_an_error_of_ours(
+    ask: Ask, type_id: str, sql: Connection, method: str, path: str, _body: Any, _status: int, body: bytes
+) -> None:
+    before = everything(sql)
+    headers = {"Content-Type": "application/json"}
+    answer = await ask(method, path.format(type=type_id, off=uuid4()), content=body, headers=headers)
+    assert answer.status_code in (413, 422), answer.text
+    assert len(answer.content) < 100_000
+    assert everything(sql) == before
+
+
+keys = st.sampled_from([
+    "timeZone", "windows", "kind", "firstDay", "lastDay", "reason", "title", "minutes", "dailyCap", "position", "name",
+    "weekday", "opens", "closes", "validFrom", "validUntil", "country", "region", "slug", "languages", "active",
+])  # fmt: skip
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.dates().map(str),
+    st.sampled_from(["09:00", "24:00", "00:00", "Europe/Berlin", "hours", "none", "extra", "DE", 1, 7, 60]),
+)  # fmt: skip
+bodies = st.dictionaries(
+    keys, leaves | st.lists(st.dictionaries(keys, leaves, max_size=5), max_size=3), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([call for call in CALLS if call[2] is not None]), bodies, st.booleans())
+def test_no_body_at_all_is_an_error_of_ours(
+    call: tuple[str, str, Any, int], changes: Json, alone: bool, run: Callable[[Awaitable[Any]], Any], ask: Ask,
+    type_id: str,
+) -> None:  # fmt: skip
+    method, path, right, _ = call
+    body = json.dumps(changes if alone else {**right, **changes}, default=str)
+    headers = {"Content-Type": "application/json"}
+    answer = run(ask(method, path.format(type=type_id, off=uuid4()), content=body, headers=headers))
+    assert answer.status_code in (200, 201, 409, 422), (answer.status_code, answer.text)
+
+
+def everything(sql: Connection) -> list[Any]:
+    """All rows that running a calendar can change."""
+    tables = ("expert", "session_type", "availability_rule", "override", "day_off", "booking")
+    return [sql.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]
