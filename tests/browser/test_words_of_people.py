@@ -5,8 +5,9 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
+from expert_booking.schemas import SessionTypeRequest
 from tests.browser.conftest import NewExpert, Visit
-from tests.browser.pages import Connection, book_on, connected, fill_in, in_days, iso, says, slot
+from tests.browser.pages import book_on, connected, fill_in, in_days, iso, says, slot
 
 NASTY = """<script>window.hit=1</script></script><img src=x onerror="window.hit=1">{{73*73}}${73*73}'"`&amp;<b>"""
 
@@ -26,10 +27,10 @@ def nasty() -> dict[str, str]:
 
 
 async def test_what_experts_write_about_themselves_is_shown_literally(
-    visit: Visit, new_expert: NewExpert, nasty: dict[str, str], sql: Connection
+    visit: Visit, new_expert: NewExpert, nasty: dict[str, str]
 ) -> None:
-    mallory = await new_expert(**nasty)
-    sql.execute("UPDATE session_type SET title = %s WHERE expert_id = %s", [NASTY, mallory.id])
+    kinds = [SessionTypeRequest(title=NASTY, description=NASTY, notice_minutes=0), SessionTypeRequest(title="Other")]
+    mallory = await new_expert(**nasty, session_types=kinds)
     page = await visit("/my-bookings")  # from now on pages are delivered with their content
     await page.goto("/?search=window.hit")
     await expect(page.locator("[data-expert] h2")).to_have_text(NASTY)
@@ -39,7 +40,9 @@ async def test_what_experts_write_about_themselves_is_shown_literally(
     await page.goto(mallory.page)
     await expect(page.get_by_role("heading", level=1)).to_have_text(NASTY)
     await expect(page.locator(".bio")).to_contain_text("</textarea>\\u003cscript>")
-    await expect(page.locator(".facts")).to_contain_text(NASTY)
+    await expect(page.locator(".facts")).to_contain_text(NASTY[:75].strip())
+    for place in ("a[data-session-type] b", ".sessions li p", ".board-head p b"):
+        await expect(page.locator(place).first).to_have_text(NASTY)
     assert (await page.title()).startswith(NASTY)
     assert NASTY in (await page.locator("meta[name=description]").get_attribute("content") or "")
     await unharmed(page)
