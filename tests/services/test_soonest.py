@@ -1,28 +1,39 @@
 """The rows that say when each expert is free next: true after every change and at every time, whoever dies."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import httpx
 import psycopg
 import pytest
+from sqlalchemy import text
 
+from expert_booking.db import soonest as rows
+from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY, SlotState, local_instant
 from expert_booking.domain.errors import Refusal
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, Role, SessionTypeRequest
 from expert_booking.services import Services
+from tests.api.conftest import booking_of
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
+from tests.serving import ServerProcess
 
+Serve = Callable[..., ServerProcess]
 Connection = psycopg.Connection[tuple[Any, ...]]
 ADMIN = Caller(role=Role.ADMIN)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 HALF_DAY = 43_200
-ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Pago_Pago",
-         "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo", "Pacific/Kiritimati", "America/St_Johns")  # fmt: skip
+ZONES = (
+    "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Pago_Pago", "Australia/Lord_Howe",
+    "America/Santiago", "Africa/Cairo", "Pacific/Kiritimati", "America/St_Johns",
+)  # fmt: skip
 
 Open = dict[int, list[datetime]]
 HOLD = (
@@ -35,6 +46,21 @@ FREE_ON = (
     " floor(extract(epoch FROM %(a)s) / 43200) AND floor(extract(epoch FROM %(b)s) / 43200)"
     " AND first_at < %(b)s AND last_at >= %(a)s)"
 )
+
+
+@pytest.fixture
+async def another(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The product in another process, as far as the database can tell."""
+    database = Database(database_url)
+    yield Services(database, clock=clock)
+    await database.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until it is true."""
+    async with asyncio.timeout(20):
+        while not true():
+            await asyncio.sleep(0.02)  # the database tells nobody when these rows change
 
 
 async def open_starts(services: Services, sql: Connection, expert_id: UUID) -> Open:
@@ -262,3 +288,106 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
         await services.soonest.work_off()
         for expert in experts:
             await check(services, sql, expert)
+
+
+async def test_what_a_process_has_taken_on_when_it_dies_is_done_by_another(
+    services: Services, database: Database, another: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    experts = [await add_expert(name=f"E{n}") for n in range(5)]
+    async with database.statements() as doomed:
+        # What work_off does first, as far as it gets before its connection dies.
+        await doomed.execute(text("BEGIN"))
+        pid = await doomed.scalar(text("SELECT pg_backend_pid()"))
+        assert await rows.take_turn(doomed)
+        assert set(await rows.claim(doomed, 100, services.clock())) == set(experts)
+        other = asyncio.create_task(another.soonest.work_off())
+        await asyncio.sleep(0.3)
+        assert not other.done()  # in turns
+        assert kept(sql, experts[0]) == {}
+        sql.execute("SELECT pg_terminate_backend(%s)", [pid])
+        await asyncio.wait_for(other, 20)
+        await doomed.invalidate()
+    for expert in experts:
+        await check(services, sql, expert)
+
+
+async def test_two_processes_that_work_at_the_same_time_leave_the_truth(
+    services: Services, another: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    experts = [await add_expert(name=f"E{n}") for n in range(60)]
+    work = [asyncio.create_task(who.soonest.work_off()) for who in (services, another, another)]
+    for hour in range(3):
+        await asyncio.gather(*(book(expert, MONDAY_MORNING + hour * HOUR) for expert in experts))
+        work += [asyncio.create_task(who.soonest.work_off()) for who in (services, another)]
+    await asyncio.gather(*work)
+    assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
+    assert [kept(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
+
+
+async def test_pages_are_answered_while_many_rows_are_worked_out(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    for number in range(100):
+        await add_expert(name=f"E{number}", step_minutes=30)
+    gaps = []
+
+    async def beat() -> None:
+        while True:
+            since = time.perf_counter()
+            await asyncio.sleep(0)
+            gaps.append(time.perf_counter() - since)
+
+    beating = asyncio.create_task(beat())
+    await services.soonest.work_off()
+    beating.cancel()
+    assert sorted(gaps)[-5] < 0.1  # a few times 10 ms on a machine with nothing else to do
+
+
+async def test_a_database_that_goes_away_for_a_while_stops_nothing_for_good(
+    services: Services, add_expert: AddExpert, sql: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = asyncio.create_task(services.soonest.run())
+    try:
+        sql.execute("ALTER TABLE expert_next RENAME TO hidden")
+        expert = await add_expert()
+        services.soonest.wake()
+        await asyncio.sleep(1)
+        assert "could not be worked out" in caplog.text
+        sql.execute("ALTER TABLE hidden RENAME TO expert_next")
+        await until(lambda: kept(sql, expert).get(0) == MONDAY_MORNING)
+    finally:
+        running.cancel()
+
+
+async def test_a_server_works_off_what_is_booked_through_it_and_what_psql_does(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    servers = [serve(), serve()]
+    await until(lambda: kept(sql, expert).get(0) is not None)
+    for server in servers:
+        first = kept(sql, expert)[0]
+        assert first is not None
+        booked = booking_of(expert, startsAt=first.isoformat())
+        assert httpx.post(f"{server.url}/bookings", json=booked, timeout=30).status_code == 201
+        await until(lambda: (kept(sql, expert)[0] or first) > first)
+    sql.execute("UPDATE expert SET active = false")
+    await until(lambda: kept(sql, expert) == {0: None})
+
+
+async def test_a_server_killed_between_a_booking_and_the_work_leaves_it_to_the_next_one(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    doomed = serve()
+    await until(lambda: kept(sql, expert).get(0) is not None)
+    first = kept(sql, expert)[0]
+    assert first is not None
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])  # the work cannot begin
+    booked = booking_of(expert, startsAt=first.isoformat())
+    assert httpx.post(f"{doomed.url}/bookings", json=booked, timeout=30).status_code == 201
+    doomed.kill()
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    assert kept(sql, expert)[0] == first
+    serve()
+    await until(lambda: (kept(sql, expert)[0] or first) > first)
