@@ -59,8 +59,8 @@ async def another(database_url: str, clock: Clock) -> AsyncIterator[Services]:
 async def until(true: Callable[[], bool]) -> None:
     """Wait until it is true."""
     async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.02)  # the database tells nobody when these rows change
+        while not true():  # noqa: ASYNC110 - nobody tells when these rows change
+            await asyncio.sleep(0.02)
 
 
 async def open_starts(services: Services, sql: Connection, expert_id: UUID) -> Open:
@@ -245,9 +245,9 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
                                     notice_minutes=chance.choice((0, 60, 2000)), daily_cap=chance.choice((None, 2)),
                                     horizon_days=chance.choice((1, 3, 30, 90))) for m in minutes]  # fmt: skip
         opens = chance.randrange(0, 1440, 30)
-        hours = (opens, opens + chance.choice((120, 480, 1440)))
-        experts.append(await add_expert(name=f"E{number}", session_types=types, hours=hours,
-                                        time_zone=chance.choice(ZONES), weekdays=chance.sample(range(1, 8), 4)))  # fmt: skip
+        facts = {"hours": (opens, opens + chance.choice((120, 480, 1440))), "weekdays": chance.sample(range(1, 8), 4)}
+        zone = chance.choice(ZONES)
+        experts.append(await add_expert(name=f"E{number}", session_types=types, time_zone=zone, **facts))
     bookings: list[UUID] = []
 
     async def one_book(expert: UUID) -> None:
@@ -274,8 +274,8 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
             "INSERT INTO override VALUES (%(e)s, %(d)s, 'none') ON CONFLICT DO NOTHING",
             "INSERT INTO day_off (expert_id, first_day, last_day) VALUES (%(e)s, %(d)s, %(d)s)",
             "UPDATE availability_rule SET valid_until = %(d)s WHERE expert_id = %(e)s AND weekday < 4",
-            "UPDATE session_type SET active = NOT active WHERE expert_id = %(e)s AND position = 2 AND %(d)s IS NOT NULL",
-            "UPDATE expert SET active = NOT active WHERE id = %(e)s AND %(d)s IS NOT NULL",
+            "UPDATE session_type SET active = NOT active WHERE expert_id = %(e)s AND position = 2",
+            "UPDATE expert SET active = NOT active WHERE id = %(e)s",
         ))  # fmt: skip
         sql.execute(change, {"e": expert, "d": day})
 
@@ -333,14 +333,14 @@ async def test_pages_are_answered_while_many_rows_are_worked_out(
 
     async def beat() -> None:
         while True:
-            since = time.perf_counter()
+            since = time.thread_time()  # what others do on this machine does not count
             await asyncio.sleep(0)
-            gaps.append(time.perf_counter() - since)
+            gaps.append(time.thread_time() - since)
 
     beating = asyncio.create_task(beat())
     await services.soonest.work_off()
     beating.cancel()
-    assert sorted(gaps)[-5] < 0.1  # a few times 10 ms on a machine with nothing else to do
+    assert max(gaps) < 0.05
 
 
 async def test_a_database_that_goes_away_for_a_while_stops_nothing_for_good(
@@ -359,18 +359,31 @@ async def test_a_database_that_goes_away_for_a_while_stops_nothing_for_good(
         running.cancel()
 
 
-async def test_a_server_works_off_what_is_booked_through_it_and_what_psql_does(
+def next_of(sql: Connection, expert_id: UUID) -> datetime:
+    """What is kept now, as soon as there is something."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        free_at = kept(sql, expert_id).get(0)
+        if free_at is not None:
+            return free_at
+        time.sleep(0.02)
+    raise AssertionError("nothing was worked out")
+
+
+def book_at(server: ServerProcess, expert_id: UUID, start: datetime) -> None:
+    """As a program books."""
+    answer = httpx.post(f"{server.url}/bookings", json=booking_of(expert_id, startsAt=start.isoformat()), timeout=30)
+    assert answer.status_code == 201
+
+
+async def test_servers_work_off_what_is_booked_through_them_and_what_psql_does(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    servers = [serve(), serve()]
-    await until(lambda: kept(sql, expert).get(0) is not None)
-    for server in servers:
-        first = kept(sql, expert)[0]
-        assert first is not None
-        booked = booking_of(expert, startsAt=first.isoformat())
-        assert httpx.post(f"{server.url}/bookings", json=booked, timeout=30).status_code == 201
-        await until(lambda: (kept(sql, expert)[0] or first) > first)
+    for server in (serve(), serve()):
+        first = next_of(sql, expert)
+        await asyncio.to_thread(book_at, server, expert, first)
+        await until(lambda past=first: next_of(sql, expert) > past)  # type: ignore[misc]
     sql.execute("UPDATE expert SET active = false")
     await until(lambda: kept(sql, expert) == {0: None})
 
@@ -380,14 +393,11 @@ async def test_a_server_killed_between_a_booking_and_the_work_leaves_it_to_the_n
 ) -> None:
     expert = await add_expert()
     doomed = serve()
-    await until(lambda: kept(sql, expert).get(0) is not None)
-    first = kept(sql, expert)[0]
-    assert first is not None
+    first = next_of(sql, expert)
     sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])  # the work cannot begin
-    booked = booking_of(expert, startsAt=first.isoformat())
-    assert httpx.post(f"{doomed.url}/bookings", json=booked, timeout=30).status_code == 201
+    await asyncio.to_thread(book_at, doomed, expert, first)
     doomed.kill()
     sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
     assert kept(sql, expert)[0] == first
     serve()
-    await until(lambda: (kept(sql, expert)[0] or first) > first)
+    await until(lambda: next_of(sql, expert) > first)
