@@ -401,3 +401,17 @@ async def test_a_server_killed_between_a_booking_and_the_work_leaves_it_to_the_n
     assert kept(sql, expert)[0] == first
     serve()
     await until(lambda: next_of(sql, expert) > first)
+
+
+async def test_while_it_is_somebody_elses_turn_nothing_is_worked_out(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])
+    work = asyncio.create_task(services.soonest.work_off())
+    await asyncio.sleep(0.3)
+    assert not work.done()
+    assert kept(sql, expert) == {}
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    await asyncio.wait_for(work, 20)
+    assert kept(sql, expert)[0] == MONDAY_MORNING
