@@ -38,6 +38,14 @@ def test_missed_news_reaches_everybody() -> None:
     assert (first.heard, second.heard) == (1, 1)
 
 
+def test_a_listener_hears_all_news_there_are() -> None:
+    bus, listening = Bus(), Ear()
+    bus.listen(listening)
+    bus.publish(ExpertChanged(uuid4()))
+    bus.publish(NewsMissed())
+    assert listening.heard == 2
+
+
 def test_news_of_an_expert_whom_nobody_follows_is_no_trouble_and_leaves_nothing_behind() -> None:
     bus = Bus()
     bus.publish(ExpertChanged(uuid4()))

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from expert_booking.db.tables import LIVE_ROWS, expert_free, expert_next
 from expert_booking.domain.free import Free
 
-_TURN: Final = 6_021_744_312  # the name of the lock; any number that nobody else uses
+TURN: Final = 6_021_744_312  # the name of the lock; any number that nobody else uses
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _now = bindparam("now", type_=DateTime(timezone=True))
 
@@ -73,7 +73,7 @@ _EQUALISE_FREE = _equalise(expert_free)
 
 async def take_turn(connection: AsyncConnection) -> bool:
     """Be the only one who works rows out until the transaction ends; False when somebody else is at it."""
-    return bool(await connection.scalar(_TAKE_TURN, {"turn": _TURN}))
+    return bool(await connection.scalar(_TAKE_TURN, {"turn": TURN}))
 
 
 @asynccontextmanager
@@ -82,13 +82,13 @@ async def everything_noted(connection: AsyncConnection) -> AsyncIterator[list[UU
 
     On a connection without a transaction. Waits for its turn.
     """
-    await connection.execute(_KEEP_TURN, {"turn": _TURN})
+    await connection.execute(_KEEP_TURN, {"turn": TURN})
     try:
         notes = (await connection.execute(_NOTED)).all()
         yield sorted({note.expert_id for note in notes})
         await connection.execute(_FORGET, {"notes": [note.id for note in notes]})
     finally:
-        await connection.execute(_END_TURN, {"turn": _TURN})
+        await connection.execute(_END_TURN, {"turn": TURN})
 
 
 async def existing(connection: AsyncConnection, expert_ids: Sequence[UUID]) -> list[UUID]:

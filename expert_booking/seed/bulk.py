@@ -30,7 +30,15 @@ _BOOKINGS: Final = 10_000
 _MANY: Final = 200_000  # rows for which it is worth to start processes
 
 
-async def sow(
+async def add_experts(services: Services, requests: Sequence[ExpertRequest]) -> None:
+    """Add all these experts; those already there stay as they are."""
+    with _progress("experts", len(requests)) as bar:
+        for batch in _parts(requests, _EXPERTS):
+            await services.experts.add_many(batch)
+            bar.update(len(batch))
+
+
+async def add_bookings(
     database: Database,
     services: Services,
     requests: Sequence[ExpertRequest],
@@ -38,15 +46,11 @@ async def sow(
     number: int,
     today: datetime,
 ) -> None:
-    """Add all these experts and `counts` bookings of each.
+    """Add `counts` bookings of each of these experts.
 
     Where there is no booking yet, all go in together or not at all. Otherwise one expert's do, so that a run after an
     interrupted one finds whole diaries missing.
     """
-    with _progress("experts", len(requests)) as bar:
-        for batch in _parts(requests, _EXPERTS):
-            await services.experts.add_many(batch)
-            bar.update(len(batch))
     wanted = {str(request.slug): count for request, count in zip(requests, counts, strict=True)}
     # Read before the table of the bookings is closed, and the experts with it.
     offers = await _offers(database, list(wanted), today)

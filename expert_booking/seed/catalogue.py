@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from functools import cache
 from itertools import accumulate, pairwise
 from random import Random
 
@@ -39,6 +40,12 @@ def expert_requests(count: int, number: int, today: date) -> list[ExpertRequest]
     """
     written = [_request(person, DETAILS[person.name], slug_of(person.name), number, today) for person in PEOPLE[:count]]
     return written + [_made_up(index, number, today) for index in range(len(written), count)]
+
+
+@cache
+def odd_days() -> dict[str, Details]:
+    """The experts, by slug, who have days unlike the others in the coming weeks."""
+    return {slug_of(name): d for name, d in DETAILS.items() if d.shut_days or d.evenings or d.holidays}
 
 
 def shares(total: int, requests: Sequence[ExpertRequest], number: int) -> list[int]:

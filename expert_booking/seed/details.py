@@ -81,7 +81,7 @@ DETAILS: Final[Mapping[str, Details]] = {
 SPOKEN: Final[Mapping[str, str]] = {
     "Europe/Berlin": "de", "Europe/Lisbon": "pt", "Europe/Paris": "fr", "Europe/Madrid": "es", "Europe/Rome": "it",
     "Europe/Warsaw": "pl", "Europe/Athens": "el", "Europe/Helsinki": "fi", "Europe/Istanbul": "tr",
-    "America/Mexico_City": "es", "America/Bogota": "es", "America/Sao_Paulo": "pt", "America/Argentina/Buenos_Aires": "es",
-    "Africa/Cairo": "ar", "Africa/Nairobi": "sw", "Asia/Dubai": "ar", "Asia/Kolkata": "hi", "Asia/Kathmandu": "ne",
-    "Asia/Singapore": "zh", "Asia/Tokyo": "ja", "Asia/Seoul": "ko",
+    "America/Mexico_City": "es", "America/Bogota": "es", "America/Sao_Paulo": "pt",
+    "America/Argentina/Buenos_Aires": "es", "Africa/Cairo": "ar", "Africa/Nairobi": "sw", "Asia/Dubai": "ar",
+    "Asia/Kolkata": "hi", "Asia/Kathmandu": "ne", "Asia/Singapore": "zh", "Asia/Tokyo": "ja", "Asia/Seoul": "ko",
 }  # fmt: skip

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 20  # experts in one transaction: some 50 ms of work
 _COALESCED: Final = 0.05  # seconds in which further news come along
-_ANOTHER_TURN: Final = 0.1  # seconds until it may be our turn
+_ANOTHER_TURN: Final = 0.03  # seconds until it may be our turn
 _LONGEST_PAUSE: Final = 20.0
 _AFTER_A_FAILURE: Final = 2.0
 

@@ -91,12 +91,19 @@ async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: 
     await sow(database, Plan(), now=MONDAY_MORNING)
     outside = """
         SELECT e.slug, b.starts_at FROM booking b JOIN expert e ON e.id = b.expert_id WHERE NOT EXISTS (
-          SELECT FROM availability_rule r CROSS JOIN generate_series(-1, 0) back
+          SELECT FROM generate_series(-1, 0) back
           CROSS JOIN LATERAL (SELECT date_trunc('day', b.starts_at AT TIME ZONE e.time_zone) + back * '1 day'::interval)
             AS local (midnight)
-          WHERE r.expert_id = e.id AND r.weekday = extract(isodow FROM local.midnight)
-            AND b.starts_at AT TIME ZONE e.time_zone >= local.midnight + r.opens_minute * '1 minute'::interval
-            AND b.ends_at AT TIME ZONE e.time_zone <= local.midnight + r.closes_minute * '1 minute'::interval)
+          CROSS JOIN LATERAL (
+            SELECT r.opens_minute, r.closes_minute FROM availability_rule r
+             WHERE r.expert_id = e.id AND r.weekday = extract(isodow FROM local.midnight)
+               AND daterange(r.valid_from, r.valid_until, '[]') @> local.midnight::date
+            UNION ALL
+            SELECT (w->>0)::int, (w->>1)::int FROM override o, jsonb_array_elements(o.windows) w
+             WHERE o.expert_id = e.id AND o.day = local.midnight::date
+          ) AS hours (opens, closes)
+          WHERE b.starts_at AT TIME ZONE e.time_zone >= local.midnight + opens * '1 minute'::interval
+            AND b.ends_at AT TIME ZONE e.time_zone <= local.midnight + closes * '1 minute'::interval)
     """
     assert rows(sql, outside) == []
     assert rows(sql, OVERLAPS) == [(0,)]
@@ -223,3 +230,48 @@ async def test_no_expert_has_nothing_but_a_name(database: Database, services: Se
         assert detail.bio
         assert detail.session_types[0].minutes == 60
         assert detail.next_available is not None
+
+
+async def test_the_demo_shows_what_calendars_can_be_like(database: Database, services: Services, sql: Sql) -> None:
+    await sow(database, Plan(bookings=0), now=MONDAY_MORNING)
+    details = [await services.experts.get(expert.slug) for expert in (await everybody(services)).experts]
+    assert {types.minutes for d in details for types in d.session_types} == {30, 60, 90, 120}
+    assert {len(d.session_types) for d in details} == {1, 2, 3}
+    assert any(types.daily_cap for d in details for types in d.session_types)
+    assert all(types.description for d in details for types in d.session_types)
+    assert all(d.languages for d in details)
+    assert len({language for d in details for language in d.languages}) > 15
+    for at_least, what in (
+        (15, "expert WHERE closed_on_holidays"),
+        (4, "override WHERE kind = 'none'"),
+        (3, "override WHERE kind = 'extra'"),
+        (3, "day_off WHERE reason <> ''"),
+        (2, "(SELECT DISTINCT expert_id FROM availability_rule WHERE valid_from IS NOT NULL) AS seasonal"),
+    ):
+        assert rows(sql, f"SELECT count(*) >= {at_least} FROM {what}") == [(True,)], what
+
+
+async def test_after_sowing_everybodys_next_free_time_is_known(database: Database, sql: Sql) -> None:
+    for plan in (FEW, Plan(experts=60, bookings=6_000)):
+        await sow(database, plan)
+        assert rows(sql, "SELECT count(*) FROM expert_changed") == [(0,)]
+        assert rows(sql, "SELECT count(*) FROM expert_next WHERE minutes = 0") == [(plan.experts,)]
+        assert rows(sql, "SELECT count(*) > 0 FROM expert_next WHERE free_at IS NOT NULL") == [(True,)]
+    assert rows(sql, "SELECT count(DISTINCT minutes) FROM expert_next") == [(5,)]
+
+
+async def test_made_up_experts_differ_in_lengths_and_languages(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(experts=200, bookings=0), now=MONDAY_MORNING)
+    assert rows(sql, "SELECT count(DISTINCT languages) > 10 FROM expert") == [(True,)]
+    many = "SELECT count(*) BETWEEN 40 AND 120 FROM session_type WHERE position = 2"
+    assert rows(sql, many) == [(True,)]
+
+
+async def test_several_processes_make_the_same_world_as_one(
+    database: Database, another_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = Plan(experts=60, bookings=3_000)
+    await sow(database, plan, now=MONDAY_MORNING)
+    monkeypatch.setattr("expert_booking.seed.bulk._MANY", 1)
+    await sow(another_database, plan, now=MONDAY_MORNING)
+    assert await world(database) == await world(another_database)

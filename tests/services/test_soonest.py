@@ -1,28 +1,39 @@
 """The rows that say when each expert is free next: true after every change and at every time, whoever dies."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import httpx
 import psycopg
 import pytest
+from sqlalchemy import text
 
+from expert_booking.db import soonest as rows
+from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY, SlotState, local_instant
 from expert_booking.domain.errors import Refusal
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, Role, SessionTypeRequest
 from expert_booking.services import Services
+from tests.api.conftest import booking_of
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
+from tests.serving import ServerProcess
 
+Serve = Callable[..., ServerProcess]
 Connection = psycopg.Connection[tuple[Any, ...]]
 ADMIN = Caller(role=Role.ADMIN)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 HALF_DAY = 43_200
-ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Pago_Pago",
-         "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo", "Pacific/Kiritimati", "America/St_Johns")  # fmt: skip
+ZONES = (
+    "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Pago_Pago", "Australia/Lord_Howe",
+    "America/Santiago", "Africa/Cairo", "Pacific/Kiritimati", "America/St_Johns",
+)  # fmt: skip
 
 Open = dict[int, list[datetime]]
 HOLD = (
@@ -35,6 +46,21 @@ FREE_ON = (
     " floor(extract(epoch FROM %(a)s) / 43200) AND floor(extract(epoch FROM %(b)s) / 43200)"
     " AND first_at < %(b)s AND last_at >= %(a)s)"
 )
+
+
+@pytest.fixture
+async def another(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The product in another process, as far as the database can tell."""
+    database = Database(database_url)
+    yield Services(database, clock=clock)
+    await database.close()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until it is true."""
+    async with asyncio.timeout(20):
+        while not true():  # noqa: ASYNC110 - nobody tells when these rows change
+            await asyncio.sleep(0.02)
 
 
 async def open_starts(services: Services, sql: Connection, expert_id: UUID) -> Open:
@@ -219,9 +245,9 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
                                     notice_minutes=chance.choice((0, 60, 2000)), daily_cap=chance.choice((None, 2)),
                                     horizon_days=chance.choice((1, 3, 30, 90))) for m in minutes]  # fmt: skip
         opens = chance.randrange(0, 1440, 30)
-        hours = (opens, opens + chance.choice((120, 480, 1440)))
-        experts.append(await add_expert(name=f"E{number}", session_types=types, hours=hours,
-                                        time_zone=chance.choice(ZONES), weekdays=chance.sample(range(1, 8), 4)))  # fmt: skip
+        facts = {"hours": (opens, opens + chance.choice((120, 480, 1440))), "weekdays": chance.sample(range(1, 8), 4)}
+        zone = chance.choice(ZONES)
+        experts.append(await add_expert(name=f"E{number}", session_types=types, time_zone=zone, **facts))
     bookings: list[UUID] = []
 
     async def one_book(expert: UUID) -> None:
@@ -248,8 +274,8 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
             "INSERT INTO override VALUES (%(e)s, %(d)s, 'none') ON CONFLICT DO NOTHING",
             "INSERT INTO day_off (expert_id, first_day, last_day) VALUES (%(e)s, %(d)s, %(d)s)",
             "UPDATE availability_rule SET valid_until = %(d)s WHERE expert_id = %(e)s AND weekday < 4",
-            "UPDATE session_type SET active = NOT active WHERE expert_id = %(e)s AND position = 2 AND %(d)s IS NOT NULL",
-            "UPDATE expert SET active = NOT active WHERE id = %(e)s AND %(d)s IS NOT NULL",
+            "UPDATE session_type SET active = NOT active WHERE expert_id = %(e)s AND position = 2",
+            "UPDATE expert SET active = NOT active WHERE id = %(e)s",
         ))  # fmt: skip
         sql.execute(change, {"e": expert, "d": day})
 
@@ -262,3 +288,130 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
         await services.soonest.work_off()
         for expert in experts:
             await check(services, sql, expert)
+
+
+async def test_what_a_process_has_taken_on_when_it_dies_is_done_by_another(
+    services: Services, database: Database, another: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    experts = [await add_expert(name=f"E{n}") for n in range(5)]
+    async with database.statements() as doomed:
+        # What work_off does first, as far as it gets before its connection dies.
+        await doomed.execute(text("BEGIN"))
+        pid = await doomed.scalar(text("SELECT pg_backend_pid()"))
+        assert await rows.take_turn(doomed)
+        assert set(await rows.claim(doomed, 100, services.clock())) == set(experts)
+        other = asyncio.create_task(another.soonest.work_off())
+        await asyncio.sleep(0.3)
+        assert not other.done()  # in turns
+        assert kept(sql, experts[0]) == {}
+        sql.execute("SELECT pg_terminate_backend(%s)", [pid])
+        await asyncio.wait_for(other, 20)
+        await doomed.invalidate()
+    for expert in experts:
+        await check(services, sql, expert)
+
+
+async def test_two_processes_that_work_at_the_same_time_leave_the_truth(
+    services: Services, another: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    experts = [await add_expert(name=f"E{n}") for n in range(60)]
+    work = [asyncio.create_task(who.soonest.work_off()) for who in (services, another, another)]
+    for hour in range(3):
+        await asyncio.gather(*(book(expert, MONDAY_MORNING + hour * HOUR) for expert in experts))
+        work += [asyncio.create_task(who.soonest.work_off()) for who in (services, another)]
+    await asyncio.gather(*work)
+    assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
+    assert [kept(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
+
+
+async def test_pages_are_answered_while_many_rows_are_worked_out(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    for number in range(100):
+        await add_expert(name=f"E{number}", step_minutes=30)
+    gaps = []
+
+    async def beat() -> None:
+        while True:
+            since = time.thread_time()  # what others do on this machine does not count
+            await asyncio.sleep(0)
+            gaps.append(time.thread_time() - since)
+
+    beating = asyncio.create_task(beat())
+    await services.soonest.work_off()
+    beating.cancel()
+    assert max(gaps) < 0.05
+
+
+async def test_a_database_that_goes_away_for_a_while_stops_nothing_for_good(
+    services: Services, add_expert: AddExpert, sql: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = asyncio.create_task(services.soonest.run())
+    try:
+        sql.execute("ALTER TABLE expert_next RENAME TO hidden")
+        expert = await add_expert()
+        services.soonest.wake()
+        await asyncio.sleep(1)
+        assert "could not be worked out" in caplog.text
+        sql.execute("ALTER TABLE hidden RENAME TO expert_next")
+        await until(lambda: kept(sql, expert).get(0) == MONDAY_MORNING)
+    finally:
+        running.cancel()
+
+
+def next_of(sql: Connection, expert_id: UUID) -> datetime:
+    """What is kept now, as soon as there is something."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        free_at = kept(sql, expert_id).get(0)
+        if free_at is not None:
+            return free_at
+        time.sleep(0.02)
+    raise AssertionError("nothing was worked out")
+
+
+def book_at(server: ServerProcess, expert_id: UUID, start: datetime) -> None:
+    """As a program books."""
+    answer = httpx.post(f"{server.url}/bookings", json=booking_of(expert_id, startsAt=start.isoformat()), timeout=30)
+    assert answer.status_code == 201
+
+
+async def test_servers_work_off_what_is_booked_through_them_and_what_psql_does(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    for server in (serve(), serve()):
+        first = next_of(sql, expert)
+        await asyncio.to_thread(book_at, server, expert, first)
+        await until(lambda past=first: next_of(sql, expert) > past)  # type: ignore[misc]
+    sql.execute("UPDATE expert SET active = false")
+    await until(lambda: kept(sql, expert) == {0: None})
+
+
+async def test_a_server_killed_between_a_booking_and_the_work_leaves_it_to_the_next_one(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    doomed = serve()
+    first = next_of(sql, expert)
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])  # the work cannot begin
+    await asyncio.to_thread(book_at, doomed, expert, first)
+    doomed.kill()
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    assert kept(sql, expert)[0] == first
+    serve()
+    await until(lambda: next_of(sql, expert) > first)
+
+
+async def test_while_it_is_somebody_elses_turn_nothing_is_worked_out(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])
+    work = asyncio.create_task(services.soonest.work_off())
+    await asyncio.sleep(0.3)
+    assert not work.done()
+    assert kept(sql, expert) == {}
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    await asyncio.wait_for(work, 20)
+    assert kept(sql, expert)[0] == MONDAY_MORNING

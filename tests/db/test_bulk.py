@@ -1,0 +1,95 @@
+"""Bookings by the million: the fences are away only where nobody can see it, and come back whatever happens."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from expert_booking.db import bulk
+from expert_booking.db.engine import Database
+from tests.conftest import MONDAY_MORNING, AddExpert
+from tests.db.test_migrations import fingerprint
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+HOUR = timedelta(hours=1)
+
+
+class Interrupted(Exception):
+    """As Ctrl-C is one."""
+
+
+def line(sql: Connection, expert_id: UUID, start: datetime) -> bytes:
+    [(session_type,)] = sql.execute("SELECT id FROM session_type WHERE expert_id = %s", [expert_id]).fetchall()
+    end = start + HOUR
+    words = (uuid4(), expert_id, session_type, start, end, f"[{start},{end})", "pending", "Ada", "a@example.com",
+             "a@example.com", "1", "", "UTC")  # fmt: skip
+    return ("\t".join(map(str, words)) + "\n").encode()
+
+
+async def stream(*parts: bytes | Exception) -> AsyncIterator[bytes]:
+    for part in parts:
+        if isinstance(part, Exception):
+            raise part
+        yield part
+
+
+def count(sql: Connection, table: str) -> int:
+    [(found,)] = sql.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return int(found)
+
+
+async def test_after_filling_all_fences_indexes_and_triggers_are_as_before(
+    database: Database, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    sql.execute("CREATE TABLE message (booking_id uuid REFERENCES booking (id))")
+    before = fingerprint(database.url)
+    sql.execute("TRUNCATE expert_changed")
+    async with database.transaction() as connection:
+        await bulk.fill(connection, stream(*(line(sql, expert, MONDAY_MORNING + n * HOUR) for n in range(3))))
+    assert count(sql, "booking") == 3
+    assert count(sql, "expert_changed") == 1
+    assert fingerprint(database.url) == before
+    sql.execute("UPDATE booking SET notes = 'x'")
+    assert count(sql, "expert_changed") == 2  # the news are told again
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        sql.execute("UPDATE booking SET busy = tstzrange(lower(busy) - interval '1 minute', upper(busy))")
+
+
+async def test_an_interrupted_filling_leaves_no_booking_and_all_fences(
+    database: Database, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    before = fingerprint(database.url)
+    one = line(sql, expert, MONDAY_MORNING)
+    with pytest.raises(Interrupted):
+        async with database.transaction() as connection:
+            await bulk.fill(connection, stream(one, Interrupted()))
+    assert count(sql, "booking") == 0
+    assert fingerprint(database.url) == before
+
+
+async def test_lines_that_overlap_are_never_let_in(database: Database, add_expert: AddExpert, sql: Connection) -> None:
+    expert = await add_expert()
+    before = fingerprint(database.url)
+    overlapping = line(sql, expert, MONDAY_MORNING), line(sql, expert, MONDAY_MORNING + HOUR / 2)
+    with pytest.raises(IntegrityError):
+        async with database.transaction() as connection:
+            await bulk.fill(connection, stream(*overlapping))
+    assert count(sql, "booking") == 0
+    assert fingerprint(database.url) == before
+
+
+async def test_lines_beside_other_bookings_go_in_where_there_is_room(
+    database: Database, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    lines = [line(sql, expert, MONDAY_MORNING + n * HOUR / 2) for n in range(4)]
+    for _ in range(2):
+        async with database.transaction() as connection:
+            await bulk.insert(connection, b"".join(lines))
+    assert count(sql, "booking") == 2
