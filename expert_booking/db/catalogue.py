@@ -412,8 +412,9 @@ def _beyond_place(query: ExpertQuery) -> str:
 def _beyond(query: ExpertQuery) -> str:
     if query.place is None:
         return ""
-    names = _names(_KEYS[query.order])
-    return f" AND (section {'<' if query.before else '>'} :place0 OR (section = :place0 AND ({names}) {_beyond_place(query)}))"
+    later = "<" if query.before else ">"
+    keys = f"({_names(_KEYS[query.order])}) {_beyond_place(query)}"
+    return f" AND (section {later} :place0 OR (section = :place0 AND {keys}))"
 
 
 def _all(conditions: Sequence[str]) -> str:

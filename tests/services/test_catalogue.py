@@ -17,7 +17,7 @@ from expert_booking.db.catalogue import one_slip
 from expert_booking.domain.errors import WrongField
 from expert_booking.schemas import ExpertPage, ExpertQuery, ExpertSort, SessionTypeRequest
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Clock
+from tests.conftest import AddExpert, Clock, expert_request
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -282,13 +282,22 @@ async def test_names_sort_without_accents_and_capitals(services: Services, add_e
     assert await names(services, sort="name") == ["éva", "Eva B", "Łukasz", "Luna", "Ödön", "omar", "Zoe"]
 
 
-async def crowd(add_expert: AddExpert, sql: Connection, count: int, tag: str = "") -> None:
+async def crowd(services: Services, sql: Connection, count: int, tag: str = "") -> None:
     """So many experts all over every order, with many ties."""
-    for n in range(count):
-        expert_id = await add_expert(
-            name=f"{'aAáÁ'[n % 4]}nna {tag}{n % 3}" if n % 3 else f"Somebody {tag}{n % 2}", bio="Talks of anna.",
-            rating=[None, 4.5, 4.5, 3][n % 4], rating_count=n % 2, experience_years=n % 3,
-        )  # fmt: skip
+    if not count:
+        return
+    already = len(await services.experts.slugs())
+    requests = [
+        expert_request(
+            name=f"{'aAáÁ'[n % 4]}nna {tag}{n % 3}" if n % 3 else f"Somebody {tag}{n % 2}", slug=f"expert-{already + n}",
+            rating=[None, 4.5, 4.5, 3][n % 4], rating_count=n % 2, experience_years=n % 3, bio="Talks of anna.",
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    await services.experts.add_many(requests)
+    for n, (expert_id,) in enumerate(
+        sql.execute("SELECT id FROM expert ORDER BY created_at, slug OFFSET %s", [already]).fetchall()
+    ):
         if n % 6:
             free(sql, expert_id, NOW + (n % 3 + 1) * HOUR)
 
@@ -296,14 +305,14 @@ async def crowd(add_expert: AddExpert, sql: Connection, count: int, tag: str = "
 @pytest.mark.usefixtures("most")
 @pytest.mark.parametrize("sort", list(ExpertSort))
 async def test_cursors_repeat_nobody_and_drop_nobody_while_experts_are_added_everywhere(
-    services: Services, add_expert: AddExpert, sql: Connection, sort: ExpertSort
+    services: Services, sql: Connection, sort: ExpertSort
 ) -> None:
-    await crowd(add_expert, sql, 17)
+    await crowd(services, sql, 17)
     before = {expert_id for (expert_id,) in sql.execute("SELECT id FROM expert").fetchall()}
     page = await services.experts.find(ExpertQuery(search="anna", sort=sort, limit=4))
     pages = [page]
     while page.next:
-        await crowd(add_expert, sql, 4 if len(pages) < 4 else 0, tag="new ")
+        await crowd(services, sql, 4 if len(pages) < 4 else 0, tag="new ")
         page = await services.experts.find(ExpertQuery(search="anna", sort=sort, limit=4, after=page.next))
         pages.append(page)
     seen = [expert.id for page in pages for expert in page.experts]
@@ -315,9 +324,9 @@ async def test_cursors_repeat_nobody_and_drop_nobody_while_experts_are_added_eve
 @pytest.mark.parametrize("sort", list(ExpertSort))
 @pytest.mark.parametrize("search", ["", "anna"])
 async def test_cursors_offsets_and_the_way_back_show_the_same_pages(
-    services: Services, add_expert: AddExpert, sql: Connection, sort: ExpertSort, search: str
+    services: Services, sql: Connection, sort: ExpertSort, search: str
 ) -> None:
-    await crowd(add_expert, sql, 17)
+    await crowd(services, sql, 17)
 
     async def page(**place: Any) -> ExpertPage:
         return await services.experts.find(ExpertQuery(search=search, sort=sort, limit=4, **place))
@@ -447,7 +456,6 @@ def counted() -> Callable[[], AbstractContextManager[list[str]]]:
 @pytest.mark.parametrize("sort", list(ExpertSort))
 async def test_the_number_of_statements_does_not_depend_on_who_is_there(
     services: Services,
-    add_expert: AddExpert,
     sql: Connection,
     sort: ExpertSort,
     counted: Callable[[], AbstractContextManager[list[str]]],
@@ -458,6 +466,6 @@ async def test_the_number_of_statements_does_not_depend_on_who_is_there(
         return len(sent)
 
     assert await statements() == 3  # words, page, counts
-    await crowd(add_expert, sql, 9)
+    await crowd(services, sql, 9)
     services.experts._counted.clear()
     assert await statements() == 3
