@@ -165,6 +165,11 @@ class Running(NamedTuple):
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def memory(self) -> float:
+        """How many MB of memory it holds (Linux)."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
 
 @contextmanager
 def product(url: str) -> Iterator[Running]:
@@ -175,9 +180,9 @@ def product(url: str) -> Iterator[Running]:
 
 
 @contextmanager
-def floor(name: str) -> Iterator[Running]:
+def floor(name: str, **settings: str) -> Iterator[Running]:
     """One of the bare servers of `_floors.py`."""
-    with _server([str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", {}) as running:
+    with _server([str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", settings) as running:
         yield running
 
 

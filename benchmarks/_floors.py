@@ -1,10 +1,11 @@
-"""The floors: the barest servers that could do the same kind of work. `python _floors.py empty_page|rooms`."""
+"""The floors: the barest servers that could do the same kind of work. `python _floors.py empty_page|rooms|rows`."""
 
 import os
 import sys
 import time
 from typing import Any
 
+import psycopg
 import socketio
 import uvicorn
 from fastapi import FastAPI
@@ -53,9 +54,29 @@ def rooms() -> ASGIApp:
     return app
 
 
+def rows() -> ASGIApp:
+    """The twenty best rated experts as JSON, by one statement on one connection; needs a database."""
+    connections: list[psycopg.AsyncConnection[Any]] = []
+
+    async def best(_: Request) -> JSONResponse:
+        if not connections:
+            connections.append(await psycopg.AsyncConnection.connect(os.environ["EXPERT_BOOKING_DATABASE_URL"]))
+            await connections[0].set_autocommit(True)
+        found = await connections[0].execute(
+            "SELECT id::text, slug, name, category, headline, time_zone FROM expert WHERE active"
+            " ORDER BY rating_key DESC, rating_count DESC, id DESC LIMIT 20"
+        )
+        return JSONResponse(await found.fetchall())
+
+    async def alive(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("yes")
+
+    return Starlette(routes=[Route("/rows", best), Route("/alive", alive)])
+
+
 if __name__ == "__main__":
     uvicorn.run(
-        {"empty_page": empty_page, "rooms": rooms}[sys.argv[1]](),
+        {"empty_page": empty_page, "rooms": rooms, "rows": rows}[sys.argv[1]](),
         port=int(os.environ["EXPERT_BOOKING_PORT"]),
         log_level="warning",
         access_log=False,

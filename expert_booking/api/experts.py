@@ -13,6 +13,7 @@ _TYPE_ID = "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30"
 _EXPERT: Final = {
     "id": _ID, "slug": "jana-muller", "name": "Jana Müller", "category": "Career coaching", "experience": 12,
     "rating": 4.9, "ratingCount": 213, "headline": "Calm, practical help with your next career step",
+    "languages": ["de", "en"],
     "timeZone": "Europe/Berlin", "nextAvailable": "2026-11-24T09:00:00Z",
 }  # fmt: skip
 _DETAIL: Final = {
@@ -30,7 +31,16 @@ _SLOTS: Final = {
 _UNKNOWN: Final = (404, "expert_not_found", "There is no such expert.")
 _NO_SESSION: Final = (404, "session_type_not_found", "This expert offers no such session.")
 _WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
-_PAGE: Final = {"experts": [_EXPERT], "total": 1, "page": 1, "limit": 20}
+_PAGE: Final = {
+    "experts": [_EXPERT], "total": 1000, "totalIsCapped": True, "page": 1, "limit": 20,
+    "next": "cmF0aW5nOlswLCI0LjkwIiwyMTMsIjdkOWYxZjBlIl0", "previous": None,
+    "facets": {
+        "categories": [{"value": "Career coaching", "experts": 310}, {"value": "Law", "experts": 1420}],
+        "languages": [{"value": "de", "experts": 512}], "minutes": [{"value": "60", "experts": 1730}],
+        "ratings": [{"value": "4.5", "experts": 611}, {"value": "4", "experts": 1300},
+                    {"value": "3.5", "experts": 1600}, {"value": "3", "experts": 1702}],
+    },
+}  # fmt: skip
 
 Answers = dict[int | str, dict[str, Any]]
 Reference = Annotated[str, Path(description="The expert's id or slug.", examples=["jana-muller"])]
@@ -46,7 +56,17 @@ def endpoints(services: Services) -> APIRouter:
 
     @router.get("", responses={**_example(_PAGE), **told(_WRONG)})
     async def list_experts(query: Annotated[ExpertQuery, Query()]) -> ExpertPage:
-        """Active experts, a page at a time; `nextAvailable` is the next free start."""
+        """Active experts, a page at a time; `nextAvailable` is the next free start (with `minutes`: of that length).
+
+        `search` finds words by their beginning, in names also inside, whatever their accents, case and order, and with
+        a slip of one letter; every word has to be found. `category` may come several times: any of them counts.
+        `freeOn` and `freeBefore` are days in `timeZone`. Who has no known free time comes last in the order `soonest`.
+
+        To read on, give `next` as `after` (or `previous` as `before`) beside the same parameters: however many experts
+        are added meanwhile, nobody comes twice and nobody is left out. `total` counts to a thousand, `totalIsCapped`
+        says that there are more. With `facets=true`, `facets` says how many each choice of each filter would leave, all
+        other filters as they are; these counts may be 15 seconds old.
+        """
         return await services.experts.find(query)
 
     @router.get("/{expert}", responses={**_example(_DETAIL), **told(_UNKNOWN)})

@@ -81,7 +81,7 @@ class Found:
 
 
 class _Section(NamedTuple):
-    """A part of an order: `conditions` of its own, `walked` along an index by `keys`, or gathered where it holds few."""
+    """A part of an order: `conditions` of its own, `walked` along an index by `keys`, or gathered when few."""
 
     keys: Sequence[str]
     conditions: Sequence[str] = ()
@@ -92,7 +92,7 @@ class _Section(NamedTuple):
 _CARD: Final = (
     "e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone"
 )
-_RATING: Final = ("coalesce(e.rating, '-1')", "e.rating_count", "e.id")
+_RATING: Final = ("e.rating_key", "e.rating_count", "e.id")
 _KEYS: Final = {
     ExpertSort.RELEVANCE: _RATING,
     ExpertSort.RATING: _RATING,
@@ -120,7 +120,6 @@ _FREE_ON: Final = """EXISTS (SELECT FROM expert_free f WHERE f.expert_id = e.id 
   AND f.half_day BETWEEN :first_half AND :last_half AND f.first_at < :until AND f.last_at >= :since)"""
 _FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
   AND b.free_at >= :now AND b.free_at < :before_day)"""
-_RATED: Final = "e.rating >= :min_rating AND coalesce(e.rating, '-1') >= :min_rating"
 _HALF_DAY: Final = 43_200
 
 # Words that hardly anybody has are perhaps slips.
@@ -170,10 +169,10 @@ async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
     def others(own: str) -> str:
         return " AND ".join(["true", *(condition for name, condition in filters.items() if name != own)])
 
-    ratings = [f"json_build_array('{least}', count(*) FILTER (WHERE e.rating >= {least}))" for least in RATINGS]
+    ratings = [f"json_build_array('{least}', count(*) FILTER (WHERE e.rating_key >= {least}))" for least in RATINGS]
     statement = f"""
 WITH base AS {searched} (
-  SELECT e.id, e.category, e.languages, e.rating FROM expert e WHERE e.active {terms})
+  SELECT e.id, e.category, e.languages, e.rating_key FROM expert e WHERE e.active {terms})
 SELECT (SELECT json_agg(c) FROM (
     SELECT json_build_array(category, count(*)) FROM base e WHERE {others("category")}
      GROUP BY category ORDER BY category) x (c)) AS categories,
@@ -212,7 +211,7 @@ def _page(wanted: Wanted) -> str:
 WITH found AS MATERIALIZED (
   SELECT id, {_section_found(query.order)} AS section, {_names(keys)} FROM (
     SELECT e.id, {_picked(keys)}, {_tier(wanted)} AS tier FROM expert e
-     WHERE {_all(_conditions(wanted))} LIMIT {MOST + 1}) f),
+     WHERE {_all(("e.active", *_conditions(wanted)))} LIMIT {MOST + 1}) f),
 counted AS (SELECT count(*) AS n FROM found){"".join(gathered)},
 page AS (
   (SELECT * FROM found WHERE (SELECT n FROM counted) <= {MOST}{_beyond(query)} ORDER BY {order} LIMIT :reach)
@@ -235,7 +234,7 @@ def _sections(wanted: Wanted) -> Sequence[_Section]:
 
 
 def _gathered(number: int, section: _Section, wanted: Wanted) -> str:
-    conditions = (*_conditions(wanted), *section.conditions)
+    conditions = ("e.active", *_conditions(wanted), *section.conditions)
     return f""",
 section{number} AS MATERIALIZED (
   SELECT e.id, {number} AS section, {_picked(section.keys)} FROM expert e WHERE {_all(conditions)} LIMIT {MOST + 1})"""
@@ -254,10 +253,11 @@ def _parts(number: int, section: _Section, wanted: Wanted) -> list[str]:
         many += f" AND {held} > {MOST}"
     beyond = f" AND ({', '.join(section.keys)}) {_beyond_place(query)}" if at_place else ""
     # What is inside a CASE the planner cannot judge, and so takes the index of the order, not another.
-    others = f"CASE WHEN {_all((*_conditions(wanted), *section.conditions))} THEN true ELSE false END"
+    conditions = (*_conditions(wanted), *section.conditions)
+    others = f" AND CASE WHEN {_all(conditions)} THEN true ELSE false END" if conditions else ""
     parts.append(
         f"SELECT e.id, {number} AS section, {_picked(section.keys)} FROM {section.walked}"
-        f" WHERE {many} AND e.active AND {others}{beyond} {rest}"
+        f" WHERE {many} AND e.active{others}{beyond} {rest}"
     )
     return parts
 
@@ -290,10 +290,10 @@ def _tier_terms(wanted: Wanted) -> Sequence[str]:
 
 
 def _conditions(wanted: Wanted) -> list[str]:
-    """Active, the terms (words, categories and language at once), and the other filters."""
+    """The terms (words, categories and language at once), and the other filters."""
     filters = _filters(wanted)
     terms = [_matches("terms")] if _terms(wanted) else []
-    return ["e.active", *terms, *(filters[name] for name in ("rating", "minutes", "free") if name in filters)]
+    return [*terms, *(filters[name] for name in ("rating", "minutes", "free") if name in filters)]
 
 
 def _filters(wanted: Wanted) -> dict[str, str]:
@@ -303,8 +303,7 @@ def _filters(wanted: Wanted) -> dict[str, str]:
     filters = {
         "category": "e.category = ANY(:categories)" if query.category else "",
         "language": ":language = ANY(e.languages)" if query.language else "",
-        # The same twice: the planner knows how many have such a rating, and the index which they are.
-        "rating": _RATED if query.min_rating is not None else "",
+        "rating": "e.rating_key >= :min_rating" if query.min_rating is not None else "",
         "minutes": _OFFERS if query.minutes else "",
         "free": " AND ".join(free),
     }
@@ -413,8 +412,9 @@ def _beyond_place(query: ExpertQuery) -> str:
 def _beyond(query: ExpertQuery) -> str:
     if query.place is None:
         return ""
-    names = _names(_KEYS[query.order])
-    return f" AND (section {'<' if query.before else '>'} :place0 OR (section = :place0 AND ({names}) {_beyond_place(query)}))"
+    later = "<" if query.before else ">"
+    keys = f"({_names(_KEYS[query.order])}) {_beyond_place(query)}"
+    return f" AND (section {later} :place0 OR (section = :place0 AND {keys}))"
 
 
 def _all(conditions: Sequence[str]) -> str:

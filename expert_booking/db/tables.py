@@ -70,6 +70,8 @@ expert = Table(
     # What the catalogue is searched and filtered by, and the name as it is sorted by; see SEARCH_FUNCTIONS.
     Column("terms", TSVECTOR, Computed("search_terms(name, category, headline, bio, languages)", persisted=True)),
     Column("folded_name", Text(collation="C"), Computed('"left"(search_folded(name), 100)', persisted=True)),
+    # The same for those without any, who come last.
+    Column("rating_key", Numeric(3, 2), Computed("coalesce(rating, '-1')", persisted=True)),
     UniqueConstraint("slug"),
     CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug_shape"),
     CheckConstraint("rating BETWEEN 0 AND 5", name="rating_range"),
@@ -81,7 +83,7 @@ expert = Table(
 # The orders of the catalogue, each complete with the id; all but the name's are read backwards. No rating comes last.
 Index(
     "ix_expert_rating",
-    text("coalesce(rating, '-1')"),
+    expert.c.rating_key,
     expert.c.rating_count,
     expert.c.id,
     postgresql_where=text("active"),
@@ -89,7 +91,7 @@ Index(
 Index(
     "ix_expert_experience",
     expert.c.experience_years,
-    text("coalesce(rating, '-1')"),
+    expert.c.rating_key,
     expert.c.rating_count,
     expert.c.id,
     postgresql_where=text("active"),
@@ -100,7 +102,7 @@ Index(
     "ix_expert_category",
     expert.c.category,
     expert.c.id,
-    postgresql_include=["rating", "languages"],
+    postgresql_include=["rating_key", "languages"],
     postgresql_where=text("active"),
 )
 Index("ix_expert_terms", expert.c.terms, postgresql_using="gin", postgresql_where=text("active"))

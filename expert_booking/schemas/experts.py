@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -35,7 +35,7 @@ from expert_booking.schemas.words import (
     wrong,
 )
 
-Category = Annotated[str, Field(max_length=80), AfterValidator(one_line)]
+_CATEGORY_LENGTH: Final = 80
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", examples=["de"])]
 
 
@@ -63,7 +63,7 @@ class ExpertQuery(Model):
 
     search: Annotated[Search, Field(description="Words in name, category, headline and bio; accents, case, word order "
                                     "and a slip in a word are forgiven.")] = ""  # fmt: skip
-    category: Annotated[Sequence[Category], Field(max_length=50, description="Any of these.")] = ()
+    category: Annotated[Sequence[str], Field(max_length=50, description="Any of these.")] = ()
     min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
     language: Annotated[Language, Field(description="Spoken in the sessions, by ISO 639.")] | None = None
     minutes: Annotated[int, Field(ge=5, le=480, description="Only experts with sessions of this length, and only "
@@ -86,7 +86,9 @@ class ExpertQuery(Model):
     @field_validator("category")
     @classmethod
     def _named(cls, categories: Sequence[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(filter(None, categories)))
+        if any(len(category) > _CATEGORY_LENGTH for category in categories):
+            raise ValueError(f"Please use at most {_CATEGORY_LENGTH} characters.")
+        return tuple(dict.fromkeys(filter(None, map(one_line, categories))))
 
     @property
     def order(self) -> ExpertSort:

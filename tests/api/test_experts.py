@@ -21,6 +21,7 @@ CARD = {
     "rating",
     "ratingCount",
     "headline",
+    "languages",
     "timeZone",
     "nextAvailable",
 }
@@ -37,11 +38,11 @@ async def test_the_catalogue_has_exactly_the_agreed_shape(client: httpx.AsyncCli
         "experts": [
             {
                 "id": str(expert), "slug": "jana-muller", "name": "Jana Müller", "category": "Career coaching",
-                "experience": 7, "rating": 4.85, "ratingCount": 12, "headline": "Calm help",
+                "experience": 7, "rating": 4.85, "ratingCount": 12, "headline": "Calm help", "languages": [],
                 "timeZone": "Europe/Berlin", "nextAvailable": "2026-11-23T08:00:00Z",
             }
         ],
-        "total": 1, "page": 1, "limit": 20,
+        "total": 1, "totalIsCapped": False, "page": 1, "limit": 20, "next": None, "previous": None, "facets": None,
     }  # fmt: skip
 
 
@@ -137,6 +138,19 @@ async def test_the_catalogue_is_searched_filtered_sorted_and_paged(
         ({"search": "a\x1bb"}, {"search"}),
         ({"category": "x" * 81}, {"category"}),
         ({"category": "a\x00b"}, {"category"}),
+        ({"language": "German"}, {"language"}),
+        ({"minutes": "4"}, {"minutes"}),
+        ({"minutes": "481"}, {"minutes"}),
+        ({"freeOn": "tomorrow"}, {"freeOn"}),
+        ({"freeOn": "2026-11-22"}, {"freeOn"}),
+        ({"freeOn": "2027-01-23"}, {"freeOn"}),
+        ({"freeBefore": "2026-11-23"}, {"freeBefore"}),
+        ({"freeBefore": "1000"}, {"freeBefore"}),
+        ({"timeZone": "Berlin"}, {"timeZone"}),
+        ({"facets": "perhaps"}, {"facets"}),
+        ({"after": "x"}, {"after"}),
+        ({"before": "bmFtZTpbMCwiYSJd"}, {"before"}),
+        ({"after": "x" * 1001}, {"after"}),
         ({"page": "0", "limit": "1000", "sort": "x", "minRating": "x"}, {"page", "limit", "sort", "minRating"}),
     ],
 )
@@ -151,6 +165,25 @@ async def test_wrong_parameters_of_the_catalogue_are_all_named_at_once(
                                    "minRating=5"])  # fmt: skip
 async def test_strange_parameters_of_the_catalogue_do_no_harm(client: httpx.AsyncClient, query: str) -> None:
     assert (await client.get(f"/experts?{query}")).status_code == 200
+
+
+async def test_the_catalogue_is_paged_by_cursors_and_counted(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
+    for name, category in (("Anna", "Tax"), ("Bela", "Law"), ("Cleo", "Tax"), ("Dora", "Zen")):
+        await add_expert(name=name, category=category, languages=["de"])
+
+    async def page(**params: Any) -> Any:
+        asked = {"sort": "name", "limit": 2, "category": ["Tax", "Law"], "facets": True, **params}
+        return (await client.get("/experts", params=asked)).json()
+
+    first = await page()
+    assert [expert["name"] for expert in first["experts"]] == ["Anna", "Bela"]
+    assert first["facets"]["categories"] == [{"value": value, "experts": n} for value, n in
+                                             (("Law", 1), ("Tax", 2), ("Zen", 1))]  # fmt: skip
+    last = await page(after=first["next"], search="", language="de", minutes=60)
+    assert ([expert["name"] for expert in last["experts"]], last["next"]) == (["Cleo"], None)
+    assert (await page(before=last["previous"]))["experts"] == first["experts"]
+    foreign = await client.get("/experts", params={"sort": "rating", "after": first["next"]})
+    assert wrong_fields(foreign) == {"after"}
 
 
 # --- slots ------------------------------------------------------------------------------------------------------

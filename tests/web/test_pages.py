@@ -33,6 +33,12 @@ def test_nonsense_counts_as_not_asked_for(wanted: dict[str, object]) -> None:
     assert query_of(wanted) == EVERYBODY
 
 
+def test_a_cursor_of_another_order_or_of_nobody_counts_as_not_asked_for() -> None:
+    for place in ("rubbish", "c29vbmVzdDpbMF0", "%", "a" * 999):
+        assert query_of({"after": place, "search": "law"}) == ExpertQuery(search="law", limit=PAGE_LENGTH)
+        assert query_of({"after": place, "before": place, "sort": "zzz"}) == EVERYBODY
+
+
 def test_nonsense_in_one_place_leaves_the_rest_as_it_is() -> None:
     assert query_of({"search": "law", "page": "x", "sort": "y"}) == ExpertQuery(search="law", limit=PAGE_LENGTH)
 

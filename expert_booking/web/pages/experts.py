@@ -11,7 +11,7 @@ from nicegui import Client, ui
 from pydantic import ValidationError
 
 from expert_booking.domain.errors import Invalid
-from expert_booking.schemas import ExpertPage, ExpertQuery
+from expert_booking.schemas import ExpertPage, ExpertQuery, complaints
 from expert_booking.services import Services
 from expert_booking.web import rooms, theme
 from expert_booking.web.live import NextFree
@@ -119,11 +119,12 @@ class Listing:
 def query_of(wanted: Mapping[str, Any]) -> ExpertQuery:
     """What a URL or the finder asks for; a part that cannot be right counts as not asked for."""
     asked = {name: wanted[name] for name in _NAMES if wanted.get(name) not in (None, "")}
-    try:
-        return ExpertQuery(**asked, limit=PAGE_LENGTH)
-    except ValidationError as error:
-        wrong = {details["loc"][0] for details in error.errors()}
-        return ExpertQuery(**{name: asked[name] for name in asked.keys() - wrong}, limit=PAGE_LENGTH)
+    while True:
+        try:
+            return ExpertQuery(**asked, limit=PAGE_LENGTH)
+        except ValidationError as error:
+            wrong = {complaint.field.partition(".")[0] for complaint in complaints(error)}
+            asked = {name: asked[name] for name in asked.keys() - wrong} if wrong & asked.keys() else {}
 
 
 def _asked(request: Request) -> dict[str, Any]:
