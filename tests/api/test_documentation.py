@@ -8,7 +8,6 @@ from fastapi import FastAPI
 
 from tests.api.conftest import PROBLEM, check_schema
 
-
 RUNNING = {
     "post /experts", "patch /experts/{expert}", "post /experts/{expert}/session-types",
     "patch /experts/{expert}/session-types/{session_type}", "delete /experts/{expert}/session-types/{session_type}",
