@@ -724,7 +724,8 @@ async def test_a_cap_is_kept_over_rest_under_a_race_and_a_cancelled_booking_give
 
 # --- whatever anybody sends -------------------------------------------------------------------------------------
 
-NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" * 5000, b'{"windows": ' + b"9" * 5000 + b"}",
+NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" * 5000,
+         b'{"windows": ' + b"9" * 5000 + b"}",
          b'{"windows": [' + b"{}," * 20000 + b"{}]}", b'{"windows": NaN, "minutes": Infinity}', b'{"minutes": 1e400}',
          b'{"title": "\\ud800", "name": "\\ud800", "reason": "\\udfff", "timeZone": "\\ud800"}',
          b'{"\\ud800": 1, "\\u0000": 2}', b'{"timeZone": {}, "windows": {"0": {}}, "kind": [], "firstDay": {}}',

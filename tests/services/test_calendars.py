@@ -196,6 +196,27 @@ async def test_caps_and_zones_can_change_while_a_crowd_books(
     assert None not in [day for day, _ in counted]
 
 
+async def test_a_booking_that_takes_a_place_while_they_are_numbered_is_counted_too(
+    crowd: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
+) -> None:
+    await cap(crowd, jana, talk, 3)
+    made = [await book(jana.expert_id, NINE + n * HOUR) for n in range(3)]
+    await crowd.bookings.change_status(made[1].id, Status.CANCELLED, ADMIN)
+    with sql.transaction():
+        sql.execute(
+            "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key,"
+            " cap_day, cap_place) SELECT expert_id, session_type_id, starts_at, ends_at, busy, name, email,"
+            " customer_key, cap_day, 2 FROM booking WHERE id = %s",
+            [made[1].id],
+        )
+        changing = asyncio.create_task(cap(crowd, jana, talk, 4))
+        async with asyncio.timeout(20):
+            while not sql.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():  # noqa: ASYNC110 - not ours
+                await asyncio.sleep(0.01)
+    await changing
+    assert [(start, place) for start, _, place in places(sql)] == [("24 08", 1), ("24 09", 2), ("24 10", 3)]
+
+
 async def test_a_type_that_is_deleted_while_people_book_it_is_either_booked_or_gone(
     crowd: Services, jana: CalendarKey, sql: Connection
 ) -> None:
