@@ -19,6 +19,8 @@ from expert_booking.services import Services
 
 # No request of ours is longer than this, in bytes.
 BODY_LIMIT: Final = 64 * 1024
+# More than these about one request help nobody.
+MOST_COMPLAINTS: Final = 100
 _NO_JSON: Final = "This is not valid JSON."
 # The first step of every path that belongs to programs; all others are pages.
 PATHS: Final = frozenset({"experts", "bookings", "healthz", "readyz", "openapi.json", "docs", "docs-assets"})
@@ -87,7 +89,8 @@ async def _refused(_: Request, refusal: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _wrong([complaint(_for_people(details), skip=1).model_dump() for details in error.errors()])
+    errors = error.errors()[:MOST_COMPLAINTS]
+    return _wrong([complaint(_for_people(details), skip=1).model_dump() for details in errors])
 
 
 def _wrong(errors: list[dict[str, Any]]) -> JSONResponse:

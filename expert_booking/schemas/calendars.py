@@ -23,6 +23,7 @@ from expert_booking.schemas.words import (
     ZoneName,
     at_most,
     clean,
+    few,
     one_line,
     utc_text,
     wrong,
@@ -184,7 +185,7 @@ class WeeklyWindow(DayWindow):
         )
 
 
-WeeklyWindows = Annotated[Sequence[WeeklyWindow], Field(max_length=PLAN_WINDOWS)]
+WeeklyWindows = Annotated[Sequence[WeeklyWindow], Field(max_length=PLAN_WINDOWS), few(PLAN_WINDOWS)]
 
 
 class WeeklyPlan(Model):
@@ -206,7 +207,7 @@ class OverrideRequest(Model):
     """What is different on one date: `hours` instead of the weekly ones, `extra` hours as well, or `none`."""
 
     kind: OverrideKind
-    windows: Annotated[Sequence[DayWindow], Field(max_length=DAY_WINDOWS)] = ()
+    windows: Annotated[Sequence[DayWindow], Field(max_length=DAY_WINDOWS), few(DAY_WINDOWS)] = ()
 
     @model_validator(mode="after")
     def _windows_where_wanted(self) -> Self:

@@ -27,8 +27,8 @@ def complaints(error: ValidationError, *, skip: int = 0) -> list[Complaint]:
 
 def complaint(details: Mapping[str, Any], *, skip: int = 0) -> Complaint:
     """One of pydantic's errors; `skip` leaves out the first steps of its path ("body", "query")."""
-    # Names of unknown fields are the sender's own: they may be long, and no text at all.
-    steps = [str(step)[:80].encode(errors="replace").decode() for step in details["loc"]][skip:]
+    # The names of unknown fields are the sender's own.
+    steps = [str(step)[:80] for step in details["loc"]][skip:]
     if "field" in details.get("ctx", {}):  # a check of the whole request names the field itself
         steps.append(details["ctx"]["field"])
     message = _WORDS.get(details["type"]) or str(details["msg"]).removeprefix("Value error, ")

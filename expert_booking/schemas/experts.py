@@ -31,6 +31,7 @@ from expert_booking.schemas.words import (
     ZoneName,
     at_most,
     clean,
+    few,
     one_line,
     wrong,
 )
@@ -49,7 +50,7 @@ def _slug(text: str) -> str:
 Headline = Annotated[str, at_most(160), AfterValidator(one_line)]
 Bio = Annotated[str, at_most(5000), AfterValidator(clean)]
 Years = Annotated[int, Field(ge=0, le=80)]
-Languages = Annotated[Sequence[Language], Field(max_length=20)]
+Languages = Annotated[Sequence[Language], Field(max_length=20), few(20)]
 Country = Annotated[str, Field(max_length=2, examples=["DE"])]
 Region = Annotated[str, Field(max_length=10, examples=["BY"])]
 Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), AfterValidator(_slug)]
@@ -211,7 +212,9 @@ class NewExpert(Model):
     closed_on_holidays: bool = False
     email: Email
     slug: Annotated[Slug | None, Field(description="By default made of the name.")] = None
-    session_types: Annotated[Sequence[SessionTypeRequest], Field(max_length=MOST_SESSION_TYPES)] = ()
+    session_types: Annotated[
+        Sequence[SessionTypeRequest], Field(max_length=MOST_SESSION_TYPES), few(MOST_SESSION_TYPES)
+    ] = ()
     windows: WeeklyWindows = ()
 
     @model_validator(mode="after")

@@ -95,6 +95,18 @@ def at_most(length: int) -> Any:
     return AfterValidator(check)
 
 
+def few(most: int) -> Any:
+    """A check for lists of at most this many."""
+
+    def check(things: Any) -> Any:
+        if isinstance(things, list) and len(things) > most:
+            raise ValueError(f"Please send at most {most}.")
+        return things
+
+    # Before anything in them is looked at, so that nobody can make us complain of a thousand things.
+    return BeforeValidator(check)
+
+
 def _email(text: str) -> str:
     try:
         customer_key(text)

@@ -1,9 +1,10 @@
-"""Running a calendar: who may, what is answered, what is refused, and that nothing anybody sends is an error of ours."""
+"""Running a calendar: who may, what is answered, what is refused; and nothing anybody sends is an error of ours."""
 
 import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,18 +84,17 @@ async def prepared(ask: Ask, type_id: str) -> dict[str, str]:
     return {"type": type_id, "off": off}
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ["admin", "jana"])
 @pytest.mark.parametrize(("method", "path", "body", "status"), CALLS)
 async def test_a_calendar_is_run_by_its_expert_and_by_admins_and_nobody_else(
     ask: Ask, prepared: dict[str, str], sql: Connection, who: str, method: str, path: str, body: Any, status: int
 ) -> None:
     before = everything(sql)
-    answer = await ask(method, path.format(**prepared), body, who=who)
-    if who in ("admin", "jana"):
-        assert answer.status_code == status, answer.text
-        return
-    check_problem(answer, *((403, "forbidden") if who in ("reader", "omar") else (401, "proof_needed")))
+    for other in ("nobody", "garbage", "revoked", "reader", "omar"):
+        answer = await ask(method, path.format(**prepared), body, who=other)
+        check_problem(answer, *((403, "forbidden") if other in ("reader", "omar") else (401, "proof_needed")))
     assert everything(sql) == before
+    assert (await ask(method, path.format(**prepared), body, who=who)).status_code == status
 
 
 @pytest.mark.parametrize(("method", "path", "body", "status"), CALLS)
@@ -106,17 +106,17 @@ async def test_an_inactive_expert_is_run_by_those_entitled_and_not_there_for_oth
     assert (await ask(method, path.format(**prepared), body)).status_code == status
 
 
-@pytest.mark.parametrize("reference", ["nobody", str(uuid4()), "%00", "x" * 3000, "' OR 1=1 --"])
 @pytest.mark.parametrize(("method", "path", "body", "_"), CALLS)
 async def test_an_unknown_expert_is_not_found(
-    client: httpx.AsyncClient, tokens: Tokens, method: str, path: str, body: Any, _: int, reference: str
+    client: httpx.AsyncClient, tokens: Tokens, method: str, path: str, body: Any, _: int
 ) -> None:
-    url = f"/experts/{reference}" + path.format(type=uuid4(), off=uuid4())
     content = {} if body is None else {"json": body}
-    for who in ("admin", "jana"):
-        answer = await client.request(method, url, headers=tokens[who], **content)
-        check_problem(answer, 404, "expert_not_found")
-    check_problem(await client.request(method, url, **content), 401, "proof_needed")
+    for reference in ("nobody", str(uuid4()), "%00", "x" * 3000, "' OR 1=1 --"):
+        url = f"/experts/{reference}" + path.format(type=uuid4(), off=uuid4())
+        for who in ("admin", "jana"):
+            answer = await client.request(method, url, headers=tokens[who], **content)
+            check_problem(answer, 404, "expert_not_found")
+        check_problem(await client.request(method, url, **content), 401, "proof_needed")
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
@@ -247,7 +247,7 @@ async def test_a_region_belongs_to_the_country_that_is_there_already(ask: Ask) -
         ({"sessionTypes": [], "windows": []}, {"sessionTypes", "windows"}),
         ({"nmae": "x", "email": "x"}, {"nmae", "email"}),
         ({"x" * 500: 1}, {"x" * 80}),
-        ({"\ud800": 1}, {"?"}),
+        ({"\ud800": 1}, {"body"}),
         ({"active": None, "name": None, "timeZone": None, "slug": None, "languages": None, "closedOnHolidays": None},
          {"active", "name", "timeZone", "slug", "languages", "closedOnHolidays"}),
     ],
@@ -435,7 +435,7 @@ async def test_two_hundred_windows_are_as_many_as_there_can_be(ask: Ask) -> None
     windows = [
         {"weekday": day, "opens": opens, "closes": closes}
         for day in range(1, 8)
-        for opens, closes in zip(clock[:29], clock[1:30], strict=True)
+        for opens, closes in pairwise(clock[:30])
     ]
     answer = await ask("PUT", "/availability", {**PLAN, "windows": windows[:200]})
     assert len(answer.json()["windows"]) == 200
@@ -724,7 +724,8 @@ async def test_a_cap_is_kept_over_rest_under_a_race_and_a_cancelled_booking_give
 
 # --- whatever anybody sends -------------------------------------------------------------------------------------
 
-NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" * 5000, b'{"windows": ' + b"9" * 5000 + b"}",
+NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" * 5000,
+         b'{"windows": ' + b"9" * 5000 + b"}",
          b'{"windows": [' + b"{}," * 20000 + b"{}]}", b'{"windows": NaN, "minutes": Infinity}', b'{"minutes": 1e400}',
          b'{"title": "\\ud800", "name": "\\ud800", "reason": "\\udfff", "timeZone": "\\ud800"}',
          b'{"\\ud800": 1, "\\u0000": 2}', b'{"timeZone": {}, "windows": {"0": {}}, "kind": [], "firstDay": {}}',
@@ -733,16 +734,16 @@ NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" 
          b'{"name": "' + b"x" * 70000 + b'"}']  # fmt: skip
 
 
-@pytest.mark.parametrize("body", NASTY, ids=range(len(NASTY)))
 @pytest.mark.parametrize(("method", "path", "_body", "_status"), [call for call in CALLS if call[2] is not None])
 async def test_nothing_that_is_sent_is_an_error_of_ours(
-    ask: Ask, type_id: str, sql: Connection, method: str, path: str, _body: Any, _status: int, body: bytes
+    ask: Ask, type_id: str, sql: Connection, method: str, path: str, _body: Any, _status: int
 ) -> None:
     before = everything(sql)
     headers = {"Content-Type": "application/json"}
-    answer = await ask(method, path.format(type=type_id, off=uuid4()), content=body, headers=headers)
-    assert answer.status_code in (413, 422), answer.text
-    assert len(answer.content) < 100_000
+    for body in NASTY:
+        answer = await ask(method, path.format(type=type_id, off=uuid4()), content=body, headers=headers)
+        assert answer.status_code in (413, 422), answer.text
+        assert len(answer.content) < 20_000, body[:50]
     assert everything(sql) == before
 
 
@@ -759,16 +760,15 @@ bodies = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from([call for call in CALLS if call[2] is not None]), bodies, st.booleans())
-def test_no_body_at_all_is_an_error_of_ours(
-    call: tuple[str, str, Any, int], changes: Json, alone: bool, run: Callable[[Awaitable[Any]], Any], ask: Ask,
-    type_id: str,
-) -> None:  # fmt: skip
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(call=st.sampled_from([call for call in CALLS if call[2] is not None]), changes=bodies, alone=st.booleans())
+async def test_no_body_at_all_is_an_error_of_ours(
+    ask: Ask, type_id: str, call: tuple[str, str, Any, int], changes: Json, alone: bool
+) -> None:
     method, path, right, _ = call
     body = json.dumps(changes if alone else {**right, **changes}, default=str)
     headers = {"Content-Type": "application/json"}
-    answer = run(ask(method, path.format(type=type_id, off=uuid4()), content=body, headers=headers))
+    answer = await ask(method, path.format(type=type_id, off=uuid4()), content=body, headers=headers)
     assert answer.status_code in (200, 201, 409, 422), (answer.status_code, answer.text)
 
 
