@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from enum import Enum
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -76,6 +77,11 @@ _EXPLANATION: Final = {
     ],
 }  # fmt: skip
 
+# The chapters of the documentation.
+_EXPERTS: Final[list[str | Enum]] = ["experts"]
+_TYPES: Final[list[str | Enum]] = ["session types"]
+_HOURS: Final[list[str | Enum]] = ["hours"]
+
 _UNKNOWN: Final = (404, "expert_not_found", "There is no such expert.")
 _NO_TYPE: Final = (404, "session_type_not_found", "This expert offers no such session.")
 _NO_OVERRIDE: Final = (404, "override_not_found", "There are no special hours on this date.")
@@ -105,7 +111,7 @@ def endpoints(services: Services) -> APIRouter:
     async def key_from_token(expert: Reference, caller: Caller | None = caller_from_token) -> CalendarKey:
         return await services.calendars.key(expert, caller)
 
-    def admin_from_token(caller: Caller | None = caller_from_token) -> Caller | None:
+    async def admin_from_token(caller: Caller | None = caller_from_token) -> Caller | None:
         # Asked before the body is looked at; the service asks again.
         check_admin(caller)
         return caller
@@ -120,7 +126,7 @@ def endpoints(services: Services) -> APIRouter:
 
     @router.get(
         "/{expert}/slots/explain",
-        tags=["slots"],
+        tags=_EXPERTS,
         responses={**_example(200, "Why.", _EXPLANATION), **told(*_RUN, _NO_TYPE, _WRONG)},
     )
     async def explain(query: Annotated[ExplainQuery, Query()], key: CalendarKey = key) -> Explanation:
@@ -137,7 +143,7 @@ def _add_experts(router: APIRouter, services: Services, key: Any, admin: Any) ->
     @router.post(
         "",
         status_code=201,
-        tags=["experts"],
+        tags=_EXPERTS,
         responses={**_created(_RECORD), **told(_NO_PROOF, _FORBIDDEN, _SLUG, _LONG, _WRONG)},
     )
     async def add_expert(
@@ -150,7 +156,7 @@ def _add_experts(router: APIRouter, services: Services, key: Any, admin: Any) ->
 
     @router.patch(
         "/{expert}",
-        tags=["experts"],
+        tags=_EXPERTS,
         responses={**_example(200, "The changed expert.", _RECORD), **told(*_RUN, _SLUG, _LONG, _WRONG)},
     )
     async def change_expert(
@@ -161,19 +167,16 @@ def _add_experts(router: APIRouter, services: Services, key: Any, admin: Any) ->
 
 
 def _add_session_types(router: APIRouter, services: Services, key: Any, caller_from_token: Any) -> None:
-    path, one, tags = "/{expert}/session-types", "/{expert}/session-types/{session_type}", ["session types"]
+    path, one, tags = "/{expert}/session-types", "/{expert}/session-types/{session_type}", _TYPES
     listed = _example(200, "In their order.", {"sessionTypes": [_PLACED]})
 
-    @router.get(path, tags=[*tags], responses={**listed, **told(_NO_PROOF, _UNKNOWN)})
+    @router.get(path, tags=tags, responses={**listed, **told(_NO_PROOF, _UNKNOWN)})
     async def list_session_types(expert: Reference, caller: Caller | None = caller_from_token) -> SessionTypeList:
         """What an expert offers, in order; those who run the calendar also see what is not active."""
         return await services.calendars.session_types(expert, caller)
 
-    @router.post(
-        path, status_code=201, tags=[*tags], responses={**_created(_PLACED), **told(*_RUN, _FULL, _LONG, _WRONG)}
-    )
+    @router.post(path, status_code=201, tags=tags, responses={**_created(_PLACED), **told(*_RUN, _FULL, _LONG, _WRONG)})
     async def add_session_type(
-        expert: Reference,
         request: Annotated[NewSessionType, _body(_NEW_TYPE)],
         response: Response,
         key: CalendarKey = key,
@@ -185,7 +188,7 @@ def _add_session_types(router: APIRouter, services: Services, key: Any, caller_f
 
     changed = _example(200, "The changed session type.", _PLACED)
 
-    @router.patch(one, tags=[*tags], responses={**changed, **told(*_RUN, _NO_TYPE, _LONG, _WRONG)})
+    @router.patch(one, tags=tags, responses={**changed, **told(*_RUN, _NO_TYPE, _LONG, _WRONG)})
     async def change_session_type(
         session_type: TypeReference,
         request: Annotated[SessionTypeChange, _body({"minutes": 45, "dailyCap": None})],
@@ -196,19 +199,19 @@ def _add_session_types(router: APIRouter, services: Services, key: Any, caller_f
 
     in_use = (409, "session_type_in_use", "There are bookings of this session, so it cannot be deleted.")
 
-    @router.delete(one, status_code=204, tags=[*tags], responses=told(*_RUN, _NO_TYPE, in_use))
+    @router.delete(one, status_code=204, tags=tags, responses=told(*_RUN, _NO_TYPE, in_use))
     async def remove_session_type(session_type: TypeReference, key: CalendarKey = key) -> None:
         """Delete a session type that was never booked; others are made inactive instead."""
         await services.calendars.remove_session_type(key, _id(session_type, SessionTypeNotFound))
 
 
 def _add_hours(router: APIRouter, services: Services, key: Any) -> None:
-    path, tags = "/{expert}/availability", ["hours"]
+    path, tags = "/{expert}/availability", _HOURS
     shown = _example(200, "The weekly plan.", _PLAN, headers={"ETag": "Changes with the plan."})
 
     @router.get(
         path,
-        tags=[*tags],
+        tags=tags,
         response_model=WeeklyPlan,
         responses={**shown, 304: {"description": "The plan is still the one that is known."}, **told(*_RUN)},
     )
@@ -226,7 +229,7 @@ def _add_hours(router: APIRouter, services: Services, key: Any) -> None:
 
     changed = (412, "plan_changed", "Somebody else has changed these hours since you read them.")
 
-    @router.put(path, tags=[*tags], responses={**shown, **told(*_RUN, changed, _LONG, _WRONG)})
+    @router.put(path, tags=tags, responses={**shown, **told(*_RUN, changed, _LONG, _WRONG)})
     async def put_plan(
         request: Annotated[WeeklyPlan, _body(_PLAN)],
         response: Response,
@@ -244,43 +247,43 @@ def _add_hours(router: APIRouter, services: Services, key: Any) -> None:
 
 
 def _add_overrides(router: APIRouter, services: Services, key: Any) -> None:
-    path, one, tags = "/{expert}/overrides", "/{expert}/overrides/{date}", ["hours"]
+    path, one, tags = "/{expert}/overrides", "/{expert}/overrides/{date}", _HOURS
     listed = _example(200, "In order.", {"overrides": [_OVERRIDE]})
     shown = _example(200, "What is different on this date.", _OVERRIDE)
 
-    @router.get(path, tags=[*tags], responses={**listed, **told(*_RUN, _WRONG)})
+    @router.get(path, tags=tags, responses={**listed, **told(*_RUN, _WRONG)})
     async def list_overrides(query: Annotated[OverrideQuery, Query()], key: CalendarKey = key) -> OverrideList:
         """What is different on single dates, by default in a year from today on."""
         return await services.calendars.overrides(key, query)
 
-    @router.get(one, tags=[*tags], responses={**shown, **told(*_RUN, _NO_OVERRIDE, _WRONG)})
+    @router.get(one, tags=tags, responses={**shown, **told(*_RUN, _NO_OVERRIDE, _WRONG)})
     async def get_override(day: OverrideDay, key: CalendarKey = key) -> OverrideView:
         """What is different on one date."""
         return await services.calendars.override(key, day)
 
-    @router.put(one, tags=[*tags], responses={**shown, **told(*_RUN, _FULL, _LONG, _WRONG)})
+    @router.put(one, tags=tags, responses={**shown, **told(*_RUN, _FULL, _LONG, _WRONG)})
     async def put_override(
         day: OverrideDay, request: Annotated[OverrideRequest, _body(_NEW_OVERRIDE)], key: CalendarKey = key
     ) -> OverrideView:
         """Other hours on one date (`hours`), more of them (`extra`), or `none`. Other hours open on holidays too."""
         return await services.calendars.put_override(key, day, request)
 
-    @router.delete(one, status_code=204, tags=[*tags], responses=told(*_RUN, _NO_OVERRIDE, _WRONG))
+    @router.delete(one, status_code=204, tags=tags, responses=told(*_RUN, _NO_OVERRIDE, _WRONG))
     async def remove_override(day: OverrideDay, key: CalendarKey = key) -> None:
         """A date as all others again."""
         await services.calendars.remove_override(key, day)
 
 
 def _add_days_off(router: APIRouter, services: Services, key: Any) -> None:
-    path, one, tags = "/{expert}/days-off", "/{expert}/days-off/{days_off}", ["hours"]
+    path, one, tags = "/{expert}/days-off", "/{expert}/days-off/{days_off}", _HOURS
     listed = _example(200, "The first to begin first.", {"daysOff": [_OFF]})
 
-    @router.get(path, tags=[*tags], responses={**listed, **told(*_RUN, _WRONG)})
+    @router.get(path, tags=tags, responses={**listed, **told(*_RUN, _WRONG)})
     async def list_days_off(query: Annotated[DaysOffQuery, Query()], key: CalendarKey = key) -> DaysOffList:
         """Days off that are not over, or that end on a date or later."""
         return await services.calendars.days_off(key, query)
 
-    @router.post(path, status_code=201, tags=[*tags], responses={**_created(_OFF), **told(*_RUN, _FULL, _LONG, _WRONG)})
+    @router.post(path, status_code=201, tags=tags, responses={**_created(_OFF), **told(*_RUN, _FULL, _LONG, _WRONG)})
     async def add_days_off(
         request: Annotated[DaysOffRequest, _body(_NEW_OFF)], response: Response, key: CalendarKey = key
     ) -> DaysOffView:
@@ -289,7 +292,7 @@ def _add_days_off(router: APIRouter, services: Services, key: Any) -> None:
         response.headers["Location"] = f"/experts/{key.expert_id}/days-off/{added.id}"
         return added
 
-    @router.delete(one, status_code=204, tags=[*tags], responses=told(*_RUN, _NO_OFF))
+    @router.delete(one, status_code=204, tags=tags, responses=told(*_RUN, _NO_OFF))
     async def remove_days_off(days_off: OffReference, key: CalendarKey = key) -> None:
         """Work on these days after all."""
         await services.calendars.remove_days_off(key, _id(days_off, DaysOffNotFound))

@@ -20,16 +20,16 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Ask = Callable[..., Awaitable[httpx.Response]]
 
 EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar")
-MORNING = {"weekday": 1, "opens": "09:00", "closes": "12:00"}
-PLAN = {"timeZone": "Europe/Berlin", "windows": [MORNING]}
-NEW_TYPE = {"title": "Short talk", "minutes": 30, "stepMinutes": 30, "noticeMinutes": 0}
-NEW_EXPERT = {
+MORNING: Json = {"weekday": 1, "opens": "09:00", "closes": "12:00"}
+PLAN: Json = {"timeZone": "Europe/Berlin", "windows": [MORNING]}
+NEW_TYPE: Json = {"title": "Short talk", "minutes": 30, "stepMinutes": 30, "noticeMinutes": 0}
+NEW_EXPERT: Json = {
     "name": "Łukasz Nowak", "category": "Law", "timeZone": "Europe/Warsaw", "email": "lukasz@example.com",
     "country": "PL", "closedOnHolidays": True, "experience": 7, "languages": ["pl", "en"],
     "sessionTypes": [NEW_TYPE], "windows": [MORNING],
 }  # fmt: skip
-OFF = {"firstDay": "2026-12-24", "lastDay": "2027-01-03", "reason": "Skiing with Eve"}
-DAY = {"kind": "hours", "windows": [{"opens": "14:00", "closes": "18:00"}]}
+OFF: Json = {"firstDay": "2026-12-24", "lastDay": "2027-01-03", "reason": "Skiing with Eve"}
+DAY: Json = {"kind": "hours", "windows": [{"opens": "14:00", "closes": "18:00"}]}
 
 
 @pytest.fixture
