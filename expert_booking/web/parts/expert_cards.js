@@ -33,7 +33,7 @@ export default {
               <option value="date">On a date …</option>
             </select></div>
           <div v-if="when === 'date'"><label class="sr-only" for="date">Date</label>
-            <input id="date" class="input set" type="date" :min="shown && shown.today" :max="shown && shown.lastDay" :value="wanted.freeOn" @change="look({ freeOn: $event.target.value }, true)"></div>
+            <input id="date" class="input set" type="date" :min="shown && shown.today" :max="shown && shown.lastDay" :value="wanted.freeOn" @change="look({ freeOn: $event.target.value, freeBefore: '' }, true)"></div>
           <div v-for="{ id, none, options } in selects"><label class="sr-only" :for="id">{{ none }}</label>
             <select :id="id" class="input" :class="{ set: wanted[id] }" v-model="wanted[id]" @change="look({}, true)">
               <option value="">{{ none }}</option>
