@@ -115,11 +115,14 @@ class Availability:
             session_types=tuple(session_type_view(offer) for offer in offers if offer.calendar.active),
         )
 
-    async def next_open(self, expert_ids: Sequence[UUID]) -> dict[UUID, datetime]:
-        """The next free start (UTC) of each of these experts who has one within the horizon."""
+    async def next_open(self, expert_ids: Sequence[UUID], minutes: int | None = None) -> dict[UUID, datetime]:
+        """The next free start (UTC) of each of these experts who has one within the horizon.
+
+        `minutes` asks for sessions of that length only.
+        """
         now = self._clock()
         async with self._database.statements() as connection:
-            return await next_open(connection, await rows.offers(connection, expert_ids, now), now)
+            return await next_open(connection, await rows.offers(connection, expert_ids, now), now, minutes)
 
 
 def _empty_board(expert_id: UUID, zone: str, now: datetime) -> Board:
@@ -127,8 +130,11 @@ def _empty_board(expert_id: UUID, zone: str, now: datetime) -> Board:
     return Board(expert_id, None, "No sessions at the moment", calendar, calendar.horizon(now), now, ())
 
 
-async def next_open(connection: AnyConnection, offers: Sequence[Offer], now: datetime) -> dict[UUID, datetime]:
-    """The next free start of each expert, in whichever of these offers it comes first, where there is one."""
+async def next_open(
+    connection: AnyConnection, offers: Sequence[Offer], now: datetime, minutes: int | None = None
+) -> dict[UUID, datetime]:
+    """The next free start of each expert, in whichever of these offers (of this length) it comes first, if any."""
+    offers = [offer for offer in offers if minutes in (None, offer.calendar.length.minutes)]
     waiting = {offer.expert_id for offer in offers}
     found: dict[UUID, datetime] = {}
     for since, until in ((now, now + _SOON), (now + _SOON, now + _YEAR)):

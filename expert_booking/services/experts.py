@@ -52,8 +52,7 @@ class Experts:
         async with self._database.statements() as connection:
             page, now = await self._page(connection, query)
             offers = await calendars.offers(connection, [expert.id for expert in page.experts], now)
-            of_length = [offer for offer in offers if query.minutes in (None, offer.calendar.length.minutes)]
-            free = await next_open(connection, of_length, now)
+            free = await next_open(connection, offers, now, query.minutes)
         experts = [expert.model_copy(update={"next_available": free.get(expert.id)}) for expert in page.experts]
         return page.model_copy(update={"experts": experts})
 

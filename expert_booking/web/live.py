@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -160,12 +160,19 @@ class LiveBoards:
             board.refresh()
 
 
+class Look(NamedTuple):
+    """How a listing looks at next free times: in which zone, for sessions of how many minutes (None: any)."""
+
+    zone: ZoneInfo
+    minutes: int | None = None
+
+
 class NextFree:
-    """The next free time of every expert whom an open listing shows, told in the zones of those who look."""
+    """The next free time of every expert whom an open listing shows, told as those who look want to know it."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._zones: dict[UUID, Counter[ZoneInfo]] = {}
+        self._looks: dict[UUID, Counter[Look]] = {}
         self._unfollow: dict[UUID, Callable[[], None]] = {}
         self._told: dict[str, str] = {}
         # Grows with every message, so that a page can tell which ones its reading did not know of yet.
@@ -174,15 +181,15 @@ class NextFree:
         self._tell = Coalesced(self._read)
 
     @staticmethod
-    def room(expert_id: UUID, zone: ZoneInfo) -> str:
-        """The room of those who look at this expert in this zone."""
-        return f"next:{expert_id}:{zone.key}"
+    def room(expert_id: UUID, look: Look) -> str:
+        """The room of those who look at this expert like this."""
+        return f"next:{expert_id}:{look.zone.key}:{look.minutes or ''}"
 
-    def follow(self, expert_ids: Sequence[UUID], zone: ZoneInfo) -> Callable[[], None]:
+    def follow(self, expert_ids: Sequence[UUID], look: Look) -> Callable[[], None]:
         """Follow these experts for one page, until the returned function is called."""
         for expert_id in expert_ids:
-            zones = self._zones.setdefault(expert_id, Counter())
-            zones[zone] += 1
+            looks = self._looks.setdefault(expert_id, Counter())
+            looks[look] += 1
             if expert_id not in self._unfollow:
                 self._unfollow[expert_id] = self._services.bus.follow(expert_id, self._note(expert_id))
         gone = False
@@ -192,16 +199,16 @@ class NextFree:
             if not gone:
                 gone = True
                 for expert_id in expert_ids:
-                    self._leave(expert_id, zone)
+                    self._leave(expert_id, look)
 
         return unfollow
 
     def __len__(self) -> int:
-        return len(self._zones)
+        return len(self._looks)
 
     def refresh(self) -> None:
         """Look at everybody anew."""
-        self._changed.update(self._zones)
+        self._changed.update(self._looks)
         self._tell()
 
     def _note(self, expert_id: UUID) -> Callable[[], None]:
@@ -211,35 +218,38 @@ class NextFree:
 
         return note
 
-    def _leave(self, expert_id: UUID, zone: ZoneInfo) -> None:
-        zones = self._zones[expert_id]
-        zones[zone] -= 1
-        if zones[zone] <= 0:
-            del zones[zone]
-            self._told.pop(self.room(expert_id, zone), None)
-        if not zones:
-            del self._zones[expert_id]
+    def _leave(self, expert_id: UUID, look: Look) -> None:
+        looks = self._looks[expert_id]
+        looks[look] -= 1
+        if looks[look] <= 0:
+            del looks[look]
+            self._told.pop(self.room(expert_id, look), None)
+        if not looks:
+            del self._looks[expert_id]
             self._unfollow.pop(expert_id)()
 
     async def _read(self) -> None:
-        changed, self._changed = self._changed & self._zones.keys(), set()
-        if not changed:
-            return
+        changed, self._changed = self._changed & self._looks.keys(), set()
+        lengths = {look.minutes for expert_id in changed for look in self._looks[expert_id]}
         try:
-            found = await self._services.availability.next_open(list(changed))
+            found = {
+                minutes: await self._services.availability.next_open(list(changed), minutes) for minutes in lengths
+            }
         except Exception:
             self._changed |= changed
             raise
         now = self._services.clock()
         for expert_id in changed:
-            for zone in list(self._zones.get(expert_id, ())):
-                text = next_words(found.get(expert_id), zone, now)
-                room = self.room(expert_id, zone)
-                if self._told.get(room) != text:
-                    self._told[room] = text
-                    self.version += 1
-                    message = {"expert": str(expert_id), "version": self.version, "next": text}
-                    await rooms.tell(room, "next", message)
+            for look in list(self._looks.get(expert_id, ())):
+                if look.minutes in found:
+                    await self._say(expert_id, look, next_words(found[look.minutes].get(expert_id), look.zone, now))
+
+    async def _say(self, expert_id: UUID, look: Look, text: str) -> None:
+        room = self.room(expert_id, look)
+        if self._told.get(room) != text:
+            self._told[room] = text
+            self.version += 1
+            await rooms.tell(room, "next", {"expert": str(expert_id), "version": self.version, "next": text})
 
 
 async def tick(boards: LiveBoards, next_free: NextFree) -> None:

@@ -16,7 +16,7 @@ from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
-from expert_booking.web.live import COALESCE, Coalesced, LiveBoards, NextFree, next_words
+from expert_booking.web.live import COALESCE, Coalesced, LiveBoards, Look, NextFree, next_words
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -320,8 +320,8 @@ async def test_next_free_times_are_followed_once_for_each_expert_and_left_with_t
     services: Services,
 ) -> None:
     jana, omar, next_free = uuid4(), uuid4(), NextFree(services)
-    first = next_free.follow([jana, omar], BERLIN)
-    second = next_free.follow([jana], ZoneInfo("UTC"))
+    first = next_free.follow([jana, omar], Look(BERLIN))
+    second = next_free.follow([jana], Look(BERLIN, 30))
     assert (len(next_free), services.bus.follower_count()) == (2, 2)
     first()
     first()

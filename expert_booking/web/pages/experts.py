@@ -14,7 +14,7 @@ from expert_booking.domain.errors import Invalid
 from expert_booking.schemas import ExpertPage, ExpertQuery, complaints
 from expert_booking.services import Services
 from expert_booking.web import rooms, theme
-from expert_booking.web.live import NextFree
+from expert_booking.web.live import Look, NextFree
 from expert_booking.web.parts.expert_cards import ExpertCards, result_of
 from expert_booking.web.visitor import zone_of
 
@@ -92,9 +92,10 @@ class Listing:
         found, note = await self._found(zone)
         ids = [expert.id for expert in found.experts]
         # Follow first, read the times afterwards: what happens in between is then heard.
-        await self._follow(ids, zone)
+        look = Look(zone, self._query.minutes)
+        await self._follow(ids, look)
         version = self._next_free.version
-        free = await self._services.availability.next_open(ids)
+        free = await self._services.availability.next_open(ids, look.minutes)
         now = self._services.clock()
         return result_of(found, free, self._query, zone, now, version=version, ask=ask, note=note)
 
@@ -108,9 +109,9 @@ class Listing:
             self._query = self._query.model_copy(update=outdated)
             return await self._services.experts.names(query.model_copy(update=outdated)), str(refusal)
 
-    async def _follow(self, ids: list[UUID], zone: ZoneInfo) -> None:
-        before, self._rooms = self._rooms, [self._next_free.room(expert_id, zone) for expert_id in ids]
-        unfollow, self._unfollow = self._unfollow, self._next_free.follow(ids, zone)
+    async def _follow(self, ids: list[UUID], look: Look) -> None:
+        before, self._rooms = self._rooms, [self._next_free.room(expert_id, look) for expert_id in ids]
+        unfollow, self._unfollow = self._unfollow, self._next_free.follow(ids, look)
         unfollow()
         await rooms.leave(self._client, before)
         await rooms.enter(self._client, self._rooms)
