@@ -114,12 +114,14 @@ _SOONEST: Final = (
     ),
     _Section(("timestamptz 'epoch'", "e.id"), (f"{_KEYS[ExpertSort.SOONEST][0]} = 'epoch'",)),
 )
-_OFFERS: Final = "EXISTS (SELECT FROM session_type s WHERE s.expert_id = e.id AND s.minutes = :minutes AND s.active)"
+_OFFERS: Final = (
+    "EXISTS (SELECT FROM session_type s WHERE s.expert_id = e.id AND s.minutes = :minutes AND s.active{each})"
+)
 # No local day is as short as half a day, so who has such a row has a free start on the day.
 _FREE_ON: Final = """EXISTS (SELECT FROM expert_free f WHERE f.expert_id = e.id AND f.minutes = :length
-  AND f.half_day BETWEEN :first_half AND :last_half AND f.first_at < :until AND f.last_at >= :since)"""
+  AND f.half_day BETWEEN :first_half AND :last_half AND f.first_at < :until AND f.last_at >= :since{each})"""
 _FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
-  AND b.free_at >= :now AND b.free_at < :before_day)"""
+  AND b.free_at >= :now AND b.free_at < :before_day{each})"""
 _HALF_DAY: Final = 43_200
 
 # Words that hardly anybody has are perhaps slips.
@@ -253,7 +255,8 @@ def _parts(number: int, section: _Section, wanted: Wanted) -> list[str]:
         many += f" AND {held} > {MOST}"
     beyond = f" AND ({', '.join(section.keys)}) {_beyond_place(query)}" if at_place else ""
     # What is inside a CASE the planner cannot judge, and so takes the index of the order, not another.
-    conditions = (*_conditions(wanted), *section.conditions)
+    # With OFFSET 0 it looks for each expert's free times, instead of gathering everybody's first.
+    conditions = (*_conditions(wanted, each=" OFFSET 0"), *section.conditions)
     others = f" AND CASE WHEN {_all(conditions)} THEN true ELSE false END" if conditions else ""
     parts.append(
         f"SELECT e.id, {number} AS section, {_picked(section.keys)} FROM {section.walked}"
@@ -289,15 +292,15 @@ def _tier_terms(wanted: Wanted) -> Sequence[str]:
 # --- its conditions -----------------------------------------------------------------------------------------------
 
 
-def _conditions(wanted: Wanted) -> list[str]:
+def _conditions(wanted: Wanted, each: str = "") -> list[str]:
     """The terms (words, categories and language at once), and the other filters."""
-    filters = _filters(wanted)
+    filters = _filters(wanted, each)
     terms = [_matches("terms")] if _terms(wanted) else []
     return [*terms, *(filters[name] for name in ("rating", "minutes", "free") if name in filters)]
 
 
-def _filters(wanted: Wanted) -> dict[str, str]:
-    """Every filter by the name of its counts; the days have none of their own."""
+def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
+    """Every filter by the name of its counts; the days have none of their own. `each` ends what looks elsewhere."""
     query = wanted.query
     free = [*([_FREE_ON] if wanted.free_on else ()), *([_FREE_BEFORE] if wanted.free_before else ())]
     filters = {
@@ -307,7 +310,7 @@ def _filters(wanted: Wanted) -> dict[str, str]:
         "minutes": _OFFERS if query.minutes else "",
         "free": " AND ".join(free),
     }
-    return {name: condition for name, condition in filters.items() if condition}
+    return {name: condition.replace("{each}", each) for name, condition in filters.items() if condition}
 
 
 def _terms(wanted: Wanted) -> str:
