@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -143,7 +144,7 @@ session_type = Table(
         name="positive",
     ),
     CheckConstraint("daily_cap BETWEEN 1 AND 100", name="daily_cap"),
-    Index("ix_session_type_expert_id", "expert_id"),
+    UniqueConstraint("expert_id", "id"),
 )
 Index("ix_session_type_minutes", session_type.c.minutes, session_type.c.expert_id, postgresql_where=text("active"))
 
@@ -205,7 +206,7 @@ booking = Table(
     metadata,
     Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
     Column("expert_id", ForeignKey("expert.id"), nullable=False),
-    Column("session_type_id", ForeignKey("session_type.id"), nullable=False),
+    Column("session_type_id", Uuid, nullable=False),
     Column("starts_at", DateTime(timezone=True), nullable=False),
     Column("ends_at", DateTime(timezone=True), nullable=False),
     # The session plus its buffers: what must not overlap.
@@ -227,6 +228,12 @@ booking = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", Integer, nullable=False, server_default="1"),
+    # The session is one of this very expert's; and whether a type is booked is looked up by the expert's index.
+    ForeignKeyConstraint(
+        ["expert_id", "session_type_id"],
+        ["session_type.expert_id", "session_type.id"],
+        name="fk_booking_session_type_id",
+    ),
     UniqueConstraint("submission"),
     CheckConstraint(
         "status IN ('held', 'pending', 'confirmed', 'completed', 'cancelled', 'declined', 'expired', 'no_show')",

@@ -62,10 +62,20 @@ class SessionTypeRequest(Model):
     active: bool = True
 
 
-class SessionTypeView(SessionTypeRequest):
+class SessionTypeView(Model):
     """A session type as it is offered."""
 
     id: UUID
+    title: str
+    description: str = ""
+    minutes: int
+    step_minutes: int = 60
+    before_minutes: int = 0
+    after_minutes: int = 0
+    notice_minutes: int = 0
+    horizon_days: int = 60
+    daily_cap: int | None = None
+    active: bool = True
 
 
 class NewSessionType(SessionTypeRequest):

@@ -174,6 +174,7 @@ async def test_on_a_phone_the_filters_open_by_a_button_and_work_by_keyboard(
     await new_expert(name="Tasten Tom", category="Keyboard only")
     page = await visit("/?search=tasten", viewport={"width": 390, "height": 844})
     await connected(page)
+    await shows(page, "Tasten Tom")
     await expect(page.get_by_label("Any rating")).to_be_hidden()
     await page.get_by_role("button", name="Filters").focus()
     await page.keyboard.press("Enter")
