@@ -63,7 +63,19 @@ async def test_one_expert_is_found_by_id_and_by_slug_and_has_bio_and_session_typ
     assert set(body) == CARD | {"bio", "sessionTypes"}
     assert body["bio"] == "Ten years."
     [session_type] = body["sessionTypes"]
-    assert set(session_type) == {"id", "title", "minutes"}
+    assert set(session_type) == {
+        "id",
+        "title",
+        "description",
+        "minutes",
+        "stepMinutes",
+        "beforeMinutes",
+        "afterMinutes",
+        "noticeMinutes",
+        "horizonDays",
+        "dailyCap",
+        "active",
+    }
     assert (session_type["title"], session_type["minutes"]) == ("Career talk", 45)
 
 
