@@ -43,7 +43,8 @@ def prepare(url: str) -> None:
         connection.execute("UPDATE session_type SET minutes = 15, step_minutes = 15")
         connection.execute(
             """
-            INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)
+            INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status,
+                                 name, email, customer_key)
             SELECT %(expert)s, %(expert)s, s, s + interval '15 min', tstzrange(s, s + interval '15 min'), 'confirmed',
                    'Ada', 'ada@example.com', 'ada@example.com'
               FROM (SELECT %(first)s::timestamptz + n * interval '15 min' AS s

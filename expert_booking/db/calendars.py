@@ -122,10 +122,6 @@ async def change_session_type(
 
 async def remove_session_type(connection: AsyncConnection, expert_id: UUID, session_type_id: UUID) -> bool:
     """Delete a session type; False where this expert has no such one. Raises SessionTypeInUse."""
-    used = select(_b.id).where(_b.expert_id == expert_id, _b.session_type_id == session_type_id).limit(1)
-    if await connection.scalar(used) is not None:
-        raise SessionTypeInUse
-    # Somebody may have booked it just now.
     with _refused("fk_booking_session_type_id", SessionTypeInUse):
         statement = delete(session_type).where(_s.id == session_type_id, _s.expert_id == expert_id)
         return (await connection.execute(statement)).rowcount == 1
