@@ -10,15 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
-from expert_booking.db import demo
 from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY
 from expert_booking.domain.errors import NotFound, SlugTaken
-from expert_booking.schemas import ExpertRequest
+from expert_booking.domain.hours import OverrideKind
+from expert_booking.schemas import DaysOffRequest, ExpertRequest, OverrideRequest
 from expert_booking.seed import bulk
 from expert_booking.seed.catalogue import expert_requests, odd_days, shares
 from expert_booking.seed.details import EVENING
-from expert_booking.seed.diary import HISTORY, Diary
+from expert_booking.seed.diary import ADMIN, HISTORY, Diary
 from expert_booking.seed.people import PEOPLE
 from expert_booking.services import Services, utc_now
 
@@ -55,10 +55,10 @@ async def sow(database: Database, plan: Plan, *, now: datetime | None = None) ->
         known = await services.experts.slugs()
         await bulk.add_experts(services, requests)
         for slug in {str(request.slug) for request in requests} - known:
-            await _add_odd_days(database, slug, today.date())
+            await _add_odd_days(services, slug, today.date())
         await bulk.add_bookings(database, services, requests, counts, plan.number, today)
     else:
-        await _sow_one_by_one(database, services, requests, counts, plan.number, today)
+        await _sow_one_by_one(services, requests, counts, plan.number, today)
     await bulk.work_off(database, Services(database))
     all_experts, all_bookings = await _counted(services)
     return (
@@ -72,7 +72,6 @@ async def _counted(services: Services) -> tuple[int, int]:
 
 
 async def _sow_one_by_one(
-    database: Database,
     services: Services,
     requests: Sequence[ExpertRequest],
     counts: Sequence[int],
@@ -86,7 +85,7 @@ async def _sow_one_by_one(
             if request.slug not in known:
                 with suppress(SlugTaken):  # somebody sows at the same time
                     await services.experts.add(request)
-                    await _add_odd_days(database, str(request.slug), today.date())
+                    await _add_odd_days(services, str(request.slug), today.date())
             with suppress(NotFound):  # an expert who has been closed since gets no more bookings
                 await Diary(services, str(request.slug), number, today).fill(count)
 
@@ -94,15 +93,17 @@ async def _sow_one_by_one(
     await asyncio.gather(*(work_off(left) for _ in range(_AT_ONCE)))
 
 
-async def _add_odd_days(database: Database, slug: str, today: date) -> None:
+async def _add_odd_days(services: Services, slug: str, today: date) -> None:
     details = odd_days().get(slug)
     if details is None:
         return
-    async with database.transaction() as connection:
-        for days in details.shut_days:
-            await demo.add_override(connection, slug, today + days * DAY, "none", [])
-        for days in details.evenings:
-            await demo.add_override(connection, slug, today + days * DAY, "extra", [EVENING])
-        if details.holidays:
-            first, last, reason = details.holidays
-            await demo.add_days_off(connection, slug, today + first * DAY, today + last * DAY, reason)
+    calendars, key = services.calendars, await services.calendars.key(slug, ADMIN)
+    for days in details.shut_days:
+        await calendars.put_override(key, today + days * DAY, OverrideRequest(kind=OverrideKind.NONE))
+    for days in details.evenings:
+        evening = OverrideRequest(kind=OverrideKind.EXTRA, windows=[EVENING])
+        await calendars.put_override(key, today + days * DAY, evening)
+    if details.holidays:
+        first, last, reason = details.holidays
+        wanted = DaysOffRequest(first_day=today + first * DAY, last_day=today + last * DAY, reason=reason)
+        await calendars.add_days_off(key, wanted)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from expert_booking.schemas import DayWindow
 from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
 
 
@@ -27,7 +28,7 @@ class Details:
 
 
 LATER_WEEKS: Final = 5
-EVENING: Final = (18 * 60, 21 * 60)
+EVENING: Final = DayWindow(opens="18:00", closes="21:00")
 FIRST_TALK: Final = "First talk"
 FIRST_TALK_TEXT: Final = "Half an hour to find out whether I am the right person for you, and where we would begin."
 LONG_TEXT: Final = (

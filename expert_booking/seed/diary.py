@@ -23,7 +23,7 @@ HISTORY: Final = 32 * DAY
 
 _NAMESPACE: Final = UUID("0f2b5a9e-6c1d-5a55-9a63-5e8f0c7c5eed")
 _VISITOR: Final = b"expert-booking seed"  # nobody's browser: theirs are hashes of another length
-_ADMIN: Final = Caller(role=Role.ADMIN)
+ADMIN: Final = Caller(role=Role.ADMIN)
 
 PAST: Final = {Status.COMPLETED: 70, Status.CANCELLED: 10, Status.DECLINED: 7, Status.EXPIRED: 6, Status.NO_SHOW: 7}
 TO_COME: Final = {Status.CONFIRMED: 66, Status.PENDING: 25, Status.CANCELLED: 9}
@@ -92,7 +92,7 @@ class Diary:
         # What people have changed since stays as it is.
         ahead = way[way.index(booking.status) + 1 :] if booking.status in way else ()
         for status in ahead:
-            await bookings.change_status(booking.id, status, _ADMIN)
+            await bookings.change_status(booking.id, status, ADMIN)
 
 
 def key_of(number: int, slug: str, index: int) -> UUID:
