@@ -118,6 +118,7 @@ async def test_filters_are_chosen_shown_and_taken_away_again(visit: Visit, new_e
                          rating_count=5)  # fmt: skip
     page = await visit("/?category=Filtering")
     await shows(page, "Filter Eins", "Filter Zwei", "Filter Drei")
+    await expect(page.locator("[data-expert]").first).to_contain_text("German, English")
     await page.get_by_label("Any language").select_option(label="German (2)")
     await shows(page, "Filter Eins", "Filter Zwei")
     await page.get_by_label("Any length").select_option(label="60 minutes (1)")

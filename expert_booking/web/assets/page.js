@@ -14,6 +14,22 @@
   paint();
   dark.addEventListener("change", paint);
 
+  // --- languages: written by their codes, read by their names
+  const names = new Intl.DisplayNames(["en"], { type: "language" });
+  window.languageName = (code) => {
+    try {
+      return names.of(code);
+    } catch {
+      return code;
+    }
+  };
+  class LanguageNames extends HTMLElement {
+    connectedCallback() {
+      this.textContent = this.textContent.trim().split(/\s+/).map(languageName).join(", ");
+    }
+  }
+  customElements.define("language-names", LanguageNames);
+
   // --- time zone
   const here = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const zone = () => cookie("zone") || here();

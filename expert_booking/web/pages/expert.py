@@ -26,8 +26,9 @@ _PROFILE: Final = Markup(
 <section class="profile"><img class="portrait" src="/portrait/{slug}.svg" width="132" height="132" alt="">
 <div><h1>{name}</h1><p class="headline">{headline}</p>
 <div class="facts"><span class="chip">{category}</span>{rating}<span>{experience}</span>
-<span>{session}</span><span>Based in {zone}</span></div></div></section><p class="bio">{bio}</p>"""
+<span>{session}</span>{languages}<span>Based in {zone}</span></div></div></section><p class="bio">{bio}</p>"""
 )
+_LANGUAGES: Final = Markup("<span>Speaks <language-names>{}</language-names></span>")
 _STARS: Final = Markup(
     """<span class="stars"><span class="stars-row" aria-hidden="true"><i style="width:{percent}%"></i></span>
 <span class="sr-only">Rated {rating} of 5 by {count} people</span>
@@ -169,6 +170,7 @@ def profile_html(expert: ExpertDetail) -> Markup:
         rating=rating_html(expert),
         experience=f"{years} of experience",
         session=words.minutes(min(lengths), max(lengths)) if lengths else "No sessions at the moment",
+        languages=_LANGUAGES.format(" ".join(expert.languages)) if expert.languages else "",
         zone=words.zone_name(ZoneInfo(expert.time_zone)),
         bio=expert.bio,
     )

@@ -41,7 +41,7 @@ export default {
             </select></div>
         </div>
       </form>
-      <ul v-if="chosen.length" class="chosen" aria-label="Filters in use">
+      <ul v-if="chosen.length" class="in-use" aria-label="Filters in use">
         <li v-for="filter in chosen"><button type="button" class="chip" :aria-label="'Remove filter ' + filter.title" @click="look(filter.without, true)">{{ filter.title }}<span aria-hidden="true">×</span></button></li>
         <li><button type="button" class="link" @click="look(nothing(), true)">Clear all</button></li>
       </ul>
@@ -66,7 +66,8 @@ export default {
           <div class="card-head">
             <img class="portrait" :src="'/portrait/' + expert.slug + '.svg'" width="64" height="64" loading="lazy" alt="">
             <div><h2><a :href="'/expert/' + expert.slug">{{ expert.name }}</a></h2>
-              <div class="card-sub">{{ years(expert.experience) }}<template v-if="expert.languages.length"> · <span class="sr-only">Speaks </span>{{ expert.languages.map(language).join(", ") }}</template></div></div>
+              <div class="card-sub">{{ years(expert.experience) }}</div>
+              <div v-if="expert.languages.length" class="card-sub"><span class="sr-only">Speaks </span>{{ expert.languages.map(language).join(", ") }}</div></div>
           </div>
           <div class="card-body"><div class="card-facts">
             <span v-if="expert.rating !== null" class="stars"><span class="stars-row" aria-hidden="true"><i :style="{ width: 20 * expert.rating + '%' }"></i></span>
@@ -258,11 +259,7 @@ export default {
       return "Rated " + least + " and up";
     },
     language(code) {
-      try {
-        return new Intl.DisplayNames(["en"], { type: "language" }).of(code);
-      } catch {
-        return code;
-      }
+      return window.languageName(code);
     },
     day(first, more) {
       return new Date(Date.parse(first) + more * 86400000).toISOString().slice(0, 10);
