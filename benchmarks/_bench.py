@@ -302,6 +302,9 @@ async def statements(server: EmbeddedPostgres, wanted: Mapping[str, str], *heade
         connection.execute("ALTER DATABASE expert_booking SET log_statement = 'all'")
         try:
             with product(server.url) as house:
+                # First the server works out when everybody is free next.
+                while connection.execute("SELECT FROM expert_changed LIMIT 1").fetchone() is not None:
+                    await asyncio.sleep(0.1)
                 visitor = await Http.open(house.port)
                 asked = {}
                 for name, path in wanted.items():
