@@ -303,7 +303,7 @@ async def statements(server: EmbeddedPostgres, wanted: Mapping[str, str], *heade
         try:
             with product(server.url) as house:
                 # First the server works out when everybody is free next.
-                while connection.execute("SELECT FROM expert_changed LIMIT 1").fetchone() is not None:
+                while connection.execute("SELECT FROM expert_changed LIMIT 1").fetchone() is not None:  # noqa: ASYNC110
                     await asyncio.sleep(0.1)
                 visitor = await Http.open(house.port)
                 asked = {}
