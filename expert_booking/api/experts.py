@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
+from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
-from expert_booking.schemas import ExpertDetail, ExpertPage, ExpertQuery, SlotPage, SlotQuery
+from expert_booking.domain.errors import Forbidden, ProofNeeded
+from expert_booking.schemas import Caller, ExpertDetail, ExpertPage, ExpertQuery, ExpertRecord, SlotPage, SlotQuery
 from expert_booking.services import Services
 
 _ID = "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"
@@ -28,6 +30,7 @@ _SLOTS: Final = {
         {"startsAt": "2026-11-24T10:00:00Z", "endsAt": "2026-11-24T11:00:00Z", "state": "booked"},
     ],
 }  # fmt: skip
+_NO_PROOF: Final = (401, "proof_needed", "Please send a valid token: Authorization: Bearer …")
 _UNKNOWN: Final = (404, "expert_not_found", "There is no such expert.")
 _NO_SESSION: Final = (404, "session_type_not_found", "This expert offers no such session.")
 _WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
@@ -53,6 +56,7 @@ def _example(value: Any) -> Answers:
 def endpoints(services: Services) -> APIRouter:
     """Everything below `/experts`."""
     router = APIRouter(prefix="/experts", tags=["experts"])
+    caller_from_token = Depends(caller_of(services))
 
     @router.get("", responses={**_example(_PAGE), **told(_WRONG)})
     async def list_experts(query: Annotated[ExpertQuery, Query()]) -> ExpertPage:
@@ -69,10 +73,13 @@ def endpoints(services: Services) -> APIRouter:
         """
         return await services.experts.find(query)
 
-    @router.get("/{expert}", responses={**_example(_DETAIL), **told(_UNKNOWN)})
-    async def get_expert(expert: Reference) -> ExpertDetail:
-        """One expert, by id or slug."""
-        return await services.experts.get(expert)
+    @router.get("/{expert}", responses={**_example(_DETAIL), **told(_NO_PROOF, _UNKNOWN)})
+    async def get_expert(expert: Reference, caller: Caller | None = caller_from_token) -> ExpertRecord | ExpertDetail:
+        """One expert, by id or slug; those who run the calendar see all of it, also of an expert who is not active."""
+        try:
+            return await services.calendars.expert(await services.calendars.key(expert, caller))
+        except (ProofNeeded, Forbidden):
+            return await services.experts.get(expert)
 
     @router.get("/{expert}/slots", responses={**_example(_SLOTS), **told(_UNKNOWN, _NO_SESSION, _WRONG)})
     async def list_slots(expert: Reference, query: Annotated[SlotQuery, Query()]) -> SlotPage:

@@ -135,6 +135,22 @@ async def test_what_is_wrong_is_told_only_to_those_who_may_ask(ask: Ask) -> None
     assert wrong_fields(await ask("PUT", "/availability", {})) == {"timeZone", "windows"}
 
 
+async def test_the_public_sees_less_of_an_expert_than_those_who_run_the_calendar(
+    client: httpx.AsyncClient, tokens: Tokens, jana: UUID, sql: Connection
+) -> None:
+    shown = {who: (await client.get("/experts/jana-muller", headers=tokens[who])).json() for who in
+             ("nobody", "reader", "omar", "jana", "admin")}  # fmt: skip
+    assert shown["nobody"] == shown["reader"] == shown["omar"]
+    assert "email" not in shown["nobody"]
+    assert shown["jana"] == shown["admin"]
+    assert shown["jana"].items() >= {**shown["nobody"], "email": "jana@example.com", "active": True}.items()
+    check_problem(await client.get("/experts/jana-muller", headers=tokens["garbage"]), 401, "proof_needed")
+    sql.execute("UPDATE expert SET active = false")
+    assert (await client.get(f"/experts/{jana}", headers=tokens["jana"])).json()["active"] is False
+    for who in ("nobody", "reader", "omar"):
+        check_problem(await client.get(f"/experts/{jana}", headers=tokens[who]), 404, "expert_not_found")
+
+
 async def test_the_reason_of_days_off_is_seen_by_nobody_else(ask: Ask, client: httpx.AsyncClient, jana: UUID) -> None:
     await ask("POST", "/days-off", {**OFF, "firstDay": "2026-11-24"})
     shown = [
