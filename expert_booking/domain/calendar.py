@@ -5,7 +5,7 @@ clock or a database, so listing and submitting ask the very same functions.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -92,18 +92,55 @@ class Calendar:
         return next((slot for slot in self._walk(since, until, now) if slot.state is SlotState.OPEN), None)
 
     def open_starts(self, since: datetime, until: datetime, now: datetime) -> Iterator[datetime]:
-        """The starts of the open ones of `slots`, in a third of the time."""
+        """The starts of the open ones of `slots`."""
+        step = self.length.step_minutes * MINUTE
+        for start, last in self.open_runs(since, until, now, self.openings(since, until)):
+            while start <= last:
+                yield start
+                start += step
+
+    def open_runs(
+        self, since: datetime, until: datetime, now: datetime, openings: Iterable[tuple[datetime, datetime]]
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """The same starts, as the first and the last of those that follow each other step by step.
+
+        `openings` are those of [since, until) or more, so that session types of the same hours can share them.
+        """
         if not self.active:
             return
-        before, after = self.length.before_minutes * MINUTE, (self.length.minutes + self.length.after_minutes) * MINUTE
-        busy, full, place = sorted(self.busy), self._full_days(), 0
-        for start in self._starts(max(since, self._bookable_from(now)), min(until, self.end(now))):
-            while place < len(busy) and busy[place].ends_at <= start - before:
-                place += 1
-            if (place == len(busy) or busy[place].starts_at >= start + after) and (
-                not full or self.day_of(start) not in full
-            ):
-                yield start
+        since, until = max(since, self._bookable_from(now)), min(until, self.end(now))
+        step, (session, before, after) = self.length.step_minutes * MINUTE, self.length.spans()
+        busy, full, index = sorted(self.busy), self._full_days(), 0
+        for opens, closes in openings:
+            start = opens + max(0, -((opens - since) // step)) * step
+            latest = min(closes - session, until - _INSTANT)
+            while start <= latest:
+                while index < len(busy) and busy[index].ends_at <= start - before:
+                    index += 1
+                free_until = busy[index].starts_at - session - after if index < len(busy) else latest
+                if free_until < start:
+                    start -= (start - before - busy[index].ends_at) // step * step
+                    continue
+                last = start + (min(latest, free_until) - start) // step * step
+                yield from self._on_other_days(start, last, full) if full else ((start, last),)
+                start = last + step
+
+    def openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """The openings (UTC) that touch [since, until), in order, none running into the next."""
+        # An opening may begin two local days before an instant that it contains (it may run over midnight, and the
+        # clocks may change), and two more days before it may be one that cuts its beginning off.
+        day, last = self.day_of(since) - 4 * DAY, self.day_of(until) + DAY
+        closed = _opening(self.zone, day, Window(0, 0))[0]
+        while day <= last:
+            for window in self.hours.on(day).windows:
+                opens, closes = _opening(self.zone, day, window)
+                # Where hours overlap (over midnight, or because the clocks are set back) the earlier ones go on.
+                opens = max(opens, closed)
+                if opens < closes:
+                    closed = closes
+                    if opens < until and closes > since:
+                        yield opens, closes
+            day += DAY
 
     def offered(self, starts_at: datetime, now: datetime) -> Slot:
         """The slot that starts at this very instant.
@@ -175,33 +212,22 @@ class Calendar:
 
     def _starts(self, since: datetime, until: datetime) -> Iterator[datetime]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
-        for opens, closes in self._openings(since, until):
+        for opens, closes in self.openings(since, until):
             # Elapsed time from the opening, so that a clock change neither doubles nor drops a session.
             start = opens + max(0, -((opens - since) // step)) * step
             while start < until and start + minutes <= closes:
                 yield start
                 start += step
 
-    def _openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """The openings that touch [since, until), in order, none running into the next."""
-        # An opening may begin two local days before an instant that it contains (it may run over midnight, and the
-        # clocks may change), and two more days before it may be one that cuts its beginning off.
-        day, last = self.day_of(since) - 4 * DAY, self.day_of(until) + DAY
-        closed = _opening(self.zone, day, Window(0, 0))[0]
-        while day <= last:
-            for window in self.hours.on(day).windows:
-                opens, closes = _opening(self.zone, day, window)
-                # Where hours overlap (over midnight, or because the clocks are set back) the earlier ones go on.
-                opens = max(opens, closed)
-                if opens < closes:
-                    closed = closes
-                    if opens < until and closes > since:
-                        yield opens, closes
-            day += DAY
+    def _on_other_days(self, start: datetime, last: datetime, full: Set[date]) -> Iterator[tuple[datetime, datetime]]:
+        while start <= last:
+            if self.day_of(start) not in full:
+                yield start, start
+            start += self.length.step_minutes * MINUTE
 
     def _off_plan(self, starts_at: datetime) -> Iterator[Obstacle]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
-        for opens, closes in self._openings(starts_at, starts_at + _INSTANT):
+        for opens, closes in self.openings(starts_at, starts_at + _INSTANT):
             if opens <= starts_at and starts_at + minutes <= closes:
                 since = (starts_at - opens) % step
                 if since:

@@ -1,6 +1,6 @@
 """When one expert is free, in the few values that the catalogue sorts and filters by; and how long they hold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -34,30 +34,44 @@ class Free:
 def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime | None = None) -> dict[int, Free]:
     """When one expert is free, by the minutes of the session; 0, which is always there, means any length.
 
-    `calendars` are those of all session types, each with all busy time up to its horizon; at `lapses_at` (UTC) the
+    `calendars` are those of all session types, of the same hours, each with all busy time up to its horizon; at `lapses_at` (UTC) the
     first hold among it lapses.
     """
+    offered = [calendar for calendar in calendars if calendar.active]
+    if not offered:
+        return {0: Free()}
     found: dict[int, Free] = {}
-    for calendar in calendars:
-        if calendar.active:
-            free = _of_one(calendar, now, lapses_at or _NEVER)
-            for minutes in (0, calendar.length.minutes):
-                found[minutes] = _either(found[minutes], free) if minutes in found else free
-    return found or {0: Free()}
+    openings = list(offered[0].openings(now, max(calendar.end(now) for calendar in offered)))
+    for calendar in offered:
+        free = _of_one(calendar, openings, now, lapses_at or _NEVER)
+        for minutes in (0, calendar.length.minutes):
+            found[minutes] = _either(found[minutes], free) if minutes in found else free
+    return found
 
 
-def _of_one(calendar: Calendar, now: datetime, lapses_at: datetime) -> Free:
-    first: datetime | None = None
+def _of_one(calendar: Calendar, openings: Sequence[Span], now: datetime, lapses_at: datetime) -> Free:
+    first_at: datetime | None = None
     half_days: dict[int, Span] = {}
     known_until = now + (DAYS_AHEAD + 1) * DAY
-    for start in calendar.open_starts(now, calendar.end(now), now):
-        first = first or start
-        if start >= known_until:
+    step = calendar.length.step_minutes * MINUTE
+    for first, last in calendar.open_runs(now, calendar.end(now), now, openings):
+        first_at = first_at or first
+        if first >= known_until:
             break
-        half_day = (start - _EPOCH) // _HALF_DAY
-        half_days[half_day] = (half_days[half_day][0] if half_day in half_days else start, start)
-    passes_at = first - calendar.length.notice_minutes * MINUTE + _MOMENT if first else _NEVER
-    return Free(first, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
+        for half_day, span in _halved(first, last, step):
+            half_days[half_day] = (half_days[half_day][0], span[1]) if half_day in half_days else span
+    passes_at = first_at - calendar.length.notice_minutes * MINUTE + _MOMENT if first_at else _NEVER
+    return Free(first_at, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
+
+
+def _halved(first: datetime, last: datetime, step: timedelta) -> Iterator[tuple[int, Span]]:
+    """The first and the last of some starts in each half day."""
+    while first <= last:
+        half_day = (first - _EPOCH) // _HALF_DAY
+        latest = min(last, _EPOCH + (half_day + 1) * _HALF_DAY - _MOMENT)
+        latest = first + (latest - first) // step * step
+        yield half_day, (first, latest)
+        first = latest + step
 
 
 def _next_midnight(calendar: Calendar, now: datetime) -> datetime:
