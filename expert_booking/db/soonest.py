@@ -124,10 +124,10 @@ async def write(connection: AsyncConnection, found: Mapping[UUID, Mapping[int, F
     nexts = [(key, minutes, free.first_at, free.check_at) for key, by in found.items() for minutes, free in by.items()]
     await connection.execute(_EQUALISE_NEXT, {"ids": ids, **_columns(expert_next, nexts)})
     spans = [
-        (place, minutes, half_day, int(first.timestamp()), int(last.timestamp()))
+        (place, minutes, half_day, *span)
         for place, by_minutes in enumerate(found.values(), 1)
         for minutes, free in by_minutes.items()
-        for half_day, (first, last) in free.half_days.items()
+        for half_day, span in free.half_days.items()
     ]
     names = ("place", "minutes", "half_day", "first_at", "last_at")
     columns = zip(*spans, strict=True) if spans else ((),) * len(names)

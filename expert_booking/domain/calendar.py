@@ -22,6 +22,8 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 MIDNIGHT = time()
 _INSTANT = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SlotState(StrEnum):
@@ -93,37 +95,37 @@ class Calendar:
 
     def open_starts(self, since: datetime, until: datetime, now: datetime) -> Iterator[datetime]:
         """The starts of the open ones of `slots`."""
-        step = self.length.step_minutes * MINUTE
-        for start, last in self.open_runs(since, until, now, self.openings(since, until)):
-            while start <= last:
-                yield start
-                start += step
+        for run in self.open_runs(since, until, now, self.openings(since, until)):
+            yield from (datetime.fromtimestamp(second, UTC) for second in run)
 
     def open_runs(
         self, since: datetime, until: datetime, now: datetime, openings: Iterable[tuple[datetime, datetime]]
-    ) -> Iterator[tuple[datetime, datetime]]:
-        """The same starts, as the first and the last of those that follow each other step by step.
+    ) -> Iterator[range]:
+        """The same starts in a fraction of the time: as seconds since 1970, those that follow each other as one range.
 
         `openings` are those of [since, until) or more, so that session types of the same hours can share them.
         """
         if not self.active:
             return
-        since, until = max(since, self._bookable_from(now)), min(until, self.end(now))
-        step, (session, before, after) = self.length.step_minutes * MINUTE, self.length.spans()
-        busy, full, index = sorted(self.busy), self._full_days(), 0
+        since_second, end = _ceil(max(since, self._bookable_from(now))), _ceil(min(until, self.end(now)))
+        session, before, after = (span // _SECOND for span in self.length.spans())
+        step, full, index = self.length.step_minutes * 60, self._full_days(), 0
+        # A start in between runs into the busy time.
+        busy = [(_floor(b.starts_at) - session - after, _ceil(b.ends_at) + before) for b in sorted(self.busy)]
         for opens, closes in openings:
-            start = opens + max(0, -((opens - since) // step)) * step
-            latest = min(closes - session, until - _INSTANT)
-            while start <= latest:
-                while index < len(busy) and busy[index].ends_at <= start - before:
+            first = _floor(opens)
+            start = first + max(0, -((first - since_second) // step)) * step
+            stop = min(_floor(closes) - session + 1, end)
+            while start < stop:
+                while index < len(busy) and busy[index][1] <= start:
                     index += 1
-                free_until = busy[index].starts_at - session - after if index < len(busy) else latest
-                if free_until < start:
-                    start -= (start - before - busy[index].ends_at) // step * step
+                stop_here = min(stop, busy[index][0] + 1) if index < len(busy) else stop
+                if stop_here <= start:
+                    start -= (start - busy[index][1]) // step * step
                     continue
-                last = start + (min(latest, free_until) - start) // step * step
-                yield from self._on_other_days(start, last, full) if full else ((start, last),)
-                start = last + step
+                run = range(start, stop_here, step)
+                yield from self._on_other_days(run, full) if full else (run,)
+                start = run[-1] + step
 
     def openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
         """The openings (UTC) that touch [since, until), in order, none running into the next."""
@@ -219,11 +221,10 @@ class Calendar:
                 yield start
                 start += step
 
-    def _on_other_days(self, start: datetime, last: datetime, full: Set[date]) -> Iterator[tuple[datetime, datetime]]:
-        while start <= last:
-            if self.day_of(start) not in full:
-                yield start, start
-            start += self.length.step_minutes * MINUTE
+    def _on_other_days(self, run: range, full: Set[date]) -> Iterator[range]:
+        for second in run:
+            if self.day_of(datetime.fromtimestamp(second, UTC)) not in full:
+                yield range(second, second + 1)
 
     def _off_plan(self, starts_at: datetime) -> Iterator[Obstacle]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
@@ -259,6 +260,15 @@ class Calendar:
     def _slot(self, start: datetime) -> Slot:
         session, before, after = self.length.spans()
         return Slot(start, start + session, start - before, start + session + after)
+
+
+def _floor(instant: datetime) -> int:
+    """The last full second since 1970."""
+    return (instant - _EPOCH) // _SECOND
+
+
+def _ceil(instant: datetime) -> int:
+    return -((_EPOCH - instant) // _SECOND)
 
 
 def _state(busy: Sequence[Busy], first: int, until: datetime) -> SlotState:

@@ -10,20 +10,19 @@ from expert_booking.domain.calendar import DAY, MINUTE, Calendar, local_instant
 # For so many days ahead free starts are kept by the half day.
 DAYS_AHEAD: Final = 62
 
-_HALF_DAY: Final = timedelta(hours=12)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HALF_DAY: Final = 12 * 60 * 60
 _MOMENT: Final = timedelta(microseconds=1)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
-Span = tuple[datetime, datetime]
+Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Free:
     """When an expert is free for sessions of one length, all in UTC.
 
-    `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day, by its
-    number since 1970. At `check_at` the passing of time alone makes this wrong, or may do so; never before.
+    `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day in
+    seconds since 1970, by its number since then. At `check_at` the passing of time alone makes this wrong, or may do so; never before.
     """
 
     first_at: datetime | None = None
@@ -49,29 +48,29 @@ def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime
     return found
 
 
-def _of_one(calendar: Calendar, openings: Sequence[Span], now: datetime, lapses_at: datetime) -> Free:
+def _of_one(
+    calendar: Calendar, openings: Sequence[tuple[datetime, datetime]], now: datetime, lapses_at: datetime
+) -> Free:
     first_at: datetime | None = None
     half_days: dict[int, Span] = {}
-    known_until = now + (DAYS_AHEAD + 1) * DAY
-    step = calendar.length.step_minutes * MINUTE
-    for first, last in calendar.open_runs(now, calendar.end(now), now, openings):
-        first_at = first_at or first
-        if first >= known_until:
+    known_until = (now + (DAYS_AHEAD + 1) * DAY).timestamp()
+    for run in calendar.open_runs(now, calendar.end(now), now, openings):
+        first_at = first_at or datetime.fromtimestamp(run[0], UTC)
+        if run[0] >= known_until:
             break
-        for half_day, span in _halved(first, last, step):
-            half_days[half_day] = (half_days[half_day][0], span[1]) if half_day in half_days else span
+        for half_day, first, last in _halved(run):
+            half_days[half_day] = (half_days[half_day][0] if half_day in half_days else first, last)
     passes_at = first_at - calendar.length.notice_minutes * MINUTE + _MOMENT if first_at else _NEVER
     return Free(first_at, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
 
 
-def _halved(first: datetime, last: datetime, step: timedelta) -> Iterator[tuple[int, Span]]:
-    """The first and the last of some starts in each half day."""
-    while first <= last:
-        half_day = (first - _EPOCH) // _HALF_DAY
-        latest = min(last, _EPOCH + (half_day + 1) * _HALF_DAY - _MOMENT)
-        latest = first + (latest - first) // step * step
-        yield half_day, (first, latest)
-        first = latest + step
+def _halved(run: range) -> Iterator[tuple[int, int, int]]:
+    """The half days of some starts, with the first and the last in each."""
+    while run:
+        half_day = run[0] // _HALF_DAY
+        inside = range(run[0], min(run.stop, (half_day + 1) * _HALF_DAY), run.step)
+        yield half_day, inside[0], inside[-1]
+        run = run[len(inside) :]
 
 
 def _next_midnight(calendar: Calendar, now: datetime) -> datetime:
