@@ -49,14 +49,16 @@ def _equalise(table: Table, given: str, *values: BindParameter[Any]) -> TextClau
     columns, key = list(table.columns), list(table.primary_key)
     names, keys = ", ".join(column.name for column in columns), ", ".join(column.name for column in key)
     changed = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns if column not in key)
+    # Where the rows lie, as the database puts it, is in no index: so it does not think of reading them from one by time.
     statement = f"""
         WITH wanted ({names}) AS MATERIALIZED ({given}),
-        there AS MATERIALIZED (SELECT {names} FROM {table.name} WHERE expert_id = ANY(:ids)),
+        there AS MATERIALIZED (SELECT ctid AS lies_at, {names} FROM {table.name} WHERE expert_id = ANY(:ids)),
         gone AS (
-          DELETE FROM {table.name} WHERE expert_id = ANY(:ids)
-             AND ({keys}) IN (SELECT {keys} FROM there EXCEPT SELECT {keys} FROM wanted)
+          DELETE FROM {table.name} WHERE ctid = ANY(ARRAY(
+            SELECT lies_at FROM there WHERE ({keys}) NOT IN (SELECT {keys} FROM wanted)
+          ))
         )
-        INSERT INTO {table.name} ({names}) SELECT * FROM wanted EXCEPT SELECT * FROM there
+        INSERT INTO {table.name} ({names}) SELECT * FROM wanted EXCEPT SELECT {names} FROM there
         ON CONFLICT ({keys}) DO UPDATE SET {changed}
         """  # noqa: S608 - our own names only
     return text(statement).bindparams(_ids, *values)
