@@ -49,7 +49,7 @@ def _equalise(table: Table, given: str, *values: BindParameter[Any]) -> TextClau
     columns, key = list(table.columns), list(table.primary_key)
     names, keys = ", ".join(column.name for column in columns), ", ".join(column.name for column in key)
     changed = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns if column not in key)
-    # Where the rows lie, as the database puts it, is in no index: so it does not think of reading them from one by time.
+    # No index knows where a row lies (ctid), so none by time looks as if it were enough to read the rows from.
     statement = f"""
         WITH wanted ({names}) AS MATERIALIZED ({given}),
         there AS MATERIALIZED (SELECT ctid AS lies_at, {names} FROM {table.name} WHERE expert_id = ANY(:ids)),
@@ -72,9 +72,10 @@ _EQUALISE_NEXT = _equalise(
 # Some thousand rows at once: arrays of numbers in PostgreSQL's own writing cost the driver nothing.
 _EQUALISE_FREE = _equalise(
     expert_free,
-    "SELECT (:ids)[place], minutes, half_day, to_timestamp(first_at), to_timestamp(last_at) FROM"
-    " unnest(CAST(:place AS int[]), CAST(:minutes AS smallint[]), CAST(:half_day AS int[]), CAST(:first_at AS bigint[]),"
-    " CAST(:last_at AS bigint[])) AS given (place, minutes, half_day, first_at, last_at)",
+    """SELECT (:ids)[place], minutes, half_day, to_timestamp(first_at), to_timestamp(last_at)
+         FROM unnest(CAST(:place AS int[]), CAST(:minutes AS smallint[]), CAST(:half_day AS int[]),
+                     CAST(:first_at AS bigint[]), CAST(:last_at AS bigint[]))
+           AS given (place, minutes, half_day, first_at, last_at)""",
 )
 
 

@@ -14,15 +14,16 @@ _HALF_DAY: Final = 12 * 60 * 60
 _MOMENT: Final = timedelta(microseconds=1)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
-Span = tuple[int, int]
+Span = tuple[int, int]  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
 class Free:
     """When an expert is free for sessions of one length, all in UTC.
 
-    `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day in
-    seconds since 1970, by its number since then. At `check_at` the passing of time alone makes this wrong, or may do so; never before.
+    `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day, by its
+    number since 1970, and in seconds since then. At `check_at` the passing of time alone makes this wrong, or may do
+    so; never before.
     """
 
     first_at: datetime | None = None
@@ -33,8 +34,8 @@ class Free:
 def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime | None = None) -> dict[int, Free]:
     """When one expert is free, by the minutes of the session; 0, which is always there, means any length.
 
-    `calendars` are those of all session types, of the same hours, each with all busy time up to its horizon; at `lapses_at` (UTC) the
-    first hold among it lapses.
+    `calendars` are those of all session types, of the same hours, each with all busy time up to its horizon; at
+    `lapses_at` (UTC) the first hold among it lapses.
     """
     offered = [calendar for calendar in calendars if calendar.active]
     if not offered:
