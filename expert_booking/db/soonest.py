@@ -17,7 +17,8 @@ TURN: Final = 6_021_744_312  # the name of the lock; any number that nobody else
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _now = bindparam("now", type_=DateTime(timezone=True))
 
-_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(:turn)")
+# The disk is not waited for: a crash may undo the last of these transactions, rows and notes together; it comes again.
+_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(:turn) FROM set_config('synchronous_commit', 'off', true)")
 _KEEP_TURN = text("SELECT pg_advisory_lock(:turn)")
 _END_TURN = text("SELECT pg_advisory_unlock(:turn)")
 _NOTED = text("SELECT id, expert_id FROM expert_changed")
