@@ -49,9 +49,6 @@ _LET_GO: Final = """
     )"""
 _INSERT_OVER_LAPSED_HOLDS = _insert(_LET_GO, f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}")  # noqa: S608
 
-_INCOMING = f"CREATE TEMP TABLE IF NOT EXISTS incoming ON COMMIT DELETE ROWS AS SELECT {_names} FROM booking LIMIT 0"  # noqa: S608
-_INSERT_INCOMING = f"INSERT INTO booking ({_names}) SELECT {_names} FROM incoming ON CONFLICT DO NOTHING"  # noqa: S608
-
 _VIEW: Final = (
     select(
         _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.status, _b.name, _b.email, _b.phone,
@@ -86,7 +83,6 @@ class NewBooking:
     customer_key: str
     visitor: bytes | None = None
     submission: UUID | None = None
-    status: Status = Status.PENDING
     # Where its type has a daily cap: the expert's local day it counts on, and how many places there are.
     cap_day: date | None = None
     daily_cap: int | None = None
@@ -97,7 +93,7 @@ class NewBooking:
         return {
             "id": self.id, "expert_id": self.expert_id, "session_type_id": self.session_type_id,
             "starts_at": slot.starts_at, "ends_at": slot.ends_at, "busy": Range(slot.busy_from, slot.busy_until),
-            "status": self.status.value, "name": request.name, "email": request.email,
+            "status": Status.PENDING.value, "name": request.name, "email": request.email,
             "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
             "time_zone": request.time_zone, "visitor": self.visitor, "submission": self.submission,
             "cap_day": self.cap_day,
@@ -119,20 +115,6 @@ async def insert_or_fail(connection: AsyncConnection, new: NewBooking) -> AnyRow
             raise
         raise SessionTypeNotFound from error
     return row
-
-
-async def insert_many(connection: AsyncConnection, new: Sequence[NewBooking]) -> int:
-    """Insert many at once by COPY; those whose id is there or whose time is taken are left out. Returns how many."""
-    cursor = (await connection.get_raw_connection()).driver_connection.cursor()  # type: ignore[union-attr]
-    await cursor.execute(_INCOMING)
-    async with cursor.copy(f"COPY incoming ({_names}) FROM STDIN") as copy:
-        for booking_ in new:
-            values = booking_.values()
-            busy = values["busy"]
-            values["busy"] = f"[{busy.lower.isoformat()},{busy.upper.isoformat()})"
-            await copy.write_row([values[column.name] for column in _VALUES])
-    await cursor.execute(_INSERT_INCOMING)
-    return int(cursor.rowcount)
 
 
 async def count(connection: AsyncConnection) -> int:

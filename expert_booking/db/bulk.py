@@ -35,6 +35,15 @@ _INDEXES: Final = text(
      ORDER BY 1
     """
 )
+_FILLED: Final = text("SELECT EXISTS (SELECT FROM booking)")
+
+
+async def close_if_empty(connection: AsyncConnection) -> bool:
+    """Close the table to everybody else until the transaction ends, if there is no booking in it, not even a hold."""
+    if await connection.scalar(_FILLED):
+        return False
+    await connection.execute(text("LOCK TABLE booking IN ACCESS EXCLUSIVE MODE"))
+    return not await connection.scalar(_FILLED)  # somebody may have booked while this waited
 
 
 async def insert(connection: AsyncConnection, lines: bytes) -> None:
@@ -47,7 +56,7 @@ async def insert(connection: AsyncConnection, lines: bytes) -> None:
 
 
 async def fill(connection: AsyncConnection, lines: AsyncIterator[bytes]) -> None:
-    """Insert bookings into the table that has none, with all fences and indexes built afterwards.
+    """Insert bookings into the table that is empty and closed, with all fences and indexes built afterwards.
 
     All in the caller's transaction: until it ends nobody else can use the table, and if it does not end well (or the
     power fails) there are all fences and no bookings. Lines that contradict each other fail when the fences are built.

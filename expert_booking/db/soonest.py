@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, DateTime, Table, TextClause, Uuid, bindparam, text
+from sqlalchemy import ARRAY, BindParameter, DateTime, Table, TextClause, Uuid, bindparam, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +17,8 @@ TURN: Final = 6_021_744_312  # the name of the lock; any number that nobody else
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _now = bindparam("now", type_=DateTime(timezone=True))
 
-_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(:turn)")
+# The disk is not waited for: a crash may undo the last of these transactions, rows and notes together; it comes again.
+_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(:turn) FROM set_config('synchronous_commit', 'off', true)")
 _KEEP_TURN = text("SELECT pg_advisory_lock(:turn)")
 _END_TURN = text("SELECT pg_advisory_unlock(:turn)")
 _NOTED = text("SELECT id, expert_id FROM expert_changed")
@@ -44,31 +45,39 @@ _LAPSES = text(
 ).bindparams(_ids, _now)
 
 
-def _equalise(table: Table) -> TextClause:
-    """Make the rows of some experts equal to the given ones, touching only those that differ."""
+def _equalise(table: Table, given: str, *values: BindParameter[Any]) -> TextClause:
+    """Make the rows of some experts equal to those that are `given`, touching only those that differ."""
     columns, key = list(table.columns), list(table.primary_key)
     names, keys = ", ".join(column.name for column in columns), ", ".join(column.name for column in key)
-    arrays = ", ".join(f":{column.name}" for column in columns)
     changed = ", ".join(f"{column.name} = excluded.{column.name}" for column in columns if column not in key)
+    # No index knows where a row lies (ctid), so none by time looks as if it were enough to read the rows from.
     statement = f"""
-        WITH wanted AS (SELECT * FROM unnest({arrays}) AS given ({names})),
-        there AS (SELECT {names} FROM {table.name} WHERE expert_id = ANY(:ids)),
+        WITH wanted ({names}) AS MATERIALIZED ({given}),
+        there AS MATERIALIZED (SELECT ctid AS lies_at, {names} FROM {table.name} WHERE expert_id = ANY(:ids)),
         gone AS (
-          DELETE FROM {table.name} WHERE expert_id = ANY(:ids)
-             AND ({keys}) IN (SELECT {keys} FROM there EXCEPT SELECT {keys} FROM wanted)
+          DELETE FROM {table.name} WHERE ctid = ANY(ARRAY(
+            SELECT lies_at FROM there WHERE ({keys}) NOT IN (SELECT {keys} FROM wanted)
+          ))
         )
-        INSERT INTO {table.name} ({names}) SELECT * FROM wanted EXCEPT SELECT * FROM there
+        INSERT INTO {table.name} ({names}) SELECT * FROM wanted EXCEPT SELECT {names} FROM there
         ON CONFLICT ({keys}) DO UPDATE SET {changed}
         """  # noqa: S608 - our own names only
-    return text(statement).bindparams(_ids, *(bindparam(column.name, type_=_array(column)) for column in columns))
+    return text(statement).bindparams(_ids, *values)
 
 
-def _array(column: Column[Any]) -> ARRAY[Any]:
-    return postgresql.ARRAY(column.type)
-
-
-_EQUALISE_NEXT = _equalise(expert_next)
-_EQUALISE_FREE = _equalise(expert_free)
+_EQUALISE_NEXT = _equalise(
+    expert_next,
+    "SELECT * FROM unnest(:expert_id, :minutes, :free_at, :check_at)",
+    *(bindparam(column.name, type_=postgresql.ARRAY(column.type)) for column in expert_next.columns),
+)
+# Some thousand rows at once: arrays of numbers in PostgreSQL's own writing cost the driver nothing.
+_EQUALISE_FREE = _equalise(
+    expert_free,
+    """SELECT (:ids)[place], minutes, half_day, to_timestamp(first_at), to_timestamp(last_at)
+         FROM unnest(CAST(:place AS int[]), CAST(:minutes AS smallint[]), CAST(:half_day AS int[]),
+                     CAST(:first_at AS bigint[]), CAST(:last_at AS bigint[]))
+           AS given (place, minutes, half_day, first_at, last_at)""",
+)
 
 
 async def take_turn(connection: AsyncConnection) -> bool:
@@ -116,11 +125,18 @@ async def lapses(connection: AsyncConnection, expert_ids: Sequence[UUID], now: d
 async def write(connection: AsyncConnection, found: Mapping[UUID, Mapping[int, Free]]) -> None:
     """Make the rows of these experts say what has been found; an expert without any minutes must not be among them."""
     ids = list(found)
-    lengths = [(key, minutes, free) for key, by_minutes in found.items() for minutes, free in by_minutes.items()]
-    nexts = [(key, minutes, free.first_at, free.check_at) for key, minutes, free in lengths]
-    spans = [(key, minutes, at, *span) for key, minutes, free in lengths for at, span in free.half_days.items()]
+    nexts = [(key, minutes, free.first_at, free.check_at) for key, by in found.items() for minutes, free in by.items()]
     await connection.execute(_EQUALISE_NEXT, {"ids": ids, **_columns(expert_next, nexts)})
-    await connection.execute(_EQUALISE_FREE, {"ids": ids, **_columns(expert_free, spans)})
+    spans = [
+        (place, minutes, half_day, *span)
+        for place, by_minutes in enumerate(found.values(), 1)
+        for minutes, free in by_minutes.items()
+        for half_day, span in free.half_days.items()
+    ]
+    names = ("place", "minutes", "half_day", "first_at", "last_at")
+    columns = zip(*spans, strict=True) if spans else ((),) * len(names)
+    arrays = {name: f"{{{','.join(map(str, column))}}}" for name, column in zip(names, columns, strict=True)}
+    await connection.execute(_EQUALISE_FREE, {"ids": ids, **arrays})
 
 
 def _columns(table: Table, rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:

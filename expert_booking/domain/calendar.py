@@ -5,7 +5,7 @@ clock or a database, so listing and submitting ask the very same functions.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -22,6 +22,8 @@ MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 MIDNIGHT = time()
 _INSTANT = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SlotState(StrEnum):
@@ -92,18 +94,55 @@ class Calendar:
         return next((slot for slot in self._walk(since, until, now) if slot.state is SlotState.OPEN), None)
 
     def open_starts(self, since: datetime, until: datetime, now: datetime) -> Iterator[datetime]:
-        """The starts of the open ones of `slots`, in a third of the time."""
+        """The starts of the open ones of `slots`."""
+        for run in self.open_runs(since, until, now, self.openings(since, until)):
+            yield from (datetime.fromtimestamp(second, UTC) for second in run)
+
+    def open_runs(
+        self, since: datetime, until: datetime, now: datetime, openings: Iterable[tuple[datetime, datetime]]
+    ) -> Iterator[range]:
+        """The same starts in a fraction of the time: as seconds since 1970, those that follow each other as one range.
+
+        `openings` are those of [since, until) or more, so that session types of the same hours can share them.
+        """
         if not self.active:
             return
-        before, after = self.length.before_minutes * MINUTE, (self.length.minutes + self.length.after_minutes) * MINUTE
-        busy, full, place = sorted(self.busy), self._full_days(), 0
-        for start in self._starts(max(since, self._bookable_from(now)), min(until, self.end(now))):
-            while place < len(busy) and busy[place].ends_at <= start - before:
-                place += 1
-            if (place == len(busy) or busy[place].starts_at >= start + after) and (
-                not full or self.day_of(start) not in full
-            ):
-                yield start
+        since_second, end = _ceil(max(since, self._bookable_from(now))), _ceil(min(until, self.end(now)))
+        session, before, after = (span // _SECOND for span in self.length.spans())
+        step, full, index = self.length.step_minutes * 60, self._full_days(), 0
+        # A start in between runs into the busy time.
+        busy = [(_floor(b.starts_at) - session - after, _ceil(b.ends_at) + before) for b in sorted(self.busy)]
+        for opens, closes in openings:
+            first = _floor(opens)
+            start = first + max(0, -((first - since_second) // step)) * step
+            stop = min(_floor(closes) - session + 1, end)
+            while start < stop:
+                while index < len(busy) and busy[index][1] <= start:
+                    index += 1
+                stop_here = min(stop, busy[index][0] + 1) if index < len(busy) else stop
+                if stop_here <= start:
+                    start -= (start - busy[index][1]) // step * step
+                    continue
+                run = range(start, stop_here, step)
+                yield from self._on_other_days(run, full) if full else (run,)
+                start = run[-1] + step
+
+    def openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """The openings (UTC) that touch [since, until), in order, none running into the next."""
+        # An opening may begin two local days before an instant that it contains (it may run over midnight, and the
+        # clocks may change), and two more days before it may be one that cuts its beginning off.
+        day, last = self.day_of(since) - 4 * DAY, self.day_of(until) + DAY
+        closed = _opening(self.zone, day, Window(0, 0))[0]
+        while day <= last:
+            for window in self.hours.on(day).windows:
+                opens, closes = _opening(self.zone, day, window)
+                # Where hours overlap (over midnight, or because the clocks are set back) the earlier ones go on.
+                opens = max(opens, closed)
+                if opens < closes:
+                    closed = closes
+                    if opens < until and closes > since:
+                        yield opens, closes
+            day += DAY
 
     def offered(self, starts_at: datetime, now: datetime) -> Slot:
         """The slot that starts at this very instant.
@@ -175,33 +214,21 @@ class Calendar:
 
     def _starts(self, since: datetime, until: datetime) -> Iterator[datetime]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
-        for opens, closes in self._openings(since, until):
+        for opens, closes in self.openings(since, until):
             # Elapsed time from the opening, so that a clock change neither doubles nor drops a session.
             start = opens + max(0, -((opens - since) // step)) * step
             while start < until and start + minutes <= closes:
                 yield start
                 start += step
 
-    def _openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """The openings that touch [since, until), in order, none running into the next."""
-        # An opening may begin two local days before an instant that it contains (it may run over midnight, and the
-        # clocks may change), and two more days before it may be one that cuts its beginning off.
-        day, last = self.day_of(since) - 4 * DAY, self.day_of(until) + DAY
-        closed = _opening(self.zone, day, Window(0, 0))[0]
-        while day <= last:
-            for window in self.hours.on(day).windows:
-                opens, closes = _opening(self.zone, day, window)
-                # Where hours overlap (over midnight, or because the clocks are set back) the earlier ones go on.
-                opens = max(opens, closed)
-                if opens < closes:
-                    closed = closes
-                    if opens < until and closes > since:
-                        yield opens, closes
-            day += DAY
+    def _on_other_days(self, run: range, full: Set[date]) -> Iterator[range]:
+        for second in run:
+            if self.day_of(datetime.fromtimestamp(second, UTC)) not in full:
+                yield range(second, second + 1)
 
     def _off_plan(self, starts_at: datetime) -> Iterator[Obstacle]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
-        for opens, closes in self._openings(starts_at, starts_at + _INSTANT):
+        for opens, closes in self.openings(starts_at, starts_at + _INSTANT):
             if opens <= starts_at and starts_at + minutes <= closes:
                 since = (starts_at - opens) % step
                 if since:
@@ -233,6 +260,15 @@ class Calendar:
     def _slot(self, start: datetime) -> Slot:
         session, before, after = self.length.spans()
         return Slot(start, start + session, start - before, start + session + after)
+
+
+def _floor(instant: datetime) -> int:
+    """The last full second since 1970."""
+    return (instant - _EPOCH) // _SECOND
+
+
+def _ceil(instant: datetime) -> int:
+    return -((_EPOCH - instant) // _SECOND)
 
 
 def _state(busy: Sequence[Busy], first: int, until: datetime) -> SlotState:

@@ -1,6 +1,6 @@
 """When one expert is free, in the few values that the catalogue sorts and filters by; and how long they hold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -10,12 +10,11 @@ from expert_booking.domain.calendar import DAY, MINUTE, Calendar, local_instant
 # For so many days ahead free starts are kept by the half day.
 DAYS_AHEAD: Final = 62
 
-_HALF_DAY: Final = timedelta(hours=12)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HALF_DAY: Final = 12 * 60 * 60
 _MOMENT: Final = timedelta(microseconds=1)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
-Span = tuple[datetime, datetime]
+Span = tuple[int, int]  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,8 @@ class Free:
     """When an expert is free for sessions of one length, all in UTC.
 
     `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day, by its
-    number since 1970. At `check_at` the passing of time alone makes this wrong, or may do so; never before.
+    number since 1970, and in seconds since then. At `check_at` the passing of time alone makes this wrong, or may do
+    so; never before.
     """
 
     first_at: datetime | None = None
@@ -34,30 +34,44 @@ class Free:
 def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime | None = None) -> dict[int, Free]:
     """When one expert is free, by the minutes of the session; 0, which is always there, means any length.
 
-    `calendars` are those of all session types, each with all busy time up to its horizon; at `lapses_at` (UTC) the
-    first hold among it lapses.
+    `calendars` are those of all session types, of the same hours, each with all busy time up to its horizon; at
+    `lapses_at` (UTC) the first hold among it lapses.
     """
+    offered = [calendar for calendar in calendars if calendar.active]
+    if not offered:
+        return {0: Free()}
     found: dict[int, Free] = {}
-    for calendar in calendars:
-        if calendar.active:
-            free = _of_one(calendar, now, lapses_at or _NEVER)
-            for minutes in (0, calendar.length.minutes):
-                found[minutes] = _either(found[minutes], free) if minutes in found else free
-    return found or {0: Free()}
+    openings = list(offered[0].openings(now, max(calendar.end(now) for calendar in offered)))
+    for calendar in offered:
+        free = _of_one(calendar, openings, now, lapses_at or _NEVER)
+        for minutes in (0, calendar.length.minutes):
+            found[minutes] = _either(found[minutes], free) if minutes in found else free
+    return found
 
 
-def _of_one(calendar: Calendar, now: datetime, lapses_at: datetime) -> Free:
-    first: datetime | None = None
+def _of_one(
+    calendar: Calendar, openings: Sequence[tuple[datetime, datetime]], now: datetime, lapses_at: datetime
+) -> Free:
+    first_at: datetime | None = None
     half_days: dict[int, Span] = {}
-    known_until = now + (DAYS_AHEAD + 1) * DAY
-    for start in calendar.open_starts(now, calendar.end(now), now):
-        first = first or start
-        if start >= known_until:
+    known_until = (now + (DAYS_AHEAD + 1) * DAY).timestamp()
+    for run in calendar.open_runs(now, calendar.end(now), now, openings):
+        first_at = first_at or datetime.fromtimestamp(run[0], UTC)
+        if run[0] >= known_until:
             break
-        half_day = (start - _EPOCH) // _HALF_DAY
-        half_days[half_day] = (half_days[half_day][0] if half_day in half_days else start, start)
-    passes_at = first - calendar.length.notice_minutes * MINUTE + _MOMENT if first else _NEVER
-    return Free(first, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
+        for half_day, first, last in _halved(run):
+            half_days[half_day] = (half_days[half_day][0] if half_day in half_days else first, last)
+    passes_at = first_at - calendar.length.notice_minutes * MINUTE + _MOMENT if first_at else _NEVER
+    return Free(first_at, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
+
+
+def _halved(run: range) -> Iterator[tuple[int, int, int]]:
+    """The half days of some starts, with the first and the last in each."""
+    while run:
+        half_day = run[0] // _HALF_DAY
+        inside = range(run[0], min(run.stop, (half_day + 1) * _HALF_DAY), run.step)
+        yield half_day, inside[0], inside[-1]
+        run = run[len(inside) :]
 
 
 def _next_midnight(calendar: Calendar, now: datetime) -> datetime:

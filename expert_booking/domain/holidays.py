@@ -5,6 +5,7 @@ from datetime import date
 from functools import cache, lru_cache
 
 import holidays
+import holidays.countries  # all of them now: a tenth of a second that nobody has to wait for later
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,8 @@ class Hours:
 
     def on(self, day: date) -> DayPlan:
         """The plan of one local date."""
-        weekly = [Window(rule.opens, rule.closes) for rule in self.rules if rule.opens_on(day)]
+        weekday = day.isoweekday()
+        weekly = [Window(r.opens, r.closes) for r in self.rules if r.weekday == weekday and r.opens_on(day)]
         override = self.overrides.get(day)
         own = override.windows if override else ()
         for off in self.days_off:

@@ -138,21 +138,16 @@ class Bookings:
         assert changed is not None
         return _view(changed)
 
-    async def import_many(self, new: Sequence[rows.NewBooking]) -> int:
-        """Insert many bookings at once; both fences hold for them too. Returns how many went in."""
-        async with self._database.transaction() as connection:
-            return await rows.insert_many(connection, new)
-
     async def import_lines(self, lines: AsyncIterator[bytes]) -> None:
         """Insert bookings in the text format of `db.bulk`, by the million where there are none yet.
 
         Then the table is closed to everybody else until all are in: all or none. Otherwise they go in part by part,
         without those whose id is there or whose time is taken.
         """
-        if await self.count() == 0:
-            async with self._database.transaction() as connection:
+        async with self._database.transaction() as connection:
+            if await bulk.close_if_empty(connection):
                 await bulk.fill(connection, lines)
-            return
+                return
         async for some in lines:
             async with self._database.transaction() as connection:
                 await bulk.insert(connection, some)
@@ -198,7 +193,7 @@ class Bookings:
             session_title=offer.title,
             starts_at=slot.starts_at,
             ends_at=slot.ends_at,
-            status=new.status,
+            status=Status.PENDING,
             name=request.name,
             email=request.email,
             phone=request.phone,

@@ -1,5 +1,6 @@
 """Bookings by the million: the fences are away only where nobody can see it, and come back whatever happens."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,12 +11,14 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from expert_booking.db import bulk
-from expert_booking.db.engine import Database
+from expert_booking.db.engine import Database, driver_url
+from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert
 from tests.db.test_migrations import fingerprint
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 HOUR = timedelta(hours=1)
+INTO_BOOKING = f"COPY booking ({', '.join(bulk.COLUMNS)}) FROM STDIN"
 
 
 class Interrupted(Exception):
@@ -93,3 +96,39 @@ async def test_lines_beside_other_bookings_go_in_where_there_is_room(
         async with database.transaction() as connection:
             await bulk.insert(connection, b"".join(lines))
     assert count(sql, "booking") == 2
+
+
+async def test_who_books_while_the_table_is_being_closed_keeps_the_time_and_the_lines_go_in_around_it(
+    services: Services, database: Database, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    lines = [line(sql, expert, MONDAY_MORNING + n * HOUR / 2) for n in range(4)]
+    with psycopg.connect(driver_url(database.url)) as visitor:
+        theirs = line(sql, expert, MONDAY_MORNING + HOUR)
+        with visitor.cursor().copy(INTO_BOOKING) as copy:
+            copy.write(theirs)
+        importing = asyncio.create_task(services.bookings.import_lines(stream(*lines)))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'booking'::regclass"
+        while sql.execute(waiting).fetchone() != (1,):  # noqa: ASYNC110 - it is seen by nobody but the database
+            await asyncio.sleep(0.01)
+        visitor.commit()
+    await importing
+    starts = sql.execute("SELECT starts_at FROM booking ORDER BY 1").fetchall()
+    assert starts == [(MONDAY_MORNING,), (MONDAY_MORNING + HOUR,)]
+
+
+async def test_both_fences_hold_for_copy(add_expert: AddExpert, sql: Connection) -> None:
+    expert = await add_expert()
+
+    def copy_in(start: datetime) -> None:
+        one = line(sql, expert, start)
+        with sql.cursor().copy(INTO_BOOKING) as copy:
+            copy.write(one)
+
+    copy_in(MONDAY_MORNING)
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        copy_in(MONDAY_MORNING + HOUR / 2)
+    sql.execute("ALTER TABLE booking DROP CONSTRAINT ex_booking_no_overlap")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        copy_in(MONDAY_MORNING)
+    assert count(sql, "booking") == 1

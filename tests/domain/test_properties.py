@@ -5,9 +5,10 @@ The judge is another one than the engine: it reads the zones' clocks at real ins
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength, SlotState, local_instant
 from expert_booking.domain.errors import SlotNotOffered
+from expert_booking.domain.free import free_times
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
 
@@ -263,6 +265,51 @@ def test_a_slot_is_open_exactly_if_nothing_busy_overlaps_it_and_its_day_has_a_pl
     assert calendar.slots(since, until, since) == expected
     first_open = next((slot for slot in expected if slot.state is SlotState.OPEN), None)
     assert calendar.next_open(since, until, since) == first_open
+
+
+@given(
+    of=calendars(),
+    cap=st.none() | st.integers(1, 3),
+    gaps=st.lists(st.tuples(st.integers(1, 60), st.integers(-1, 1)), max_size=20),
+    odd=st.integers(-1, 1),
+    days=st.integers(1, 9),
+)
+def test_open_starts_are_those_of_the_open_slots_to_the_microsecond(
+    of: tuple[Calendar, date], cap: int | None, gaps: list[tuple[int, int]], odd: int, days: int
+) -> None:
+    plain, day = of
+    midnight = local_instant(plain.zone, day, 0)
+    since, until = midnight + odd * timedelta.resolution, midnight + days * DAY - odd * timedelta.resolution
+    fives = accumulate(five for five, _ in gaps)
+    borders = [midnight + n * 5 * MINUTE + off * timedelta.resolution for n, (_, off) in zip(fives, gaps, strict=True)]
+    taken = tuple(Busy(*pair, False, None, pair[0]) for pair in zip(borders[::2], borders[1::2], strict=False))
+    calendar = replace(plain, length=replace(plain.length, daily_cap=cap), busy=taken[::-1])
+    for now in (since, since - plain.length.notice_minutes * MINUTE):
+        opened = [slot.starts_at for slot in calendar.slots(since, until, now) if slot.state is SlotState.OPEN]
+        assert list(calendar.open_starts(since, until, now)) == opened
+
+
+@given(of=calendars(), others=st.lists(LENGTHS, min_size=1, max_size=2), gaps=st.lists(st.integers(5, 700), max_size=9))
+def test_free_times_are_the_open_starts_by_length_and_half_day(
+    of: tuple[Calendar, date], others: list[SessionLength], gaps: list[int]
+) -> None:
+    plain, day = of
+    now = local_instant(plain.zone, day, 0)
+    borders = list(accumulate(gaps, lambda before, minutes: before + minutes * MINUTE, initial=now))
+    busy = tuple(Busy(start, end) for start, end in zip(borders[1::2], borders[2::2], strict=False))
+    types = [replace(plain, length=length, busy=busy) for length in (plain.length, *others)]
+    starts: dict[int, set[int]] = {0: set()}
+    for calendar in types:
+        opened = {int(start.timestamp()) for start in calendar.open_starts(now, calendar.end(now), now)}
+        for minutes in (0, calendar.length.minutes):
+            starts.setdefault(minutes, set()).update(opened)
+    found = free_times(types, now)
+    assert found.keys() == starts.keys()
+    for minutes, free in found.items():
+        assert (free.first_at and free.first_at.timestamp()) == min(starts[minutes], default=None)
+        halves = {start // 43_200 for start in starts[minutes]}
+        by_half = {half: sorted(start for start in starts[minutes] if start // 43_200 == half) for half in halves}
+        assert free.half_days == {half: (inside[0], inside[-1]) for half, inside in by_half.items()}
 
 
 @given(zone=ZONES, data=st.data(), minute=st.integers(0, 2880), latest=st.booleans())

@@ -11,10 +11,8 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from expert_booking.db.bookings import NewBooking
 from expert_booking.db.engine import Database
 from expert_booking.domain.addresses import customer_key
-from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
@@ -417,33 +415,3 @@ async def test_a_booking_goes_through_its_life_one_version_at_a_time(
         await services.bookings.change_status(booking.id, Status.CANCELLED, own)
     with pytest.raises(BookingNotFound):
         await services.bookings.change_status(uuid4(), Status.CONFIRMED, ADMIN)
-
-
-# --- many at once, from elsewhere -------------------------------------------------------------------------------
-
-
-def imported(expert_id: UUID, session_type_id: UUID, starts_at: datetime, **facts: Any) -> NewBooking:
-    """A booking as an import brings it."""
-    slot = Slot(starts_at, starts_at + HOUR, starts_at, starts_at + HOUR)
-    return NewBooking(
-        uuid4(), expert_id, session_type_id, slot, booking_request(expert_id, starts_at), "ada@example.com", **facts
-    )
-
-
-async def test_an_import_leaves_out_what_is_taken_or_there_already_and_says_how_many_went_in(
-    services: Services, add_expert: AddExpert, book: Book, sql: Connection
-) -> None:
-    expert = await add_expert()
-    made = await book(expert, NINE)
-    wanted = [
-        imported(expert, made.session_type_id, NINE + HOUR / 2),
-        imported(expert, made.session_type_id, NINE + HOUR, status=Status.CONFIRMED),
-        imported(expert, made.session_type_id, NINE + 3 * HOUR / 2),
-        imported(expert, made.session_type_id, NINE + 2 * HOUR, status=Status.CANCELLED),
-        imported(expert, made.session_type_id, NINE + 2 * HOUR, visitor=b"\x00\\N\t\n", submission=uuid4()),
-    ]
-    assert await services.bookings.import_many(wanted) == 3
-    assert live_overlaps(sql) == 0
-    assert await services.bookings.import_many(wanted) == 0
-    kept = await services.bookings.get_for_visitor(wanted[4].id, b"\x00\\N\t\n")
-    assert (kept.starts_at, kept.phone, kept.notes) == (NINE + 2 * HOUR, "+44 20 7946 0000", "")
