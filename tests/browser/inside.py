@@ -20,6 +20,7 @@ from expert_booking.web.live import LiveBoards, NextFree
 
 def counted() -> dict[str, int]:
     """What there is in this process."""
+    gc.unfreeze()  # what was there at the start is among it, too
     rooms = (room for spaces in core.sio.manager.rooms.values() for room in spaces if room)
     return {
         "pages": len(Client.instances),
