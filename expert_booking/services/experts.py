@@ -13,7 +13,7 @@ from expert_booking.db.availability import Offer
 from expert_booking.db.catalogue import Span, Wanted
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.calendar import DAY, local_instant
-from expert_booking.domain.errors import ExpertNotFound, SlugTaken, WrongField
+from expert_booking.domain.errors import ExpertNotFound, FieldsWrong, SlugTaken
 from expert_booking.domain.portraits import portrait
 from expert_booking.domain.slugs import is_slug, slug_of
 from expert_booking.schemas import (
@@ -44,7 +44,7 @@ class Experts:
         self._counted: dict[object, tuple[datetime, Facets]] = {}
 
     async def find(self, query: ExpertQuery) -> ExpertPage:
-        """One page of the catalogue, with everybody's next free time. Raises WrongField for a day out of reach.
+        """One page of the catalogue, with everybody's next free time. Raises FieldsWrong for a day out of reach.
 
         The times are read from the calendars and always true. Who is found and in which order rests, where free time
         is asked for, on derived rows that may be behind by a moment; who has none yet comes last.
@@ -158,14 +158,14 @@ class Experts:
 
 
 def _days(query: ExpertQuery, now: datetime) -> tuple[Span | None, datetime | None]:
-    """The day to be free on, and the instant to be free before. Raises WrongField for what is past or too far ahead."""
+    """The day to be free on, and the instant to be free before. Raises FieldsWrong for past ones and too far ones."""
     zone = ZoneInfo(query.time_zone or "UTC")
     today = now.astimezone(zone).date()
     on, before = query.free_on, query.free_before
     if on and not today <= on <= today + _REACH:
-        raise WrongField("freeOn", f"Please choose a day from {today} to {today + _REACH}.")
+        raise FieldsWrong({"freeOn": f"Please choose a day from {today} to {today + _REACH}."})
     if before and before <= today:
-        raise WrongField("freeBefore", f"Please choose a day after {today}.")
+        raise FieldsWrong({"freeBefore": f"Please choose a day after {today}."})
     day = Span(max(now, local_instant(zone, on, 0)), local_instant(zone, on + DAY, 0)) if on else None
     return day, local_instant(zone, before, 0) if before else None
 
