@@ -117,9 +117,13 @@ _SOONEST: Final = (
 _OFFERS: Final = (
     "EXISTS (SELECT FROM session_type s WHERE s.expert_id = e.id AND s.minutes = :minutes AND s.active{each})"
 )
-# No local day is as short as half a day, so who has such a row has a free start on the day.
-_FREE_ON: Final = """EXISTS (SELECT FROM expert_free f WHERE f.expert_id = e.id AND f.minutes = :length
-  AND f.half_day BETWEEN :first_half AND :last_half AND f.first_at < :until AND f.last_at >= :since{each})"""
+# No local day is as short as half a day, so who has such a row has a free start on the day. The rows of a day lie together
+# in an index, which alone is read; looked up expert by expert in the primary key, they would lie all over gigabytes.
+_FREE_ON: Final = """e.id IN (SELECT f.expert_id FROM expert_free f WHERE f.half_day BETWEEN :first_half AND :last_half
+   AND f.minutes = :length AND f.first_at < :until AND f.last_at >= :since OFFSET 0)"""
+_FREE_ON_EACH: Final = """EXISTS (SELECT FROM generate_series(:first_half, :last_half) half
+    JOIN expert_free f ON f.half_day = half AND f.minutes = :length AND f.expert_id = e.id
+   WHERE f.first_at < :until AND f.last_at >= :since OFFSET 0)"""
 _FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
   AND b.free_at >= :now AND b.free_at < :before_day{each})"""
 _HALF_DAY: Final = 43_200
@@ -296,13 +300,16 @@ def _conditions(wanted: Wanted, each: str = "") -> list[str]:
     """The terms (words, categories and language at once), and the other filters."""
     filters = _filters(wanted, each)
     terms = [_matches("terms")] if _terms(wanted) else []
-    return [*terms, *(filters[name] for name in ("rating", "minutes", "free") if name in filters)]
+    # Who is free for so long offers it.
+    others = ("rating", "free") if "free" in filters else ("rating", "minutes")
+    return [*terms, *(filters[name] for name in others if name in filters)]
 
 
 def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
     """Every filter by the name of its counts; the days have none of their own. `each` ends what looks elsewhere."""
     query = wanted.query
-    free = [*([_FREE_ON] if wanted.free_on else ()), *([_FREE_BEFORE] if wanted.free_before else ())]
+    free_on = _FREE_ON_EACH if each else _FREE_ON
+    free = [*([free_on] if wanted.free_on else ()), *([_FREE_BEFORE] if wanted.free_before else ())]
     filters = {
         "category": "e.category = ANY(:categories)" if query.category else "",
         "language": ":language = ANY(e.languages)" if query.language else "",
