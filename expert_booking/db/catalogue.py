@@ -5,7 +5,7 @@ of what matches more, one in a hundred at least does among 100,000, so that a wa
 has its page. Each statement carries both ways, and PostgreSQL takes the one that its own count asks for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -126,6 +126,11 @@ _FREE_ON_EACH: Final = """EXISTS (SELECT FROM generate_series(:first_half, :last
    WHERE f.first_at < :until AND f.last_at >= :since OFFSET 0)"""
 _FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
   AND b.free_at >= :now AND b.free_at < :before_day{each})"""
+_LENGTHS: Final = "SELECT DISTINCT minutes, expert_id FROM session_type WHERE active"
+_LENGTHS_ON: Final = """SELECT DISTINCT minutes, expert_id FROM expert_free
+  WHERE half_day BETWEEN :first_half AND :last_half AND first_at < :until AND last_at >= :since"""
+_LENGTHS_BEFORE: Final = "SELECT minutes, expert_id FROM expert_next WHERE free_at >= :now AND free_at < :before_day"
+_RATING_STEP: Final = "CASE " + " ".join(f"WHEN e.rating_key >= {r} THEN {r}" for r in RATINGS) + " ELSE 0 END"
 _HALF_DAY: Final = 43_200
 
 # Words that hardly anybody has are perhaps slips.
@@ -167,30 +172,35 @@ async def find(connection: AsyncConnection, wanted: Wanted) -> Found:
 
 
 async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
-    """Counts by category, language, session length and rating, each under all filters but its own."""
-    searched = "MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"
-    terms = "AND e.terms @@ CAST(:search AS tsquery)" if wanted.words is not None else ""
-    filters = _filters(wanted)
+    """Counts by category, language, session length and rating, each under all filters but its own.
+
+    Experts are read once, and counted by everything that the filters tell apart; the counts are sums of those.
+    """
+    fits = _fits(wanted)
+    ratings = [f"json_build_array('{least}', coalesce(sum(n) FILTER (WHERE rating >= {least}), 0))" for least in RATINGS]
 
     def others(own: str) -> str:
-        return " AND ".join(["true", *(condition for name, condition in filters.items() if name != own)])
+        return _all(["true", *(f"fits_{name}" for name in fits if name != own)])
 
-    ratings = [f"json_build_array('{least}', count(*) FILTER (WHERE e.rating_key >= {least}))" for least in RATINGS]
     statement = f"""
-WITH base AS {searched} (
-  SELECT e.id, e.category, e.languages, e.rating_key FROM expert e WHERE e.active {terms})
+WITH lengths AS ({_lengths(wanted)}),
+base AS {"MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"} (
+  SELECT e.id, e.category, e.languages, {_RATING_STEP} AS rating{_flags(fits)} FROM expert e
+   WHERE e.active {f"AND {_matches('search')}" if wanted.words is not None else ""}),
+groups AS MATERIALIZED (
+  SELECT category, languages, rating{_names_of(fits)}, count(*) AS n FROM base
+   GROUP BY category, languages, rating{_names_of(fits)})
 SELECT (SELECT json_agg(c) FROM (
-    SELECT json_build_array(category, count(*)) FROM base e WHERE {others("category")}
+    SELECT json_build_array(category, sum(n)) FROM groups WHERE {others("category")}
      GROUP BY category ORDER BY category) x (c)) AS categories,
   (SELECT json_agg(c) FROM (
-    SELECT json_build_array(language, count(*)) FROM base e, unnest(languages) language WHERE {others("language")}
+    SELECT json_build_array(language, sum(n)) FROM groups, unnest(languages) language WHERE {others("language")}
      GROUP BY language ORDER BY language) x (c)) AS languages,
   (SELECT json_agg(c) FROM (
-    SELECT json_build_array(s.minutes::text, count(DISTINCT e.id))
-      FROM base e JOIN session_type s ON s.expert_id = e.id AND s.active
-     WHERE {others("minutes").replace(":length", "s.minutes")}
-     GROUP BY s.minutes ORDER BY s.minutes) x (c)) AS minutes,
-  (SELECT json_build_array({", ".join(ratings)}) FROM base e WHERE {others("rating")}) AS ratings
+    SELECT json_build_array(l.minutes::text, count(*)) FROM base JOIN lengths l ON l.expert_id = base.id
+     WHERE l.minutes > 0 AND {others("minutes")}
+     GROUP BY l.minutes ORDER BY l.minutes) x (c)) AS minutes,
+  (SELECT json_build_array({", ".join(ratings)}) FROM groups WHERE {others("rating")}) AS ratings
 """
     parameters = _parameters(wanted)
     return (await connection.execute(_planned(statement, parameters), parameters)).one()
@@ -318,6 +328,28 @@ def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
         "free": " AND ".join(free),
     }
     return {name: condition.replace("{each}", each) for name, condition in filters.items() if condition}
+
+
+def _lengths(wanted: Wanted) -> str:
+    """Each expert's lengths of session, once; where free time is asked for, those that are free for so long (0: any)."""
+    found = [*([_LENGTHS_ON] if wanted.free_on else ()), *([_LENGTHS_BEFORE] if wanted.free_before else ())]
+    return " INTERSECT ".join(found) or _LENGTHS
+
+
+def _fits(wanted: Wanted) -> dict[str, str]:
+    """The filters by the name of their counts; free time belongs to the length."""
+    fits = {name: condition for name, condition in _filters(wanted).items() if name != "free"}
+    if wanted.query.minutes or wanted.free_on or wanted.free_before:
+        fits["minutes"] = "e.id IN (SELECT expert_id FROM lengths WHERE minutes = :length)"
+    return fits
+
+
+def _flags(fits: Mapping[str, str]) -> str:
+    return "".join(f", {condition} AS fits_{name}" for name, condition in fits.items())
+
+
+def _names_of(fits: Iterable[str]) -> str:
+    return "".join(f", fits_{name}" for name in fits)
 
 
 def _terms(wanted: Wanted) -> str:
