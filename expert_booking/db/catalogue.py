@@ -117,8 +117,8 @@ _SOONEST: Final = (
 _OFFERS: Final = (
     "EXISTS (SELECT FROM session_type s WHERE s.expert_id = e.id AND s.minutes = :minutes AND s.active{each})"
 )
-# No local day is as short as half a day, so who has such a row has a free start on the day. The rows of a day lie together
-# in an index, which alone is read; looked up expert by expert in the primary key, they would lie all over gigabytes.
+# No local day is as short as half a day, so who has such a row has a free start on the day. The rows of a day lie
+# together in an index, which alone is read; looked up by the primary key, they would lie all over gigabytes.
 _FREE_ON: Final = """e.id IN (SELECT f.expert_id FROM expert_free f WHERE f.half_day BETWEEN :first_half AND :last_half
    AND f.minutes = :length AND f.first_at < :until AND f.last_at >= :since OFFSET 0)"""
 _FREE_ON_EACH: Final = """EXISTS (SELECT FROM generate_series(:first_half, :last_half) half
@@ -127,8 +127,8 @@ _FREE_ON_EACH: Final = """EXISTS (SELECT FROM generate_series(:first_half, :last
 _FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
   AND b.free_at >= :now AND b.free_at < :before_day{each})"""
 _LENGTHS: Final = "SELECT DISTINCT minutes, expert_id FROM session_type WHERE active"
-_LENGTHS_ON: Final = """SELECT DISTINCT minutes, expert_id FROM expert_free
-  WHERE half_day BETWEEN :first_half AND :last_half AND first_at < :until AND last_at >= :since"""
+_LENGTHS_ON: Final = """SELECT minutes, expert_id FROM expert_free
+  WHERE half_day = :first_half + {number} AND first_at < :until AND last_at >= :since"""
 _LENGTHS_BEFORE: Final = "SELECT minutes, expert_id FROM expert_next WHERE free_at >= :now AND free_at < :before_day"
 _RATING_STEP: Final = "CASE " + " ".join(f"WHEN e.rating_key >= {r} THEN {r}" for r in RATINGS) + " ELSE 0 END"
 _HALF_DAY: Final = 43_200
@@ -177,7 +177,9 @@ async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
     Experts are read once, and counted by everything that the filters tell apart; the counts are sums of those.
     """
     fits = _fits(wanted)
-    ratings = [f"json_build_array('{least}', coalesce(sum(n) FILTER (WHERE rating >= {least}), 0))" for least in RATINGS]
+    ratings = [
+        f"json_build_array('{least}', coalesce(sum(n) FILTER (WHERE rating >= {least}), 0))" for least in RATINGS
+    ]
 
     def others(own: str) -> str:
         return _all(["true", *(f"fits_{name}" for name in fits if name != own)])
@@ -331,9 +333,20 @@ def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
 
 
 def _lengths(wanted: Wanted) -> str:
-    """Each expert's lengths of session, once; where free time is asked for, those that are free for so long (0: any)."""
-    found = [*([_LENGTHS_ON] if wanted.free_on else ()), *([_LENGTHS_BEFORE] if wanted.free_before else ())]
+    """Each expert's lengths of session; where free time is asked for, those that are free for so long (0: any).
+
+    Half-days are read one by one, as each then comes in the order in which they are merged.
+    """
+    on = " UNION ".join(_LENGTHS_ON.format(number=number) for number in range(len(_half_days(wanted.free_on))))
+    found = [*([f"({on})"] if on else ()), *([_LENGTHS_BEFORE] if wanted.free_before else ())]
     return " INTERSECT ".join(found) or _LENGTHS
+
+
+def _half_days(span: Span | None) -> range:
+    """Those that a span touches, as the derived rows count them."""
+    if span is None:
+        return range(0)
+    return range(int(span.since.timestamp()) // _HALF_DAY, int(span.until.timestamp()) // _HALF_DAY + 1)
 
 
 def _fits(wanted: Wanted) -> dict[str, str]:
@@ -377,7 +390,7 @@ def _planned(statement: str, parameters: dict[str, Any]) -> TextClause:
 
 
 def _parameters(wanted: Wanted) -> dict[str, Any]:
-    query, day = wanted.query, wanted.free_on
+    query, day, half_days = wanted.query, wanted.free_on, _half_days(wanted.free_on)
     others = _terms(replace(wanted, words=None))
     tiers = {f"tier{n}": _both(terms, others) for n, terms in enumerate(_tier_terms(wanted))}
     return {
@@ -393,8 +406,8 @@ def _parameters(wanted: Wanted) -> dict[str, Any]:
         "before_day": wanted.free_before,
         "since": day and day.since,
         "until": day and day.until,
-        "first_half": day and int(day.since.timestamp()) // _HALF_DAY,
-        "last_half": day and int(day.until.timestamp()) // _HALF_DAY,
+        "first_half": half_days[0] if half_days else None,
+        "last_half": half_days[-1] if half_days else None,
     }
 
 
