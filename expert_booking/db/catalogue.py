@@ -190,7 +190,7 @@ base AS {"MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"} (
   SELECT e.id, e.category, e.languages, {_RATING_STEP} AS rating{_flags(fits)} FROM expert e
    WHERE e.active {f"AND {_matches('search')}" if wanted.words is not None else ""}),
 groups AS MATERIALIZED (
-  SELECT category, languages, rating{_names_of(fits)}, count(*) AS n FROM base
+  SELECT category, languages, rating{_names_of(fits)}, count(*) AS n FROM base e {_offering(wanted)}
    GROUP BY category, languages, rating{_names_of(fits)})
 SELECT (SELECT json_agg(c) FROM (
     SELECT json_build_array(category, sum(n)) FROM groups WHERE {others("category")}
@@ -200,7 +200,7 @@ SELECT (SELECT json_agg(c) FROM (
      GROUP BY language ORDER BY language) x (c)) AS languages,
   (SELECT json_agg(c) FROM (
     SELECT json_build_array(l.minutes::text, count(*)) FROM base JOIN lengths l ON l.expert_id = base.id
-     WHERE l.minutes > 0 AND {others("minutes")}
+     WHERE l.minutes > 0 AND {others("")}
      GROUP BY l.minutes ORDER BY l.minutes) x (c)) AS minutes,
   (SELECT json_build_array({", ".join(ratings)}) FROM groups WHERE {others("rating")}) AS ratings
 """
@@ -350,11 +350,14 @@ def _half_days(span: Span | None) -> range:
 
 
 def _fits(wanted: Wanted) -> dict[str, str]:
-    """The filters by the name of their counts; free time belongs to the length."""
-    fits = {name: condition for name, condition in _filters(wanted).items() if name != "free"}
-    if wanted.query.minutes or wanted.free_on or wanted.free_before:
-        fits["minutes"] = "e.id IN (SELECT expert_id FROM lengths WHERE minutes = :length)"
-    return fits
+    """What a base row has to fit, by the name of its own counts."""
+    return {name: condition for name, condition in _filters(wanted).items() if name not in ("minutes", "free")}
+
+
+def _offering(wanted: Wanted) -> str:
+    """Where all counts but those of lengths are made: among who offers the length that is asked for, or is free."""
+    asked = wanted.query.minutes or wanted.free_on or wanted.free_before
+    return "WHERE e.id IN (SELECT expert_id FROM lengths WHERE minutes = :length)" if asked else ""
 
 
 def _flags(fits: Mapping[str, str]) -> str:
