@@ -190,7 +190,8 @@ base AS {"MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"} (
   SELECT e.id, e.category, e.languages, {_RATING_STEP} AS rating{_flags(fits)} FROM expert e
    WHERE e.active {f"AND {_matches('search')}" if wanted.words is not None else ""}),
 groups AS MATERIALIZED (
-  SELECT category, languages, rating{_names_of(fits)}, count(*) AS n FROM base e {_offering(wanted)}
+  SELECT category, languages, rating{_names_of(fits)}, count(*) AS n FROM base e
+   WHERE {_all(["true", *_offering(_filters(wanted))])}
    GROUP BY category, languages, rating{_names_of(fits)})
 SELECT (SELECT json_agg(c) FROM (
     SELECT json_build_array(category, sum(n)) FROM groups WHERE {others("category")}
@@ -312,9 +313,12 @@ def _conditions(wanted: Wanted, each: str = "") -> list[str]:
     """The terms (words, categories and language at once), and the other filters."""
     filters = _filters(wanted, each)
     terms = [_matches("terms")] if _terms(wanted) else []
-    # Who is free for so long offers it.
-    others = ("rating", "free") if "free" in filters else ("rating", "minutes")
-    return [*terms, *(filters[name] for name in others if name in filters)]
+    return [*terms, *([filters["rating"]] if "rating" in filters else ()), *_offering(filters)]
+
+
+def _offering(filters: Mapping[str, str]) -> list[str]:
+    """Who offers the length that is asked for. Who is free for so long does."""
+    return [filters[name] for name in ("free", "minutes") if name in filters][:1]
 
 
 def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
@@ -333,7 +337,7 @@ def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
 
 
 def _lengths(wanted: Wanted) -> str:
-    """Each expert's lengths of session; where free time is asked for, those that are free for so long (0: any).
+    """Each expert's lengths of session; where free time is asked for, those that are free for so long.
 
     Half-days are read one by one, as each then comes in the order in which they are merged.
     """
@@ -352,12 +356,6 @@ def _half_days(span: Span | None) -> range:
 def _fits(wanted: Wanted) -> dict[str, str]:
     """What a base row has to fit, by the name of its own counts."""
     return {name: condition for name, condition in _filters(wanted).items() if name not in ("minutes", "free")}
-
-
-def _offering(wanted: Wanted) -> str:
-    """Where all counts but those of lengths are made: among who offers the length that is asked for, or is free."""
-    asked = wanted.query.minutes or wanted.free_on or wanted.free_before
-    return "WHERE e.id IN (SELECT expert_id FROM lengths WHERE minutes = :length)" if asked else ""
 
 
 def _flags(fits: Mapping[str, str]) -> str:
