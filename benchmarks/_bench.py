@@ -86,6 +86,16 @@ def database() -> Iterator[EmbeddedPostgres]:
             server.stop()
 
 
+@contextmanager
+def database_in(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """The database of an existing data folder, which stays."""
+    server = EmbeddedPostgres.start(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
 def for_sqlalchemy(url: str) -> str:
     """The same address, with SQLAlchemy's name of the driver."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)

@@ -1,18 +1,22 @@
 """How long `GET /experts` takes in a large catalogue: words, filters, the soonest first, deep pages.
 
 One visitor, one connection; every round asks each kind of question once, with other words, filters and days. The floor
-is a bare server that answers with the twenty best rated experts.
+is a bare server that answers with the twenty best rated experts. Counts are asked for with `facets=true`: of a question
+that was asked before they are kept, of a new one they are made.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from random import Random
 from statistics import median
 from time import perf_counter
@@ -32,6 +36,13 @@ from expert_booking.services import Services
 FLOOR: Final = "floor: 20 rows"
 TARGET: Final = 60  # ms at the median
 Question = dict[str, Any]
+STATEMENTS: Final = {"search_words(": "its words", "found AS": "its page", "base AS": "its counts"}
+SCAN: Final = re.compile(r"((?:Index |Index Only |Seq |Bitmap Index |Bitmap Heap )Scan\b.*?)  \(cost.*actual time")
+SIZE: Final = "SELECT (SELECT count(*) FROM expert), (SELECT count(*) FROM booking)"
+STALE: Final = """
+SELECT (SELECT count(*) FROM expert_changed)
+     + (SELECT count(*) FROM expert_next WHERE minutes = 0 AND check_at <= now())
+"""
 
 # So that sorts and filters have something to do where nobody has worked out the derived rows yet.
 FILL: Final = """
@@ -100,9 +111,21 @@ KINDS: Final[dict[str, Callable[[Random], Question]]] = {
         "search": common(c), "minutes": 60, "freeOn": some_day(c), "timeZone": "America/New_York", "sort": "soonest",
     },
     "free before a day, soonest": lambda c: {"freeBefore": some_day(c), "sort": "soonest", "minRating": 4},
+    "five filters, soonest": lambda c: {
+        "search": common(c), "category": c.sample(CATEGORIES, 2), "minRating": c.choice([3, 4, 4.5]), "minutes": 60,
+        "freeOn": some_day(c), "timeZone": "Europe/Berlin", "sort": "soonest",
+    },
+    "new counts: a word": lambda c: {"search": f"{common(c)} {common(c)[:3]}", "facets": True},
+    "new counts: category, rating": lambda c: {
+        "category": c.sample(CATEGORIES, 2), "minRating": c.choice([3, 3.5, 4, 4.5]), "facets": True,
+    },
+    "new counts: a day": lambda c: {
+        "freeOn": some_day(c), "timeZone": c.choice(["Europe/Berlin", "America/New_York", "Asia/Tokyo"]), "minutes": 60,
+        "facets": True,
+    },
 }  # fmt: skip
 DEEP: Final = {"deep cursor, by rating": "rating", "deep cursor, soonest": "soonest"}
-COUNTED: Final = "everybody, counts kept"
+COUNTED: Final = "kept counts: everybody"
 
 
 async def timed(connection: Http, path: str) -> tuple[float, Any]:
@@ -149,60 +172,106 @@ def sow(url: str, experts: int, bookings: int) -> None:
 
 
 async def explain(url: str) -> None:
-    """Print the plan of every statement of one question of each kind."""
-    database = Database(_bench.for_sqlalchemy(url))
+    """Print the plan of every statement of one question of each kind, and which scans they rest on."""
+    database = Database(_bench.for_sqlalchemy(url))  # with the product's own settings for the planner
     services = Services(database)
     sent: list[tuple[str, Any]] = []
 
     def note(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
         sent.append((statement, parameters))
 
-    event.listen(Engine, "before_cursor_execute", note)
-    with psycopg.connect(url, autocommit=True) as connection:
-        for kind, question in {**KINDS, "counts": lambda _: {"facets": True}}.items():
-            sent.clear()
-            await services.experts.names(ExpertQuery.model_validate(question(Random(7))))
-            for statement, parameters in [one for one in sent if "expert" in one[0]]:
-                print(f"\n=== {kind}\n{statement}")
-                plan = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)  # type: ignore[arg-type]
-                print("\n".join(line for (line,) in plan))
-    event.remove(Engine, "before_cursor_execute", note)
+    scans: dict[str, list[str]] = {}
+    for kind, question in {**KINDS, COUNTED: lambda _: {"facets": True}}.items():
+        event.listen(Engine, "before_cursor_execute", note)
+        await services.experts.names(ExpertQuery.model_validate(question(Random(7))))
+        event.remove(Engine, "before_cursor_execute", note)
+        for statement, parameters in sent:
+            name = f"{kind}: {next(name for sign, name in STATEMENTS.items() if sign in statement)}"
+            async with database.statements() as connection:
+                plan = await connection.exec_driver_sql(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", parameters)
+            lines = [str(line) for (line,) in plan]
+            print(f"\n=== {name}\n{statement}\n--- its plan", *lines, sep="\n")
+            scans[name] = sorted({found[1] for found in map(SCAN.search, lines) if found})
+        sent.clear()
     await database.close()
+    print("\n=== what is read, and how (what was planned and never needed is left out)\n")
+    for name, found in scans.items():
+        print(f"{name}\n    " + "\n    ".join(found))
+    print()
+
+
+async def caught_up(url: str, house: _bench.Running) -> None:
+    """Return when the product has worked out whatever the passing of time has made wrong, and say how long it took."""
+    began, cpu = perf_counter(), house.cpu()
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        first = behind = await stale(connection)
+        while behind:
+            await asyncio.sleep(0.2)
+            behind = await stale(connection)
+    took = f"{perf_counter() - began:.1f} s, {house.cpu() - cpu:.1f} s of CPU"
+    print(f"caught up with {first:,} experts' derived rows: {took}", flush=True)
+
+
+async def stale(connection: psycopg.AsyncConnection[Any]) -> int:
+    """How many experts have rows that are to be worked out."""
+    row = await (await connection.execute(STALE)).fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def catalogue_of(options: argparse.Namespace) -> Iterator[str]:
+    """The address of the catalogue to measure: the one there is, or one that the seed makes."""
+    if options.data:
+        with _bench.database_in(options.data) as server:
+            yield server.url
+        return
+    with _bench.database() as server:
+        sow(server.url, options.experts, options.bookings)
+        yield server.url
+
+
+async def measure(
+    house: _bench.Running, floor: _bench.Running, options: argparse.Namespace
+) -> tuple[dict[str, list[float]], list[float]]:
+    """The times by kind, and the memory of the product after each round."""
+    times: dict[str, list[float]] = defaultdict(list)
+    held: list[float] = []
+    visitor, neighbour = await Http.open(house.port), await Http.open(floor.port)
+    cursors = {kind: await deep(visitor, sort, options.rounds * 2) for kind, sort in DEEP.items()}
+    for number in range(-options.warm_up, options.rounds):
+        questions = [(kind, question(Random(f"{kind} {number}"))) for kind, question in KINDS.items()]
+        questions += [(kind, {"sort": sort, "after": Random(number).choice(cursors[kind])})
+                      for kind, sort in DEEP.items()]  # fmt: skip
+        questions.append((COUNTED, {"facets": True}))
+        for kind, question in _bench.swapped(questions, number):
+            bare, _ = await timed(neighbour, "/rows")
+            took, page = await timed(visitor, path_of(question))
+            assert page["experts"] or "search" in question or "freeBefore" in question, question
+            if number >= 0:
+                times[kind].append(took)
+                times[FLOOR].append(bare)
+        held.append(house.memory())
+    return times, held[options.warm_up :]
 
 
 async def main(options: argparse.Namespace) -> None:
     """Measure and print."""
-    times: dict[str, list[float]] = defaultdict(list)
-    with _bench.database() as server:
-        await asyncio.to_thread(sow, server.url, options.experts, options.bookings)
-        if options.explain:
-            await explain(server.url)
-        with _bench.product(server.url) as house, _bench.floor("rows", DATABASE_URL=server.url) as floor:
-            visitor, neighbour = await Http.open(house.port), await Http.open(floor.port)
-            cursors = {kind: await deep(visitor, sort, options.rounds * 2) for kind, sort in DEEP.items()}
-            held: list[float] = []
-            for number in range(-options.warm_up, options.rounds):
-                questions = [(kind, question(Random(f"{kind} {number}"))) for kind, question in KINDS.items()]
-                questions += [(kind, {"sort": sort, "after": Random(number).choice(cursors[kind])})
-                              for kind, sort in DEEP.items()]  # fmt: skip
-                questions.append((COUNTED, {"facets": True}))
-                for kind, question in _bench.swapped(questions, number):
-                    bare, _ = await timed(neighbour, "/rows")
-                    took, page = await timed(visitor, path_of(question))
-                    assert page["experts"] or "search" in question or "freeBefore" in question, question
-                    if number >= 0:
-                        times[kind].append(took)
-                        times[FLOOR].append(bare)
-                held.append(house.memory())
-            warm = held[options.warm_up :]
-    print(f"{options.experts:,} experts, {options.bookings:,} bookings")
+    with catalogue_of(options) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            print("{:,} experts, {:,} bookings".format(*connection.execute(SIZE).fetchone() or ()), flush=True)
+        with _bench.product(url) as house, _bench.floor("rows", DATABASE_URL=url) as floor:
+            if options.data:
+                await caught_up(url, house)
+            if options.explain:
+                await explain(url)
+            times, held = await measure(house, floor, options)
     kinds = [*KINDS, *DEEP, COUNTED]
     every = [took for kind in kinds for took in times[kind]]
     rows = [line(FLOOR, times[FLOOR], times[FLOOR]), *(line(kind, times[kind], times[FLOOR]) for kind in kinds)]
     _bench.print_table(
         ("listing", "p50 ms", "p95 ms", "of the floor"), [*rows, line("all of these", every, times[FLOOR])]
     )
-    print(f"memory of the server: {warm[0]:.1f} MB after the warm-up, {warm[-1]:.1f} MB at the end")
+    print(f"memory of the server: {held[0]:.1f} MB after the warm-up, {held[-1]:.1f} MB at the end")
     slow = [kind for kind in kinds if median(times[kind]) > TARGET]
     print(f"over {TARGET} ms at the median: {', '.join(slow) or 'nothing'}")
 
@@ -216,6 +285,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experts", type=int, default=10_000, help="in the catalogue (%(default)s)")
     parser.add_argument("--bookings", type=int, default=0, help="of all of them (%(default)s)")
+    parser.add_argument("--data", type=Path, help="measure the catalogue in this data folder, and leave it as it is")
     parser.add_argument("--rounds", type=int, default=30, help="of every kind of question in turn (%(default)s)")
     parser.add_argument("--warm-up", type=int, default=5, help="rounds that do not count (%(default)s)")
     parser.add_argument("--explain", action="store_true", help="print the plan of every statement as well")

@@ -69,7 +69,7 @@ def endpoints(services: Services) -> APIRouter:
         To read on, give `next` as `after` (or `previous` as `before`) beside the same parameters: however many experts
         are added meanwhile, nobody comes twice and nobody is left out. `total` counts to a thousand, `totalIsCapped`
         says that there are more. With `facets=true`, `facets` says how many each choice of each filter would leave, all
-        other filters as they are; these counts may be 15 seconds old.
+        other filters as they are; these counts may be some minutes old.
         """
         return await services.experts.find(query)
 

@@ -20,7 +20,6 @@ from expert_booking.domain.errors import (
     SlotNotOffered,
     SlotTaken,
     Unavailable,
-    WrongField,
 )
 from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import Complaint, Model, obstacle_view
@@ -73,9 +72,6 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
         why = obstacle_view(refusal.obstacle)
         errors: dict[str, Any] = {"errors": [{"field": "startsAt", "message": str(refusal)}]} if status == 422 else {}
         return problem(status, refusal.code, str(refusal), reason=why.reason, figures=why.figures, **errors)
-    if isinstance(refusal, WrongField):
-        errors = {"errors": [{"field": refusal.field, "message": str(refusal)}]}
-        return problem(status, refusal.code, str(refusal), **errors)
     if isinstance(refusal, FieldsWrong):
         wrong = [{"field": field, "message": message} for field, message in refusal.errors.items()]
         return problem(status, refusal.code, str(refusal), errors=wrong)

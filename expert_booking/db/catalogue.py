@@ -5,7 +5,7 @@ of what matches more, one in a hundred at least does among 100,000, so that a wa
 has its page. Each statement carries both ways, and PostgreSQL takes the one that its own count asks for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -117,11 +117,20 @@ _SOONEST: Final = (
 _OFFERS: Final = (
     "EXISTS (SELECT FROM session_type s WHERE s.expert_id = e.id AND s.minutes = :minutes AND s.active{each})"
 )
-# No local day is as short as half a day, so who has such a row has a free start on the day.
-_FREE_ON: Final = """EXISTS (SELECT FROM expert_free f WHERE f.expert_id = e.id AND f.minutes = :length
-  AND f.half_day BETWEEN :first_half AND :last_half AND f.first_at < :until AND f.last_at >= :since{each})"""
+# No local day is as short as half a day, so who has such a row has a free start on the day. The rows of a day lie
+# together in an index, which alone is read; looked up by the primary key, they would lie all over gigabytes.
+_FREE_ON: Final = """e.id IN (SELECT f.expert_id FROM expert_free f WHERE f.half_day BETWEEN :first_half AND :last_half
+   AND f.minutes = :length AND f.first_at < :until AND f.last_at >= :since OFFSET 0)"""
+_FREE_ON_EACH: Final = """EXISTS (SELECT FROM generate_series(:first_half, :last_half) half
+    JOIN expert_free f ON f.half_day = half AND f.minutes = :length AND f.expert_id = e.id
+   WHERE f.first_at < :until AND f.last_at >= :since OFFSET 0)"""
 _FREE_BEFORE: Final = """EXISTS (SELECT FROM expert_next b WHERE b.expert_id = e.id AND b.minutes = :length
   AND b.free_at >= :now AND b.free_at < :before_day{each})"""
+_LENGTHS: Final = "SELECT DISTINCT minutes, expert_id FROM session_type WHERE active"
+_LENGTHS_ON: Final = """SELECT minutes, expert_id FROM expert_free
+  WHERE half_day = :first_half + {number} AND first_at < :until AND last_at >= :since"""
+_LENGTHS_BEFORE: Final = "SELECT minutes, expert_id FROM expert_next WHERE free_at >= :now AND free_at < :before_day"
+_RATING_STEP: Final = "CASE " + " ".join(f"WHEN e.rating_key >= {r} THEN {r}" for r in RATINGS) + " ELSE 0 END"
 _HALF_DAY: Final = 43_200
 
 # Words that hardly anybody has are perhaps slips.
@@ -163,30 +172,38 @@ async def find(connection: AsyncConnection, wanted: Wanted) -> Found:
 
 
 async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
-    """Counts by category, language, session length and rating, each under all filters but its own."""
-    searched = "MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"
-    terms = "AND e.terms @@ CAST(:search AS tsquery)" if wanted.words is not None else ""
-    filters = _filters(wanted)
+    """Counts by category, language, session length and rating, each under all filters but its own.
+
+    Experts are read once, and counted by everything that the filters tell apart; the counts are sums of those.
+    """
+    fits = _fits(wanted)
+    ratings = [
+        f"json_build_array('{least}', coalesce(sum(n) FILTER (WHERE rating >= {least}), 0))" for least in RATINGS
+    ]
 
     def others(own: str) -> str:
-        return " AND ".join(["true", *(condition for name, condition in filters.items() if name != own)])
+        return _all(["true", *(f"fits_{name}" for name in fits if name != own)])
 
-    ratings = [f"json_build_array('{least}', count(*) FILTER (WHERE e.rating_key >= {least}))" for least in RATINGS]
     statement = f"""
-WITH base AS {searched} (
-  SELECT e.id, e.category, e.languages, e.rating_key FROM expert e WHERE e.active {terms})
+WITH lengths AS ({_lengths(wanted)}),
+base AS {"MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"} (
+  SELECT e.id, e.category, e.languages, {_RATING_STEP} AS rating{_flags(fits)} FROM expert e
+   WHERE e.active {f"AND {_matches('search')}" if wanted.words is not None else ""}),
+groups AS MATERIALIZED (
+  SELECT category, languages, rating{_names_of(fits)}, count(*) AS n FROM base e
+   WHERE {_all(["true", *_offering(_filters(wanted))])}
+   GROUP BY category, languages, rating{_names_of(fits)})
 SELECT (SELECT json_agg(c) FROM (
-    SELECT json_build_array(category, count(*)) FROM base e WHERE {others("category")}
+    SELECT json_build_array(category, sum(n)) FROM groups WHERE {others("category")}
      GROUP BY category ORDER BY category) x (c)) AS categories,
   (SELECT json_agg(c) FROM (
-    SELECT json_build_array(language, count(*)) FROM base e, unnest(languages) language WHERE {others("language")}
+    SELECT json_build_array(language, sum(n)) FROM groups, unnest(languages) language WHERE {others("language")}
      GROUP BY language ORDER BY language) x (c)) AS languages,
   (SELECT json_agg(c) FROM (
-    SELECT json_build_array(s.minutes::text, count(DISTINCT e.id))
-      FROM base e JOIN session_type s ON s.expert_id = e.id AND s.active
-     WHERE {others("minutes").replace(":length", "s.minutes")}
-     GROUP BY s.minutes ORDER BY s.minutes) x (c)) AS minutes,
-  (SELECT json_build_array({", ".join(ratings)}) FROM base e WHERE {others("rating")}) AS ratings
+    SELECT json_build_array(l.minutes::text, count(*)) FROM base JOIN lengths l ON l.expert_id = base.id
+     WHERE l.minutes > 0 AND {others("")}
+     GROUP BY l.minutes ORDER BY l.minutes) x (c)) AS minutes,
+  (SELECT json_build_array({", ".join(ratings)}) FROM groups WHERE {others("rating")}) AS ratings
 """
     parameters = _parameters(wanted)
     return (await connection.execute(_planned(statement, parameters), parameters)).one()
@@ -296,13 +313,19 @@ def _conditions(wanted: Wanted, each: str = "") -> list[str]:
     """The terms (words, categories and language at once), and the other filters."""
     filters = _filters(wanted, each)
     terms = [_matches("terms")] if _terms(wanted) else []
-    return [*terms, *(filters[name] for name in ("rating", "minutes", "free") if name in filters)]
+    return [*terms, *([filters["rating"]] if "rating" in filters else ()), *_offering(filters)]
+
+
+def _offering(filters: Mapping[str, str]) -> list[str]:
+    """Who offers the length that is asked for. Who is free for so long does."""
+    return [filters[name] for name in ("free", "minutes") if name in filters][:1]
 
 
 def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
     """Every filter by the name of its counts; the days have none of their own. `each` ends what looks elsewhere."""
     query = wanted.query
-    free = [*([_FREE_ON] if wanted.free_on else ()), *([_FREE_BEFORE] if wanted.free_before else ())]
+    free_on = _FREE_ON_EACH if each else _FREE_ON
+    free = [*([free_on] if wanted.free_on else ()), *([_FREE_BEFORE] if wanted.free_before else ())]
     filters = {
         "category": "e.category = ANY(:categories)" if query.category else "",
         "language": ":language = ANY(e.languages)" if query.language else "",
@@ -311,6 +334,36 @@ def _filters(wanted: Wanted, each: str = "") -> dict[str, str]:
         "free": " AND ".join(free),
     }
     return {name: condition.replace("{each}", each) for name, condition in filters.items() if condition}
+
+
+def _lengths(wanted: Wanted) -> str:
+    """Each expert's lengths of session; where free time is asked for, those that are free for so long.
+
+    Half-days are read one by one, as each then comes in the order in which they are merged.
+    """
+    on = " UNION ".join(_LENGTHS_ON.format(number=number) for number in range(len(_half_days(wanted.free_on))))
+    found = [*([f"({on})"] if on else ()), *([_LENGTHS_BEFORE] if wanted.free_before else ())]
+    return " INTERSECT ".join(found) or _LENGTHS
+
+
+def _half_days(span: Span | None) -> range:
+    """Those that a span touches, as the derived rows count them."""
+    if span is None:
+        return range(0)
+    return range(int(span.since.timestamp()) // _HALF_DAY, int(span.until.timestamp()) // _HALF_DAY + 1)
+
+
+def _fits(wanted: Wanted) -> dict[str, str]:
+    """What a base row has to fit, by the name of its own counts."""
+    return {name: condition for name, condition in _filters(wanted).items() if name not in ("minutes", "free")}
+
+
+def _flags(fits: Mapping[str, str]) -> str:
+    return "".join(f", {condition} AS fits_{name}" for name, condition in fits.items())
+
+
+def _names_of(fits: Iterable[str]) -> str:
+    return "".join(f", fits_{name}" for name in fits)
 
 
 def _terms(wanted: Wanted) -> str:
@@ -338,7 +391,7 @@ def _planned(statement: str, parameters: dict[str, Any]) -> TextClause:
 
 
 def _parameters(wanted: Wanted) -> dict[str, Any]:
-    query, day = wanted.query, wanted.free_on
+    query, day, half_days = wanted.query, wanted.free_on, _half_days(wanted.free_on)
     others = _terms(replace(wanted, words=None))
     tiers = {f"tier{n}": _both(terms, others) for n, terms in enumerate(_tier_terms(wanted))}
     return {
@@ -354,8 +407,8 @@ def _parameters(wanted: Wanted) -> dict[str, Any]:
         "before_day": wanted.free_before,
         "since": day and day.since,
         "until": day and day.until,
-        "first_half": day and int(day.since.timestamp()) // _HALF_DAY,
-        "last_half": day and int(day.until.timestamp()) // _HALF_DAY,
+        "first_half": half_days[0] if half_days else None,
+        "last_half": half_days[-1] if half_days else None,
     }
 
 

@@ -51,7 +51,7 @@ _SETTINGS = {
     "unix_socket_permissions": "0700",
     "port": "5432",
     "max_connections": "100",
-    "shared_buffers": "128MB",
+    "shared_buffers": "512MB",
     "synchronous_commit": "on",
     "recovery_init_sync_method": "syncfs",
     "idle_in_transaction_session_timeout": "30s",

@@ -33,16 +33,6 @@ class Invalid(Refusal):
     code = "invalid"
 
 
-class WrongField(Invalid):
-    """Something is wrong that only the time can tell; `field` says where."""
-
-    code = "validation_failed"
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
 class PreconditionFailed(Refusal):
     """This has been changed since you read it."""
 
@@ -154,12 +144,12 @@ class PlanChanged(PreconditionFailed):
 
 
 class FieldsWrong(Invalid):
-    """Some of this cannot be right; `errors` says what."""
+    """Some of this cannot be right; `errors` says what, by the field."""
 
     code = "validation_failed"
 
     def __init__(self, errors: Mapping[str, str]) -> None:
-        super().__init__()
+        super().__init__(" ".join(dict.fromkeys(errors.values())))
         self.errors = errors
 
 

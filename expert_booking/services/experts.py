@@ -1,5 +1,7 @@
 """The catalogue."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,7 +15,7 @@ from expert_booking.db.availability import Offer
 from expert_booking.db.catalogue import Span, Wanted
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.calendar import DAY, local_instant
-from expert_booking.domain.errors import ExpertNotFound, SlugTaken, WrongField
+from expert_booking.domain.errors import ExpertNotFound, FieldsWrong, SlugTaken
 from expert_booking.domain.portraits import portrait
 from expert_booking.domain.slugs import is_slug, slug_of
 from expert_booking.schemas import (
@@ -29,10 +31,14 @@ from expert_booking.schemas import (
 )
 from expert_booking.services.availability import next_open, session_type_view
 
+log = logging.getLogger(__name__)
+
 # A local day is over this many days after today at the latest within what the derived rows know.
 _REACH: Final = timedelta(days=FREE_DAYS)
-_FACETS_KEPT: Final = timedelta(seconds=15)
+_FACETS_FRESH: Final = timedelta(seconds=15)
+_FACETS_SHOWN: Final = timedelta(minutes=5)
 _FACETS_AT_MOST: Final = 256
+_NOT_COUNTED: Final = {"sort": None, "page": 1, "limit": 1, "after": None, "before": None, "facets": True}
 
 
 class Experts:
@@ -41,10 +47,11 @@ class Experts:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._counted: dict[object, tuple[datetime, Facets]] = {}
+        self._counted: dict[ExpertQuery, tuple[datetime, Facets]] = {}
+        self._counting: asyncio.Future[None] | None = None  # one at a time, so that pages keep a core
 
     async def find(self, query: ExpertQuery) -> ExpertPage:
-        """One page of the catalogue, with everybody's next free time. Raises WrongField for a day out of reach.
+        """One page of the catalogue, with everybody's next free time. Raises FieldsWrong for a day out of reach.
 
         The times are read from the calendars and always true. Who is found and in which order rests, where free time
         is asked for, on derived rows that may be behind by a moment; who has none yet comes last.
@@ -79,17 +86,32 @@ class Experts:
         return page, now
 
     async def _facets(self, connection: AnyConnection, wanted: Wanted) -> Facets:
-        """The counts, which may be some seconds old: over a whole large catalogue they take as long as ten pages."""
-        query = wanted.query
-        asked = (query.search, query.category, query.min_rating, query.language, query.minutes, query.free_on,
-                 query.free_before, query.time_zone)  # fmt: skip
+        """The counts, which may be old: over a large catalogue they take longer than ten pages.
+
+        Those of some seconds ago are as good as new. Older ones are shown as well, and made anew for whoever asks next.
+        """
+        asked = wanted.query.model_copy(update=_NOT_COUNTED)
         counted_at, facets = self._counted.get(asked, (None, None))
-        if counted_at is None or facets is None or not timedelta() <= wanted.now - counted_at < _FACETS_KEPT:
-            facets = _counts(await catalogue.facets(connection, wanted))
-            while len(self._counted) >= _FACETS_AT_MOST:
-                self._counted.pop(next(iter(self._counted)))
-            self._counted[asked] = (wanted.now, facets)
+        if counted_at is None or facets is None or not timedelta() <= wanted.now - counted_at < _FACETS_SHOWN:
+            return await self._count(connection, asked, wanted)
+        if wanted.now - counted_at >= _FACETS_FRESH and (self._counting is None or self._counting.done()):
+            self._counting = asyncio.create_task(self._count_again(asked, wanted))
         return facets
+
+    async def _count(self, connection: AnyConnection, asked: ExpertQuery, wanted: Wanted) -> Facets:
+        facets = _counts(await catalogue.facets(connection, wanted))
+        self._counted.pop(asked, None)
+        while len(self._counted) >= _FACETS_AT_MOST:
+            self._counted.pop(next(iter(self._counted)))
+        self._counted[asked] = (wanted.now, facets)
+        return facets
+
+    async def _count_again(self, asked: ExpertQuery, wanted: Wanted) -> None:
+        try:
+            async with self._database.statements() as connection:
+                await self._count(connection, asked, wanted)
+        except Exception:
+            log.exception("choices could not be counted anew")  # the next to ask tries again
 
     async def categories(self) -> dict[str, int]:
         """Every category with active experts, and how many."""
@@ -158,14 +180,14 @@ class Experts:
 
 
 def _days(query: ExpertQuery, now: datetime) -> tuple[Span | None, datetime | None]:
-    """The day to be free on, and the instant to be free before. Raises WrongField for what is past or too far ahead."""
+    """The day to be free on, and the instant to be free before. Raises FieldsWrong for past ones and too far ones."""
     zone = ZoneInfo(query.time_zone or "UTC")
     today = now.astimezone(zone).date()
     on, before = query.free_on, query.free_before
     if on and not today <= on <= today + _REACH:
-        raise WrongField("freeOn", f"Please choose a day from {today} to {today + _REACH}.")
+        raise FieldsWrong({"freeOn": f"Please choose a day from {today} to {today + _REACH}."})
     if before and before <= today:
-        raise WrongField("freeBefore", f"Please choose a day after {today}.")
+        raise FieldsWrong({"freeBefore": f"Please choose a day after {today}."})
     day = Span(max(now, local_instant(zone, on, 0)), local_instant(zone, on + DAY, 0)) if on else None
     return day, local_instant(zone, before, 0) if before else None
 
