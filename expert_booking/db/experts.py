@@ -11,7 +11,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
-    func,
     insert,
     literal_column,
     select,
@@ -28,9 +27,6 @@ _e = expert.c
 _CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _e.rating_count, _e.headline,
          _e.languages, _e.time_zone, _e.portrait)  # fmt: skip
 _DETAIL = select(*_CARD, _e.bio, _e.active)
-_CATEGORIES = (
-    select(_e.category, func.count().label("experts")).where(_e.active).group_by(_e.category).order_by(_e.category)
-)
 _ANY: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
 _SLUGS = select(_e.slug)
 _IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARRAY(Text))))
@@ -50,12 +46,6 @@ async def time_zone(connection: AsyncConnection, expert_id: UUID) -> str:
     """The zone of an expert who exists."""
     zone: str = (await connection.execute(select(_e.time_zone).where(_e.id == expert_id))).scalar_one()
     return zone
-
-
-async def categories(connection: AsyncConnection) -> dict[str, int]:
-    """Every category that has active experts, with their number, by name."""
-    rows = await connection.execute(_CATEGORIES)
-    return {row.category: row.experts for row in rows}
 
 
 async def any_there(connection: AsyncConnection) -> bool:

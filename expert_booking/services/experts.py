@@ -113,11 +113,6 @@ class Experts:
         except Exception:
             log.exception("choices could not be counted anew")  # the next to ask tries again
 
-    async def categories(self) -> dict[str, int]:
-        """Every category with active experts, and how many."""
-        async with self._database.statements() as connection:
-            return await rows.categories(connection)
-
     async def get(self, reference: str) -> ExpertDetail:
         """One active expert by id or slug, with the next free time. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
