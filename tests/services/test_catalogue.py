@@ -17,7 +17,7 @@ from expert_booking.db import catalogue
 from expert_booking.db.catalogue import one_slip
 from expert_booking.domain.errors import FieldsWrong
 from expert_booking.schemas import ExpertPage, ExpertQuery, ExpertSort, SessionTypeRequest
-from expert_booking.services import Services
+from expert_booking.services import Services, experts
 from tests.conftest import AddExpert, Clock, expert_request
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -431,9 +431,11 @@ async def test_every_choice_is_counted_under_all_other_filters(
     assert (await counts())["categories"] == {"Law": 1, "Tax": 2}
 
 
-async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew(
-    services: Services, add_expert: AddExpert, sql: Connection, clock: Clock
+async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew_where_that_takes_long(
+    services: Services, add_expert: AddExpert, sql: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 0)
+
     async def languages(**query: Any) -> dict[str, int]:
         found = (await services.experts.names(ExpertQuery(facets=True, **query))).facets
         assert found is not None
@@ -449,6 +451,18 @@ async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew(
     async with asyncio.timeout(5):
         while await languages() != {"de": 1}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_counts_that_are_quickly_made_are_always_of_this_moment(
+    services: Services, add_expert: AddExpert, sql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 60)
+    await add_expert(languages=["en"])
+    for language in ("de", "fr"):
+        sql.execute("UPDATE expert SET languages = %s", [[language]])
+        found = (await services.experts.find(ExpertQuery(facets=True))).facets
+        assert found is not None
+        assert [one.value for one in found.languages] == [language]
 
 
 # --- cost -------------------------------------------------------------------------------------------------------
