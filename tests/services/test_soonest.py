@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -18,9 +19,10 @@ from expert_booking.db import soonest as rows
 from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY, SlotState, local_instant
 from expert_booking.domain.errors import Refusal
+from expert_booking.domain.free import Free, free_times
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, Role, SessionTypeRequest
-from expert_booking.services import Services
+from expert_booking.services import Services, soonest
 from tests.api.conftest import booking_of
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 from tests.serving import ServerProcess
@@ -324,23 +326,29 @@ async def test_two_processes_that_work_at_the_same_time_leave_the_truth(
     assert [kept(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
 
 
-async def test_pages_are_answered_while_many_rows_are_worked_out(
-    services: Services, add_expert: AddExpert, sql: Connection
+async def test_whoever_else_has_something_to_do_has_a_turn_after_each_expert(
+    services: Services, add_expert: AddExpert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(100):
-        await add_expert(name=f"E{number}", step_minutes=30)
-    gaps = []
+    turns, begun = 0, []
 
-    async def beat() -> None:
+    async def take_turns() -> None:
+        nonlocal turns
         while True:
-            since = time.thread_time()  # what others do on this machine does not count
             await asyncio.sleep(0)
-            gaps.append(time.thread_time() - since)
+            turns += 1
 
-    beating = asyncio.create_task(beat())
+    def noted(*calendars: Any) -> dict[int, Free]:
+        begun.append(turns)
+        return free_times(*calendars)
+
+    for number in range(30):
+        await add_expert(name=f"E{number}")
+    monkeypatch.setattr(soonest, "free_times", noted)
+    others = asyncio.create_task(take_turns())
     await services.soonest.work_off()
-    beating.cancel()
-    assert max(gaps) < 0.05
+    others.cancel()
+    assert len(begun) == 30
+    assert all(before < after for before, after in pairwise(begun))
 
 
 async def test_a_database_that_goes_away_for_a_while_stops_nothing_for_good(
