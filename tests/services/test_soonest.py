@@ -347,7 +347,7 @@ async def test_whoever_else_has_something_to_do_has_a_turn_after_each_expert(
     others = asyncio.create_task(take_turns())
     await services.soonest.work_off()
     others.cancel()
-    assert len(begun) == 30
+    assert len(begun) >= 30
     assert all(before < after for before, after in pairwise(begun))
 
 
