@@ -4,6 +4,7 @@ The server has the real clock, so slots are chosen some days ahead. Whatever a p
 the test fail, unless the test said before that it expects it.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -236,10 +238,16 @@ async def visit(
     for kind, context in mine:
         context.remove_listener("console", hear)
         context.remove_listener("weberror", fail)
-        for page in context.pages:
-            await page.close()
-        await context.clear_cookies()
-        await context.set_offline(False)
-        _used[kind].append(context)
+        # A browser that does not close a page in time is not used again; what the test has seen still counts.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_tidied(context), 30)
+            _used[kind].append(context)
     unexpected = [text for text in complaints if not any(re.search(pattern, text) for pattern in _excused)]
     assert not unexpected, f"the pages complained: {unexpected}"
+
+
+async def _tidied(context: BrowserContext) -> None:
+    for page in context.pages:
+        await page.close()
+    await context.clear_cookies()
+    await context.set_offline(False)
