@@ -1,44 +1,21 @@
 """Boards, next free times, and how few questions they cost."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, event
 
 from expert_booking.domain.errors import ExpertNotFound, SessionTypeNotFound, SlotNotOffered, SlotTaken
 from expert_booking.schemas import ExpertQuery, SlotQuery
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock, booking_request
+from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-Counted = Callable[[], AbstractContextManager[list[str]]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-def counted() -> Counted:
-    """The statements that are sent meanwhile."""
-
-    @contextmanager
-    def counted() -> Iterator[list[str]]:
-        sent: list[str] = []
-
-        def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-            sent.append(statement)
-
-        event.listen(Engine, "before_cursor_execute", note)
-        try:
-            yield sent
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
-
-    return counted
 
 
 def fill(sql: Connection, expert_id: UUID, days: int) -> None:

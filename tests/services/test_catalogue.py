@@ -1,8 +1,6 @@
 """Searching, filtering, sorting and paging the catalogue."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,7 +9,6 @@ from uuid import UUID
 import psycopg
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import Engine, event
 
 from expert_booking.db import catalogue
 from expert_booking.db.catalogue import one_slip
@@ -19,6 +16,7 @@ from expert_booking.domain.errors import FieldsWrong
 from expert_booking.schemas import ExpertPage, ExpertQuery, ExpertSort, SessionTypeRequest
 from expert_booking.services import Services, experts
 from tests.conftest import AddExpert, Clock, expert_request
+from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -468,26 +466,6 @@ async def test_counts_that_are_quickly_made_are_always_of_this_moment(
 # --- cost -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def counted() -> Callable[[], AbstractContextManager[list[str]]]:
-    """The statements that are sent meanwhile."""
-
-    @contextmanager
-    def counted() -> Iterator[list[str]]:
-        sent: list[str] = []
-
-        def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-            sent.append(statement)
-
-        event.listen(Engine, "before_cursor_execute", note)
-        try:
-            yield sent
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
-
-    return counted
-
-
 @pytest.mark.usefixtures("most")
 @pytest.mark.parametrize("sort", list(ExpertSort))
 async def test_the_number_of_statements_does_not_depend_on_who_is_there(
@@ -495,7 +473,7 @@ async def test_the_number_of_statements_does_not_depend_on_who_is_there(
     sql: Connection,
     clock: Clock,
     sort: ExpertSort,
-    counted: Callable[[], AbstractContextManager[list[str]]],
+    counted: Counted,
 ) -> None:
     async def statements() -> int:
         with counted() as sent:
