@@ -29,7 +29,6 @@ from expert_booking.domain.errors import (
 from expert_booking.domain.holidays import place_complaint
 from expert_booking.domain.hours import OverrideKind, Window
 from expert_booking.domain.plans import overlaps_of_day, overlaps_of_week
-from expert_booking.domain.slugs import is_slug
 from expert_booking.schemas import (
     MOST_SESSION_TYPES,
     Caller,
@@ -58,7 +57,7 @@ from expert_booking.schemas import (
     obstacle_view,
 )
 from expert_booking.services.availability import next_open
-from expert_booking.services.experts import Experts
+from expert_booking.services.experts import Experts, expert_meant
 
 # More of them than anybody needs would make every reading of the calendar slow.
 MOST_OVERRIDES: Final = 2000
@@ -90,7 +89,7 @@ class Calendars:
         if caller is None:
             raise ProofNeeded
         async with self._database.statements() as connection:
-            expert = await _found(connection, reference)
+            expert = await expert_meant(connection, reference, rows.by_id, rows.by_slug)
         if caller.runs(expert.id):
             return CalendarKey(expert.id)
         raise Forbidden if expert.active else ExpertNotFound
@@ -131,7 +130,7 @@ class Calendars:
         Raises ExpertNotFound.
         """
         async with self._database.statements() as connection:
-            expert = await _found(connection, reference)
+            expert = await expert_meant(connection, reference, rows.by_id, rows.by_slug)
             runs = caller is not None and caller.runs(expert.id)
             if not (runs or expert.active):
                 raise ExpertNotFound
@@ -299,16 +298,6 @@ def check_admin(caller: Caller | None) -> None:
         raise ProofNeeded
     if caller.role is not Role.ADMIN:
         raise Forbidden
-
-
-async def _found(connection: AnyConnection, reference: str) -> AnyRow:
-    try:
-        row = await rows.by_id(connection, UUID(reference))
-    except ValueError:
-        row = await rows.by_slug(connection, reference) if is_slug(reference) else None
-    if row is None:
-        raise ExpertNotFound
-    return row
 
 
 async def _plan(connection: AnyConnection, key: CalendarKey) -> WeeklyPlan:

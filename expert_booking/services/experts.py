@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Final
@@ -202,10 +202,20 @@ def _counts(row: AnyRow) -> Facets:
 
 
 async def _found(connection: AnyConnection, reference: str) -> AnyRow:
+    return await expert_meant(connection, reference, rows.by_id, rows.by_slug)
+
+
+async def expert_meant(
+    connection: AnyConnection,
+    reference: str,
+    by_id: Callable[[AnyConnection, UUID], Awaitable[AnyRow | None]],
+    by_slug: Callable[[AnyConnection, str], Awaitable[AnyRow | None]],
+) -> AnyRow:
+    """What one of these finds of the expert whose id or slug this is. Raises ExpertNotFound."""
     try:
-        row = await rows.by_id(connection, UUID(reference))
+        row = await by_id(connection, UUID(reference))
     except ValueError:
-        row = await rows.by_slug(connection, reference) if is_slug(reference) else None
+        row = await by_slug(connection, reference) if is_slug(reference) else None
     if row is None:
         raise ExpertNotFound
     return row
