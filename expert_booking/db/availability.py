@@ -16,6 +16,7 @@ from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
+from expert_booking.domain.terms import Confirmation, Terms
 
 # No session, with its buffers, reaches further than this from its start; and no local day has begun earlier.
 _REACH: Final = timedelta(days=2)
@@ -35,6 +36,7 @@ class Offer:
     title: str
     description: str
     calendar: Calendar
+    terms: Terms
 
     def with_busy(self, busy: Sequence[Busy]) -> "Offer":
         """The same offer, knowing which time is taken."""
@@ -66,7 +68,8 @@ _OFFERS = (
            _e.active.label("expert_active"), (_e.active & _s.active).label("active"),
            _s.id.label("session_type_id"), _s.title, _s.description,
            _s.minutes, _s.step_minutes, _s.before_minutes, _s.after_minutes, _s.notice_minutes, _s.horizon_days,
-           _s.daily_cap, _RULES.label("rules"), _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
+           _s.daily_cap, _s.confirmation, _s.answer_minutes, _s.cancel_notice_minutes, _s.move_notice_minutes,
+           _s.most_moves, _RULES.label("rules"), _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)
     .where(_e.id == any_(_ids))
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
@@ -112,7 +115,13 @@ def _offer(row: AnyRow) -> Offer:
                            row.notice_minutes, row.horizon_days, row.daily_cap)  # fmt: skip
     calendar = Calendar(ZoneInfo(row.time_zone), _hours(row), length, row.active, row.session_type_id)
     return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
-                 calendar)  # fmt: skip
+                 calendar, terms_of(row))  # fmt: skip
+
+
+def terms_of(row: AnyRow) -> Terms:
+    """The terms that stand in a session type's columns."""
+    return Terms(Confirmation(row.confirmation), row.answer_minutes, row.cancel_notice_minutes,
+                 row.move_notice_minutes, row.most_moves)  # fmt: skip
 
 
 def _hours(row: AnyRow) -> Hours:

@@ -136,6 +136,13 @@ session_type = Table(
     Column("horizon_days", SmallInteger, nullable=False, server_default="60"),
     # How many of these sessions there are at most on one of the expert's local days.
     Column("daily_cap", SmallInteger),
+    # Whether a booking is confirmed at once or by the expert, who then has so long to answer.
+    Column("confirmation", Text, nullable=False, server_default="by_expert"),
+    Column("answer_minutes", Integer, nullable=False, server_default="2880"),
+    # What the customer may change, and until how long before the start; no most_moves: as often as they like.
+    Column("cancel_notice_minutes", Integer, nullable=False, server_default="0"),
+    Column("move_notice_minutes", Integer, nullable=False, server_default="0"),
+    Column("most_moves", SmallInteger),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("minutes BETWEEN 5 AND 480 AND step_minutes BETWEEN 5 AND 1440", name="length"),
@@ -144,6 +151,8 @@ session_type = Table(
         name="positive",
     ),
     CheckConstraint("daily_cap BETWEEN 1 AND 100", name="daily_cap"),
+    CheckConstraint("confirmation IN ('at_once', 'by_expert') AND answer_minutes >= 1", name="confirmation"),
+    CheckConstraint("cancel_notice_minutes >= 0 AND move_notice_minutes >= 0 AND most_moves >= 0", name="terms"),
     UniqueConstraint("expert_id", "id"),
 )
 Index("ix_session_type_minutes", session_type.c.minutes, session_type.c.expert_id, postgresql_where=text("active"))
@@ -212,7 +221,15 @@ booking = Table(
     # The session plus its buffers: what must not overlap.
     Column("busy", TSTZRANGE, nullable=False),
     Column("status", Text, nullable=False, server_default="pending"),
+    # A hold: since when, until when (typing renews it), from which network address (a hash), for which process's pages.
+    Column("held_at", DateTime(timezone=True)),
     Column("hold_until", DateTime(timezone=True)),
+    Column("hold_origin", LargeBinary),
+    Column("hold_keeper", Uuid),
+    # Pending: until when the expert has to answer; without it, until the session begins.
+    Column("answer_by", DateTime(timezone=True)),
+    # How often the customer has moved it.
+    Column("moves", SmallInteger, nullable=False, server_default="0"),
     Column("name", Text),
     Column("email", Text),
     Column("customer_key", Text),
@@ -228,6 +245,11 @@ booking = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("version", Integer, nullable=False, server_default="1"),
+    # Who made the last change, with which token, and why: from here it goes into booking_change. Who changes a booking
+    # by hand and leaves its version alone is "database" there.
+    Column("changed_by", Text, nullable=False, server_default="database"),
+    Column("changed_with", Uuid),
+    Column("change_reason", Text, nullable=False, server_default=""),
     # The session is one of this very expert's; and whether a type is booked is looked up by the expert's index.
     ForeignKeyConstraint(
         ["expert_id", "session_type_id"],
@@ -263,6 +285,25 @@ Index(
     unique=True,
     postgresql_where=text(f"cap_place IS NOT NULL AND {LIVE_ROWS}"),
 )
+# One hold for each browser; and what is looked up of holds and requests: by address, and by when they are over.
+Index(
+    "uq_booking_visitor_hold",
+    booking.c.visitor,
+    unique=True,
+    postgresql_where=text("status = 'held' AND visitor IS NOT NULL"),
+)
+Index("ix_booking_hold_origin", booking.c.hold_origin, postgresql_where=text("status = 'held'"))
+Index("ix_booking_hold_until", booking.c.hold_until, postgresql_where=text("status = 'held'"))
+Index(
+    "ix_booking_answer_by",
+    func.coalesce(booking.c.answer_by, booking.c.starts_at),
+    postgresql_where=text("status = 'pending'"),
+)
+Index(
+    "ix_booking_never_booked",
+    booking.c.updated_at,
+    postgresql_where=text("status = 'expired' AND email IS NULL"),
+)
 Index("ix_booking_expert_id_starts_at", booking.c.expert_id, booking.c.starts_at)
 Index("ix_booking_customer_key_starts_at", booking.c.customer_key, booking.c.starts_at)
 Index(
@@ -270,6 +311,44 @@ Index(
     booking.c.visitor,
     booking.c.starts_at,
     postgresql_where=text("visitor IS NOT NULL"),
+)
+
+# What has happened to each booking, written by the database itself (see HISTORY_FUNCTIONS) and never changed again.
+# It outlives the bookings.
+booking_change = Table(
+    "booking_change",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("booking_id", Uuid, nullable=False),
+    Column("expert_id", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("actor", Text, nullable=False),
+    Column("token_id", Uuid),
+    Column("from_status", Text),
+    Column("to_status", Text),  # none: deleted
+    Column("from_starts_at", DateTime(timezone=True)),
+    Column("to_starts_at", DateTime(timezone=True)),
+    Column("reason", Text, nullable=False, server_default=""),
+    # The time that this change has set free, buffers included.
+    Column("freed", TSTZRANGE),
+    Index("ix_booking_change_booking_id_id", "booking_id", "id"),
+)
+
+# Answers to requests with an Idempotency-Key, given again to whoever sends the same once more. Written in the
+# transaction of what they tell of, so there is none without the other.
+kept_answer = Table(
+    "kept_answer",
+    metadata,
+    # Who asked: a hash of the token, or of the network address.
+    Column("caller", LargeBinary, primary_key=True),
+    Column("key", Text, primary_key=True),
+    # A hash of what was asked.
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("status", SmallInteger),
+    Column("headers", JSONB),
+    Column("body", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index("ix_kept_answer_created_at", "created_at"),
 )
 
 token = Table(
@@ -370,6 +449,64 @@ NEWS_TRIGGERS: Final = tuple(
 )
 
 
+FREED_CHANNEL: Final = "expert_booking_freed"
+
+# The one place that knows what has happened to a booking, whoever wrote, and which time was set free by it: a booking
+# that was live is so no more, or keeps another time. Holds that nobody made a booking of are swept out silently.
+HISTORY_FUNCTIONS: Final = (
+    f"""
+CREATE FUNCTION write_booking_history() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    INSERT INTO booking_change (booking_id, expert_id, actor, token_id, to_status, to_starts_at, reason)
+    SELECT id, expert_id, changed_by, changed_with, status, starts_at, change_reason FROM changed;
+  ELSIF TG_OP = 'UPDATE' THEN
+    INSERT INTO booking_change
+           (booking_id, expert_id, actor, token_id, from_status, to_status, from_starts_at, to_starts_at, reason, freed)
+    SELECT n.id, o.expert_id, CASE WHEN told THEN n.changed_by ELSE 'database' END,
+           CASE WHEN told THEN n.changed_with END, o.status, n.status, o.starts_at, n.starts_at,
+           CASE WHEN told THEN n.change_reason ELSE '' END,
+           CASE WHEN o.{LIVE_ROWS} AND NOT (n.{LIVE_ROWS} AND n.expert_id = o.expert_id AND n.busy @> o.busy)
+                THEN o.busy END
+      FROM changed_before o JOIN changed n USING (id) CROSS JOIN LATERAL (SELECT n.version > o.version) AS by_us (told)
+     WHERE (o.status, o.starts_at, o.busy, o.expert_id) <> (n.status, n.starts_at, n.busy, n.expert_id);
+  ELSE
+    INSERT INTO booking_change (booking_id, expert_id, actor, from_status, from_starts_at, freed)
+    SELECT id, expert_id, 'database', status, starts_at, CASE WHEN {LIVE_ROWS} THEN busy END
+      FROM changed WHERE status <> 'expired' OR email IS NOT NULL;
+  END IF;
+  RETURN NULL;
+END $$
+""",  # noqa: S608 - names of ours
+    f"""
+CREATE FUNCTION tell_slots_freed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_notify('{FREED_CHANNEL}',
+                    json_build_object('expert', expert_id, 'since', lower(freed), 'until', upper(freed))::text)
+     FROM written WHERE freed IS NOT NULL;
+  RETURN NULL;
+END $$
+""",
+    """
+CREATE FUNCTION refuse_to_change_history() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'what has happened is not changed afterwards';
+END $$
+""",
+)
+HISTORY_TRIGGERS: Final = (
+    *(
+        f"CREATE TRIGGER booking_history_{event_.lower()} AFTER {event_} ON booking REFERENCING {seen} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION write_booking_history()"
+        for event_, seen in _SEEN.items()
+    ),
+    "CREATE TRIGGER booking_change_freed AFTER INSERT ON booking_change REFERENCING NEW TABLE AS written "
+    "FOR EACH STATEMENT EXECUTE FUNCTION tell_slots_freed()",
+    "CREATE TRIGGER booking_change_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON booking_change "
+    "FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_history()",
+)
+
+
 # How the catalogue is searched. Texts and what is typed are folded alike: no accents, no capitals, words apart from
 # signs. A term is a word of the expert, or with a letter and a space before it (which no word has) a word of the name,
 # the category as a whole, or a language; so one index knows words and filters together. PostgreSQL calls unaccent()
@@ -434,5 +571,7 @@ for _extension in ("btree_gist", *SEARCH_EXTENSIONS):
     event.listen(metadata, "before_create", _ddl(f"CREATE EXTENSION IF NOT EXISTS {_extension}"))
 for _function in SEARCH_FUNCTIONS:
     event.listen(metadata, "before_create", _ddl(_function))
-for _statement in (NEWS_FUNCTION, *NEWS_TRIGGERS, SEARCH_TRIGGER_FUNCTION, *SEARCH_TRIGGERS):
+for _statement in (
+    NEWS_FUNCTION, *NEWS_TRIGGERS, SEARCH_TRIGGER_FUNCTION, *SEARCH_TRIGGERS, *HISTORY_FUNCTIONS, *HISTORY_TRIGGERS,
+):  # fmt: skip
     event.listen(metadata, "after_create", _ddl(_statement))

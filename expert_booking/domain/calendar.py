@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from heapq import nsmallest
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -150,7 +151,7 @@ class Calendar:
         Raises SlotNotOffered with the reason, or SlotTaken where the known busy time is in the way.
         """
         for obstacle in self.obstacles(starts_at, now):
-            raise SlotTaken(obstacle) if obstacle.reason is Reason.BUSY else SlotNotOffered(obstacle)
+            raise SlotTaken(obstacle) if obstacle.reason in (Reason.BUSY, Reason.HELD) else SlotNotOffered(obstacle)
         return self._slot(starts_at)
 
     def obstacles(self, starts_at: datetime, now: datetime) -> Iterator[Obstacle]:
@@ -167,10 +168,11 @@ class Calendar:
             yield Obstacle(Reason.BEYOND_HORIZON, figures)
         yield from self._off_plan(starts_at)
         slot = self._slot(starts_at)
-        for busy in sorted(self.busy):
-            if busy.starts_at < slot.busy_until and slot.busy_from < busy.ends_at:
-                yield Obstacle(Reason.BUSY, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
-                break
+        in_the_way = sorted(b for b in self.busy if b.starts_at < slot.busy_until and slot.busy_from < b.ends_at)
+        # As on the board: a time is held where nothing but holds is in its way.
+        for busy in [b for b in in_the_way if not b.held][:1] or in_the_way[:1]:
+            reason = Reason.HELD if busy.held else Reason.BUSY
+            yield Obstacle(reason, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
         day = self.day_of(starts_at)
         if day in self._full_days():
             cap = self.length.daily_cap or 0
@@ -191,6 +193,10 @@ class Calendar:
     def with_busy(self, busy: Iterable[Busy]) -> "Calendar":
         """The same calendar, knowing which time is taken."""
         return replace(self, busy=tuple(busy))
+
+    def without(self, session_starts_at: datetime) -> "Calendar":
+        """The same calendar without the booking or hold that starts at this instant."""
+        return self.with_busy(busy for busy in self.busy if busy.session_starts_at != session_starts_at)
 
     def _bookable_from(self, now: datetime) -> datetime:
         return now + self.length.notice_minutes * MINUTE
@@ -260,6 +266,12 @@ class Calendar:
     def _slot(self, start: datetime) -> Slot:
         session, before, after = self.length.spans()
         return Slot(start, start + session, start - before, start + session + after)
+
+
+def nearest_open(slots: Iterable[Slot], to: datetime, count: int) -> list[Slot]:
+    """The free ones nearest to an instant, in order of time, without the one that starts then."""
+    free = (slot for slot in slots if slot.state is SlotState.OPEN and slot.starts_at != to)
+    return sorted(nsmallest(count, free, key=lambda slot: abs(slot.starts_at - to)), key=lambda slot: slot.starts_at)
 
 
 def _floor(instant: datetime) -> int:

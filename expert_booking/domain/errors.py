@@ -1,6 +1,7 @@
 """Refusals: what people may cause, said politely. Edges map the kinds, never the single cases."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar
 
 from expert_booking.domain.obstacles import Obstacle, Reason
@@ -51,6 +52,12 @@ class Forbidden(Refusal):
     code = "forbidden"
 
 
+class TooManyRequests(Refusal):
+    """That was a little much. Please try again soon."""
+
+    code = "too_many_requests"
+
+
 class Unavailable(Refusal):
     """This does not work at the moment. Please try again soon."""
 
@@ -73,6 +80,12 @@ class BookingNotFound(NotFound):
     """There is no such booking, or it is not yours to see."""
 
     code = "booking_not_found"
+
+
+class HoldNotFound(NotFound):
+    """This time is not held any more."""
+
+    code = "hold_not_found"
 
 
 class OverrideNotFound(NotFound):
@@ -99,8 +112,41 @@ class SlotTaken(Conflict):
     code = "slot_taken"
 
     def __init__(self, obstacle: Obstacle | None = None) -> None:
-        super().__init__()
-        self.obstacle = obstacle or Obstacle(Reason.BUSY)
+        obstacle = obstacle or Obstacle(Reason.BUSY)
+        super().__init__(str(obstacle))
+        self.obstacle = obstacle
+        # The nearest free starts (UTC), in order of time, where somebody has looked for them.
+        self.alternatives: tuple[datetime, ...] = ()
+
+
+class CancelTooLate(Conflict):
+    """It is too late to cancel this session."""
+
+    code = "cancel_too_late"
+
+
+class MoveTooLate(Conflict):
+    """It is too late to move this session to another time."""
+
+    code = "move_too_late"
+
+
+class NoMovesLeft(Conflict):
+    """This booking cannot be moved to another time again."""
+
+    code = "no_moves_left"
+
+
+class RescheduleNotAllowed(Conflict):
+    """A booking like this cannot be moved to another time."""
+
+    code = "reschedule_not_allowed"
+
+
+class RequestInFlight(Conflict):
+    """The first request with this Idempotency-Key is still being worked on. Please ask again in a moment."""
+
+    code = "request_in_flight"
 
 
 class StatusChangeNotAllowed(Conflict):
@@ -161,3 +207,17 @@ class SlotNotOffered(Invalid):
     def __init__(self, obstacle: Obstacle) -> None:
         super().__init__(str(obstacle))
         self.obstacle = obstacle
+        # The nearest free starts (UTC), in order of time, where somebody has looked for them.
+        self.alternatives: tuple[datetime, ...] = ()
+
+
+class IdempotencyKeyReused(Invalid):
+    """This Idempotency-Key belongs to another request. A new request needs a new key."""
+
+    code = "idempotency_key_reused"
+
+
+class TooManyHolds(TooManyRequests):
+    """Too many times are being held from your network at the moment. You can still book without a hold."""
+
+    code = "too_many_holds"

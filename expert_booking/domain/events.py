@@ -1,6 +1,7 @@
 """News after the commit. A message is only a reason to look, never the truth, so it says no more than where."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 
@@ -16,4 +17,16 @@ class NewsMissed:
     """The connection to the database was away for a while: whoever follows anything should look again."""
 
 
-News = ExpertChanged | NewsMissed
+@dataclass(frozen=True, slots=True)
+class SlotFreed:
+    """A booking or a hold let this time go (UTC, half-open, buffers included): cancelled, moved, declined, expired.
+
+    Where it comes from, the table booking_change, says the same for good.
+    """
+
+    expert_id: UUID
+    since: datetime
+    until: datetime
+
+
+News = ExpertChanged | NewsMissed | SlotFreed

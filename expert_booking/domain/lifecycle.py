@@ -1,9 +1,11 @@
-"""The life of a booking: its statuses and the moves between them."""
+"""The life of a booking: its statuses, the moves between them, and who may make them."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from expert_booking.domain.errors import StatusChangeNotAllowed
+from expert_booking.domain.errors import RescheduleNotAllowed, StatusChangeNotAllowed
 
 
 class Status(StrEnum):
@@ -17,28 +19,68 @@ class Status(StrEnum):
     NO_SHOW = "no_show"
 
 
+class Actor(StrEnum):
+    """Who changes a booking. The house is the product itself, at a deadline; the database whoever writes by hand."""
+
+    CUSTOMER = "customer"
+    EXPERT = "expert"
+    ADMIN = "admin"
+    HOUSE = "house"
+    DATABASE = "database"
+
+
 # A live booking keeps its time from everybody else; the two fences of the database know the same five.
 LIVE: Final = frozenset({Status.HELD, Status.PENDING, Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW})
 
-MOVES: Final[dict[Status, frozenset[Status]]] = {
-    Status.HELD: frozenset({Status.PENDING, Status.CONFIRMED, Status.EXPIRED}),
-    Status.PENDING: frozenset({Status.CONFIRMED, Status.DECLINED, Status.CANCELLED, Status.EXPIRED}),
-    Status.CONFIRMED: frozenset({Status.COMPLETED, Status.NO_SHOW, Status.CANCELLED}),
-    Status.COMPLETED: frozenset(),
-    Status.CANCELLED: frozenset(),
-    Status.DECLINED: frozenset(),
-    Status.EXPIRED: frozenset(),
-    Status.NO_SHOW: frozenset(),
+HOSTS: Final = frozenset({Actor.EXPERT, Actor.ADMIN})
+_CUSTOMER: Final = frozenset({Actor.CUSTOMER})
+_HOUSE: Final = frozenset({Actor.HOUSE})
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Who may make it, and whether only after the session's end."""
+
+    by: frozenset[Actor]
+    after_end: bool = False
+
+
+# Every move there is. The customer's own ones are also bound by the terms of the session type.
+MOVES: Final[dict[tuple[Status, Status], Move]] = {
+    (Status.HELD, Status.PENDING): Move(_CUSTOMER),
+    (Status.HELD, Status.CONFIRMED): Move(_CUSTOMER),
+    (Status.HELD, Status.EXPIRED): Move(_CUSTOMER | _HOUSE),
+    (Status.PENDING, Status.CONFIRMED): Move(HOSTS),
+    (Status.PENDING, Status.DECLINED): Move(HOSTS),
+    (Status.PENDING, Status.CANCELLED): Move(HOSTS | _CUSTOMER),
+    (Status.PENDING, Status.EXPIRED): Move(_HOUSE),
+    (Status.CONFIRMED, Status.COMPLETED): Move(HOSTS, after_end=True),
+    (Status.CONFIRMED, Status.NO_SHOW): Move(HOSTS, after_end=True),
+    (Status.CONFIRMED, Status.CANCELLED): Move(HOSTS | _CUSTOMER),
 }
+# What still lies ahead can be moved to another time.
+_MOVABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
 
 
-def check_move(now_is: Status, to: Status) -> None:
-    """Pass silently when a booking may go from one status to the other.
+def check_move(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now: datetime) -> None:
+    """Pass silently when a booking that ends at `ends_at` may go from one status to the other. Both instants are UTC.
 
     Raises StatusChangeNotAllowed otherwise, also when it already has that status.
     """
-    if to not in MOVES[now_is]:
+    move = MOVES.get((now_is, to))
+    if move is None:
         raise StatusChangeNotAllowed(f"A booking that is {words(now_is)} cannot become {words(to)}.")
+    if by not in move.by:
+        whose = " or the ".join(sorted(move.by))
+        raise StatusChangeNotAllowed(f"Only the {whose} can make a booking that is {words(now_is)} {words(to)}.")
+    if move.after_end and now < ends_at:
+        raise StatusChangeNotAllowed(f"A booking can only become {words(to)} after the session has ended.")
+
+
+def check_reschedule(now_is: Status) -> None:
+    """Pass silently when a booking with this status can be moved to another time. Raises RescheduleNotAllowed."""
+    if now_is not in _MOVABLE:
+        raise RescheduleNotAllowed(f"A booking that is {words(now_is)} cannot be moved to another time.")
 
 
 def words(status: Status) -> str:

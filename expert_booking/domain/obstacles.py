@@ -21,6 +21,7 @@ class Reason(StrEnum):
     OUTSIDE_HOURS = "outside_hours"
     OFF_GRID = "off_grid"
     BUSY = "busy"
+    HELD = "held"
     DAY_FULL = "day_full"
 
 
@@ -49,19 +50,21 @@ _WORDS = {
     Reason.OUTSIDE_HOURS: "This time is outside the expert's hours.",
     Reason.OFF_GRID: "Sessions do not start at this time.",
     Reason.BUSY: "Someone else has just booked this time.",
+    Reason.HELD: "Someone else is booking this time right now.",
     Reason.DAY_FULL: "This day is full: {booked} of {dailyCap} sessions are booked.",
 }
 
 
 def _words(name: str, figure: Figure) -> str:
     if name.endswith("Minutes") and isinstance(figure, int):
-        return _duration(figure)
+        return duration(figure)
     if isinstance(figure, date) and not isinstance(figure, datetime):
         return f"{figure.day} {figure:%B %Y}"
     return str(figure)
 
 
-def _duration(minutes: int) -> str:
+def duration(minutes: int) -> str:
+    """`45 minutes`, `2 hours`, `1 day`: in the largest unit that fits."""
     for unit, length in (("day", 1440), ("hour", 60), ("minute", 1)):
         if minutes % length == 0 and (minutes >= length or length == 1):
             number = minutes // length

@@ -2,6 +2,8 @@
 
 from expert_booking.schemas.access import Caller, Role, TokenRequest, TokenView
 from expert_booking.schemas.bookings import (
+    REASON_LENGTH,
+    BookingHistory,
     BookingPage,
     BookingQuery,
     BookingRequest,
@@ -9,6 +11,10 @@ from expert_booking.schemas.bookings import (
     BookingView,
     BusyPage,
     BusyView,
+    ChangeView,
+    HoldRequest,
+    HoldView,
+    RescheduleRequest,
     StatusRequest,
 )
 from expert_booking.schemas.calendars import (
@@ -85,9 +91,11 @@ __all__ = [
     "NAME_LENGTH",
     "NOTES_LENGTH",
     "PHONE_LENGTH",
+    "REASON_LENGTH",
     "SEARCH_LENGTH",
     "SLOT_DAYS",
     "ZONE_NAMES",
+    "BookingHistory",
     "BookingPage",
     "BookingQuery",
     "BookingRequest",
@@ -96,6 +104,7 @@ __all__ = [
     "BusyPage",
     "BusyView",
     "Caller",
+    "ChangeView",
     "Complaint",
     "Day",
     "DayWindow",
@@ -116,6 +125,8 @@ __all__ = [
     "Explanation",
     "Facet",
     "Facets",
+    "HoldRequest",
+    "HoldView",
     "Instant",
     "Language",
     "Model",
@@ -131,6 +142,7 @@ __all__ = [
     "Phone",
     "Place",
     "PlacedSessionType",
+    "RescheduleRequest",
     "Role",
     "RuleRequest",
     "Search",

@@ -40,6 +40,8 @@ class Caller(Model):
 
     role: Role
     expert_id: UUID | None = None
+    # Which token it is; none for what the house does itself.
+    token_id: UUID | None = None
 
     def reads_everything(self) -> bool:
         """Whether this caller may read every customer's bookings."""

@@ -1,13 +1,27 @@
 """Bookings: what a customer says, what comes of it, and who may see how much."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from expert_booking.domain.lifecycle import Status
-from expert_booking.schemas.words import MAX_PAGE, Email, Instant, Model, Name, Notes, Phone, Utc, ZoneName
+from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.schemas.words import (
+    MAX_PAGE,
+    Email,
+    Instant,
+    Model,
+    Name,
+    Notes,
+    Phone,
+    Utc,
+    ZoneName,
+    at_most,
+    clean,
+)
+
+REASON_LENGTH: Final = 500
 
 
 class BookingRequest(Model):
@@ -21,6 +35,8 @@ class BookingRequest(Model):
     phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None)] = None
     notes: Notes = ""
     time_zone: ZoneName | None = None
+    # The hold that keeps this time until now; when it is over, the booking is tried without it.
+    hold_id: UUID | None = None
 
 
 class BookingRequestWithPhone(BookingRequest):
@@ -37,6 +53,25 @@ class BusyView(Model):
     status: Status
 
 
+class HoldRequest(Model):
+    """Which time to hold while the customer makes up their mind."""
+
+    expert_id: UUID
+    session_type_id: UUID | None = None
+    starts_at: Instant
+
+
+class HoldView(Model):
+    """A time that is kept. Who knows the id can book it or let it go."""
+
+    id: UUID
+    expert_id: UUID
+    session_type_id: UUID
+    starts_at: Utc
+    ends_at: Utc
+    hold_until: Utc
+
+
 class BookingView(BusyView):
     id: UUID
     expert_id: UUID
@@ -50,13 +85,50 @@ class BookingView(BusyView):
     phone: str | None
     notes: str
     time_zone: str | None
+    # Pending: until when the expert has to answer.
+    answer_by: Utc | None
+    # Until when the customer may cancel, and move it to another time, and how often (null: as often as they like).
+    cancel_until: Utc
+    move_until: Utc
+    moves_left: int | None
     created_at: Utc
     updated_at: Utc
     version: int
 
 
+ChangeReason = Annotated[str, at_most(REASON_LENGTH), AfterValidator(clean)]
+
+
 class StatusRequest(Model):
+    """Which status a booking is to have, and why, for its history."""
+
     status: Status
+    reason: ChangeReason = ""
+
+
+class RescheduleRequest(Model):
+    """To which time a booking is to be moved, and why, for its history."""
+
+    starts_at: Instant
+    reason: ChangeReason = ""
+
+
+class ChangeView(Model):
+    """One thing that has happened to a booking. No `fromStatus`: it was made; no `toStatus`: it was deleted."""
+
+    at: Utc
+    actor: Actor
+    from_status: Status | None
+    to_status: Status | None
+    from_starts_at: Utc | None
+    to_starts_at: Utc | None
+    reason: str
+
+
+class BookingHistory(Model):
+    """All that has happened to a booking, the first first."""
+
+    changes: Sequence[ChangeView]
 
 
 class BookingQuery(Model):

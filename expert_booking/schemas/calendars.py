@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from expert_booking.domain.calendar import SlotState
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window, clock_text
 from expert_booking.domain.obstacles import Obstacle, Reason
+from expert_booking.domain.terms import Confirmation, Terms
 from expert_booking.schemas.words import (
     SLOT_DAYS,
     Day,
@@ -45,10 +46,15 @@ NoticeMinutes = Annotated[int, Field(ge=0, le=60 * 24 * 60)]
 HorizonDays = Annotated[int, Field(ge=1, le=366)]
 DailyCap = Annotated[int, Field(ge=1, le=100)]
 Position = Annotated[int, Field(ge=1, le=1000)]
+AnswerMinutes = Annotated[int, Field(ge=15, le=60 * 24 * 60)]
+MostMoves = Annotated[int, Field(ge=0, le=100)]
 
 
 class SessionTypeRequest(Model):
-    """A new session type. Minutes are elapsed time; the horizon and the cap count the expert's local days."""
+    """A new session type. Minutes are elapsed time; the horizon and the cap count the expert's local days.
+
+    Customers may cancel and move their bookings until so long before the start, and move each at most so often.
+    """
 
     title: Name
     description: Description = ""
@@ -59,6 +65,11 @@ class SessionTypeRequest(Model):
     notice_minutes: NoticeMinutes = 60
     horizon_days: HorizonDays = 60
     daily_cap: DailyCap | None = None
+    confirmation: Confirmation = Confirmation.BY_EXPERT
+    answer_minutes: AnswerMinutes = 2880
+    cancel_notice_minutes: NoticeMinutes = 0
+    move_notice_minutes: NoticeMinutes = 0
+    most_moves: MostMoves | None = None
     active: bool = True
 
 
@@ -75,7 +86,18 @@ class SessionTypeView(Model):
     notice_minutes: int = 0
     horizon_days: int = 60
     daily_cap: int | None = None
+    confirmation: Confirmation = Confirmation.BY_EXPERT
+    answer_minutes: int = 2880
+    cancel_notice_minutes: int = 0
+    move_notice_minutes: int = 0
+    most_moves: int | None = None
     active: bool = True
+
+    @property
+    def terms(self) -> Terms:
+        """How its bookings are confirmed, cancelled and moved."""
+        return Terms(self.confirmation, self.answer_minutes, self.cancel_notice_minutes, self.move_notice_minutes,
+                     self.most_moves)  # fmt: skip
 
 
 class NewSessionType(SessionTypeRequest):
@@ -85,7 +107,7 @@ class NewSessionType(SessionTypeRequest):
 
 
 class SessionTypeChange(Patch):
-    """What to change about a session type. `dailyCap: null` takes the cap away."""
+    """What to change about a session type. `dailyCap: null` takes the cap away, and so does `mostMoves: null`."""
 
     title: Name = ""
     description: Description = ""
@@ -96,6 +118,11 @@ class SessionTypeChange(Patch):
     notice_minutes: NoticeMinutes = 60
     horizon_days: HorizonDays = 60
     daily_cap: DailyCap | None = None
+    confirmation: Confirmation = Confirmation.BY_EXPERT
+    answer_minutes: AnswerMinutes = 2880
+    cancel_notice_minutes: NoticeMinutes = 0
+    move_notice_minutes: NoticeMinutes = 0
+    most_moves: MostMoves | None = None
     active: bool = True
     position: Position = 1
 

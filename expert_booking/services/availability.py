@@ -10,7 +10,7 @@ from expert_booking.db import availability as rows
 from expert_booking.db import experts
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, Database
-from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant
+from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant, nearest_open
 from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound
 from expert_booking.domain.hours import Hours
 from expert_booking.schemas import SessionTypeView, SlotPage, SlotQuery, SlotView
@@ -18,6 +18,8 @@ from expert_booking.schemas import SessionTypeView, SlotPage, SlotQuery, SlotVie
 # Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
 _SOON = timedelta(days=14)
 _YEAR = timedelta(days=366)
+# One booking less changes no day but its own.
+_AROUND = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,14 @@ class Board:
 
     def nearest_open(self, to: datetime, count: int) -> list[Slot]:
         """The free slots nearest to an instant, in order of time."""
-        free = (slot for slot in self.slots if slot.state is SlotState.OPEN and slot.starts_at != to)
-        return sorted(sorted(free, key=lambda slot: abs(slot.starts_at - to))[:count], key=lambda slot: slot.starts_at)
+        return nearest_open(self.slots, to, count)
+
+    def opened_without(self, session_starts_at: datetime) -> list[datetime]:
+        """The starts that would be free, and are not, without the booking or hold that starts at this instant."""
+        around = session_starts_at - _AROUND, session_starts_at + _AROUND
+        open_now = {slot.starts_at for slot in self.slots if slot.state is SlotState.OPEN}
+        without = self.calendar.without(session_starts_at)
+        return [start for start in without.open_starts(*around, self.read_at) if start not in open_now]
 
 
 class Availability:
@@ -178,4 +186,5 @@ def session_type_view(offer: Offer) -> SessionTypeView:
         description=offer.description,
         active=offer.calendar.active,
         **asdict(offer.calendar.length),
+        **asdict(offer.terms),
     )

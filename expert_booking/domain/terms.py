@@ -1,0 +1,92 @@
+"""On which terms a session is booked: how it is confirmed, and until when the customer may cancel or move it.
+
+The same data decides and is printed, on pages and in mails.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from expert_booking.domain.errors import CancelTooLate, MoveTooLate, NoMovesLeft
+from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.obstacles import duration
+
+
+class Confirmation(StrEnum):
+    AT_ONCE = "at_once"
+    BY_EXPERT = "by_expert"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a session type says about its bookings. Notices are elapsed time before the start; hosts are exempt.
+
+    `most_moves` is how often the customer may move a booking; None: as often as they like.
+    """
+
+    confirmation: Confirmation = Confirmation.BY_EXPERT
+    answer_minutes: int = 2880
+    cancel_notice_minutes: int = 0
+    move_notice_minutes: int = 0
+    most_moves: int | None = None
+
+    def first_status(self) -> Status:
+        """What a booking is when the customer has made it."""
+        return Status.CONFIRMED if self.confirmation is Confirmation.AT_ONCE else Status.PENDING
+
+    def answer_by(self, starts_at: datetime, now: datetime) -> datetime | None:
+        """Until when the expert has to answer a booking made now; None where nobody is asked."""
+        if self.confirmation is Confirmation.AT_ONCE:
+            return None
+        return min(now + timedelta(minutes=self.answer_minutes), starts_at)
+
+    def cancel_until(self, starts_at: datetime) -> datetime:
+        """The last instant at which the customer may cancel."""
+        return starts_at - timedelta(minutes=self.cancel_notice_minutes)
+
+    def move_until(self, starts_at: datetime) -> datetime:
+        """The last instant at which the customer may move it to another time."""
+        return starts_at - timedelta(minutes=self.move_notice_minutes)
+
+    def moves_left(self, moves: int) -> int | None:
+        """How often the customer may still move it; None: as often as they like."""
+        return None if self.most_moves is None else max(0, self.most_moves - moves)
+
+    def check_cancel(self, starts_at: datetime, now: datetime) -> None:
+        """Pass silently while the customer may cancel. Raises CancelTooLate."""
+        if now > self.cancel_until(starts_at):
+            raise CancelTooLate(f"This session can only be cancelled {until(self.cancel_notice_minutes)}.")
+
+    def check_move(self, starts_at: datetime, moves: int, now: datetime) -> None:
+        """Pass silently while the customer may move the booking. Raises NoMovesLeft or MoveTooLate."""
+        if self.moves_left(moves) == 0:
+            raise NoMovesLeft(_no_moves(self.most_moves or 0))
+        if now > self.move_until(starts_at):
+            raise MoveTooLate(f"This session can only be moved to another time {until(self.move_notice_minutes)}.")
+
+    def sentences(self) -> list[str]:
+        """The terms as the customer reads them before booking: how it is confirmed, cancelled, moved."""
+        how_often = {None: "", 1: ", once", 2: ", twice"}.get(self.most_moves, f", up to {self.most_moves} times")
+        confirmed = (
+            "It is confirmed at once."
+            if self.confirmation is Confirmation.AT_ONCE
+            else f"The expert confirms it within {duration(self.answer_minutes)}."
+        )
+        moved = (
+            "It cannot be moved to another time."
+            if self.most_moves == 0
+            else f"You can move it to another time {until(self.move_notice_minutes)}{how_often}."
+        )
+        return [confirmed, f"You can cancel {until(self.cancel_notice_minutes)}.", moved]
+
+
+def until(notice_minutes: int) -> str:
+    """`until it begins`, `until 24 hours before it begins`."""
+    return f"until {duration(notice_minutes)} before it begins" if notice_minutes else "until it begins"
+
+
+def _no_moves(most: int) -> str:
+    if most == 0:
+        return "This session cannot be moved to another time."
+    times = {1: "once", 2: "twice"}.get(most, f"{most} times")
+    return f"This booking has been moved {times} already, and cannot be moved again."
