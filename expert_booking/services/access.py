@@ -25,7 +25,7 @@ class Access:
             row = await tokens.valid(connection, _hash(secret))
         if row is None:
             raise ProofNeeded("This token is not valid.")
-        return Caller(role=row.role, expert_id=row.expert_id)
+        return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
 
     async def create_token(self, request: TokenRequest) -> str:
         """The secret of a new token, shown this once. Raises ExpertNotFound or TokenNameTaken."""
