@@ -11,6 +11,7 @@ from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.experts import Experts
+from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.soonest import Soonest
 
 Clock = Callable[[], datetime]
@@ -33,6 +34,7 @@ class Services:
         self.bookings = Bookings(database, clock)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database)
+        self.idempotency = Idempotency(database, clock)
         self.soonest = Soonest(database, clock)
 
     async def ready(self) -> str | None:
