@@ -48,8 +48,10 @@ def idempotent(services: Services, secret: str) -> type[APIRoute]:
                 return handle
 
             async def handle_once(request: Request) -> Response:
-                given = ", ".join(request.headers.getlist(HEADER))
-                return await _once(services, secret, handle, request, given) if given else await handle(request)
+                given = request.headers.getlist(HEADER)
+                if not given:
+                    return await handle(request)
+                return await _once(services, secret, handle, request, ", ".join(given))
 
             return handle_once
 
@@ -74,9 +76,9 @@ _PARAMETER: Final = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "description": "Any name of this request, such as a new UUID. Sent again with the same key and body within 24 hours, "
-    "it is not done again and gets the first answer again, also a refusal (404, 409, 412, 422 but `validation_failed`). "
-    "Keys are each caller's own: the token's, without one the network's.",
+    "description": "A name for this request, such as a new UUID. Sent again with the same key and body within 24 hours,"
+    " it is not done again and gets the first answer again, also a refusal: 404, 409, 412, and 422 unless it is"
+    " `validation_failed`. Each caller has keys of their own: those of the token, without one those of the network.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }

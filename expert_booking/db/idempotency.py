@@ -63,11 +63,12 @@ async def kept(connection: AsyncConnection, caller: bytes, key: str) -> AnyRow:
     return (await connection.execute(wanted)).one()
 
 
-async def forget_old(connection: AsyncConnection, now: datetime) -> bool:
-    """Delete some of the answers that are too old; False when there was nothing left to delete."""
+async def forget_old(connection: AsyncConnection, now: datetime) -> None:
+    """Delete the answers that are too old, some in each statement."""
     old = select(_k.caller, _k.key).where(_k.created_at <= now - KEPT_FOR).limit(_AT_ONCE)
-    those = tuple_(_k.caller, _k.key).in_(old.with_for_update(skip_locked=True))
-    return (await connection.execute(delete(kept_answer).where(those))).rowcount > 0
+    some = delete(kept_answer).where(tuple_(_k.caller, _k.key).in_(old.with_for_update(skip_locked=True)))
+    while (await connection.execute(some)).rowcount:
+        pass
 
 
 def _this(caller: bytes, key: str) -> ColumnElement[bool]:

@@ -41,10 +41,3 @@ class Idempotency:
         if first.fingerprint != fingerprint:
             raise IdempotencyKeyReused
         return Answer(first.status, first.headers, first.body, replayed=True)
-
-    async def forget_old(self) -> None:
-        """Delete the answers that are older than a day, some at a time."""
-        while True:
-            async with self._database.statements() as connection:
-                if not await rows.forget_old(connection, self._clock()):
-                    return
