@@ -115,7 +115,7 @@ def check_problem(response: httpx.Response, status: int, code: str) -> Json:
     assert body["code"] == code
     assert body["status"] == status
     assert {"type", "title", "status", "detail", "code"} <= set(body)
-    assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures"}
+    assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures", "alternatives"}
     assert body["detail"].endswith((".", "…"))
     return body
 
