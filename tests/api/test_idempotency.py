@@ -399,7 +399,7 @@ async def test_after_a_kill_between_commit_and_answer_another_process_gives_the_
 ) -> None:
     expert, other = await add_expert(), serve()
     body = booking_of(expert, startsAt=await first_free(other, expert))
-    async with lost_answers(database_url, after=(b"UPDATE kept_answer", b"COMMIT")) as url:
+    async with lost_answers(database_url, after=(b"ada@example.com", b"COMMIT")) as url:
         doomed = ServerProcess(tmp_path, url)
         await asyncio.to_thread(doomed.wait_until_alive)
         asked = asyncio.create_task(book_at(doomed, "key", body))
