@@ -128,7 +128,8 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         https=settings.public_url.startswith("https://"),
         phone_required=settings.phone_required,
     )
-    return House(pages, api.create_api(services, phone_required=settings.phone_required))
+    programs = api.create_api(services, phone_required=settings.phone_required, secret=settings.secret())
+    return House(pages, programs)
 
 
 def bind(host: str, port: int) -> socket.socket:

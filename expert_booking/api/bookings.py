@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Response
+from fastapi.routing import APIRoute
 
 from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
@@ -82,9 +83,9 @@ _ON_CHANGE: Final[Answers] = {
 }
 
 
-def endpoints(services: Services, *, phone_required: bool) -> APIRouter:
+def endpoints(services: Services, routes: type[APIRoute], *, phone_required: bool) -> APIRouter:
     """Everything below `/bookings`."""
-    router = APIRouter(prefix="/bookings", tags=["bookings"])
+    router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_of(services))
     wanted = Body(openapi_examples={"booking": {"value": _REQUEST}})
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Response
+from fastapi.routing import APIRoute
 
 from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
@@ -103,9 +104,9 @@ IfMatch = Annotated[str | None, Header(description="The ETag of the plan that wa
 IfNoneMatch = Annotated[str | None, Header(description="The ETag of the plan that is known: 304 if it still is so.")]
 
 
-def endpoints(services: Services) -> APIRouter:
+def endpoints(services: Services, routes: type[APIRoute]) -> APIRouter:
     """What there is below `/experts` for those who run calendars."""
-    router = APIRouter(prefix="/experts")
+    router = APIRouter(prefix="/experts", route_class=routes)
     caller_from_token = Depends(caller_of(services))
 
     async def key_from_token(expert: Reference, caller: Caller | None = caller_from_token) -> CalendarKey:

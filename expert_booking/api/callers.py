@@ -10,8 +10,8 @@ from expert_booking.domain.errors import ProofNeeded
 from expert_booking.schemas import Caller
 from expert_booking.services import Services
 
-_bearer = HTTPBearer(auto_error=False, description="A token from `expert-booking token create`.")
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+bearer_of = HTTPBearer(auto_error=False, description="A token from `expert-booking token create`.")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_of)]
 
 
 def caller_of(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Caller | None]]:

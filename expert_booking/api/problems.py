@@ -106,6 +106,15 @@ def told(*cases: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:
     return responses
 
 
+def tell(operation: dict[str, Any], *cases: tuple[int, str, str]) -> None:
+    """The same for an endpoint whose documentation is there already."""
+    for status, more in told(*cases).items():
+        unsaid = {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+        answer = operation["responses"].setdefault(str(status), {"description": "", "content": {MEDIA_TYPE: unsaid}})
+        answer["description"] = "; ".join(filter(None, (answer["description"], more["description"])))
+        answer["content"][MEDIA_TYPE]["examples"] |= more["content"][MEDIA_TYPE]["examples"]
+
+
 def as_served(documentation: dict[str, Any]) -> None:
     """Correct what FastAPI writes: errors as application/json, and a 422 of its own where there is none."""
     for operation in (operation for path in documentation["paths"].values() for operation in path.values()):

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
 from expert_booking.api import bookings, calendars, experts, health
+from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
 from expert_booking.schemas import complaint
@@ -31,12 +32,12 @@ Browse experts, see their free slots, book one, follow it.
 Times are RFC 3339 in UTC with `Z`; input needs an offset. Ids are opaque strings. Lists have a `total`, a `page` from 1
 and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable `code`; a 422 says in
 `errors` what is wrong with which field, all at once. Tokens come from `expert-booking token create` and go into
-`Authorization: Bearer …`.
+`Authorization: Bearer …`. With an `Idempotency-Key` a POST can safely be sent again.
 """
 
 
-def create_api(services: Services, *, phone_required: bool = True) -> FastAPI:
-    """The API over these services."""
+def create_api(services: Services, *, secret: str, phone_required: bool = True) -> FastAPI:
+    """The API over these services; network addresses are hashed with `secret`."""
     # The documentation's scripts come from this server, not from somebody else's.
     api = FastAPIOffline(
         title="Expert Booking",
@@ -49,8 +50,9 @@ def create_api(services: Services, *, phone_required: bool = True) -> FastAPI:
     )
     busy = told((503, "unavailable", "This does not work at the moment. Please try again soon."))
     api.include_router(experts.endpoints(services), responses=busy)
-    api.include_router(calendars.endpoints(services), responses=busy)
-    api.include_router(bookings.endpoints(services, phone_required=phone_required), responses=busy)
+    routes = idempotent(services, secret)
+    api.include_router(calendars.endpoints(services, routes), responses=busy)
+    api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=busy)
     api.include_router(health.endpoints(services))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)
@@ -58,6 +60,7 @@ def create_api(services: Services, *, phone_required: bool = True) -> FastAPI:
     api.add_exception_handler(Exception, _failed)
     api.add_middleware(BodyLimit)
     as_served(api.openapi())
+    document(api.openapi())
     return api
 
 

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from psycopg.errors import DeadlockDetected
@@ -21,7 +22,10 @@ Done = TypeVar("Done")
 
 
 class Database:
-    """A pool of connections, and two ways to use one: in a transaction, or statement by statement."""
+    """A pool of connections, and two ways to use one: in a transaction, or statement by statement.
+
+    `together` makes one transaction of all of them.
+    """
 
     def __init__(self, url: str, *, pool_size: int = 6) -> None:
         self.url = url
@@ -42,19 +46,34 @@ class Database:
         )
         # The second facade on the same pool: no BEGIN and COMMIT around statements that stand alone.
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._shared: ContextVar[AsyncConnection | None] = ContextVar("shared", default=None)
+
+    @asynccontextmanager
+    async def together(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that everything joins which is done inside, and nothing of it counts before the end.
+
+        Each `transaction()` and `statements()` inside is a savepoint: what leaves it with an exception takes back its
+        own effects alone. Start no other task inside that needs the database.
+        """
+        async with self.transaction() as connection:
+            before = self._shared.set(connection)
+            try:
+                yield connection
+            finally:
+                self._shared.reset(before)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements all count, or none. Raises Unavailable when the database does not answer."""
         with _unavailable_when_down():
-            async with self._engine.begin() as connection:
+            async with self._joined() or self._engine.begin() as connection:
                 yield connection
 
     @asynccontextmanager
     async def statements(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements each count at once: for reading, and for the single insert that asks."""
         with _unavailable_when_down():
-            async with self._autocommit.connect() as connection:
+            async with self._joined() or self._autocommit.connect() as connection:
                 yield connection
 
     async def answers(self) -> bool:
@@ -69,6 +88,16 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+    def _joined(self) -> AbstractAsyncContextManager[AsyncConnection] | None:
+        shared = self._shared.get()
+        return None if shared is None else _savepoint(shared)
+
+
+@asynccontextmanager
+async def _savepoint(connection: AsyncConnection) -> AsyncIterator[AsyncConnection]:
+    async with connection.begin_nested():
+        yield connection
 
 
 @contextmanager

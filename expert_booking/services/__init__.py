@@ -15,6 +15,7 @@ from expert_booking.services.calendars import Calendars
 from expert_booking.services.deadlines import Deadlines
 from expert_booking.services.experts import Experts
 from expert_booking.services.holds import Holds
+from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.soonest import Soonest
 
 Clock = Callable[[], datetime]
@@ -42,6 +43,7 @@ class Services:
         self.deadlines = Deadlines(database, clock)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database)
+        self.idempotency = Idempotency(database, clock)
         self.soonest = Soonest(database, clock)
 
     async def ready(self) -> str | None:

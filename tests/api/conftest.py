@@ -13,6 +13,7 @@ from expert_booking.api import create_api
 from expert_booking.schemas import Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert
+from tests.serving import SECRET_KEY
 
 Json = dict[str, Any]
 Tokens = Mapping[str, dict[str, str]]
@@ -36,7 +37,7 @@ class CurrentServices:
 def built_once() -> tuple[FastAPI, CurrentServices]:
     """Building and documenting the API takes 50 ms, which is more than most of these tests do."""
     current = CurrentServices()
-    return create_api(cast(Services, current)), current
+    return create_api(cast(Services, current), secret=SECRET_KEY), current
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ def check_problem(response: httpx.Response, status: int, code: str) -> Json:
     assert body["code"] == code
     assert body["status"] == status
     assert {"type", "title", "status", "detail", "code"} <= set(body)
-    assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures"}
+    assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures", "alternatives"}
     assert body["detail"].endswith((".", "…"))
     return body
 

@@ -12,7 +12,7 @@ from tests.api.conftest import check_problem
 async def ask(url: str, path: str) -> httpx.Response:
     """An API over this database."""
     database = Database(url)
-    transport = httpx.ASGITransport(create_api(Services(database)), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(create_api(Services(database), secret="of no use here"), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         answer = await client.get(path)
     await database.close()

@@ -1,0 +1,461 @@
+"""`Idempotency-Key`: a POST that is sent again is done once, whatever happens in between."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+from fastapi import FastAPI
+
+from expert_booking.services import Services
+from tests.api.conftest import NINE, Json, Tokens, booking_of, check_problem, wrong_fields
+from tests.conftest import AddExpert, Clock
+from tests.lost_answers import lost_answers
+from tests.serving import ServerProcess
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Serve = Callable[..., ServerProcess]
+Send = Callable[..., Awaitable[httpx.Response]]
+LATER = "2026-11-30T08:00:00Z"
+REPLAYED = "idempotent-replayed"
+
+
+@pytest.fixture
+def send(client: httpx.AsyncClient, jana: UUID) -> Send:
+    """POST a booking of Jana's time with a key; `send("key", email="x")` changes one field."""
+
+    async def send(key: str, *, headers: Json | None = None, **changes: Any) -> httpx.Response:
+        return await client.post(
+            "/bookings", json=booking_of(jana, **changes), headers={"Idempotency-Key": key, **(headers or {})}
+        )
+
+    return send
+
+
+@pytest.fixture
+async def from_address(api: FastAPI) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
+    """A client at a network address; its answers are not held against the documentation."""
+    clients: list[httpx.AsyncClient] = []
+
+    def at(address: str) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(api, raise_app_exceptions=False, client=(address, 50_000))
+        clients.append(httpx.AsyncClient(transport=transport, base_url="http://test"))
+        return clients[-1]
+
+    yield at
+    for client in clients:
+        await client.aclose()
+
+
+def same(first: httpx.Response, again: httpx.Response) -> bool:
+    """Whether the second is the answer to the first once more, and says so."""
+    assert REPLAYED not in first.headers
+    assert again.headers[REPLAYED] == "true"
+    rest = {name: value for name, value in again.headers.items() if name != REPLAYED}
+    return (first.status_code, dict(first.headers), first.content) == (again.status_code, rest, again.content)
+
+
+def done(answer: httpx.Response) -> bool:
+    """Whether this was done now, and not before."""
+    return answer.status_code == 201 and REPLAYED not in answer.headers
+
+
+def count(sql: Connection, table: str = "booking") -> int:
+    """How many rows there are."""
+    row = sql.execute(f"SELECT count(*) FROM {table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# --- the same once more ---------------------------------------------------------------------------------------------
+
+
+async def test_the_same_once_more_gets_the_very_same_answer_and_makes_one_booking(send: Send, sql: Connection) -> None:
+    first = await send("8e03978e-40d5-43dd-bc93-6894a57f9324")
+    assert done(first)
+    assert first.headers["location"] == f"/bookings/{first.json()['id']}"
+    for _ in range(3):
+        assert same(first, await send("8e03978e-40d5-43dd-bc93-6894a57f9324"))
+    assert count(sql) == 1
+
+
+async def test_ten_at_once_get_ten_same_answers_and_make_one_booking(send: Send, sql: Connection) -> None:
+    answers = await asyncio.gather(*(send("key") for _ in range(10)))
+    [first] = [answer for answer in answers if REPLAYED not in answer.headers]
+    assert first.status_code == 201
+    assert all(same(first, answer) for answer in answers if answer is not first)
+    assert count(sql) == 1
+
+
+async def test_a_key_is_the_same_with_and_without_the_quotes_of_the_draft(send: Send, sql: Connection) -> None:
+    assert same(await send('"key"'), await send("key"))
+    assert done(await send('"KEY"', startsAt=LATER))
+
+
+async def test_another_key_is_another_request(send: Send) -> None:
+    assert done(await send("one"))
+    check_problem(await send("two"), 409, "slot_taken")
+
+
+async def test_another_request_with_the_same_key_is_refused_and_not_done(
+    client: httpx.AsyncClient, send: Send, jana: UUID, sql: Connection
+) -> None:
+    first = await send("key")
+    check_problem(await send("key", startsAt=LATER), 422, "idempotency_key_reused")
+    headers = {"Idempotency-Key": "key"}
+    body = booking_of(jana)
+    elsewhere = await client.post("/bookings?again", json=body, headers=headers)
+    check_problem(elsewhere, 422, "idempotency_key_reused")
+    assert same(first, await send("key"))
+    assert count(sql) == 1
+
+
+async def test_it_works_for_every_post_there_is(
+    client: httpx.AsyncClient, api: FastAPI, tokens: Tokens, jana: UUID, sql: Connection
+) -> None:
+    posts = {path: here["post"] for path, here in api.openapi()["paths"].items() if "post" in here}
+    assert {"/bookings", "/experts", "/experts/{expert}/session-types", "/experts/{expert}/days-off"} <= set(posts)
+    for hour, (path, operation) in enumerate(posts.items(), 8):
+        examples = operation["requestBody"]["content"]["application/json"]["examples"]
+        body = dict(next(iter(examples.values()))["value"])
+        known = {"expertId": str(jana), "startsAt": f"2026-11-24T{hour:02}:00:00Z", "slug": "somebody-new"}
+        body |= {name: value for name, value in known.items() if name in body}
+        for unknown in ("sessionTypeId", "holdId"):
+            body.pop(unknown, None)
+        address, headers = path.replace("{expert}", str(jana)), {**tokens["admin"], "Idempotency-Key": path}
+        first = await client.post(address, json=body, headers=headers)
+        assert first.status_code == 201, (path, first.text)
+        assert same(first, await client.post(address, json=body, headers=headers)), path
+        assert {"409", "422"} <= set(operation["responses"])
+        assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}
+    assert [count(sql, table) for table in ("day_off", "expert", "session_type")] == [1, 3, 4]
+
+
+async def test_other_methods_do_not_know_the_header(client: httpx.AsyncClient, tokens: Tokens, send: Send) -> None:
+    booking = (await send("key")).json()["id"]
+    headers = {**tokens["admin"], "Idempotency-Key": "key"}
+    for expected in (200, 409):
+        answer = await client.patch(f"/bookings/{booking}/status", json={"status": "confirmed"}, headers=headers)
+        assert (answer.status_code, REPLAYED in answer.headers) == (expected, False)
+
+
+async def test_without_the_header_nothing_is_kept(client: httpx.AsyncClient, jana: UUID, sql: Connection) -> None:
+    assert done(await client.post("/bookings", json=booking_of(jana)))
+    check_problem(await client.post("/bookings", json=booking_of(jana)), 409, "slot_taken")
+    assert count(sql, "kept_answer") == 0
+
+
+@pytest.mark.parametrize("key", ["", " ", '""', '"', "two words", "k" * 256, '"' + "k" * 256 + '"', 'a"b', '"a', "a\\b",
+                                 '"key";q=1', '"a", "b"', "ключ", "k\u00e9y", "k\x7fy"])  # fmt: skip
+async def test_a_key_that_is_none_is_refused_by_name(
+    client: httpx.AsyncClient, jana: UUID, sql: Connection, key: str
+) -> None:
+    headers = {b"idempotency-key": key.encode()}
+    assert wrong_fields(await client.post("/bookings", json=booking_of(jana), headers=headers)) == {"Idempotency-Key"}
+    assert count(sql) == 0
+
+
+async def test_two_keys_are_none(client: httpx.AsyncClient, jana: UUID) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    assert wrong_fields(await client.post("/bookings", json=booking_of(jana), headers=headers)) == {"Idempotency-Key"}
+
+
+async def test_the_longest_key_and_every_sign_are_welcome(send: Send) -> None:
+    for key in ("k" * 255, "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\')):
+        assert same(await send(key, startsAt="2026-11-24T19:00:00Z"), await send(key, startsAt="2026-11-24T19:00:00Z"))
+
+
+# --- whose key ------------------------------------------------------------------------------------------------------
+
+
+async def test_keys_are_each_callers_own(send: Send, tokens: Tokens, sql: Connection) -> None:
+    hours = {who: f"2026-11-24T{hour:02}:00:00Z" for hour, who in enumerate(("nobody", "jana", "omar", "admin"), 8)}
+    firsts = {who: await send("key", headers=tokens[who], startsAt=start) for who, start in hours.items()}
+    assert all(done(first) for first in firsts.values())
+    for who, start in hours.items():
+        assert same(firsts[who], await send("key", headers=tokens[who], startsAt=start))
+    assert count(sql) == len(hours)
+
+
+async def test_the_public_is_told_apart_by_network_and_no_address_is_written_down(
+    from_address: Callable[[str], httpx.AsyncClient], jana: UUID, sql: Connection
+) -> None:
+    async def post(address: str, start: str) -> httpx.Response:
+        body = booking_of(jana, startsAt=start)
+        return await from_address(address).post("/bookings", json=body, headers={"Idempotency-Key": "key"})
+
+    first = await post("192.0.2.7", NINE)
+    assert done(first)
+    assert same(first, await post("192.0.2.7", NINE))
+    check_problem(await post("192.0.2.8", NINE), 409, "slot_taken")
+    other = await post("2001:db8:1:2::1", LATER)
+    assert done(other)
+    assert same(other, await post("2001:db8:1:2:ffff::1", LATER))
+    written = sql.execute("SELECT caller, headers::text FROM kept_answer").fetchall()
+    assert len(written) == 3
+    assert all(len(caller) == 32 and b"192.0.2" not in caller and "192.0.2" not in text for caller, text in written)
+
+
+async def test_an_answer_is_not_given_again_to_a_token_that_has_been_revoked(
+    client: httpx.AsyncClient, services: Services, tokens: Tokens
+) -> None:
+    async def add() -> httpx.Response:
+        body = {"firstDay": "2026-12-24", "lastDay": "2027-01-03"}
+        headers = {**tokens["jana"], "Idempotency-Key": "key"}
+        return await client.post("/experts/jana-muller/days-off", json=body, headers=headers)
+
+    assert same(await add(), await add())
+    await services.access.revoke_token("jana")
+    check_problem(await add(), 401, "proof_needed")
+
+
+async def test_a_token_that_is_none_is_of_no_use_and_no_harm_where_none_is_needed(send: Send, tokens: Tokens) -> None:
+    assert same(await send("key", headers=tokens["garbage"]), await send("key"))
+
+
+# --- when it is in work ---------------------------------------------------------------------------------------------
+
+
+async def test_while_the_first_is_in_work_for_long_the_second_is_told_so(send: Send, sql: Connection) -> None:
+    with sql.transaction():
+        sql.execute("LOCK TABLE booking IN EXCLUSIVE MODE")
+        first = asyncio.create_task(send("key"))
+        await until(lambda: waiting(sql) == 1)
+        check_problem(await send("key"), 409, "request_in_flight")
+        assert not first.done()
+    made = await first
+    assert done(made)
+    assert same(made, await send("key"))
+    assert count(sql) == 1
+
+
+def waiting(sql: Connection) -> int:
+    """How many of the others wait for a lock."""
+    row = sql.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait for something that comes from elsewhere."""
+    for _ in range(2000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come in 20 s")
+
+
+# --- how long -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_counts_for_24_hours_and_then_it_is_new(send: Send, clock: Clock, sql: Connection) -> None:
+    first = await send("key", startsAt=LATER)
+    clock.move(hours=24, seconds=-1)
+    assert same(first, await send("key", startsAt=LATER))
+    clock.move(seconds=1)
+    anew = await send("key", startsAt=LATER)
+    check_problem(anew, 409, "slot_taken")
+    assert same(anew, await send("key", startsAt=LATER))
+
+
+# --- refusals -------------------------------------------------------------------------------------------------------
+
+
+async def test_who_was_refused_is_refused_again_even_when_the_time_is_free_meanwhile(
+    send: Send, sql: Connection
+) -> None:
+    await send("theirs")
+    refused = await send("mine")
+    check_problem(refused, 409, "slot_taken")
+    sql.execute("UPDATE booking SET status = 'cancelled'")
+    assert same(refused, await send("mine"))
+    assert done(await send("again"))
+
+
+async def test_what_is_not_there_or_not_offered_stays_so_for_this_request(
+    send: Send, jana: UUID, sql: Connection
+) -> None:
+    talk = str(uuid4())
+    missing = await send("one", sessionTypeId=talk)
+    check_problem(missing, 404, "session_type_not_found")
+    sql.execute("INSERT INTO session_type (id, expert_id, title, minutes, step_minutes)"
+                " VALUES (%s, %s, 'Talk', 60, 60)", [talk, jana])  # fmt: skip
+    assert same(missing, await send("one", sessionTypeId=talk))
+    late = "2026-11-24T19:00:00Z"
+    closed = await send("two", startsAt=late)
+    check_problem(closed, 422, "slot_not_offered")
+    sql.execute("UPDATE availability_rule SET closes_minute = 1440")
+    assert same(closed, await send("two", startsAt=late))
+    assert done(await send("three", startsAt=late))
+
+
+async def test_what_was_wrong_with_a_request_can_be_put_right_under_the_same_key(
+    client: httpx.AsyncClient, tokens: Tokens, send: Send
+) -> None:
+    assert wrong_fields(await send("key", email="x", name="")) == {"email", "name"}
+    assert done(await send("key"))
+    # Also what only the service finds.
+    hours = [{"weekday": 1, "opens": "09:00", "closes": "12:00"}, {"weekday": 1, "opens": "11:00", "closes": "13:00"}]
+    facts = {"name": "Ida", "category": "Law", "timeZone": "Europe/Berlin", "email": "ida@example.com"}
+    length = {"title": "Talk", "minutes": 60, "stepMinutes": 60}
+    headers = {**tokens["admin"], "Idempotency-Key": "another"}
+    wrong = {**facts, "sessionTypes": [length], "windows": hours}
+    assert wrong_fields(await client.post("/experts", json=wrong, headers=headers)) == {"windows.1.opens"}
+    assert done(await client.post("/experts", json={**wrong, "windows": hours[:1]}, headers=headers))
+
+
+async def test_broken_and_endless_bodies_are_answered_as_ever_and_not_kept(
+    client: httpx.AsyncClient, send: Send
+) -> None:
+    headers = {"Idempotency-Key": "key", "Content-Type": "application/json"}
+    assert wrong_fields(await client.post("/bookings", content="{", headers=headers)) == {"body"}
+    long = await client.post("/bookings", content="x" * 70_000, headers=headers)
+    check_problem(long, 413, "body_too_large")
+    assert done(await send("key"))
+
+
+async def test_who_hangs_up_while_sending_is_no_error_and_leaves_nothing_behind(api: FastAPI, sql: Connection) -> None:
+    scope = {
+        "type": "http", "method": "POST", "path": "/bookings", "raw_path": b"/bookings", "query_string": b"",
+        "root_path": "", "scheme": "http", "server": ("test", 80), "client": ("192.0.2.7", 50_000),
+        "headers": [(b"idempotency-key", b"key"), (b"content-type", b"application/json")],
+    }  # fmt: skip
+    incoming = [{"type": "http.request", "body": b'{"expert', "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Json:
+        return incoming.pop(0)
+
+    async def into_nothing(_: Any) -> None:
+        pass
+
+    await api(scope, receive, into_nothing)
+    assert (count(sql), count(sql, "kept_answer")) == (0, 0)
+
+
+@pytest.mark.parametrize(("who", "status"), [("nobody", 401), ("garbage", 401), ("revoked", 401), ("omar", 403)])
+async def test_who_may_not_ask_leaves_nothing_behind(
+    client: httpx.AsyncClient, tokens: Tokens, sql: Connection, who: str, status: int
+) -> None:
+    body = {"firstDay": "2026-12-24", "lastDay": "2027-01-03"}
+    headers = {**tokens[who], "Idempotency-Key": "key"}
+    for _ in range(2):
+        answer = await client.post("/experts/jana-muller/days-off", json=body, headers=headers)
+        assert (answer.status_code, REPLAYED in answer.headers) == (status, False)
+    assert (count(sql, "day_off"), count(sql, "kept_answer")) == (0, 0)
+
+
+@contextmanager
+def failing(sql: Connection, how: str) -> Iterator[None]:
+    """Bookings go wrong meanwhile, after they are written."""
+    sql.execute(f"CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {how}; RETURN NULL; END $$")
+    sql.execute("CREATE TRIGGER zz_fail AFTER INSERT ON booking FOR EACH ROW EXECUTE FUNCTION fail()")
+    yield
+    sql.execute("DROP FUNCTION fail CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ("RAISE EXCEPTION 'something that nobody has thought of'", 500),
+        ("PERFORM pg_terminate_backend(pg_backend_pid())", 503),
+    ],
+)
+async def test_after_a_failure_of_ours_the_same_is_done_as_if_for_the_first_time(
+    from_address: Callable[[str], httpx.AsyncClient], jana: UUID, sql: Connection, how: str, status: int
+) -> None:
+    client, headers = from_address("192.0.2.7"), {"Idempotency-Key": "key"}
+    with failing(sql, how):
+        for _ in range(2):
+            assert (await client.post("/bookings", json=booking_of(jana), headers=headers)).status_code == status
+    assert (count(sql), count(sql, "kept_answer")) == (0, 0)
+    assert done(await client.post("/bookings", json=booking_of(jana), headers=headers))
+
+
+# --- several processes, and their ends ------------------------------------------------------------------------------
+
+
+async def first_free(server: ServerProcess, expert: UUID) -> str:
+    """The servers have the real clock: the expert's next free start."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        start: str = (await client.get(f"/experts/{expert}")).json()["nextAvailable"]
+    return start
+
+
+async def book_at(server: ServerProcess, key: str, body: Json) -> httpx.Response:
+    """Ask one server, with patience."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        return await client.post("/bookings", json=body, headers={"Idempotency-Key": key})
+
+
+def facts(answer: httpx.Response) -> tuple[int, str | None, bytes]:
+    """What is the same, whoever answers."""
+    return answer.status_code, answer.headers.get("location"), answer.content
+
+
+async def test_ten_at_once_to_two_servers_get_the_same_answer(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    servers = [serve(), serve()]
+    body = booking_of(expert, startsAt=await first_free(servers[0], expert))
+    answers = await asyncio.gather(*(book_at(servers[number % 2], "key", body) for number in range(10)))
+    assert len({facts(answer) for answer in answers}) == 1
+    assert [REPLAYED in answer.headers for answer in answers].count(False) == 1
+    assert (answers[0].status_code, count(sql)) == (201, 1)
+
+
+async def test_after_a_kill_between_commit_and_answer_another_process_gives_the_answer(
+    serve: Serve, add_expert: AddExpert, database_url: str, tmp_path: Path, sql: Connection
+) -> None:
+    expert, other = await add_expert(), serve()
+    body = booking_of(expert, startsAt=await first_free(other, expert))
+    async with lost_answers(database_url, after=(b"ada@example.com", b"COMMIT")) as url:
+        doomed = ServerProcess(tmp_path, url)
+        await asyncio.to_thread(doomed.wait_until_alive)
+        asked = asyncio.create_task(book_at(doomed, "key", body))
+        await until(lambda: count(sql) == 1)
+        # It is committed, which the process that did it has not heard yet; so it has answered nothing.
+        await asyncio.sleep(0.2)
+        assert not asked.done()
+        doomed.kill()
+        with pytest.raises(httpx.TransportError):
+            await asked
+    again = await book_at(other, "key", body)
+    assert (again.status_code, again.headers[REPLAYED]) == (201, "true")
+    assert sql.execute("SELECT id::text FROM booking").fetchall() == [(again.json()["id"],)]
+    assert again.headers["location"] == f"/bookings/{again.json()['id']}"
+
+
+async def test_after_a_kill_in_a_crowd_everybody_asks_again_and_has_one_booking(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    experts = [await add_expert(name=f"Expert {number}") for number in range(30)]
+    doomed, other = serve(), serve()
+    start = await first_free(other, experts[0])
+    crowd = {str(uuid4()): booking_of(expert, startsAt=start) for expert in experts}
+
+    async def ask(server: ServerProcess, key: str) -> httpx.Response | None:
+        try:
+            return await book_at(server, key, crowd[key])
+        except httpx.TransportError:
+            return None
+
+    asked = {key: asyncio.create_task(ask(doomed, key)) for key in crowd}
+    await asyncio.wait(asked.values(), return_when=asyncio.FIRST_COMPLETED)
+    doomed.kill()
+    firsts = {key: await answer for key, answer in asked.items()}
+    assert Counter(first.status_code if first else 0 for first in firsts.values())[0] > 0
+    for key, first in firsts.items():
+        again = await ask(other, key)
+        assert again is not None
+        assert again.status_code == 201
+        assert first is None or facts(first) == facts(again)
+    assert count(sql) == len(crowd)

@@ -1,0 +1,274 @@
+"""The same request is done once; its effects and its answer are in the database together, or neither is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DataError
+
+from expert_booking.db.engine import AnyConnection, Database
+from expert_booking.domain.errors import Conflict, IdempotencyKeyReused, Unavailable
+from expert_booking.services import Services
+from expert_booking.services.idempotency import Answer
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
+from tests.services.conftest import Counted
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Way = Callable[[], AbstractAsyncContextManager[AnyConnection]]
+ME, YOU = b"me", b"you"
+ASKED = b"what was asked"
+DONE = Answer(201, {"location": "/somewhere"}, b'{"so": "it is"}')
+
+
+@pytest.fixture
+async def other(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """Another process."""
+    database = Database(database_url)
+    yield Services(database, clock=clock)
+    await database.close()
+
+
+class Work:
+    """Adds a word in a transaction and another one by a statement of its own; waits in between when it is told to."""
+
+    def __init__(self, database: Database, fails: Exception | None = None) -> None:
+        self._database = database
+        self._fails = fails
+        self.begun, self.may_go_on = asyncio.Event(), asyncio.Event()
+        self.may_go_on.set()
+        self.done = 0
+
+    async def __call__(self) -> Answer:
+        """Do it."""
+        async with self._database.transaction() as connection:
+            await add(connection, str(uuid4()))
+        self.begun.set()
+        await self.may_go_on.wait()
+        async with self._database.statements() as connection:
+            await add(connection, str(uuid4()))
+        self.done += 1
+        if self._fails:
+            raise self._fails
+        return DONE
+
+
+async def add(connection: AnyConnection, word: str) -> None:
+    """A row in some table."""
+    await connection.execute(text("INSERT INTO search_word VALUES (:word)"), {"word": word})
+
+
+def count(sql: Connection, table: str) -> int:
+    """How many rows everybody sees."""
+    row = sql.execute(f"SELECT count(*) FROM {table}").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+# --- once ---------------------------------------------------------------------------------------------------------
+
+
+async def test_work_is_done_once_and_its_answer_is_given_again(
+    services: Services, database: Database, other: Services, sql: Connection
+) -> None:
+    work = Work(database)
+    assert await services.idempotency.once(ME, "key", ASKED, work) == DONE
+    for process in (services, other):
+        again = await process.idempotency.once(ME, "key", ASKED, work)
+        assert again == Answer(DONE.status, DONE.headers, DONE.body, replayed=True)
+    assert (work.done, count(sql, "search_word")) == (1, 2)
+
+
+async def test_another_key_and_another_caller_with_the_same_key_are_other_requests(
+    services: Services, database: Database
+) -> None:
+    work = Work(database)
+    for caller, key in ((ME, "key"), (ME, "Key"), (YOU, "key")):
+        assert not (await services.idempotency.once(caller, key, ASKED, work)).replayed
+    assert work.done == 3
+
+
+async def test_a_key_that_belongs_to_another_request_is_refused(services: Services, database: Database) -> None:
+    work = Work(database)
+    await services.idempotency.once(ME, "key", ASKED, work)
+    with pytest.raises(IdempotencyKeyReused):
+        await services.idempotency.once(ME, "key", b"something else", work)
+    assert (await services.idempotency.once(ME, "key", ASKED, work)).replayed
+    assert work.done == 1
+
+
+async def test_nothing_of_it_is_seen_before_all_of_it_is(
+    services: Services, database: Database, sql: Connection
+) -> None:
+    work = Work(database)
+    work.may_go_on.clear()
+    asked = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, work))
+    await work.begun.wait()
+    assert (count(sql, "search_word"), count(sql, "kept_answer")) == (0, 0)
+    work.may_go_on.set()
+    await asked
+    assert (count(sql, "search_word"), count(sql, "kept_answer")) == (2, 1)
+
+
+@pytest.mark.parametrize("failure", [Unavailable(), ZeroDivisionError(), Conflict()])
+async def test_work_that_raises_was_never_asked_for(
+    services: Services, database: Database, sql: Connection, failure: Exception
+) -> None:
+    with pytest.raises(type(failure)):
+        await services.idempotency.once(ME, "key", ASKED, Work(database, failure))
+    assert (count(sql, "search_word"), count(sql, "kept_answer")) == (0, 0)
+    assert not (await services.idempotency.once(ME, "key", b"put right", Work(database))).replayed
+
+
+async def test_who_asks_meanwhile_in_another_process_waits_and_gets_the_first_answer(
+    services: Services, database: Database, other: Services
+) -> None:
+    work, never = Work(database), Work(database)
+    work.may_go_on.clear()
+    first = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, work))
+    await work.begun.wait()
+    second = asyncio.create_task(other.idempotency.once(ME, "key", ASKED, never))
+    _, waiting = await asyncio.wait([second], timeout=0.3)
+    assert waiting
+    work.may_go_on.set()
+    assert await first == DONE
+    assert (await second).replayed
+    assert never.done == 0
+
+
+async def test_who_waited_for_one_that_failed_is_the_first(
+    services: Services, database: Database, sql: Connection
+) -> None:
+    work = Work(database, ZeroDivisionError())
+    work.may_go_on.clear()
+    first = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, work))
+    await work.begun.wait()
+    second = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, Work(database)))
+    await asyncio.wait([second], timeout=0.2)
+    work.may_go_on.set()
+    with pytest.raises(ZeroDivisionError):
+        await first
+    assert await second == DONE
+    assert count(sql, "search_word") == 2
+
+
+async def test_of_fifty_at_once_one_does_it_and_nobody_elses_request_waits_for_ever(
+    services: Services, database: Database, other: Services, sql: Connection
+) -> None:
+    work = Work(database)
+    theirs = Work(other._database)
+    asked = [services.idempotency.once(ME, "key", ASKED, work) for _ in range(25)]
+    asked += [other.idempotency.once(ME, "key", ASKED, theirs) for _ in range(25)]
+    answers = await asyncio.gather(*asked)
+    assert {(answer.status, answer.body) for answer in answers} == {(DONE.status, DONE.body)}
+    assert [answer.replayed for answer in answers].count(False) == 1
+    assert (work.done + theirs.done, count(sql, "search_word")) == (1, 2)
+
+
+# --- for a day ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_answer_is_kept_for_24_hours_by_the_clock_and_then_the_key_is_new(
+    services: Services, database: Database, clock: Clock, sql: Connection
+) -> None:
+    work = Work(database)
+    await services.idempotency.once(ME, "key", ASKED, work)
+    clock.move(hours=24, seconds=-1)
+    assert (await services.idempotency.once(ME, "key", ASKED, work)).replayed
+    clock.move(seconds=1)
+    assert not (await services.idempotency.once(ME, "key", b"another request", work)).replayed
+    # From now on another day, for the new request.
+    clock.move(hours=23)
+    assert (await services.idempotency.once(ME, "key", b"another request", work)).replayed
+    assert (work.done, count(sql, "kept_answer")) == (2, 1)
+
+
+async def test_of_many_with_a_key_that_is_too_old_one_does_it_anew(
+    services: Services, database: Database, clock: Clock
+) -> None:
+    work = Work(database)
+    await services.idempotency.once(ME, "key", ASKED, work)
+    clock.move(hours=25)
+    answers = await asyncio.gather(*(services.idempotency.once(ME, "key", ASKED, work) for _ in range(20)))
+    assert [answer.replayed for answer in answers].count(False) == 1
+    assert work.done == 2
+
+
+async def test_what_is_too_old_is_forgotten_and_nothing_else(
+    services: Services, database: Database, sql: Connection
+) -> None:
+    await services.idempotency.once(ME, "young", ASKED, Work(database))
+    sql.execute(
+        "INSERT INTO kept_answer (caller, key, fingerprint, created_at)"
+        " SELECT 'me', number, '', %s FROM generate_series(1, 2500) AS number",
+        [MONDAY_MORNING - timedelta(hours=24)],
+    )
+    await services.deadlines.sweep()
+    assert sql.execute("SELECT key FROM kept_answer").fetchall() == [("young",)]
+
+
+# --- together -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_leaves_with_an_exception_takes_back_its_own_effects_alone(
+    database: Database, sql: Connection
+) -> None:
+    async def refuses(way: Way) -> None:
+        async with way() as connection:
+            await add(connection, "undone")
+            async with database.statements() as inner:
+                await add(inner, "undone, too")
+            raise Conflict
+
+    async def goes_wrong(way: Way) -> None:
+        async with way() as connection:
+            await connection.execute(text("SELECT 1 / 0"))
+
+    async with database.together() as connection:
+        await add(connection, "kept")
+        for way in (database.transaction, database.statements):
+            with pytest.raises(Conflict):
+                await refuses(way)
+            with pytest.raises(DataError):
+                await goes_wrong(way)
+        async with database.statements() as inner:
+            await add(inner, "kept, too")
+    assert sql.execute("SELECT word FROM search_word ORDER BY word").fetchall() == [("kept",), ("kept, too",)]
+
+
+async def test_others_and_what_comes_later_have_no_part_in_it(database: Database, sql: Connection) -> None:
+    meanwhile = asyncio.Event()
+
+    async def somebody_else() -> None:
+        await meanwhile.wait()
+        async with database.statements() as connection:
+            await add(connection, "meanwhile")
+
+    async def together() -> None:
+        async with database.together() as connection:
+            await add(connection, "inside")
+            meanwhile.set()
+            await other
+            raise Conflict
+
+    other = asyncio.create_task(somebody_else())
+    with pytest.raises(Conflict):
+        await together()
+    async with database.statements() as connection:
+        await add(connection, "afterwards")
+    assert sql.execute("SELECT word FROM search_word ORDER BY word").fetchall() == [("afterwards",), ("meanwhile",)]
+
+
+async def test_who_does_nothing_together_sends_no_statement_more(
+    services: Services, book: Book, add_expert: AddExpert, counted: Counted
+) -> None:
+    expert: UUID = await add_expert()
+    with counted() as sent:
+        await book(expert, MONDAY_MORNING + timedelta(days=1))
+    assert not [statement for statement in sent if "SAVEPOINT" in statement or "kept_answer" in statement]
+    assert len(sent) == 2  # what is offered, and the insert that asks
