@@ -22,7 +22,7 @@ export default {
         </form>
         <template v-else>
           <h2 id="manage">Change or cancel</h2>
-          <ul class="terms"><li v-for="sentence in sentences" :key="sentence">{{ sentence }}</li></ul>
+          <ul><li v-for="sentence in sentences" :key="sentence">{{ sentence }}</li></ul>
           <div v-if="mayMove || mayCancel" class="actions">
             <a v-if="mayMove" class="button" :href="moveUrl">Move to another time</a>
             <button v-if="mayCancel" ref="cancel" class="button quiet danger" type="button" @click="ask">Cancel booking</button>
