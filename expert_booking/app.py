@@ -102,13 +102,15 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     """The whole product over the database at `url`; `on_ready` is called when it is about to answer."""
     database = Database(url, pool_size=settings.pool_size)
     bus = Bus()
-    services = Services(database, bus)
+    services = Services(database, bus, holds=settings.hold_rules)
     feed = Feed(url, bus.publish)
     bus.listen(services.soonest.wake)
+    bus.listen(services.deadlines.wake)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        running = [asyncio.create_task(feed.run()), asyncio.create_task(services.soonest.run())]
+        workers = (feed.run(), services.soonest.run(), services.deadlines.run())
+        running = [asyncio.create_task(worker) for worker in workers]
         # What is there now stays: looking through it for garbage again and again costs pauses of 100 ms.
         gc.collect()
         gc.freeze()

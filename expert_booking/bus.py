@@ -3,9 +3,10 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
-from expert_booking.domain.events import ExpertChanged, News
+from expert_booking.domain.events import ExpertChanged, News, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ class Bus:
     def __init__(self) -> None:
         self._followers: defaultdict[UUID, dict[object, Follower]] = defaultdict(dict)
         self._listeners: list[Follower] = []
+        self._waiting: list[Callable[[SlotFreed], None]] = []
 
     def follow(self, expert_id: UUID, follower: Follower) -> Callable[[], None]:
         """Call `follower` at news of this expert, until the returned function is called (more than once is fine)."""
@@ -36,9 +38,18 @@ class Bus:
         """Call `listener` at all news there are, for as long as the bus lives."""
         self._listeners.append(listener)
 
+    def listen_for_freed(self, listener: Callable[[SlotFreed], None]) -> None:
+        """Call `listener` with every time that is set free, for as long as the bus lives."""
+        self._waiting.append(listener)
+
     def publish(self, news: News) -> None:
         """Tell the followers. A broken follower must never keep the news from the others."""
-        for follower in [*self._listeners, *self._interested(news)]:
+        followers: list[Follower]
+        if isinstance(news, SlotFreed):
+            followers = [partial(listener, news) for listener in self._waiting]
+        else:
+            followers = [*self._listeners, *self._interested(news)]
+        for follower in followers:
             try:
                 follower()
             except Exception:

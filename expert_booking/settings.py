@@ -10,6 +10,8 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from expert_booking.domain.holds import HoldRules
+
 
 class WrongSetting(Exception):
     """A sentence that names the variable and says what it should be."""
@@ -38,7 +40,15 @@ class Settings(BaseSettings):
     secret_key: Annotated[str, Field(min_length=16)] | None = None
     demo: bool = True
     phone_required: bool = True
+    hold_minutes: Annotated[float, Field(gt=0, le=60)] = 5
+    hold_longest_minutes: Annotated[float, Field(gt=0, le=240)] = 20
+    holds_per_network: Annotated[int, Field(ge=1, le=10_000)] = 20
     pool_size: Annotated[int, Field(ge=1, le=100)] = 6
+
+    @property
+    def hold_rules(self) -> HoldRules:
+        """How long and how often times are held."""
+        return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network)
 
     @property
     def embedded(self) -> bool:

@@ -119,7 +119,7 @@ def endpoints(services: Services, *, phone_required: bool) -> APIRouter:
         booking: Reference, request: StatusRequest, caller: Caller | None = caller_from_token
     ) -> BookingView:
         """Confirm, complete, cancel, decline … a booking, as an admin or as its expert."""
-        return await services.bookings.change_status(_id(booking), request.status, caller)
+        return await services.bookings.change_status(_id(booking), request.status, caller, reason=request.reason)
 
     return router
 

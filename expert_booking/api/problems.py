@@ -19,10 +19,11 @@ from expert_booking.domain.errors import (
     Refusal,
     SlotNotOffered,
     SlotTaken,
+    TooManyRequests,
     Unavailable,
 )
 from expert_booking.domain.obstacles import Reason
-from expert_booking.schemas import Complaint, Model, obstacle_view
+from expert_booking.schemas import Complaint, Model, Utc, obstacle_view, utc_text
 
 MEDIA_TYPE: Final = "application/problem+json"
 CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
@@ -33,6 +34,7 @@ _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Invalid, 422),
     (ProofNeeded, 401),
     (Forbidden, 403),
+    (TooManyRequests, 429),
     (Unavailable, 503),
 )
 
@@ -40,7 +42,7 @@ _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
 FIGURES: Final = """\
 With a `reason`, what it is about. past: now · min_notice: noticeMinutes, bookableFrom · beyond_horizon: horizonDays,
 lastDay · day_off: firstDay, lastDay · holiday: day, holiday · outside_hours: day, hours · off_grid: stepMinutes,
-before, after · busy: busyFrom, busyUntil · day_full: day, booked, dailyCap. Instants are UTC, days and hours the
+before, after · busy, held: busyFrom, busyUntil · day_full: day, booked, dailyCap. Instants are UTC, days and hours the
 expert's own."""
 
 
@@ -55,6 +57,9 @@ class Problem(Model):
     errors: Sequence[Complaint] | None = Field(None, description="With 422: what is wrong with which field.")
     reason: Reason | None = Field(None, description="With `slot_not_offered` and `slot_taken`: why, for programs.")
     figures: dict[str, Any] | None = Field(None, description=FIGURES)
+    alternatives: Sequence[Utc] | None = Field(
+        None, description="With a `reason`: the nearest free starts of the same session, in order of time."
+    )
 
 
 def problem(
@@ -71,7 +76,9 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     if isinstance(refusal, SlotNotOffered | SlotTaken):
         why = obstacle_view(refusal.obstacle)
         errors: dict[str, Any] = {"errors": [{"field": "startsAt", "message": str(refusal)}]} if status == 422 else {}
-        return problem(status, refusal.code, str(refusal), reason=why.reason, figures=why.figures, **errors)
+        others = [utc_text(start) for start in refusal.alternatives]
+        more = {"reason": why.reason, "figures": why.figures, "alternatives": others, **errors}
+        return problem(status, refusal.code, str(refusal), **more)
     if isinstance(refusal, FieldsWrong):
         wrong = [{"field": field, "message": message} for field, message in refusal.errors.items()]
         return problem(status, refusal.code, str(refusal), errors=wrong)

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -44,6 +44,8 @@ class Offer:
 
 
 _e, _s, _r, _o, _d, _b = expert.c, session_type.c, availability_rule.c, override.c, day_off.c, booking.c
+# The columns that hold a session type's terms.
+TERMS: Final = tuple(field.name for field in fields(Terms))
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _first_day = bindparam("first_day", type_=Date)
 
@@ -68,8 +70,8 @@ _OFFERS = (
            _e.active.label("expert_active"), (_e.active & _s.active).label("active"),
            _s.id.label("session_type_id"), _s.title, _s.description,
            _s.minutes, _s.step_minutes, _s.before_minutes, _s.after_minutes, _s.notice_minutes, _s.horizon_days,
-           _s.daily_cap, _s.confirmation, _s.answer_minutes, _s.cancel_notice_minutes, _s.move_notice_minutes,
-           _s.most_moves, _RULES.label("rules"), _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
+           _s.daily_cap, *(_s[name] for name in TERMS), _RULES.label("rules"),
+           _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)
     .where(_e.id == any_(_ids))
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
@@ -120,8 +122,8 @@ def _offer(row: AnyRow) -> Offer:
 
 def terms_of(row: AnyRow) -> Terms:
     """The terms that stand in a session type's columns."""
-    return Terms(Confirmation(row.confirmation), row.answer_minutes, row.cancel_notice_minutes,
-                 row.move_notice_minutes, row.most_moves)  # fmt: skip
+    terms = Terms(*(row._mapping[name] for name in TERMS))
+    return replace(terms, confirmation=Confirmation(terms.confirmation))
 
 
 def _hours(row: AnyRow) -> Hours:

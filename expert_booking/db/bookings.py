@@ -1,4 +1,4 @@
-"""Statements about bookings. The insert is the question: no row back means that the time is taken."""
+"""Statements about bookings and holds. The insert is the question: no row back means that the time is taken."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,53 +6,65 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, TextClause, bindparam, func, or_, select, text, update
+from sqlalchemy import Column, Date, Select, TextClause, Uuid, bindparam, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from expert_booking.db.availability import TERMS
 from expert_booking.db.engine import AnyRow, violated
-from expert_booking.db.tables import LIVE_ROWS, booking, expert, session_type
+from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, session_type
 from expert_booking.domain.calendar import Slot
-from expert_booking.domain.errors import SessionTypeNotFound
-from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.errors import SessionTypeNotFound, SlotTaken
+from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.schemas import BookingRequest
 
-_b = booking.c
-_VALUES: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.busy, _b.status, _b.name,
-                  _b.email, _b.customer_key, _b.phone, _b.notes, _b.time_zone, _b.visitor, _b.submission,
-                  _b.cap_day)  # fmt: skip
+_b, _c = booking.c, booking_change.c
+_SLOT: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.busy, _b.cap_day, _b.status,
+                _b.visitor, _b.changed_by)  # fmt: skip
+_BOOKED: Final = (_b.name, _b.email, _b.customer_key, _b.phone, _b.notes, _b.time_zone, _b.submission, _b.answer_by)
+_HELD: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 # No conflict target: all fences (and the submission) count, and nobody waits for or deadlocks with anybody. Where the
 # day has a cap, the row is offered every place in turn: it takes the first that is free, and from then on it is itself
 # in the way of its next tries. Without a cap there is one try, with no place.
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
-_names = ", ".join(column.name for column in _VALUES)
-_binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(_DIALECT)})" for column in _VALUES)
 _TRIES: Final = "unnest(CAST(:places AS SMALLINT[])) AS place"
 
 
-def _insert(prefix: str, source: str) -> TextClause:
-    statement = f"""{prefix} INSERT INTO booking ({_names}, cap_place) SELECT {_binds}, place FROM {source}
-        ON CONFLICT DO NOTHING RETURNING created_at, updated_at, version"""  # noqa: S608 - our own column names only
-    return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in _VALUES))
+def _insert(prefix: str, columns: Sequence[Column[Any]], source: str) -> TextClause:
+    names = ", ".join(column.name for column in columns)
+    binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(_DIALECT)})" for column in columns)
+    statement = f"""{prefix} INSERT INTO booking ({names}, cap_place) SELECT {binds}, place FROM {source}
+        ON CONFLICT DO NOTHING RETURNING id, created_at, updated_at, version"""  # noqa: S608 - our own column names only
+    return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in columns))
 
 
-_INSERT = _insert("", _TRIES)
-# Lapsed holds that stand in the way are let go, then the same question is asked again, in one statement: reading `gone`
-# makes it run first.
+# Lapsed holds that stand in the way are let go (and the customer's own), then the same question is asked again, in one
+# statement: reading `gone` makes it run first.
 _LET_GO: Final = """
     WITH gone AS (
-      UPDATE booking SET status = 'expired', updated_at = now(), version = version + 1
-      WHERE expert_id = :expert_id AND status = 'held' AND hold_until <= now()
+      UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(),
+             version = version + 1, changed_by = 'house', changed_with = NULL, change_reason = ''
+      WHERE expert_id = :expert_id AND status = 'held' AND (hold_until <= CAST(:now AS timestamptz) OR id = :own_hold)
         AND (busy && :busy OR session_type_id = :session_type_id AND cap_day = :cap_day) RETURNING 1
     )"""
-_INSERT_OVER_LAPSED_HOLDS = _insert(_LET_GO, f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}")  # noqa: S608
+_OVER_LAPSED_HOLDS: Final = f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}"  # noqa: S608
+
+
+def _inserts(columns: Sequence[Column[Any]]) -> tuple[TextClause, TextClause]:
+    over = _insert(_LET_GO, columns, _OVER_LAPSED_HOLDS)
+    return _insert("", columns, _TRIES), over.bindparams(bindparam("own_hold", type_=Uuid))
+
+
+_BOOK: Final = _inserts((*_SLOT, *_BOOKED))
+_HOLD: Final = _inserts((*_SLOT, *_HELD))
 
 _VIEW: Final = (
     select(
         _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.status, _b.name, _b.email, _b.phone,
-        _b.notes, _b.time_zone, _b.created_at, _b.updated_at, _b.version,
+        _b.notes, _b.time_zone, _b.answer_by, _b.moves, _b.created_at, _b.updated_at, _b.version, _b.visitor,
+        *(session_type.c[name] for name in TERMS),
         expert.c.slug.label("expert_slug"), expert.c.name.label("expert_name"),
         expert.c.time_zone.label("expert_time_zone"),
         session_type.c.title.label("session_title"),
@@ -62,59 +74,160 @@ _VIEW: Final = (
     # An expired hold never had a customer: it is nobody's booking.
     .where(_b.email.is_not(None))
 )  # fmt: skip
+# What an UPDATE may run into; the last one is a day without any place left.
+_TAKEN: Final = frozenset({"ex_booking_no_overlap", "uq_booking_slot", "uq_booking_cap_place", "ck_booking_cap_place"})
 _COUNT = select(func.count()).select_from(booking).where(_b.email.is_not(None))
 _CHANGE = (
     update(booking)
     .where(_b.id == bindparam("booking_id"), _b.status == bindparam("now_is"), _b.version == bindparam("read"))
-    .values(status=bindparam("to"), hold_until=None, updated_at=func.now(), version=_b.version + 1)
+    .values(
+        status=bindparam("to"), updated_at=func.now(), version=_b.version + 1,
+        changed_by=bindparam("by"), changed_with=bindparam("token"), change_reason=bindparam("reason"),
+    )
     .returning(_b.id)
+)  # fmt: skip
+_becomes: Final = (_b.status, _b.visitor, _b.changed_by, *_BOOKED)
+_BOOK_HELD = text(
+    f"""
+    UPDATE booking SET {", ".join(f"{c.name} = CAST(:{c.name} AS {c.type.compile(_DIALECT)})" for c in _becomes)},
+           held_at = NULL, hold_until = NULL, hold_origin = NULL, hold_keeper = NULL, changed_with = NULL,
+           change_reason = '', created_at = now(), updated_at = now(), version = version + 1
+     WHERE id = :own_hold AND status = 'held' AND hold_until > CAST(:now AS timestamptz) AND expert_id = :expert_id
+       AND session_type_id = :session_type_id AND starts_at = :starts_at AND busy = :busy
+    RETURNING id, created_at, updated_at, version
+    """  # noqa: S608 - our own column names only
+).bindparams(*(bindparam(c.name, type_=c.type)
+               for c in (*_becomes, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
+             bindparam("own_hold", type_=Uuid))  # fmt: skip
+# In a row and not in a circle: an UPDATE raises where its new time is taken, and several at once into one time would
+# wait for each other.
+_MOVE_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('move ' || :expert, 0))")
+_CLEAR_THE_WAY = text(f"{_LET_GO} SELECT count(*) FROM gone").bindparams(  # noqa: S608
+    bindparam("expert_id", type_=Uuid), bindparam("session_type_id", type_=Uuid), bindparam("own_hold", type_=Uuid),
+    bindparam("busy", type_=_b.busy.type), bindparam("cap_day", type_=Date),
+)  # fmt: skip
+# On a day of its own its place stays; on another it takes the lowest that is free.
+_RESCHEDULE = text(
+    f"""
+    UPDATE booking AS moved
+       SET starts_at = :starts_at, ends_at = :ends_at, busy = :busy, cap_day = :cap_day,
+           cap_place = CASE WHEN CAST(:daily_cap AS int) IS NULL THEN NULL
+                            WHEN cap_day = :cap_day THEN cap_place
+                            ELSE (SELECT min(place) FROM generate_series(1, :daily_cap) AS place
+                                   WHERE NOT EXISTS (SELECT FROM booking AS other
+                                                      WHERE other.session_type_id = moved.session_type_id
+                                                        AND other.cap_day = :cap_day AND other.cap_place = place
+                                                        AND other.{LIVE_ROWS})) END,
+           answer_by = CASE WHEN answer_by > :starts_at THEN :starts_at ELSE answer_by END,
+           moves = moves + :counted, updated_at = now(), version = version + 1,
+           changed_by = :by, changed_with = :token, change_reason = :reason
+     WHERE id = :booking_id AND status = :now_is AND version = :read
+    RETURNING id
+    """  # noqa: S608 - our own words only
+).bindparams(
+    *(bindparam(c.name, type_=c.type) for c in (_b.starts_at, _b.ends_at, _b.busy, _b.cap_day)),
+    bindparam("booking_id", type_=Uuid), bindparam("token", type_=Uuid),
+)  # fmt: skip
+_HISTORY = (
+    select(_c.at, _c.actor, _c.from_status, _c.to_status, _c.from_starts_at, _c.to_starts_at, _c.reason)
+    .where(_c.booking_id == bindparam("booking_id"))
+    .order_by(_c.id)
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NewBooking:
-    """A row to be: what the customer asked for, on the slot that the calendar found for it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRow:
+    """A row to be on a slot that the calendar has found."""
 
     id: UUID
     expert_id: UUID
     session_type_id: UUID
     slot: Slot
-    request: BookingRequest
-    customer_key: str
+    now: datetime
     visitor: bytes | None = None
-    submission: UUID | None = None
     # Where its type has a daily cap: the expert's local day it counts on, and how many places there are.
     cap_day: date | None = None
     daily_cap: int | None = None
+    # The customer's own hold, which is not to be in the way.
+    own_hold: UUID | None = None
 
-    def values(self) -> dict[str, Any]:
-        """The row's columns."""
-        slot, request = self.slot, self.request
+    def where(self) -> dict[str, Any]:
+        """The columns that say where in the calendar it is."""
+        slot = self.slot
         return {
             "id": self.id, "expert_id": self.expert_id, "session_type_id": self.session_type_id,
             "starts_at": slot.starts_at, "ends_at": slot.ends_at, "busy": Range(slot.busy_from, slot.busy_until),
-            "status": Status.PENDING.value, "name": request.name, "email": request.email,
-            "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
-            "time_zone": request.time_zone, "visitor": self.visitor, "submission": self.submission,
-            "cap_day": self.cap_day,
+            "cap_day": self.cap_day, "visitor": self.visitor, "changed_by": Actor.CUSTOMER.value,
         }  # fmt: skip
 
 
-async def insert_or_fail(connection: AsyncConnection, new: NewBooking) -> AnyRow | None:
-    """Book. No row back: the time is taken, the day is full, or this very submission has been made before.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBooking(NewRow):
+    """What the customer asked for, with the status it begins with."""
+
+    request: BookingRequest
+    customer_key: str
+    status: Status
+    submission: UUID | None = None
+    answer_by: datetime | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The row's columns."""
+        request = self.request
+        return {
+            **self.where(), "status": self.status.value, "name": request.name, "email": request.email,
+            "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
+            "time_zone": request.time_zone, "submission": self.submission, "answer_by": self.answer_by,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHold(NewRow):
+    """A slot to be kept until `hold_until`, from a network address (a hash), for the pages of a process."""
+
+    hold_until: datetime
+    origin: bytes | None = None
+    keeper: UUID | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The row's columns."""
+        return {
+            **self.where(), "status": Status.HELD.value, "held_at": self.now, "hold_until": self.hold_until,
+            "hold_origin": self.origin, "hold_keeper": self.keeper,
+        }  # fmt: skip
+
+
+async def insert_or_fail(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyRow | None:
+    """Book or hold. No row back: the time is taken, the day is full, or this very submission has been made before.
 
     Raises SessionTypeNotFound where the session type has been deleted meanwhile.
     """
+    plain, over_lapsed_holds = _BOOK if isinstance(new, NewBooking) else _HOLD
     values = {**new.values(), "places": list(range(1, new.daily_cap + 1)) if new.daily_cap else [None]}
     try:
-        row = (await connection.execute(_INSERT, values)).one_or_none()
+        row = (await connection.execute(plain, values)).one_or_none()
         if row is None:
-            row = (await connection.execute(_INSERT_OVER_LAPSED_HOLDS, values)).one_or_none()
+            values |= {"now": new.now, "own_hold": new.own_hold}
+            row = (await connection.execute(over_lapsed_holds, values)).one_or_none()
     except IntegrityError as error:
         if violated(error) != "fk_booking_session_type_id":
             raise
         raise SessionTypeNotFound from error
     return row
+
+
+async def book_held(connection: AsyncConnection, new: NewBooking) -> AnyRow | None:
+    """Make a booking of the hold that keeps this very slot. No row back: the hold is over, or keeps another time.
+
+    Raises SlotTaken where this very submission has been made before.
+    """
+    values = {**new.values(), "own_hold": new.own_hold, "now": new.now}
+    try:
+        return (await connection.execute(_BOOK_HELD, values)).one_or_none()
+    except IntegrityError as error:
+        if violated(error) != "uq_booking_submission":
+            raise
+        raise SlotTaken from error
 
 
 async def count(connection: AsyncConnection) -> int:
@@ -178,19 +291,66 @@ async def page(
 
 
 async def busy_page(
-    connection: AsyncConnection, expert_id: UUID, limit: int, offset: int
+    connection: AsyncConnection, expert_id: UUID, now: datetime, limit: int, offset: int
 ) -> tuple[Sequence[AnyRow], int]:
     """What anybody may know of an expert's live bookings. A lapsed hold is none."""
     wanted = select(_b.id, _b.starts_at, _b.ends_at, _b.status).where(
-        _b.expert_id == expert_id, text(LIVE_ROWS), or_(_b.status != "held", _b.hold_until > func.now())
+        _b.expert_id == expert_id, text(LIVE_ROWS), or_(_b.status != "held", _b.hold_until > now)
     )
     return await _page(connection, wanted, limit, offset)
 
 
-async def change_status(connection: AsyncConnection, booking_id: UUID, *, now_is: str, read: int, to: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Who changes a booking, with which token and why; and how it was when they read it."""
+
+    booking_id: UUID
+    now_is: str
+    read: int
+    by: str
+    token: UUID | None = None
+    reason: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """What the statements want to know of it."""
+        return {
+            "booking_id": self.booking_id, "now_is": self.now_is, "read": self.read, "by": self.by,
+            "token": self.token, "reason": self.reason,
+        }  # fmt: skip
+
+
+async def change_status(connection: AsyncConnection, change: Change, to: str) -> bool:
     """Move a booking that still is as it was read; False when somebody else was faster."""
-    values = {"booking_id": booking_id, "now_is": now_is, "read": read, "to": to}
-    return (await connection.execute(_CHANGE, values)).one_or_none() is not None
+    return (await connection.execute(_CHANGE, {**change.values(), "to": to})).one_or_none() is not None
+
+
+async def move_in_turn(connection: AsyncConnection, expert_id: UUID) -> None:
+    """Wait until nobody else moves a booking of this expert; it is our turn until the transaction ends."""
+    await connection.execute(_MOVE_IN_TURN, {"expert": str(expert_id)})
+
+
+async def reschedule(connection: AsyncConnection, change: Change, new: NewRow, *, counted: bool) -> bool:
+    """Move a booking that still is as it was read to another slot; False when somebody else was faster.
+
+    Raises SlotTaken where the slot or the last place of the day is taken; the old time is then kept as before.
+    """
+    where = new.where()
+    places = {"daily_cap": new.daily_cap, "counted": int(counted)}
+    await connection.execute(_CLEAR_THE_WAY, {**where, "own_hold": None, "now": new.now})
+    try:
+        async with connection.begin_nested():
+            return (
+                await connection.execute(_RESCHEDULE, {**change.values(), **where, **places})
+            ).one_or_none() is not None
+    except IntegrityError as error:
+        if violated(error) not in _TAKEN:
+            raise
+        raise SlotTaken from error
+
+
+async def history(connection: AsyncConnection, booking_id: UUID) -> Sequence[AnyRow]:
+    """All that has happened to a booking, the first first."""
+    return (await connection.execute(_HISTORY, {"booking_id": booking_id})).all()
 
 
 async def _page(

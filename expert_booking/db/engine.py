@@ -1,10 +1,11 @@
 """The connection to PostgreSQL."""
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+from psycopg.errors import DeadlockDetected
 from sqlalchemy import Row, text
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 AnyRow = Row[*tuple[Any, ...]]
 AnyConnection = AsyncConnection
+Done = TypeVar("Done")
 
 
 class Database:
@@ -76,6 +78,16 @@ def _unavailable_when_down() -> Iterator[None]:
     except (OperationalError, InterfaceError, PoolTimeout) as error:
         log.warning("the database is not available: %s", type(error.__cause__ or error).__name__)
         raise Unavailable from error
+
+
+async def again_after_deadlock(work: Callable[[], Coroutine[Any, Any, Done]]) -> Done:
+    """Do it, and once more where PostgreSQL has undone it because two waited for each other."""
+    try:
+        return await work()
+    except Unavailable as refusal:
+        if not isinstance(getattr(refusal.__cause__, "orig", None), DeadlockDetected):
+            raise
+    return await work()
 
 
 def violated(error: IntegrityError) -> str | None:

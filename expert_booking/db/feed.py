@@ -1,15 +1,17 @@
 """Listens to the database's news. One connection of its own for each process, never from the pool."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import UUID
 
 import psycopg
 
 from expert_booking.db.engine import driver_url
-from expert_booking.db.tables import NEWS_CHANNEL
-from expert_booking.domain.events import ExpertChanged, News, NewsMissed
+from expert_booking.db.tables import FREED_CHANNEL, NEWS_CHANNEL
+from expert_booking.domain.events import ExpertChanged, News, NewsMissed, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +49,24 @@ class Feed:
             psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5), timeout=10
         )
         async with connection:
-            await connection.execute(f"LISTEN {NEWS_CHANNEL}")
+            for channel in (NEWS_CHANNEL, FREED_CHANNEL):
+                await connection.execute(f"LISTEN {channel}")
             # LISTEN first, look again afterwards: what happened in between is then either heard or read.
             self.listening.set()
             self._publish(NewsMissed())
             while True:
                 async for message in connection.notifies(timeout=_SILENCE):
-                    self._hear(message.payload)
+                    self._hear(message.channel, message.payload)
                 await asyncio.wait_for(connection.execute("SELECT 1"), timeout=5)
 
-    def _hear(self, payload: str) -> None:
+    def _hear(self, channel: str, payload: str) -> None:
         try:
-            expert_id = UUID(payload)
-        except ValueError:
-            log.warning("news that is no expert's id was left unheard")
-            return
-        self._publish(ExpertChanged(expert_id))
+            self._publish(_freed(payload) if channel == FREED_CHANNEL else ExpertChanged(UUID(payload)))
+        except (ValueError, KeyError, TypeError):
+            log.warning("news that is not ours was left unheard")
+
+
+def _freed(payload: str) -> SlotFreed:
+    told = json.loads(payload)
+    since, until = (datetime.fromisoformat(told[end]).astimezone(UTC) for end in ("since", "until"))
+    return SlotFreed(UUID(told["expert"]), since, until)

@@ -11,7 +11,9 @@ from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import expert, token
 
 _t = token.c
-_VALID = select(_t.id.label("token_id"), _t.role, _t.expert_id).where(_t.secret_hash == bindparam("secret_hash"), _t.revoked_at.is_(None))
+_VALID = select(_t.id.label("token_id"), _t.role, _t.expert_id).where(
+    _t.secret_hash == bindparam("secret_hash"), _t.revoked_at.is_(None)
+)
 _VIEW = select(_t.id, _t.name, _t.role, expert.c.slug.label("expert_slug"), _t.created_at, _t.revoked_at).join_from(
     token, expert, expert.c.id == _t.expert_id, isouter=True
 )

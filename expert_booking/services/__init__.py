@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from expert_booking.bus import Bus
 from expert_booking.db import schema
 from expert_booking.db.engine import Database
+from expert_booking.domain.holds import HoldRules
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
+from expert_booking.services.deadlines import Deadlines
 from expert_booking.services.experts import Experts
+from expert_booking.services.holds import Holds
 from expert_booking.services.soonest import Soonest
 
 Clock = Callable[[], datetime]
+_HOLD_RULES: Final = HoldRules()
 
 
 def utc_now() -> datetime:
@@ -24,13 +29,17 @@ def utc_now() -> datetime:
 class Services:
     """Everything the product can do, over one database and one clock."""
 
-    def __init__(self, database: Database, bus: Bus | None = None, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, bus: Bus | None = None, clock: Clock = utc_now, holds: HoldRules = _HOLD_RULES
+    ) -> None:
         self._database = database
         self.bus = bus or Bus()
         self.clock = clock
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
         self.bookings = Bookings(database, clock)
+        self.holds = Holds(database, clock, holds)
+        self.deadlines = Deadlines(database, clock)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database)
         self.soonest = Soonest(database, clock)

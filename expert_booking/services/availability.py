@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from heapq import nsmallest
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -11,13 +13,15 @@ from expert_booking.db import experts
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, Database
 from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant, nearest_open
-from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound
+from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound, SlotNotOffered, SlotTaken
 from expert_booking.domain.hours import Hours
 from expert_booking.schemas import SessionTypeView, SlotPage, SlotQuery, SlotView
 
 # Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
 _SOON = timedelta(days=14)
 _YEAR = timedelta(days=366)
+# How many other times a refusal names.
+ALTERNATIVES: Final = 6
 # One booking less changes no day but its own.
 _AROUND = timedelta(days=2)
 
@@ -155,6 +159,43 @@ async def next_open(
                     found[offer.expert_id] = slot.starts_at
         waiting -= found.keys()
     return found
+
+
+async def refused(
+    connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime, own: datetime | None = None
+) -> SlotTaken | SlotNotOffered:
+    """Why this time is not to be had, as the calendar read anew knows, with the nearest times that are.
+
+    `own` is the start of the customer's own booking or hold, which is in nobody's way.
+    """
+    until = max(offer.calendar.end(now), starts_at)
+    busy = await rows.busy(connection, [offer.expert_id], min(now, starts_at), until, now)
+    calendar = offer.with_busy(busy.get(offer.expert_id, ())).calendar
+    if own is not None:
+        calendar = calendar.without(own)
+    refusal: SlotTaken | SlotNotOffered = SlotTaken()
+    try:
+        calendar.offered(starts_at, now)
+    except (SlotTaken, SlotNotOffered) as why:
+        refusal = why
+    free = (start for start in calendar.open_starts(now, until, now) if start not in (starts_at, own))
+    refusal.alternatives = tuple(sorted(nsmallest(ALTERNATIVES, free, key=lambda start: abs(start - starts_at))))
+    return refusal
+
+
+def placed(offer: Offer, slot: Slot, now: datetime) -> dict[str, Any]:
+    """What a new row on this slot says of where in the calendar it is; see `db.bookings.NewRow`."""
+    cap = offer.calendar.length.daily_cap
+    return {
+        "expert_id": offer.expert_id, "session_type_id": offer.session_type_id, "slot": slot, "now": now,
+        "daily_cap": cap, "cap_day": None if cap is None else offer.calendar.day_of(slot.starts_at),
+    }  # fmt: skip
+
+
+async def with_busy(connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime) -> Calendar:
+    """The calendar of this offer, knowing what is taken around this instant."""
+    busy = await rows.busy(connection, [offer.expert_id], starts_at, starts_at, now)
+    return offer.calendar.with_busy(busy.get(offer.expert_id, ()))
 
 
 async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: UUID | None, now: datetime) -> Offer:

@@ -1,27 +1,32 @@
 """Booking a time, finding it again, moving it through its life."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from expert_booking.db import availability as calendars
 from expert_booking.db import bookings as rows
-from expert_booking.db import bulk, experts
-from expert_booking.db.availability import Offer
-from expert_booking.db.engine import AnyConnection, AnyRow, Database
+from expert_booking.db import bulk, experts, holds
+from expert_booking.db.availability import Offer, terms_of
+from expert_booking.db.engine import AnyConnection, AnyRow, Database, again_after_deadlock
 from expert_booking.domain.addresses import customer_key
-from expert_booking.domain.calendar import Calendar
+from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
+    FieldsWrong,
     Forbidden,
     ProofNeeded,
+    RescheduleNotAllowed,
     SlotNotOffered,
     SlotTaken,
     StatusChangeNotAllowed,
 )
-from expert_booking.domain.lifecycle import Status, check_move
+from expert_booking.domain.lifecycle import Actor, Status, check_move, check_reschedule
+from expert_booking.domain.terms import Terms
 from expert_booking.schemas import (
+    BookingHistory,
     BookingPage,
     BookingQuery,
     BookingRequest,
@@ -29,8 +34,14 @@ from expert_booking.schemas import (
     BusyPage,
     BusyView,
     Caller,
+    ChangeView,
+    Role,
 )
-from expert_booking.services.availability import offer_of
+from expert_booking.services.availability import offer_of, placed, refused, with_busy
+
+_FASTER: Final = "This booking has just been changed by somebody else."
+# How often a move is tried while others take the places of its day.
+_TRIES: Final = 3
 
 
 class Bookings:
@@ -46,7 +57,9 @@ class Bookings:
         """Book a slot that the calendar offers.
 
         `visitor` is the browser it is made in; `submission` names one filled-in form, which makes one booking however
-        often it is sent. Raises SlotTaken, SlotNotOffered, ExpertNotFound or SessionTypeNotFound.
+        often it is sent. A hold that is named becomes the booking; where it is over, whoever is first gets the time.
+        Raises SlotTaken, SlotNotOffered, ExpertNotFound, SessionTypeNotFound, and FieldsWrong for a hold of another
+        time.
         """
         async with self._database.statements() as connection:
             try:
@@ -104,7 +117,7 @@ class Bookings:
             if query.email is None and query.expert_id is not None and not (caller and caller.runs(query.expert_id)):
                 if await experts.by_id(connection, query.expert_id) is None:
                     raise ExpertNotFound
-                busy, total = await rows.busy_page(connection, query.expert_id, query.limit, offset)
+                busy, total = await rows.busy_page(connection, query.expert_id, self._clock(), query.limit, offset)
                 times = [BusyView(starts_at=row.starts_at, ends_at=row.ends_at, status=row.status) for row in busy]
                 return BusyPage(bookings=times, total=total, page=query.page, limit=query.limit)
             _check_may_search(query, caller)
@@ -117,26 +130,72 @@ class Bookings:
             )
         return BookingPage(bookings=[_view(row) for row in found], total=total, page=query.page, limit=query.limit)
 
-    async def change_status(self, booking_id: UUID, to: Status, caller: Caller | None) -> BookingView:
-        """Move a booking to another status.
+    async def change_status(
+        self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = ""
+    ) -> BookingView:
+        """Move a booking to another status, as its expert or an admin.
 
         Raises ProofNeeded without a token, Forbidden where it does not run this expert's calendar, BookingNotFound,
         and StatusChangeNotAllowed for a move that does not exist or when somebody else was faster.
         """
-        if caller is None:
-            raise ProofNeeded
         async with self._database.transaction() as connection:
-            row = await rows.by_id(connection, booking_id)
-            if row is None:
-                raise BookingNotFound if caller.role != "reader" else Forbidden
-            if not caller.runs(row.expert_id):
-                raise Forbidden
-            check_move(Status(row.status), to)
-            if not await rows.change_status(connection, booking_id, now_is=row.status, read=row.version, to=to.value):
-                raise StatusChangeNotAllowed("This booking has just been changed by somebody else.")
-            changed = await rows.by_id(connection, booking_id)
-        assert changed is not None
-        return _view(changed)
+            row = await _of_host(connection, booking_id, caller)
+            return await self._change(connection, row, to, by=_host(caller), reason=reason)
+
+    async def cancel_for_visitor(self, booking_id: UUID, visitor: bytes, *, reason: str = "") -> BookingView:
+        """Cancel a booking in the browser it was made in.
+
+        Raises BookingNotFound, CancelTooLate, and StatusChangeNotAllowed where it is over already or somebody else was
+        faster.
+        """
+        async with self._database.transaction() as connection:
+            row = await _of_visitor(connection, booking_id, visitor)
+            by = _Who(Actor.CUSTOMER)
+            self._check_move(row, Status.CANCELLED, by)
+            terms_of(row).check_cancel(row.starts_at, self._clock())
+            return await self._change(connection, row, Status.CANCELLED, by=by, reason=reason)
+
+    async def reschedule(
+        self, booking_id: UUID, to: datetime, caller: Caller | None, *, reason: str = ""
+    ) -> BookingView:
+        """Move a booking to another slot of its session type, as its expert or an admin; `to` is UTC.
+
+        Raises what `change_status` does, RescheduleNotAllowed, and SlotTaken or SlotNotOffered: the old time is then
+        kept as before.
+        """
+
+        async def move() -> BookingView:
+            async with self._database.transaction() as connection:
+                row = await _of_host(connection, booking_id, caller)
+                return await self._reschedule(connection, row, to, by=_host(caller), reason=reason)
+
+        return await again_after_deadlock(move)
+
+    async def reschedule_for_visitor(self, booking_id: UUID, to: datetime, visitor: bytes) -> BookingView:
+        """Move a booking to another slot of its session type, in the browser it was made in; `to` is UTC.
+
+        Raises BookingNotFound, RescheduleNotAllowed, MoveTooLate, NoMovesLeft, StatusChangeNotAllowed when somebody
+        else was faster, and SlotTaken or SlotNotOffered: the old time is then kept as before.
+        """
+
+        async def move() -> BookingView:
+            async with self._database.transaction() as connection:
+                row = await _of_visitor(connection, booking_id, visitor)
+                check_reschedule(Status(row.status))
+                terms_of(row).check_move(row.starts_at, row.moves, self._clock())
+                return await self._reschedule(connection, row, to, by=_Who(Actor.CUSTOMER))
+
+        return await again_after_deadlock(move)
+
+    async def history(self, booking_id: UUID, caller: Caller | None) -> BookingHistory:
+        """All that has happened to a booking, for those who run its calendar.
+
+        Raises ProofNeeded, Forbidden or BookingNotFound.
+        """
+        async with self._database.statements() as connection:
+            await _of_host(connection, booking_id, caller)
+            changes = [ChangeView.model_validate(row._mapping) for row in await rows.history(connection, booking_id)]
+        return BookingHistory(changes=changes)
 
     async def import_lines(self, lines: AsyncIterator[bytes]) -> None:
         """Insert bookings in the text format of `db.bulk`, by the million where there are none yet.
@@ -161,53 +220,133 @@ class Bookings:
         self, connection: AnyConnection, request: BookingRequest, visitor: bytes | None, submission: UUID | None
     ) -> BookingView:
         now, starts_at = self._clock(), request.starts_at
-        offer = await offer_of(connection, request.expert_id, request.session_type_id, now)
-        calendar = offer.calendar
-        if calendar.length.daily_cap is not None:
-            calendar = await _with_busy(connection, offer, starts_at, now)
-        slot = calendar.offered(starts_at, now=now)
+        hold = await _hold_for(connection, request, now)
+        wanted = hold.session_type_id if hold else request.session_type_id
+        offer = await offer_of(connection, request.expert_id, wanted, now)
+        slot = await self._slot(connection, offer, request, hold, now)
         new = rows.NewBooking(
             id=uuid4(),
-            expert_id=offer.expert_id,
-            session_type_id=offer.session_type_id,
-            slot=slot,
+            **placed(offer, slot, now),
+            visitor=visitor,
+            own_hold=request.hold_id,
             request=request,
             customer_key=customer_key(request.email),
-            visitor=visitor,
             submission=submission,
-            daily_cap=calendar.length.daily_cap,
-            cap_day=None if calendar.length.daily_cap is None else calendar.day_of(starts_at),
+            status=offer.terms.first_status(),
+            answer_by=offer.terms.answer_by(starts_at, now),
         )
-        written = await rows.insert_or_fail(connection, new)
+        written = await rows.book_held(connection, new) if hold else None
         if written is None:
-            # Somebody was faster: the calendar, read again, says with what.
-            (await _with_busy(connection, offer, starts_at, now)).offered(starts_at, now=now)
-            raise SlotTaken
-        return BookingView(
-            id=new.id,
-            expert_id=offer.expert_id,
-            expert_slug=offer.slug,
-            expert_name=offer.name,
-            expert_time_zone=offer.calendar.zone.key,
-            session_type_id=offer.session_type_id,
-            session_title=offer.title,
-            starts_at=slot.starts_at,
-            ends_at=slot.ends_at,
-            status=Status.PENDING,
-            name=request.name,
-            email=request.email,
-            phone=request.phone,
-            notes=request.notes,
-            time_zone=request.time_zone,
-            created_at=written.created_at,
-            updated_at=written.updated_at,
-            version=written.version,
-        )
+            # No hold, or it is over (or its session has another length now): whoever is first gets the time.
+            written = await rows.insert_or_fail(connection, new)
+        if written is None:
+            raise await refused(connection, offer, starts_at, now)
+        return _view_of(offer, new, written)
+
+    async def _slot(
+        self, connection: AnyConnection, offer: Offer, request: BookingRequest, hold: AnyRow | None, now: datetime
+    ) -> Slot:
+        """The wanted slot, if the calendar offers it; one that is held, if it was offered when the hold was taken."""
+        calendar, starts_at = offer.calendar, request.starts_at
+        if hold is None and calendar.length.daily_cap is not None:
+            calendar = await with_busy(connection, offer, starts_at, now)
+        try:
+            return calendar.offered(starts_at, now=hold.held_at if hold and starts_at > now else now)
+        except (SlotTaken, SlotNotOffered) as refusal:
+            own = hold.starts_at if hold else None
+            raise await refused(connection, offer, starts_at, now, own) from refusal
+
+    async def _change(
+        self, connection: AnyConnection, row: AnyRow, to: Status, *, by: "_Who", reason: str = ""
+    ) -> BookingView:
+        self._check_move(row, to, by)
+        if not await rows.change_status(connection, _change(row, by, reason), to.value):
+            raise StatusChangeNotAllowed(_FASTER)
+        return await _read_again(connection, row.id)
+
+    def _check_move(self, row: AnyRow, to: Status, by: "_Who") -> None:
+        check_move(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
+
+    async def _reschedule(
+        self, connection: AnyConnection, row: AnyRow, to: datetime, *, by: "_Who", reason: str = ""
+    ) -> BookingView:
+        check_reschedule(Status(row.status))
+        if to == row.starts_at:
+            return _view(row)
+        now = self._clock()
+        offer = await offer_of(connection, row.expert_id, row.session_type_id, now)
+        await rows.move_in_turn(connection, row.expert_id)
+        for _ in range(_TRIES):
+            calendar = (await with_busy(connection, offer, to, now)).without(row.starts_at)
+            try:
+                slot = calendar.offered(to, now)
+            except (SlotTaken, SlotNotOffered):
+                break
+            new = rows.NewRow(id=row.id, **placed(offer, slot, now))
+            counted = by.actor is Actor.CUSTOMER
+            try:
+                moved = await rows.reschedule(connection, _change(row, by, reason), new, counted=counted)
+            except SlotTaken:
+                # Somebody was faster, or has just taken the place of that day we had chosen: the calendar knows.
+                continue
+            if not moved:
+                raise RescheduleNotAllowed(_FASTER)
+            return await _read_again(connection, row.id)
+        raise await refused(connection, offer, to, now, own=row.starts_at)
 
 
-async def _with_busy(connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime) -> Calendar:
-    busy = await calendars.busy(connection, [offer.expert_id], starts_at, starts_at, now)
-    return offer.calendar.with_busy(busy.get(offer.expert_id, ()))
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """Who changes a booking."""
+
+    actor: Actor
+    token_id: UUID | None = None
+
+
+def _host(caller: Caller | None) -> _Who:
+    assert caller is not None
+    return _Who(Actor.ADMIN if caller.role is Role.ADMIN else Actor.EXPERT, caller.token_id)
+
+
+async def _of_host(connection: AnyConnection, booking_id: UUID, caller: Caller | None) -> AnyRow:
+    if caller is None:
+        raise ProofNeeded
+    row = await rows.by_id(connection, booking_id)
+    if row is None:
+        raise BookingNotFound if caller.role is not Role.READER else Forbidden
+    if not caller.runs(row.expert_id):
+        raise Forbidden
+    return row
+
+
+async def _of_visitor(connection: AnyConnection, booking_id: UUID, visitor: bytes) -> AnyRow:
+    row = await rows.by_id_and_visitor(connection, booking_id, visitor)
+    if row is None:
+        raise BookingNotFound
+    return row
+
+
+async def _read_again(connection: AnyConnection, booking_id: UUID) -> BookingView:
+    changed = await rows.by_id(connection, booking_id)
+    assert changed is not None
+    return _view(changed)
+
+
+def _change(row: AnyRow, by: _Who, reason: str) -> rows.Change:
+    return rows.Change(row.id, row.status, row.version, by.actor.value, by.token_id, reason)
+
+
+async def _hold_for(connection: AnyConnection, request: BookingRequest, now: datetime) -> AnyRow | None:
+    """The hold that this request names, unless it is over. Raises FieldsWrong where it keeps another time."""
+    if request.hold_id is None:
+        return None
+    hold = await holds.by_id(connection, request.hold_id, now)
+    if hold is not None and (
+        (hold.expert_id, hold.starts_at) != (request.expert_id, request.starts_at)
+        or request.session_type_id not in (None, hold.session_type_id)
+    ):
+        raise FieldsWrong({"holdId": "This hold keeps another time."})
+    return hold
 
 
 def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:
@@ -219,4 +358,38 @@ def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:
 
 
 def _view(row: AnyRow) -> BookingView:
-    return BookingView.model_validate(row._mapping)
+    return BookingView.model_validate({**row._mapping, **_free_to_change(terms_of(row), row.starts_at, row.moves)})
+
+
+def _view_of(offer: Offer, new: rows.NewBooking, written: AnyRow) -> BookingView:
+    request, slot = new.request, new.slot
+    return BookingView(
+        id=written.id,
+        expert_id=offer.expert_id,
+        expert_slug=offer.slug,
+        expert_name=offer.name,
+        expert_time_zone=offer.calendar.zone.key,
+        session_type_id=offer.session_type_id,
+        session_title=offer.title,
+        starts_at=slot.starts_at,
+        ends_at=slot.ends_at,
+        status=new.status,
+        name=request.name,
+        email=request.email,
+        phone=request.phone,
+        notes=request.notes,
+        time_zone=request.time_zone,
+        answer_by=new.answer_by,
+        created_at=written.created_at,
+        updated_at=written.updated_at,
+        version=written.version,
+        **_free_to_change(offer.terms, slot.starts_at, 0),
+    )
+
+
+def _free_to_change(terms: Terms, starts_at: datetime, moves: int) -> dict[str, Any]:
+    return {
+        "cancel_until": terms.cancel_until(starts_at),
+        "move_until": terms.move_until(starts_at),
+        "moves_left": terms.moves_left(moves),
+    }

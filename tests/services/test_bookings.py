@@ -401,7 +401,7 @@ async def test_only_those_who_run_the_calendar_change_a_status(
 
 
 async def test_a_booking_goes_through_its_life_one_version_at_a_time(
-    services: Services, add_expert: AddExpert, book: Book
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert()
     booking = await book(expert, NINE)
@@ -409,6 +409,7 @@ async def test_a_booking_goes_through_its_life_one_version_at_a_time(
     confirmed = await services.bookings.change_status(booking.id, Status.CONFIRMED, own)
     assert (confirmed.status, confirmed.version) == (Status.CONFIRMED, 2)
     assert confirmed.updated_at > booking.updated_at
+    clock.now = booking.ends_at
     completed = await services.bookings.change_status(booking.id, Status.COMPLETED, own)
     assert (completed.status, completed.version) == (Status.COMPLETED, 3)
     with pytest.raises(StatusChangeNotAllowed):

@@ -1,0 +1,77 @@
+"""Statements about holds that are there. They are made, as bookings are, in `db/bookings.py`."""
+
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import and_, bindparam, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from expert_booking.db.engine import AnyRow
+from expert_booking.db.tables import booking
+
+_b = booking.c
+_FACTS: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.hold_until, _b.held_at,
+                 _b.hold_keeper)  # fmt: skip
+_LIVES: Final = and_(_b.status == "held", _b.hold_until > bindparam("now"))
+_LIVE = select(*_FACTS).where(_LIVES)
+_RENEW = (
+    update(booking)
+    .where(_b.id == bindparam("hold_id"), _LIVES)
+    .values(hold_until=bindparam("until"), updated_at=func.now(), version=_b.version + 1)
+    .returning(*_FACTS)
+)
+_KEEP = update(booking).where(_b.id == bindparam("hold_id")).values(hold_keeper=bindparam("keeper")).returning(*_FACTS)
+_RELEASE = (
+    update(booking)
+    .where(_b.status == "held")
+    .values(status="expired", hold_origin=None, hold_keeper=None, updated_at=func.now(), version=_b.version + 1,
+            changed_by=bindparam("by"), changed_with=None, change_reason="")
+    .returning(_b.id)
+)  # fmt: skip
+_COUNT = select(func.count()).select_from(booking).where(_b.hold_origin == bindparam("origin"), _LIVES)
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(:whose, 'hex'), 0))")
+
+
+async def by_id(connection: AsyncConnection, hold_id: UUID, now: datetime) -> AnyRow | None:
+    """A hold that is not over."""
+    return (await connection.execute(_LIVE.where(_b.id == hold_id), {"now": now})).one_or_none()
+
+
+async def of_visitor(connection: AsyncConnection, visitor: bytes, now: datetime) -> AnyRow | None:
+    """The hold of this browser, if it is not over."""
+    return (await connection.execute(_LIVE.where(_b.visitor == visitor), {"now": now})).one_or_none()
+
+
+async def renew(connection: AsyncConnection, hold_id: UUID, until: datetime, now: datetime) -> AnyRow | None:
+    """Let a hold that is not over last until then."""
+    return (await connection.execute(_RENEW, {"hold_id": hold_id, "until": until, "now": now})).one_or_none()
+
+
+async def keep(connection: AsyncConnection, hold_id: UUID, keeper: UUID | None) -> AnyRow:
+    """Say whose pages show a hold that has just been read."""
+    return (await connection.execute(_KEEP, {"hold_id": hold_id, "keeper": keeper})).one()
+
+
+async def release(connection: AsyncConnection, hold_id: UUID, keeper: UUID | None) -> bool:
+    """Let a hold go; False when it is over already, or another process's pages keep it."""
+    wanted = _RELEASE.where(_b.id == hold_id)
+    if keeper is not None:
+        wanted = wanted.where(_b.hold_keeper == keeper)
+    return (await connection.execute(wanted, {"by": "customer"})).one_or_none() is not None
+
+
+async def release_of_visitor(connection: AsyncConnection, visitor: bytes) -> None:
+    """Let go whatever this browser holds, over or not."""
+    await connection.execute(_RELEASE.where(_b.visitor == visitor), {"by": "customer"})
+
+
+async def one_at_a_time(connection: AsyncConnection, whose: bytes) -> None:
+    """Wait for whoever else takes a hold for this browser or network; our turn until the transaction ends."""
+    await connection.execute(_ONE_AT_A_TIME, {"whose": whose})
+
+
+async def count(connection: AsyncConnection, origin: bytes, now: datetime, *, besides: UUID | None) -> int:
+    """How many holds from this network address are not over, besides this one."""
+    wanted = _COUNT if besides is None else _COUNT.where(_b.id != besides)
+    return await connection.scalar(wanted, {"origin": origin, "now": now}) or 0

@@ -1,0 +1,83 @@
+"""Lets time pass: holds lapse, and requests that nobody answers expire."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, NoReturn
+
+from expert_booking.db import deadlines as rows
+from expert_booking.db.engine import Database
+from expert_booking.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+# Seconds in which further news come along.
+_COALESCED: Final = 0.1
+_LONGEST_PAUSE: Final = 20.0
+_SHORTEST_PAUSE: Final = 0.05
+_AFTER_A_FAILURE: Final = 1.0
+_SWEEPING: Final = 600.0
+
+
+class Deadlines:
+    """Writes down what is over as soon as it is, so that every open page hears of it.
+
+    Every process does, for whatever any process has made; nothing is wrong where none does, only late: a lapsed hold
+    is in nobody's way.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """There may be a deadline that comes sooner."""
+        self._woken.set()
+
+    async def run(self) -> NoReturn:
+        """Write down whatever is over, until cancelled."""
+        sweep_at = 0.0
+        time = asyncio.get_running_loop().time
+        while True:
+            try:
+                await self.work_off()
+                if time() >= sweep_at:
+                    await self.sweep()
+                    sweep_at = time() + _SWEEPING
+                pause = await self._pause()
+            except Unavailable:
+                pause = _AFTER_A_FAILURE
+            except Exception:
+                log.exception("what is over could not be written down, trying again in %.0f s", _AFTER_A_FAILURE)
+                pause = _AFTER_A_FAILURE
+            await self._sleep(pause)
+
+    async def work_off(self) -> None:
+        """Return when everything that is over at this moment is written down."""
+        now = self._clock()
+        async with self._database.statements() as connection:
+            while due := await rows.due(connection, now):
+                for booking_id in due:
+                    await rows.expire(connection, booking_id, now)
+
+    async def sweep(self) -> None:
+        """Delete some of what nobody needs any more."""
+        async with self._database.statements() as connection:
+            await rows.sweep(connection, self._clock())
+
+    async def _pause(self) -> float:
+        async with self._database.statements() as connection:
+            at = await rows.next_due(connection)
+        if at is None:
+            return _LONGEST_PAUSE
+        return min(max((at - self._clock()).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), seconds)
+            await asyncio.sleep(_COALESCED)
+        except TimeoutError:
+            return
+        self._woken.clear()

@@ -1,0 +1,409 @@
+"""Holding a slot: who wins, how it ends, and what becomes of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from expert_booking.db.engine import Database
+from expert_booking.domain.calendar import SlotState
+from expert_booking.domain.errors import FieldsWrong, HoldNotFound, SlotNotOffered, SlotTaken, TooManyHolds
+from expert_booking.domain.holds import HoldRules
+from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.obstacles import Reason
+from expert_booking.domain.terms import Confirmation
+from expert_booking.schemas import HoldRequest, HoldView
+from expert_booking.services import Services
+from tests.conftest import AddExpert, Book, Clock, booking_request
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+ADA, BOB = b"a" * 32, b"b" * 32
+
+
+@pytest.fixture
+async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The services with as many connections as a crowd needs."""
+    database = Database(database_url, pool_size=30)
+    yield Services(database, clock=clock, holds=HoldRules(minutes=5, longest_minutes=20, per_origin=3))
+    await database.close()
+
+
+async def take(services: Services, expert_id: UUID, starts_at: datetime = NINE, **more: Any) -> HoldView:
+    """Hold a slot."""
+    return await services.holds.take(HoldRequest(expert_id=expert_id, starts_at=starts_at), **more)
+
+
+async def states(services: Services, expert_id: UUID) -> dict[datetime, SlotState]:
+    """The board, by start."""
+    return {slot.starts_at: slot.state for slot in (await services.availability.board(expert_id)).slots}
+
+
+def rows(sql: Connection) -> list[tuple[Any, ...]]:
+    """What the table says: when, which status, who."""
+    return sql.execute("SELECT starts_at, status, email FROM booking ORDER BY starts_at, created_at").fetchall()
+
+
+async def test_a_hold_keeps_a_slot_from_others_for_five_minutes(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, visitor=ADA)
+    assert held.hold_until == clock() + 5 * MINUTE
+    assert (await states(services, expert))[NINE] is SlotState.HELD
+    with pytest.raises(SlotTaken) as refused:
+        await book(expert, NINE)
+    assert refused.value.obstacle.reason is Reason.HELD
+    assert str(refused.value) == "Someone else is booking this time right now."
+    assert refused.value.alternatives == tuple(NINE + n * HOUR for n in range(1, 7))
+    with pytest.raises(SlotTaken):
+        await take(services, expert, visitor=BOB)
+
+
+async def test_a_lapsed_hold_is_free_for_everybody_without_anybody_sweeping(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, visitor=ADA)
+    clock.now = held.hold_until - timedelta(microseconds=1)
+    with pytest.raises(SlotTaken):
+        await book(expert, NINE)
+    clock.now = held.hold_until
+    assert (await states(services, expert))[NINE] is SlotState.OPEN
+    assert (await book(expert, NINE)).status is Status.PENDING
+    assert [row[1] for row in rows(sql)] == ["expired", "pending"]
+
+
+async def test_a_hold_becomes_the_booking_in_the_same_row(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, visitor=ADA, origin=b"o" * 32, keeper=uuid4())
+    made = await book(expert, NINE, hold_id=held.id, visitor=ADA)
+    assert (made.id, made.status) == (held.id, Status.PENDING)
+    assert rows(sql) == [(NINE, "pending", "ada@example.com")]
+    left = sql.execute("SELECT held_at, hold_until, hold_origin, hold_keeper FROM booking").fetchone()
+    assert left == (None, None, None, None)
+    with pytest.raises(HoldNotFound):
+        await services.holds.release(held.id)
+
+
+async def test_a_session_that_is_confirmed_at_once_goes_from_held_to_confirmed(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert(confirmation=Confirmation.AT_ONCE)
+    held = await take(services, expert)
+    made = await book(expert, NINE, hold_id=held.id)
+    assert (made.status, made.answer_by) == (Status.CONFIRMED, None)
+
+
+async def test_a_late_submit_wins_where_the_time_is_still_free(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, visitor=ADA)
+    clock.move(minutes=6)
+    made = await book(expert, NINE, hold_id=held.id, visitor=ADA)
+    assert made.id != held.id
+
+
+async def test_a_late_submit_is_told_what_else_is_free(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, visitor=ADA)
+    clock.move(minutes=6)
+    await book(expert, NINE, email="bob@example.com")
+    with pytest.raises(SlotTaken) as refused:
+        await book(expert, NINE, hold_id=held.id, visitor=ADA)
+    assert refused.value.obstacle.reason is Reason.BUSY
+    assert NINE + HOUR in refused.value.alternatives
+    assert NINE not in refused.value.alternatives
+    assert [row[1:] for row in rows(sql)] == [("expired", None), ("pending", "bob@example.com")]
+
+
+async def test_a_visitor_has_one_hold_that_moves(services: Services, add_expert: AddExpert, sql: Connection) -> None:
+    expert, other = await add_expert(), await add_expert(name="Other One")
+    await take(services, expert, visitor=ADA)
+    await take(services, expert, NINE + HOUR, visitor=ADA)
+    third = await take(services, other, NINE + 2 * HOUR, visitor=ADA)
+    assert (await states(services, expert))[NINE] is SlotState.OPEN
+    assert [row[1] for row in rows(sql)] == ["expired", "expired", "held"]
+    assert await services.holds.of_visitor(ADA) == third
+
+
+async def test_a_hold_stays_where_it_was_when_the_new_slot_is_taken(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, visitor=ADA)
+    await book(expert, NINE + HOUR)
+    with pytest.raises(SlotTaken) as refused:
+        await take(services, expert, NINE + HOUR, visitor=ADA)
+    assert NINE + 2 * HOUR in refused.value.alternatives
+    with pytest.raises(SlotNotOffered):
+        await take(services, expert, NINE - 8 * HOUR, visitor=ADA)
+    assert await services.holds.of_visitor(ADA) == held
+
+
+async def test_a_hold_moves_onto_a_time_that_overlaps_itself(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert(step_minutes=30)
+    await take(services, expert, visitor=ADA)
+    await take(services, expert, NINE + HOUR / 2, visitor=ADA)
+    assert [(row[0], row[1]) for row in rows(sql)] == [(NINE, "expired"), (NINE + HOUR / 2, "held")]
+
+
+async def test_the_same_visitor_finds_the_same_hold_again_and_it_lasts_no_longer(
+    services: Services, add_expert: AddExpert, clock: Clock
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, visitor=ADA)
+    clock.move(minutes=2)
+    assert await take(services, expert, visitor=ADA) == held
+
+
+async def test_who_has_taken_a_hold_over_is_not_robbed_of_it(services: Services, add_expert: AddExpert) -> None:
+    expert, here, there = await add_expert(), uuid4(), uuid4()
+    held = await take(services, expert, visitor=ADA, keeper=here)
+    await take(services, expert, visitor=ADA, keeper=there)
+    await services.holds.release(held.id, keeper=here)
+    assert await services.holds.of_visitor(ADA) == held
+    await services.holds.release(held.id, keeper=there)
+    assert await services.holds.of_visitor(ADA) is None
+
+
+async def test_input_renews_a_hold_up_to_its_longest_age(
+    services: Services, add_expert: AddExpert, clock: Clock
+) -> None:
+    expert, began = await add_expert(), clock()
+    held = await take(services, expert)
+    ends = []
+    for _ in range(5):
+        clock.move(minutes=4)
+        ends.append((await services.holds.renew(held.id)).hold_until - began if clock() - began < 20 * MINUTE else None)
+    assert ends == [9 * MINUTE, 13 * MINUTE, 17 * MINUTE, 20 * MINUTE, None]
+    with pytest.raises(HoldNotFound):
+        await services.holds.renew(held.id)
+
+
+async def test_what_is_over_is_not_renewed(services: Services, add_expert: AddExpert, clock: Clock) -> None:
+    held = await take(services, await add_expert())
+    clock.move(minutes=5)
+    with pytest.raises(HoldNotFound):
+        await services.holds.renew(held.id)
+
+
+async def test_a_released_hold_is_free_at_once_and_released_once(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert)
+    await services.holds.release(held.id)
+    assert (await states(services, expert))[NINE] is SlotState.OPEN
+    with pytest.raises(HoldNotFound):
+        await services.holds.release(held.id)
+    await book(expert, NINE)
+
+
+async def test_one_network_holds_so_many_times_and_no_more(
+    crowd: Services, add_expert: AddExpert, clock: Clock
+) -> None:
+    expert, origin = await add_expert(), b"o" * 32
+    wanted = [NINE + n * HOUR for n in range(8)]
+    taken = await asyncio.gather(
+        *(take(crowd, expert, start, origin=origin) for start in wanted), return_exceptions=True
+    )
+    assert sum(isinstance(one, HoldView) for one in taken) == 3
+    assert sum(isinstance(one, TooManyHolds) for one in taken) == 5
+    await take(crowd, expert, NINE + 24 * HOUR, origin=b"p" * 32)
+    clock.move(minutes=5)
+    await take(crowd, expert, NINE + 25 * HOUR, origin=origin)
+
+
+async def test_who_holds_already_moves_the_hold_in_a_full_network(crowd: Services, add_expert: AddExpert) -> None:
+    expert, origin = await add_expert(), b"o" * 32
+    for visitor in (ADA, BOB, b"c" * 32):
+        await take(crowd, expert, NINE + visitor[0] % 7 * HOUR, visitor=visitor, origin=origin)
+    await take(crowd, expert, NINE + 24 * HOUR, visitor=ADA, origin=origin)
+    with pytest.raises(TooManyHolds):
+        await take(crowd, expert, NINE + 25 * HOUR, visitor=b"d" * 32, origin=origin)
+
+
+async def test_of_thirty_who_hold_at_once_exactly_one_does(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    taken = await asyncio.gather(
+        *(take(crowd, expert, visitor=bytes([n]) * 32) for n in range(30)), return_exceptions=True
+    )
+    assert sum(isinstance(one, HoldView) for one in taken) == 1
+    assert sum(isinstance(one, SlotTaken) for one in taken) == 29
+    assert [row[1] for row in rows(sql)] == ["held"]
+
+
+async def test_of_those_who_hold_and_those_who_book_at_once_exactly_one_wins(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    holding = (take(crowd, expert, visitor=bytes([n]) * 32) for n in range(12))
+    booking = (crowd.bookings.book(booking_request(expert, NINE)) for _ in range(12))
+    done = await asyncio.gather(*holding, *booking, return_exceptions=True)
+    assert sum(isinstance(one, SlotTaken) for one in done) == 23
+    assert len(rows(sql)) == 1
+
+
+async def test_two_tabs_of_one_browser_end_with_one_hold(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    for _ in range(5):
+        await asyncio.gather(*(take(crowd, expert, NINE + n * HOUR, visitor=ADA) for n in range(6)))
+    assert sql.execute("SELECT count(*) FROM booking WHERE status = 'held'").fetchone() == (1,)
+
+
+async def test_visitors_who_swap_their_slots_get_answers_and_never_the_same_slot(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    for _ in range(5):
+        await take(crowd, expert, NINE, visitor=ADA)
+        await take(crowd, expert, NINE + HOUR, visitor=BOB)
+        done = await asyncio.gather(
+            take(crowd, expert, NINE + HOUR, visitor=ADA),
+            take(crowd, expert, NINE, visitor=BOB),
+            return_exceptions=True,
+        )
+        assert all(isinstance(one, HoldView | SlotTaken) for one in done), done
+        assert sql.execute("SELECT count(DISTINCT starts_at) FROM booking WHERE status = 'held'").fetchone() == (2,)
+        sql.execute("DELETE FROM booking")
+
+
+async def test_in_the_last_moment_of_a_hold_its_owner_or_the_next_one_wins_never_both(
+    crowd: Services, add_expert: AddExpert, clock: Clock, sql: Connection
+) -> None:
+    expert = await add_expert()
+    for day in range(8):
+        start = NINE + day * 24 * HOUR
+        held = await take(crowd, expert, start, visitor=ADA)
+        clock.now = held.hold_until - (day % 2) * timedelta(microseconds=1)
+        done = await asyncio.gather(
+            crowd.bookings.book(booking_request(expert, start, hold_id=held.id), visitor=ADA),
+            *(crowd.bookings.book(booking_request(expert, start, email="bob@example.com")) for _ in range(3)),
+            crowd.deadlines.work_off(),
+            return_exceptions=True,
+        )
+        assert sum(isinstance(one, SlotTaken) for one in done) == 3, done
+        live = sql.execute("SELECT email FROM booking WHERE starts_at = %s AND status = 'pending'", [start]).fetchall()
+        assert len(live) == 1
+        if day % 2:
+            assert live == [("ada@example.com",)]  # not over yet: nobody else can have it
+
+
+async def test_a_hold_of_another_time_is_refused_by_name(services: Services, add_expert: AddExpert, book: Book) -> None:
+    expert = await add_expert()
+    held = await take(services, expert)
+    with pytest.raises(FieldsWrong) as refused:
+        await book(expert, NINE + HOUR, hold_id=held.id)
+    assert list(refused.value.errors) == ["holdId"]
+
+
+async def test_a_hold_is_a_promise_for_the_notice_but_not_for_a_session_that_has_begun(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert = await add_expert(notice_minutes=60)
+    clock.now = NINE - HOUR
+    held = await take(services, expert)
+    clock.move(minutes=3)
+    with pytest.raises(SlotNotOffered):
+        await book(expert, NINE + HOUR / 60)
+    assert (await book(expert, NINE, hold_id=held.id)).id == held.id
+
+
+async def test_a_day_off_beats_a_hold(services: Services, add_expert: AddExpert, book: Book, sql: Connection) -> None:
+    expert = await add_expert()
+    held = await take(services, expert)
+    sql.execute(
+        "INSERT INTO day_off (expert_id, first_day, last_day) VALUES (%s, '2026-11-24', '2026-11-24')", [expert]
+    )
+    with pytest.raises(SlotNotOffered) as refused:
+        await book(expert, NINE, hold_id=held.id)
+    assert refused.value.obstacle.reason is Reason.DAY_OFF
+
+
+async def test_a_session_that_has_another_length_by_now_is_booked_as_it_is_offered_now(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert)
+    sql.execute("UPDATE session_type SET minutes = 30")
+    made = await book(expert, NINE, hold_id=held.id)
+    assert made.ends_at - made.starts_at == HOUR / 2
+    assert [row[1] for row in rows(sql)] == ["expired", "pending"]
+
+
+async def test_holds_count_for_the_cap_of_a_day_and_give_their_place_back(
+    crowd: Services, add_expert: AddExpert, clock: Clock
+) -> None:
+    expert = await add_expert(daily_cap=1)
+    held = await take(crowd, expert, visitor=ADA)
+    with pytest.raises(SlotNotOffered) as refused:
+        await take(crowd, expert, NINE + HOUR, visitor=BOB)
+    assert refused.value.obstacle.reason is Reason.DAY_FULL
+    moved = await take(crowd, expert, NINE + HOUR, visitor=ADA)
+    made = await crowd.bookings.book(booking_request(expert, NINE + HOUR, hold_id=moved.id), visitor=ADA)
+    assert (made.id, held.id) == (moved.id, held.id)
+    other = await take(crowd, expert, NINE + 24 * HOUR, visitor=BOB)
+    clock.now = other.hold_until
+    assert (await crowd.bookings.book(booking_request(expert, NINE + 26 * HOUR))).status is Status.PENDING
+
+
+async def test_the_same_form_sent_twice_makes_one_booking_of_the_hold(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert, submission = await add_expert(), uuid4()
+    held = await take(crowd, expert, visitor=ADA)
+    request = booking_request(expert, NINE, hold_id=held.id)
+    made = await asyncio.gather(*(crowd.bookings.book(request, visitor=ADA, submission=submission) for _ in range(10)))
+    assert {one.id for one in made} == {held.id}
+    assert len(rows(sql)) == 1
+
+
+# --- time passes ------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_over_is_written_down(
+    services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert, origin=b"o" * 32)
+    await take(services, expert, NINE + HOUR, visitor=BOB)
+    sql.execute("UPDATE booking SET hold_until = hold_until + interval '1 second' WHERE visitor IS NOT NULL")
+    clock.now = held.hold_until
+    await services.deadlines.work_off()
+    assert [row[1] for row in rows(sql)] == ["expired", "held"]
+    assert sql.execute("SELECT hold_origin FROM booking WHERE status = 'expired'").fetchone() == (None,)
+
+
+async def test_what_nobody_made_a_booking_of_is_swept_out_after_a_day_and_real_bookings_never(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
+) -> None:
+    expert = await add_expert()
+    held = await take(services, expert)
+    await services.holds.release(held.id)
+    await book(expert, NINE)
+    sql.execute("UPDATE booking SET status = 'expired' WHERE email IS NOT NULL")
+    sql.execute("UPDATE booking SET updated_at = %s", [clock() - timedelta(hours=23)])
+    await services.deadlines.sweep()
+    assert len(rows(sql)) == 2
+    clock.move(hours=2)
+    await services.deadlines.sweep()
+    assert [row[2] for row in rows(sql)] == ["ada@example.com"]
+    changes = sql.execute("SELECT count(*) FROM booking_change WHERE booking_id = %s", [held.id]).fetchone()
+    assert changes == (2,)  # what happened is remembered, that it was swept out is not worth it
