@@ -112,7 +112,17 @@ class Leeway:
             return []
         if self.moves_left != 0 and self.cancel_until == self.move_until and now > self.move_until:
             return [f"You could cancel or move it to another time until {tell(self.move_until)}. That is over."]
-        return [self._cancelling(now, tell), self._moving(now, tell)]
+        if self.cancel_until == self.move_until and self.may_move(now):
+            return [self._cancelling(now, tell), f"Until then you can also move it to another time{self._how_often()}."]
+        return [self._cancelling(now, tell), self.moving(now, tell)]
+
+    def moving(self, now: datetime, tell: Callable[[datetime], str]) -> str:
+        """Until when the customer may move it, or why they cannot."""
+        if self.moves_left == 0:
+            return "It cannot be moved to another time."
+        if now > self.move_until:
+            return f"You could move it to another time until {tell(self.move_until)}. That is over."
+        return f"You can move it to another time {self._until(self.move_until, tell)}{self._how_often()}."
 
     def why_not_move(self, now: datetime, tell: Callable[[datetime], str]) -> str:
         """Why the customer cannot move it; empty while they can."""
@@ -120,7 +130,7 @@ class Leeway:
             check_reschedule(self.status)
         except RescheduleNotAllowed as refusal:
             return str(refusal)
-        return "" if self.may_move(now) else self._moving(now, tell)
+        return "" if self.may_move(now) else self.moving(now, tell)
 
     def next_turn(self, now: datetime) -> datetime | None:
         """The next instant after which something of this reads differently."""
@@ -132,17 +142,9 @@ class Leeway:
             return f"You could cancel until {tell(self.cancel_until)}. That is over."
         return f"You can cancel {self._until(self.cancel_until, tell)}."
 
-    def _moving(self, now: datetime, tell: Callable[[datetime], str]) -> str:
-        if self.moves_left == 0:
-            return "It cannot be moved to another time."
-        if now > self.move_until:
-            return f"You could move it to another time until {tell(self.move_until)}. That is over."
-        how_often = {None: "", 1: ", once more", 2: ", twice more"}.get(
-            self.moves_left, f", {self.moves_left} more times"
-        )
-        if self.move_until == self.cancel_until:
-            return f"Until then you can also move it to another time{how_often}."
-        return f"You can move it to another time {self._until(self.move_until, tell)}{how_often}."
+    def _how_often(self) -> str:
+        number = self.moves_left
+        return {None: "", 1: ", once more", 2: ", twice more"}.get(number, f", {number} more times")
 
     def _until(self, instant: datetime, tell: Callable[[datetime], str], word: str = "until") -> str:
         if instant == self.starts_at:

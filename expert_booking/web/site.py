@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.services import Services
 from expert_booking.web import live, refusals, theme
-from expert_booking.web.pages import book, booking, expert, experts, my_bookings
+from expert_booking.web.pages import book, booking, expert, experts, move, my_bookings
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -57,6 +57,7 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     expert.mount(services, boards)
     book.mount(services, boards, phone_required=phone_required)
     booking.mount(services)
+    move.mount(services, boards)
     my_bookings.mount(services)
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)

@@ -114,8 +114,8 @@ class OneBooking:
     def _paint(self) -> None:
         booking, now = self._booking, self._services.clock()
         left = leeway(booking)
-        _set(self._shown, whole_booking(booking, self._zone, self._expert_zone))
-        _set(self._ways_on, self._ways_on_html())
+        theme.show(self._shown, whole_booking(booking, self._zone, self._expert_zone))
+        theme.show(self._ways_on, self._ways_on_html())
         self._actions.show(
             left.sentences(now, self._moment),
             time=words.day_span(booking.starts_at, booking.ends_at, self._zone),
@@ -124,9 +124,9 @@ class OneBooking:
         )
 
     def _show_nothing(self) -> None:
-        _set(self._news, Markup(""))
-        _set(self._shown, refusals.no_booking())
-        _set(self._ways_on, Markup(""))
+        theme.show(self._news, Markup(""))
+        theme.show(self._shown, refusals.no_booking())
+        theme.show(self._ways_on, Markup(""))
         self._actions.show([], time="", may_move=False, may_cancel=False)
 
     def _ways_on_html(self) -> Markup:
@@ -140,9 +140,3 @@ class OneBooking:
 
 def _news(said: str) -> Markup:
     return _NEWS.format(said) if said else Markup("")
-
-
-def _set(shown: ui.html, content: Markup) -> None:
-    # What is drawn anew loses the focus and the selection, so only what is different is.
-    if shown.content != content:
-        shown.set_content(content)

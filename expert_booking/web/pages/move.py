@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from heapq import nsmallest
@@ -12,11 +13,12 @@ from fastapi import Request
 from markupsafe import Markup
 from nicegui import Client, ui
 
-from expert_booking.domain.calendar import SlotState
+from expert_booking.domain.calendar import Calendar
 from expert_booking.domain.errors import BookingNotFound, ExpertNotFound, Refusal, SlotNotOffered, SlotTaken
+from expert_booking.domain.lifecycle import MOVABLE
 from expert_booking.schemas import BookingView, ExpertDetail
 from expert_booking.services import Services
-from expert_booking.services.availability import Board
+from expert_booking.services.availability import ALTERNATIVES, Board
 from expert_booking.web import refusals, theme, words
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.live import LiveBoards
@@ -27,12 +29,12 @@ from expert_booking.web.visitor import zone_of
 
 log = logging.getLogger(__name__)
 
-ALTERNATIVES: Final = 6
 _CRUMB: Final = Markup('<a class="crumb" href="/booking/{id}">← Your booking</a><h1>Move your booking</h1>')
 _NOW: Final = Markup(
     """<section class="panel move-now" aria-label="Booked now" data-booking="{id}" data-status="{status}">
 <div class="who"><img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
-<div><b>{expert}</b><span class="small soft">{session}</span></div></div>{when}<p class="small soft">{terms}</p></section>"""
+<div><b>{expert}</b><span class="small soft">{session}</span></div></div>{when}
+<p class="small soft">{terms}</p></section>"""
 )
 _NEWS: Final = Markup('<p class="note">{}</p>')
 _NOT_NOW: Final = Markup(
@@ -116,6 +118,8 @@ class MoveDesk:
 
     async def pick(self, start: datetime) -> None:
         """Ask whether to move it there."""
+        if start == self._booking.starts_at:
+            return
         self._to, self._refusal = start, self._refusal_of(start)
         self._paint()
 
@@ -130,7 +134,8 @@ class MoveDesk:
             await self._refused(refusal)
         except Refusal as refusal:
             self._question.rest(f"{refusal} {_STILL_YOURS}")
-            await self._live_booking.read()
+            with suppress(Refusal):
+                await self._live_booking.read()
         except Exception:
             log.exception("a booking could not be moved")
             self._question.rest(_OUR_MISTAKE + _STILL_YOURS)
@@ -149,3 +154,117 @@ class MoveDesk:
         self._zone = zone
         self._paint()
         await self._board.change_zone(zone)
+
+    async def _pick_alternative(self, said: object) -> None:
+        start = next((start for start in self._free() if words.iso(start) == said), None)
+        if start is not None:
+            await self.pick(start)
+
+    async def _refused(self, refusal: Refusal) -> None:
+        with suppress(Refusal):
+            await self._live_board.read()
+        self._refusal = refusal
+        self._paint()
+
+    def _board_changed(self, _: Board) -> None:
+        # Our own move is news, too; it leads to another page, not to a notice.
+        if self._to is not None and not self._moving:
+            self._refusal = self._refusal_of(self._to)
+            self._paint()
+
+    def _look(self, booking: BookingView | None) -> None:
+        if booking is None:
+            self._now.set_content(refusals.no_booking())
+            self._not_now.set_content(Markup(""))
+            self._times.set_visibility(False)
+            return
+        said = change(self._booking, booking, self._shown_zone())
+        self._booking = booking
+        if said:
+            self._news.set_content(_NEWS.format(said))
+            self._board.change_own(Own.of(booking))
+        if self._to is not None and not self._moving:
+            self._to = None if self._to == booking.starts_at else self._to
+            self._refusal = self._refusal_of(self._to) if self._to else None
+        self._paint()
+
+    def _paint(self) -> None:
+        booking, now, zone = self._booking, self._services.clock(), self._shown_zone()
+        left = leeway(booking)
+        why = left.why_not_move(now, self._moment)
+        still = _STILL_YOURS if booking.status in MOVABLE else ""
+        theme.show(
+            self._now,
+            _NOW.format(
+                id=booking.id,
+                status=booking.status.value,
+                slug=booking.expert_slug,
+                expert=booking.expert_name,
+                session=booking.session_title,
+                when=when(booking.starts_at, booking.ends_at, zone, self._expert_zone),
+                terms="" if why else left.moving(now, self._moment),
+            ),
+        )
+        theme.show(self._not_now, _NOT_NOW.format(why=why, still=still, id=booking.id) if why else Markup(""))
+        self._times.set_visibility(not why)
+        self._ask()
+
+    def _ask(self) -> None:
+        if self._to is None:
+            self._question.show()
+        elif self._refusal is None:
+            times = [self._time("From", self._booking.starts_at), self._time("To", self._to)]
+            self._question.show(question={"at": words.iso(self._to), "times": times})
+        else:
+            self._question.show(notice=self._notice(self._to, self._refusal))
+
+    def _notice(self, to: datetime, refusal: Refusal) -> dict[str, Any]:
+        zone, free = self._shown_zone(), self._free()
+        nearest = f"The nearest free times, in {words.zone_at(zone, to)}:" if free else "No other time is free."
+        return {
+            "at": words.iso(to),
+            "code": refusal.code,
+            "reason": refusal.obstacle.reason.value if isinstance(refusal, SlotTaken | SlotNotOffered) else None,
+            "title": str(refusal),
+            "text": _STILL_YOURS + nearest,
+            "times": [
+                {"at": words.iso(at), "time": words.clock_time(at, zone), "day": words.short_day(at, zone)}
+                for at in free
+            ],
+        }
+
+    def _time(self, name: str, starts_at: datetime) -> dict[str, str]:
+        ends_at = starts_at + (self._booking.ends_at - self._booking.starts_at)
+        zone, theirs = self._shown_zone(), self._expert_zone
+        return {
+            "name": name,
+            "day": words.long_day(starts_at, zone),
+            "time": words.time_span(starts_at, ends_at, zone),
+            "zone": words.zone_at(zone, starts_at),
+            "theirs": words.day_span(starts_at, ends_at, theirs) if theirs.key != zone.key else "",
+        }
+
+    def _refusal_of(self, start: datetime) -> Refusal | None:
+        board = self._live_board.board
+        return replace(board, calendar=self._calendar(board)).refusal(start) if board else None
+
+    def _free(self) -> Sequence[datetime]:
+        """The free times nearest to the chosen one, in order of time."""
+        board, to = self._live_board.board, self._to
+        if board is None or to is None:
+            return []
+        calendar, now = self._calendar(board), board.read_at
+        free = (
+            at for at in calendar.open_starts(now, calendar.end(now), now) if at not in (to, self._booking.starts_at)
+        )
+        return sorted(nsmallest(ALTERNATIVES, free, key=lambda at: abs(at - to)))
+
+    def _calendar(self, board: Board) -> Calendar:
+        """The times as this booking alone would find them."""
+        return board.calendar.without(self._booking.starts_at)
+
+    def _shown_zone(self) -> ZoneInfo:
+        return self._zone or self._expert_zone
+
+    def _moment(self, instant: datetime) -> str:
+        return words.moment(instant, self._shown_zone())
