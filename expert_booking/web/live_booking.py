@@ -40,6 +40,7 @@ class LiveBooking:
     ) -> None:
         """`on_look` gets the booking whenever it, or what the terms allow now, may be different; None: it is gone."""
         self._services = services
+        self._client = client
         self._booking_id = booking.id
         self._visitor = visitor
         self._booking: BookingView | None = booking
@@ -60,8 +61,9 @@ class LiveBooking:
 
     def take(self, booking: BookingView | None) -> None:
         """Go on with the booking as somebody has just read it."""
-        # Of two readings that overlap the older one may come last.
-        if booking is None or self._booking is None or booking.version >= self._booking.version:
+        # Of two readings that overlap the older one may come last; and the page may be closed meanwhile.
+        older = booking and self._booking and booking.version < self._booking.version
+        if not (older or self._client.is_deleted):
             self._booking = booking
             self._look()
 
@@ -85,4 +87,3 @@ class LiveBooking:
     def _end(self) -> None:
         self._unfollow()
         self._silence()
-        self._booking = None

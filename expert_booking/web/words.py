@@ -39,11 +39,6 @@ def long_day(instant: datetime, zone: ZoneInfo) -> str:
     return f"{local:%A}, {local.day} {local:%B %Y}"
 
 
-def day_span(starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
-    """`Tuesday, 24 November 2026, 09:00–10:00, Europe/Berlin (UTC+1)`."""
-    return f"{long_day(starts_at, zone)}, {time_span(starts_at, ends_at, zone)}, {zone_at(zone, starts_at)}"
-
-
 def moment(instant: datetime, zone: ZoneInfo) -> str:
     """`Tuesday, 24 November 2026, 09:00, Europe/Berlin (UTC+1)`."""
     return f"{long_day(instant, zone)}, {clock_time(instant, zone)}, {zone_at(zone, instant)}"

@@ -1,6 +1,7 @@
 """Afterwards: the customer cancels a booking or moves it, as far as its terms allow, and all who look see it."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
+from tests.browser.conftest import Excuse, Expert, NewExpert, Visit, WatchedServer
 from tests.browser.pages import (
     AT_ONCE,
     HOUR,
@@ -21,8 +22,12 @@ from tests.browser.pages import (
     iso,
     sees,
     slot,
+    until,
     watches,
 )
+from tests.browser.test_accessible import AUDIT, CONTRAST
+from tests.browser.test_reconnect import nobody_listening
+from tests.serving import ServerProcess
 
 MINUTE = timedelta(minutes=1)
 
@@ -49,6 +54,13 @@ def last_change(sql: Connection, number: str) -> tuple[Any, ...]:
     ).fetchone()
     assert found is not None
     return found
+
+
+def waiting(sql: Connection) -> int:
+    """How many statements wait for another one."""
+    found = sql.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def brought_to(sql: Connection, number: str, starts_at: datetime) -> None:
@@ -366,10 +378,10 @@ async def test_a_time_that_was_taken_a_moment_ago_costs_nothing_and_others_are_o
     await page.goto(f"/booking/{number}/move")
     await watches(page, to)
     await slot(page, to).click()
-    with sql.transaction():  # without any news, so that the page does not know
-        sql.execute("SET LOCAL session_replication_role = replica")
+    with sql.transaction():
         by_hand(sql, jana.id, to)
-    await button(page, "Move it").click()
+        await button(page, "Move it").click()
+        await until(lambda: waiting(sql), "the move to find somebody else on its way there")
     refused = page.locator('[data-refusal="slot_taken"]')
     await expect(refused).to_contain_text("Someone else has just booked this time.")
     await expect(refused).to_contain_text("Your old time is still yours.")
@@ -438,7 +450,7 @@ async def test_a_move_that_comes_too_late_is_answered_in_place(visit: Visit, jan
         terms(sql, jana, move_notice_minutes=10_000)
     await button(page, "Move it").click()
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("That is over.")
-    await expect(page.locator('[data-refusal="move"]')).to_contain_text("Your old time is still yours.")
+    await expect(page.locator('[data-refusal="move"]')).to_contain_text("Your booking stays as it is.")
     assert row(sql, number) == (at, "pending", 0)
 
 
@@ -471,7 +483,7 @@ async def test_neither_page_is_shown_to_another_browser(visit: Visit, jana: Expe
         assert jana.name not in await theirs.content()
 
 
-async def test_on_a_phone_everything_fits_and_can_be_reached(visit: Visit, jana: Expert) -> None:
+async def test_on_a_phone_everything_fits_and_can_be_reached(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit(viewport={"width": 390, "height": 844}, has_touch=True)
     number = await book_on(page, jana.slug, in_days(3))
     await button(page, "Cancel booking").click()
@@ -482,12 +494,25 @@ async def test_on_a_phone_everything_fits_and_can_be_reached(visit: Visit, jana:
     await slot(page, in_days(4)).click()
     await expect(button(page, "Move it")).to_be_in_viewport()
     await fits(page)
+    by_hand(sql, jana.id, in_days(4))
+    await expect(page.locator("[data-alternative]").first).to_be_in_viewport()
+    await fits(page)
+    sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [number])
+    await expect(page.locator('[data-refusal="move"]')).to_be_visible()
+    await fits(page)
+    await page.goto(f"/booking/{number}")
+    await fits(page)
 
 
 async def fits(page: Page) -> None:
-    """Expect that nobody has to scroll sideways."""
+    """Expect that nobody has to scroll sideways, and that all can be heard and read, by day and by night."""
     wide, window = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide <= window
+    assert await page.evaluate(AUDIT) == []
+    for theme in ("dark", "light"):
+        await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        await expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        assert (await page.evaluate(CONTRAST))["weak"] == []
 
 
 async def test_a_first_booking_in_another_tab_is_found_when_one_comes_back_to_the_list(
@@ -501,3 +526,49 @@ async def test_a_first_booking_in_another_tab_is_found_when_one_comes_back_to_th
     await expect(listed.locator(f'[data-booking="{number}"]')).to_be_visible()
     await expect(listed.get_by_label("E-mail")).to_have_value("ada@example.com")
     await stayed(listed)
+
+
+async def test_closed_pages_of_a_booking_leave_nothing_behind(
+    watched: WatchedServer, visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    page = await visit(at=watched.url)
+    number = await book_on(page, jana.slug, in_days(3))
+    moving = await page.context.new_page()
+    await moving.goto(f"/booking/{number}/move")
+    await watches(moving, in_days(4))
+    await slot(moving, in_days(4)).click()
+    await button(moving, "Move it").wait_for()
+    alive = watched.inside()
+    assert (alive["boards"], alive["rooms"]) == (1, 1)
+    # They leave while news are on the way to them.
+    sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
+    await page.close()
+    await moving.close()
+    await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+
+
+# --- while nothing works ----------------------------------------------------------------------------------------------
+
+
+async def test_while_the_database_is_away_it_is_said_and_the_question_stays(
+    server_url: str, serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    page, at = await visit(at=serve().url), in_days(3)
+    number = await book_on(page, jana.slug, at)
+    moving = await page.context.new_page()
+    await moving.goto(f"/booking/{number}/move")
+    await watches(moving, in_days(4))
+    await slot(moving, in_days(4)).click()
+    await button(page, "Cancel booking").click()
+    await page.get_by_label("Reason").fill("No time")
+    with nobody_listening(server_url, sql):
+        for tab, yes in ((page, "Yes, cancel it"), (moving, "Move it")):
+            await button(tab, yes).click()
+            await expect(tab.get_by_role("alert")).to_contain_text("This does not work at the moment.")
+        assert row(sql, number) == (at, "pending", 0)
+    await button(moving, "Move it").click()
+    await moving.wait_for_url(f"**/booking/{number}*")
+    await expect(page.get_by_label("Reason")).to_have_value("No time")
+    await button(page, "Yes, cancel it").click()
+    await shows(page, "cancelled")
+    assert last_change(sql, number)[3] == "No time"

@@ -80,6 +80,5 @@ def test_lengths_are_said_in_minutes_and_a_range_only_where_there_is_one() -> No
     assert said == ["30 to 90 minutes", "45 minutes", "60 minutes"]
 
 
-def test_a_moment_and_a_session_are_named_with_their_day_and_zone() -> None:
+def test_a_moment_is_named_with_its_day_and_zone() -> None:
     assert words.moment(NINE, KATHMANDU) == "Tuesday, 24 November 2026, 13:45, Asia/Kathmandu (UTC+5:45)"
-    assert words.day_span(NINE, NINE + HOUR, BERLIN) == "Tuesday, 24 November 2026, 09:00–10:00, Europe/Berlin (UTC+1)"

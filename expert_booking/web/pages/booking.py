@@ -11,8 +11,8 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import ValidationError
 
-from expert_booking.domain.errors import BookingNotFound, Refusal
-from expert_booking.domain.lifecycle import MOVABLE, Status
+from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable
+from expert_booking.domain.lifecycle import LIVE, MOVABLE, Status
 from expert_booking.schemas import BookingView, StatusRequest
 from expert_booking.services import Services
 from expert_booking.web import refusals, theme, words
@@ -23,7 +23,7 @@ from expert_booking.web.visitor import zone_of
 
 log = logging.getLogger(__name__)
 
-_NEWS: Final = Markup('<p class="note good">{}</p>')
+_NEWS: Final = Markup('<p class="note{good}">{said}</p>')
 _AHEAD: Final = Markup(
     """<div class="actions"><a class="button quiet" href="/my-bookings">My bookings</a>
 <a class="button quiet" href="/expert/{slug}">Back to {name}</a></div>"""
@@ -67,7 +67,7 @@ class OneBooking:
         """All about it."""
         # What has changed is said in a place that stays, so that it is read out.
         said = moved_to(self._booking.starts_at, self._zone) if moved else ""
-        self._news = theme.html(_news(said)).props('id=news role=status tabindex="-1"').classes("news")
+        self._news = theme.html(self._news_html(said)).props('id=news role=status tabindex="-1"').classes("news")
         self._shown = theme.html(Markup(""))
         self._actions = BookingActions(move_url=f"/booking/{self._booking.id}/move", on_cancel=self.cancel)
         self._ways_on = theme.html(Markup(""))
@@ -96,8 +96,9 @@ class OneBooking:
             self._actions.rest()
 
     async def _refused(self, refusal: Refusal) -> None:
-        with suppress(Refusal):
-            await self._live.read()
+        if not isinstance(refusal, Unavailable):
+            with suppress(Refusal):
+                await self._live.read()
         # Where it is off already, that is said above.
         self._actions.rest(str(refusal) if self._booking.status in MOVABLE else "")
 
@@ -108,7 +109,7 @@ class OneBooking:
         said = change(self._booking, booking, self._zone)
         self._booking = booking
         if said:
-            self._news.set_content(_news(said))
+            theme.show(self._news, self._news_html(said))
         self._paint()
 
     def _paint(self) -> None:
@@ -118,7 +119,9 @@ class OneBooking:
         theme.show(self._ways_on, self._ways_on_html())
         self._actions.show(
             left.sentences(now, self._moment),
-            time=words.day_span(booking.starts_at, booking.ends_at, self._zone),
+            day=words.long_day(booking.starts_at, self._zone),
+            time=words.time_span(booking.starts_at, booking.ends_at, self._zone),
+            zone=words.zone_at(self._zone, booking.starts_at),
             may_move=left.may_move(now),
             may_cancel=left.may_cancel(now),
         )
@@ -127,7 +130,11 @@ class OneBooking:
         theme.show(self._news, Markup(""))
         theme.show(self._shown, refusals.no_booking())
         theme.show(self._ways_on, Markup(""))
-        self._actions.show([], time="", may_move=False, may_cancel=False)
+        self._actions.show([], may_move=False, may_cancel=False)
+
+    def _news_html(self, said: str) -> Markup:
+        good = " good" if self._booking.status in LIVE else ""
+        return _NEWS.format(good=good, said=said) if said else Markup("")
 
     def _ways_on_html(self) -> Markup:
         booking = self._booking
@@ -136,7 +143,3 @@ class OneBooking:
 
     def _moment(self, instant: datetime) -> str:
         return words.moment(instant, self._zone)
-
-
-def _news(said: str) -> Markup:
-    return _NEWS.format(said) if said else Markup("")

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from nicegui import Client, ui
 
 from expert_booking.domain.calendar import Calendar
-from expert_booking.domain.errors import BookingNotFound, ExpertNotFound, Refusal, SlotNotOffered, SlotTaken
+from expert_booking.domain.errors import BookingNotFound, ExpertNotFound, Refusal, SlotNotOffered, SlotTaken, Unavailable
 from expert_booking.domain.lifecycle import MOVABLE
 from expert_booking.schemas import BookingView, ExpertDetail
 from expert_booking.services import Services
@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 
 _CRUMB: Final = Markup('<a class="crumb" href="/booking/{id}">← Your booking</a><h1>Move your booking</h1>')
 _NOW: Final = Markup(
-    """<section class="panel move-now" aria-label="Booked now" data-booking="{id}" data-status="{status}">
-<div class="who"><img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
+    """<section class="panel move-now" aria-labelledby="now" data-booking="{id}" data-status="{status}">
+<h2 id="now">Booked now</h2><div class="who">
+<img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
 <div><b>{expert}</b><span class="small soft">{session}</span></div></div>{when}
 <p class="small soft">{terms}</p></section>"""
 )
@@ -107,7 +108,7 @@ class MoveDesk:
         self._news = theme.html(Markup("")).props('role=status id=news tabindex="-1"').classes("news")
         self._now = theme.html(Markup(""))
         self._not_now = theme.html(Markup(""))
-        with ui.element("div") as self._times:
+        with ui.element("div").classes("move-times") as self._times:
             self._board.draw()
             self._question = MoveQuestion(on_move=self.move, on_pick=self._pick_alternative, on_keep=self.keep)
         self._paint()
@@ -133,9 +134,7 @@ class MoveDesk:
         except (SlotTaken, SlotNotOffered) as refusal:
             await self._refused(refusal)
         except Refusal as refusal:
-            self._question.rest(f"{refusal} {_STILL_YOURS}")
-            with suppress(Refusal):
-                await self._live_booking.read()
+            await self._not_allowed(refusal)
         except Exception:
             log.exception("a booking could not be moved")
             self._question.rest(_OUR_MISTAKE + _STILL_YOURS)
@@ -159,6 +158,12 @@ class MoveDesk:
         start = next((start for start in self._free() if words.iso(start) == said), None)
         if start is not None:
             await self.pick(start)
+
+    async def _not_allowed(self, refusal: Refusal) -> None:
+        if not isinstance(refusal, Unavailable):
+            with suppress(Refusal):  # what the booking is by now may leave no question
+                await self._live_booking.read()
+        self._question.rest(f"{refusal} {_STILL_YOURS}")
 
     async def _refused(self, refusal: Refusal) -> None:
         with suppress(Refusal):
@@ -192,7 +197,7 @@ class MoveDesk:
         booking, now, zone = self._booking, self._services.clock(), self._shown_zone()
         left = leeway(booking)
         why = left.why_not_move(now, self._moment)
-        still = _STILL_YOURS if booking.status in MOVABLE else ""
+        still = "Your booking stays as it is." if booking.status in MOVABLE else ""
         theme.show(
             self._now,
             _NOW.format(
@@ -235,13 +240,14 @@ class MoveDesk:
 
     def _time(self, name: str, starts_at: datetime) -> dict[str, str]:
         ends_at = starts_at + (self._booking.ends_at - self._booking.starts_at)
-        zone, theirs = self._shown_zone(), self._expert_zone
+        zone, there = self._shown_zone(), self._expert_zone
+        theirs = words.time_span(starts_at, ends_at, there), words.zone_at(there, starts_at)
         return {
             "name": name,
             "day": words.long_day(starts_at, zone),
             "time": words.time_span(starts_at, ends_at, zone),
             "zone": words.zone_at(zone, starts_at),
-            "theirs": words.day_span(starts_at, ends_at, theirs) if theirs.key != zone.key else "",
+            "theirs": f"{words.short_day(starts_at, there)}, {', '.join(theirs)}" if there.key != zone.key else "",
         }
 
     def _refusal_of(self, start: datetime) -> Refusal | None:

@@ -72,6 +72,7 @@ class MyBookings:
 
     def __init__(self, services: Services, client: Client, visitor: bytes, zone: ZoneInfo | None) -> None:
         self._services = services
+        self._client = client
         self._visitor = visitor
         self._zone = zone or UTC_ZONE
         self._email = ""
@@ -126,6 +127,8 @@ class MyBookings:
         if not self._email:
             return
         bookings = await self._services.bookings.of_visitor(self._email, self._visitor)
+        if self._client.is_deleted:
+            return
         if {b.expert_id for b in bookings} != {b.expert_id for b in self._bookings}:
             self._end()
             bus = self._services.bus

@@ -1,6 +1,6 @@
 // What the customer can do with a booking. Python says what is allowed right now; whether to cancel is asked here.
 export default {
-  props: { sentences: Array, time: String, mayMove: Boolean, mayCancel: Boolean, moveUrl: String, reasonLength: Number },
+  props: { sentences: Array, when: Object, mayMove: Boolean, mayCancel: Boolean, moveUrl: String, reasonLength: Number },
   template: `
     <div class="manage">
       <p v-if="refusal" class="note bad" role="alert" data-refusal="cancel">{{ refusal }}</p>
@@ -8,7 +8,8 @@ export default {
         <form v-if="asking" class="form" :aria-busy="sending" @submit.prevent="send" @keydown.esc.prevent="keep">
           <div>
             <h2 id="question" ref="question" tabindex="-1">Cancel this booking?</h2>
-            <p>{{ time }}. Others can book this time then; there is no way back.</p>
+            <p>{{ when.day }}, <span class="nowrap">{{ when.time }}</span>, {{ when.zone }}.</p>
+            <p>Others can book this time then; there is no way back.</p>
           </div>
           <div class="field">
             <label for="reason">Reason<span> (optional)</span></label>

@@ -22,9 +22,9 @@ class BookingActions(Element, component="booking_actions.js"):
 
         self.on("cancel", cancel)
 
-    def show(self, sentences: Sequence[str], *, time: str, may_move: bool, may_cancel: bool) -> None:
-        """Say the terms, and offer what they allow. `time` is what would be cancelled."""
-        wanted = {"sentences": list(sentences), "time": time, "mayMove": may_move, "mayCancel": may_cancel}
+    def show(self, sentences: Sequence[str], *, may_move: bool, may_cancel: bool, **when: str) -> None:
+        """Say the terms, and offer what they allow. `day`, `time` and `zone` are what would be cancelled."""
+        wanted = {"sentences": list(sentences), "when": when, "mayMove": may_move, "mayCancel": may_cancel}
         if any(self._props.get(name) != value for name, value in wanted.items()):
             self._props.update(wanted)
             self.update()

@@ -15,7 +15,7 @@ _BADGE: Final = Markup('<span class="badge {status}">{words}</span>')
 _CARD: Final = Markup(
     """<li class="booking-card{past}" data-booking="{id}" data-status="{status}">
 <img class="portrait" src="/portrait/{slug}.svg" width="48" height="48" alt="" loading="lazy">
-<div><b><a href="/booking/{id}">{day}, {time}</a></b>
+<div><b><a href="/booking/{id}">{day}, <span class="nowrap">{time}</span></a></b>
 <div class="small soft">{expert} · {session} · {zone}</div></div>{badge}</li>"""
 )
 _WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
@@ -30,11 +30,12 @@ _WHOLE: Final = Markup(
 <dt>Status</dt><dd>{badge}</dd>
 <dt>Expert</dt><dd><a href="/expert/{slug}">{expert}</a></dd>
 <dt>Session</dt><dd>{session}</dd>
-<dt>Your time</dt><dd><b class="time">{day}, {time}</b>
+<dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
 {zone}</dd>{theirs}
 <dt>Name</dt><dd>{name}</dd><dt>E-mail</dt><dd>{email}</dd>{phone}{notes}
 </dl></div></section>"""
 )
+_THERE: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
@@ -122,9 +123,11 @@ def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo) -
     title, text = _SAYS[booking.status]
     answer = leeway(booking).answer(lambda instant: words.moment(instant, zone))
     stands = booking.status in LIVE - {Status.NO_SHOW}
-    there = f"{words.long_day(booking.starts_at, expert_zone)}, "
-    there += f"{words.time_span(booking.starts_at, booking.ends_at, expert_zone)}\n"
-    there += words.zone_at(expert_zone, booking.starts_at)
+    there = _THERE.format(
+        day=words.long_day(booking.starts_at, expert_zone),
+        time=words.time_span(booking.starts_at, booking.ends_at, expert_zone),
+        zone=words.zone_at(expert_zone, booking.starts_at),
+    )
     return _WHOLE.format(
         **_facts(booking, zone),
         off="" if stands else " off",

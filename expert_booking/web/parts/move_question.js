@@ -8,7 +8,7 @@ export default {
         <dl class="from-to">
           <div v-for="time in question.times" :key="time.name">
             <dt>{{ time.name }}</dt>
-            <dd><b>{{ time.day }}, {{ time.time }}</b> <span>{{ time.zone }}</span><small v-if="time.theirs">At the expert's: {{ time.theirs }}</small></dd>
+            <dd><b>{{ time.day }}, <span class="nowrap">{{ time.time }}</span></b><span>{{ time.zone }}</span><small v-if="time.theirs">At the expert's: {{ time.theirs }}</small></dd>
           </div>
         </dl>
         <p v-if="trouble" class="note bad" role="alert">{{ trouble }}</p>
@@ -28,7 +28,7 @@ export default {
       </section>
     </div>`,
   data() {
-    return { moving: false, trouble: "", timer: null };
+    return { moving: false, trouble: "", timer: null, at: undefined };
   },
   computed: {
     // What is asked or said, without the words that only the zone decides.
@@ -37,9 +37,13 @@ export default {
     },
   },
   watch: {
-    about(about) {
+    about() {
       this.rest("");
-      if (about) this.$nextTick(() => this.$refs.place.focus());
+      const at = (this.question ?? this.notice)?.at;
+      // Where it is only news that come to what was asked, they may not take the focus from elsewhere.
+      const mine = at !== this.at || this.$el.contains(document.activeElement);
+      this.at = at;
+      if (at && mine) this.$nextTick(() => this.$refs.place.focus());
     },
   },
   methods: {
@@ -53,9 +57,8 @@ export default {
     },
     keep() {
       if (this.moving) return;
-      const slot = this.question?.at ?? this.notice?.at;
       this.$emit("keep");
-      document.querySelector('[data-slot="' + slot + '"]:enabled')?.focus();
+      document.querySelector('[data-slot="' + this.at + '"]:enabled')?.focus();
     },
     rest(trouble) {
       clearTimeout(this.timer);
