@@ -54,9 +54,10 @@ def test_two_weeks_are_drawn_from_the_first_day_on_with_every_slot_by_its_day() 
 def test_the_sessions_to_choose_from_are_drawn_in_their_order_and_the_boards_own_is_named() -> None:
     one, two = (SessionTypeView(id=UUID(int=n), title=f"No. {n}", minutes=15 * n, description="Why") for n in (3, 2))
     drawn = snapshot(replace(board(), session_types=(one, two)), 1, BERLIN, TODAY, MONDAY)
+    terms = " ".join(one.terms.sentences())
     assert drawn["sessions"] == [
-        {"id": str(one.id), "title": "No. 3", "length": "45 minutes", "about": "Why"},
-        {"id": str(two.id), "title": "No. 2", "length": "30 minutes", "about": "Why"},
+        {"id": str(one.id), "title": "No. 3", "length": "45 minutes", "about": "Why", "terms": terms},
+        {"id": str(two.id), "title": "No. 2", "length": "30 minutes", "about": "Why", "terms": terms},
     ]
     assert (drawn["session"], drawn["title"], drawn["length"]) == (str(two.id), "Consultation", "60 minutes")
     assert snapshot(replace(board(), session_type_id=None), 1, BERLIN, TODAY, MONDAY)["session"] == ""

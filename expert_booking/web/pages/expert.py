@@ -8,11 +8,13 @@ from markupsafe import Markup
 from nicegui import Client, ui
 
 from expert_booking.domain.errors import ExpertNotFound
-from expert_booking.schemas import ExpertDetail
+from expert_booking.schemas import ExpertDetail, HoldView
 from expert_booking.services import Services
 from expert_booking.web import refusals, theme, words
-from expert_booking.web.boards import BoardView
+from expert_booking.web.boards import BoardView, Own
+from expert_booking.web.desks import Desks
 from expert_booking.web.live import LiveBoards
+from expert_booking.web.visitor import visitor_of
 
 _PROFILE: Final = Markup(
     """<a class="crumb" href="/">← All experts</a>
@@ -29,7 +31,7 @@ _STARS: Final = Markup(
 )
 
 
-def mount(services: Services, boards: LiveBoards) -> None:
+def mount(services: Services, boards: LiveBoards, desks: Desks) -> None:
     """Serve the page."""
 
     @ui.page("/expert/{slug}")
@@ -40,6 +42,14 @@ def mount(services: Services, boards: LiveBoards) -> None:
             refusals.expert_not_found()
             return
         view = BoardView(services, boards, client, expert, request)
+        visitor = visitor_of(request)
+        if visitor is not None:
+
+            def show_own(hold: HoldView | None) -> None:
+                view.change_own(Own.of(hold) if hold and hold.expert_id == expert.id else None)
+
+            client.on_delete(desks.follow(visitor, show_own))
+            show_own(await services.holds.of_visitor(visitor))
         with theme.frame(expert.name, description=f"{expert.headline} – book {expert.name}.", on_zone=view.change_zone):
             theme.html(profile_html(expert))
             view.draw()

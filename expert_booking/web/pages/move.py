@@ -14,8 +14,16 @@ from markupsafe import Markup
 from nicegui import Client, ui
 
 from expert_booking.domain.calendar import Calendar
-from expert_booking.domain.errors import BookingNotFound, ExpertNotFound, Refusal, SlotNotOffered, SlotTaken, Unavailable
+from expert_booking.domain.errors import (
+    BookingNotFound,
+    ExpertNotFound,
+    Refusal,
+    SlotNotOffered,
+    SlotTaken,
+    Unavailable,
+)
 from expert_booking.domain.lifecycle import MOVABLE
+from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import BookingView, ExpertDetail
 from expert_booking.services import Services
 from expert_booking.services.availability import ALTERNATIVES, Board
@@ -25,6 +33,7 @@ from expert_booking.web.live import LiveBoards
 from expert_booking.web.live_booking import LiveBooking, own_booking
 from expert_booking.web.parts.booking_card import change, leeway, when
 from expert_booking.web.parts.move_question import MoveQuestion
+from expert_booking.web.parts.refusal_note import reason_of
 from expert_booking.web.visitor import zone_of
 
 log = logging.getLogger(__name__)
@@ -43,6 +52,7 @@ _NOT_NOW: Final = Markup(
 <div class="actions"><a class="button" href="/booking/{id}">To your booking</a></div></div>"""
 )
 _STILL_YOURS: Final = "Your old time is still yours. "
+_MAY_BE_FREE: Final = "It may be free again in a few minutes, and then you see it here. "
 _OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment. "
 
 
@@ -225,13 +235,15 @@ class MoveDesk:
 
     def _notice(self, to: datetime, refusal: Refusal) -> dict[str, Any]:
         zone, free = self._shown_zone(), self._free()
+        reason = reason_of(refusal)
+        said = _STILL_YOURS + (_MAY_BE_FREE if reason is Reason.HELD else "")
         nearest = f"The nearest free times, in {words.zone_at(zone, to)}:" if free else "No other time is free."
         return {
             "at": words.iso(to),
             "code": refusal.code,
-            "reason": refusal.obstacle.reason.value if isinstance(refusal, SlotTaken | SlotNotOffered) else None,
+            "reason": reason.value if reason else None,
             "title": str(refusal),
-            "text": _STILL_YOURS + nearest,
+            "text": said + nearest,
             "times": [
                 {"at": words.iso(at), "time": words.clock_time(at, zone), "day": words.short_day(at, zone)}
                 for at in free
