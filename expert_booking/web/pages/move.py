@@ -114,7 +114,7 @@ class MoveDesk:
 
     def draw(self) -> None:
         """What is booked now, the other times, and the question below them."""
-        theme.html(_CRUMB.format(id=self._booking.id))
+        self._head = theme.html(_CRUMB.format(id=self._booking.id))
         self._news = theme.html(Markup("")).props('role=status id=news tabindex="-1"').classes("news")
         self._now = theme.html(Markup(""))
         self._not_now = theme.html(Markup(""))
@@ -189,9 +189,7 @@ class MoveDesk:
 
     def _look(self, booking: BookingView | None) -> None:
         if booking is None:
-            self._now.set_content(refusals.no_booking())
-            self._not_now.set_content(Markup(""))
-            self._times.set_visibility(False)
+            self._show_nothing()
             return
         said = change(self._booking, booking, self._shown_zone())
         self._booking = booking
@@ -202,6 +200,12 @@ class MoveDesk:
             self._to = None if self._to == booking.starts_at else self._to
             self._refusal = self._refusal_of(self._to) if self._to else None
         self._paint()
+
+    def _show_nothing(self) -> None:
+        for shown in (self._head, self._news, self._not_now):
+            theme.show(shown, Markup(""))
+        theme.show(self._now, refusals.no_booking())
+        self._times.set_visibility(False)
 
     def _paint(self) -> None:
         booking, now, zone = self._booking, self._services.clock(), self._shown_zone()

@@ -43,10 +43,17 @@ export default {
       // Where it is only news that come to what was asked, they may not take the focus from elsewhere.
       const mine = at !== this.at || this.$el.contains(document.activeElement);
       this.at = at;
-      if (at && mine) this.$nextTick(() => this.$refs.place.focus());
+      if (at && mine) this.$nextTick(this.turn);
     },
   },
   methods: {
+    turn() {
+      this.$refs.place.focus();
+      this.slot()?.scrollIntoView({ block: "nearest" }); // not behind the question
+    },
+    slot() {
+      return document.querySelector('[data-slot="' + this.at + '"]');
+    },
     move() {
       if (this.moving) return;
       this.moving = true;
@@ -58,7 +65,7 @@ export default {
     keep() {
       if (this.moving) return;
       this.$emit("keep");
-      document.querySelector('[data-slot="' + this.at + '"]:enabled')?.focus();
+      this.slot()?.focus();
     },
     rest(trouble) {
       clearTimeout(this.timer);
