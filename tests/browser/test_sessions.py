@@ -21,6 +21,7 @@ from tests.browser.pages import (
     by_hand,
     connected,
     fill_in,
+    holds,
     in_days,
     iso,
     says,
@@ -354,14 +355,15 @@ async def test_a_day_that_is_full_loses_its_free_times_and_gets_them_back_when_s
 ) -> None:
     at, other_day = in_days(3), in_days(4)
     day = [at + hours * HOUR for hours in (-1, 1, 2, 4)]
-    watching, late, booking = (
-        await visit(f"{omar.page}?session={ids[WHOLE]}"),
-        await visit(f"/book/{omar.slug}?at={iso(day[3])}&session={ids[WHOLE]}"),
-        await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[WHOLE]}"),
-    )
+    watching = await visit(f"{omar.page}?session={ids[WHOLE]}")
     await watches(watching, at)
-    await connected(late)
+    late = await visit(f"/book/{omar.slug}?at={iso(day[3])}&session={ids[WHOLE]}")
+    await holds(late)
     await fill_in(late, **ADA)
+    await late.get_by_role("button", name="Release this time").click()
+    await expect(late.locator('[data-hold="released"]')).to_be_visible()
+    booking = await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[WHOLE]}")
+    await holds(booking)
     await fill_in(booking, **ADA)
     await book_button(booking).click()
     await sees(watching, at, "booked", within=2 * AT_ONCE)

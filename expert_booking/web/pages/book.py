@@ -135,6 +135,7 @@ class BookingDesk:
         self._mine: BookingView | None = None
         self._keeping = Keeping.ASKING
         self._own: HoldView | None = None  # what this browser holds, be it this slot or another
+        self._held_since: datetime | None = None
         self._why_alone = ""
         self._hold_id: UUID | None = None  # the last hold of this form, over or not
         self._asked = self._drawn = self._sending = False
@@ -305,6 +306,8 @@ class BookingDesk:
         """This browser holds this, be it this slot or another one."""
         self._own = own
         if own is not None and self._is_here(own):
+            if self._keeping is not Keeping.HELD:
+                self._held_since = self._services.clock()
             self._keeping = Keeping.HELD
         elif self._keeping in (Keeping.HELD, Keeping.MOVED):
             self._keeping = Keeping.MOVED if own else Keeping.OVER
@@ -318,10 +321,10 @@ class BookingDesk:
         board = self._board()
         if own is not None and own.expert_id == self._expert.id:
             board = replace(board, calendar=board.calendar.without(own.starts_at))
-        refusal = board.refusal(self._at)
-        held = own is not None and self._is_here(own)
-        # Who holds a time has come in time.
-        return None if held and reason_of(refusal) is Reason.MIN_NOTICE else refusal
+            if self._is_here(own) and self._held_since and self._at > board.read_at:
+                # Who holds a time has come in time.
+                board = replace(board, read_at=self._held_since)
+        return board.refusal(self._at)
 
     def _would_keep(self) -> tuple[datetime, datetime]:
         """The time that this session needs, buffers included."""
