@@ -42,9 +42,9 @@ def form_of(expert: Expert, at: datetime) -> str:
     return f"/book/{expert.slug}?at={iso(at)}"
 
 
-async def holding(visit: Visit, expert: Expert, at: datetime, **where: Any) -> Page:
+async def holding(visit: Visit, expert: Expert, start: datetime, **where: Any) -> Page:
     """A form in a browser of its own, its time held."""
-    page = await visit(form_of(expert, at), **where)
+    page = await visit(form_of(expert, start), **where)
     await holds(page)
     return page
 
@@ -450,7 +450,8 @@ async def test_somebody_elses_hold_is_told_with_other_times_and_becomes_an_offer
 async def test_with_too_many_holds_in_a_network_the_form_says_so_calmly_and_books_all_the_same(
     serve: Serve, visit: Visit, jana: Expert, new_expert: NewExpert, sql: Connection
 ) -> None:
-    omar, at, small = await new_expert(), in_days(3), serve(HOLDS_PER_NETWORK="1")
+    omar, at = await new_expert(), in_days(3)
+    small = serve(HOLDS_PER_NETWORK="1", SECRET_KEY="another one, so other tests' holds are of other networks")
     await holding(visit, jana, at, at=small.url)
     page = await visit(form_of(omar, at), at=small.url)
     await expect(clock(page)).to_have_attribute("data-hold", "alone")

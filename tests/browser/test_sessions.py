@@ -279,8 +279,10 @@ async def test_alternatives_are_of_the_same_session_and_what_was_typed_stays(
 ) -> None:
     at = in_days(3)
     page = await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[LONG]}")
-    await connected(page)
+    await holds(page)
     await fill_in(page, **ADA)
+    await page.get_by_role("button", name="Release this time").click()
+    await expect(page.locator('[data-hold="released"]')).to_be_visible()
     await services.bookings.book(booking_request(omar.id, at + HALF, session_type_id=ids[SHORT]))
     refusal = page.locator('[data-refusal="slot_taken"]')
     await expect(refusal).to_have_attribute("data-reason", "busy")
