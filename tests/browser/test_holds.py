@@ -29,7 +29,7 @@ from tests.browser.pages import (
     until,
     watches,
 )
-from tests.browser.test_reconnect import CONNECTION_LOST
+from tests.browser.test_reconnect import CONNECTION_LOST, nobody_listening
 from tests.serving import ServerProcess
 
 Serve = Callable[..., ServerProcess]
@@ -292,6 +292,27 @@ async def test_two_tabs_share_a_hold_and_closing_one_keeps_it_for_the_other(
     await until(lambda: held(sql, jana) == [], "the last tab to let it go")
 
 
+async def test_what_one_tab_releases_and_takes_again_is_held_for_the_other_one_too(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    at = in_days(3)
+    first = await holding(visit, jana, at)
+    second = await tab_of(first, form_of(jana, at))
+    await holds(second)
+    await button(first, "Release this time").click()
+    await expect(clock(second)).to_have_attribute("data-hold", "over")
+    await button(second, "Keep it again").click()
+    await holds(second)
+    await holds(first)
+    await second.close()
+    await asyncio.sleep(RECONNECT + 1)
+    assert len(held(sql, jana)) == 1
+    await fill_in(first, **ADA)
+    await book_button(first).click()
+    await first.wait_for_url("**/booking/*")
+    assert (bookings_at(sql, jana.id, at), held(sql, jana)) == (1, [])
+
+
 async def test_only_typing_renews_a_hold(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await holding(visit, jana, in_days(3))
     ends_in(sql, jana, 100)
@@ -360,6 +381,27 @@ async def test_a_page_that_has_moved_to_another_process_is_not_robbed_by_the_fir
     await here.close()
     await asyncio.sleep(RECONNECT + 1)
     assert held(sql, jana) == before
+
+
+async def test_while_the_database_is_away_the_form_waits_and_is_right_afterwards(
+    server_url: str, serve: Serve, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
+) -> None:
+    at, server = in_days(3), serve()
+    page = await holding(visit, jana, at, at=server.url)
+    ends_in(sql, jana, 6)
+    await page.reload()
+    await holds(page)
+    with nobody_listening(server_url, sql):
+        await fill_in(page, **ADA)
+        await book_button(page).click()
+        await expect(page.locator('[data-refusal="unavailable"]')).to_contain_text("Nothing you typed is lost")
+        await expect(page.get_by_role("timer")).to_have_text("0:00")
+    await expect(clock(page)).to_have_attribute("data-hold", "over")
+    await expect(page.locator("[data-refusal]")).to_have_count(0)
+    await says(page, **ADA)
+    await book_button(page).click()
+    await page.wait_for_url("**/booking/*")
+    assert bookings_at(sql, jana.id, at) == 1
 
 
 # --- booking ----------------------------------------------------------------------------------------------------
