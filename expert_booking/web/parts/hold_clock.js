@@ -47,7 +47,7 @@ export default {
       },
     },
     last(last) {
-      if (last && this.left > 0) this.said = "One minute left of the time kept for you.";
+      if (this.held) this.said = last ? "One minute left of the time kept for you." : "";
     },
   },
   unmounted() {
