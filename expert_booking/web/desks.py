@@ -29,20 +29,23 @@ class Desks:
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def take(self, request: HoldRequest, visitor: bytes, origin: bytes) -> HoldView:
-        """Hold a slot for one more open form of this browser, until `close`. Raises what `Holds.take` raises."""
+        """Hold a slot for this browser, for a form that then opens it. Raises what `Holds.take` raises."""
         async with self._turn(visitor):
             hold = await self._holds.take(request, visitor=visitor, origin=origin, keeper=self._keeper)
-            self._open[hold.id] += 1
         self._tell(visitor, hold)
         return hold
+
+    def open(self, hold_id: UUID, *, instead_of: UUID | None) -> None:
+        """One form more shows this hold, until `close`; what it showed before is over."""
+        self._open[hold_id] += 1
+        if instead_of is not None:
+            self._leave(instead_of)
 
     async def close(self, hold_id: UUID, visitor: bytes) -> None:
         """One form less shows this hold; with the last one it goes."""
         async with self._turn(visitor):
-            self._open[hold_id] -= 1
-            if self._open[hold_id] > 0:
+            if self._leave(hold_id):
                 return
-            del self._open[hold_id]
             await self._holds.release(hold_id, keeper=self._keeper)
         if visitor in self._followers:
             self._tell(visitor, await self._holds.of_visitor(visitor))
@@ -65,6 +68,11 @@ class Desks:
                 del self._followers[visitor]
 
         return unfollow
+
+    def _leave(self, hold_id: UUID) -> int:
+        """How many still show it."""
+        self._open[hold_id] -= 1
+        return self._open[hold_id] or self._open.pop(hold_id)
 
     def _tell(self, visitor: bytes, hold: HoldView | None) -> None:
         for follower in list(self._followers.get(visitor, ())):

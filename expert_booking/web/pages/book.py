@@ -37,7 +37,15 @@ from expert_booking.web.live import Coalesced, LiveBoard, LiveBoards
 from expert_booking.web.parts.booking_card import when
 from expert_booking.web.parts.booking_form import BookingForm
 from expert_booking.web.parts.hold_clock import HoldClock, Keeping
-from expert_booking.web.parts.refusal_note import alternatives, our_mistake, reason_of, refusal_note, what_now, yours
+from expert_booking.web.parts.refusal_note import (
+    alternatives,
+    kept,
+    our_mistake,
+    reason_of,
+    refusal_note,
+    what_now,
+    yours,
+)
 from expert_booking.web.visitor import origin_of, remembered_visitor, zone_of
 
 log = logging.getLogger(__name__)
@@ -135,6 +143,7 @@ class BookingDesk:
         self._mine: BookingView | None = None
         self._keeping = Keeping.ASKING
         self._own: HoldView | None = None  # what this browser holds, be it this slot or another
+        self._held_since: datetime | None = None
         self._why_alone = ""
         self._hold_id: UUID | None = None  # the last hold of this form, over or not
         self._asked = self._drawn = self._sending = False
@@ -179,10 +188,16 @@ class BookingDesk:
     async def release(self) -> None:
         """Let the slot go."""
         async with self._one_at_a_time:
-            if self._hold_id is not None:
-                self._keeping = Keeping.RELEASED
+            if self._hold_id is None:
+                return
+            try:
                 await self._desks.release(self._hold_id, self._visitor.browser)
-                await self.read()
+            except Unavailable as refusal:
+                with self._client:
+                    ui.notify(str(refusal))
+                return
+            self._keeping = Keeping.RELEASED
+            await self.read()
 
     async def renew(self) -> None:
         """Somebody types: the slot is kept for longer."""
@@ -213,6 +228,10 @@ class BookingDesk:
                 visitor=self._visitor.browser,
                 submission=_number(typed.get("submission")),
             )
+        except Unavailable as refusal:
+            self._sending = False
+            self._notice.set_content(refusal_note(refusal, "", kept(), Markup("")))
+            self._form.rest()
         except Refusal as refusal:
             self._sending = False
             await self._refused(refusal)
@@ -233,7 +252,8 @@ class BookingDesk:
     async def _connected(self) -> None:
         async with self._one_at_a_time:
             if self._asked:
-                await self.read()
+                with suppress(Unavailable):  # whatever changes meanwhile is news as soon as that is over
+                    await self.read()
                 return
             self._asked = True
             if self._refusal is None:
@@ -250,14 +270,10 @@ class BookingDesk:
             await self._live.read()
             await self._look(refusal)
         else:
-            before, self._hold_id = self._hold_id, hold.id
-            if before is not None:
-                await self._desks.close(before, self._visitor.browser)
-            if self._client.is_deleted:  # it was closed in the meantime
-                await self._close()
-                return
             self._refusal = self._mine = None
             self._stands(hold)
+            if self._client.is_deleted:  # it was closed in the meantime
+                await self._close()
 
     async def _close(self) -> None:
         if self._hold_id is not None:
@@ -267,7 +283,8 @@ class BookingDesk:
 
     async def _over(self) -> None:
         async with self._one_at_a_time:
-            await self.read()
+            with suppress(Unavailable):  # the clock asks again
+                await self.read()
 
     async def _with_hold(self, request: BookingRequest) -> BookingRequest:
         """The same request, with the hold that keeps its time, or once did."""
@@ -305,7 +322,13 @@ class BookingDesk:
         """This browser holds this, be it this slot or another one."""
         self._own = own
         if own is not None and self._is_here(own):
+            if self._keeping is not Keeping.HELD:
+                self._held_since = self._services.clock()
             self._keeping = Keeping.HELD
+            # Reading the page is not enough; and another tab may have taken it for both.
+            if self._asked and self._hold_id != own.id:
+                self._desks.open(own.id, instead_of=self._hold_id)
+                self._hold_id = own.id
         elif self._keeping in (Keeping.HELD, Keeping.MOVED):
             self._keeping = Keeping.MOVED if own else Keeping.OVER
         self._paint()
@@ -318,10 +341,10 @@ class BookingDesk:
         board = self._board()
         if own is not None and own.expert_id == self._expert.id:
             board = replace(board, calendar=board.calendar.without(own.starts_at))
-        refusal = board.refusal(self._at)
-        held = own is not None and self._is_here(own)
-        # Who holds a time has come in time.
-        return None if held and reason_of(refusal) is Reason.MIN_NOTICE else refusal
+            if self._is_here(own) and self._held_since and self._at > board.read_at:
+                # Who holds a time has come in time.
+                board = replace(board, read_at=self._held_since)
+        return board.refusal(self._at)
 
     def _would_keep(self) -> tuple[datetime, datetime]:
         """The time that this session needs, buffers included."""

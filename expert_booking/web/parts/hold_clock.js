@@ -1,5 +1,7 @@
 // A countdown that never asks the visitor's clock what time it is: the server says how many seconds are left, and the
 // browser counts them, also in a tab that sleeps.
+const ASK = 2000; // milliseconds until the server is asked again what became of a hold that is over
+
 export default {
   props: { now: Object },
   template: `
@@ -45,7 +47,7 @@ export default {
       },
     },
     last(last) {
-      if (last && this.left > 0) this.said = "One minute left of the time kept for you.";
+      if (this.held) this.said = last ? "One minute left of the time kept for you." : "";
     },
   },
   unmounted() {
@@ -59,9 +61,9 @@ export default {
       this.timer = setInterval(this.count, 250);
     },
     count() {
-      this.left = Math.max(0, Math.ceil((this.until - performance.now()) / 1000));
-      if (this.left > 0) return;
-      clearInterval(this.timer);
+      if (this.left > 0) this.left = Math.max(0, Math.ceil((this.until - performance.now()) / 1000));
+      if (performance.now() < this.until) return;
+      this.until = performance.now() + ASK;
       this.$emit("over");
     },
     length() {

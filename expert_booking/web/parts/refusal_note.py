@@ -69,6 +69,11 @@ def alternatives(free: Sequence[Slot], zone: ZoneInfo, *, slug: str, session: st
     return Markup('<div class="alternatives">{}</div>').format(Markup("").join(links)) if free else Markup("")
 
 
+def kept() -> Markup:
+    """For those who have typed something."""
+    return _KEPT
+
+
 def yours(booking_id: UUID) -> Markup:
     """The time is taken, but by this very visitor."""
     return _YOURS.format(id=booking_id)
