@@ -32,7 +32,7 @@ _OVER: Final = Markup(
     """<div class="actions"><a class="button" href="/expert/{slug}?session={session}">Book another time</a>
 <a class="button quiet" href="/my-bookings">My bookings</a></div>"""
 )
-OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment."
+_OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment."
 
 
 def mount(services: Services) -> None:
@@ -91,7 +91,7 @@ class OneBooking:
             await self._refused(refusal)
         except Exception:
             log.exception("a booking could not be cancelled")
-            self._actions.rest(OUR_MISTAKE)
+            self._actions.rest(_OUR_MISTAKE)
         else:
             self._actions.rest()
 

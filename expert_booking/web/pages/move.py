@@ -149,6 +149,7 @@ class MoveDesk:
             log.exception("a booking could not be moved")
             self._question.rest(_OUR_MISTAKE + _STILL_YOURS)
         else:
+            self._to = None  # it is ours now: no news of it is a refusal
             self._question.leave_for(f"/booking/{booking.id}?moved=1")
         finally:
             self._moving = False
@@ -182,7 +183,7 @@ class MoveDesk:
         self._paint()
 
     def _board_changed(self, _: Board) -> None:
-        # Our own move is news, too; it leads to another page, not to a notice.
+        # Our own move is news, too, also while it is made.
         if self._to is not None and not self._moving:
             self._refusal = self._refusal_of(self._to)
             self._paint()
