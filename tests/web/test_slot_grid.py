@@ -13,6 +13,7 @@ from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.hours import AvailabilityRule, Hours
 from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
+from expert_booking.web.boards import Own
 from expert_booking.web.parts.slot_grid import first_day, snapshot
 
 BERLIN, KATHMANDU, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC")
@@ -153,3 +154,17 @@ def test_the_last_weeks_of_an_expert_whose_days_begin_earlier_or_later_can_be_re
                 break
             since = first_day(drawn["later"], calendar, zone, MONDAY)
         assert len(reached) == len(calendar.slots)
+
+
+def test_starts_that_only_this_visitor_may_see_are_drawn_as_no_slots_of_the_board() -> None:
+    hidden = datetime(2026, 11, 24, 6, tzinfo=UTC)
+    drawn = days(snapshot(board(), 1, BERLIN, TODAY, MONDAY, hidden=[hidden]))["2026-11-24"]
+    assert drawn[:2] == [["2026-11-24T06:00:00Z", "07:00", "gone"], ["2026-11-24T08:00:00Z", "09:00", "open"]]
+
+
+def test_ones_own_hold_opens_what_only_it_is_in_the_way_of_and_ones_own_booking_all_but_itself() -> None:
+    nine = datetime(2026, 11, 24, 8, tzinfo=UTC)
+    kept = board(busy=[Busy(nine, nine + timedelta(hours=1), True, None, nine)])
+    assert Own(nine, UUID(int=1), booked=False).opens(kept) == [nine]
+    assert Own(nine, UUID(int=1), booked=True).opens(kept) == []
+    assert Own(nine + timedelta(hours=1), UUID(int=1), booked=False).opens(kept) == []

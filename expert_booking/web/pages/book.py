@@ -214,8 +214,6 @@ class BookingDesk:
 
     async def book(self, typed: dict[str, Any]) -> None:
         """Make the booking, or say why not and what else is free."""
-        if self._sending:
-            return
         try:
             request = self._request_model.model_validate({**_only_typed(typed), **self._about()})
         except ValidationError as error:
@@ -271,9 +269,7 @@ class BookingDesk:
             await self._look(refusal)
         else:
             self._refusal = self._mine = None
-            self._stands(hold)
-            if self._client.is_deleted:  # it was closed in the meantime
-                await self._close()
+            await self._stands(hold)
 
     async def _close(self) -> None:
         if self._hold_id is not None:
@@ -316,9 +312,9 @@ class BookingDesk:
         was_refused, self._refusal, self._mine = self._refusal is not None, refusal, mine
         if was_refused and refusal is None:
             self._keeping = Keeping.FREE
-        self._stands(own)
+        await self._stands(own)
 
-    def _stands(self, own: HoldView | None) -> None:
+    async def _stands(self, own: HoldView | None) -> None:
         """This browser holds this, be it this slot or another one."""
         self._own = own
         if own is not None and self._is_here(own):
@@ -332,6 +328,8 @@ class BookingDesk:
         elif self._keeping in (Keeping.HELD, Keeping.MOVED):
             self._keeping = Keeping.MOVED if own else Keeping.OVER
         self._paint()
+        if self._client.is_deleted:  # it was closed in the meantime
+            await self._close()
 
     def _is_here(self, own: HoldView) -> bool:
         here = self._expert.id, self._session_type.id, self._at
