@@ -254,9 +254,14 @@ async def by_id_and_visitor(connection: AsyncConnection, booking_id: UUID, visit
 async def by_time_and_visitor(
     connection: AsyncConnection, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
 ) -> AnyRow | None:
-    """The first live booking that keeps any of [since, until), buffers included, and was made in this browser."""
+    """The first live booking that keeps any of [since, until), buffers included, and was made in this browser.
+
+    A hold is none.
+    """
     overlaps = _b.busy.op("&&")(Range(since, until))
-    wanted = _VIEW.where(_b.expert_id == expert_id, overlaps, _b.visitor == visitor, text(LIVE_ROWS))
+    wanted = _VIEW.where(
+        _b.expert_id == expert_id, overlaps, _b.visitor == visitor, text(LIVE_ROWS), _b.status != "held"
+    )
     return (await connection.execute(wanted.order_by(_b.starts_at).limit(1))).one_or_none()
 
 

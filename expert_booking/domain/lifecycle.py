@@ -59,7 +59,7 @@ MOVES: Final[dict[tuple[Status, Status], Move]] = {
     (Status.CONFIRMED, Status.CANCELLED): Move(HOSTS | _CUSTOMER),
 }
 # What still lies ahead can be moved to another time.
-_MOVABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
+MOVABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
 
 
 def check_move(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now: datetime) -> None:
@@ -79,7 +79,7 @@ def check_move(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now:
 
 def check_reschedule(now_is: Status) -> None:
     """Pass silently when a booking with this status can be moved to another time. Raises RescheduleNotAllowed."""
-    if now_is not in _MOVABLE:
+    if now_is not in MOVABLE:
         raise RescheduleNotAllowed(f"A booking that is {words(now_is)} cannot be moved to another time.")
 
 

@@ -3,12 +3,13 @@
 The same data decides and is printed, on pages and in mails.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from expert_booking.domain.errors import CancelTooLate, MoveTooLate, NoMovesLeft
-from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.errors import CancelTooLate, MoveTooLate, NoMovesLeft, RescheduleNotAllowed
+from expert_booking.domain.lifecycle import MOVABLE, Status, check_reschedule
 from expert_booking.domain.obstacles import duration
 
 
@@ -78,6 +79,77 @@ class Terms:
             else f"You can move it to another time {until(self.move_notice_minutes)}{how_often}."
         )
         return [confirmed, f"You can cancel {until(self.cancel_notice_minutes)}.", moved]
+
+
+@dataclass(frozen=True, slots=True)
+class Leeway:
+    """What the terms still leave the customer of one booking. Instants are UTC; `moves_left` None: without limit."""
+
+    status: Status
+    starts_at: datetime
+    answer_by: datetime | None
+    cancel_until: datetime
+    move_until: datetime
+    moves_left: int | None
+
+    def may_cancel(self, now: datetime) -> bool:
+        """Whether the customer may cancel it at this instant."""
+        return self.status in MOVABLE and now <= self.cancel_until
+
+    def may_move(self, now: datetime) -> bool:
+        """Whether the customer may move it to another time at this instant."""
+        return self.status in MOVABLE and now <= self.move_until and self.moves_left != 0
+
+    def answer(self, tell: Callable[[datetime], str]) -> str:
+        """Until when the expert answers; empty where nobody is asked. `tell` names an instant with its zone."""
+        if self.status is not Status.PENDING or self.answer_by is None:
+            return ""
+        return f"The expert answers {self._until(self.answer_by, tell, 'by')}. Without an answer it expires."
+
+    def sentences(self, now: datetime, tell: Callable[[datetime], str]) -> list[str]:
+        """What the customer may do until when, and what not any more; nothing once it has begun or is off."""
+        if self.status not in MOVABLE or now > self.starts_at:
+            return []
+        if self.moves_left != 0 and self.cancel_until == self.move_until and now > self.move_until:
+            return [f"You could cancel or move it to another time until {tell(self.move_until)}. That is over."]
+        if self.cancel_until == self.move_until and self.may_move(now):
+            return [self._cancelling(now, tell), f"Until then you can also move it to another time{self._how_often()}."]
+        return [self._cancelling(now, tell), self.moving(now, tell)]
+
+    def moving(self, now: datetime, tell: Callable[[datetime], str]) -> str:
+        """Until when the customer may move it, or why they cannot."""
+        if self.moves_left == 0:
+            return "It cannot be moved to another time."
+        if now > self.move_until:
+            return f"You could move it to another time until {tell(self.move_until)}. That is over."
+        return f"You can move it to another time {self._until(self.move_until, tell)}{self._how_often()}."
+
+    def why_not_move(self, now: datetime, tell: Callable[[datetime], str]) -> str:
+        """Why the customer cannot move it; empty while they can."""
+        try:
+            check_reschedule(self.status)
+        except RescheduleNotAllowed as refusal:
+            return str(refusal)
+        return "" if self.may_move(now) else self.moving(now, tell)
+
+    def next_turn(self, now: datetime) -> datetime | None:
+        """The next instant after which something of this reads differently."""
+        turns = (self.answer_by, self.cancel_until, self.move_until, self.starts_at)
+        return min((turn for turn in turns if turn is not None and turn >= now), default=None)
+
+    def _cancelling(self, now: datetime, tell: Callable[[datetime], str]) -> str:
+        if now > self.cancel_until:
+            return f"You could cancel until {tell(self.cancel_until)}. That is over."
+        return f"You can cancel {self._until(self.cancel_until, tell)}."
+
+    def _how_often(self) -> str:
+        number = self.moves_left
+        return {None: "", 1: ", once more", 2: ", twice more"}.get(number, f", {number} more times")
+
+    def _until(self, instant: datetime, tell: Callable[[datetime], str], word: str = "until") -> str:
+        if instant == self.starts_at:
+            return "before it begins" if word == "by" else "until it begins"
+        return f"{word} {tell(instant)}"
 
 
 def until(notice_minutes: int) -> str:

@@ -18,7 +18,8 @@ from starlette.types import ASGIApp
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.services import Services
 from expert_booking.web import live, refusals, theme
-from expert_booking.web.pages import book, booking, expert, experts, my_bookings
+from expert_booking.web.desks import Desks
+from expert_booking.web.pages import book, booking, expert, experts, move, my_bookings
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -37,7 +38,7 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool) -> ASGIApp:
     """The pages over these services. `secret` signs the cookie that proves a browser is the same one."""
-    boards, next_free = live.LiveBoards(services), live.NextFree(services)
+    boards, next_free, desks = live.LiveBoards(services), live.NextFree(services), Desks(services)
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
@@ -54,9 +55,10 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portraits(services))
     experts.mount(services, next_free)
-    expert.mount(services, boards)
-    book.mount(services, boards, phone_required=phone_required)
+    expert.mount(services, boards, desks)
+    book.mount(services, boards, desks, secret=secret, phone_required=phone_required)
     booking.mount(services)
+    move.mount(services, boards)
     my_bookings.mount(services)
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)

@@ -90,6 +90,12 @@ def html(content: Markup, tag: str = "div") -> ui.html:
     return ui.html(str(content), sanitize=False, tag=tag)
 
 
+def show(shown: ui.html, content: Markup) -> None:
+    """Have it show this; what is the same already keeps its focus and selection."""
+    if shown.content != content:
+        shown.set_content(str(content))
+
+
 def _links(here: str) -> Markup:
     link = Markup('<a href="{}"{}>{}</a>')
     current = Markup(' aria-current="page"')

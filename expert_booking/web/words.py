@@ -39,6 +39,11 @@ def long_day(instant: datetime, zone: ZoneInfo) -> str:
     return f"{local:%A}, {local.day} {local:%B %Y}"
 
 
+def moment(instant: datetime, zone: ZoneInfo) -> str:
+    """`Tuesday, 24 November 2026, 09:00, Europe/Berlin (UTC+1)`."""
+    return f"{long_day(instant, zone)}, {clock_time(instant, zone)}, {zone_at(zone, instant)}"
+
+
 def short_day(instant: datetime, zone: ZoneInfo) -> str:
     """`Tue 24 Nov`."""
     local = instant.astimezone(zone)

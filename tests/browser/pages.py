@@ -1,6 +1,7 @@
 """Where things are on the pages, and what people do there."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -69,8 +70,13 @@ async def says(page: Page, **typed: str) -> None:
 
 
 def book_button(page: Page) -> Locator:
-    """The one that makes the booking."""
-    return page.get_by_role("button", name="Book this time")
+    """The one that makes the booking, be it confirmed at once or by the expert."""
+    return page.get_by_role("button", name=re.compile("book this time$", re.IGNORECASE))
+
+
+async def holds(page: Page, *, within: float | None = None) -> None:
+    """Wait until the form says that its time is kept for the visitor."""
+    await page.locator('[data-hold="held"]').wait_for(timeout=within)
 
 
 async def book_on(page: Page, slug: str, at: datetime, **typed: str) -> str:
@@ -90,7 +96,12 @@ async def booking_id(page: Page) -> str:
 
 
 def by_hand(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pending") -> UUID:
-    """A booking as psql would make it: an hour, nobody of ours in between."""
+    """A booking as psql would make it: an hour, nobody of ours in between. Holds in its way are over."""
+    sql.execute(
+        "UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL"
+        " WHERE expert_id = %(expert)s AND status = 'held' AND busy && tstzrange(%(at)s, %(end)s)",
+        {"expert": expert_id, "at": at, "end": at + HOUR},
+    )
     row = sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"
         " SELECT %(expert)s, id, %(at)s, %(end)s, tstzrange(%(at)s, %(end)s), %(status)s, 'Bo', 'bo@example.com',"
@@ -102,9 +113,10 @@ def by_hand(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pe
 
 
 def bookings_at(sql: Connection, expert_id: UUID, at: datetime) -> int:
-    """How many live bookings start there."""
+    """How many live bookings start there; holds are none."""
     row = sql.execute(
-        "SELECT count(*) FROM booking WHERE expert_id = %s AND starts_at = %s AND status <> 'cancelled'",
+        "SELECT count(*) FROM booking WHERE expert_id = %s AND starts_at = %s"
+        " AND status NOT IN ('held', 'expired', 'cancelled', 'declined')",
         [expert_id, at],
     ).fetchone()
     assert row is not None

@@ -119,8 +119,8 @@ async def all_pages(visit: Visit, new_expert: NewExpert, sql: Connection, excuse
         "addresses": ["/", f"/?search={expert.slug}x", expert.page, several.page, f"{several.page}?session=none",
                       f"/book/{several.slug}?at={iso(at)}", f"/book/{several.slug}?at={iso(at)}&session=none",
                       f"/book/{expert.slug}?at={iso(in_days(5))}",
-                      f"/book/{expert.slug}?at={iso(at)}", f"/booking/{number}", "/my-bookings", "/nothing/here",
-                      f"/book/{expert.slug}"],
+                      f"/book/{expert.slug}?at={iso(at)}", f"/booking/{number}", f"/booking/{number}/move",
+                      "/my-bookings", "/nothing/here", f"/book/{expert.slug}"],
         "form": f"/book/{expert.slug}?at={iso(in_days(5))}",
     }  # fmt: skip
 

@@ -12,7 +12,14 @@ async def test_of_closed_pages_nothing_is_left_even_of_those_that_were_waiting_f
     watched: WatchedServer, visit: Visit, jana: Expert, new_expert: NewExpert, sql: Connection
 ) -> None:
     omar, at = await new_expert(), in_days(3)
-    places = ("/", f"/?search={jana.name}", jana.page, omar.page, f"/book/{jana.slug}?at={iso(at)}", "/my-bookings")
+    places = (
+        "/",
+        f"/?search={jana.name}",
+        jana.page,
+        omar.page,
+        f"/book/{jana.slug}?at={iso(in_days(4))}",
+        "/my-bookings",
+    )
     first = await visit(at=watched.url)
     # Each kind of page twice: for a visitor who is here for the first time, and for one with cookies.
     pages = [first] + [await first.context.new_page() for _ in range(2 * len(places) - 1)]

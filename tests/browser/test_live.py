@@ -28,9 +28,9 @@ from tests.serving import ServerProcess
 
 
 async def test_a_booking_in_one_browser_disables_the_slot_in_the_other_at_once(visit: Visit, jana: Expert) -> None:
-    at = in_days(3)
-    watching, booking = await visit(jana.page), await visit(f"/book/{jana.slug}?at={iso(at)}")
+    at, watching = in_days(3), await visit(jana.page)
     await watches(watching, at)
+    booking = await visit(f"/book/{jana.slug}?at={iso(at)}")
     await watching.evaluate("window.here = true")
     await fill_in(booking, **ADA)
     await book_button(booking).click()

@@ -21,6 +21,7 @@ from tests.browser.pages import (
     by_hand,
     connected,
     fill_in,
+    holds,
     in_days,
     iso,
     says,
@@ -278,8 +279,10 @@ async def test_alternatives_are_of_the_same_session_and_what_was_typed_stays(
 ) -> None:
     at = in_days(3)
     page = await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[LONG]}")
-    await connected(page)
+    await holds(page)
     await fill_in(page, **ADA)
+    await page.get_by_role("button", name="Release this time").click()
+    await expect(page.locator('[data-hold="released"]')).to_be_visible()
     await services.bookings.book(booking_request(omar.id, at + HALF, session_type_id=ids[SHORT]))
     refusal = page.locator('[data-refusal="slot_taken"]')
     await expect(refusal).to_have_attribute("data-reason", "busy")
@@ -354,14 +357,15 @@ async def test_a_day_that_is_full_loses_its_free_times_and_gets_them_back_when_s
 ) -> None:
     at, other_day = in_days(3), in_days(4)
     day = [at + hours * HOUR for hours in (-1, 1, 2, 4)]
-    watching, late, booking = (
-        await visit(f"{omar.page}?session={ids[WHOLE]}"),
-        await visit(f"/book/{omar.slug}?at={iso(day[3])}&session={ids[WHOLE]}"),
-        await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[WHOLE]}"),
-    )
+    watching = await visit(f"{omar.page}?session={ids[WHOLE]}")
     await watches(watching, at)
-    await connected(late)
+    late = await visit(f"/book/{omar.slug}?at={iso(day[3])}&session={ids[WHOLE]}")
+    await holds(late)
     await fill_in(late, **ADA)
+    await late.get_by_role("button", name="Release this time").click()
+    await expect(late.locator('[data-hold="released"]')).to_be_visible()
+    booking = await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[WHOLE]}")
+    await holds(booking)
     await fill_in(booking, **ADA)
     await book_button(booking).click()
     await sees(watching, at, "booked", within=2 * AT_ONCE)

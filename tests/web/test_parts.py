@@ -9,7 +9,7 @@ import pytest
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
 from expert_booking.web.pages.expert import profile_html
-from expert_booking.web.parts.booking_card import booking_card, when, whole_booking
+from expert_booking.web.parts.booking_card import booking_card, change, leeway, when, whole_booking
 
 BERLIN, KATHMANDU = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -24,7 +24,8 @@ def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView
         "expert_time_zone": "Europe/Berlin",
         "session_type_id": UUID(int=2), "session_title": "Consultation", "starts_at": NINE, "status": status,
         "ends_at": NINE + timedelta(hours=1), "email": "ada@example.com", "phone": None, "notes": "", "version": 1,
-        "time_zone": None, "created_at": NINE, "updated_at": NINE,
+        "time_zone": None, "created_at": NINE, "updated_at": NINE, "answer_by": None, "cancel_until": NINE,
+        "move_until": NINE, "moves_left": None,
     }  # fmt: skip
     return BookingView.model_validate({**facts, **overrides})
 
@@ -87,3 +88,33 @@ def test_rows_without_content_are_left_out() -> None:
     assert "Phone" not in whole_booking(bare, BERLIN, BERLIN)
     assert "Notes" not in whole_booking(bare, BERLIN, BERLIN)
     assert "Two\nlines" in whole_booking(full, BERLIN, BERLIN)
+
+
+def test_a_pending_booking_says_until_when_the_expert_answers_on_the_clock_of_who_reads_it() -> None:
+    waiting = booking(answer_by=NINE - timedelta(hours=20))
+    words = "The expert answers by Monday, 23 November 2026, 17:45, Asia/Kathmandu (UTC+5:45)."
+    assert words in whole_booking(waiting, KATHMANDU, BERLIN)
+    confirmed = booking(Status.CONFIRMED, answer_by=NINE - timedelta(hours=20))
+    assert "The expert answers" not in whole_booking(confirmed, KATHMANDU, BERLIN)
+
+
+def test_what_may_still_be_done_is_the_bookings_own() -> None:
+    left = leeway(booking(cancel_until=NINE - timedelta(hours=1), move_until=NINE - timedelta(hours=2), moves_left=1))
+    now = NINE - timedelta(minutes=90)
+    assert (left.may_cancel(now), left.may_move(now), left.moves_left) == (True, False, 1)
+
+
+def test_what_has_changed_is_said_in_a_sentence_and_what_is_nothing_to_speak_of_is_not() -> None:
+    before = booking()
+    assert change(before, booking(Status.CONFIRMED), BERLIN) == "The expert has confirmed your booking."
+    moved = booking(Status.CONFIRMED, starts_at=NINE + timedelta(days=1), ends_at=NINE + timedelta(days=1, hours=1))
+    assert change(before, moved, KATHMANDU) == (
+        "Your booking has been moved to Wednesday, 25 November 2026, 13:45, Asia/Kathmandu (UTC+5:45). "
+        "The expert has confirmed your booking."
+    )
+    assert change(before, booking(version=2, notes="Other words"), BERLIN) == ""
+
+
+@pytest.mark.parametrize("status", set(Status) - {Status.PENDING})
+def test_every_turn_of_a_booking_has_its_own_words(status: Status) -> None:
+    assert change(booking(), booking(status), BERLIN).endswith(".")

@@ -13,6 +13,7 @@ from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.hours import AvailabilityRule, Hours
 from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
+from expert_booking.web.boards import Own
 from expert_booking.web.parts.slot_grid import first_day, snapshot
 
 BERLIN, KATHMANDU, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC")
@@ -54,9 +55,10 @@ def test_two_weeks_are_drawn_from_the_first_day_on_with_every_slot_by_its_day() 
 def test_the_sessions_to_choose_from_are_drawn_in_their_order_and_the_boards_own_is_named() -> None:
     one, two = (SessionTypeView(id=UUID(int=n), title=f"No. {n}", minutes=15 * n, description="Why") for n in (3, 2))
     drawn = snapshot(replace(board(), session_types=(one, two)), 1, BERLIN, TODAY, MONDAY)
+    terms = " ".join(one.terms.sentences())
     assert drawn["sessions"] == [
-        {"id": str(one.id), "title": "No. 3", "length": "45 minutes", "about": "Why"},
-        {"id": str(two.id), "title": "No. 2", "length": "30 minutes", "about": "Why"},
+        {"id": str(one.id), "title": "No. 3", "length": "45 minutes", "about": "Why", "terms": terms},
+        {"id": str(two.id), "title": "No. 2", "length": "30 minutes", "about": "Why", "terms": terms},
     ]
     assert (drawn["session"], drawn["title"], drawn["length"]) == (str(two.id), "Consultation", "60 minutes")
     assert snapshot(replace(board(), session_type_id=None), 1, BERLIN, TODAY, MONDAY)["session"] == ""
@@ -152,3 +154,17 @@ def test_the_last_weeks_of_an_expert_whose_days_begin_earlier_or_later_can_be_re
                 break
             since = first_day(drawn["later"], calendar, zone, MONDAY)
         assert len(reached) == len(calendar.slots)
+
+
+def test_starts_that_only_this_visitor_may_see_are_drawn_as_no_slots_of_the_board() -> None:
+    hidden = datetime(2026, 11, 24, 6, tzinfo=UTC)
+    drawn = days(snapshot(board(), 1, BERLIN, TODAY, MONDAY, hidden=[hidden]))["2026-11-24"]
+    assert drawn[:2] == [["2026-11-24T06:00:00Z", "07:00", "gone"], ["2026-11-24T08:00:00Z", "09:00", "open"]]
+
+
+def test_ones_own_hold_opens_what_only_it_is_in_the_way_of_and_ones_own_booking_all_but_itself() -> None:
+    nine = datetime(2026, 11, 24, 8, tzinfo=UTC)
+    kept = board(busy=[Busy(nine, nine + timedelta(hours=1), True, None, nine)])
+    assert Own(nine, UUID(int=1), booked=False).opens(kept) == [nine]
+    assert Own(nine, UUID(int=1), booked=True).opens(kept) == []
+    assert Own(nine + timedelta(hours=1), UUID(int=1), booked=False).opens(kept) == []

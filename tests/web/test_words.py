@@ -78,3 +78,7 @@ def test_every_status_has_a_word() -> None:
 def test_lengths_are_said_in_minutes_and_a_range_only_where_there_is_one() -> None:
     said = [words.minutes(30, 90), words.minutes(45, 45), words.minutes(60)]
     assert said == ["30 to 90 minutes", "45 minutes", "60 minutes"]
+
+
+def test_a_moment_is_named_with_its_day_and_zone() -> None:
+    assert words.moment(NINE, KATHMANDU) == "Tuesday, 24 November 2026, 13:45, Asia/Kathmandu (UTC+5:45)"

@@ -1,9 +1,11 @@
-"""`/book/{slug}?at=…&session=…`: the form for one slot of one session type."""
+"""`/book/{slug}?at=…&session=…`: the form for one slot of one session type, held while it is filled in."""
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
@@ -12,55 +14,53 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
-from expert_booking.domain.calendar import MINUTE, Slot
-from expert_booking.domain.errors import ExpertNotFound, NotFound, Refusal, SlotNotOffered, SlotTaken
+from expert_booking.domain.calendar import MINUTE
+from expert_booking.domain.errors import ExpertNotFound, HoldNotFound, NotFound, Refusal, TooManyHolds, Unavailable
 from expert_booking.domain.obstacles import Reason
+from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
     BookingView,
     ExpertDetail,
+    HoldRequest,
+    HoldView,
     Instant,
     SessionTypeView,
     complaints,
 )
 from expert_booking.services import Services
-from expert_booking.services.availability import Board
+from expert_booking.services.availability import ALTERNATIVES, Board
 from expert_booking.web import refusals, theme, words
+from expert_booking.web.desks import Desks
 from expert_booking.web.live import Coalesced, LiveBoard, LiveBoards
 from expert_booking.web.parts.booking_card import when
 from expert_booking.web.parts.booking_form import BookingForm
-from expert_booking.web.visitor import remembered_visitor, zone_of
+from expert_booking.web.parts.hold_clock import HoldClock, Keeping
+from expert_booking.web.parts.refusal_note import (
+    alternatives,
+    kept,
+    our_mistake,
+    reason_of,
+    refusal_note,
+    what_now,
+    yours,
+)
+from expert_booking.web.visitor import origin_of, remembered_visitor, zone_of
 
 log = logging.getLogger(__name__)
 
-ALTERNATIVES: Final = 6
 _AT: Final[TypeAdapter[datetime]] = TypeAdapter(Instant)
 _SUMMARY: Final = Markup(
     """<div class="who"><img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
-<div><b>{name}</b><span class="small soft">{session} · {minutes} min</span></div></div>{when}"""
+<div><b>{name}</b><span class="small soft">{session} · {minutes} min</span></div></div>{when}{terms}"""
 )
-_NOTICE: Final = Markup(
-    """<div class="note warn" role="alert" data-refusal="{code}"{reason}><strong>{title}</strong>{text}{alternatives}
-</div>"""
-)
-_REASON: Final = Markup(' data-reason="{}"')
-_ALTERNATIVE: Final = Markup(
-    '<a href="/book/{slug}?at={at}{session}" data-alternative="{at}">{time}<small>{day}</small></a>'
-)
-_KEPT: Final = Markup("Nothing you typed is lost. ")
-_OTHER_SESSIONS: Final = Markup('<a href="/expert/{slug}">See what else {name} offers.</a>')
-_YOURS: Final = Markup(
-    """<div class="note" role="alert" data-refusal="yours"><strong>You have booked this time.</strong>
-<a href="/booking/{id}">Here is your booking.</a></div>"""
-)
-_OUR_MISTAKE: Final = Markup(
-    """<div class="note bad" role="alert"><strong>That did not work.</strong>It is our mistake, not yours. Please try
-again in a moment; nothing you typed is lost, and it will not be booked twice.</div>"""
-)
+_TERMS: Final = Markup('<ul class="terms">{}</ul>')
+# What happened before somebody else got the time.
+_BEFORE: Final = {Keeping.OVER: "Your hold is over. ", Keeping.MOVED: "You are keeping another time now. "}
 
 
-def mount(services: Services, boards: LiveBoards, *, phone_required: bool) -> None:
+def mount(services: Services, boards: LiveBoards, desks: Desks, *, secret: str, phone_required: bool) -> None:
     """Serve the page."""
 
     @ui.page("/book/{slug}")
@@ -91,50 +91,72 @@ def mount(services: Services, boards: LiveBoards, *, phone_required: bool) -> No
                 way_out=f"To {expert.name}",
             )
             return
+        visitor = Visitor(remembered_visitor(request), origin_of(request, secret), zone_of(request))
         live = boards.of(expert.id, session.id)
-        view = BookingDesk(services, live, client, expert, session, at, request, phone_required=phone_required)
+        view = BookingDesk(services, desks, live, client, expert, session, at, visitor, phone_required=phone_required)
         await view.read()
         with theme.frame(f"Book {expert.name}", on_zone=view.change_zone):
             view.draw()
 
 
+class Visitor(NamedTuple):
+    """Who fills in the form: which browser, in which network (both as the database knows them), in which zone."""
+
+    browser: bytes
+    origin: bytes
+    zone: ZoneInfo | None
+
+
 class BookingDesk:
-    """One visitor filling in the form for one slot, followed while the page is open."""
+    """One visitor filling in the form for one slot, which is held for them while the page is open.
+
+    Reading the page holds nothing: that happens when the page has arrived in a browser and calls back.
+    """
 
     def __init__(
         self,
         services: Services,
+        desks: Desks,
         live: LiveBoard,
         client: Client,
         expert: ExpertDetail,
         session: SessionTypeView,
         at: datetime,
-        request: Request,
+        visitor: Visitor,
         *,
         phone_required: bool,
     ) -> None:
         self._services = services
+        self._desks = desks
         self._live = live
+        self._client = client
         self._expert = expert
-        self._session_type_id = session.id
+        self._session_type = session
         # Where there is only one, its address needs no name.
         self._session = f"&session={session.id}" if len(expert.session_types) > 1 else ""
         self._at = at
-        self._zone = zone_of(request)
-        self._visitor = remembered_visitor(request)
+        self._zone = visitor.zone
+        self._visitor = visitor
         self._request_model = BookingRequestWithPhone if phone_required else BookingRequest
         self._phone_required = phone_required
         self._refusal: Refusal | None = None
         self._mine: BookingView | None = None
-        self._notice: ui.html | None = None
-        self._sending = False
+        self._keeping = Keeping.ASKING
+        self._own: HoldView | None = None  # what this browser holds, be it this slot or another
+        self._held_since: datetime | None = None
+        self._why_alone = ""
+        self._hold_id: UUID | None = None  # the last hold of this form, over or not
+        self._asked = self._drawn = self._sending = False
+        self._one_at_a_time = asyncio.Lock()
         look_again = Coalesced(self._look_again)
         client.on_delete(live.watch(lambda _: look_again()))
+        client.on_delete(self._close)
+        client.on_connect(self._connected)
 
     async def read(self) -> None:
-        """Look whether the slot is free."""
+        """Look whether the slot is free, or this browser's own."""
         await self._live.read()
-        await self._take_in(self._board().refusal(self._at))
+        await self._look()
 
     def draw(self) -> None:
         """The form beside what it is about."""
@@ -143,15 +165,52 @@ class BookingDesk:
         with ui.element("div").classes("two"):
             with ui.element("div").classes("form"):
                 theme.html(Markup("Book your session"), tag="h1")
-                self._notice = theme.html(self._notice_html())
+                self._clock = HoldClock(on_keep=self.keep, on_release=self.release, on_over=self._over)
+                self._notice = theme.html(Markup(""))
                 self._form = BookingForm(
                     draft=self._expert.slug,
                     submission=str(uuid4()),
                     phone_required=self._phone_required,
+                    by_expert=self._session_type.confirmation is Confirmation.BY_EXPERT,
                     on_book=self.book,
+                    on_typing=self.renew,
                 )
             with ui.element("aside").classes("panel").props('aria-label="Your session"'):
-                self._summary = theme.html(self._summary_html()).classes("summary")
+                self._summary = theme.html(Markup("")).classes("summary")
+        self._drawn = True
+        self._paint()
+
+    async def keep(self) -> None:
+        """Hold the slot for this visitor, instead of what else they hold; or say why not."""
+        async with self._one_at_a_time:
+            await self._take()
+
+    async def release(self) -> None:
+        """Let the slot go."""
+        async with self._one_at_a_time:
+            if self._hold_id is None:
+                return
+            try:
+                await self._desks.release(self._hold_id, self._visitor.browser)
+            except Unavailable as refusal:
+                with self._client:
+                    ui.notify(str(refusal))
+                return
+            self._keeping = Keeping.RELEASED
+            await self.read()
+
+    async def renew(self) -> None:
+        """Somebody types: the slot is kept for longer."""
+        if self._keeping is not Keeping.HELD or self._hold_id is None:
+            return
+        try:
+            self._own = await self._services.holds.renew(self._hold_id)
+        except HoldNotFound:
+            await self._over()
+        except Unavailable:
+            return  # what is typed next tries again
+        else:
+            self._paint()
 
     async def book(self, typed: dict[str, Any]) -> None:
         """Make the booking, or say why not and what else is free."""
@@ -163,44 +222,127 @@ class BookingDesk:
         self._sending = True
         try:
             booking = await self._services.bookings.book(
-                request, visitor=self._visitor, submission=_number(typed.get("submission"))
+                await self._with_hold(request),
+                visitor=self._visitor.browser,
+                submission=_number(typed.get("submission")),
             )
+        except Unavailable as refusal:
+            self._sending = False
+            self._notice.set_content(refusal_note(refusal, "", kept(), Markup("")))
+            self._form.rest()
         except Refusal as refusal:
+            self._sending = False
             await self._refused(refusal)
         except Exception:
             log.exception("a booking failed")
-            if self._notice is not None:
-                self._notice.set_content(_OUR_MISTAKE)
+            self._sending = False
+            self._notice.set_content(our_mistake())
             self._form.rest()
         else:
+            # It stays so: our own booking is news, too, but leads to another page, not to a notice.
             self._form.leave_for(f"/booking/{booking.id}")
-            return
-        finally:
-            self._sending = False
 
     def change_zone(self, zone: ZoneInfo) -> None:
         """Name the times in another zone."""
         self._zone = zone
         self._paint()
 
+    async def _connected(self) -> None:
+        async with self._one_at_a_time:
+            if self._asked:
+                with suppress(Unavailable):  # whatever changes meanwhile is news as soon as that is over
+                    await self.read()
+                return
+            self._asked = True
+            if self._refusal is None:
+                await self._take()
+
+    async def _take(self) -> None:
+        wanted = HoldRequest(expert_id=self._expert.id, session_type_id=self._session_type.id, starts_at=self._at)
+        try:
+            hold = await self._desks.take(wanted, self._visitor.browser, self._visitor.origin)
+        except (TooManyHolds, Unavailable) as refusal:
+            self._keeping, self._why_alone = Keeping.ALONE, str(refusal)
+            self._paint()
+        except Refusal as refusal:
+            await self._live.read()
+            await self._look(refusal)
+        else:
+            self._refusal = self._mine = None
+            await self._stands(hold)
+
+    async def _close(self) -> None:
+        if self._hold_id is not None:
+            hold_id, self._hold_id = self._hold_id, None
+            with suppress(Unavailable):  # then it lapses by itself
+                await self._desks.close(hold_id, self._visitor.browser)
+
+    async def _over(self) -> None:
+        async with self._one_at_a_time:
+            with suppress(Unavailable):  # the clock asks again
+                await self.read()
+
+    async def _with_hold(self, request: BookingRequest) -> BookingRequest:
+        """The same request, with the hold that keeps its time, or once did."""
+        if self._keeping is not Keeping.HELD and self._own is not None:
+            # What this visitor holds instead must not be in their own way.
+            await self.keep()
+        return request.model_copy(update={"hold_id": self._hold_id})
+
     async def _refused(self, refusal: Refusal) -> None:
         self._form.rest()
         await self._live.read()
-        await self._take_in(refusal)
+        await self._look(refusal)
 
     async def _look_again(self) -> None:
-        # Our own booking is news, too; it leads to another page, not to a notice.
-        if not self._sending:
-            await self._take_in(self._board().refusal(self._at))
+        async with self._one_at_a_time:
+            if not self._sending:
+                await self._look()
 
-    async def _take_in(self, refusal: Refusal | None) -> None:
-        # "Somebody else" may be this very visitor: in another tab, or before a reload.
-        self._refusal, self._mine = refusal, None
-        if isinstance(refusal, SlotTaken):
-            self._mine = await self._services.bookings.at_for_visitor(
-                self._expert.id, *self._would_keep(), self._visitor
+    async def _look(self, refusal: Refusal | None = None) -> None:
+        """See how the time stands; `refusal` is what has just been said about it."""
+        own = await self._services.holds.of_visitor(self._visitor.browser)
+        refusal = refusal or self._why_not(own)
+        mine = None
+        if reason_of(refusal) is Reason.BUSY:
+            # "Somebody else" may be this very visitor: in another tab, or before a reload.
+            mine = await self._services.bookings.at_for_visitor(
+                self._expert.id, *self._would_keep(), self._visitor.browser
             )
+        was_refused, self._refusal, self._mine = self._refusal is not None, refusal, mine
+        if was_refused and refusal is None:
+            self._keeping = Keeping.FREE
+        await self._stands(own)
+
+    async def _stands(self, own: HoldView | None) -> None:
+        """This browser holds this, be it this slot or another one."""
+        self._own = own
+        if own is not None and self._is_here(own):
+            if self._keeping is not Keeping.HELD:
+                self._held_since = self._services.clock()
+            self._keeping = Keeping.HELD
+            # Reading the page is not enough; and another tab may have taken it for both.
+            if self._asked and self._hold_id != own.id:
+                self._desks.open(own.id, instead_of=self._hold_id)
+                self._hold_id = own.id
+        elif self._keeping in (Keeping.HELD, Keeping.MOVED):
+            self._keeping = Keeping.MOVED if own else Keeping.OVER
         self._paint()
+        if self._client.is_deleted:  # it was closed in the meantime
+            await self._close()
+
+    def _is_here(self, own: HoldView) -> bool:
+        here = self._expert.id, self._session_type.id, self._at
+        return (own.expert_id, own.session_type_id, own.starts_at) == here
+
+    def _why_not(self, own: HoldView | None) -> Refusal | None:
+        board = self._board()
+        if own is not None and own.expert_id == self._expert.id:
+            board = replace(board, calendar=board.calendar.without(own.starts_at))
+            if self._is_here(own) and self._held_since and self._at > board.read_at:
+                # Who holds a time has come in time.
+                board = replace(board, read_at=self._held_since)
+        return board.refusal(self._at)
 
     def _would_keep(self) -> tuple[datetime, datetime]:
         """The time that this session needs, buffers included."""
@@ -209,15 +351,27 @@ class BookingDesk:
         return since, self._at + (length.minutes + length.after_minutes) * MINUTE
 
     def _paint(self) -> None:
-        if self._notice is not None:  # the page may still be in the making
-            self._notice.set_content(self._notice_html())
-            self._summary.set_content(self._summary_html())
+        if not self._drawn:
+            return
+        seconds = (self._own.hold_until - self._services.clock()).total_seconds() if self._own else 0
+        held = self._keeping is Keeping.HELD
+        self._clock.show(None if self._refusal else self._keeping, seconds=seconds if held else 0, text=self._text())
+        self._notice.set_content(self._notice_html())
+        self._summary.set_content(self._summary_html())
+
+    def _text(self) -> str:
+        if self._keeping is Keeping.ALONE:
+            return self._why_alone
+        if self._keeping is Keeping.MOVED and self._own is not None:
+            zone, start = self._shown_zone(), self._own.starts_at
+            return f"It is {words.short_day(start, zone)}, {words.clock_time(start, zone)}. This one is still free."
+        return ""
 
     def _about(self) -> dict[str, Any]:
         zone = self._zone.key if self._zone else None
         return {
             "expert_id": self._expert.id,
-            "session_type_id": self._session_type_id,
+            "session_type_id": self._session_type.id,
             "starts_at": self._at,
             "time_zone": zone,
         }
@@ -232,53 +386,30 @@ class BookingDesk:
     def _summary_html(self) -> Markup:
         board, zone = self._board(), self._shown_zone()
         ends_at = self._at + board.minutes * MINUTE
+        terms = Markup(" ").join(map(Markup("<li>{}</li>").format, self._session_type.terms.sentences()))
         return _SUMMARY.format(
             slug=self._expert.slug,
             name=self._expert.name,
             session=board.session_title,
             minutes=board.minutes,
             when=when(self._at, ends_at, zone, board.zone),
+            terms=_TERMS.format(terms),
         )
 
     def _notice_html(self) -> Markup:
         if self._refusal is None:
             return Markup("")
         if self._mine is not None:
-            return _YOURS.format(id=self._mine.id)
-        refusal = self._refusal
-        reason = refusal.obstacle.reason if isinstance(refusal, SlotTaken | SlotNotOffered) else None
+            return yours(self._mine.id)
+        refusal, zone, about = self._refusal, self._shown_zone(), self._expert
         free = [] if isinstance(refusal, NotFound) else self._board().nearest_open(self._at, ALTERNATIVES)
-        return _NOTICE.format(
-            code=refusal.code,
-            reason=_REASON.format(reason) if reason else "",
-            title=str(refusal),
-            text=self._what_now(reason, any_free=bool(free)),
-            alternatives=self._alternatives(free),
+        in_zone = words.zone_at(zone, self._at) if free else None
+        return refusal_note(
+            refusal,
+            _BEFORE.get(self._keeping, ""),
+            what_now(reason_of(refusal), in_zone, slug=about.slug, name=about.name),
+            alternatives(free, zone, slug=about.slug, session=self._session),
         )
-
-    def _what_now(self, reason: Reason | None, *, any_free: bool) -> Markup:
-        # These come up while somebody types; the others are there before the first letter.
-        kept = _KEPT if reason in (Reason.BUSY, Reason.DAY_FULL, Reason.INACTIVE) else Markup("")
-        if any_free:
-            zone = words.zone_at(self._shown_zone(), self._at)
-            return kept + Markup("The nearest free times, in {}:").format(zone)
-        if reason in (Reason.INACTIVE, None):
-            return kept + _OTHER_SESSIONS.format(slug=self._expert.slug, name=self._expert.name)
-        return kept + "At the moment no other time is free."
-
-    def _alternatives(self, free: Sequence[Slot]) -> Markup:
-        zone = self._shown_zone()
-        links = (
-            _ALTERNATIVE.format(
-                slug=self._expert.slug,
-                at=words.iso(slot.starts_at),
-                session=self._session,
-                time=words.clock_time(slot.starts_at, zone),
-                day=words.short_day(slot.starts_at, zone),
-            )
-            for slot in free
-        )
-        return Markup('<div class="alternatives">{}</div>').format(Markup("").join(links)) if free else Markup("")
 
 
 def session_of(expert: ExpertDetail, wanted: str | None) -> SessionTypeView | None:

@@ -16,7 +16,7 @@ from expert_booking.services import Services
 from expert_booking.web import theme
 from expert_booking.web.live import Coalesced
 from expert_booking.web.parts.booking_card import booking_card
-from expert_booking.web.visitor import visitor_of, zone_of
+from expert_booking.web.visitor import remembered_visitor, zone_of
 from expert_booking.web.words import UTC_ZONE
 
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(Email)
@@ -42,37 +42,49 @@ _NONE: Final = Markup(
 # The browser sends the address it has in the field; Python knows no more of the form.
 _SEND: Final = '(event) => { event.preventDefault(); emit(new FormData(event.target).get("email")); }'
 
+# Seen again: before a first booking there is nobody to follow, and it may have been made in another tab meanwhile.
+# What is being typed stays.
+_WHEN_SEEN: Final = """<script>
+for (const event of ["focus", "visibilitychange"])
+  addEventListener(event, () => {
+    const field = document.getElementById("email");
+    if (!document.hidden && window.socket?.connected && field.value === field.defaultValue) emitEvent("seen");
+  });
+</script>"""
+
 
 def mount(services: Services) -> None:
     """Serve the page."""
 
     @ui.page("/my-bookings")
     async def mine(request: Request, client: Client) -> None:
-        view = MyBookings(services, client, visitor_of(request), zone_of(request))
+        # A browser that was never here is known from now on: what it books in another tab is then found here.
+        view = MyBookings(services, client, remembered_visitor(request), zone_of(request))
         await view.begin()
+        ui.add_body_html(_WHEN_SEEN)
         with theme.frame("My bookings", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw()
+        ui.on("seen", lambda _: view.refresh())
 
 
 class MyBookings:
     """A customer's bookings in this browser, followed while the page is open."""
 
-    def __init__(self, services: Services, client: Client, visitor: bytes | None, zone: ZoneInfo | None) -> None:
+    def __init__(self, services: Services, client: Client, visitor: bytes, zone: ZoneInfo | None) -> None:
         self._services = services
+        self._client = client
         self._visitor = visitor
         self._zone = zone or UTC_ZONE
         self._email = ""
         self._bookings: Sequence[BookingView] = ()
         self._unfollow: list[Callable[[], None]] = []
-        self._refresh = Coalesced(self._read_and_show)
+        # Look again soon.
+        self.refresh = Coalesced(self._read_and_show)
         client.on_delete(self._end)
-        client.on_connect(self._refresh)
+        client.on_connect(self.refresh)
 
     async def begin(self) -> None:
         """Start with the address that was booked with last in this browser."""
-        if self._visitor is not None:
-            addresses = await self._services.bookings.addresses_of_visitor(self._visitor)
-            self._email = addresses[0] if addresses else ""
         await self._read()
 
     def draw(self) -> None:
@@ -100,19 +112,27 @@ class MyBookings:
         self._list.set_content(self._list_html())
 
     async def _read_and_show(self) -> None:
+        knew_nobody = not self._email
         await self._read()
+        if knew_nobody and self._email:
+            self._form.set_content(self._form_html())
         shown = self._list_html()
         if shown != self._list.content:
             self._list.set_content(shown)
 
     async def _read(self) -> None:
-        if self._visitor is None or not self._email:
+        if not self._email:
+            addresses = await self._services.bookings.addresses_of_visitor(self._visitor)
+            self._email = addresses[0] if addresses else ""
+        if not self._email:
             return
         bookings = await self._services.bookings.of_visitor(self._email, self._visitor)
+        if self._client.is_deleted:
+            return
         if {b.expert_id for b in bookings} != {b.expert_id for b in self._bookings}:
             self._end()
             bus = self._services.bus
-            self._unfollow = [bus.follow(expert_id, self._refresh) for expert_id in {b.expert_id for b in bookings}]
+            self._unfollow = [bus.follow(expert_id, self.refresh) for expert_id in {b.expert_id for b in bookings}]
             # Follow first, read afterwards: what happened in between is then seen.
             bookings = await self._services.bookings.of_visitor(self._email, self._visitor)
         self._bookings = bookings

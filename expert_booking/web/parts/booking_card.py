@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.terms import Leeway
 from expert_booking.schemas import BookingView
 from expert_booking.web import words
 
@@ -14,7 +15,7 @@ _BADGE: Final = Markup('<span class="badge {status}">{words}</span>')
 _CARD: Final = Markup(
     """<li class="booking-card{past}" data-booking="{id}" data-status="{status}">
 <img class="portrait" src="/portrait/{slug}.svg" width="48" height="48" alt="" loading="lazy">
-<div><b><a href="/booking/{id}">{day}, {time}</a></b>
+<div><b><a href="/booking/{id}">{day}, <span class="nowrap">{time}</span></a></b>
 <div class="small soft">{expert} · {session} · {zone}</div></div>{badge}</li>"""
 )
 _WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
@@ -24,16 +25,17 @@ _WHOLE: Final = Markup(
 <div class="done-mark{off}" aria-hidden="true">
 <svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
  stroke-width="3.500" stroke-linecap="round" stroke-linejoin="round"><path d="{mark}"/></svg></div>
-<div role="status"><h1>{title}</h1><p>{text}</p></div></div>
+<div><h1>{title}</h1><p>{text}</p></div></div>
 <div class="panel"><dl class="details">
 <dt>Status</dt><dd>{badge}</dd>
 <dt>Expert</dt><dd><a href="/expert/{slug}">{expert}</a></dd>
 <dt>Session</dt><dd>{session}</dd>
-<dt>Your time</dt><dd><b>{day}, {time}</b>
+<dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
 {zone}</dd>{theirs}
 <dt>Name</dt><dd>{name}</dd><dt>E-mail</dt><dd>{email}</dd>{phone}{notes}
 </dl></div></section>"""
 )
+_THERE: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
@@ -41,7 +43,7 @@ _CROSS = "M9 9l12 12M21 9 9 21"
 _SAYS: Final = {
     Status.PENDING: (
         "Your time is booked",
-        "It is kept for you. The expert still has to confirm it; this page follows by itself.",
+        "It is kept for you until the expert has answered; this page follows by itself.",
     ),
     Status.CONFIRMED: ("Your booking is confirmed", "The expert expects you."),
     Status.COMPLETED: ("This session is over", "Thank you for coming."),
@@ -51,6 +53,17 @@ _SAYS: Final = {
     Status.NO_SHOW: ("This session was missed", "You were expected, but you did not meet."),
     Status.HELD: ("This time is being kept for you", "It is not booked yet."),
 }  # fmt: skip
+
+_TURNS: Final = {
+    Status.HELD: "This time is being kept for you.",
+    Status.PENDING: "Your booking waits for the expert's answer.",
+    Status.CONFIRMED: "The expert has confirmed your booking.",
+    Status.COMPLETED: "This session is over.",
+    Status.CANCELLED: "Your booking has been cancelled.",
+    Status.DECLINED: "The expert has declined your booking.",
+    Status.EXPIRED: "Your booking has expired without an answer.",
+    Status.NO_SHOW: "The expert has noted that you did not meet.",
+}
 
 
 def badge(status: Status) -> Markup:
@@ -78,19 +91,49 @@ def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: Zo
     )
 
 
+def leeway(booking: BookingView) -> Leeway:
+    """What its terms still leave the customer to do."""
+    return Leeway(
+        status=booking.status,
+        starts_at=booking.starts_at,
+        answer_by=booking.answer_by,
+        cancel_until=booking.cancel_until,
+        move_until=booking.move_until,
+        moves_left=booking.moves_left,
+    )
+
+
+def change(before: BookingView, after: BookingView, zone: ZoneInfo) -> str:
+    """What has happened to a booking in between, in a sentence; empty where it is nothing to speak of."""
+    said = []
+    if after.starts_at != before.starts_at:
+        said.append(moved_to(after.starts_at, zone))
+    if after.status is not before.status:
+        said.append(_TURNS[after.status])
+    return " ".join(said)
+
+
+def moved_to(starts_at: datetime, zone: ZoneInfo) -> str:
+    """That a booking has been moved, and where it is now."""
+    return f"Your booking has been moved to {words.moment(starts_at, zone)}."
+
+
 def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
     """Everything about one booking."""
     title, text = _SAYS[booking.status]
+    answer = leeway(booking).answer(lambda instant: words.moment(instant, zone))
     stands = booking.status in LIVE - {Status.NO_SHOW}
-    there = f"{words.long_day(booking.starts_at, expert_zone)}, "
-    there += f"{words.time_span(booking.starts_at, booking.ends_at, expert_zone)}\n"
-    there += words.zone_at(expert_zone, booking.starts_at)
+    there = _THERE.format(
+        day=words.long_day(booking.starts_at, expert_zone),
+        time=words.time_span(booking.starts_at, booking.ends_at, expert_zone),
+        zone=words.zone_at(expert_zone, booking.starts_at),
+    )
     return _WHOLE.format(
         **_facts(booking, zone),
         off="" if stands else " off",
         mark=_TICK if stands else _CROSS,
         title=title,
-        text=text,
+        text=f"{text} {answer}" if answer else text,
         theirs=_ROW.format(name="Expert's time", value=there) if expert_zone.key != zone.key else "",
         name=booking.name,
         email=booking.email,

@@ -1,18 +1,20 @@
 // The booking form. A draft lives in this tab's storage, so neither a refusal, a reload nor a restart of the server
 // loses a word; it carries the number of its submission, so sending it twice makes one booking.
+const TELL = 15000; // milliseconds: how often somebody who types says so
+
 export default {
-  props: { draft: String, submission: String, phoneRequired: Boolean, limits: Object },
+  props: { draft: String, submission: String, phoneRequired: Boolean, byExpert: Boolean, limits: Object },
   template: `
     <form class="form panel" novalidate @submit.prevent="send" :aria-busy="sending">
       <p v-if="Object.keys(errors).length" class="note bad" role="alert">{{ summary }}</p>
       <div v-for="field in fields" :key="field.key" class="field" :class="{ wrong: errors[field.key] }">
         <label :for="field.key">{{ field.label }}<span v-if="field.optional"> (optional)</span></label>
-        <textarea v-if="field.key === 'notes'" :id="field.key" class="input" v-bind="about(field)" v-model="values[field.key]" @input="keep"></textarea>
-        <input v-else :id="field.key" class="input" v-bind="about(field)" v-model="values[field.key]" @input="keep">
+        <textarea v-if="field.key === 'notes'" :id="field.key" class="input" v-bind="about(field)" v-model="values[field.key]" @input="type"></textarea>
+        <input v-else :id="field.key" class="input" v-bind="about(field)" v-model="values[field.key]" @input="type">
         <p v-if="errors[field.key]" class="error" :id="field.key + '-error'">{{ errors[field.key] }}</p>
         <p v-else-if="field.hint" class="hint" :id="field.key + '-hint'">{{ field.hint }}</p>
       </div>
-      <button class="button" type="submit" :aria-disabled="sending">{{ sending ? "Booking …" : "Book this time" }}</button>
+      <button class="button" type="submit" :aria-disabled="sending">{{ sending ? "Sending …" : byExpert ? "Ask to book this time" : "Book this time" }}</button>
       <p class="hint soft small">Your details are shown to the expert only.</p>
     </form>`,
   data() {
@@ -26,6 +28,7 @@ export default {
       errors: {},
       sending: false,
       timer: null,
+      told: -TELL,
     };
   },
   computed: {
@@ -59,6 +62,12 @@ export default {
     },
     keep() {
       sessionStorage.setItem(this.key(), JSON.stringify({ values: this.values, number: this.number }));
+    },
+    type() {
+      this.keep();
+      if (performance.now() - this.told < TELL) return;
+      this.told = performance.now();
+      this.$emit("typing");
     },
     send() {
       if (this.sending) return;

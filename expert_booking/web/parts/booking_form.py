@@ -18,16 +18,20 @@ class BookingForm(Element, component="booking_form.js"):
         draft: str,
         submission: str,
         phone_required: bool,
+        by_expert: bool,
         on_book: Callable[[dict[str, Any]], Awaitable[None]],
+        on_typing: Callable[[], Awaitable[None]],
     ) -> None:
         """`draft` names what is typed, for coming back to it; `submission` this form, unless the draft has one already.
 
-        `on_book` gets what was typed, unchecked.
+        `by_expert`: the expert has to confirm what is booked. `on_book` gets what was typed, unchecked; `on_typing` is
+        called now and then while somebody types.
         """
         super().__init__()
         self._props["draft"] = draft
         self._props["submission"] = submission
         self._props["phoneRequired"] = phone_required
+        self._props["byExpert"] = by_expert
         self._props["limits"] = {
             "name": NAME_LENGTH,
             "email": EMAIL_LENGTH,
@@ -40,6 +44,7 @@ class BookingForm(Element, component="booking_form.js"):
                 await on_book(event.args)
 
         self.on("book", book)
+        self.on("typing", lambda _: on_typing())
 
     def complain(self, complaints: Sequence[Complaint]) -> None:
         """Say what is wrong beside each field, and let the customer go on typing."""

@@ -6,7 +6,7 @@ const HEARD = 60; // news kept, for a board that was read before them but arrive
 const SHORT = 110; // letters of a description that a card has room for; a longer one stands below in full
 
 export default {
-  props: { board: String, bookUrl: String, sessions: Array, session: String },
+  props: { board: String, own: Object, bookUrl: String, sessions: Array, session: String, fixed: Boolean },
   template: `
     <div>
       <section v-if="choosing" aria-labelledby="sessions" class="sessions">
@@ -19,10 +19,12 @@ export default {
           </li>
         </ul>
         <p v-if="more" aria-hidden="true">{{ more }}</p>
+        <p v-if="terms" class="terms">{{ terms }}</p>
       </section>
       <section v-else-if="offered.length" class="sessions only" :data-session-type="offered[0].id" aria-labelledby="sessions">
         <h2 id="sessions">{{ offered[0].title }} <span>{{ offered[0].length }}</span></h2>
         <p v-if="offered[0].about">{{ offered[0].about }}</p>
+        <p class="terms">{{ offered[0].terms }}</p>
       </section>
       <p v-if="missing" class="note session-note" role="status" data-refusal="session_type_not_found">The session in this address is not offered at the moment. Here are the times of <b>{{ shown.title }}</b> instead.</p>
       <section aria-labelledby="times" class="panel" :class="{ waiting }" :aria-busy="waiting">
@@ -58,30 +60,37 @@ export default {
           <div class="week" v-for="week in shown.weeks" :key="week[0].date">
             <div class="day" v-for="day in week" :key="day.date" :class="{ today: day.today }">
               <h3 :id="'d' + day.date"><span class="sr-only">{{ day.long }}</span><span aria-hidden="true">{{ day.name }}<small>{{ day.today ? "Today" : day.short }}</small></span></h3>
-              <ul v-if="day.slots.some((slot) => slot[0] in states)" :aria-labelledby="'d' + day.date">
+              <ul v-if="day.slots.some((slot) => state(slot[0]))" :aria-labelledby="'d' + day.date">
                 <template v-for="slot in day.slots" :key="slot[0]">
-                  <li v-if="slot[0] in states">
-                    <button type="button" class="slot" :class="{ fresh: slot[0] in fresh }" :data-slot="slot[0]" :data-state="states[slot[0]]"
-                      :disabled="states[slot[0]] !== 'open'" :aria-label="name(slot, day)" @click="book(slot[0])">{{ slot[1] }}<small v-if="states[slot[0]] === 'held'">being booked</small></button>
+                  <li v-if="state(slot[0])">
+                    <button type="button" class="slot" :class="{ fresh: slot[0] in fresh }" :data-slot="slot[0]" :data-state="state(slot[0])" :data-mine="isMine(slot[0]) ? '' : null"
+                      :disabled="state(slot[0]) !== 'open'" :aria-label="name(slot, day)" @click="book(slot[0])">{{ slot[1] }}<small v-if="isMine(slot[0])">{{ mine.words }}</small><small v-else-if="state(slot[0]) === 'held'">being booked</small></button>
                   </li>
                 </template>
               </ul>
               <p v-else class="none" aria-label="No times">–</p>
             </div>
           </div>
-          <p class="legend" aria-hidden="true"><span><i></i>free</span><span><i class="booked"></i>booked</span><span>Changes appear here by themselves.</span></p>
+          <p class="legend" aria-hidden="true"><span><i></i>free</span><span v-if="mineIsThere"><i class="mine"></i>{{ mine.words }}</span><span><i class="held"></i>being booked by somebody</span><span><i class="booked"></i>booked</span><span>Changes appear here by themselves.</span></p>
         </template>
       </section>
     </div>`,
   data() {
-    return { shown: null, states: {}, fresh: {}, said: "", heard: [], version: 0, wanted: this.read(), asks: 0, waiting: false };
+    return { shown: null, states: {}, fresh: {}, said: "", heard: [], version: 0, wanted: this.read(), asks: 0, waiting: false, mine: this.own };
   },
   computed: {
     nothingFree() {
-      return !Object.values(this.states).includes("open");
+      return !Object.values(this.states).includes("open") && !this.opened.size;
+    },
+    opened() {
+      return new Set(this.mine?.opens); // what only the visitor's own hold or booking keeps from being free
+    },
+    mineIsThere() {
+      return this.shown.weeks.flat().some((day) => day.slots.some((slot) => this.isMine(slot[0])));
     },
     offered() {
-      return this.shown ? this.shown.sessions : this.sessions;
+      const sessions = this.shown ? this.shown.sessions : this.sessions;
+      return this.fixed ? sessions.filter((session) => session.id === this.chosen) : sessions;
     },
     chosen() {
       return this.shown ? this.shown.session : this.session;
@@ -96,12 +105,15 @@ export default {
       const about = this.offered.find((session) => session.id === this.chosen)?.about ?? "";
       return about.length > SHORT ? about : "";
     },
+    terms() {
+      return this.offered.find((session) => session.id === this.chosen)?.terms ?? "";
+    },
     missing() {
-      return this.shown && !this.gone && !this.waiting && this.wanted.session && this.wanted.session !== this.chosen;
+      return !this.fixed && this.shown && !this.gone && !this.waiting && this.wanted.session && this.wanted.session !== this.chosen;
     },
   },
   created() {
-    if (this.board) this.show(this.board);
+    if (this.board) this.show(this.board, this.own);
   },
   mounted() {
     window.addEventListener("popstate", this.back);
@@ -112,16 +124,27 @@ export default {
     window.socket?.off("slots", this.hear);
   },
   methods: {
-    show(snapshot, ask) {
+    show(snapshot, own, ask) {
       const board = JSON.parse(snapshot);
+      this.mine = own;
       const before = this.shown?.session ?? board.session;
       if (ask === this.asks || !this.shown) this.waiting = false;
       this.shown = Object.freeze({ ...board }); // a copy: what comes as a prop is a proxy, and must not be frozen
       if (before !== board.session) this.said = "Now you see the times of " + board.title + ", " + board.length + ".";
       this.version = board.version;
-      this.states = Object.fromEntries(board.weeks.flat().flatMap((day) => day.slots.map((slot) => [slot[0], slot[2]])));
+      const slots = board.weeks.flat().flatMap((day) => day.slots);
+      this.states = Object.fromEntries(slots.filter((slot) => slot[2] !== "gone").map((slot) => [slot[0], slot[2]]));
       this.fresh = {};
       this.heard.forEach(this.apply);
+    },
+    show_own(own) {
+      this.mine = own;
+    },
+    state(start) {
+      return this.opened.has(start) ? "open" : this.states[start];
+    },
+    isMine(start) {
+      return this.mine?.start === start && this.states[start] !== "open";
     },
     hear(news) {
       this.heard = [...this.heard, news].slice(-HEARD);
@@ -139,17 +162,21 @@ export default {
         this.states[start] = state;
         this.fresh[start] = true;
         setTimeout(() => delete this.fresh[start], 2000);
-        this.say(start, state);
+        this.say(start);
       } else if (start >= this.shown.since && start < this.shown.until) this.$emit("stale"); // new hours
     },
-    say(start, state) {
+    say(start) {
       for (const day of this.shown.weeks.flat())
-        for (const slot of day.slots) if (slot[0] === start) this.said = day.long + ", " + slot[1] + " is now " + STATES[state] + ".";
+        for (const slot of day.slots) if (slot[0] === start) this.said = day.long + ", " + slot[1] + " is now " + this.means(start) + ".";
     },
     name(slot, day) {
-      return slot[1] + ", " + day.long + ", " + this.shown.zone + ", " + STATES[this.states[slot[0]]];
+      return slot[1] + ", " + day.long + ", " + this.shown.zone + ", " + this.means(slot[0]);
+    },
+    means(start) {
+      return this.isMine(start) ? this.mine.words : STATES[this.state(start)];
     },
     book(start) {
+      if (!this.bookUrl) return this.$emit("pick", start);
       // The board's own session: what was clicked is what is shown, also while another one is on its way.
       const session = this.choosing ? "&session=" + this.shown.session : "";
       window.location.href = this.bookUrl + "?at=" + encodeURIComponent(start) + session;

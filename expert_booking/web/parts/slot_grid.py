@@ -4,7 +4,7 @@ It is told what to show, and hears changes by itself.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
-from expert_booking.domain.calendar import DAY, Slot, local_instant
+from expert_booking.domain.calendar import DAY, local_instant
 from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web import words
@@ -35,15 +35,19 @@ class SlotGrid(Element, component="slot_grid.js"):
         chosen: UUID | None,
         on_look: Callable[[dict[str, Any]], Awaitable[None]],
         on_stale: Callable[[], Awaitable[None]],
+        fixed: bool = False,
+        on_pick: Callable[[datetime], Awaitable[None]] | None = None,
     ) -> None:
         """`on_look` gets the `session` and the first day (`from`) asked for, unchecked, and the number of this `ask`.
 
-        `on_stale` is asked for the whole board.
+        `on_stale` is asked for the whole board. A choice among sessions is not offered where it is `fixed`. With
+        `on_pick` a slot does not lead to the form: it gets the slot's start (UTC), unchecked.
         """
         super().__init__()
-        self._props["bookUrl"] = book_url
+        self._props["bookUrl"] = book_url if on_pick is None else ""
         self._props["sessions"] = _choice(session_types)
         self._props["session"] = str(chosen or "")
+        self._props["fixed"] = fixed
 
         async def look(event: GenericEventArguments) -> None:
             if isinstance(event.args, dict):
@@ -52,14 +56,31 @@ class SlotGrid(Element, component="slot_grid.js"):
         self.on("look", look)
         self.on("stale", lambda _: on_stale())
 
-    def begin(self, snapshot: str) -> None:
-        """What the page is delivered with: a snapshot as JSON, which NiceGUI, unlike a dictionary, does not copy."""
-        self._props["board"] = snapshot
+        async def pick(event: GenericEventArguments) -> None:
+            start = _start(event.args)
+            if start is not None and on_pick is not None:
+                await on_pick(start)
 
-    def show(self, snapshot: str, ask: object = None) -> None:
-        """Show this instead, on the open page; `ask` is the number of the look that it answers."""
+        if on_pick is not None:
+            self.on("pick", pick)
+
+    def begin(self, snapshot: str, own: dict[str, Any] | None = None) -> None:
+        """What the page is delivered with: a snapshot as JSON, which NiceGUI, unlike a dictionary, does not copy.
+
+        `own` is what this visitor has there: `start` and `words` of their slot, and which starts it `opens` for them.
+        """
         self._props["board"] = snapshot
-        self.run_method("show", snapshot, *([] if ask is None else [ask]))
+        self._props["own"] = own
+
+    def show(self, snapshot: str, own: dict[str, Any] | None = None, ask: object = None) -> None:
+        """Show this instead, on the open page; `ask` is the number of the look that it answers."""
+        self.begin(snapshot, own)
+        self.run_method("show", snapshot, own, ask)
+
+    def show_own(self, own: dict[str, Any] | None) -> None:
+        """Show this as the visitor's own, on the board as it is."""
+        self._props["own"] = own
+        self.run_method("show_own", own)
 
 
 def first_day(wanted: object, board: Board, zone: ZoneInfo, now: datetime) -> date:
@@ -74,15 +95,21 @@ def first_day(wanted: object, board: Board, zone: ZoneInfo, now: datetime) -> da
     return today + weeks * WEEK
 
 
-def snapshot(board: Board, version: int, zone: ZoneInfo, since: date, now: datetime) -> dict[str, Any]:
-    """Two weeks of a board from a local day on, in words for people."""
+def snapshot(
+    board: Board, version: int, zone: ZoneInfo, since: date, now: datetime, *, hidden: Sequence[datetime] = ()
+) -> dict[str, Any]:
+    """Two weeks of a board from a local day on, in words for people.
+
+    `hidden` are starts without a slot (their state is `gone`) that this visitor may see all the same.
+    """
     today = now.astimezone(zone).date()
     until = since + WEEKS_SHOWN * WEEK
     first, end = local_instant(zone, since, 0), local_instant(zone, until, 0)
-    by_day: dict[date, list[Slot]] = {}
-    for slot in board.slots:
-        if first <= slot.starts_at < end:
-            by_day.setdefault(slot.starts_at.astimezone(zone).date(), []).append(slot)
+    by_day: dict[date, list[tuple[datetime, str]]] = {}
+    states = [(slot.starts_at, slot.state.value) for slot in board.slots] + [(start, "gone") for start in hidden]
+    for start, state in sorted(states) if hidden else states:
+        if first <= start < end:
+            by_day.setdefault(start.astimezone(zone).date(), []).append((start, state))
     last = local_instant(board.zone, board.last_day + DAY, 0)
     return {
         "session": str(board.session_type_id or ""),
@@ -105,24 +132,34 @@ def snapshot(board: Board, version: int, zone: ZoneInfo, since: date, now: datet
     }
 
 
+def _start(said: object) -> datetime | None:
+    try:
+        return datetime.strptime(str(said), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def _choice(session_types: Sequence[SessionTypeView]) -> list[dict[str, str]]:
     return [
-        {"id": str(one.id), "title": one.title, "length": words.minutes(one.minutes), "about": one.description}
+        {
+            "id": str(one.id),
+            "title": one.title,
+            "length": words.minutes(one.minutes),
+            "about": one.description,
+            "terms": " ".join(one.terms.sentences()),
+        }
         for one in session_types
     ]
 
 
-def _day(day: date, today: date, by_day: dict[date, list[Slot]], zone: ZoneInfo) -> dict[str, Any]:
+def _day(day: date, today: date, by_day: dict[date, list[tuple[datetime, str]]], zone: ZoneInfo) -> dict[str, Any]:
     return {
         "date": day.isoformat(),
         "name": f"{day:%a}",
         "short": f"{day.day} {day:%b}",
         "long": f"{day:%A}, {day.day} {day:%B %Y}",
         "today": day == today,
-        "slots": [
-            [words.iso(slot.starts_at), words.clock_time(slot.starts_at, zone), slot.state.value]
-            for slot in by_day.get(day, ())
-        ],
+        "slots": [[words.iso(start), words.clock_time(start, zone), state] for start, state in by_day.get(day, ())],
     }
 
 

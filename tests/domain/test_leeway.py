@@ -1,0 +1,107 @@
+"""What the terms still leave the customer of one booking, in figures and in words."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from expert_booking.domain.errors import CancelTooLate, MoveTooLate, NoMovesLeft
+from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.terms import Leeway, Terms
+
+NINE = datetime(2026, 11, 24, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MOMENT = timedelta(microseconds=1)
+
+
+def tell(instant: datetime) -> str:
+    return f"{instant:%d %b %H:%M}"
+
+
+def leeway(terms: Terms, *, moves: int = 0, status: Status = Status.CONFIRMED) -> Leeway:
+    """As a booking of these terms has it, that starts at nine and was made three days before."""
+    return Leeway(
+        status=status,
+        starts_at=NINE,
+        answer_by=terms.answer_by(NINE, NINE - 72 * HOUR),
+        cancel_until=terms.cancel_until(NINE),
+        move_until=terms.move_until(NINE),
+        moves_left=terms.moves_left(moves),
+    )
+
+
+def allowed(check: Callable[..., None], *args: object) -> bool:
+    try:
+        check(*args)
+    except (CancelTooLate, MoveTooLate, NoMovesLeft):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+@pytest.mark.parametrize("before", [49 * HOUR, 48 * HOUR, 48 * HOUR - MOMENT, 24 * HOUR, 24 * HOUR - MOMENT, -HOUR])
+def test_what_pages_offer_is_what_the_terms_decide(moves: int, before: timedelta) -> None:
+    terms = Terms(cancel_notice_minutes=1440, move_notice_minutes=2880, most_moves=2)
+    left, now = leeway(terms, moves=moves), NINE - before
+    assert left.may_cancel(now) == allowed(terms.check_cancel, NINE, now)
+    assert left.may_move(now) == allowed(terms.check_move, NINE, moves, now)
+
+
+@pytest.mark.parametrize("status", set(Status) - {Status.PENDING, Status.CONFIRMED})
+def test_what_is_off_or_over_leaves_nothing_to_do_and_nothing_to_say(status: Status) -> None:
+    left, now = leeway(Terms(), status=status), NINE - 72 * HOUR
+    assert (left.may_cancel(now), left.may_move(now), left.sentences(now, tell)) == (False, False, [])
+    assert f"that is {status.value.replace('_', '-')} cannot be moved" in left.why_not_move(now, tell)
+
+
+@pytest.mark.parametrize(
+    ("terms", "moves", "said"),
+    [
+        (Terms(), 0, ["You can cancel until it begins.", "Until then you can also move it to another time."]),
+        (Terms(cancel_notice_minutes=1440, move_notice_minutes=60, most_moves=2), 0,
+         ["You can cancel until 23 Nov 09:00.", "You can move it to another time until 24 Nov 08:00, twice more."]),
+        (Terms(cancel_notice_minutes=60, move_notice_minutes=60, most_moves=2), 1,
+         ["You can cancel until 24 Nov 08:00.", "Until then you can also move it to another time, once more."]),
+        (Terms(most_moves=7), 2,
+         ["You can cancel until it begins.", "Until then you can also move it to another time, 5 more times."]),
+        (Terms(most_moves=0), 0, ["You can cancel until it begins.", "It cannot be moved to another time."]),
+    ],
+)  # fmt: skip
+def test_until_when_one_may_cancel_and_move_is_said_with_its_own_instants(
+    terms: Terms, moves: int, said: list[str]
+) -> None:
+    assert leeway(terms, moves=moves).sentences(NINE - 48 * HOUR, tell) == said
+
+
+def test_what_is_over_is_said_as_over() -> None:
+    both = leeway(Terms(cancel_notice_minutes=1440, move_notice_minutes=1440))
+    assert both.sentences(NINE - HOUR, tell) == [
+        "You could cancel or move it to another time until 23 Nov 09:00. That is over."
+    ]
+    assert both.why_not_move(NINE - HOUR, tell) == (
+        "You could move it to another time until 23 Nov 09:00. That is over."
+    )
+    cancelling = leeway(Terms(cancel_notice_minutes=1440))
+    assert cancelling.sentences(NINE - HOUR, tell) == [
+        "You could cancel until 23 Nov 09:00. That is over.", "You can move it to another time until it begins."
+    ]  # fmt: skip
+    assert both.sentences(NINE + MOMENT, tell) == []
+
+
+def test_the_day_of_the_answer_is_said_while_it_is_awaited() -> None:
+    by_expert = Terms(answer_minutes=1440)
+    assert leeway(by_expert, status=Status.PENDING).answer(tell) == (
+        "The expert answers by 22 Nov 09:00. Without an answer it expires."
+    )
+    late = leeway(Terms(answer_minutes=1440 * 7), status=Status.PENDING)
+    assert late.answer(tell) == "The expert answers before it begins. Without an answer it expires."
+    assert leeway(by_expert, status=Status.CONFIRMED).answer(tell) == ""
+
+
+def test_something_reads_differently_after_each_of_its_instants_and_nothing_after_the_last() -> None:
+    left = leeway(Terms(answer_minutes=1440, cancel_notice_minutes=1440, move_notice_minutes=60))
+    turns, now = [], NINE - 72 * HOUR
+    while (turn := left.next_turn(now)) is not None:
+        turns.append((NINE - turn) // HOUR)
+        now = turn + MOMENT
+    assert turns == [48, 24, 1, 0]
