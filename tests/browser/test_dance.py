@@ -1,5 +1,6 @@
 """The whole life of a booking, two browsers side by side, and no page is loaded anew."""
 
+from datetime import datetime
 from typing import Any
 
 from playwright.async_api import Page, expect
@@ -17,6 +18,7 @@ from tests.browser.pages import (
     says,
     sees,
     slot,
+    until,
     watches,
 )
 
@@ -24,6 +26,15 @@ from tests.browser.pages import (
 async def heard(board: Page) -> None:
     """Expect that this page is still the one that was opened in the beginning."""
     assert await board.evaluate("window.here"), "the page was loaded anew"
+
+
+def hold_until(sql: Connection, expert: Expert) -> datetime:
+    """When the only hold of this expert is over."""
+    [(over,)] = sql.execute(
+        "SELECT hold_until FROM booking WHERE expert_id = %s AND status = 'held'", [expert.id]
+    ).fetchall()
+    assert isinstance(over, datetime)
+    return over
 
 
 def life(sql: Connection, expert: Expert) -> list[tuple[Any, ...]]:
@@ -55,7 +66,9 @@ async def test_one_holds_moves_lapses_books_moves_and_cancels_and_the_other_sees
     await sees(other, second, "held", within=AT_ONCE)
 
     # The hold lapses, within a second; what was typed stays.
+    began = hold_until(sql, jana)
     await fill_in(page, **ADA)
+    await until(lambda: hold_until(sql, jana) > began, "typing to renew the hold")
     sql.execute("UPDATE booking SET hold_until = now() + interval '1 second' WHERE status = 'held'")
     await sees(other, second, "open", within=2 * AT_ONCE)
     again = page.get_by_role("button", name="Keep it again")
