@@ -1,13 +1,13 @@
 """Who is looking, as far as the browser tells: a time zone, and a secret that proves it is the same browser."""
 
 import hashlib
-import hmac
 import secrets
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 
+from expert_booking.domain import origins
 from expert_booking.schemas import ZONE_NAMES
 
 # Browsers know some zones by names that the tz database has since replaced.
@@ -66,6 +66,5 @@ def remembered_visitor(request: Request) -> bytes:
 
 
 def origin_of(request: Request, secret: str) -> bytes:
-    """What the database knows this network address by: a hash that nobody without our secret can compute."""
-    address = request.client.host if request.client else ""
-    return hmac.digest(secret.encode(), address.encode(), "sha256")
+    """What the database knows this browser's network by."""
+    return origins.origin_of(request.client.host if request.client else "", secret)
