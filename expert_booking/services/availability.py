@@ -168,8 +168,9 @@ async def refused(
 
     `own` is the start of the customer's own booking or hold, which is in nobody's way.
     """
-    until = max(offer.calendar.end(now), starts_at)
-    busy = await rows.busy(connection, [offer.expert_id], min(now, starts_at), until, now)
+    # Outside of this time another reason than what is taken comes first.
+    until = offer.calendar.end(now)
+    busy = await rows.busy(connection, [offer.expert_id], now, until, now)
     calendar = offer.with_busy(busy.get(offer.expert_id, ())).calendar
     if own is not None:
         calendar = calendar.without(own)

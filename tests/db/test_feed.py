@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from expert_booking.db.engine import driver_url
 from expert_booking.db.feed import Feed
 from expert_booking.db.tables import NEWS_CHANNEL
-from expert_booking.domain.events import ExpertChanged, News, NewsMissed
+from expert_booking.domain.events import ExpertChanged, News, NewsMissed, SlotFreed
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, Role
 from expert_booking.services import Services
@@ -60,14 +60,24 @@ async def ear(database_url: str) -> AsyncIterator[Ear]:
 
 
 @pytest.fixture
-async def last(add_expert: AddExpert, sql: Connection, ear: Ear) -> Callable[[], Any]:
+async def everything(add_expert: AddExpert, sql: Connection, ear: Ear) -> Callable[[], Any]:
     """Hear everything up to now: news come in the order of commits, so a word about somebody else ends them."""
     nobody = await add_expert(name="Nobody")
     await ear.until(lambda heard: ExpertChanged(nobody) in heard)
 
-    async def last() -> list[News]:
+    async def everything() -> list[News]:
         sql.execute("UPDATE expert SET updated_at = now() WHERE id = %s", [nobody])
         return (await ear.until(lambda heard: ExpertChanged(nobody) in heard))[:-1]
+
+    return everything
+
+
+@pytest.fixture
+def last(everything: Callable[[], Any]) -> Callable[[], Any]:
+    """The same, as far as it is about whom to look at anew."""
+
+    async def last() -> list[News]:
+        return [news for news in await everything() if not isinstance(news, SlotFreed)]
 
     return last
 

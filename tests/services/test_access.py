@@ -22,9 +22,11 @@ async def test_a_token_says_who_carries_it(services: Services, add_expert: AddEx
     own = await services.access.create_token(TokenRequest(name="jana", role=Role.EXPERT, expert="jana-muller"))
     admin = await services.access.create_token(ADMIN)
     reader = await services.access.create_token(TokenRequest(name="report", role=Role.READER))
-    assert await services.access.identify(own) == Caller(role=Role.EXPERT, expert_id=expert)
-    assert await services.access.identify(admin) == Caller(role=Role.ADMIN)
-    assert await services.access.identify(reader) == Caller(role=Role.READER)
+    ids = {token.name: token.id for token in await services.access.tokens()}
+    jana = Caller(role=Role.EXPERT, expert_id=expert, token_id=ids["jana"])
+    assert await services.access.identify(own) == jana
+    assert await services.access.identify(admin) == Caller(role=Role.ADMIN, token_id=ids[ADMIN.name])
+    assert await services.access.identify(reader) == Caller(role=Role.READER, token_id=ids["report"])
     assert len({own, admin, reader}) == 3
 
 
