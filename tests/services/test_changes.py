@@ -25,7 +25,7 @@ from expert_booking.domain.errors import (
     SlotTaken,
     StatusChangeNotAllowed,
 )
-from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.obstacles import Reason
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role
