@@ -1,16 +1,14 @@
 """Statements about what is over when its time has come: holds, and requests that nobody has answered."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
-from sqlalchemy import DateTime, Uuid, bindparam, text
+from sqlalchemy import DateTime, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # A hold that nobody made a booking of is of no use to anybody after this.
 _HOLDS_ARE_KEPT: Final = timedelta(days=1)
-_SOME: Final = 1000
+_SOME: Final = 500
 _now = bindparam("now", type_=DateTime(timezone=True))
 _NEXT = text(
     """
@@ -18,25 +16,23 @@ _NEXT = text(
                  (SELECT min(coalesce(answer_by, starts_at)) FROM booking WHERE status = 'pending'))
     """
 )
-_DUE = text(
-    """
-    (SELECT id FROM booking WHERE status = 'held' AND hold_until <= :now ORDER BY hold_until LIMIT :most)
-    UNION ALL
-    (SELECT id FROM booking WHERE status = 'pending' AND coalesce(answer_by, starts_at) <= :now
-      ORDER BY coalesce(answer_by, starts_at) LIMIT :most)
-    """
-).bindparams(_now)
-# One row at a time: whoever books over a lapsed hold in the same moment waits for it and nothing else.
+# What somebody else is just changing is left to them or to the next time, so nobody who sits on a row delays the others.
 _EXPIRE = text(
     """
+    WITH lapsed AS (
+      SELECT id FROM booking WHERE status = 'held' AND hold_until <= :now
+       ORDER BY hold_until LIMIT :most FOR UPDATE SKIP LOCKED
+    ), unanswered AS (
+      SELECT id FROM booking WHERE status = 'pending' AND coalesce(answer_by, starts_at) <= :now
+       ORDER BY coalesce(answer_by, starts_at) LIMIT :most FOR UPDATE SKIP LOCKED
+    )
     UPDATE booking
        SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(), version = version + 1,
            changed_by = 'house', changed_with = NULL,
            change_reason = CASE status WHEN 'pending' THEN 'not answered in time' ELSE '' END
-     WHERE id = :id AND (status = 'held' AND hold_until <= :now
-                         OR status = 'pending' AND coalesce(answer_by, starts_at) <= :now)
+     WHERE id IN (SELECT id FROM lapsed UNION ALL SELECT id FROM unanswered)
     """
-).bindparams(_now, bindparam("id", type_=Uuid))
+).bindparams(_now)
 _SWEEP = text(
     """
     DELETE FROM booking WHERE id IN (
@@ -52,14 +48,9 @@ async def next_due(connection: AsyncConnection) -> datetime | None:
     return at
 
 
-async def due(connection: AsyncConnection, now: datetime) -> Sequence[UUID]:
-    """Some of the holds and requests whose time is over."""
-    return (await connection.scalars(_DUE, {"now": now, "most": _SOME})).all()
-
-
-async def expire(connection: AsyncConnection, booking_id: UUID, now: datetime) -> None:
-    """Write that it is over, if that is still so."""
-    await connection.execute(_EXPIRE, {"id": booking_id, "now": now})
+async def expire(connection: AsyncConnection, now: datetime) -> bool:
+    """Write of some holds and requests whose time is over that it is; False when there are none left."""
+    return (await connection.execute(_EXPIRE, {"now": now, "most": _SOME})).rowcount > 0
 
 
 async def sweep(connection: AsyncConnection, now: datetime) -> None:

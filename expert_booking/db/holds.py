@@ -21,7 +21,12 @@ _RENEW = (
     .values(hold_until=bindparam("until"), updated_at=func.now(), version=_b.version + 1)
     .returning(*_FACTS)
 )
-_KEEP = update(booking).where(_b.id == bindparam("hold_id")).values(hold_keeper=bindparam("keeper")).returning(*_FACTS)
+_KEEP = (
+    update(booking)
+    .where(_b.id == bindparam("hold_id"), _LIVES)
+    .values(hold_keeper=bindparam("keeper"))
+    .returning(*_FACTS)
+)
 _RELEASE = (
     update(booking)
     .where(_b.status == "held")
@@ -48,17 +53,17 @@ async def renew(connection: AsyncConnection, hold_id: UUID, until: datetime, now
     return (await connection.execute(_RENEW, {"hold_id": hold_id, "until": until, "now": now})).one_or_none()
 
 
-async def keep(connection: AsyncConnection, hold_id: UUID, keeper: UUID | None) -> AnyRow:
-    """Say whose pages show a hold that has just been read."""
-    return (await connection.execute(_KEEP, {"hold_id": hold_id, "keeper": keeper})).one()
+async def keep(connection: AsyncConnection, hold_id: UUID, keeper: UUID | None, now: datetime) -> AnyRow | None:
+    """Say whose pages show a hold; None when it is over, or has just become a booking."""
+    return (await connection.execute(_KEEP, {"hold_id": hold_id, "keeper": keeper, "now": now})).one_or_none()
 
 
-async def release(connection: AsyncConnection, hold_id: UUID, keeper: UUID | None) -> bool:
+async def release(connection: AsyncConnection, hold_id: UUID, keeper: UUID | None, now: datetime) -> bool:
     """Let a hold go; False when it is over already, or another process's pages keep it."""
-    wanted = _RELEASE.where(_b.id == hold_id)
+    wanted = _RELEASE.where(_b.id == hold_id, _LIVES)
     if keeper is not None:
         wanted = wanted.where(_b.hold_keeper == keeper)
-    return (await connection.execute(wanted, {"by": "customer"})).one_or_none() is not None
+    return (await connection.execute(wanted, {"by": "customer", "now": now})).one_or_none() is not None
 
 
 async def release_of_visitor(connection: AsyncConnection, visitor: bytes) -> None:

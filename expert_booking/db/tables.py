@@ -331,6 +331,8 @@ booking_change = Table(
     Column("reason", Text, nullable=False, server_default=""),
     # The time that this change has set free, buffers included.
     Column("freed", TSTZRANGE),
+    # Whoever writes a name of their own into changed_by is told so at once.
+    CheckConstraint("actor IN ('customer', 'expert', 'admin', 'house', 'database')", name="actor"),
     Index("ix_booking_change_booking_id_id", "booking_id", "id"),
 )
 

@@ -56,12 +56,11 @@ class Deadlines:
             await self._sleep(pause)
 
     async def work_off(self) -> None:
-        """Return when everything that is over at this moment is written down."""
+        """Return when everything that is over at this moment is written down, here or by whoever is just at it."""
         now = self._clock()
         async with self._database.statements() as connection:
-            while due := await rows.due(connection, now):
-                for booking_id in due:
-                    await rows.expire(connection, booking_id, now)
+            while await rows.expire(connection, now):
+                pass
 
     async def sweep(self) -> None:
         """Delete some of what nobody needs any more."""

@@ -62,7 +62,7 @@ class Holds:
         A keeper only lets go what it still keeps, and silently.
         """
         async with self._database.statements() as connection:
-            gone = await holds.release(connection, hold_id, keeper)
+            gone = await holds.release(connection, hold_id, keeper, self._clock())
         if not gone and keeper is None:
             raise HoldNotFound
 
@@ -84,7 +84,9 @@ class Holds:
         offer = await offer_of(connection, request.expert_id, request.session_type_id, now)
         own = await self._own(connection, visitor, now)
         if own is not None and _keeps(own, offer, starts_at):
-            return _view(await holds.keep(connection, own.id, keeper))
+            own = await holds.keep(connection, own.id, keeper, now)
+            if own is not None:
+                return _view(own)
         if origin is not None:
             await self._check_room(connection, origin, own, now)
         slot = await _slot(connection, offer, starts_at, own, now)

@@ -174,6 +174,9 @@ def _create_tables() -> None:
         sa.Column("to_starts_at", sa.DateTime(timezone=True)),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
         sa.Column("freed", postgresql.TSTZRANGE()),
+        sa.CheckConstraint(
+            "actor IN ('customer', 'expert', 'admin', 'house', 'database')", name=op.f("ck_booking_change_actor")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_booking_change")),
     )
     op.create_index("ix_booking_change_booking_id_id", "booking_change", ["booking_id", "id"])

@@ -4,21 +4,24 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from expert_booking.bus import Bus
 from expert_booking.db.engine import driver_url
 from expert_booking.db.feed import Feed
 from expert_booking.db.tables import NEWS_CHANNEL
+from expert_booking.domain.errors import SlotTaken
 from expert_booking.domain.events import ExpertChanged, News, NewsMissed, SlotFreed
 from expert_booking.domain.lifecycle import Status
-from expert_booking.schemas import Caller, Role
+from expert_booking.schemas import Caller, HoldRequest, Role
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book
+from tests.conftest import AddExpert, Book, Clock
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 20
@@ -252,3 +255,146 @@ def kill_listeners(sql: Connection) -> int:
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
     )
     return len(found.fetchall())
+
+
+# --- what is set free -------------------------------------------------------------------------------------------
+
+Freed = Callable[[], Any]
+HOUR = timedelta(hours=1)
+ADA = b"a" * 32
+ADMIN = Caller(role=Role.ADMIN)
+
+
+@pytest.fixture
+def freed(everything: Callable[[], Any]) -> Freed:
+    """The times that have been set free since the last time, as the bus hands them on."""
+    bus, told = Bus(), list[SlotFreed]()
+    bus.listen_for_freed(told.append)
+
+    async def freed() -> list[SlotFreed]:
+        told.clear()
+        for news in await everything():
+            bus.publish(news)
+        return list(told)
+
+    return freed
+
+
+async def buffered(add_expert: AddExpert) -> UUID:
+    """An expert whose sessions keep five minutes before and ten after."""
+    return await add_expert(step_minutes=15, before_minutes=5, after_minutes=10)
+
+
+def kept(expert_id: UUID, starts_at: datetime) -> SlotFreed:
+    """What a session that starts then keeps."""
+    return SlotFreed(expert_id, starts_at - timedelta(minutes=5), starts_at + timedelta(minutes=70))
+
+
+async def test_a_booking_that_ends_sets_its_time_free_once(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock, freed: Freed
+) -> None:
+    jana = await buffered(add_expert)
+    bookings = services.bookings
+
+    async def by_hand(_: UUID) -> None:
+        sql.execute("DELETE FROM booking WHERE status = 'pending'")
+
+    async def unanswered(booking_id: UUID) -> None:
+        sql.execute("UPDATE booking SET answer_by = %s WHERE id = %s", [clock(), booking_id])
+        await services.deadlines.work_off()
+        await services.deadlines.work_off()
+
+    for ends in (
+        lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, ADMIN),
+        lambda booking_id: bookings.cancel_for_visitor(booking_id, ADA),
+        lambda booking_id: bookings.change_status(booking_id, Status.DECLINED, ADMIN),
+        unanswered,
+        by_hand,
+    ):
+        made = await book(jana, NINE, visitor=ADA)
+        assert await freed() == []
+        await ends(made.id)
+        assert await freed() == [kept(jana, NINE)]
+
+
+async def test_a_hold_that_ends_sets_its_time_free_once(
+    services: Services, add_expert: AddExpert, clock: Clock, freed: Freed
+) -> None:
+    jana = await buffered(add_expert)
+
+    async def lapses(_: UUID) -> None:
+        clock.move(minutes=5)
+        await services.deadlines.work_off()
+        await services.deadlines.work_off()
+
+    async def moves(_: UUID) -> None:
+        await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE + 3 * HOUR), visitor=ADA)
+
+    for ends in (services.holds.release, lapses, moves):
+        held = await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE), visitor=ADA)
+        assert await freed() == []
+        await ends(held.id)
+        assert await freed() == [kept(jana, NINE)]
+
+
+async def test_a_lapsed_hold_is_set_free_once_by_whoever_books_over_it(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock, freed: Freed
+) -> None:
+    jana = await buffered(add_expert)
+    await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE))
+    clock.move(minutes=5)
+    await book(jana, NINE + HOUR / 2)
+    await services.deadlines.work_off()
+    assert await freed() == [kept(jana, NINE)]
+
+
+async def test_a_booking_that_moves_sets_its_old_time_free(
+    services: Services, add_expert: AddExpert, book: Book, freed: Freed
+) -> None:
+    jana = await buffered(add_expert)
+    made = await book(jana, NINE, visitor=ADA)
+    await services.bookings.reschedule_for_visitor(made.id, NINE + 3 * HOUR, ADA)
+    await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)
+    assert await freed() == [kept(jana, NINE), kept(jana, NINE + 3 * HOUR)]
+
+
+async def test_who_keeps_the_time_sets_nothing_free(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection, freed: Freed
+) -> None:
+    jana = await buffered(add_expert)
+    held = await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE), visitor=ADA)
+    clock.move(minutes=1)
+    await services.holds.renew(held.id)
+    made = await book(jana, NINE, hold_id=held.id, visitor=ADA)
+    await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN)
+    await services.bookings.reschedule(made.id, NINE, ADMIN)
+    clock.now = made.ends_at
+    await services.bookings.change_status(made.id, Status.COMPLETED, ADMIN)
+    sql.execute("UPDATE booking SET notes = 'x'")
+    assert await freed() == []
+
+
+async def test_what_was_free_already_is_not_set_free_again(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection, freed: Freed
+) -> None:
+    jana = await buffered(add_expert)
+    made = await book(jana, NINE)
+    await services.bookings.change_status(made.id, Status.DECLINED, ADMIN)
+    await freed()
+    sql.execute("UPDATE booking SET status = 'cancelled'")
+    sql.execute("DELETE FROM booking")
+    with suppress(SlotTaken):
+        await book(jana, NINE)
+        await book(jana, NINE)
+    assert await freed() == []
+
+
+async def test_many_that_end_in_one_statement_are_each_set_free(
+    add_expert: AddExpert, book: Book, sql: Connection, freed: Freed
+) -> None:
+    jana = await buffered(add_expert)
+    for hours in (0, 2, 4):
+        await book(jana, NINE + hours * HOUR)
+    sql.execute("UPDATE booking SET status = 'cancelled'")
+    told = await freed()
+    assert sorted(told, key=lambda one: one.since) == [kept(jana, NINE + hours * HOUR) for hours in (0, 2, 4)]

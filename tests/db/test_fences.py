@@ -6,7 +6,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg.errors import CheckViolation, ExclusionViolation, ForeignKeyViolation, UniqueViolation
+from psycopg.errors import CheckViolation, ExclusionViolation, ForeignKeyViolation, RaiseException, UniqueViolation
 
 from tests.conftest import AddExpert
 
@@ -179,3 +179,63 @@ async def test_an_expert_with_bookings_cannot_be_deleted(
     insert(expert, "09:00", "10:00")
     with pytest.raises(ForeignKeyViolation):
         sql.execute("DELETE FROM expert WHERE id = %s", [expert])
+
+
+async def test_a_browser_has_one_hold_and_as_many_bookings_as_it_likes(
+    add_expert: AddExpert, insert: Insert, sql: Connection
+) -> None:
+    expert, browser = await add_expert(), b"a" * 32
+    insert(expert, "09:00", "10:00", status="held", visitor=browser)
+    for hour, status in ((10, "pending"), (11, "confirmed"), (12, "expired")):
+        insert(expert, f"{hour}:00", f"{hour + 1}:00", status=status, visitor=browser)
+    with pytest.raises(UniqueViolation) as refused:
+        insert(expert, "15:00", "16:00", status="held", visitor=browser)
+    assert refused_by(refused.value) == "uq_booking_visitor_hold"
+    for hour in (16, 17):  # programs have no browser
+        insert(expert, f"{hour}:00", f"{hour + 1}:00", status="held")
+    sql.execute("UPDATE booking SET status = 'expired' WHERE status = 'held'")
+    insert(expert, "15:00", "16:00", status="held", visitor=browser)
+
+
+async def test_a_place_of_a_day_is_taken_once_by_whatever_lives(add_expert: AddExpert, insert: Insert) -> None:
+    expert, place = await add_expert(), {"cap_day": "2026-11-24", "cap_place": 1}
+    insert(expert, "09:00", "10:00", status="cancelled", **place)
+    insert(expert, "09:00", "10:00", status="held", **place)
+    with pytest.raises(UniqueViolation) as refused:
+        insert(expert, "10:00", "11:00", **place)
+    assert refused_by(refused.value) == "uq_booking_cap_place"
+    with pytest.raises(CheckViolation) as refused_without:
+        insert(expert, "10:00", "11:00", cap_day="2026-11-24", cap_place=None)
+    assert refused_by(refused_without.value) == "ck_booking_cap_place"
+
+
+@pytest.mark.parametrize(
+    ("change", "constraint"),
+    [
+        ("confirmation = 'maybe'", "ck_session_type_confirmation"),
+        ("answer_minutes = 0", "ck_session_type_confirmation"),
+        ("cancel_notice_minutes = -1", "ck_session_type_terms"),
+        ("move_notice_minutes = -1", "ck_session_type_terms"),
+        ("most_moves = -1", "ck_session_type_terms"),
+    ],
+)
+async def test_terms_that_make_no_sense_are_refused(
+    add_expert: AddExpert, sql: Connection, change: str, constraint: str
+) -> None:
+    await add_expert()
+    with pytest.raises(CheckViolation) as refused:
+        sql.execute(f"UPDATE session_type SET {change}")
+    assert refused_by(refused.value) == constraint
+
+
+@pytest.mark.parametrize("edit", ["UPDATE booking_change SET reason = 'x'", "DELETE FROM booking_change"])
+async def test_whoever_may_write_into_every_table_still_edits_no_history(
+    add_expert: AddExpert, insert: Insert, sql: Connection, edit: str
+) -> None:
+    insert(await add_expert(), "09:00", "10:00")
+    with sql.transaction(force_rollback=True):
+        sql.execute("CREATE ROLE expert_booking_test_writer")
+        sql.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO expert_booking_test_writer")
+        sql.execute("SET LOCAL ROLE expert_booking_test_writer")
+        with pytest.raises(RaiseException):
+            sql.execute(edit)
