@@ -30,8 +30,8 @@ _DUE = text(
 _EXPIRE = text(
     """
     UPDATE booking
-       SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(), version = version + 1,
-           changed_by = 'house', changed_with = NULL,
+       SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, answer_by = NULL, updated_at = now(),
+           version = version + 1, changed_by = 'house', changed_with = NULL,
            change_reason = CASE status WHEN 'pending' THEN 'not answered in time' ELSE '' END
      WHERE id = :id AND (status = 'held' AND hold_until <= :now
                          OR status = 'pending' AND coalesce(answer_by, starts_at) <= :now)

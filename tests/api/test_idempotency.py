@@ -128,6 +128,8 @@ async def test_it_works_for_every_post_there_is(
         examples = operation["requestBody"]["content"]["application/json"]["examples"]
         example = next(iter(examples.values()))["value"]
         body = {name: given.get(name, value) for name, value in example.items()}
+        if path == "/holds":  # what is held here is not to be in the way of what is booked
+            body["startsAt"] = LATER
         address = re.sub(r"\{(\w+)\}", lambda name: path_names[name[1]], path)
         headers = {**tokens["admin"], "Idempotency-Key": path}
         first = await client.post(address, json=body, headers=headers)
