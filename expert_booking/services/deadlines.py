@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, NoReturn
 
 from expert_booking.db import deadlines as rows
+from expert_booking.db import idempotency
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Unavailable
 
@@ -66,6 +67,7 @@ class Deadlines:
         """Delete some of what nobody needs any more."""
         async with self._database.statements() as connection:
             await rows.sweep(connection, self._clock())
+            await idempotency.forget_old(connection, self._clock())
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:

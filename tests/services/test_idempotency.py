@@ -13,7 +13,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
 from expert_booking.db.engine import AnyConnection, Database
-from expert_booking.db.idempotency import forget_old
 from expert_booking.domain.errors import Conflict, IdempotencyKeyReused, Unavailable
 from expert_booking.services import Services
 from expert_booking.services.idempotency import Answer
@@ -201,7 +200,7 @@ async def test_of_many_with_a_key_that_is_too_old_one_does_it_anew(
 
 
 async def test_what_is_too_old_is_forgotten_and_nothing_else(
-    services: Services, database: Database, clock: Clock, sql: Connection
+    services: Services, database: Database, sql: Connection
 ) -> None:
     await services.idempotency.once(ME, "young", ASKED, Work(database))
     sql.execute(
@@ -209,8 +208,7 @@ async def test_what_is_too_old_is_forgotten_and_nothing_else(
         " SELECT 'me', number, '', %s FROM generate_series(1, 2500) AS number",
         [MONDAY_MORNING - timedelta(hours=24)],
     )
-    async with database.statements() as connection:
-        await forget_old(connection, clock())
+    await services.deadlines.sweep()
     assert sql.execute("SELECT key FROM kept_answer").fetchall() == [("young",)]
 
 
