@@ -322,6 +322,24 @@ async def test_broken_and_endless_bodies_are_answered_as_ever_and_not_kept(
     assert done(await send("key"))
 
 
+async def test_who_hangs_up_while_sending_is_no_error_and_leaves_nothing_behind(api: FastAPI, sql: Connection) -> None:
+    scope = {
+        "type": "http", "method": "POST", "path": "/bookings", "raw_path": b"/bookings", "query_string": b"",
+        "root_path": "", "scheme": "http", "server": ("test", 80), "client": ("192.0.2.7", 50_000),
+        "headers": [(b"idempotency-key", b"key"), (b"content-type", b"application/json")],
+    }  # fmt: skip
+    incoming = [{"type": "http.request", "body": b'{"expert', "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Json:
+        return incoming.pop(0)
+
+    async def into_nothing(_: Any) -> None:
+        pass
+
+    await api(scope, receive, into_nothing)
+    assert (count(sql), count(sql, "kept_answer")) == (0, 0)
+
+
 @pytest.mark.parametrize(("who", "status"), [("nobody", 401), ("garbage", 401), ("revoked", 401), ("omar", 403)])
 async def test_who_may_not_ask_leaves_nothing_behind(
     client: httpx.AsyncClient, tokens: Tokens, sql: Connection, who: str, status: int
@@ -399,7 +417,7 @@ async def test_after_a_kill_between_commit_and_answer_another_process_gives_the_
 ) -> None:
     expert, other = await add_expert(), serve()
     body = booking_of(expert, startsAt=await first_free(other, expert))
-    async with lost_answers(database_url, after=(b"UPDATE kept_answer", b"COMMIT")) as url:
+    async with lost_answers(database_url, after=(b"ada@example.com", b"COMMIT")) as url:
         doomed = ServerProcess(tmp_path, url)
         await asyncio.to_thread(doomed.wait_until_alive)
         asked = asyncio.create_task(book_at(doomed, "key", body))

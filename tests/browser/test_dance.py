@@ -1,0 +1,93 @@
+"""The whole life of a booking, two browsers side by side, and no page is loaded anew."""
+
+from typing import Any
+
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Expert, Visit
+from tests.browser.pages import (
+    ADA,
+    AT_ONCE,
+    HOUR,
+    Connection,
+    book_button,
+    fill_in,
+    holds,
+    in_days,
+    says,
+    sees,
+    slot,
+    watches,
+)
+
+
+async def heard(board: Page) -> None:
+    """Expect that this page is still the one that was opened in the beginning."""
+    assert await board.evaluate("window.here"), "the page was loaded anew"
+
+
+def life(sql: Connection, expert: Expert) -> list[tuple[Any, ...]]:
+    """All that has happened to this expert's bookings: who, from what to what."""
+    return sql.execute(
+        "SELECT actor, from_status, to_status FROM booking_change WHERE expert_id = %s ORDER BY id", [expert.id]
+    ).fetchall()
+
+
+async def test_one_holds_moves_lapses_books_moves_and_cancels_and_the_other_sees_it_all(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    first, second, third = in_days(3), in_days(3) + HOUR, in_days(3) + 2 * HOUR
+    other, page = await visit(jana.page), await visit(jana.page)
+    await watches(other, first)
+    await other.evaluate("window.here = true")
+
+    # One holds and the other sees "being booked".
+    await slot(page, first).click()
+    await holds(page)
+    await sees(other, first, "held", within=AT_ONCE)
+    await expect(slot(other, first)).to_contain_text("being booked")
+
+    # To another slot.
+    await page.go_back()
+    await slot(page, second).click()
+    await holds(page)
+    await sees(other, first, "open", within=AT_ONCE)
+    await sees(other, second, "held", within=AT_ONCE)
+
+    # The hold lapses, within a second; what was typed stays.
+    await fill_in(page, **ADA)
+    sql.execute("UPDATE booking SET hold_until = now() + interval '1 second' WHERE status = 'held'")
+    await sees(other, second, "open", within=2 * AT_ONCE)
+    again = page.get_by_role("button", name="Keep it again")
+    await expect(again).to_be_visible()
+    await says(page, **ADA)
+
+    # Booked.
+    await again.click()
+    await holds(page)
+    await sees(other, second, "held", within=AT_ONCE)
+    await book_button(page).click()
+    await page.wait_for_url("**/booking/*")
+    await sees(other, second, "booked", within=AT_ONCE)
+
+    # Moved to another time.
+    await page.get_by_role("link", name="Move to another time").click()
+    await watches(page, third)
+    await slot(page, third).click()
+    await page.get_by_role("button", name="Move it").click()
+    await sees(other, third, "booked", within=AT_ONCE)
+    await sees(other, second, "open", within=AT_ONCE)
+
+    # Cancelled.
+    await page.get_by_role("button", name="Cancel booking").click()
+    await page.get_by_role("button", name="Yes, cancel it").click()
+    await expect(page.locator("[data-booking]").first).to_have_attribute("data-status", "cancelled")
+    await sees(other, third, "open", within=AT_ONCE)
+
+    await heard(other)
+    assert life(sql, jana) == [
+        ("customer", None, "held"), ("customer", "held", "expired"),
+        ("customer", None, "held"), ("house", "held", "expired"),
+        ("customer", None, "held"), ("customer", "held", "pending"), ("customer", "pending", "pending"),
+        ("customer", "pending", "cancelled"),
+    ]  # fmt: skip
