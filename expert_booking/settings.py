@@ -68,6 +68,11 @@ class Settings(BaseSettings):
                 "EXPERT_BOOKING_SECRET_KEY is needed together with EXPERT_BOOKING_DATABASE_URL: "
                 "at least 16 random characters, the same for every process."
             )
+        if self.hold_longest_minutes < self.hold_minutes:
+            raise WrongSetting(
+                f"EXPERT_BOOKING_HOLD_LONGEST_MINUTES is {self.hold_longest_minutes:g} and should be at least "
+                f"EXPERT_BOOKING_HOLD_MINUTES, which is {self.hold_minutes:g}."
+            )
 
     def secret(self) -> str:
         """The key that signs cookies: the given one or, on the embedded default, one kept in the data folder.

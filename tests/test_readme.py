@@ -58,6 +58,7 @@ def test_every_command_of_the_readme_works_as_it_stands_there(database_url: str,
         server.stop()
     assert used.returncode == 0, used.stderr
     assert '"status":"confirmed"' in used.stdout
+    assert '"actor":"admin","fromStatus":"confirmed","toStatus":"confirmed"' in used.stdout
     assert '"reason":"day_off"' in used.stdout
     assert used.stdout.endswith('{"status":"alive"}{"status":"ready"}')
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from expert_booking.domain.holds import HoldRules
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
 
@@ -56,6 +57,17 @@ def test_the_usual_addresses_of_a_database_are_understood(monkeypatch: pytest.Mo
         ("DEMO", "maybe"),
         ("PHONE_REQUIRED", "2"),
         ("POOL_SIZE", "0"),
+        ("HOLD_MINUTES", "0"),
+        ("HOLD_MINUTES", "-5"),
+        ("HOLD_MINUTES", "61"),
+        ("HOLD_MINUTES", "five"),
+        ("HOLD_MINUTES", "nan"),
+        ("HOLD_LONGEST_MINUTES", "0"),
+        ("HOLD_LONGEST_MINUTES", "241"),
+        ("HOLD_LONGEST_MINUTES", "inf"),
+        ("HOLDS_PER_NETWORK", "0"),
+        ("HOLDS_PER_NETWORK", "10001"),
+        ("HOLDS_PER_NETWORK", "2.5"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_variables_name(
@@ -91,6 +103,21 @@ def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> 
     given = settings(monkeypatch, SECRET_KEY="sixteen letters!")
     given.check()
     assert given.secret() == "sixteen letters!"
+
+
+def test_holds_are_as_long_and_as_many_as_the_house_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().hold_rules == HoldRules(minutes=5, longest_minutes=20, per_origin=20)
+    found = settings(monkeypatch, HOLD_MINUTES="0.5", HOLD_LONGEST_MINUTES="0.5", HOLDS_PER_NETWORK="1")
+    assert found.hold_rules == HoldRules(minutes=0.5, longest_minutes=0.5, per_origin=1)
+    found.check()
+
+
+def test_the_longest_hold_is_no_shorter_than_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WrongSetting) as wrong:
+        settings(monkeypatch, HOLD_MINUTES="30").check()
+    assert str(wrong.value) == (
+        "EXPERT_BOOKING_HOLD_LONGEST_MINUTES is 20 and should be at least EXPERT_BOOKING_HOLD_MINUTES, which is 30."
+    )
 
 
 def test_the_key_of_the_embedded_default_is_made_once_and_for_the_owner_only(

@@ -10,6 +10,7 @@ from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
 from expert_booking.domain.errors import BookingNotFound
 from expert_booking.schemas import (
+    BookingHistory,
     BookingPage,
     BookingQuery,
     BookingRequest,
@@ -17,6 +18,7 @@ from expert_booking.schemas import (
     BookingView,
     BusyPage,
     Caller,
+    RescheduleRequest,
     StatusRequest,
 )
 from expert_booking.services import Services
@@ -27,12 +29,23 @@ _REQUEST: Final = {
     "email": "ada@example.com", "phone": "+44 20 7946 0000", "notes": "My first session.",
     "timeZone": "Europe/London",
 }  # fmt: skip
+_HELD: Final = {**_REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
 _BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
 _BOOKING: Final = {
     **_BUSY, **_REQUEST, "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
     "expertTimeZone": "Europe/Berlin",
     "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
+    "answerBy": "2026-11-24T09:00:00Z", "cancelUntil": "2026-11-23T09:00:00Z", "moveUntil": "2026-11-24T08:00:00Z",
+    "movesLeft": 2,
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
+}  # fmt: skip
+_CHANGES: Final = {
+    "changes": [
+        {"at": "2026-11-22T12:00:00Z", "actor": "customer", "fromStatus": None, "toStatus": "pending",
+         "fromStartsAt": None, "toStartsAt": "2026-11-24T09:00:00Z", "reason": ""},
+        {"at": "2026-11-22T14:30:00Z", "actor": "expert", "fromStatus": "pending", "toStatus": "confirmed",
+         "fromStartsAt": "2026-11-24T09:00:00Z", "toStartsAt": "2026-11-24T09:00:00Z", "reason": ""},
+    ],
 }  # fmt: skip
 _WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
 _NO_PROOF: Final = (401, "proof_needed", "Please send a valid token: Authorization: Bearer …")
@@ -70,16 +83,38 @@ _ON_LIST: Final[Answers] = {
     **told(_NO_PROOF, _NO_EXPERT, _WRONG),
 }
 _ON_GET: Final[Answers] = {**_example(200, "The booking.", booking=_BOOKING), **told(_NO_PROOF, _UNKNOWN)}
+_FORBIDDEN: Final = (403, "forbidden", "This token does not allow that.")
+_LONG: Final = (413, "body_too_large", "The body is longer than any request can be.")
 _ON_CHANGE: Final[Answers] = {
-    **_example(200, "The changed booking.", booking={**_BOOKING, "status": "confirmed", "version": 2}),
+    **_example(
+        200, "The changed booking.", booking={**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
+    ),
     **told(
         _NO_PROOF,
-        (403, "forbidden", "This token does not allow that."),
+        _FORBIDDEN,
         _UNKNOWN,
         (409, "status_change_not_allowed", "A booking that is cancelled cannot become confirmed."),
-        (413, "body_too_large", "The body is longer than any request can be."),
+        _LONG,
         _WRONG,
     ),
+}
+_LATER: Final = {"startsAt": "2026-11-24T11:00:00Z", "endsAt": "2026-11-24T12:00:00Z"}
+_ON_RESCHEDULE: Final[Answers] = {
+    **_example(200, "The booking at its new time.", booking={**_BOOKING, **_LATER, "version": 2}),
+    **told(
+        _NO_PROOF,
+        _FORBIDDEN,
+        _UNKNOWN,
+        (409, "slot_taken", "Someone else has just booked this time."),
+        (409, "reschedule_not_allowed", "A booking that is cancelled cannot be moved to another time."),
+        _LONG,
+        (422, "slot_not_offered", "This time is outside the expert's hours."),
+        _WRONG,
+    ),
+}
+_ON_HISTORY: Final[Answers] = {
+    **_example(200, "All of it, the first first.", changes=_CHANGES),
+    **told(_NO_PROOF, _FORBIDDEN, _UNKNOWN),
 }
 
 
@@ -87,10 +122,13 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
     """Everything below `/bookings`."""
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_of(services))
-    wanted = Body(openapi_examples={"booking": {"value": _REQUEST}})
+    wanted = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
 
     async def book(request: BookingRequest, response: Response) -> BookingView:
-        """Book a slot. Of several who ask for the same time exactly one gets it."""
+        """Book a slot. Of several who ask for the same time exactly one gets it: with `holdId` the one who holds it.
+
+        Where the hold is over, the time is booked like any other, if it is still free.
+        """
         booking = await services.bookings.book(request)
         response.headers["Location"] = f"/bookings/{booking.id}"
         return booking
@@ -119,8 +157,28 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
     async def change_status(
         booking: Reference, request: StatusRequest, caller: Caller | None = caller_from_token
     ) -> BookingView:
-        """Confirm, complete, cancel, decline … a booking, as an admin or as its expert."""
+        """Confirm, complete, cancel, decline … a booking, as an admin or as its expert. The reason is for its history.
+
+        pending → confirmed, declined, cancelled; confirmed → cancelled, and after the session's end completed, no_show.
+        Requests that nobody answers in time become expired by themselves.
+        """
         return await services.bookings.change_status(_id(booking), request.status, caller, reason=request.reason)
+
+    moved = Body(
+        openapi_examples={"booking": {"value": {"startsAt": _LATER["startsAt"], "reason": "The train is late."}}}
+    )
+
+    @router.patch("/{booking}", responses=_ON_RESCHEDULE)
+    async def reschedule(
+        booking: Reference, request: Annotated[RescheduleRequest, moved], caller: Caller | None = caller_from_token
+    ) -> BookingView:
+        """Move a booking to another free time, as an admin or as its expert; when refused, it keeps its old time."""
+        return await services.bookings.reschedule(_id(booking), request.starts_at, caller, reason=request.reason)
+
+    @router.get("/{booking}/changes", responses=_ON_HISTORY)
+    async def list_changes(booking: Reference, caller: Caller | None = caller_from_token) -> BookingHistory:
+        """All that has happened to a booking, for those who run its calendar. Nothing of it is ever changed."""
+        return await services.bookings.history(_id(booking), caller)
 
     return router
 

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from expert_booking.domain.errors import ProofNeeded
+from expert_booking.domain.origins import origin_of
 from expert_booking.schemas import Caller
 from expert_booking.services import Services
 
@@ -25,3 +26,8 @@ def caller_of(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Call
         return await services.access.identify(bearer.credentials)
 
     return caller
+
+
+def origin_of_caller(request: Request, secret: str) -> bytes:
+    """A hash, keyed with `secret`, of the network that the request comes from."""
+    return origin_of(request.client.host if request.client else "", secret)

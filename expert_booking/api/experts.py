@@ -21,8 +21,11 @@ _EXPERT: Final = {
 _DETAIL: Final = {
     **_EXPERT,
     "bio": "I spent ten years in human resources before I began to coach.",
-    "sessionTypes": [{"id": _TYPE_ID, "title": "Career consultation", "minutes": 60}],
-}
+    "sessionTypes": [
+        {"id": _TYPE_ID, "title": "Career consultation", "minutes": 60, "confirmation": "by_expert",
+         "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "moveNoticeMinutes": 60, "mostMoves": 2},
+    ],
+}  # fmt: skip
 _SLOTS: Final = {
     "expertId": _ID, "sessionTypeId": _TYPE_ID, "timeZone": "Europe/Berlin",
     "slots": [

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from expert_booking.api.callers import bearer_of, caller_of
+from expert_booking.api.callers import bearer_of, caller_of, origin_of_caller
 from expert_booking.api.problems import refusal_problem, tell
 from expert_booking.domain.errors import (
     Conflict,
@@ -20,7 +20,6 @@ from expert_booking.domain.errors import (
     PreconditionFailed,
     ProofNeeded,
 )
-from expert_booking.domain.origins import origin_of
 from expert_booking.services import Services
 from expert_booking.services.idempotency import Answer
 
@@ -128,4 +127,4 @@ async def _caller(services: Services, secret: str, request: Request) -> bytes:
         caller = None
     if caller is not None and caller.token_id is not None:
         return caller.token_id.bytes
-    return origin_of(request.client.host if request.client else "", secret)
+    return origin_of_caller(request, secret)

@@ -38,6 +38,8 @@ _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Unavailable, 503),
 )
 
+# Seconds after which some of what there was too much of may be over.
+RETRY_AFTER: Final = 60
 
 FIGURES: Final = """\
 With a `reason`, what it is about. past: now · min_notice: noticeMinutes, bookableFrom · beyond_horizon: horizonDays,
@@ -85,7 +87,21 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(refusal, PlanChanged):
         headers["ETag"] = f'"{refusal.version}"'
+    if isinstance(refusal, TooManyRequests):
+        headers["Retry-After"] = str(RETRY_AFTER)
     return problem(status, refusal.code, str(refusal), headers=headers)
+
+
+_OTHERS: Final = ["2026-11-24T08:00:00Z", "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"]
+_TOLD_MORE: Final[Mapping[str, Any]] = {
+    "slot_taken": {
+        "reason": "busy", "figures": {"busyFrom": "2026-11-24T09:00:00Z", "busyUntil": "2026-11-24T10:00:00Z"},
+        "alternatives": _OTHERS,
+    },
+    "slot_not_offered": {
+        "reason": "outside_hours", "figures": {"day": "2026-11-24", "hours": ["09:00–13:00"]}, "alternatives": _OTHERS,
+    },
+}  # fmt: skip
 
 
 def told(*cases: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:
@@ -96,13 +112,16 @@ def told(*cases: tuple[int, str, str]) -> dict[int | str, dict[str, Any]]:
                    "code": code}  # fmt: skip
         if code == "validation_failed":
             example |= {"errors": [{"field": "email", "message": "Please fill this in."}]}
+        example |= _TOLD_MORE.get(code, {})
         if code == "slot_not_offered":
-            example |= {"reason": "outside_hours", "errors": [{"field": "startsAt", "message": when}]}
+            example |= {"errors": [{"field": "startsAt", "message": when}]}
         told_so_far = responses.setdefault(
             status, {"description": "", "model": Problem, "content": {MEDIA_TYPE: {"examples": {}}}}
         )
         told_so_far["description"] = "; ".join(filter(None, (told_so_far["description"], f"`{code}`: {when}")))
         told_so_far["content"][MEDIA_TYPE]["examples"][code] = {"value": example}
+        if status == 429:
+            told_so_far["headers"] = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
     return responses
 
 

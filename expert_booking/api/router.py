@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
-from expert_booking.api import bookings, calendars, experts, health
+from expert_booking.api import bookings, calendars, experts, health, holds
 from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
@@ -24,10 +24,10 @@ BODY_LIMIT: Final = 64 * 1024
 MOST_COMPLAINTS: Final = 100
 _NO_JSON: Final = "This is not valid JSON."
 # The first step of every path that belongs to programs; all others are pages.
-PATHS: Final = frozenset({"experts", "bookings", "healthz", "readyz", "openapi.json", "docs", "docs-assets"})
+PATHS: Final = frozenset({"experts", "bookings", "holds", "healthz", "readyz", "openapi.json", "docs", "docs-assets"})
 
 DESCRIPTION: Final = """\
-Browse experts, see their free slots, book one, follow it.
+Browse experts, see their free slots, hold one, book it, follow it.
 
 Times are RFC 3339 in UTC with `Z`; input needs an offset. Ids are opaque strings. Lists have a `total`, a `page` from 1
 and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable `code`; a 422 says in
@@ -52,6 +52,7 @@ def create_api(services: Services, *, secret: str, phone_required: bool = True) 
     api.include_router(experts.endpoints(services), responses=busy)
     routes = idempotent(services, secret)
     api.include_router(calendars.endpoints(services, routes), responses=busy)
+    api.include_router(holds.endpoints(services, routes, secret), responses=busy)
     api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=busy)
     api.include_router(health.endpoints(services))
     api.add_exception_handler(Refusal, _refused)

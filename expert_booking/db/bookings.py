@@ -81,7 +81,7 @@ _CHANGE = (
     update(booking)
     .where(_b.id == bindparam("booking_id"), _b.status == bindparam("now_is"), _b.version == bindparam("read"))
     .values(
-        status=bindparam("to"), updated_at=func.now(), version=_b.version + 1,
+        status=bindparam("to"), answer_by=None, updated_at=func.now(), version=_b.version + 1,
         changed_by=bindparam("by"), changed_with=bindparam("token"), change_reason=bindparam("reason"),
     )
     .returning(_b.id)

@@ -86,7 +86,7 @@ class BookingView(BusyView):
     notes: str
     time_zone: str | None
     # Pending: until when the expert has to answer.
-    answer_by: Utc | None
+    answer_by: Utc | None = None
     # Until when the customer may cancel, and move it to another time, and how often (null: as often as they like).
     cancel_until: Utc
     move_until: Utc
@@ -118,10 +118,10 @@ class ChangeView(Model):
 
     at: Utc
     actor: Actor
-    from_status: Status | None
-    to_status: Status | None
-    from_starts_at: Utc | None
-    to_starts_at: Utc | None
+    from_status: Status | None = None
+    to_status: Status | None = None
+    from_starts_at: Utc | None = None
+    to_starts_at: Utc | None = None
     reason: str
 
 

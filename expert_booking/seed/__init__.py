@@ -5,7 +5,7 @@ what is missing: experts are known by their slugs, bookings by their place in th
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -24,6 +24,8 @@ from expert_booking.services import Services, utc_now
 
 # As many as the pool has connections.
 _AT_ONCE = 6
+# After this nobody who asked long ago still waits for an answer.
+_ANSWERED = 4 * DAY
 
 
 @dataclass(frozen=True)  # without slots: the command line shows the defaults, which are the class's own attributes
@@ -44,8 +46,12 @@ class Plan:
 async def sow(database: Database, plan: Plan, *, now: datetime | None = None) -> str:
     """Fill the database as planned; returns a sentence that says what is there."""
     today = datetime.combine((now or utc_now()).astimezone(UTC), time(), tzinfo=UTC)
-    # Everything is booked at one moment of the past, when all of these slots were still to come.
-    services = Services(database, clock=lambda: today - HISTORY)
+
+    def at(moment: datetime) -> Services:
+        return Services(database, clock=lambda: moment)
+
+    # Nearly everything is booked at one moment of the past, when all of these slots were still to come.
+    services = at(today - HISTORY)
     if plan.reset:
         await services.experts.remove_everything()
     experts, bookings = await _counted(services)
@@ -58,7 +64,8 @@ async def sow(database: Database, plan: Plan, *, now: datetime | None = None) ->
             await _add_odd_days(services, slug, today.date())
         await bulk.add_bookings(database, services, requests, counts, plan.number, today)
     else:
-        await _sow_one_by_one(services, requests, counts, plan.number, today)
+        await _sow_one_by_one(at, requests, counts, plan.number, today)
+        await at(today - HISTORY + _ANSWERED).deadlines.work_off()
     await bulk.work_off(database, Services(database))
     all_experts, all_bookings = await _counted(services)
     return (
@@ -72,12 +79,13 @@ async def _counted(services: Services) -> tuple[int, int]:
 
 
 async def _sow_one_by_one(
-    services: Services,
+    at: Callable[[datetime], Services],
     requests: Sequence[ExpertRequest],
     counts: Sequence[int],
     number: int,
     today: datetime,
 ) -> None:
+    services = at(today - HISTORY)
     known = await services.experts.slugs()
 
     async def work_off(left: Iterator[tuple[ExpertRequest, int]]) -> None:
@@ -87,7 +95,7 @@ async def _sow_one_by_one(
                     await services.experts.add(request)
                     await _add_odd_days(services, str(request.slug), today.date())
             with suppress(NotFound):  # an expert who has been closed since gets no more bookings
-                await Diary(services, str(request.slug), number, today).fill(count)
+                await Diary(at, str(request.slug), number, today).fill(count)
 
     left = iter(list(zip(requests, counts, strict=True)))
     await asyncio.gather(*(work_off(left) for _ in range(_AT_ONCE)))

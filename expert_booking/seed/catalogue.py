@@ -1,6 +1,7 @@
 """The experts of the demo as requests: first the hand-written ones, then as many made-up ones as are wanted."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import date
 from functools import cache
 from itertools import accumulate, pairwise
@@ -12,11 +13,14 @@ from expert_booking.schemas import ExpertRequest, RuleRequest, SessionTypeReques
 from expert_booking.seed.details import (
     DETAILS,
     FIRST_TALK,
+    FIRST_TALK_TERMS,
     FIRST_TALK_TEXT,
     LATER_WEEKS,
+    LONG_TERMS,
     LONG_TEXT,
     MAIN_TEXTS,
     SPOKEN,
+    TERMS,
     Details,
 )
 from expert_booking.seed.people import (
@@ -102,6 +106,7 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
         after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
         notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
         horizon_days=60,
+        **asdict(TERMS[person.category]),
     )
     return ExpertRequest(
         name=person.name,
@@ -126,10 +131,10 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
 
 def _others(main: SessionTypeRequest, details: Details) -> Iterator[SessionTypeRequest]:
     if details.first_talk:
-        words = {"title": FIRST_TALK, "description": FIRST_TALK_TEXT}
+        words = {"title": FIRST_TALK, "description": FIRST_TALK_TEXT, **asdict(FIRST_TALK_TERMS)}
         yield main.model_copy(update={**words, "minutes": 30, "step_minutes": 30, "before_minutes": 0})
     if details.long_minutes:
-        words = {"title": f"{main.title}, long", "description": LONG_TEXT}
+        words = {"title": f"{main.title}, long", "description": LONG_TEXT, **asdict(LONG_TERMS)}
         yield main.model_copy(update={**words, "minutes": details.long_minutes, "daily_cap": details.long_cap})
 
 

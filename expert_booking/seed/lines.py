@@ -13,7 +13,7 @@ from expert_booking.db.availability import Offer
 from expert_booking.domain.calendar import DAY, MINUTE, Calendar
 from expert_booking.domain.lifecycle import Status
 from expert_booking.seed.catalogue import made_up_name
-from expert_booking.seed.diary import PAST, TO_COME, phone_of
+from expert_booking.seed.diary import ends, phone_of
 from expert_booking.seed.people import NOTES, TIME_ZONES
 
 _CUSTOMERS: Final = 50_000
@@ -34,7 +34,7 @@ def _lines(offer: Offer, count: int, number: int, today: datetime) -> str:
     length = offer.calendar.length
     before, minutes, after = (m * MINUTE for m in (length.before_minutes, length.minutes, length.after_minutes))
     starts = _starts(offer.calendar, count, today, chance)
-    past, to_come = _drawn(PAST, len(starts), chance), _drawn(TO_COME, len(starts), chance)
+    past, to_come = (_drawn(ends(offer.terms.confirmation, past=past), len(starts), chance) for past in (True, False))
     notes, customers = chance.choices(_NOTES, k=len(starts)), chance.choices(range(_CUSTOMERS), k=len(starts))
     lines = []
     for index, start in enumerate(starts):
@@ -68,8 +68,8 @@ def _starts(calendar: Calendar, count: int, today: datetime, chance: Random) -> 
         # As densely as the days to come, and a fortnight more because no two weeks have the same number of slots.
         back = ceil(days * missing / max(1, len(to_come) * 9 // 10)) + 14
         walked = _one_after_another(calendar, today - min(back, 366 * _YEARS_BACK) * DAY, today)
-        # Hours that run over the midnight of UTC: the last one of yesterday may reach into the first of today.
-        past = [start for start in walked if start + _kept(calendar) <= to_come[0]]
+        # Hours that run over the midnight of UTC: the last one of yesterday may reach into today.
+        past = [start for start in walked if start + _kept(calendar) <= today]
         chosen += chance.sample(past, min(missing, len(past)))
     return chosen
 

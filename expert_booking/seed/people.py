@@ -339,3 +339,10 @@ NOTES: Final = (
     "I have tried two things already and will tell you about both.", "It is about a decision I have to make this week.",
     "Recommended by a friend.", "I would like to record the session for myself, if you agree.", "Nothing special, just curious.",
 )  # fmt: skip
+
+# Why a booking is not kept, where somebody says so: the customer, the expert, and the expert at once.
+CUSTOMERS_REASONS: Final = ("", "", "", "I am ill, sorry.", "Something has come up at work.",
+                            "I have found what I needed, thank you.", "My train does not run.")  # fmt: skip
+EXPERTS_REASONS: Final = ("", "I am ill, and sorry that it is such short notice.", "I have to travel that day.")
+DECLINING: Final = ("", "", "This is not my field, and a colleague knows more about it.", "I am at a fair that day.",
+                    "Please book a first talk before this one.")  # fmt: skip

@@ -20,8 +20,9 @@ from expert_booking.schemas import SessionTypeView, SlotPage, SlotQuery, SlotVie
 # Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
 _SOON = timedelta(days=14)
 _YEAR = timedelta(days=366)
-# How many other times a refusal names.
+# How many other times a refusal names, and how far it looks for them before it looks everywhere.
 ALTERNATIVES: Final = 6
+_NEAR: Final = timedelta(days=3)
 # One booking less changes no day but its own.
 _AROUND = timedelta(days=2)
 
@@ -179,8 +180,12 @@ async def refused(
         calendar.offered(starts_at, now)
     except (SlotTaken, SlotNotOffered) as why:
         refusal = why
-    free = (start for start in calendar.open_starts(now, until, now) if start not in (starts_at, own))
-    refusal.alternatives = tuple(sorted(nsmallest(ALTERNATIVES, free, key=lambda start: abs(start - starts_at))))
+    for since, end in ((max(now, starts_at - _NEAR), min(until, starts_at + _NEAR)), (now, until)):
+        free = (start for start in calendar.open_starts(since, end, now) if start not in (starts_at, own))
+        nearest = nsmallest(ALTERNATIVES, free, key=lambda start: abs(start - starts_at))
+        if len(nearest) == ALTERNATIVES:
+            break
+    refusal.alternatives = tuple(sorted(nearest))
     return refusal
 
 

@@ -117,6 +117,8 @@ def check_problem(response: httpx.Response, status: int, code: str) -> Json:
     assert {"type", "title", "status", "detail", "code"} <= set(body)
     assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures", "alternatives"}
     assert body["detail"].endswith((".", "…"))
+    # Whoever cannot have a time is told why, and what there is instead.
+    assert {"reason", "figures", "alternatives"} <= set(body) or code not in ("slot_taken", "slot_not_offered")
     return body
 
 

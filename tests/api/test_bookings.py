@@ -16,7 +16,8 @@ from tests.api.conftest import NINE, Json, Post, Tokens, booking_of, check_probl
 BOOKING = {
     "id", "expertId", "expertSlug", "expertName", "expertTimeZone", "sessionTypeId", "sessionTitle", "startsAt",
     "endsAt", "status",
-    "name", "email", "phone", "notes", "timeZone", "createdAt", "updatedAt", "version",
+    "name", "email", "phone", "notes", "timeZone", "answerBy", "cancelUntil", "moveUntil", "movesLeft",
+    "createdAt", "updatedAt", "version",
 }  # fmt: skip
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -61,7 +62,8 @@ async def test_a_slot_that_is_held_is_taken(post: Post, jana: UUID, sql: Connect
     )
     taken = check_problem(await post(), 409, "slot_taken")
     busy = {"busyFrom": "2026-11-24T08:30:00Z", "busyUntil": "2026-11-24T08:45:00Z"}
-    assert (taken["reason"], taken["figures"]) == ("busy", busy)
+    assert (taken["reason"], taken["figures"]) == ("held", busy)
+    assert taken["detail"] == "Someone else is booking this time right now."
 
 
 @pytest.mark.parametrize(

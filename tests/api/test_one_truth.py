@@ -10,9 +10,10 @@ import httpx
 import psycopg
 import pytest
 
-from expert_booking.domain.errors import Conflict, Refusal
+from expert_booking.domain.errors import Conflict, Refusal, SlotTaken
 from expert_booking.domain.hours import OverrideKind
-from expert_booking.schemas import RuleRequest, SessionTypeRequest
+from expert_booking.domain.obstacles import Reason
+from expert_booking.schemas import HoldRequest, RuleRequest, SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web.parts.slot_grid import first_day, snapshot
@@ -74,11 +75,12 @@ async def test_a_year_of_slots_is_the_same_on_the_board_in_the_form_in_rest_and_
 ) -> None:  # fmt: skip
     expert_id = await add_expert(name="Jana Müller", time_zone=zone, **EXPERTS[zone])
     _change_some_dates(sql, expert_id)
-    await _book_some(services, book, expert_id)
+    await _book_and_hold_some(services, book, expert_id)
 
     board = await services.availability.board(expert_id)
     on_board = {_text(slot.starts_at): slot.state.value for slot in board.slots}
     assert len(on_board) > 100
+    assert set(on_board.values()) == {"open", "booked", "held"}
     assert _by_page(board, ZoneInfo(viewer), clock()) == on_board
     assert await _by_rest(client, expert_id, viewer, clock()) == on_board
     assert dict(_by_form(board, clock())) == on_board
@@ -92,6 +94,7 @@ async def test_a_year_of_slots_is_the_same_on_the_board_in_the_form_in_rest_and_
             assert state != "open" or EXPERTS[zone]["session_types"][0].daily_cap or _overlapping(board, starts_at)
             with pytest.raises(Refusal):
                 await book(expert_id, starts_at)
+    await _check_wording(book, expert_id, board)
 
 
 def _change_some_dates(sql: Connection, expert_id: UUID) -> None:
@@ -105,13 +108,29 @@ def _change_some_dates(sql: Connection, expert_id: UUID) -> None:
                     [expert_id, day, kind, windows])  # fmt: skip
 
 
-async def _book_some(services: Services, book: Book, expert_id: UUID) -> None:
+async def _book_and_hold_some(services: Services, book: Book, expert_id: UUID) -> None:
     slots = (await services.availability.board(expert_id)).slots
-    for slot in slots[:: max(1, len(slots) // 40)]:
+    for number, slot in enumerate(slots[:: max(1, len(slots) // 40)]):
         try:
-            await book(expert_id, slot.starts_at)
+            if number % 3:
+                await book(expert_id, slot.starts_at)
+            else:
+                await services.holds.take(HoldRequest(expert_id=expert_id, starts_at=slot.starts_at))
         except Conflict:  # it overlaps the one before
             continue
+
+
+async def _check_wording(book: Book, expert_id: UUID, board: Board) -> None:
+    """Who is too late hears whether that time is booked or may be free again soon."""
+    said = {"held": (Reason.HELD, "right now."), "booked": (Reason.BUSY, "just booked this time.")}
+    taken = [slot for slot in board.slots if slot.state.value in said]
+    for slot in taken[:: max(1, len(taken) // 10)]:
+        with pytest.raises(SlotTaken) as refused:
+            await book(expert_id, slot.starts_at)
+        reason, ending = said[slot.state.value]
+        assert refused.value.obstacle.reason is reason
+        assert str(refused.value).endswith(ending)
+        assert slot.starts_at not in refused.value.alternatives
 
 
 def _by_page(board: Board, viewer: ZoneInfo, now: datetime) -> dict[str, str]:

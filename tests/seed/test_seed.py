@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import SlotState
-from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.lifecycle import MOVES, Actor, Status
 from expert_booking.schemas import ExpertPage, ExpertQuery, Role, TokenRequest
 from expert_booking.seed import Plan, sow
 from expert_booking.services import Services
@@ -73,6 +73,42 @@ async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(databa
     to_come = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at >= '2026-11-23'")}
     assert past == {Status.COMPLETED, Status.CANCELLED, Status.DECLINED, Status.EXPIRED, Status.NO_SHOW}
     assert to_come == {Status.PENDING, Status.CONFIRMED, Status.CANCELLED}
+
+
+async def test_no_booking_has_a_life_that_nobody_could_have_given_it(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    told = rows(sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL")
+    for before, after, actor in told:
+        assert Actor(actor) in MOVES[Status(before), Status(after)].by
+    assert {(after, actor) for _, after, actor in told} == {
+        ("confirmed", "expert"), ("declined", "expert"), ("completed", "expert"), ("no_show", "expert"),
+        ("expired", "house"), ("cancelled", "expert"), ("cancelled", "customer"),
+    }  # fmt: skip
+    begun = """
+        SELECT DISTINCT t.confirmation, c.to_status, c.actor FROM booking_change c JOIN booking b ON b.id = booking_id
+        JOIN session_type t ON t.id = session_type_id WHERE from_status IS NULL
+    """
+    assert set(rows(sql, begun)) == {
+        ("at_once", "confirmed", "customer"), ("by_expert", "pending", "customer"),
+    }  # fmt: skip
+    kept = "SELECT bool_and(ends_at <= '2026-11-23') FROM booking WHERE status IN ('completed', 'no_show')"
+    assert rows(sql, kept) == [(True,)]
+    for after in ("cancelled", "declined"):
+        said = f"SELECT DISTINCT reason <> '' FROM booking_change WHERE to_status = '{after}'"
+        assert len(rows(sql, said)) == 2, after
+
+
+async def test_who_waits_for_an_answer_has_not_waited_too_long_when_the_day_ends(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(), now=MONDAY_MORNING)
+    waiting = "SELECT count(*) > 20, bool_and(answer_by = starts_at OR answer_by > '2026-11-24 06:00Z') FROM booking"
+    assert rows(sql, f"{waiting} WHERE status = 'pending'") == [(True, True)]
+
+
+async def test_experts_have_different_terms(database: Database, sql: Sql) -> None:
+    await sow(database, Plan(bookings=0), now=MONDAY_MORNING)
+    for what, at_least in (("confirmation", 2), ("cancel_notice_minutes", 5), ("move_notice_minutes", 5),
+                           ("coalesce(most_moves, -1)", 5), ("answer_minutes", 2)):  # fmt: skip
+        assert rows(sql, f"SELECT count(DISTINCT {what}) >= {at_least} FROM session_type") == [(True,)], what
 
 
 async def test_most_boards_of_the_next_fortnight_have_both_open_and_booked_times(
@@ -172,6 +208,14 @@ async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql:
     assert said == "60 experts and 6,000 bookings are there (60 and 6,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
     assert len(rows(sql, "SELECT DISTINCT status FROM booking")) == 7
+    at_once = "FROM booking JOIN session_type t ON t.id = session_type_id WHERE confirmation = 'at_once'"
+    assert {status for (status,) in rows(sql, f"SELECT DISTINCT status {at_once}")} == {
+        "confirmed", "completed", "cancelled", "no_show",
+    }  # fmt: skip
+    over = "status IN ('completed', 'no_show', 'declined', 'expired')"
+    assert rows(
+        sql, f"SELECT bool_and({over} = (ends_at <= '2026-11-23')) FROM booking WHERE status <> 'cancelled'"
+    ) == [(True,)]
     assert rows(sql, "SELECT count(*) BETWEEN 2900 AND 3600 FROM booking WHERE starts_at < '2026-11-23'") == [(True,)]
     assert await sow(database, plan, now=TOMORROW) == "60 experts and 6,000 bookings are there (0 and 0 new)."
 

@@ -1,0 +1,212 @@
+"""POST and DELETE /holds, and booking what is held."""
+
+import asyncio
+import json
+from collections import Counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.api.conftest import NINE, Json, Post, Tokens, booking_of, check_problem, wrong_fields
+from tests.conftest import Clock
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+TEN = "2026-11-24T09:00:00Z"
+UNTIL = "2026-11-23T08:05:00Z"  # five minutes from now
+HOLD = {"id", "expertId", "sessionTypeId", "startsAt", "endsAt", "holdUntil"}
+
+
+async def hold(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE, **more: Any) -> httpx.Response:
+    """Ask to hold a time."""
+    return await client.post("/holds", json={"expertId": str(expert_id), "startsAt": starts_at, **more})
+
+
+async def state_of(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE) -> str:
+    """What the list of slots says of a time."""
+    query = {"from": starts_at[:10], "to": starts_at[:10]}
+    slots = (await client.get(f"/experts/{expert_id}/slots", params=query)).json()["slots"]
+    return {slot["startsAt"]: str(slot["state"]) for slot in slots}[starts_at]
+
+
+async def test_a_hold_has_exactly_the_agreed_shape_and_an_address(client: httpx.AsyncClient, jana: UUID) -> None:
+    held = await hold(client, jana)
+    body = held.json()
+    assert (held.status_code, held.headers["location"]) == (201, f"/holds/{body['id']}")
+    assert set(body) == HOLD
+    assert (body["expertId"], body["startsAt"], body["endsAt"]) == (str(jana), NINE, TEN)
+    assert body["holdUntil"] == UNTIL
+
+
+async def test_who_is_too_late_is_told_that_somebody_is_booking_and_what_else_is_free(
+    client: httpx.AsyncClient, jana: UUID, post: Post
+) -> None:
+    mine = (await hold(client, jana)).json()
+    assert await state_of(client, jana) == "held"
+    for answer in (await hold(client, jana), await post()):
+        body = check_problem(answer, 409, "slot_taken")
+        assert (body["reason"], body["detail"]) == ("held", "Someone else is booking this time right now.")
+        assert body["figures"] == {"busyFrom": NINE, "busyUntil": TEN}
+        assert body["alternatives"] == [f"2026-11-24T{hour:02}:00:00Z" for hour in range(9, 15)]
+        assert mine["id"] not in answer.text
+    assert (await hold(client, jana, body["alternatives"][0])).status_code == 201
+
+
+async def test_of_thirty_who_hold_at_once_exactly_one_does(client: httpx.AsyncClient, jana: UUID) -> None:
+    answers = await asyncio.gather(*(hold(client, jana) for _ in range(30)))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 29}
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "reason"),
+    [("2026-11-20T08:00:00Z", "past"), ("2026-11-24T07:00:00Z", "outside_hours"), ("2026-11-24T08:30:00Z", "off_grid"),
+     ("2027-11-24T08:00:00Z", "beyond_horizon")],
+)  # fmt: skip
+async def test_only_what_is_offered_can_be_held(
+    client: httpx.AsyncClient, jana: UUID, starts_at: str, reason: str
+) -> None:
+    body = check_problem(await hold(client, jana, starts_at), 422, "slot_not_offered")
+    assert (body["reason"], [error["field"] for error in body["errors"]]) == (reason, ["startsAt"])
+    assert len(body["alternatives"]) == 6
+    assert (await hold(client, jana, body["alternatives"][0])).status_code == 201
+
+
+async def test_unknown_experts_and_session_types_are_not_found(client: httpx.AsyncClient, jana: UUID) -> None:
+    check_problem(await hold(client, uuid4()), 404, "expert_not_found")
+    check_problem(await hold(client, jana, sessionTypeId=str(uuid4())), 404, "session_type_not_found")
+
+
+async def test_wrong_fields_are_all_named_at_once(client: httpx.AsyncClient) -> None:
+    assert wrong_fields(await client.post("/holds", json={})) == {"expertId", "startsAt"}
+    wrong = {"expertId": 1, "sessionTypeId": "x", "startsAt": "2026-11-24T08:00:00"}
+    assert wrong_fields(await client.post("/holds", json=wrong)) == {"expertId", "sessionTypeId", "startsAt"}
+    long = json.dumps({"expertId": "x" * 70_000})
+    too_long = await client.post("/holds", content=long, headers={"Content-Type": "application/json"})
+    check_problem(too_long, 413, "body_too_large")
+
+
+async def test_what_is_let_go_is_free_at_once_and_gone(client: httpx.AsyncClient, jana: UUID) -> None:
+    address = (await hold(client, jana)).headers["location"]
+    gone = await client.delete(address)
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert await state_of(client, jana) == "open"
+    check_problem(await client.delete(address), 404, "hold_not_found")
+    assert (await hold(client, jana)).status_code == 201
+
+
+async def test_a_booking_is_no_hold_also_when_it_was_one(
+    client: httpx.AsyncClient, jana: UUID, post: Post, sql: Connection
+) -> None:
+    was_held = await post(holdId=(await hold(client, jana)).json()["id"])
+    never_was = await post(startsAt=TEN)
+    for made in (was_held, never_was):
+        check_problem(await client.delete(f"/holds/{made.json()['id']}"), 404, "hold_not_found")
+    assert sql.execute("SELECT DISTINCT status FROM booking").fetchall() == [("pending",)]
+
+
+@pytest.mark.parametrize("reference", ["1", "nobody", "%00", "%ff", "x" * 3000, "' OR 1=1 --", str(uuid4())])
+async def test_what_is_no_hold_is_not_found(client: httpx.AsyncClient, reference: str) -> None:
+    check_problem(await client.delete(f"/holds/{reference}"), 404, "hold_not_found")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/holds"), ("GET", f"/holds/{uuid4()}"), ("DELETE", "/holds")])
+async def test_holds_are_neither_listed_nor_shown(client: httpx.AsyncClient, method: str, path: str) -> None:
+    check_problem(await client.request(method, path), 405, "method_not_allowed")
+
+
+async def test_one_network_holds_so_many_and_may_still_book(
+    client: httpx.AsyncClient, jana: UUID, clock: Clock, post: Post, sql: Connection
+) -> None:
+    times = [f"2026-11-{day}T{hour:02}:00:00Z" for day in (24, 25, 26) for hour in range(8, 16)]
+    held = [await hold(client, jana, start) for start in times[:20]]
+    assert {answer.status_code for answer in held} == {201}
+    refused = await hold(client, jana, times[20])
+    body = check_problem(refused, 429, "too_many_holds")
+    assert body["detail"].endswith("You can still book without a hold.")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await post(startsAt=times[20])).status_code == 201
+    assert (await client.delete(held[0].headers["location"])).status_code == 204
+    assert (await hold(client, jana, times[21])).status_code == 201
+    check_problem(await hold(client, jana, times[22]), 429, "too_many_holds")
+    clock.move(minutes=5)
+    assert (await hold(client, jana, times[22])).status_code == 201
+    kept = {bytes(origin) for (origin,) in sql.execute("SELECT hold_origin FROM booking WHERE status = 'held'")}
+    assert [len(origin) for origin in kept] == [32]
+    assert b"127.0.0.1" not in kept.pop()
+
+
+async def test_another_network_has_holds_of_its_own(client: httpx.AsyncClient, api: Any, jana: UUID) -> None:
+    for hour in range(8, 16):
+        for day in (24, 25, 26):
+            await hold(client, jana, f"2026-11-{day}T{hour:02}:00:00Z")
+    transport = httpx.ASGITransport(api, client=("2001:db8::1", 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as elsewhere:
+        assert (await hold(elsewhere, jana, "2026-11-27T08:00:00Z")).status_code == 201
+    check_problem(await hold(client, jana, "2026-11-27T09:00:00Z"), 429, "too_many_holds")
+
+
+# --- booking what is held ---------------------------------------------------------------------------------------
+
+
+async def test_a_hold_is_booked_by_whoever_knows_its_id(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
+    held = (await hold(client, jana)).json()
+    check_problem(await post(), 409, "slot_taken")
+    check_problem(await post(holdId=str(uuid4())), 409, "slot_taken")
+    made = await post(holdId=held["id"])
+    assert (made.status_code, made.json()["status"], made.json()["startsAt"]) == (201, "pending", NINE)
+    assert await state_of(client, jana) == "booked"
+    check_problem(await post(holdId=held["id"]), 409, "slot_taken")
+
+
+async def test_a_late_submit_wins_where_nobody_was_faster(
+    client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock, sql: Connection
+) -> None:
+    held = (await hold(client, jana)).json()
+    clock.move(minutes=5)
+    assert await state_of(client, jana) == "open"
+    assert (await post(holdId=held["id"])).status_code == 201
+    live = "SELECT count(*) FROM booking WHERE status IN ('held', 'pending', 'confirmed')"
+    assert sql.execute(live).fetchone() == (1,)
+
+
+async def test_a_late_submit_loses_to_whoever_was_faster_and_is_told_what_else_is_free(
+    client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock
+) -> None:
+    held = (await hold(client, jana)).json()
+    clock.move(minutes=5)
+    assert (await post(email="faster@example.com")).status_code == 201
+    body = check_problem(await post(holdId=held["id"]), 409, "slot_taken")
+    assert (body["reason"], body["detail"]) == ("busy", "Someone else has just booked this time.")
+    assert body["alternatives"][0] == TEN
+    assert (await post(startsAt=TEN, holdId=held["id"])).status_code == 201
+
+
+@pytest.mark.parametrize("change", ["time", "expert", "session"])
+async def test_a_hold_of_something_else_is_a_wrong_field(
+    client: httpx.AsyncClient, jana: UUID, omar: UUID, tokens: Tokens, change: str
+) -> None:
+    held = (await hold(client, jana)).json()
+    kind = {"title": "Short talk", "minutes": 30, "stepMinutes": 30}
+    short = (await client.post(f"/experts/{jana}/session-types", json=kind, headers=tokens["jana"])).json()["id"]
+    other: Json = {"time": {"startsAt": TEN}, "expert": {"expertId": str(omar)}, "session": {"sessionTypeId": short}}
+    request = {**booking_of(jana), "holdId": held["id"], **other[change]}
+    answer = await client.post("/bookings", json=request)
+    assert wrong_fields(answer) == {"holdId"}
+    assert answer.json()["errors"][0]["message"] == "This hold keeps another time."
+
+
+@pytest.mark.parametrize("value", ["", "x", 5, ["x"], "\x00"])
+async def test_what_is_no_id_of_a_hold_is_a_wrong_field(post: Post, value: Any) -> None:
+    assert wrong_fields(await post(holdId=value)) == {"holdId"}
+
+
+async def test_what_was_offered_when_it_was_held_is_booked_also_when_its_notice_has_begun(
+    client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock, sql: Connection
+) -> None:
+    held = (await hold(client, jana)).json()
+    clock.move(minutes=4)
+    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice has begun since it was held
+    assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "min_notice"
+    assert (await post(holdId=held["id"])).status_code == 201
