@@ -16,7 +16,7 @@ _NEXT = text(
                  (SELECT min(coalesce(answer_by, starts_at)) FROM booking WHERE status = 'pending'))
     """
 )
-# What somebody else is just changing is left to them or to the next time, so nobody who sits on a row delays the others.
+# What somebody else is just changing is left to them, or to the next time: who sits on a row delays no other.
 _EXPIRE = text(
     """
     WITH lapsed AS (
@@ -53,6 +53,6 @@ async def expire(connection: AsyncConnection, now: datetime) -> bool:
     return (await connection.execute(_EXPIRE, {"now": now, "most": _SOME})).rowcount > 0
 
 
-async def sweep(connection: AsyncConnection, now: datetime) -> None:
-    """Delete some old holds that nobody made a booking of. Their history stays."""
-    await connection.execute(_SWEEP, {"before": now - _HOLDS_ARE_KEPT, "most": _SOME})
+async def sweep(connection: AsyncConnection, now: datetime) -> bool:
+    """Delete some old holds that nobody made a booking of; False when there are none left. Their history stays."""
+    return (await connection.execute(_SWEEP, {"before": now - _HOLDS_ARE_KEPT, "most": _SOME})).rowcount > 0

@@ -63,10 +63,11 @@ class Deadlines:
                 pass
 
     async def sweep(self) -> None:
-        """Delete some of what nobody needs any more."""
+        """Delete what nobody needs any more, some at a time."""
+        now = self._clock()
         async with self._database.statements() as connection:
-            await rows.sweep(connection, self._clock())
-            await idempotency.forget_old(connection, self._clock())
+            while await rows.sweep(connection, now) or await idempotency.forget_old(connection, now):
+                pass
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:
