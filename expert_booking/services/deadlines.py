@@ -66,8 +66,9 @@ class Deadlines:
         """Delete what nobody needs any more, some at a time."""
         now = self._clock()
         async with self._database.statements() as connection:
-            while await rows.sweep(connection, now) or await idempotency.forget_old(connection, now):
+            while await rows.sweep(connection, now):
                 pass
+            await idempotency.forget_old(connection, now)
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:
