@@ -16,7 +16,7 @@ _NEXT = text(
                  (SELECT min(coalesce(answer_by, starts_at)) FROM booking WHERE status = 'pending'))
     """
 )
-# What somebody else is just changing is left to them or to the next time, so nobody who sits on a row delays the others.
+# What somebody else is just changing is left to them or to the next time: who sits on a row delays no other.
 _EXPIRE = text(
     """
     WITH lapsed AS (
