@@ -17,6 +17,7 @@ from expert_booking.domain.errors import (
     BookingNotFound,
     CancelTooLate,
     Forbidden,
+    HoldNotFound,
     MoveTooLate,
     NoMovesLeft,
     ProofNeeded,
@@ -725,3 +726,50 @@ async def test_a_history_with_words_by_hand_can_be_read(
     with pytest.raises(psycopg.errors.CheckViolation):
         sql.execute("UPDATE booking SET status = 'cancelled', changed_by = 'Eve', version = version + 1")
     assert len((await services.bookings.history(made.id, ADMIN)).changes) == 1
+
+
+# --- odd moments of a hold --------------------------------------------------------------------------------------
+
+
+async def test_a_hold_that_has_lapsed_is_over_whether_somebody_wrote_so_or_not(
+    services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
+) -> None:
+    held = await services.holds.take(HoldRequest(expert_id=await add_expert(), starts_at=NINE), visitor=ADA)
+    clock.now = held.hold_until
+    for written_down in (False, True):
+        with pytest.raises(HoldNotFound):
+            await services.holds.release(held.id)
+        with pytest.raises(HoldNotFound):
+            await services.holds.renew(held.id)
+        assert times(sql) == [(NINE, "expired" if written_down else "held")]
+        await services.deadlines.work_off()
+
+
+async def test_two_tabs_one_that_books_and_one_that_holds_the_same_end_with_a_booking_and_no_hold(
+    crowd: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    expert = await add_expert()
+    for hour in range(8):
+        wanted = HoldRequest(expert_id=expert, starts_at=NINE + hour * HOUR)
+        held = await crowd.holds.take(wanted, visitor=ADA)
+        request = booking_request(expert, wanted.starts_at, hold_id=held.id)
+        made, *again = await at_once(
+            crowd.bookings.book(request, visitor=ADA),
+            *(crowd.holds.take(wanted, visitor=ADA, keeper=uuid4()) for _ in range(3)),
+        )
+        assert isinstance(made, BookingView)
+        assert count(again, HoldView) + count(again, SlotTaken) == 3, again
+    assert sql.execute("SELECT count(*), count(hold_keeper) FROM booking").fetchone() == (8, 0)
+
+
+@pytest.mark.parametrize("daily_cap", [None, 5])
+async def test_what_somebody_holds_already_is_no_other_time_to_offer(
+    services: Services, add_expert: AddExpert, book: Book, daily_cap: int | None
+) -> None:
+    expert = await add_expert(daily_cap=daily_cap)
+    await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE), visitor=ADA)
+    await book(expert, NINE + HOUR)
+    with pytest.raises(SlotTaken) as refused:
+        await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + HOUR), visitor=ADA)
+    assert NINE not in refused.value.alternatives
+    assert NINE + 2 * HOUR in refused.value.alternatives
