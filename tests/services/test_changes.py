@@ -211,6 +211,27 @@ async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_o
     assert deadlocks(sql) == 0
 
 
+async def test_who_has_read_a_booking_that_is_changed_meanwhile_changes_nothing(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert, bookings = await add_expert(), services.bookings
+    made = await book(expert, NINE, visitor=ADA)
+    for change, refusal in (
+        (bookings.change_status(made.id, Status.CONFIRMED, ADMIN), StatusChangeNotAllowed),
+        (bookings.cancel_for_visitor(made.id, ADA), StatusChangeNotAllowed),
+        (bookings.reschedule(made.id, NINE + HOUR, ADMIN), RescheduleNotAllowed),
+        (bookings.reschedule_for_visitor(made.id, NINE + HOUR, ADA), RescheduleNotAllowed),
+    ):
+        with sql.transaction():
+            sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
+            waiting = asyncio.create_task(change)
+            await until_somebody_waits(sql)
+        with pytest.raises(refusal, match="just been changed"):
+            await waiting
+    assert times(sql) == [(NINE, "pending")]
+    assert len(written(sql, "id")) == 1
+
+
 async def test_two_who_want_each_others_time_both_keep_their_own(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
@@ -764,9 +785,11 @@ async def test_a_hold_that_another_tab_has_just_booked_is_not_held_once_more(
 
 async def until_somebody_waits(sql: Connection) -> None:
     """Return when a statement waits for what this connection has not committed yet."""
-    async with asyncio.timeout(5):
-        while not sql.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
-            await asyncio.sleep(0.01)
+    for _ in range(500):
+        if sql.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
 
 
 @pytest.mark.parametrize("daily_cap", [None, 5])
