@@ -98,7 +98,7 @@ class Holds:
             id=uuid4(), **placed(offer, slot, now), visitor=visitor, hold_until=until, origin=origin, keeper=keeper
         )
         if await bookings.insert_or_fail(connection, new) is None:
-            raise await refused(connection, offer, starts_at, now)
+            raise await refused(connection, offer, starts_at, now, _own_start(own, offer))
         return HoldView(
             id=new.id,
             expert_id=offer.expert_id,
@@ -130,9 +130,7 @@ def _keeps(own: AnyRow, offer: Offer, starts_at: datetime) -> bool:
 async def _slot(
     connection: AnyConnection, offer: Offer, starts_at: datetime, own: AnyRow | None, now: datetime
 ) -> Slot:
-    # What this visitor holds of the same expert is in nobody's way: it is let go for the new one.
-    own_start = own.starts_at if own is not None and own.expert_id == offer.expert_id else None
-    calendar = offer.calendar
+    own_start, calendar = _own_start(own, offer), offer.calendar
     if calendar.length.daily_cap is not None:
         calendar = await with_busy(connection, offer, starts_at, now)
         calendar = calendar.without(own_start) if own_start else calendar
@@ -140,6 +138,11 @@ async def _slot(
         return calendar.offered(starts_at, now)
     except (SlotTaken, SlotNotOffered) as refusal:
         raise await refused(connection, offer, starts_at, now, own_start) from refusal
+
+
+def _own_start(own: AnyRow | None, offer: Offer) -> datetime | None:
+    """What this visitor holds of the same expert is in nobody's way: it is let go for the new one."""
+    return own.starts_at if own is not None and own.expert_id == offer.expert_id else None
 
 
 def _view(hold: AnyRow) -> HoldView:

@@ -17,6 +17,7 @@ from expert_booking.domain.errors import (
     BookingNotFound,
     CancelTooLate,
     Forbidden,
+    HoldNotFound,
     MoveTooLate,
     NoMovesLeft,
     ProofNeeded,
@@ -208,6 +209,27 @@ async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_o
             assert (now.status, now.starts_at) == (Status.PENDING, target)
         assert isinstance(moved, BookingView | RescheduleNotAllowed)
     assert deadlocks(sql) == 0
+
+
+async def test_who_has_read_a_booking_that_is_changed_meanwhile_changes_nothing(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    expert, bookings = await add_expert(), services.bookings
+    made = await book(expert, NINE, visitor=ADA)
+    for change, refusal in (
+        (bookings.change_status(made.id, Status.CONFIRMED, ADMIN), StatusChangeNotAllowed),
+        (bookings.cancel_for_visitor(made.id, ADA), StatusChangeNotAllowed),
+        (bookings.reschedule(made.id, NINE + HOUR, ADMIN), RescheduleNotAllowed),
+        (bookings.reschedule_for_visitor(made.id, NINE + HOUR, ADA), RescheduleNotAllowed),
+    ):
+        with sql.transaction():
+            sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
+            waiting = asyncio.create_task(change)
+            await until_somebody_waits(sql)
+        with pytest.raises(refusal, match="just been changed"):
+            await waiting
+    assert times(sql) == [(NINE, "pending")]
+    assert len(written(sql, "id")) == 1
 
 
 async def test_two_who_want_each_others_time_both_keep_their_own(
@@ -725,3 +747,59 @@ async def test_a_history_with_words_by_hand_can_be_read(
     with pytest.raises(psycopg.errors.CheckViolation):
         sql.execute("UPDATE booking SET status = 'cancelled', changed_by = 'Eve', version = version + 1")
     assert len((await services.bookings.history(made.id, ADMIN)).changes) == 1
+
+
+# --- odd moments of a hold --------------------------------------------------------------------------------------
+
+
+async def test_a_hold_that_has_lapsed_is_over_whether_somebody_wrote_so_or_not(
+    services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
+) -> None:
+    held = await services.holds.take(HoldRequest(expert_id=await add_expert(), starts_at=NINE), visitor=ADA)
+    clock.now = held.hold_until
+    for written_down in (False, True):
+        with pytest.raises(HoldNotFound):
+            await services.holds.release(held.id)
+        with pytest.raises(HoldNotFound):
+            await services.holds.renew(held.id)
+        assert times(sql) == [(NINE, "expired" if written_down else "held")]
+        await services.deadlines.work_off()
+
+
+async def test_a_hold_that_another_tab_has_just_booked_is_not_held_once_more(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    wanted = HoldRequest(expert_id=await add_expert(), starts_at=NINE)
+    await services.holds.take(wanted, visitor=ADA)
+    with sql.transaction():
+        sql.execute(
+            "UPDATE booking SET status = 'pending', hold_until = NULL, name = 'Ada', email = 'ada@example.com',"
+            " customer_key = 'ada@example.com'"
+        )
+        second_tab = asyncio.create_task(services.holds.take(wanted, visitor=ADA, keeper=uuid4()))
+        await until_somebody_waits(sql)
+    with pytest.raises(SlotTaken):
+        await second_tab
+    assert sql.execute("SELECT status, hold_keeper FROM booking").fetchall() == [("pending", None)]
+
+
+async def until_somebody_waits(sql: Connection) -> None:
+    """Return when a statement waits for what this connection has not committed yet."""
+    for _ in range(500):
+        if sql.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("daily_cap", [None, 5])
+async def test_what_somebody_holds_already_is_no_other_time_to_offer(
+    services: Services, add_expert: AddExpert, book: Book, daily_cap: int | None
+) -> None:
+    expert = await add_expert(daily_cap=daily_cap)
+    await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE), visitor=ADA)
+    await book(expert, NINE + HOUR)
+    with pytest.raises(SlotTaken) as refused:
+        await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + HOUR), visitor=ADA)
+    assert NINE not in refused.value.alternatives
+    assert NINE + 2 * HOUR in refused.value.alternatives

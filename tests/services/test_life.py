@@ -5,6 +5,7 @@ The judge is a small model of its own and plain SQL; of the product it knows not
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from psycopg.rows import dict_row
@@ -162,6 +163,8 @@ class World:
     experts: tuple[UUID, ...] = ()
     types: tuple[UUID, ...] = ()
     hosts: dict[str, Caller] = field(default_factory=dict)
+    # How often what came out how, for whoever wants to know (`pytest -s`).
+    happened: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def run(self, work: Awaitable[Done] | Coroutine[Any, Any, Done]) -> Done:
         """Do it now."""
@@ -205,9 +208,10 @@ def test_a_bookings_life_at_random_keeps_every_promise(world: World) -> None:
         suppress_health_check=list(HealthCheck), phases=[p for p in Phase if p is not Phase.explain],
     )  # fmt: skip
     run_state_machine_as_test(lambda: Life(world), settings=shape)
+    print(*sorted(world.happened.items()), sep="\n")
 
 
-NTH = st.integers(0, 1000)
+NTH = st.one_of(st.sampled_from((0, 1, 2)), st.integers(0, 30))
 BROWSER = st.sampled_from(BROWSERS)
 ANYBODY = st.sampled_from((*BROWSERS, *BROWSERS, PROGRAM))
 HOST = st.sampled_from(("own", "own", "own", "admin", "admin", "other", "reader", "nobody"))
@@ -237,12 +241,17 @@ class Life(RuleBasedStateMachine):
 
     @rule(who=ANYBODY, kind=KIND, place=PLACE)
     def hold(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
+        self.take(who, kind, place)
+
+    def take(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
+        """Hold a place, which may be one's own already."""
         start = self.start(kind, place)
         own = next((e for e in self.mine(who) if e.status == "held" and not e.lapsed(self.now)), None)
         request = HoldRequest(expert_id=self.expert(kind), session_type_id=self.world.types[kind], starts_at=start)
         work = self.world.services.holds.take(request, visitor=who)
         if own is not None and (own.kind, own.starts_at) == (kind, start):
             view = self.does("hold the same again", work)
+            assert view is not None
             assert (view.id, view.hold_until) == (own.id, own.hold_until)
             return
         view = self.does("hold", work, self.verdict(kind, start, besides=own))
@@ -256,6 +265,15 @@ class Life(RuleBasedStateMachine):
             ends_at=start + KINDS[kind].minutes * MINUTE, hold_until=made.hold_until,
         )  # fmt: skip
         self.begins(made)
+
+    @precondition(lambda self: self.holds())
+    @rule(nth=NTH)
+    def hold_once_more(self, nth: int) -> None:
+        hold = self.pick(self.holds(), nth)
+        if hold.visitor is not None and hold.blocks(self.now) and not hold.booked:
+            days = (KINDS[hold.kind].day_of(hold.starts_at) - KINDS[hold.kind].day_of(self.now)) // DAY
+            step = (hold.starts_at - self.start(hold.kind, (days, 0))) // (30 * MINUTE)
+            self.take(hold.visitor, hold.kind, (days, step))
 
     @precondition(lambda self: self.holds())
     @rule(nth=NTH)
@@ -380,6 +398,7 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, span: timedelta) -> None:
         self.world.clock.now += span
 
+    @precondition(lambda self: any(e.status == "confirmed" for e in self.entries.values()))
     @rule()
     def a_night_passes(self) -> None:
         self.world.clock.now += 17 * HOUR
@@ -396,15 +415,16 @@ class Life(RuleBasedStateMachine):
         ends = min(e.answer_by for e in self.entries.values() if e.status == "pending" and e.answer_by)
         self.world.clock.now = max(self.now, ends + by * INSTANT)
 
+    @precondition(lambda self: any(self.due(e) for e in self.entries.values()))
     @rule()
     def deadlines_are_worked_off(self) -> None:
         self.does("work off", self.world.services.deadlines.work_off())
         for entry in self.entries.values():
-            if entry.lapsed(self.now):
-                self.lets_go(entry, "expired", "house")
-            elif entry.status == "pending" and (entry.answer_by or entry.starts_at) <= self.now:
-                self.lets_go(entry, "expired", "house", None, "not answered in time")
+            if self.due(entry):
+                reason = "not answered in time" if entry.status == "pending" else ""
+                self.lets_go(entry, "expired", "house", None, reason)
 
+    @precondition(lambda self: any(e.status == "expired" and not e.booked for e in self.entries.values()))
     @rule()
     def what_nobody_needs_is_swept_out(self) -> None:
         self.does("sweep", self.world.services.deadlines.sweep())
@@ -553,17 +573,22 @@ class Life(RuleBasedStateMachine):
         return booking.starts_at + place * 30 * MINUTE if isinstance(place, int) else self.start(booking.kind, place)
 
     def pick(self, entries: Any, nth: int) -> Any:
-        """One of these, rather a young one."""
-        found = list(entries)
+        """One of these, rather one that something can still become of, rather a young one."""
+        found = sorted(entries, key=lambda e: e.blocks(self.now) and e.status in ("held", "pending", "confirmed"))
         return found[-1 - nth % len(found)] if found else None
 
     def holds(self) -> list[Entry]:
-        """What is or was a hold."""
-        return [e for e in self.entries.values() if e.held_at is not None]
+        """What is or was a hold, those that are none any more first."""
+        return sorted((e for e in self.entries.values() if e.held_at), key=lambda e: not e.booked)
 
     def mine(self, who: bytes | None) -> list[Entry]:
         """What one browser has made."""
         return [e for e in self.entries.values() if who is not None and e.visitor == who]
+
+    def due(self, entry: Entry) -> bool:
+        """Whether its time is over: a hold's, or that of a request nobody has answered."""
+        unanswered = entry.status == "pending" and (entry.answer_by or entry.starts_at) <= self.now
+        return entry.lapsed(self.now) or unanswered
 
     def neighbours(self, kind: int, start: datetime) -> list[Entry]:
         """What overlaps a session that starts then."""
@@ -643,7 +668,7 @@ class Life(RuleBasedStateMachine):
 
     def does(self, what: str, work: Coroutine[Any, Any, Done], refusal: type[Refusal] | None = None) -> Done | None:
         """Do it. Where a refusal is due it has to come, of this very class, and nothing may have changed."""
-        event(f"{what}: {refusal.__name__ if refusal else 'done'}")
+        self.world.happened[what, refusal.__name__ if refusal else "done"] += 1
         if refusal is None:
             return self.world.run(work)
         before = self.images()
