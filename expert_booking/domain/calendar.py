@@ -5,7 +5,7 @@ clock or a database, so listing and submitting ask the very same functions.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -22,6 +22,8 @@ from expert_booking.domain.obstacles import Figures, Obstacle, Reason
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 MIDNIGHT = time()
+# Mostly there are enough free times within these days; only for the rest is all of the calendar walked.
+_NEAR = timedelta(days=3)
 _INSTANT = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -93,6 +95,18 @@ class Calendar:
     def next_open(self, since: datetime, until: datetime, now: datetime) -> Slot | None:
         """The first open slot that starts in [since, until)."""
         return next((slot for slot in self._walk(since, until, now) if slot.state is SlotState.OPEN), None)
+
+    def nearest_open(
+        self, to: datetime, now: datetime, count: int, besides: Collection[datetime] = ()
+    ) -> list[datetime]:
+        """The free starts nearest to an instant, in order of time, without that one itself and those `besides`."""
+        nearest: list[datetime] = []
+        for since, until in ((max(now, to - _NEAR), to + _NEAR), (now, self.end(now))):
+            free = (start for start in self.open_starts(since, until, now) if start != to and start not in besides)
+            nearest = nsmallest(count, free, key=lambda start: abs(start - to))
+            if len(nearest) == count:
+                break
+        return sorted(nearest)
 
     def open_starts(self, since: datetime, until: datetime, now: datetime) -> Iterator[datetime]:
         """The starts of the open ones of `slots`."""
@@ -266,12 +280,6 @@ class Calendar:
     def _slot(self, start: datetime) -> Slot:
         session, before, after = self.length.spans()
         return Slot(start, start + session, start - before, start + session + after)
-
-
-def nearest_open(slots: Iterable[Slot], to: datetime, count: int) -> list[Slot]:
-    """The free ones nearest to an instant, in order of time, without the one that starts then."""
-    free = (slot for slot in slots if slot.state is SlotState.OPEN and slot.starts_at != to)
-    return sorted(nsmallest(count, free, key=lambda slot: abs(slot.starts_at - to)), key=lambda slot: slot.starts_at)
 
 
 def _floor(instant: datetime) -> int:

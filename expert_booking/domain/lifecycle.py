@@ -58,7 +58,7 @@ MOVES: Final[dict[tuple[Status, Status], Move]] = {
     (Status.CONFIRMED, Status.NO_SHOW): Move(HOSTS, after_end=True),
     (Status.CONFIRMED, Status.CANCELLED): Move(HOSTS | _CUSTOMER),
 }
-# What still lies ahead can be moved to another time.
+# What is not settled yet can be moved to another time.
 MOVABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
 
 

@@ -1,9 +1,8 @@
 """Which times are free."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from heapq import nsmallest
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,7 +11,7 @@ from expert_booking.db import availability as rows
 from expert_booking.db import experts
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, Database
-from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant, nearest_open
+from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant
 from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound, SlotNotOffered, SlotTaken
 from expert_booking.domain.hours import Hours
 from expert_booking.schemas import SessionTypeView, SlotPage, SlotQuery, SlotView
@@ -22,7 +21,6 @@ _SOON = timedelta(days=14)
 _YEAR = timedelta(days=366)
 # How many other times a refusal names, and how far it looks for them before it looks everywhere.
 ALTERNATIVES: Final = 6
-_NEAR: Final = timedelta(days=3)
 # One booking less changes no day but its own.
 _AROUND = timedelta(days=2)
 
@@ -58,9 +56,9 @@ class Board:
             return refusal
         return None
 
-    def nearest_open(self, to: datetime, count: int) -> list[Slot]:
-        """The free slots nearest to an instant, in order of time."""
-        return nearest_open(self.slots, to, count)
+    def nearest_open(self, to: datetime, besides: Collection[datetime] = ()) -> list[datetime]:
+        """Some free starts nearest to an instant, in order of time, without that one itself and those `besides`."""
+        return self.calendar.nearest_open(to, self.read_at, ALTERNATIVES, besides)
 
     def opened_without(self, session_starts_at: datetime) -> list[datetime]:
         """The starts that would be free, and are not, without the booking or hold that starts at this instant."""
@@ -180,12 +178,7 @@ async def refused(
         calendar.offered(starts_at, now)
     except (SlotTaken, SlotNotOffered) as why:
         refusal = why
-    for since, end in ((max(now, starts_at - _NEAR), min(until, starts_at + _NEAR)), (now, until)):
-        free = (start for start in calendar.open_starts(since, end, now) if start not in (starts_at, own))
-        nearest = nsmallest(ALTERNATIVES, free, key=lambda start: abs(start - starts_at))
-        if len(nearest) == ALTERNATIVES:
-            break
-    refusal.alternatives = tuple(sorted(nearest))
+    refusal.alternatives = tuple(calendar.nearest_open(starts_at, now, ALTERNATIVES, [own] if own else ()))
     return refusal
 
 

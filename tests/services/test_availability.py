@@ -97,10 +97,16 @@ async def test_the_nearest_open_slots_are_found_on_both_sides_and_told_in_order(
     for hour in (3, 4):
         await book(expert, NINE + hour * HOUR)
     board = await services.availability.board(expert)
-    near = board.nearest_open(NINE + 3 * HOUR, 3)
-    assert [slot.starts_at for slot in near] == [NINE + HOUR, NINE + 2 * HOUR, NINE + 5 * HOUR]
-    assert NINE not in [slot.starts_at for slot in board.nearest_open(NINE, 50)]
-    assert len(board.nearest_open(NINE, 10_000)) == sum(slot.state == "open" for slot in board.slots) - 1
+    nine_to_five = [NINE + hours * HOUR for hours in (0, 1, 2, 5, 6, 7)]
+    assert board.nearest_open(NINE + 3 * HOUR) == nine_to_five
+    assert board.nearest_open(NINE + 3 * HOUR, [NINE + HOUR])[:2] == [NINE, NINE + 2 * HOUR]
+    nearest = board.calendar.nearest_open(NINE, board.read_at, 50)
+    assert NINE not in nearest
+    assert len(nearest) == 50
+    everything = board.calendar.nearest_open(NINE, board.read_at, 10_000)
+    assert everything == [slot.starts_at for slot in board.slots if slot.state == "open" and slot.starts_at != NINE]
+    assert board.nearest_open(NINE - 365 * DAY) == everything[:6]
+    assert board.nearest_open(NINE + 365 * DAY) == everything[-6:]
 
 
 @pytest.mark.parametrize("full_days", [0, 1, 13, 14, 15, 40, 61])

@@ -30,7 +30,7 @@ from expert_booking.schemas import (
     complaints,
 )
 from expert_booking.services import Services
-from expert_booking.services.availability import ALTERNATIVES, Board
+from expert_booking.services.availability import Board
 from expert_booking.web import refusals, theme, words
 from expert_booking.web.desks import Desks
 from expert_booking.web.live import Coalesced, LiveBoard, LiveBoards
@@ -402,7 +402,7 @@ class BookingDesk:
         if self._mine is not None:
             return yours(self._mine.id)
         refusal, zone, about = self._refusal, self._shown_zone(), self._expert
-        free = [] if isinstance(refusal, NotFound) else self._board().nearest_open(self._at, ALTERNATIVES)
+        free = [] if isinstance(refusal, NotFound) else self._board().nearest_open(self._at)
         in_zone = words.zone_at(zone, self._at) if free else None
         return refusal_note(
             refusal,

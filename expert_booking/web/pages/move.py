@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from heapq import nsmallest
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,7 +12,6 @@ from fastapi import Request
 from markupsafe import Markup
 from nicegui import Client, ui
 
-from expert_booking.domain.calendar import Calendar
 from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
@@ -26,7 +24,7 @@ from expert_booking.domain.lifecycle import MOVABLE
 from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import BookingView, ExpertDetail
 from expert_booking.services import Services
-from expert_booking.services.availability import ALTERNATIVES, Board
+from expert_booking.services.availability import Board
 from expert_booking.web import refusals, theme, words
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.live import LiveBoards
@@ -268,23 +266,18 @@ class MoveDesk:
         }
 
     def _refusal_of(self, start: datetime) -> Refusal | None:
-        board = self._live_board.board
-        return replace(board, calendar=self._calendar(board)).refusal(start) if board else None
+        board = self._board_without_it()
+        return board.refusal(start) if board else None
 
     def _free(self) -> Sequence[datetime]:
         """The free times nearest to the chosen one, in order of time."""
-        board, to = self._live_board.board, self._to
-        if board is None or to is None:
-            return []
-        calendar, now = self._calendar(board), board.read_at
-        free = (
-            at for at in calendar.open_starts(now, calendar.end(now), now) if at not in (to, self._booking.starts_at)
-        )
-        return sorted(nsmallest(ALTERNATIVES, free, key=lambda at: abs(at - to)))
+        board = self._board_without_it()
+        return board.nearest_open(self._to, [self._booking.starts_at]) if board and self._to else []
 
-    def _calendar(self, board: Board) -> Calendar:
+    def _board_without_it(self) -> Board | None:
         """The times as this booking alone would find them."""
-        return board.calendar.without(self._booking.starts_at)
+        board = self._live_board.board
+        return replace(board, calendar=board.calendar.without(self._booking.starts_at)) if board else None
 
     def _shown_zone(self) -> ZoneInfo:
         return self._zone or self._expert_zone

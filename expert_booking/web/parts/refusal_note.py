@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import Refusal, SlotNotOffered, SlotTaken
 from expert_booking.domain.obstacles import Reason
 from expert_booking.web import words
@@ -63,9 +62,9 @@ def what_now(reason: Reason | None, zone: str | None, *, slug: str, name: str) -
     return said + "At the moment no other time is free."
 
 
-def alternatives(free: Sequence[Slot], zone: ZoneInfo, *, slug: str, session: str) -> Markup:
-    """Links to the forms of other slots; `session` is the part of their address that names the session type."""
-    links = (_link(slot.starts_at, zone, slug, session) for slot in free)
+def alternatives(free: Sequence[datetime], zone: ZoneInfo, *, slug: str, session: str) -> Markup:
+    """Links to the forms of other times (UTC); `session` is the part of their address that names the session type."""
+    links = (_link(start, zone, slug, session) for start in free)
     return Markup('<div class="alternatives">{}</div>').format(Markup("").join(links)) if free else Markup("")
 
 
