@@ -10,6 +10,7 @@ from expert_booking.db import deadlines as rows
 from expert_booking.db import idempotency
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Unavailable
+from expert_booking.services.alarm import Alarm
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,11 @@ class Deadlines:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._woken = asyncio.Event()
+        self._alarm = Alarm(_COALESCED)
 
     def wake(self) -> None:
         """There may be a deadline that comes sooner."""
-        self._woken.set()
+        self._alarm.ring()
 
     async def run(self) -> NoReturn:
         """Write down whatever is over, until cancelled."""
@@ -53,7 +54,7 @@ class Deadlines:
             except Exception:
                 log.exception("what is over could not be written down, trying again in %.0f s", _AFTER_A_FAILURE)
                 pause = _AFTER_A_FAILURE
-            await self._sleep(pause)
+            await self._alarm.sleep(pause)
 
     async def work_off(self) -> None:
         """Return when everything that is over at this moment is written down, here or by whoever is just at it."""
@@ -76,11 +77,3 @@ class Deadlines:
         if at is None:
             return _LONGEST_PAUSE
         return min(max((at - self._clock()).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
-            await asyncio.sleep(_COALESCED)
-        except TimeoutError:
-            return
-        self._woken.clear()

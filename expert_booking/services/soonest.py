@@ -12,6 +12,7 @@ from expert_booking.db import soonest as rows
 from expert_booking.db.engine import AnyConnection, Database
 from expert_booking.domain.errors import Unavailable
 from expert_booking.domain.free import Free, free_times
+from expert_booking.services.alarm import Alarm
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,11 @@ class Soonest:
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._woken = asyncio.Event()
+        self._alarm = Alarm(_COALESCED)
 
     def wake(self) -> None:
         """There may be something to do."""
-        self._woken.set()
+        self._alarm.ring()
 
     async def run(self) -> NoReturn:
         """Work off whatever comes, until cancelled. Of several processes one at a time does, all news through."""
@@ -53,7 +54,7 @@ class Soonest:
             except Exception:
                 log.exception("next free times could not be worked out, trying again in %.0f s", _AFTER_A_FAILURE)
                 pause = _AFTER_A_FAILURE
-            await self._sleep(pause)
+            await self._alarm.sleep(pause)
 
     async def work_off(self) -> None:
         """Return when every row is true at this moment, whoever has worked it out."""
@@ -111,14 +112,6 @@ class Soonest:
         async with self._database.statements() as connection:
             at = await rows.next_check(connection, now)
         return _LONGEST_PAUSE if at is None else min((at - now).total_seconds(), _LONGEST_PAUSE)
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._woken.wait(), seconds)
-            await asyncio.sleep(_COALESCED)
-        except TimeoutError:
-            return
-        self._woken.clear()
 
 
 async def found(connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> dict[UUID, dict[int, Free]]:
