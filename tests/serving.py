@@ -50,7 +50,8 @@ class ServerProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
-        wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, **settings}
+        # All visitors of a test come from one network.
+        wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000", **settings}
         if database_url is not None:
             wanted["DATABASE_URL"] = database_url
         with self.log.open("w") as log:
