@@ -39,7 +39,7 @@ async def test_a_form_whose_answer_was_lost_with_its_server_is_sent_again_and_fi
             lambda: sql.execute("SELECT FROM booking WHERE email = %s", [email]).fetchone() is not None, "the booking"
         )
         # It is in the database, which the server has not heard yet, and the page neither.
-        await expect(page.get_by_role("button", name="Booking …")).to_be_visible()
+        await expect(page.get_by_role("button", name="Sending …")).to_be_visible()
         doomed.kill()
     await page.wait_for_function("!window.socket.connected")
     await asyncio.to_thread(restart, doomed)

@@ -205,11 +205,18 @@ def test_off_the_grid_the_neighbours_are_told() -> None:
     assert obstacle.figures["stepMinutes"] == 30
 
 
+def test_a_booking_in_the_way_counts_more_than_a_hold() -> None:
+    held = Busy(local(TUESDAY, "08:00"), local(TUESDAY, "09:30"), held=True)
+    busy = Busy(local(TUESDAY, "09:45"), local(TUESDAY, "11:10"))
+    obstacle = why_not(calendar(busy=(held, busy)), TUESDAY, "09:00")
+    assert (obstacle.reason, obstacle.figures["busyFrom"]) == (Reason.BUSY, busy.starts_at)
+
+
 def test_a_busy_time_is_told_by_when_it_is_busy_and_a_hold_counts() -> None:
     for held in (True, False):
         busy = Busy(local(TUESDAY, "09:50"), local(TUESDAY, "11:10"), held)
         obstacle = why_not(calendar(busy=(busy,)), TUESDAY, "09:00")
-        assert obstacle.reason is Reason.BUSY
+        assert obstacle.reason is (Reason.HELD if held else Reason.BUSY)
         assert obstacle.figures == {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at}
 
 
@@ -267,6 +274,7 @@ def test_every_reason_has_a_sentence() -> None:
         why_not(calendar(), TUESDAY, "13:00").reason,
         why_not(calendar(), TUESDAY, "09:30").reason,
         why_not(calendar(busy=(booked(TUESDAY, "09:00"),)), TUESDAY, "09:00").reason,
+        why_not(calendar(busy=(booked(TUESDAY, "09:00")._replace(held=True),)), TUESDAY, "09:00").reason,
         why_not(calendar(length={"daily_cap": 1}, busy=(booked(TUESDAY, "09:00"),)), TUESDAY, "10:00").reason,
     }
     assert told == set(Reason)

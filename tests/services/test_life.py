@@ -710,6 +710,8 @@ class Life(RuleBasedStateMachine):
         freed = entry.busy if entry.status in LIVE and to not in LIVE else None
         self.expects(entry, actor, entry.status, to, entry.starts_at, entry.starts_at, token, reason, freed)
         entry.status = to
+        if actor != "database":
+            entry.answer_by = None  # nobody is asked any more
 
     def moved(
         self, what: str, entry: Entry, to: datetime, view: BookingView | None, actor: str, token: UUID | None,
