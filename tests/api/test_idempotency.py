@@ -418,16 +418,16 @@ async def test_after_a_kill_between_commit_and_answer_another_process_gives_the_
     expert, other = await add_expert(), serve()
     body = booking_of(expert, startsAt=await first_free(other, expert))
     async with lost_answers(database_url, after=(b"ada@example.com", b"COMMIT")) as url:
-        doomed = ServerProcess(tmp_path, url)
-        await asyncio.to_thread(doomed.wait_until_alive)
-        asked = asyncio.create_task(book_at(doomed, "key", body))
-        await until(lambda: count(sql) == 1)
-        # It is committed, which the process that did it has not heard yet; so it has answered nothing.
-        await asyncio.sleep(0.2)
-        assert not asked.done()
-        doomed.kill()
-        with pytest.raises(httpx.TransportError):
-            await asked
+        with ServerProcess(tmp_path, url) as doomed:
+            await asyncio.to_thread(doomed.wait_until_alive)
+            asked = asyncio.create_task(book_at(doomed, "key", body))
+            await until(lambda: count(sql) == 1)
+            # It is committed, which the process that did it has not heard yet; so it has answered nothing.
+            await asyncio.sleep(0.2)
+            assert not asked.done()
+            doomed.kill()
+            with pytest.raises(httpx.TransportError):
+                await asked
     again = await book_at(other, "key", body)
     assert (again.status_code, again.headers[REPLAYED]) == (201, "true")
     assert sql.execute("SELECT id::text FROM booking").fetchall() == [(again.json()["id"],)]

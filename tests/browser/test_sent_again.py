@@ -29,18 +29,17 @@ async def test_a_form_whose_answer_was_lost_with_its_server_is_sent_again_and_fi
     excuse(CONNECTION_LOST)
     at, email = in_days(3), "answer-lost@example.com"
     async with lost_answers(database_url, after=(email.encode(),)) as url:
-        doomed = ServerProcess(tmp_path, url)
-        await asyncio.to_thread(doomed.wait_until_alive)
-        page = await visit(f"/book/{jana.slug}?at={iso(at)}", at=doomed.url)
-        await connected(page)
-        await fill_in(page, **{**ADA, "email": email})
-        await book_button(page).click()
-        await until(
-            lambda: sql.execute("SELECT FROM booking WHERE email = %s", [email]).fetchone() is not None, "the booking"
-        )
-        # It is in the database, which the server has not heard yet, and the page neither.
-        await expect(page.get_by_role("button", name="Sending …")).to_be_visible()
-        doomed.kill()
+        with ServerProcess(tmp_path, url) as doomed:
+            await asyncio.to_thread(doomed.wait_until_alive)
+            page = await visit(f"/book/{jana.slug}?at={iso(at)}", at=doomed.url)
+            await connected(page)
+            await fill_in(page, **{**ADA, "email": email})
+            await book_button(page).click()
+            wanted = "SELECT FROM booking WHERE email = %s"
+            await until(lambda: sql.execute(wanted, [email]).fetchone() is not None, "the booking")
+            # It is in the database, which the server has not heard yet, and the page neither.
+            await expect(page.get_by_role("button", name="Sending …")).to_be_visible()
+            doomed.kill()
     await page.wait_for_function("!window.socket.connected")
     await asyncio.to_thread(restart, doomed)
     await page.reload()
