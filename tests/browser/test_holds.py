@@ -72,6 +72,13 @@ def ends_in(sql: Connection, expert: Expert, seconds: float) -> None:
     )
 
 
+def waiting(sql: Connection) -> int:
+    """How many statements wait for another one."""
+    found = sql.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
 def clock(page: Page) -> Locator:
     """The part that says how the time stands."""
     return page.locator("[data-hold]")
@@ -108,6 +115,24 @@ async def test_who_opens_the_form_holds_its_time_and_everybody_else_sees_that_it
     assert str(number) not in "".join(await board.evaluate("window.heard"))
     assert str(number) not in await page.content()
     assert await board.evaluate("window.here"), "the page was loaded anew"
+
+
+async def test_who_sends_the_form_before_its_time_is_held_is_not_in_their_own_way(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    at, page = in_days(3), await visit()
+    with sql.transaction():
+        # The hold is written, and waits before it counts.
+        sql.execute("LOCK TABLE expert_changed IN SHARE ROW EXCLUSIVE MODE")
+        await page.goto(form_of(jana, at))
+        await connected(page)
+        await fill_in(page, **ADA)
+        await until(lambda: waiting(sql) >= 1, "the hold to be under way")
+        await book_button(page).click()
+        await asyncio.sleep(0.5)
+    await page.wait_for_url("**/booking/*")
+    assert held(sql, jana) == []
+    assert bookings_at(sql, jana.id, at) == 1
 
 
 async def test_reading_the_page_without_opening_it_holds_nothing(

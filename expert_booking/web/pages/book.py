@@ -284,9 +284,10 @@ class BookingDesk:
 
     async def _with_hold(self, request: BookingRequest) -> BookingRequest:
         """The same request, with the hold that keeps its time, or once did."""
-        if self._keeping is not Keeping.HELD and self._own is not None:
-            # What this visitor holds instead must not be in their own way.
-            await self.keep()
+        async with self._one_at_a_time:  # a hold that is just being taken must not be in its own visitor's way
+            if self._keeping is not Keeping.HELD and self._own is not None:
+                # Nor must what this visitor holds instead.
+                await self._take()
         return request.model_copy(update={"hold_id": self._hold_id})
 
     async def _refused(self, refusal: Refusal) -> None:
