@@ -303,6 +303,8 @@ class BookingDesk:
     async def _look(self, refusal: Refusal | None = None) -> None:
         """See how the time stands; `refusal` is what has just been said about it."""
         own = await self._services.holds.of_visitor(self._visitor.browser)
+        if self._keeping is Keeping.HELD and own is None:
+            await self._live.read()  # the board may still show our own hold, and would have it be somebody else's
         refusal = refusal or self._why_not(own)
         mine = None
         if reason_of(refusal) is Reason.BUSY:
