@@ -74,8 +74,8 @@ def bring_to_head(settings: Settings, url: str) -> None:
         )
 
 
-class House:
-    """The one door: paths that belong to programs go to the API, all others to the pages."""
+class Door:
+    """The one there is: paths that belong to programs go to the API, all others to the pages."""
 
     def __init__(self, pages: ASGIApp, programs: ASGIApp) -> None:
         self.app = pages  # NiceGUI looks for its server along attributes of this name
@@ -102,7 +102,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     """The whole product over the database at `url`; `on_ready` is called when it is about to answer."""
     database = Database(url, pool_size=settings.pool_size)
     bus = Bus()
-    services = Services(database, bus, holds=settings.hold_rules)
+    services = Services(database, bus, holds=settings.hold_rules, house=settings.house)
     feed = Feed(url, bus.publish)
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
@@ -129,7 +129,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         phone_required=settings.phone_required,
     )
     programs = api.create_api(services, phone_required=settings.phone_required, secret=settings.secret())
-    return House(pages, programs)
+    return Door(pages, programs)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -2,11 +2,11 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 
-from expert_booking.domain.events import ExpertChanged, News, SlotFreed
+from expert_booking.domain.events import ExpertChanged, MailChanged, News, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -14,29 +14,37 @@ Follower = Callable[[], None]
 
 
 class Bus:
-    """Hands news of an expert to whoever follows that expert, and of lost news to everybody."""
+    """Hands news of an expert, or of a booking's mail, to whoever follows it, and of lost news to everybody."""
 
     def __init__(self) -> None:
         self._followers: defaultdict[UUID, dict[object, Follower]] = defaultdict(dict)
         self._listeners: list[Follower] = []
+        self._posting: list[Follower] = []
         self._waiting: list[Callable[[SlotFreed], None]] = []
 
-    def follow(self, expert_id: UUID, follower: Follower) -> Callable[[], None]:
-        """Call `follower` at news of this expert, until the returned function is called (more than once is fine)."""
+    def follow(self, subject: UUID, follower: Follower) -> Callable[[], None]:
+        """Call `follower` at news of this expert or booking, until the returned function is called.
+
+        It may be called more than once.
+        """
         subscription = object()  # one follower may follow twice
-        self._followers[expert_id][subscription] = follower
+        self._followers[subject][subscription] = follower
 
         def unfollow() -> None:
-            followers = self._followers.get(expert_id, {})
+            followers = self._followers.get(subject, {})
             followers.pop(subscription, None)
             if not followers:
-                self._followers.pop(expert_id, None)
+                self._followers.pop(subject, None)
 
         return unfollow
 
     def listen(self, listener: Follower) -> None:
-        """Call `listener` at all news there are, for as long as the bus lives."""
+        """Call `listener` at all news of experts, for as long as the bus lives."""
         self._listeners.append(listener)
+
+    def listen_for_mail(self, listener: Follower) -> None:
+        """Call `listener` whenever there may be mail to send, for as long as the bus lives."""
+        self._posting.append(listener)
 
     def listen_for_freed(self, listener: Callable[[SlotFreed], None]) -> None:
         """Call `listener` with every time that is set free, for as long as the bus lives."""
@@ -44,9 +52,11 @@ class Bus:
 
     def publish(self, news: News) -> None:
         """Tell the followers. A broken follower must never keep the news from the others."""
-        followers: list[Follower]
+        followers: Sequence[Follower]
         if isinstance(news, SlotFreed):
             followers = [partial(listener, news) for listener in self._waiting]
+        elif isinstance(news, MailChanged):
+            followers = self._posting if news.booking_id is None else self._following(news.booking_id)
         else:
             followers = [*self._listeners, *self._interested(news)]
         for follower in followers:
@@ -61,5 +71,8 @@ class Bus:
 
     def _interested(self, news: News) -> list[Follower]:
         if isinstance(news, ExpertChanged):
-            return list(self._followers.get(news.expert_id, {}).values())
+            return self._following(news.expert_id)
         return [follower for followers in self._followers.values() for follower in followers.values()]
+
+    def _following(self, subject: UUID) -> list[Follower]:
+        return list(self._followers.get(subject, {}).values())

@@ -15,7 +15,7 @@ from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
-from expert_booking.schemas import Role, TokenRequest, complaints
+from expert_booking.schemas import TOKEN_ROLES, TokenRequest, complaints
 from expert_booking.services import Services
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
@@ -108,7 +108,7 @@ def token_revoke(settings: Settings, options: argparse.Namespace) -> None:
 def _serve_once(settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]]) -> None:
     with app.database_at(settings, _say) as place:
         app.bring_to_head(settings, place.url)
-        asyncio.run(_with_database(place.url, lambda database: use(Services(database))))
+        asyncio.run(_with_database(place.url, lambda database: use(Services(database, house=settings.house))))
 
 
 async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any, None]]) -> None:
@@ -173,7 +173,7 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="action", required=True, parser_class=_Parser)
     create = actions.add_parser("create", help="make a token and print its secret on the last line")
     create.add_argument("name")
-    create.add_argument("--role", choices=[role.value for role in Role], required=True)
+    create.add_argument("--role", choices=[role.value for role in TOKEN_ROLES], required=True)
     create.add_argument("--expert", metavar="SLUG", help="whose calendar an expert's token runs")
     create.set_defaults(command=token_create)
     actions.add_parser("list", help="show all tokens").set_defaults(command=token_list)

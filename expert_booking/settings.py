@@ -2,15 +2,20 @@
 
 import secrets
 from contextlib import suppress
+from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.holds import HoldRules
+from expert_booking.domain.house import DEMO_SENDER, House
+from expert_booking.mail.send import SmtpServer, smtp_server
 
 
 class WrongSetting(Exception):
@@ -29,6 +34,42 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _smtp_url(url: str) -> str:
+    smtp_server(url)  # raises ValueError with a sentence
+    return url
+
+
+def _sender(text: str) -> str:
+    try:
+        customer_key(parseaddr(text)[1])
+    except ValueError as error:
+        raise ValueError("should look like Expert Booking <booking@example.com>") from error
+    if not text.isprintable():
+        raise ValueError("should be one line without control characters")
+    return text
+
+
+def _addresses(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return frozenset(customer_key(one.strip()) for one in text.split(",") if one.strip())
+    except ValueError as error:
+        raise ValueError("should look like ada@example.com, ben@example.com") from error
+
+
+def _hours(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        hours = [float(one) for one in text.split(",") if one.strip()]
+    except ValueError as error:
+        raise ValueError("should be hours such as 24, 1") from error
+    if not all(0 < one <= 24 * 14 for one in hours) or len(hours) > 5:
+        raise ValueError("should be at most five numbers of hours, each up to 336, such as 24, 1")
+    return tuple(timedelta(minutes=round(60 * one)) for one in hours)
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EXPERT_BOOKING_", env_file=".env", extra="ignore", frozen=True)
 
@@ -43,12 +84,42 @@ class Settings(BaseSettings):
     hold_minutes: Annotated[float, Field(gt=0, le=60)] = 5
     hold_longest_minutes: Annotated[float, Field(gt=0, le=240)] = 20
     holds_per_network: Annotated[int, Field(ge=1, le=10_000)] = 20
+    smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
+    mail_from: Annotated[str, AfterValidator(_sender)] | None = None
+    admin_emails: Annotated[frozenset[str], NoDecode, BeforeValidator(_addresses)] = frozenset()
+    reminder_hours: Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(_hours)] = (
+        timedelta(hours=24),
+        timedelta(hours=1),
+    )
     pool_size: Annotated[int, Field(ge=1, le=100)] = 6
 
     @property
     def hold_rules(self) -> HoldRules:
         """How long and how often times are held."""
         return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network)
+
+    @property
+    def house(self) -> House:
+        """What the use cases know of these settings. Raises WrongSetting, as `secret` does."""
+        return House(
+            secret=self.secret(),
+            url=self.public_url,
+            sender=self.mail_from or DEMO_SENDER,
+            admins=self.admin_emails,
+            reminders=self.reminder_hours,
+            mails=self.smtp_url is not None or self.mailbox,
+        )
+
+    @property
+    def smtp(self) -> SmtpServer | None:
+        """The mail server; None where mail goes to the mailbox page, or nowhere."""
+        return None if self.smtp_url is None else smtp_server(self.smtp_url)
+
+    @property
+    def mailbox(self) -> bool:
+        """Whether mail goes to a page of this house, which everybody on this very machine can read."""
+        here = self.host in ("127.0.0.1", "::1", "localhost") and self.base_url is None
+        return self.embedded and self.demo and self.smtp_url is None and here
 
     @property
     def embedded(self) -> bool:
@@ -67,6 +138,11 @@ class Settings(BaseSettings):
             raise WrongSetting(
                 "EXPERT_BOOKING_SECRET_KEY is needed together with EXPERT_BOOKING_DATABASE_URL: "
                 "at least 16 random characters, the same for every process."
+            )
+        if self.smtp_url is not None and self.mail_from is None:
+            raise WrongSetting(
+                "EXPERT_BOOKING_MAIL_FROM is needed together with EXPERT_BOOKING_SMTP_URL: "
+                "the sender of all mail, such as Expert Booking <booking@example.com>."
             )
         if self.hold_longest_minutes < self.hold_minutes:
             raise WrongSetting(

@@ -24,7 +24,15 @@ from sqlalchemy import make_url
 from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedPostgres
 from expert_booking.db.engine import Database, driver_url
-from expert_booking.schemas import BookingRequest, BookingView, ExpertRequest, RuleRequest, SessionTypeRequest
+from expert_booking.schemas import (
+    BookingRequest,
+    BookingView,
+    Caller,
+    ExpertRequest,
+    Role,
+    RuleRequest,
+    SessionTypeRequest,
+)
 from expert_booking.services import Services
 from tests.serving import ServerProcess
 
@@ -178,6 +186,11 @@ def book(services: Services) -> Book:
         return await services.bookings.book(request, visitor=visitor, submission=submission)
 
     return book
+
+
+def browser(visitor: bytes) -> Caller:
+    """Whoever books in this browser, as its customer."""
+    return Caller(role=Role.CUSTOMER, visitor=visitor)
 
 
 def expert_request(**overrides: Any) -> ExpertRequest:

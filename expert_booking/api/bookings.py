@@ -37,7 +37,7 @@ _BOOKING: Final = {
     "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
     "answerBy": "2026-11-24T09:00:00Z", "cancelUntil": "2026-11-23T09:00:00Z", "moveUntil": "2026-11-24T08:00:00Z",
     "movesLeft": 2,
-    "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
+    "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1, "mail": "sent",
 }  # fmt: skip
 _CHANGES: Final = {
     "changes": [

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Column, Date, Select, TextClause, Uuid, bindparam, func, or_, select, text, update
+from sqlalchemy import Column, Date, Select, TextClause, Uuid, bindparam, case, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
@@ -14,15 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.availability import TERMS
 from expert_booking.db.engine import AnyRow, violated
-from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, session_type
+from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, message, session_type
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import SessionTypeNotFound, SlotTaken
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.schemas import BookingRequest
 
-_b, _c = booking.c, booking_change.c
+_b, _c, _m = booking.c, booking_change.c, message.c
 _SLOT: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.busy, _b.cap_day, _b.status,
-                _b.visitor, _b.changed_by)  # fmt: skip
+                _b.visitor, _b.changed_by, _b.changed_at)  # fmt: skip
 _BOOKED: Final = (_b.name, _b.email, _b.customer_key, _b.phone, _b.notes, _b.time_zone, _b.submission, _b.answer_by)
 _HELD: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 # No conflict target: all fences (and the submission) count, and nobody waits for or deadlocks with anybody. Where the
@@ -60,10 +60,22 @@ def _inserts(columns: Sequence[Column[Any]]) -> tuple[TextClause, TextClause]:
 _BOOK: Final = _inserts((*_SLOT, *_BOOKED))
 _HOLD: Final = _inserts((*_SLOT, *_HELD))
 
+# What has become of the last mail to the customer.
+_MAIL: Final = (
+    select(
+        case((message.c.sent_at.is_not(None), "sent"), (message.c.failed_at.is_not(None), "failed"), else_="waiting")
+    )
+    .where(message.c.booking_id == _b.id, message.c.audience == "customer")
+    .order_by(message.c.id.desc())
+    .limit(1)
+    .correlate(booking)
+    .scalar_subquery()
+)
 _VIEW: Final = (
     select(
         _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.status, _b.name, _b.email, _b.phone,
         _b.notes, _b.time_zone, _b.answer_by, _b.moves, _b.created_at, _b.updated_at, _b.version, _b.visitor,
+        _b.customer_key, _b.sequence, _MAIL.label("mail"),
         *(session_type.c[name] for name in TERMS),
         expert.c.slug.label("expert_slug"), expert.c.name.label("expert_name"),
         expert.c.time_zone.label("expert_time_zone"),
@@ -83,10 +95,11 @@ _CHANGE = (
     .values(
         status=bindparam("to"), answer_by=None, updated_at=func.now(), version=_b.version + 1,
         changed_by=bindparam("by"), changed_with=bindparam("token"), change_reason=bindparam("reason"),
+        changed_at=bindparam("at"),
     )
     .returning(_b.id)
 )  # fmt: skip
-_becomes: Final = (_b.status, _b.visitor, _b.changed_by, *_BOOKED)
+_becomes: Final = (_b.status, _b.visitor, _b.changed_by, _b.changed_at, *_BOOKED)
 _BOOK_HELD = text(
     f"""
     UPDATE booking SET {", ".join(f"{c.name} = CAST(:{c.name} AS {c.type.compile(_DIALECT)})" for c in _becomes)},
@@ -120,13 +133,13 @@ _RESCHEDULE = text(
                                                         AND other.{LIVE_ROWS})) END,
            answer_by = CASE WHEN answer_by > :starts_at THEN :starts_at ELSE answer_by END,
            moves = moves + :counted, updated_at = now(), version = version + 1,
-           changed_by = :by, changed_with = :token, change_reason = :reason
+           changed_by = :by, changed_with = :token, change_reason = :reason, changed_at = :at
      WHERE id = :booking_id AND status = :now_is AND version = :read
     RETURNING id
     """  # noqa: S608 - our own words only
 ).bindparams(
     *(bindparam(c.name, type_=c.type) for c in (_b.starts_at, _b.ends_at, _b.busy, _b.cap_day)),
-    bindparam("booking_id", type_=Uuid), bindparam("token", type_=Uuid),
+    bindparam("booking_id", type_=Uuid), bindparam("token", type_=Uuid), bindparam("at", type_=_b.changed_at.type),
 )  # fmt: skip
 _HISTORY = (
     select(_c.at, _c.actor, _c.from_status, _c.to_status, _c.from_starts_at, _c.to_starts_at, _c.reason)
@@ -158,6 +171,7 @@ class NewRow:
             "id": self.id, "expert_id": self.expert_id, "session_type_id": self.session_type_id,
             "starts_at": slot.starts_at, "ends_at": slot.ends_at, "busy": Range(slot.busy_from, slot.busy_until),
             "cap_day": self.cap_day, "visitor": self.visitor, "changed_by": Actor.CUSTOMER.value,
+            "changed_at": self.now,
         }  # fmt: skip
 
 
@@ -246,11 +260,6 @@ async def by_submission(connection: AsyncConnection, submission: UUID, visitor: 
     return (await connection.execute(wanted)).one_or_none()
 
 
-async def by_id_and_visitor(connection: AsyncConnection, booking_id: UUID, visitor: bytes) -> AnyRow | None:
-    """One booking, if it was made in this browser."""
-    return (await connection.execute(_VIEW.where(_b.id == booking_id, _b.visitor == visitor))).one_or_none()
-
-
 async def by_time_and_visitor(
     connection: AsyncConnection, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
 ) -> AnyRow | None:
@@ -269,6 +278,18 @@ async def of_visitor(connection: AsyncConnection, customer_key: str, visitor: by
     """A customer's bookings made in one browser, the latest start first."""
     wanted = _VIEW.where(_b.customer_key == customer_key, _b.visitor == visitor)
     return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
+
+
+async def of_customer(connection: AsyncConnection, customer_key: str) -> Sequence[AnyRow]:
+    """A customer's bookings, wherever they were made, the latest start first."""
+    wanted = _VIEW.where(_b.customer_key == customer_key)
+    return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
+
+
+async def of_experts(connection: AsyncConnection, expert_ids: Sequence[UUID], since: datetime) -> Sequence[AnyRow]:
+    """What these experts still have to do with: bookings that end after `since`, the earliest first."""
+    wanted = _VIEW.where(_b.expert_id.in_(expert_ids), _b.ends_at > since, _b.status.in_(("pending", "confirmed")))
+    return (await connection.execute(wanted.order_by(_b.starts_at, _b.id).limit(200))).all()
 
 
 async def addresses_of_visitor(connection: AsyncConnection, visitor: bytes) -> Sequence[str]:
@@ -313,6 +334,7 @@ class Change:
     now_is: str
     read: int
     by: str
+    at: datetime
     token: UUID | None = None
     reason: str = ""
 
@@ -320,7 +342,7 @@ class Change:
         """What the statements want to know of it."""
         return {
             "booking_id": self.booking_id, "now_is": self.now_is, "read": self.read, "by": self.by,
-            "token": self.token, "reason": self.reason,
+            "token": self.token, "reason": self.reason, "at": self.at,
         }  # fmt: skip
 
 

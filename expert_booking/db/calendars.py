@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
+from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import SessionTypeInUse, SlugTaken, Unavailable
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window
 from expert_booking.domain.plans import Place, places
@@ -93,6 +94,8 @@ async def record(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
 async def change_expert(connection: AsyncConnection, expert_id: UUID, values: Mapping[str, Any]) -> None:
     """Change an expert's columns. Raises SlugTaken."""
     with _refused("uq_expert_slug", SlugTaken):
+        if "email" in values:
+            values = {**values, "email_key": customer_key(values["email"])}
         await connection.execute(update(expert).where(_e.id == expert_id).values(**values))
 
 

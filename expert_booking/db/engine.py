@@ -27,7 +27,8 @@ class Database:
     `together` makes one transaction of all of them.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 6) -> None:
+    def __init__(self, url: str, *, pool_size: int = 6, silent: bool = False) -> None:
+        """`silent`: nobody is mailed about what is done here."""
         self.url = url
         self._engine = create_async_engine(
             url,
@@ -42,6 +43,7 @@ class Database:
             connect_args={
                 "options": "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"
                 " -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
+                + (" -c expert_booking.silent=on" if silent else "")
             },
         )
         # The second facade on the same pool: no BEGIN and COMMIT around statements that stand alone.

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import availability_rule, expert, session_type
+from expert_booking.domain.addresses import customer_key
 from expert_booking.schemas import ExpertRequest
 
 _e = expert.c
@@ -60,8 +61,7 @@ async def slugs(connection: AsyncConnection) -> set[str]:
 
 async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) -> UUID | None:
     """Insert an expert with a session type and weekly hours; None when the slug is taken."""
-    values = request.model_dump(exclude={"session_types", "rules", "slug"})
-    statement = pg_insert(expert).values(**values, slug=slug).on_conflict_do_nothing().returning(_e.id)
+    statement = pg_insert(expert).values(**_columns(request), slug=slug).on_conflict_do_nothing().returning(_e.id)
     expert_id: UUID | None = await connection.scalar(statement)
     if expert_id is None:
         return None
@@ -71,7 +71,7 @@ async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) ->
 
 async def add_many(connection: AsyncConnection, requests: Sequence[ExpertRequest]) -> int:
     """Insert many experts that know their slugs, with session types and hours; those already there stay as they are."""
-    wanted = [r.model_dump(exclude={"session_types", "rules"}) for r in requests]
+    wanted = [{**_columns(request), "slug": request.slug} for request in requests]
     statement = pg_insert(expert).on_conflict_do_nothing().returning(_e.id, _e.slug)
     new = {row.slug: row.id for row in await connection.execute(statement, wanted)}
     added = [(new[request.slug], request) for request in requests if request.slug in new]
@@ -88,8 +88,13 @@ async def remove_everything(connection: AsyncConnection) -> None:
     """Delete every booking and every expert, with all that is theirs; deleting an expert is also the boards' news."""
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
     # Truncating `expert` as well would take the tokens of admins along.
-    await connection.execute(text("TRUNCATE booking"))
+    await connection.execute(text("TRUNCATE booking, message, mailbox_mail"))
     await connection.execute(delete(expert))
+
+
+def _columns(request: ExpertRequest) -> dict[str, Any]:
+    values = request.model_dump(exclude={"session_types", "rules", "slug"})
+    return {**values, "email_key": customer_key(request.email)}
 
 
 async def _add_calendars(connection: AsyncConnection, added: Sequence[tuple[UUID, ExpertRequest]]) -> None:

@@ -5,13 +5,14 @@ import json
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 import psycopg
 
 from expert_booking.db.engine import driver_url
-from expert_booking.db.tables import FREED_CHANNEL, NEWS_CHANNEL
-from expert_booking.domain.events import ExpertChanged, News, NewsMissed, SlotFreed
+from expert_booking.db.tables import FREED_CHANNEL, MAIL_CHANNEL, NEWS_CHANNEL
+from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsMissed, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Feed:
             psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5), timeout=10
         )
         async with connection:
-            for channel in (NEWS_CHANNEL, FREED_CHANNEL):
+            for channel in (NEWS_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL):
                 await connection.execute(f"LISTEN {channel}")
             # LISTEN first, look again afterwards: what happened in between is then either heard or read.
             self.listening.set()
@@ -61,7 +62,7 @@ class Feed:
 
     def _hear(self, channel: str, payload: str) -> None:
         try:
-            self._publish(_freed(payload) if channel == FREED_CHANNEL else ExpertChanged(UUID(payload)))
+            self._publish(_READ[channel](payload))
         except (ValueError, KeyError, TypeError):
             log.warning("news that is not ours was left unheard")
 
@@ -70,3 +71,10 @@ def _freed(payload: str) -> SlotFreed:
     told = json.loads(payload)
     since, until = (datetime.fromisoformat(told[end]).astimezone(UTC) for end in ("since", "until"))
     return SlotFreed(UUID(told["expert"]), since, until)
+
+
+_READ: Final[dict[str, Callable[[str], News]]] = {
+    NEWS_CHANNEL: lambda payload: ExpertChanged(UUID(payload)),
+    FREED_CHANNEL: _freed,
+    MAIL_CHANNEL: lambda payload: MailChanged(UUID(payload) if payload else None),
+}

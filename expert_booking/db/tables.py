@@ -64,6 +64,8 @@ expert = Table(
     Column("region", Text),
     Column("closed_on_holidays", Boolean, nullable=False, server_default=text("false")),
     Column("email", Text, nullable=False),
+    # The form by which the address signs in, as a customer's (addresses.customer_key).
+    Column("email_key", Text, nullable=False, server_default=""),
     Column("portrait", Text, nullable=False, server_default=""),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -107,6 +109,8 @@ Index(
     postgresql_where=text("active"),
 )
 Index("ix_expert_terms", expert.c.terms, postgresql_using="gin", postgresql_where=text("active"))
+
+Index("ix_expert_email_key", expert.c.email_key)
 
 # Every word that was ever in the catalogue, for what is typed inside of words or with a slip. None has to go again:
 # a word that nobody has any more finds nobody.
@@ -250,6 +254,10 @@ booking = Table(
     Column("changed_by", Text, nullable=False, server_default="database"),
     Column("changed_with", Uuid),
     Column("change_reason", Text, nullable=False, server_default=""),
+    # The same by the clock of whoever made it: reminders that were due before are not wanted any more.
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # How often a calendar that has it must take it anew: counted by the database at every move and at its end.
+    Column("sequence", Integer, nullable=False, server_default="0"),
     # The session is one of this very expert's; and whether a type is booked is looked up by the expert's index.
     ForeignKeyConstraint(
         ["expert_id", "session_type_id"],
@@ -304,6 +312,8 @@ Index(
     booking.c.updated_at,
     postgresql_where=text("status = 'expired' AND email IS NULL"),
 )
+# Who is to be reminded.
+Index("ix_booking_confirmed_starts_at", booking.c.starts_at, postgresql_where=text("status = 'confirmed'"))
 Index("ix_booking_expert_id_starts_at", booking.c.expert_id, booking.c.starts_at)
 Index("ix_booking_customer_key_starts_at", booking.c.customer_key, booking.c.starts_at)
 Index(
@@ -367,6 +377,125 @@ token = Table(
     UniqueConstraint("secret_hash"),
     CheckConstraint("role IN ('admin', 'expert', 'reader')", name="role"),
     CheckConstraint("(role = 'expert') = (expert_id IS NOT NULL)", name="expert_named"),
+)
+
+# --- people without accounts -------------------------------------------------------------------------------------
+# What proves an address or opens something is never in here: see domain/keys.py, and hashes of what is made at random.
+
+# Tells this house's calendar entries from those of every other.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
+    Column("one_row", Boolean, primary_key=True, server_default=text("true")),
+    CheckConstraint("one_row", name="one_row"),
+)
+
+# Somebody wants to prove an address: by the link in the mail, once, or by its code in the browser that asked.
+access_request = Table(
+    "access_request",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("customer_key", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    # The page to go on to.
+    Column("next_path", Text, nullable=False, server_default=""),
+    # The browser and the network it was asked from, both hashes; none for a program, and for the command line.
+    Column("browser", LargeBinary),
+    Column("origin", LargeBinary),
+    Column("wrong_codes", SmallInteger, nullable=False, server_default="0"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    Column("spent_at", DateTime(timezone=True)),
+    Index("ix_access_request_customer_key_created_at", "customer_key", "created_at"),
+    Index("ix_access_request_origin_created_at", "origin", "created_at"),
+    Index("ix_access_request_created_at", "created_at"),
+)
+
+# An address that has been proven: to a browser by its cookie, or to a program by its bearer token.
+access_proof = Table(
+    "access_proof",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("customer_key", Text, nullable=False),
+    Column("email", Text, nullable=False),
+    Column("bearer", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("secret_hash"),
+    CheckConstraint("bearer IN ('browser', 'program')", name="bearer"),
+    Index("ix_access_proof_customer_key", "customer_key"),
+    Index("ix_access_proof_expires_at", "expires_at"),
+)
+
+# A calendar to subscribe to: one for each customer and each expert, until its address is given up.
+feed = Table(
+    "feed",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("customer_key", Text),
+    Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE")),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("customer_key"),
+    UniqueConstraint("expert_id"),
+    CheckConstraint("(customer_key IS NULL) <> (expert_id IS NULL)", name="owner"),
+)
+
+# The outbox: mail that waits to leave, was taken by the mail server, or was given up. What belongs to a booking is
+# written by the database itself, with the change that it tells of (see MESSAGE_FUNCTION).
+message = Table(
+    "message",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("audience", Text, nullable=False, server_default="customer"),
+    Column("booking_id", Uuid),
+    # What it tells of, and how the booking was then.
+    Column("change_id", BigInteger),
+    Column("status", Text),
+    Column("starts_at", DateTime(timezone=True)),
+    Column("ends_at", DateTime(timezone=True)),
+    Column("sequence", Integer),
+    # A reminder: how long before the session.
+    Column("minutes_before", Integer),
+    Column("access_request_id", ForeignKey("access_request.id", ondelete="CASCADE")),
+    Column("tries", SmallInteger, nullable=False, server_default="0"),
+    # Not before; none: at once. And until when somebody is just at it.
+    Column("due_at", DateTime(timezone=True)),
+    Column("claimed_until", DateTime(timezone=True)),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("failed_at", DateTime(timezone=True)),
+    # What the mail server said last; nothing personal.
+    Column("error", Text, nullable=False, server_default=""),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("audience IN ('customer', 'expert')", name="audience"),
+    CheckConstraint("(booking_id IS NULL) <> (access_request_id IS NULL)", name="about_something"),
+    # One mail for each event, and one reminder of each time, however many processes there are.
+    Index("uq_message_change", "change_id", "audience", unique=True),
+    Index(
+        "uq_message_reminder",
+        "booking_id",
+        "audience",
+        "starts_at",
+        "minutes_before",
+        unique=True,
+        postgresql_where=text("kind = 'reminder'"),
+    ),
+    Index("ix_message_booking_id_id", "booking_id", "id"),
+    Index("ix_message_access_request_id", "access_request_id"),
+    Index("ix_message_waiting", "id", postgresql_where=text("sent_at IS NULL AND failed_at IS NULL")),
+    Index("ix_message_created_at", "created_at"),
+)
+
+# The mail of a house without a mail server, on its embedded database: what `/mailbox` shows.
+mailbox_mail = Table(
+    "mailbox_mail",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 # --- derived: when each expert is free next ----------------------------------------------------------------------
@@ -509,6 +638,49 @@ HISTORY_TRIGGERS: Final = (
 )
 
 
+# Tells of mail: a booking's id where the fate of its mail has changed, nothing where there is mail to send.
+MAIL_CHANNEL: Final = "expert_booking_mail"
+
+# Calendars take a new time, and an end, only with a higher number.
+SEQUENCE_FUNCTION: Final = """
+CREATE FUNCTION count_booking_sequence() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.sequence := OLD.sequence + 1;
+  RETURN NEW;
+END $$
+"""
+SEQUENCE_TRIGGER: Final = (
+    "CREATE TRIGGER booking_sequence BEFORE UPDATE ON booking FOR EACH ROW WHEN (OLD.starts_at <> NEW.starts_at "
+    "OR OLD.ends_at <> NEW.ends_at OR OLD.status <> NEW.status AND NEW.status IN ('cancelled', 'declined', 'expired')) "
+    "EXECUTE FUNCTION count_booking_sequence()"
+)
+# People are told what the history says, whoever made the change; of what is done by hand they are not.
+MESSAGE_FUNCTION: Final = """
+CREATE FUNCTION put_messages() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO message (kind, audience, booking_id, change_id, status, starts_at, ends_at, sequence)
+  SELECT told.kind, audience, b.id, w.id, b.status, b.starts_at, b.ends_at, b.sequence
+    FROM written w JOIN booking b ON b.id = w.booking_id
+   CROSS JOIN LATERAL (SELECT CASE
+           WHEN w.to_status IS DISTINCT FROM w.from_status THEN CASE w.to_status
+             WHEN 'pending' THEN 'received' WHEN 'confirmed' THEN 'confirmed' WHEN 'declined' THEN 'declined'
+             WHEN 'cancelled' THEN 'cancelled'
+             WHEN 'expired' THEN CASE w.from_status WHEN 'pending' THEN 'expired' END END
+           WHEN w.to_status IN ('pending', 'confirmed') AND w.from_starts_at <> w.to_starts_at THEN 'moved' END
+         ) told (kind)
+   CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
+   WHERE told.kind IS NOT NULL AND w.actor <> 'database'
+     AND current_setting('expert_booking.silent', true) IS DISTINCT FROM 'on'
+   ORDER BY w.id, audience;
+  RETURN NULL;
+END $$
+"""
+MESSAGE_TRIGGER: Final = (
+    "CREATE TRIGGER booking_change_mail AFTER INSERT ON booking_change REFERENCING NEW TABLE AS written "
+    "FOR EACH STATEMENT EXECUTE FUNCTION put_messages()"
+)
+
+
 # How the catalogue is searched. Texts and what is typed are folded alike: no accents, no capitals, words apart from
 # signs. A term is a word of the expert, or with a letter and a space before it (which no word has) a word of the name,
 # the category as a whole, or a language; so one index knows words and filters together. PostgreSQL calls unaccent()
@@ -571,9 +743,11 @@ def _ddl(statement: str) -> DDL:
 # Alembic compares neither functions nor triggers; a test compares a migrated database with one made from here.
 for _extension in ("btree_gist", *SEARCH_EXTENSIONS):
     event.listen(metadata, "before_create", _ddl(f"CREATE EXTENSION IF NOT EXISTS {_extension}"))
+event.listen(installation, "after_create", _ddl("INSERT INTO installation DEFAULT VALUES"))
 for _function in SEARCH_FUNCTIONS:
     event.listen(metadata, "before_create", _ddl(_function))
 for _statement in (
     NEWS_FUNCTION, *NEWS_TRIGGERS, SEARCH_TRIGGER_FUNCTION, *SEARCH_TRIGGERS, *HISTORY_FUNCTIONS, *HISTORY_TRIGGERS,
+    SEQUENCE_FUNCTION, SEQUENCE_TRIGGER, MESSAGE_FUNCTION, MESSAGE_TRIGGER,
 ):  # fmt: skip
     event.listen(metadata, "after_create", _ddl(_statement))

@@ -88,6 +88,24 @@ class HoldNotFound(NotFound):
     code = "hold_not_found"
 
 
+class LinkNotValid(NotFound):
+    """This link has been used already, or its time is over. Please ask for a new one."""
+
+    code = "link_not_valid"
+
+
+class FeedNotFound(NotFound):
+    """There is no calendar at this address, or it has been given up."""
+
+    code = "feed_not_found"
+
+
+class MessageNotFound(NotFound):
+    """There is no such message that was given up."""
+
+    code = "message_not_found"
+
+
 class OverrideNotFound(NotFound):
     """There are no special hours on this date."""
 
@@ -141,6 +159,18 @@ class RescheduleNotAllowed(Conflict):
     """A booking like this cannot be moved to another time."""
 
     code = "reschedule_not_allowed"
+
+
+class CodeWrong(Invalid):
+    """This is not the code in the mail."""
+
+    code = "code_wrong"
+
+
+class CodesLocked(Conflict):
+    """That were too many wrong codes. Please use the link in the mail, or ask for a new mail."""
+
+    code = "codes_locked"
 
 
 class RequestInFlight(Conflict):
@@ -215,6 +245,12 @@ class IdempotencyKeyReused(Invalid):
     """This Idempotency-Key belongs to another request. A new request needs a new key."""
 
     code = "idempotency_key_reused"
+
+
+class TooManyAccessRequests(TooManyRequests):
+    """There were many requests already. Please use one of the mails, or try again in an hour."""
+
+    code = "too_many_access_requests"
 
 
 class TooManyHolds(TooManyRequests):

@@ -29,4 +29,11 @@ class SlotFreed:
     until: datetime
 
 
-News = ExpertChanged | NewsMissed | SlotFreed
+@dataclass(frozen=True, slots=True)
+class MailChanged:
+    """The mail about this booking has been accepted or given up; without a booking: there is mail to send."""
+
+    booking_id: UUID | None
+
+
+News = ExpertChanged | NewsMissed | SlotFreed | MailChanged

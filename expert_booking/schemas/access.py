@@ -1,22 +1,29 @@
-"""Tokens, and who carries one."""
+"""Tokens and proven addresses, and who carries one."""
 
+import re
 from enum import StrEnum
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
-from expert_booking.schemas.words import Model, Name, Utc
+from expert_booking.schemas.words import Email, Model, Name, Utc, at_most
 
 
 class Role(StrEnum):
     ADMIN = "admin"
     EXPERT = "expert"
     READER = "reader"
+    CUSTOMER = "customer"
+
+
+# Those that a token of a program can be made for; customers prove their address instead.
+TOKEN_ROLES: Final = (Role.ADMIN, Role.EXPERT, Role.READER)
 
 
 class TokenRequest(Model):
     name: Name
-    role: Role
+    role: Literal[Role.ADMIN, Role.EXPERT, Role.READER]
     expert: str | None = None
 
     @model_validator(mode="after")
@@ -36,12 +43,16 @@ class TokenView(Model):
 
 
 class Caller(Model):
-    """Who is asking: the bearer of a valid token. No caller is the public."""
+    """Who is asking: the bearer of a token, a browser, whoever has proven an address. No caller is the public."""
 
     role: Role
     expert_id: UUID | None = None
-    # Which token it is; none for what the house does itself.
+    # Which token it is; none for what the house does itself, and for people.
     token_id: UUID | None = None
+    # A customer: by the browser that booked (a hash), by the key of one booking, by an address that was proven.
+    visitor: bytes | None = None
+    booking_id: UUID | None = None
+    customer_key: str | None = None
 
     def reads_everything(self) -> bool:
         """Whether this caller may read every customer's bookings."""
@@ -50,3 +61,86 @@ class Caller(Model):
     def runs(self, expert_id: UUID) -> bool:
         """Whether this caller runs that expert's calendar."""
         return self.role is Role.ADMIN or (self.role is Role.EXPERT and self.expert_id == expert_id)
+
+    def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None) -> bool:
+        """Whether this caller is the customer of that booking, who booked with this address, in this browser."""
+        return self.role is Role.CUSTOMER and (
+            booking_id == self.booking_id
+            or (visitor is not None and visitor == self.visitor)
+            or (customer_key is not None and customer_key == self.customer_key)
+        )
+
+
+class Identity(Model):
+    """An address that has been proven, and what it may do: see its own bookings, and as a host run calendars."""
+
+    email: str
+    customer_key: str
+    admin: bool = False
+    # The experts whose address it is, by name and slug.
+    experts: tuple["OwnExpert", ...] = ()
+
+    def host_of(self, expert_id: UUID) -> Caller | None:
+        """As whom this address runs that expert's calendar; None where it does not."""
+        if self.admin:
+            return Caller(role=Role.ADMIN)
+        if any(one.id == expert_id for one in self.experts):
+            return Caller(role=Role.EXPERT, expert_id=expert_id)
+        return None
+
+
+class OwnExpert(Model):
+    id: UUID
+    slug: str
+    name: str
+    time_zone: str
+
+
+def _own_path(path: str) -> str:
+    # Only a page of this house: "//elsewhere" and "/\\elsewhere" are addresses of others to a browser.
+    return path if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", path) else ""
+
+
+OwnPath = Annotated[str, at_most(500), AfterValidator(_own_path)]
+
+
+class AccessRequest(Model):
+    """Whose address is to be proven. The answer is the same for every address."""
+
+    email: Email
+
+
+class AccessRequested(Model):
+    """A mail is on its way if this address is known here. `id` belongs to the code in it."""
+
+    id: UUID
+    expires_at: Utc
+
+
+class RedeemRequest(Model):
+    """What the mail holds: its link (or the part of it behind the last slash), or the code, with the request's id."""
+
+    link: Annotated[str, at_most(500)] | None = None
+    id: UUID | None = None
+    code: Annotated[str, at_most(20)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "RedeemRequest":
+        if (self.link is None) == (self.code is None) or (self.id is None) != (self.code is None):
+            raise ValueError("Please send the link, or the id of the request and the code.")
+        return self
+
+
+class ProofView(Model):
+    """A bearer token for the bookings of one address. It is shown this once."""
+
+    access_token: str
+    email: str
+    expires_at: Utc
+
+
+class LinkView(Model):
+    """What an access link that still counts would prove, and where it leads then."""
+
+    email: str
+    next_path: str

@@ -7,6 +7,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.post import Delivery
+from expert_booking.domain.terms import Leeway
 from expert_booking.schemas.words import (
     MAX_PAGE,
     Email,
@@ -94,6 +96,25 @@ class BookingView(BusyView):
     created_at: Utc
     updated_at: Utc
     version: int
+    # What has become of the last mail to the customer; none where none was to be sent.
+    mail: Delivery | None = None
+
+    def leeway(self) -> Leeway:
+        """What its terms still leave the customer to do."""
+        return Leeway(
+            status=self.status,
+            starts_at=self.starts_at,
+            answer_by=self.answer_by,
+            cancel_until=self.cancel_until,
+            move_until=self.move_until,
+            moves_left=self.moves_left,
+        )
+
+
+class NewBookingView(BookingView):
+    """A booking that has just been made, with the token that reads and changes it, and nothing else."""
+
+    access_token: str
 
 
 ChangeReason = Annotated[str, at_most(REASON_LENGTH), AfterValidator(clean)]

@@ -44,7 +44,15 @@ class Plan:
 
 
 async def sow(database: Database, plan: Plan, *, now: datetime | None = None) -> str:
-    """Fill the database as planned; returns a sentence that says what is there."""
+    """Fill the database as planned, and mail nobody about it; returns a sentence that says what is there."""
+    quiet = Database(database.url, silent=True)
+    try:
+        return await _sow(quiet, plan, now)
+    finally:
+        await quiet.close()
+
+
+async def _sow(database: Database, plan: Plan, now: datetime | None) -> str:
     today = datetime.combine((now or utc_now()).astimezone(UTC), time(), tzinfo=UTC)
 
     def at(moment: datetime) -> Services:

@@ -8,6 +8,7 @@ from expert_booking.bus import Bus
 from expert_booking.db import schema
 from expert_booking.db.engine import Database
 from expert_booking.domain.holds import HoldRules
+from expert_booking.domain.house import House
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
@@ -20,6 +21,7 @@ from expert_booking.services.soonest import Soonest
 
 Clock = Callable[[], datetime]
 _HOLD_RULES: Final = HoldRules()
+_HOUSE: Final = House()
 
 
 def utc_now() -> datetime:
@@ -31,9 +33,15 @@ class Services:
     """Everything the product can do, over one database and one clock."""
 
     def __init__(
-        self, database: Database, bus: Bus | None = None, clock: Clock = utc_now, holds: HoldRules = _HOLD_RULES
+        self,
+        database: Database,
+        bus: Bus | None = None,
+        clock: Clock = utc_now,
+        holds: HoldRules = _HOLD_RULES,
+        house: House = _HOUSE,
     ) -> None:
         self._database = database
+        self.house = house
         self.bus = bus or Bus()
         self.clock = clock
         self.availability = Availability(database, clock)
@@ -42,7 +50,7 @@ class Services:
         self.holds = Holds(database, clock, holds)
         self.deadlines = Deadlines(database, clock)
         self.calendars = Calendars(database, clock, self.experts)
-        self.access = Access(database)
+        self.access = Access(database, clock, house)
         self.idempotency = Idempotency(database, clock)
         self.soonest = Soonest(database, clock)
 

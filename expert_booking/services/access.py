@@ -1,31 +1,84 @@
-"""Who may do what: tokens for programs. Only their hashes are kept."""
+"""Who may do what: tokens for programs, and addresses that people prove. Only hashes of secrets are kept."""
 
 import hashlib
+import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, Literal
 from uuid import UUID
 
+from expert_booking.db import access as rows
 from expert_booking.db import experts, tokens
-from expert_booking.db.engine import Database
-from expert_booking.domain.errors import ExpertNotFound, ProofNeeded, TokenNameTaken, TokenNotFound
-from expert_booking.schemas import Caller, TokenRequest, TokenView
+from expert_booking.db.engine import AnyConnection, AnyRow, Database
+from expert_booking.domain.addresses import customer_key
+from expert_booking.domain.errors import (
+    CodesLocked,
+    CodeWrong,
+    ExpertNotFound,
+    LinkNotValid,
+    ProofNeeded,
+    TokenNameTaken,
+    TokenNotFound,
+    TooManyAccessRequests,
+)
+from expert_booking.domain.house import AccessRules, House
+from expert_booking.domain.keys import Keys
+from expert_booking.schemas import (
+    AccessRequested,
+    Caller,
+    Identity,
+    LinkView,
+    OwnExpert,
+    ProofView,
+    Role,
+    TokenRequest,
+    TokenView,
+)
 
-_PREFIX = "eb_"
+_PREFIX: Final = "eb_"
+_OF_CUSTOMER: Final = "eb_customer_"
+_OF_BOOKING: Final = "eb_booking_"
+_HOUR: Final = timedelta(hours=1)
+
+Bearer = Literal["browser", "program"]
 
 
 class Access:
-    """Tokens: create, list, revoke, and tell whose one is."""
+    """Tokens of programs, links to prove an address, and whose one is."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], house: House, rules: AccessRules | None = None
+    ) -> None:
         self._database = database
+        self._clock = clock
+        self._house = house
+        self._rules = rules or AccessRules()
+        self._keys = Keys(house.secret)
+
+    # --- programs -------------------------------------------------------------------------------------------------
 
     async def identify(self, secret: str) -> Caller:
-        """Who carries this token. Raises ProofNeeded when it is unknown or revoked."""
+        """Who carries this token: a host's, a customer's, or that of one booking. Raises ProofNeeded otherwise."""
+        if secret.startswith(_OF_BOOKING):
+            booking_id = self._keys.booking_of(secret.removeprefix(_OF_BOOKING))
+            if booking_id is None:
+                raise ProofNeeded("This token is not valid.")
+            return Caller(role=Role.CUSTOMER, booking_id=booking_id, token_id=booking_id)
         async with self._database.statements() as connection:
-            row = await tokens.valid(connection, _hash(secret))
-        if row is None:
-            raise ProofNeeded("This token is not valid.")
-        return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
+            if secret.startswith(_OF_CUSTOMER):
+                proof = await rows.proven(connection, _hash(secret), "program", self._clock())
+                if proof is not None:
+                    return Caller(role=Role.CUSTOMER, customer_key=proof.customer_key, token_id=proof.id)
+            else:
+                row = await tokens.valid(connection, _hash(secret))
+                if row is not None:
+                    return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
+        raise ProofNeeded("This token is not valid.")
+
+    def booking_token(self, booking_id: UUID) -> str:
+        """The bearer token for one booking alone, for whoever has just made it."""
+        return _OF_BOOKING + self._keys.booking(booking_id)
 
     async def create_token(self, request: TokenRequest) -> str:
         """The secret of a new token, shown this once. Raises ExpertNotFound or TokenNameTaken."""
@@ -44,7 +97,7 @@ class Access:
         return secret
 
     async def tokens(self) -> Sequence[TokenView]:
-        """All tokens, without their secrets, oldest first."""
+        """All tokens of programs, without their secrets, oldest first."""
         async with self._database.statements() as connection:
             return [TokenView.model_validate(row._mapping) for row in await tokens.every(connection)]
 
@@ -53,6 +106,133 @@ class Access:
         async with self._database.statements() as connection:
             if not await tokens.revoke(connection, name):
                 raise TokenNotFound(f"There is no valid token named {name}.")
+
+    # --- people ---------------------------------------------------------------------------------------------------
+
+    async def ask(
+        self, email: str, *, origin: bytes, browser: bytes | None = None, next_path: str = ""
+    ) -> AccessRequested:
+        """Have a link and a code sent to an address, if it is known here; the same is done for every address.
+
+        `origin` and `browser` are hashes; the code counts in that browser alone (None: for a program). Raises
+        TooManyAccessRequests.
+        """
+        now, key = self._clock(), customer_key(email)
+        async with self._database.transaction() as connection:
+            await rows.ask_in_turn(connection, key, origin)
+            of_address, of_origin = await rows.counts(connection, key, origin, now - _HOUR)
+            if of_address >= self._rules.per_address or of_origin >= self._rules.per_origin:
+                raise TooManyAccessRequests
+            asked = await self._ask(connection, email, now, browser=browser, origin=origin, next_path=next_path)
+            await rows.put_mail(connection, asked.id)
+        return asked
+
+    async def link_for(self, email: str) -> str:
+        """A link that proves this address to whoever opens it, once: for whoever runs the house."""
+        async with self._database.transaction() as connection:
+            asked = await self._ask(connection, email, self._clock())
+        return self.link(asked.id)
+
+    def link(self, request_id: UUID) -> str:
+        """The address that a mail tells for a request."""
+        return f"{self._house.url}/sign-in/{self._keys.link(request_id)}"
+
+    def code(self, request_id: UUID) -> str:
+        """The digits that a mail tells for a request."""
+        return self._keys.code(request_id)
+
+    async def look_at_link(self, link: str) -> LinkView:
+        """What a link would prove. Changes nothing. Raises LinkNotValid."""
+        async with self._database.statements() as connection:
+            row = await rows.valid_request(connection, self._of_link(link), self._clock())
+        if row is None:
+            raise LinkNotValid
+        return LinkView(email=row.email, next_path=row.next_path)
+
+    async def redeem_link(self, link: str, bearer: Bearer) -> tuple[ProofView, str]:
+        """The proof that a link is good for, once, and the page to go on to. Raises LinkNotValid."""
+        return await self._redeem(self._of_link(link), bearer)
+
+    async def redeem_code(
+        self, request_id: UUID, code: str, bearer: Bearer, *, browser: bytes | None = None
+    ) -> tuple[ProofView, str]:
+        """The same for the code, in the browser that asked. Raises CodeWrong, CodesLocked and LinkNotValid."""
+        now, most = self._clock(), self._rules.wrong_codes
+        async with self._database.statements() as connection:
+            tried = await rows.count_try(connection, request_id, browser, most, now)
+            if tried is None:
+                known = await rows.valid_request(connection, request_id, now)
+                raise CodesLocked if known is not None and known.wrong_codes >= most else LinkNotValid
+        if not self._keys.is_code(request_id, re.sub(r"[\s-]", "", code)):
+            if tried >= most:
+                raise CodesLocked
+            left = most - tried
+            raise CodeWrong(f"This is not the code in the mail. You can try {left} more time{'s' * (left > 1)}.")
+        return await self._redeem(request_id, bearer)
+
+    async def who(self, secret: str) -> Identity | None:
+        """Whose address a browser's secret proves, and what that may do; None when it proves none any more."""
+        async with self._database.statements() as connection:
+            proof = await rows.proven(connection, _hash(secret), "browser", self._clock())
+            if proof is None:
+                return None
+            own = await rows.experts_of(connection, proof.customer_key)
+        return Identity(
+            email=proof.email,
+            customer_key=proof.customer_key,
+            admin=proof.customer_key in self._house.admins,
+            experts=tuple(OwnExpert.model_validate(row._mapping) for row in own),
+        )
+
+    async def sign_out(self, secret: str, *, everywhere: bool = False) -> None:
+        """What this browser has proven counts no more; everywhere: nor what any browser or program has."""
+        async with self._database.transaction() as connection:
+            proof = await rows.proven(connection, _hash(secret), "browser", self._clock())
+            if proof is not None and everywhere:
+                await rows.end_every_proof(connection, proof.customer_key)
+            await rows.end_proof(connection, _hash(secret))
+
+    async def sweep(self) -> None:
+        """Delete what is over."""
+        async with self._database.statements() as connection:
+            await rows.sweep(connection, self._clock())
+
+    async def _ask(
+        self,
+        connection: AnyConnection,
+        email: str,
+        now: datetime,
+        *,
+        browser: bytes | None = None,
+        origin: bytes | None = None,
+        next_path: str = "",
+    ) -> AccessRequested:
+        expires_at = now + timedelta(minutes=self._rules.link_minutes)
+        number = await rows.add_request(
+            connection, email=email, customer_key=customer_key(email), browser=browser, origin=origin,
+            next_path=next_path, created_at=now, expires_at=expires_at,
+        )  # fmt: skip
+        return AccessRequested(id=number, expires_at=expires_at)
+
+    def _of_link(self, link: str) -> UUID:
+        number = self._keys.link_of(link.strip().rstrip("/").rpartition("/")[2])
+        if number is None:
+            raise LinkNotValid
+        return number
+
+    async def _redeem(self, request_id: UUID, bearer: Bearer) -> tuple[ProofView, str]:
+        now = self._clock()
+        secret = _OF_CUSTOMER + secrets.token_urlsafe(32)
+        expires_at = now + timedelta(days=self._rules.proof_days)
+        async with self._database.transaction() as connection:
+            request: AnyRow | None = await rows.spend(connection, request_id, now)
+            if request is None:
+                raise LinkNotValid
+            await rows.add_proof(
+                connection, customer_key=request.customer_key, email=request.email, bearer=bearer,
+                secret_hash=_hash(secret), created_at=now, expires_at=expires_at,
+            )  # fmt: skip
+        return ProofView(access_token=secret, email=request.email, expires_at=expires_at), request.next_path
 
 
 def _hash(secret: str) -> bytes:

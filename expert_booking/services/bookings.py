@@ -24,6 +24,7 @@ from expert_booking.domain.errors import (
     StatusChangeNotAllowed,
 )
 from expert_booking.domain.lifecycle import Actor, Status, check_move, check_reschedule
+from expert_booking.domain.post import Delivery
 from expert_booking.domain.terms import Terms
 from expert_booking.schemas import (
     BookingHistory,
@@ -73,18 +74,15 @@ class Bookings:
                 return _view(made)
 
     async def get(self, booking_id: UUID, caller: Caller | None) -> BookingView:
-        """One booking, for those entitled. Raises BookingNotFound for everybody else, and for unknown ids."""
+        """One booking, for its customer and those entitled.
+
+        Raises BookingNotFound for everybody else, and for unknown ids.
+        """
         async with self._database.statements() as connection:
             row = await rows.by_id(connection, booking_id)
-        if row is None or caller is None or not (caller.reads_everything() or caller.runs(row.expert_id)):
+        if row is None or caller is None:
             raise BookingNotFound
-        return _view(row)
-
-    async def get_for_visitor(self, booking_id: UUID, visitor: bytes) -> BookingView:
-        """One booking, if it was made in this browser. Raises BookingNotFound otherwise."""
-        async with self._database.statements() as connection:
-            row = await rows.by_id_and_visitor(connection, booking_id, visitor)
-        if row is None:
+        if not (caller.reads_everything() or caller.runs(row.expert_id) or _owns(caller, row)):
             raise BookingNotFound
         return _view(row)
 
@@ -101,6 +99,16 @@ class Bookings:
         async with self._database.statements() as connection:
             return [_view(row) for row in await rows.of_visitor(connection, customer_key(email), visitor)]
 
+    async def of_customer(self, key: str) -> Sequence[BookingView]:
+        """All bookings for an address that was proven (its `customer_key`), the latest start first."""
+        async with self._database.statements() as connection:
+            return [_view(row) for row in await rows.of_customer(connection, key)]
+
+    async def of_experts(self, expert_ids: Sequence[UUID]) -> Sequence[BookingView]:
+        """What these experts have to answer and to expect, the earliest first."""
+        async with self._database.statements() as connection:
+            return [_view(row) for row in await rows.of_experts(connection, expert_ids, self._clock())]
+
     async def addresses_of_visitor(self, visitor: bytes) -> Sequence[str]:
         """The addresses booked with in this browser, the latest first."""
         async with self._database.statements() as connection:
@@ -109,8 +117,9 @@ class Bookings:
     async def find(self, query: BookingQuery, caller: Caller | None) -> BookingPage | BusyPage:
         """One page of bookings, as much of them as this caller may see.
 
-        By address only for admins and readers (ProofNeeded otherwise). By expert everything for those who run that
-        calendar, bare times for everybody else (ExpertNotFound for unknown experts).
+        By address for admins, readers and the customer who has proven this very address (ProofNeeded otherwise). By
+        expert everything for those who run that calendar, bare times for everybody else (ExpertNotFound for unknown
+        experts).
         """
         offset = (query.page - 1) * query.limit
         async with self._database.statements() as connection:
@@ -133,57 +142,37 @@ class Bookings:
     async def change_status(
         self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = ""
     ) -> BookingView:
-        """Move a booking to another status, as its expert or an admin.
+        """Move a booking to another status, as its expert, an admin or its customer.
 
         Raises ProofNeeded without a token, Forbidden where it does not run this expert's calendar, BookingNotFound,
-        and StatusChangeNotAllowed for a move that does not exist or when somebody else was faster.
+        StatusChangeNotAllowed for a move that does not exist or when somebody else was faster, and for the customer
+        CancelTooLate.
         """
         async with self._database.transaction() as connection:
-            row = await _of_host(connection, booking_id, caller)
-            return await self._change(connection, row, to, by=_host(caller), reason=reason)
-
-    async def cancel_for_visitor(self, booking_id: UUID, visitor: bytes, *, reason: str = "") -> BookingView:
-        """Cancel a booking in the browser it was made in.
-
-        Raises BookingNotFound, CancelTooLate, and StatusChangeNotAllowed where it is over already or somebody else was
-        faster.
-        """
-        async with self._database.transaction() as connection:
-            row = await _of_visitor(connection, booking_id, visitor)
-            by = _Who(Actor.CUSTOMER)
-            self._check_move(row, Status.CANCELLED, by)
-            terms_of(row).check_cancel(row.starts_at, self._clock())
-            return await self._change(connection, row, Status.CANCELLED, by=by, reason=reason)
+            row, by = await _changeable(connection, booking_id, caller)
+            check_move(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
+            if by.actor is Actor.CUSTOMER and to is Status.CANCELLED:
+                terms_of(row).check_cancel(row.starts_at, self._clock())
+            if not await rows.change_status(connection, self._changed(row, by, reason), to.value):
+                raise StatusChangeNotAllowed(_FASTER)
+            return await _read_again(connection, row.id)
 
     async def reschedule(
         self, booking_id: UUID, to: datetime, caller: Caller | None, *, reason: str = ""
     ) -> BookingView:
-        """Move a booking to another slot of its session type, as its expert or an admin; `to` is UTC.
+        """Move a booking to another slot of its session type, as its expert, an admin or its customer; `to` is UTC.
 
-        Raises what `change_status` does, RescheduleNotAllowed, and SlotTaken or SlotNotOffered: the old time is then
-        kept as before.
+        Raises ProofNeeded, Forbidden or BookingNotFound, RescheduleNotAllowed, for the customer MoveTooLate and
+        NoMovesLeft, and SlotTaken or SlotNotOffered: the old time is then kept as before.
         """
 
         async def move() -> BookingView:
             async with self._database.transaction() as connection:
-                row = await _of_host(connection, booking_id, caller)
-                return await self._reschedule(connection, row, to, by=_host(caller), reason=reason)
-
-        return await again_after_deadlock(move)
-
-    async def reschedule_for_visitor(self, booking_id: UUID, to: datetime, visitor: bytes) -> BookingView:
-        """Move a booking to another slot of its session type, in the browser it was made in; `to` is UTC.
-
-        Raises BookingNotFound, RescheduleNotAllowed, MoveTooLate, NoMovesLeft, StatusChangeNotAllowed when somebody
-        else was faster, and SlotTaken or SlotNotOffered: the old time is then kept as before.
-        """
-
-        async def move() -> BookingView:
-            async with self._database.transaction() as connection:
-                row = await _of_visitor(connection, booking_id, visitor)
+                row, by = await _changeable(connection, booking_id, caller)
                 check_reschedule(Status(row.status))
-                terms_of(row).check_move(row.starts_at, row.moves, self._clock())
-                return await self._reschedule(connection, row, to, by=_Who(Actor.CUSTOMER))
+                if by.actor is Actor.CUSTOMER:
+                    terms_of(row).check_move(row.starts_at, row.moves, self._clock())
+                return await self._reschedule(connection, row, to, by=by, reason=reason)
 
         return await again_after_deadlock(move)
 
@@ -193,7 +182,9 @@ class Bookings:
         Raises ProofNeeded, Forbidden or BookingNotFound.
         """
         async with self._database.statements() as connection:
-            await _of_host(connection, booking_id, caller)
+            _, by = await _changeable(connection, booking_id, caller)
+            if by.actor is Actor.CUSTOMER:
+                raise Forbidden
             changes = [ChangeView.model_validate(row._mapping) for row in await rows.history(connection, booking_id)]
         return BookingHistory(changes=changes)
 
@@ -256,21 +247,9 @@ class Bookings:
             own = hold.starts_at if hold else None
             raise await refused(connection, offer, starts_at, now, own) from refusal
 
-    async def _change(
-        self, connection: AnyConnection, row: AnyRow, to: Status, *, by: "_Who", reason: str = ""
-    ) -> BookingView:
-        self._check_move(row, to, by)
-        if not await rows.change_status(connection, _change(row, by, reason), to.value):
-            raise StatusChangeNotAllowed(_FASTER)
-        return await _read_again(connection, row.id)
-
-    def _check_move(self, row: AnyRow, to: Status, by: "_Who") -> None:
-        check_move(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
-
     async def _reschedule(
         self, connection: AnyConnection, row: AnyRow, to: datetime, *, by: "_Who", reason: str = ""
     ) -> BookingView:
-        check_reschedule(Status(row.status))
         if to == row.starts_at:
             return _view(row)
         now = self._clock()
@@ -285,7 +264,7 @@ class Bookings:
             new = rows.NewRow(id=row.id, **placed(offer, slot, now))
             counted = by.actor is Actor.CUSTOMER
             try:
-                moved = await rows.reschedule(connection, _change(row, by, reason), new, counted=counted)
+                moved = await rows.reschedule(connection, self._changed(row, by, reason), new, counted=counted)
             except SlotTaken:
                 # Somebody was faster, or has just taken the place of that day we had chosen: the calendar knows.
                 continue
@@ -293,6 +272,9 @@ class Bookings:
                 raise RescheduleNotAllowed(_FASTER)
             return await _read_again(connection, row.id)
         raise await refused(connection, offer, to, now, own=row.starts_at)
+
+    def _changed(self, row: AnyRow, by: "_Who", reason: str) -> rows.Change:
+        return rows.Change(row.id, row.status, row.version, by.actor.value, self._clock(), by.token_id, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,37 +285,30 @@ class _Who:
     token_id: UUID | None = None
 
 
-def _host(caller: Caller | None) -> _Who:
-    assert caller is not None
-    return _Who(Actor.ADMIN if caller.role is Role.ADMIN else Actor.EXPERT, caller.token_id)
-
-
-async def _of_host(connection: AnyConnection, booking_id: UUID, caller: Caller | None) -> AnyRow:
+async def _changeable(connection: AnyConnection, booking_id: UUID, caller: Caller | None) -> tuple[AnyRow, _Who]:
+    """A booking, and as who this caller changes it."""
     if caller is None:
         raise ProofNeeded
     row = await rows.by_id(connection, booking_id)
     if row is None:
         raise BookingNotFound if caller.role is not Role.READER else Forbidden
+    if _owns(caller, row):
+        return row, _Who(Actor.CUSTOMER)
+    if caller.role is Role.CUSTOMER:
+        raise BookingNotFound
     if not caller.runs(row.expert_id):
         raise Forbidden
-    return row
+    return row, _Who(Actor.ADMIN if caller.role is Role.ADMIN else Actor.EXPERT, caller.token_id)
 
 
-async def _of_visitor(connection: AnyConnection, booking_id: UUID, visitor: bytes) -> AnyRow:
-    row = await rows.by_id_and_visitor(connection, booking_id, visitor)
-    if row is None:
-        raise BookingNotFound
-    return row
+def _owns(caller: Caller, row: AnyRow) -> bool:
+    return caller.owns(row.id, row.customer_key, row.visitor)
 
 
 async def _read_again(connection: AnyConnection, booking_id: UUID) -> BookingView:
     changed = await rows.by_id(connection, booking_id)
     assert changed is not None
     return _view(changed)
-
-
-def _change(row: AnyRow, by: _Who, reason: str) -> rows.Change:
-    return rows.Change(row.id, row.status, row.version, by.actor.value, by.token_id, reason)
 
 
 async def _hold_for(connection: AnyConnection, request: BookingRequest, now: datetime) -> AnyRow | None:
@@ -351,6 +326,9 @@ async def _hold_for(connection: AnyConnection, request: BookingRequest, now: dat
 
 def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:
     if caller is not None and caller.reads_everything():
+        return
+    own = caller is not None and caller.role is Role.CUSTOMER and caller.customer_key is not None
+    if own and caller is not None and query.email and customer_key(query.email) == caller.customer_key:
         return
     if caller is not None and query.expert_id is not None and caller.runs(query.expert_id):
         return
@@ -383,6 +361,7 @@ def _view_of(offer: Offer, new: rows.NewBooking, written: AnyRow) -> BookingView
         created_at=written.created_at,
         updated_at=written.updated_at,
         version=written.version,
+        mail=Delivery.WAITING,
         **_free_to_change(offer.terms, slot.starts_at, 0),
     )
 

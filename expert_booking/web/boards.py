@@ -14,11 +14,12 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from nicegui import Client
 
+from expert_booking.domain import words
 from expert_booking.domain.errors import NotFound
 from expert_booking.schemas import BookingView, ExpertDetail, HoldView, SessionTypeView
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web import rooms, words
+from expert_booking.web import rooms
 from expert_booking.web.live import LiveBoards
 from expert_booking.web.parts.slot_grid import SlotGrid, first_day, snapshot
 from expert_booking.web.visitor import zone_of

@@ -17,10 +17,11 @@ from zoneinfo import ZoneInfo
 
 from nicegui import background_tasks
 
+from expert_booking.domain import words
 from expert_booking.domain.errors import NotFound, SessionTypeNotFound
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web import rooms, words
+from expert_booking.web import rooms
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,9 @@ from fastapi import Request
 from nicegui import Client
 
 from expert_booking.domain.errors import BookingNotFound
-from expert_booking.schemas import BookingView
+from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.web.live import Coalesced
-from expert_booking.web.parts.booking_card import leeway
 from expert_booking.web.visitor import visitor_of
 
 # What may be done "until" an instant may still be done at it: pages look again just after.
@@ -20,8 +19,8 @@ _JUST_AFTER = 0.05
 OnLook = Callable[[BookingView | None], None]
 
 
-async def own_booking(services: Services, reference: str, request: Request) -> tuple[BookingView, bytes]:
-    """The booking in an address, and the browser it was made in. Raises BookingNotFound for every other browser."""
+async def own_booking(services: Services, reference: str, request: Request) -> tuple[BookingView, Caller]:
+    """The booking in an address, and as whom this browser sees it. Raises BookingNotFound for every other browser."""
     visitor = visitor_of(request)
     try:
         number = UUID(reference)
@@ -29,20 +28,21 @@ async def own_booking(services: Services, reference: str, request: Request) -> t
         raise BookingNotFound from error
     if visitor is None:
         raise BookingNotFound
-    return await services.bookings.get_for_visitor(number, visitor), visitor
+    caller = Caller(role=Role.CUSTOMER, visitor=visitor)
+    return await services.bookings.get(number, caller), caller
 
 
 class LiveBooking:
     """A booking, followed while one page of its own browser is open."""
 
     def __init__(
-        self, services: Services, client: Client, booking: BookingView, visitor: bytes, on_look: OnLook
+        self, services: Services, client: Client, booking: BookingView, caller: Caller, on_look: OnLook
     ) -> None:
         """`on_look` gets the booking whenever it, or what the terms allow now, may be different; None: it is gone."""
         self._services = services
         self._client = client
         self._booking_id = booking.id
-        self._visitor = visitor
+        self._caller = caller
         self._booking: BookingView | None = booking
         self._on_look = on_look
         self._alarm: asyncio.TimerHandle | None = None
@@ -55,7 +55,7 @@ class LiveBooking:
     async def read(self) -> None:
         """Look at the booking as it is now."""
         try:
-            self.take(await self._services.bookings.get_for_visitor(self._booking_id, self._visitor))
+            self.take(await self._services.bookings.get(self._booking_id, self._caller))
         except BookingNotFound:  # somebody has deleted it behind our back
             self.take(None)
 
@@ -74,7 +74,7 @@ class LiveBooking:
     def _set_alarm(self) -> None:
         self._silence()
         now = self._services.clock()
-        turn = leeway(self._booking).next_turn(now) if self._booking else None
+        turn = self._booking.leeway().next_turn(now) if self._booking else None
         if turn is not None:
             seconds = (turn - now).total_seconds() + _JUST_AFTER
             self._alarm = asyncio.get_running_loop().call_later(seconds, self._look)

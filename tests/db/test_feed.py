@@ -21,7 +21,7 @@ from expert_booking.domain.events import ExpertChanged, News, NewsMissed, SlotFr
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, HoldRequest, Role
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock
+from tests.conftest import AddExpert, Book, Clock, browser
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 20
@@ -306,7 +306,7 @@ async def test_a_booking_that_ends_sets_its_time_free_once(
 
     for ends in (
         lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, ADMIN),
-        lambda booking_id: bookings.cancel_for_visitor(booking_id, ADA),
+        lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, browser(ADA)),
         lambda booking_id: bookings.change_status(booking_id, Status.DECLINED, ADMIN),
         unanswered,
         by_hand,
@@ -353,7 +353,7 @@ async def test_a_booking_that_moves_sets_its_old_time_free(
 ) -> None:
     jana = await buffered(add_expert)
     made = await book(jana, NINE, visitor=ADA)
-    await services.bookings.reschedule_for_visitor(made.id, NINE + 3 * HOUR, ADA)
+    await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))
     await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)
     assert await freed() == [kept(jana, NINE), kept(jana, NINE + 3 * HOUR)]
 

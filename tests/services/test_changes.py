@@ -31,7 +31,7 @@ from expert_booking.domain.obstacles import Reason
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role
 from expert_booking.services import Services
-from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock, booking_request
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock, booking_request, browser
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -113,7 +113,10 @@ async def test_of_the_customers_and_the_hosts_cancellation_at_once_one_wins_and_
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
         done = await at_once(
             *(crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN, reason="host") for _ in range(3)),
-            *(crowd.bookings.cancel_for_visitor(made.id, ADA, reason="customer") for _ in range(3)),
+            *(
+                crowd.bookings.change_status(made.id, Status.CANCELLED, browser(ADA), reason="customer")
+                for _ in range(3)
+            ),
         )
         assert (count(done, BookingView), count(done, StatusChangeNotAllowed)) == (1, 5)
         actor = "admin" if count(done[:3], BookingView) else "customer"
@@ -196,7 +199,7 @@ async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_o
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
         target = NINE + DAY + hour * HOUR
         moved, cancelled = await at_once(
-            crowd.bookings.reschedule_for_visitor(made.id, target, ADA),
+            crowd.bookings.reschedule(made.id, target, browser(ADA)),
             crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN),
         )
         now = await crowd.bookings.get(made.id, ADMIN)
@@ -218,9 +221,9 @@ async def test_who_has_read_a_booking_that_is_changed_meanwhile_changes_nothing(
     made = await book(expert, NINE, visitor=ADA)
     for change, refusal in (
         (bookings.change_status(made.id, Status.CONFIRMED, ADMIN), StatusChangeNotAllowed),
-        (bookings.cancel_for_visitor(made.id, ADA), StatusChangeNotAllowed),
+        (bookings.change_status(made.id, Status.CANCELLED, browser(ADA)), StatusChangeNotAllowed),
         (bookings.reschedule(made.id, NINE + HOUR, ADMIN), RescheduleNotAllowed),
-        (bookings.reschedule_for_visitor(made.id, NINE + HOUR, ADA), RescheduleNotAllowed),
+        (bookings.reschedule(made.id, NINE + HOUR, browser(ADA)), RescheduleNotAllowed),
     ):
         with sql.transaction():
             sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
@@ -239,8 +242,8 @@ async def test_two_who_want_each_others_time_both_keep_their_own(
     first, second = await book(expert, NINE, visitor=ADA), await book(expert, NINE + HOUR, visitor=BOB)
     for _ in range(5):
         done = await at_once(
-            crowd.bookings.reschedule_for_visitor(first.id, NINE + HOUR, ADA),
-            crowd.bookings.reschedule_for_visitor(second.id, NINE, BOB),
+            crowd.bookings.reschedule(first.id, NINE + HOUR, browser(ADA)),
+            crowd.bookings.reschedule(second.id, NINE, browser(BOB)),
         )
         assert count(done, SlotTaken) == 2, done
     assert (await crowd.bookings.get(first.id, ADMIN)).starts_at == NINE
@@ -295,7 +298,7 @@ async def test_a_moved_booking_is_the_same_row_at_another_time(
 ) -> None:
     expert = await add_expert(before_minutes=5, after_minutes=10, step_minutes=15)
     made = await book(expert, NINE, visitor=ADA)
-    moved = await services.bookings.reschedule_for_visitor(made.id, NINE + DAY, ADA)
+    moved = await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
     assert (moved.id, moved.starts_at, moved.ends_at) == (made.id, NINE + DAY, NINE + DAY + HOUR)
     assert (moved.status, moved.version, moved.created_at) == (made.status, made.version + 1, made.created_at)
     row = sql.execute("SELECT count(*) OVER (), lower(busy), upper(busy) FROM booking").fetchone()
@@ -312,11 +315,11 @@ async def test_who_cannot_have_the_new_time_still_holds_the_old_one_and_is_told_
     await book(expert, NINE + 3 * HOUR)
     before = sql.execute("SELECT b::text FROM booking b ORDER BY id").fetchall()
     with pytest.raises(SlotTaken) as taken:
-        await services.bookings.reschedule_for_visitor(made.id, NINE + 3 * HOUR, ADA)
+        await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))
     assert NINE + 2 * HOUR in taken.value.alternatives
     assert not {NINE, NINE + 3 * HOUR} & set(taken.value.alternatives)
     with pytest.raises(SlotNotOffered):
-        await services.bookings.reschedule_for_visitor(made.id, NINE - 5 * HOUR, ADA)
+        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, browser(ADA))
     assert sql.execute("SELECT b::text FROM booking b ORDER BY id").fetchall() == before
     with pytest.raises(SlotTaken):
         await book(expert, NINE)
@@ -328,7 +331,7 @@ async def test_a_booking_moves_onto_a_time_that_overlaps_itself(
     expert = await add_expert(step_minutes=15, after_minutes=10)
     made = await book(expert, NINE, visitor=ADA)
     for start in (NINE + 15 * MINUTE, NINE, NINE + 45 * MINUTE):
-        assert (await services.bookings.reschedule_for_visitor(made.id, start, ADA)).starts_at == start
+        assert (await services.bookings.reschedule(made.id, start, browser(ADA))).starts_at == start
     assert times(sql) == [(NINE + 45 * MINUTE, "pending")]
 
 
@@ -336,7 +339,7 @@ async def test_a_move_to_where_it_is_changes_nothing(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     made = await book(await add_expert(most_moves=1), NINE, visitor=ADA)
-    assert (await services.bookings.reschedule_for_visitor(made.id, NINE, ADA)).moves_left == 1
+    assert (await services.bookings.reschedule(made.id, NINE, browser(ADA))).moves_left == 1
     assert (await services.bookings.reschedule(made.id, NINE, ADMIN)).version == made.version
     assert len(written(sql, "id")) == 1
 
@@ -349,10 +352,10 @@ async def test_a_move_takes_a_place_of_the_other_day_and_gives_its_own_back(
     await book(expert, NINE + DAY)
     with pytest.raises(SlotNotOffered):
         await book(expert, NINE + 2 * HOUR)
-    await services.bookings.reschedule_for_visitor(second.id, NINE + 2 * HOUR, ADA)  # on its own full day
-    await services.bookings.reschedule_for_visitor(first.id, NINE + DAY + HOUR, ADA)
+    await services.bookings.reschedule(second.id, NINE + 2 * HOUR, browser(ADA))  # on its own full day
+    await services.bookings.reschedule(first.id, NINE + DAY + HOUR, browser(ADA))
     with pytest.raises(SlotNotOffered) as full:
-        await services.bookings.reschedule_for_visitor(second.id, NINE + DAY + 2 * HOUR, ADA)
+        await services.bookings.reschedule(second.id, NINE + DAY + 2 * HOUR, browser(ADA))
     assert full.value.obstacle.reason is Reason.DAY_FULL
     await book(expert, NINE)
     places = sql.execute("SELECT cap_day::text, cap_place FROM booking ORDER BY 1, 2").fetchall()
@@ -365,7 +368,7 @@ async def test_a_move_over_midnight_counts_on_the_experts_day(
     expert = await add_expert(time_zone="Asia/Tokyo", hours=(0, 1440), daily_cap=1)
     midnight = datetime(2026, 11, 24, 15, tzinfo=UTC)  # of the 25th in Tokyo
     made = await book(expert, midnight - HOUR, visitor=ADA)
-    await services.bookings.reschedule_for_visitor(made.id, midnight, ADA)
+    await services.bookings.reschedule(made.id, midnight, browser(ADA))
     assert sql.execute("SELECT cap_day::text FROM booking").fetchall() == [("2026-11-25",)]
     await book(expert, midnight - HOUR)
 
@@ -383,10 +386,10 @@ async def test_a_lapsed_hold_is_in_no_movers_way_and_a_live_one_is(
     ]
     clock.now = held[0].hold_until - INSTANT
     with pytest.raises(SlotTaken) as refused:
-        await services.bookings.reschedule_for_visitor(made.id, NINE + DAY, ADA)
+        await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
     assert refused.value.obstacle.reason is Reason.HELD
     clock.now = held[0].hold_until
-    await services.bookings.reschedule_for_visitor(made.id, NINE + DAY, ADA)
+    await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
     assert times(sql) == [(NINE + DAY, "expired"), (NINE + DAY, "pending"), (NINE + DAY + HOUR, "expired")]
 
 
@@ -397,10 +400,10 @@ async def test_the_customer_moves_until_the_cut_off_to_the_microsecond_and_the_h
     made = await book(expert, NINE + DAY, visitor=ADA)
     clock.now = NINE
     assert made.move_until == clock.now
-    assert (await services.bookings.reschedule_for_visitor(made.id, NINE + DAY + HOUR, ADA)).move_until == NINE + HOUR
+    assert (await services.bookings.reschedule(made.id, NINE + DAY + HOUR, browser(ADA))).move_until == NINE + HOUR
     clock.now = NINE + HOUR + INSTANT
     with pytest.raises(MoveTooLate) as late:
-        await services.bookings.reschedule_for_visitor(made.id, NINE + 2 * DAY, ADA)
+        await services.bookings.reschedule(made.id, NINE + 2 * DAY, browser(ADA))
     assert str(late.value) == "This session can only be moved to another time until 1 day before it begins."
     await services.bookings.reschedule(made.id, NINE + 2 * DAY, ADMIN)
 
@@ -411,12 +414,12 @@ async def test_only_the_customers_moves_count(
     expert = await add_expert(most_moves=2)
     made = await book(expert, NINE, visitor=ADA)
     await services.bookings.reschedule(made.id, NINE + HOUR, ADMIN)
-    assert (await services.bookings.reschedule_for_visitor(made.id, NINE + 2 * HOUR, ADA)).moves_left == 1
+    assert (await services.bookings.reschedule(made.id, NINE + 2 * HOUR, browser(ADA))).moves_left == 1
     with pytest.raises(SlotNotOffered):
-        await services.bookings.reschedule_for_visitor(made.id, NINE - 5 * HOUR, ADA)
-    assert (await services.bookings.reschedule_for_visitor(made.id, NINE + 3 * HOUR, ADA)).moves_left == 0
+        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, browser(ADA))
+    assert (await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))).moves_left == 0
     with pytest.raises(NoMovesLeft) as refused:
-        await services.bookings.reschedule_for_visitor(made.id, NINE + 4 * HOUR, ADA)
+        await services.bookings.reschedule(made.id, NINE + 4 * HOUR, browser(ADA))
     assert str(refused.value) == "This booking has been moved twice already, and cannot be moved again."
     assert (await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)).moves_left == 0
     assert sql.execute("SELECT moves FROM booking").fetchone() == (2,)
@@ -425,7 +428,7 @@ async def test_only_the_customers_moves_count(
 async def test_a_session_that_can_not_be_moved_says_so(services: Services, add_expert: AddExpert, book: Book) -> None:
     made = await book(await add_expert(most_moves=0), NINE, visitor=ADA)
     with pytest.raises(NoMovesLeft) as refused:
-        await services.bookings.reschedule_for_visitor(made.id, NINE + HOUR, ADA)
+        await services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA))
     assert str(refused.value) == "This session cannot be moved to another time."
 
 
@@ -435,9 +438,9 @@ async def test_a_request_that_is_moved_nearer_is_to_be_answered_before_it_begins
     expert = await add_expert(answer_minutes=2880)
     made = await book(expert, NINE + 4 * DAY, visitor=ADA)
     assert made.answer_by == MONDAY_MORNING + 2 * DAY
-    later = await services.bookings.reschedule_for_visitor(made.id, NINE + 5 * DAY, ADA)
+    later = await services.bookings.reschedule(made.id, NINE + 5 * DAY, browser(ADA))
     assert later.answer_by == made.answer_by
-    assert (await services.bookings.reschedule_for_visitor(made.id, NINE, ADA)).answer_by == NINE
+    assert (await services.bookings.reschedule(made.id, NINE, browser(ADA))).answer_by == NINE
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.HELD, Status.PENDING, Status.CONFIRMED)])
@@ -447,7 +450,7 @@ async def test_what_is_over_is_not_moved(
     made = await book(await add_expert(), NINE, visitor=ADA)
     sql.execute("UPDATE booking SET status = %s", [status])
     for work in (
-        services.bookings.reschedule_for_visitor(made.id, NINE + HOUR, ADA),
+        services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA)),
         services.bookings.reschedule(made.id, NINE + HOUR, ADMIN),
     ):
         with pytest.raises(RescheduleNotAllowed):
@@ -458,7 +461,7 @@ async def test_only_who_may_move_a_booking_does(services: Services, add_expert: 
     expert, other = await add_expert(), await add_expert(name="Other One")
     made = await book(expert, NINE, visitor=ADA)
     with pytest.raises(BookingNotFound):
-        await services.bookings.reschedule_for_visitor(made.id, NINE + HOUR, BOB)
+        await services.bookings.reschedule(made.id, NINE + HOUR, browser(BOB))
     for caller, refusal in (
         (None, ProofNeeded),
         (Caller(role=Role.READER), Forbidden),
@@ -483,7 +486,7 @@ async def test_a_move_costs_the_same_statements_whatever_is_in_the_calendar(
         for hour in range(1, 4 if full else 1):
             await book(expert, NINE + DAY + hour * HOUR)
         with counted() as sent:
-            await services.bookings.reschedule_for_visitor(made.id, NINE + DAY, ADA)
+            await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
         costs.add(len(sent))
     assert len(costs) == 1
     assert costs.pop() <= 10
@@ -498,10 +501,12 @@ async def test_the_customer_cancels_until_the_cut_off_to_the_microsecond_and_the
     expert = await add_expert(cancel_notice_minutes=120)
     in_time, late = await book(expert, NINE, visitor=ADA), await book(expert, NINE + HOUR, visitor=ADA)
     clock.now = in_time.cancel_until
-    assert (await services.bookings.cancel_for_visitor(in_time.id, ADA)).status is Status.CANCELLED
+    assert (
+        await services.bookings.change_status(in_time.id, Status.CANCELLED, browser(ADA))
+    ).status is Status.CANCELLED
     clock.now = late.cancel_until + INSTANT
     with pytest.raises(CancelTooLate) as refused:
-        await services.bookings.cancel_for_visitor(late.id, ADA)
+        await services.bookings.change_status(late.id, Status.CANCELLED, browser(ADA))
     assert str(refused.value) == "This session can only be cancelled until 2 hours before it begins."
     assert times(sql) == [(NINE, "cancelled"), (NINE + HOUR, "pending")]
     own = Caller(role=Role.EXPERT, expert_id=expert)
@@ -513,10 +518,10 @@ async def test_nobody_cancels_in_another_browser_and_nobody_cancels_twice(
 ) -> None:
     made = await book(await add_expert(cancel_notice_minutes=30_000), NINE, visitor=ADA)
     with pytest.raises(BookingNotFound):
-        await services.bookings.cancel_for_visitor(made.id, BOB)
+        await services.bookings.change_status(made.id, Status.CANCELLED, browser(BOB))
     await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
     with pytest.raises(StatusChangeNotAllowed):
-        await services.bookings.cancel_for_visitor(made.id, ADA)
+        await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA))
 
 
 # --- deadlines --------------------------------------------------------------------------------------------------
@@ -650,8 +655,8 @@ async def test_the_history_tells_what_happened_who_did_it_and_why(
     made = await book(expert, NINE, visitor=ADA, hold_id=held.id)
     await services.bookings.change_status(made.id, Status.CONFIRMED, own, reason="gladly")
     await services.bookings.reschedule(made.id, NINE + HOUR, ADMIN, reason="a little later")
-    await services.bookings.reschedule_for_visitor(made.id, NINE + 2 * HOUR, ADA)
-    await services.bookings.cancel_for_visitor(made.id, ADA, reason="I am ill")
+    await services.bookings.reschedule(made.id, NINE + 2 * HOUR, browser(ADA))
+    await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA), reason="I am ill")
     told = await services.bookings.history(made.id, own)
     facts = [(c.actor, c.from_status, c.to_status, c.from_starts_at, c.to_starts_at, c.reason) for c in told.changes]
     assert facts == [
@@ -671,7 +676,7 @@ async def test_the_history_keeps_the_token_of_the_change_and_of_no_other(
     made = await book(await add_expert(), NINE, visitor=ADA)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN, reason="yes")
     sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 second'")
-    await services.bookings.cancel_for_visitor(made.id, ADA)
+    await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA))
     assert written(sql, "actor", "token_id", "reason") == [
         ("customer", None, ""), ("admin", ADMIN.token_id, "yes"), ("database", None, ""), ("customer", None, ""),
     ]  # fmt: skip

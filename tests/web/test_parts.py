@@ -9,7 +9,7 @@ import pytest
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
 from expert_booking.web.pages.expert import profile_html
-from expert_booking.web.parts.booking_card import booking_card, change, leeway, when, whole_booking
+from expert_booking.web.parts.booking_card import booking_card, change, when, whole_booking
 
 BERLIN, KATHMANDU = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -99,7 +99,7 @@ def test_a_pending_booking_says_until_when_the_expert_answers_on_the_clock_of_wh
 
 
 def test_what_may_still_be_done_is_the_bookings_own() -> None:
-    left = leeway(booking(cancel_until=NINE - timedelta(hours=1), move_until=NINE - timedelta(hours=2), moves_left=1))
+    left = booking(cancel_until=NINE - timedelta(hours=1), move_until=NINE - timedelta(hours=2), moves_left=1).leeway()
     now = NINE - timedelta(minutes=90)
     assert (left.may_cancel(now), left.may_move(now), left.moves_left) == (True, False, 1)
 

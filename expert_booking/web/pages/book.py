@@ -14,6 +14,7 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
+from expert_booking.domain import words
 from expert_booking.domain.calendar import MINUTE
 from expert_booking.domain.errors import ExpertNotFound, HoldNotFound, NotFound, Refusal, TooManyHolds, Unavailable
 from expert_booking.domain.obstacles import Reason
@@ -31,7 +32,7 @@ from expert_booking.schemas import (
 )
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web import refusals, theme, words
+from expert_booking.web import refusals, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.live import Coalesced, LiveBoard, LiveBoards
 from expert_booking.web.parts.booking_card import when

@@ -11,14 +11,15 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import ValidationError
 
+from expert_booking.domain import words
 from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable
 from expert_booking.domain.lifecycle import LIVE, MOVABLE, Status
-from expert_booking.schemas import BookingView, StatusRequest
+from expert_booking.schemas import BookingView, Caller, StatusRequest
 from expert_booking.services import Services
-from expert_booking.web import refusals, theme, words
+from expert_booking.web import refusals, theme
 from expert_booking.web.live_booking import LiveBooking, own_booking
 from expert_booking.web.parts.booking_actions import BookingActions
-from expert_booking.web.parts.booking_card import change, leeway, moved_to, whole_booking
+from expert_booking.web.parts.booking_card import change, moved_to, whole_booking
 from expert_booking.web.visitor import zone_of
 
 log = logging.getLogger(__name__)
@@ -41,11 +42,11 @@ def mount(services: Services) -> None:
     @ui.page("/booking/{reference}")
     async def shown(reference: str, request: Request, client: Client) -> None:
         try:
-            booking, visitor = await own_booking(services, reference, request)
+            booking, caller = await own_booking(services, reference, request)
         except BookingNotFound:
             refusals.booking_not_found()
             return
-        view = OneBooking(services, client, booking, visitor, zone_of(request))
+        view = OneBooking(services, client, booking, caller, zone_of(request))
         with theme.frame("Your booking", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw(moved="moved" in request.query_params)
 
@@ -54,14 +55,14 @@ class OneBooking:
     """A booking that follows its own changes while the page is open."""
 
     def __init__(
-        self, services: Services, client: Client, booking: BookingView, visitor: bytes, zone: ZoneInfo | None
+        self, services: Services, client: Client, booking: BookingView, caller: Caller, zone: ZoneInfo | None
     ) -> None:
         self._services = services
         self._booking = booking
-        self._visitor = visitor
+        self._caller = caller
         self._expert_zone = ZoneInfo(booking.expert_time_zone)
         self._zone = zone or self._expert_zone
-        self._live = LiveBooking(services, client, booking, visitor, self._look)
+        self._live = LiveBooking(services, client, booking, caller, self._look)
 
     def draw(self, *, moved: bool) -> None:
         """All about it."""
@@ -83,7 +84,9 @@ class OneBooking:
         try:
             reason = StatusRequest(status=Status.CANCELLED, reason=reason).reason
             self._live.take(
-                await self._services.bookings.cancel_for_visitor(self._booking.id, self._visitor, reason=reason)
+                await self._services.bookings.change_status(
+                    self._booking.id, Status.CANCELLED, self._caller, reason=reason
+                )
             )
         except ValidationError as error:
             self._actions.rest(error.errors()[0]["msg"].removeprefix("Value error, "))
@@ -114,7 +117,7 @@ class OneBooking:
 
     def _paint(self) -> None:
         booking, now = self._booking, self._services.clock()
-        left = leeway(booking)
+        left = booking.leeway()
         theme.show(self._shown, whole_booking(booking, self._zone, self._expert_zone))
         theme.show(self._ways_on, self._ways_on_html())
         self._actions.show(

@@ -7,10 +7,11 @@ from fastapi import Request
 from markupsafe import Markup
 from nicegui import Client, ui
 
+from expert_booking.domain import words
 from expert_booking.domain.errors import ExpertNotFound
 from expert_booking.schemas import ExpertDetail, HoldView
 from expert_booking.services import Services
-from expert_booking.web import refusals, theme, words
+from expert_booking.web import refusals, theme
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.desks import Desks
 from expert_booking.web.live import LiveBoards

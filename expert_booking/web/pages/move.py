@@ -12,6 +12,7 @@ from fastapi import Request
 from markupsafe import Markup
 from nicegui import Client, ui
 
+from expert_booking.domain import words
 from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
@@ -22,14 +23,14 @@ from expert_booking.domain.errors import (
 )
 from expert_booking.domain.lifecycle import MOVABLE
 from expert_booking.domain.obstacles import Reason
-from expert_booking.schemas import BookingView, ExpertDetail
+from expert_booking.schemas import BookingView, Caller, ExpertDetail
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web import refusals, theme, words
+from expert_booking.web import refusals, theme
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.live import LiveBoards
 from expert_booking.web.live_booking import LiveBooking, own_booking
-from expert_booking.web.parts.booking_card import change, leeway, when
+from expert_booking.web.parts.booking_card import change, when
 from expert_booking.web.parts.move_question import MoveQuestion
 from expert_booking.web.parts.refusal_note import reason_of
 from expert_booking.web.visitor import zone_of
@@ -60,7 +61,7 @@ def mount(services: Services, boards: LiveBoards) -> None:
     @ui.page("/booking/{reference}/move")
     async def move(reference: str, request: Request, client: Client) -> None:
         try:
-            booking, visitor = await own_booking(services, reference, request)
+            booking, caller = await own_booking(services, reference, request)
         except BookingNotFound:
             refusals.booking_not_found()
             return
@@ -75,7 +76,7 @@ def mount(services: Services, boards: LiveBoards) -> None:
                 way_out="To your booking",
             )
             return
-        view = MoveDesk(services, boards, client, booking, visitor, expert, request)
+        view = MoveDesk(services, boards, client, booking, caller, expert, request)
         with theme.frame("Move your booking", here="/my-bookings", on_zone=view.change_zone):
             view.draw()
         await view.begin()
@@ -90,13 +91,13 @@ class MoveDesk:
         boards: LiveBoards,
         client: Client,
         booking: BookingView,
-        visitor: bytes,
+        caller: Caller,
         expert: ExpertDetail,
         request: Request,
     ) -> None:
         self._services = services
         self._booking = booking
-        self._visitor = visitor
+        self._caller = caller
         self._zone = zone_of(request)
         self._expert_zone = ZoneInfo(booking.expert_time_zone)
         self._to: datetime | None = None
@@ -108,7 +109,7 @@ class MoveDesk:
         )
         self._live_board = boards.of(expert.id, only)
         client.on_delete(self._live_board.watch(self._board_changed))
-        self._live_booking = LiveBooking(services, client, booking, visitor, self._look)
+        self._live_booking = LiveBooking(services, client, booking, caller, self._look)
 
     def draw(self) -> None:
         """What is booked now, the other times, and the question below them."""
@@ -138,7 +139,7 @@ class MoveDesk:
             return
         self._moving = True
         try:
-            booking = await self._services.bookings.reschedule_for_visitor(self._booking.id, self._to, self._visitor)
+            booking = await self._services.bookings.reschedule(self._booking.id, self._to, self._caller)
         except (SlotTaken, SlotNotOffered) as refusal:
             await self._refused(refusal)
         except Refusal as refusal:
@@ -208,7 +209,7 @@ class MoveDesk:
 
     def _paint(self) -> None:
         booking, now, zone = self._booking, self._services.clock(), self._shown_zone()
-        left = leeway(booking)
+        left = booking.leeway()
         why = left.why_not_move(now, self._moment)
         still = "Your booking stays as it is." if booking.status in MOVABLE else ""
         theme.show(

@@ -11,13 +11,13 @@ from nicegui.events import GenericEventArguments
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain.lifecycle import LIVE
+from expert_booking.domain.words import UTC_ZONE
 from expert_booking.schemas import BookingView, Email
 from expert_booking.services import Services
 from expert_booking.web import theme
 from expert_booking.web.live import Coalesced
 from expert_booking.web.parts.booking_card import booking_card
 from expert_booking.web.visitor import remembered_visitor, zone_of
-from expert_booking.web.words import UTC_ZONE
 
 _EMAIL: Final[TypeAdapter[str]] = TypeAdapter(Email)
 _FORM: Final = Markup(

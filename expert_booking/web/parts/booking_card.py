@@ -6,10 +6,9 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from expert_booking.domain import words
 from expert_booking.domain.lifecycle import LIVE, Status
-from expert_booking.domain.terms import Leeway
 from expert_booking.schemas import BookingView
-from expert_booking.web import words
 
 _BADGE: Final = Markup('<span class="badge {status}">{words}</span>')
 _CARD: Final = Markup(
@@ -91,18 +90,6 @@ def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: Zo
     )
 
 
-def leeway(booking: BookingView) -> Leeway:
-    """What its terms still leave the customer to do."""
-    return Leeway(
-        status=booking.status,
-        starts_at=booking.starts_at,
-        answer_by=booking.answer_by,
-        cancel_until=booking.cancel_until,
-        move_until=booking.move_until,
-        moves_left=booking.moves_left,
-    )
-
-
 def change(before: BookingView, after: BookingView, zone: ZoneInfo) -> str:
     """What has happened to a booking in between, in a sentence; empty where it is nothing to speak of."""
     said = []
@@ -121,7 +108,7 @@ def moved_to(starts_at: datetime, zone: ZoneInfo) -> str:
 def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
     """Everything about one booking."""
     title, text = _SAYS[booking.status]
-    answer = leeway(booking).answer(lambda instant: words.moment(instant, zone))
+    answer = booking.leeway().answer(lambda instant: words.moment(instant, zone))
     stands = booking.status in LIVE - {Status.NO_SHOW}
     there = _THERE.format(
         day=words.long_day(booking.starts_at, expert_zone),

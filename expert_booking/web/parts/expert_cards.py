@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from expert_booking.domain import words
 from expert_booking.domain.calendar import DAY
 from expert_booking.schemas import FREE_DAYS, ExpertPage, ExpertQuery, Facet
-from expert_booking.web import live, words
+from expert_booking.web import live
 
 
 class ExpertCards(Element, component="expert_cards.js"):

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from expert_booking.domain import words
 from expert_booking.domain.errors import Refusal, SlotNotOffered, SlotTaken
 from expert_booking.domain.obstacles import Reason
-from expert_booking.web import words
 
 _NOTICE: Final = Markup(
     """<div class="note warn" role="alert" data-refusal="{code}"{reason}><strong>{title}</strong>{text}{alternatives}

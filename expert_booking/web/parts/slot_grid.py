@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from expert_booking.domain import words
 from expert_booking.domain.calendar import DAY, local_instant
 from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
-from expert_booking.web import words
 
 WEEK: Final = timedelta(days=7)
 WEEKS_SHOWN: Final = 2

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from expert_booking.domain import words
 from expert_booking.domain.lifecycle import Status
-from expert_booking.web import words
 
 BERLIN, KATHMANDU, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("America/New_York")
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin

@@ -1,0 +1,142 @@
+"""Statements about people without accounts: requests to prove an address, and what was proven."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import DateTime, LargeBinary, bindparam, delete, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from expert_booking.db.engine import AnyRow
+from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request, expert, message
+
+# What is over is of no use to anybody after this; requests still count for how often somebody asks.
+_KEPT: Final = timedelta(days=1)
+
+_r, _p = access_request.c, access_proof.c
+_now = bindparam("now", type_=DateTime(timezone=True))
+# One after another, first those of an address and then those of a network: nobody waits in a circle.
+_IN_TURN: Final = text(
+    """
+    SELECT pg_advisory_xact_lock(hashtextextended('access of ' || :customer_key, 0)),
+           pg_advisory_xact_lock(hashtextextended('access from ' || encode(:origin, 'hex'), 0))
+    """
+).bindparams(bindparam("origin", type_=LargeBinary))
+_COUNTS: Final = select(
+    select(func.count())
+    .where(_r.customer_key == bindparam("customer_key"), _r.created_at > bindparam("since"))
+    .scalar_subquery()
+    .label("of_address"),
+    select(func.count())
+    .where(_r.origin == bindparam("origin", type_=LargeBinary), _r.created_at > bindparam("since"))
+    .scalar_subquery()
+    .label("of_origin"),
+)
+_VALID: Final = select(_r.id, _r.email, _r.customer_key, _r.next_path, _r.wrong_codes).where(
+    _r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now
+)
+_SPEND: Final = (
+    update(access_request)
+    .where(_r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now)
+    .values(spent_at=_now)
+    .returning(_r.email, _r.customer_key, _r.next_path)
+)
+# Counted before it is compared: of codes that come together none is tried for nothing.
+_COUNT_TRY: Final = (
+    update(access_request)
+    .where(
+        _r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now,
+        _r.browser.is_not_distinct_from(bindparam("asked_from", type_=LargeBinary)),
+        _r.wrong_codes < bindparam("most"),
+    )
+    .values(wrong_codes=_r.wrong_codes + 1)
+    .returning(_r.wrong_codes)
+)  # fmt: skip
+_PROVEN: Final = select(_p.id, _p.email, _p.customer_key).where(
+    _p.secret_hash == bindparam("secret_hash"), _p.bearer == bindparam("bearer"), _p.expires_at > _now
+)
+_EXPERTS: Final = (
+    select(expert.c.id, expert.c.slug, expert.c.name, expert.c.time_zone)
+    .where(expert.c.email_key == bindparam("customer_key"), expert.c.email_key != "", expert.c.active)
+    .order_by(expert.c.name, expert.c.id)
+    .limit(50)
+)
+
+
+async def ask_in_turn(connection: AsyncConnection, customer_key: str, origin: bytes) -> None:
+    """Wait until nobody else asks for this address or from this network; it is our turn until the transaction ends."""
+    await connection.execute(_IN_TURN, {"customer_key": customer_key, "origin": origin})
+
+
+async def counts(connection: AsyncConnection, customer_key: str, origin: bytes, since: datetime) -> tuple[int, int]:
+    """How often somebody has asked since then: for this address, and from this network."""
+    values = {"customer_key": customer_key, "origin": origin, "since": since}
+    row = (await connection.execute(_COUNTS, values)).one()
+    return row.of_address, row.of_origin
+
+
+async def add_request(connection: AsyncConnection, **values: Any) -> UUID:
+    """Write down a request; its columns are those of `access_request`."""
+    number: UUID = (await connection.execute(insert(access_request).values(**values).returning(_r.id))).scalar_one()
+    return number
+
+
+async def put_mail(connection: AsyncConnection, request_id: UUID) -> None:
+    """Have its mail sent. Whether the address is known at all is looked up when it is written, not before."""
+    await connection.execute(insert(message).values(kind="access_link", access_request_id=request_id))
+    await connection.execute(select(func.pg_notify(MAIL_CHANNEL, "")))
+
+
+async def valid_request(connection: AsyncConnection, request_id: UUID, now: datetime) -> AnyRow | None:
+    """A request that is neither spent nor over. Changes nothing."""
+    return (await connection.execute(_VALID, {"request_id": request_id, "now": now})).one_or_none()
+
+
+async def spend(connection: AsyncConnection, request_id: UUID, now: datetime) -> AnyRow | None:
+    """Use up a request, once; None when that was done before, or its time is over."""
+    return (await connection.execute(_SPEND, {"request_id": request_id, "now": now})).one_or_none()
+
+
+async def count_try(
+    connection: AsyncConnection, request_id: UUID, browser: bytes | None, most: int, now: datetime
+) -> int | None:
+    """One more code is tried in the browser that asked: how many there were with it. None: no more are."""
+    values = {"request_id": request_id, "asked_from": browser, "most": most, "now": now}
+    tried: int | None = await connection.scalar(_COUNT_TRY, values)
+    return tried
+
+
+async def add_proof(connection: AsyncConnection, **values: Any) -> None:
+    """Write down that an address was proven; its columns are those of `access_proof`."""
+    await connection.execute(insert(access_proof).values(**values))
+
+
+async def proven(connection: AsyncConnection, secret_hash: bytes, bearer: str, now: datetime) -> AnyRow | None:
+    """The address that a browser's cookie or a program's token proves."""
+    values = {"secret_hash": secret_hash, "bearer": bearer, "now": now}
+    return (await connection.execute(_PROVEN, values)).one_or_none()
+
+
+async def end_proof(connection: AsyncConnection, secret_hash: bytes) -> None:
+    """One proof counts no more."""
+    await connection.execute(delete(access_proof).where(_p.secret_hash == secret_hash))
+
+
+async def end_every_proof(connection: AsyncConnection, customer_key: str) -> None:
+    """No proof of this address counts any more, nor any link that is on its way."""
+    await connection.execute(delete(access_proof).where(_p.customer_key == customer_key))
+    await connection.execute(
+        update(access_request).where(_r.customer_key == customer_key, _r.spent_at.is_(None)).values(spent_at=func.now())
+    )
+
+
+async def experts_of(connection: AsyncConnection, customer_key: str) -> Sequence[AnyRow]:
+    """The active experts whose address this is."""
+    return (await connection.execute(_EXPERTS, {"customer_key": customer_key})).all()
+
+
+async def sweep(connection: AsyncConnection, now: datetime) -> None:
+    """Delete what has long been over, and with the requests their mails."""
+    await connection.execute(delete(access_request).where(_r.created_at < now - _KEPT))
+    await connection.execute(delete(access_proof).where(_p.expires_at < now))
