@@ -341,6 +341,15 @@ def test_the_terms_are_those_of_the_pages_and_for_the_customer_alone() -> None:
     assert "You can cancel" not in text_of(letter(news("cancelled")))
 
 
+def test_an_expert_is_asked_to_answer_only_while_there_is_something_to_answer() -> None:
+    assert "Answer the request" in text_of(letter(news("received", "expert")))
+    # Answered by the time this mail leaves.
+    answered = leeway(Status.CONFIRMED, NINE)
+    for told in (news("confirmed", "expert"), news("received", "expert", leeway=answered), news("expired", "expert")):
+        assert "See the booking" in text_of(letter(told))
+        assert "nswer the request" not in text_of(letter(told))
+
+
 def test_what_is_over_leads_to_another_time() -> None:
     for kind in ("declined", "cancelled", "expired"):
         assert "https://booking.example.com/expert/jana-muller" in Seen(html_of(letter(news(kind)))).links

@@ -95,8 +95,9 @@ def body(message: EmailMessage, kind: str) -> str:
 
 
 def everything_in(message: EmailMessage) -> str:
-    """All of its texts, and what it says in the calendar."""
-    return "".join(part.get_content() for part in message.walk() if part.get_content_maintype() == "text")
+    """All of its texts, and what it says in the calendar, whose lines are not folded any more."""
+    texts = [part.get_content() for part in message.walk() if part.get_content_maintype() == "text"]
+    return re.sub(r"\r?\n ", "", "".join(texts))
 
 
 def part_of(message: EmailMessage, kind: str) -> EmailMessage | None:
