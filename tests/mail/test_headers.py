@@ -15,9 +15,9 @@ def test_no_line_end_leaves_a_header(evil: str) -> None:
     put_text(message, "Subject", evil)
     put_address(message, "To", evil, "ada@example.com")
     message.set_content("x")
-    raw = bytes(message)
-    assert raw.partition(b"\n\n")[0].count(b"\n") + 1 == len(message.keys())
-    assert not [line for line in raw.splitlines() if line.startswith(b"Bcc")]
+    headers = bytes(message).partition(b"\n\n")[0].replace(b"\n ", b" ").splitlines()
+    assert [line.partition(b":")[0].decode() for line in headers] == message.keys()
+    assert "Bcc" not in message
 
 
 @pytest.mark.parametrize("text", ["=?utf-8?q?=0D=0ABcc:_x?=", "x" * 300, "x " * 100, "é" * 200, "a=?b", ""])
