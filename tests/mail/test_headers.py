@@ -8,7 +8,7 @@ from expert_booking.mail.headers import mail_address, name_and_address, put_addr
 
 
 @pytest.mark.parametrize(
-    "evil", ["a\r\nBcc: b@example.com", "a\nBcc: b@example.com", "a\rBcc: b", "a\x85\u2028\x00Bcc: b"]
+    "evil", ["a\r\nBcc: b@example.com", "a\nBcc: b@example.com", "a\rBcc: b", "a\x85\u2028Bcc: b", "a\x00\x1f\x7fb"]
 )
 def test_no_line_end_leaves_a_header(evil: str) -> None:
     message = EmailMessage()
@@ -17,6 +17,7 @@ def test_no_line_end_leaves_a_header(evil: str) -> None:
     message.set_content("x")
     headers = bytes(message).partition(b"\n\n")[0].replace(b"\n ", b" ").splitlines()
     assert [line.partition(b":")[0].decode() for line in headers] == message.keys()
+    assert message["Subject"].isprintable()
     assert "Bcc" not in message
 
 

@@ -140,5 +140,5 @@ class Seen(HTMLParser):
 
 def words_of(text: str) -> list[str]:
     """The words of a plain text, but for its addresses, which are links in HTML."""
-    plain = re.sub(r"^https?://\S+$|^-- $", "", text, flags=re.MULTILINE)
-    return re.sub(r":$", "", plain, flags=re.MULTILINE).split()
+    plain = re.sub(r":\nhttps?://\S+$", "", text, flags=re.MULTILINE)
+    return re.sub(r"^https?://\S+$|^-- $", "", plain, flags=re.MULTILINE).split()
