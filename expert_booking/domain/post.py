@@ -49,3 +49,12 @@ def reminder_windows(starts_at: datetime, before: tuple[timedelta, ...]) -> list
     """
     begins = sorted(starts_at - span for span in set(before))
     return list(zip(begins, [*begins[1:], starts_at], strict=True))
+
+
+def reminders_at(now: datetime, before: tuple[timedelta, ...]) -> list[tuple[timedelta, datetime, datetime]]:
+    """The same from where we stand: each reminder, and the starts of the sessions of which it may go out now.
+
+    After the first of the two instants, and up to the second.
+    """
+    spans = sorted(set(before), reverse=True)
+    return [(span, now + shorter, now + span) for span, shorter in zip(spans, [*spans[1:], timedelta()], strict=True)]
