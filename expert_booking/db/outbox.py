@@ -28,16 +28,16 @@ def _instant(name: str) -> Any:
 # reminders wait for what was to be told before, and nothing waits for them. All that a letter needs is read on the way.
 _CLAIM = text(
     f"""
-    WITH claimed AS (
-      UPDATE message SET claimed_until = :until, tries = tries + 1
-       WHERE id IN (
-         SELECT id FROM message AS one
-          WHERE {_WAITS} AND (due_at IS NULL OR due_at <= :now) AND (claimed_until IS NULL OR claimed_until <= :now)
-            AND NOT EXISTS (SELECT FROM message AS earlier
-                             WHERE earlier.booking_id = one.booking_id AND earlier.audience = one.audience
-                               AND earlier.id < one.id AND earlier.kind <> 'reminder' AND earlier.{_WAITS})
-          ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED)
-      RETURNING *
+    WITH due AS (
+      SELECT id FROM message AS one
+       WHERE {_WAITS} AND (due_at IS NULL OR due_at <= :now) AND (claimed_until IS NULL OR claimed_until <= :now)
+         AND NOT EXISTS (SELECT FROM message AS earlier
+                          WHERE earlier.booking_id = one.booking_id AND earlier.audience = one.audience
+                            AND earlier.id < one.id AND earlier.kind <> 'reminder'
+                            AND earlier.sent_at IS NULL AND earlier.failed_at IS NULL)
+       ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+    ), claimed AS (
+      UPDATE message SET claimed_until = :until, tries = tries + 1 WHERE id IN (SELECT id FROM due) RETURNING *
     )
     SELECT m.id, m.kind, m.audience, m.booking_id, m.tries, m.minutes_before, m.status, m.starts_at, m.ends_at,
            m.sequence, installation.id AS installation,

@@ -3,7 +3,9 @@
 import asyncio
 import re
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
+from email.headerregistry import Address
 from email.message import EmailMessage
 from ipaddress import ip_address
 from typing import Final, Protocol
@@ -145,7 +147,8 @@ async def _connect(client: SMTP) -> None:
 
 async def _hand_over(client: SMTP, letter: EmailMessage) -> None:
     try:
-        await client.send_message(letter, sender=_envelope(letter, "From"), recipients=[_envelope(letter, "To")])
+        letter = _in_ascii(letter)
+        await client.send_message(letter, sender=_address(letter, "From"), recipients=[_address(letter, "To")])
     except TimeoutError:
         raise
     except SMTPRecipientsRefused as error:
@@ -172,8 +175,18 @@ def _codes(code: int, said: str) -> str:
     return f"{code} {enhanced[1]}" if enhanced else str(code)
 
 
-def _envelope(letter: EmailMessage, header: str) -> str:
-    return in_ascii(str(letter[header].addresses[0].addr_spec))
+def _in_ascii(letter: EmailMessage) -> EmailMessage:
+    # A domain in its letters has a spelling that every server knows; the part before it has none.
+    plain = deepcopy(letter)
+    for header in ("From", "To"):
+        was = letter[header].addresses[0]
+        if not was.domain.isascii():
+            plain.replace_header(header, Address(was.display_name, addr_spec=in_ascii(was.addr_spec)))
+    return plain
+
+
+def _address(letter: EmailMessage, header: str) -> str:
+    return str(letter[header].addresses[0].addr_spec)
 
 
 def _is_here(host: str) -> bool:
