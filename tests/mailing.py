@@ -84,8 +84,8 @@ class MailServer:
         mail = message_from_bytes(envelope.content, EmailMessage, policy=policy.SMTPUTF8)
         self.in_hand += 1
         try:
-            while not self.going_on.is_set():
-                await asyncio.sleep(0.02)  # the thread of the server is not the one that sets it
+            # In another thread: this one goes on with other mails.
+            await asyncio.to_thread(self.going_on.wait)
         finally:
             self.in_hand -= 1
         refusal = self.to_mail(envelope.rcpt_tos[0], mail)
