@@ -62,7 +62,7 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     my_bookings.mount(services)
     theme.house_with_mailbox = services.mailbox is not None
     if services.mailbox is not None:
-        mailbox.mount(services.mailbox, web)
+        mailbox.mount(services.mailbox, services.clock, web)
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)
         app.add_exception_handler(405, _refused)

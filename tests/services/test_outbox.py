@@ -395,9 +395,19 @@ async def test_what_is_changed_by_hand_mails_nobody(
     assert kinds(mail_server.to("ada@example.com")) == ["received"]
 
 
-async def test_the_seed_mails_nobody(posting: Services, database: Database, sql: Connection) -> None:
-    await seed.sow(database, seed.Plan(experts=5, bookings=40))
+@pytest.mark.parametrize("plan", [seed.Plan(experts=5, bookings=80), seed.Plan(experts=40, bookings=400)])
+async def test_the_seed_mails_nobody_and_nobody_is_reminded_of_it(
+    posting: Services, database: Database, clock: Clock, sql: Connection, mail_server: MailServer, plan: seed.Plan
+) -> None:
+    await seed.sow(database, plan, now=clock())
+    for _ in range(4):
+        clock.move(hours=12)
+        await posting.outbox.work_off()
+    still_to_come = "SELECT count(*) FROM booking WHERE status = 'confirmed' AND starts_at BETWEEN %s AND %s"
+    [(sessions,)] = sql.execute(still_to_come, [clock() - 40 * HOUR, clock()]).fetchall()
+    assert sessions > 0
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)
+    assert mail_server.mails == []
 
 
 async def test_of_a_booking_that_is_gone_nobody_is_told_and_nothing_stays(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -45,7 +46,7 @@ _NONE: Final = Markup(
 _TO_EXPERTS: Final = Markup('<a class="button" href="/">Find an expert</a>')
 _HEAD: Final = Markup(
     """<a class="crumb" href="/mailbox">← Mailbox</a><h1 class="over">{subject}</h1>
-<p class="soft">To {recipient} · <span class="nowrap">{at}</span></p>
+<p class="soft">To {recipient}<br>{at}</p>
 <div class="actions"><a class="button quiet" href="/mailbox/{id}/mail.eml" download>Download the mail</a>
 {calendar}</div>
 <nav class="mail-views" aria-label="Show as">{views}</nav>"""
@@ -77,12 +78,12 @@ def from_here(request: Request) -> None:
         raise HTTPException(404)
 
 
-def mount(mailbox: Mailbox, web: FastAPI) -> None:
+def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI) -> None:
     """Serve the list, each mail, and what is in it."""
 
     @ui.page("/mailbox", dependencies=[Depends(from_here)])
     async def mails(request: Request, client: Client, to: str = "") -> None:
-        view = Mails(mailbox, client, to.strip()[:254], zone_of(request))
+        view = Mails(mailbox, clock, client, to.strip()[:254], zone_of(request))
         await view.begin()
         with theme.frame("Mailbox", narrow=True, on_zone=view.change_zone):
             view.draw()
@@ -116,12 +117,14 @@ def mount(mailbox: Mailbox, web: FastAPI) -> None:
 class Mails:
     """The latest mails, followed while the page is open."""
 
-    def __init__(self, mailbox: Mailbox, client: Client, to: str, zone: ZoneInfo | None) -> None:
+    def __init__(
+        self, mailbox: Mailbox, clock: Callable[[], datetime], client: Client, to: str, zone: ZoneInfo | None
+    ) -> None:
         self._mailbox = mailbox
+        self._clock = clock
         self._client = client
         self._to = to
         self._zone = zone or UTC_ZONE
-        self._shown = Markup("")
         refresh = Coalesced(self._read_and_show)
         client.on_delete(mailbox.follow(refresh))
         client.on_connect(refresh)
@@ -168,7 +171,7 @@ class Mails:
             chip=_CHIP.format(kind.replace("_", " ")) if kind else "",
             subject=mail.subject or "(no subject)",
             recipient=mail.recipient,
-            at=words.moment(mail.created_at, self._zone),
+            at=words.near_time(mail.created_at, self._zone, self._clock()),
         )
 
 
