@@ -1,8 +1,10 @@
 """The mailbox of a house without a mail server: mail stays here, to be read on a page."""
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from typing import Final
 
@@ -48,7 +50,7 @@ class Mailbox:
         letter = _parsed(row)
         return OpenedMail(
             **_mail(row, letter).model_dump(),
-            headers=[(name, str(value)) for name, value in letter.items()],
+            headers=_headers(letter),
             text=_said(letter, "plain"),
             html=_said(letter, "html"),
             calendar=_calendar(letter),
@@ -80,13 +82,24 @@ def _parsed(row: AnyRow) -> EmailMessage:
 
 
 def _mail(row: AnyRow, letter: EmailMessage) -> MailView:
+    headers = dict(_headers(letter))
     return MailView(
         id=row.id,
-        recipient=str(letter["To"] or ""),
-        subject=str(letter["Subject"] or ""),
-        kind=_kind(str(letter["Message-ID"] or "")),
+        recipient=headers.get("To", ""),
+        subject=headers.get("Subject", ""),
+        kind=_kind(headers.get("Message-ID", "")),
         created_at=row.created_at,
     )
+
+
+def _headers(letter: EmailMessage) -> list[tuple[str, str]]:
+    # Not as letter.items() reads them: that puts a space into a name that is encoded in two pieces.
+    return [(name, _decoded(str(value))) for name, value in letter.raw_items()]
+
+
+def _decoded(header: str) -> str:
+    unicode = header.encode(errors="surrogateescape").decode(errors="replace")
+    return re.sub(r"\r?\n", "", str(make_header(decode_header(unicode)))).strip()
 
 
 def _kind(message_id: str) -> MessageKind | None:
