@@ -47,8 +47,8 @@ _CLAIM = text(
            s.title AS session_title, {", ".join(f"s.{name}" for name in TERMS)},
            e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
            r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at,
-           r.id IS NOT NULL AND (EXISTS (SELECT FROM booking WHERE customer_key = r.customer_key)
-                                 OR EXISTS (SELECT FROM expert WHERE email_key = r.customer_key AND active)) AS known
+           coalesce((SELECT true FROM booking WHERE customer_key = r.customer_key LIMIT 1),
+                    (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1), false) AS known
       FROM claimed AS m
      CROSS JOIN installation
       LEFT JOIN booking AS b ON b.id = m.booking_id AND b.email IS NOT NULL

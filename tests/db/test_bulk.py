@@ -49,7 +49,7 @@ async def test_after_filling_all_fences_indexes_and_triggers_are_as_before(
     database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    sql.execute("CREATE TABLE review (booking_id uuid REFERENCES booking (id))")
+    sql.execute("CREATE TABLE errand (booking_id uuid REFERENCES booking (id))")
     before = fingerprint(database.url)
     sql.execute("TRUNCATE expert_changed")
     async with database.transaction() as connection:
