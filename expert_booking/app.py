@@ -21,7 +21,9 @@ from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedPostgres
 from expert_booking.db.engine import Database
 from expert_booking.db.feed import Feed
+from expert_booking.mail.send import Post, SmtpPost
 from expert_booking.services import Services
+from expert_booking.services.mailbox import Mailbox
 from expert_booking.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -102,14 +104,17 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     """The whole product over the database at `url`; `on_ready` is called when it is about to answer."""
     database = Database(url, pool_size=settings.pool_size)
     bus = Bus()
-    services = Services(database, bus, holds=settings.hold_rules, house=settings.house)
+    post = _post(settings, database, bus)
+    services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post)
     feed = Feed(url, bus.publish)
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
+    bus.listen(services.outbox.wake)
+    bus.listen_for_mail(services.outbox.wake)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        workers = (feed.run(), services.soonest.run(), services.deadlines.run())
+        workers = (feed.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
         running = [asyncio.create_task(worker) for worker in workers]
         # What is there now stays: looking through it for garbage again and again costs pauses of 100 ms.
         gc.collect()
@@ -130,6 +135,21 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     )
     programs = api.create_api(services, phone_required=settings.phone_required, secret=settings.secret())
     return Door(pages, programs)
+
+
+def where_mail_goes(settings: Settings) -> str:
+    """One sentence for whoever starts it."""
+    if settings.smtp is not None:
+        return f"Mail goes through {settings.smtp.host}:{settings.smtp.port}."
+    if settings.mailbox:
+        return f"Mail goes to {settings.public_url}/mailbox."
+    return "No mail is sent: set EXPERT_BOOKING_SMTP_URL."
+
+
+def _post(settings: Settings, database: Database, bus: Bus) -> Post | None:
+    if settings.smtp is not None:
+        return SmtpPost(settings.smtp)
+    return Mailbox(database, bus) if settings.mailbox else None
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -105,6 +105,32 @@ def token_revoke(settings: Settings, options: argparse.Namespace) -> None:
     _serve_once(settings, revoke)
 
 
+def mail_list(settings: Settings, _: argparse.Namespace) -> None:
+    """Print what has not been sent: what waits, and what was given up. No addresses."""
+
+    async def show(services: Services) -> None:
+        for message in await services.outbox.waiting():
+            about = str(message.booking_id) if message.booking_id else "-"
+            tries = f"{message.tries} {'try' if message.tries == 1 else 'tries'}"
+            state = f"given up {message.failed_at:%Y-%m-%d %H:%M}Z" if message.failed_at else "waiting"
+            print(
+                f"{message.id}\t{message.kind}\tto the {message.audience}\t{about}\t{tries}\t"
+                f"since {message.created_at:%Y-%m-%d %H:%M}Z\t{state}\t{message.error}"
+            )
+
+    _serve_once(settings, show)
+
+
+def mail_resend(settings: Settings, options: argparse.Namespace) -> None:
+    """Have messages that were given up sent again."""
+
+    async def resend(services: Services) -> None:
+        number = await services.outbox.resend(None if options.all else options.ids)
+        _say(f"{number} {'message goes' if number == 1 else 'messages go'} out again, as soon as a server runs.")
+
+    _serve_once(settings, resend)
+
+
 def _serve_once(settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]]) -> None:
     with app.database_at(settings, _say) as place:
         app.bring_to_head(settings, place.url)
@@ -127,6 +153,7 @@ async def _sow_when_empty(database: Database) -> None:
 
 def _say_ready(settings: Settings, place: app.Place) -> None:
     _say(f"Expert Booking is at {settings.public_url}")
+    _say(app.where_mail_goes(settings))
     _say(f"The data lies in {place.where}. Ctrl-C stops it.")
 
 
@@ -158,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database's schema to head").set_defaults(command=migrate)
     _add_seed(commands.add_parser("seed", help="fill the database with sample data"))
     _add_token(commands.add_parser("token", help="tokens for programs"))
+    _add_mail(commands.add_parser("mail", help="mail that waits, and mail that was given up"))
     return parser
 
 
@@ -180,6 +208,16 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="end a token for good")
     revoke.add_argument("name")
     revoke.set_defaults(command=token_revoke)
+
+
+def _add_mail(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="action", required=True, parser_class=_Parser)
+    actions.add_parser("list", help="show what has not been sent").set_defaults(command=mail_list)
+    resend = actions.add_parser("resend", help="send again what was given up")
+    which = resend.add_mutually_exclusive_group(required=True)
+    which.add_argument("ids", metavar="ID", type=_count, nargs="*", default=[], help="as `mail list` shows it")
+    which.add_argument("--all", action="store_true", help="everything that was given up")
+    resend.set_defaults(command=mail_resend)
 
 
 def _count(text: str) -> int:

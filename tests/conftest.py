@@ -34,6 +34,7 @@ from expert_booking.schemas import (
     SessionTypeRequest,
 )
 from expert_booking.services import Services
+from tests.mailing import MailServer
 from tests.serving import ServerProcess
 
 # How many examples each property is tried with: some hundreds always, ten thousand when one has the time.
@@ -214,6 +215,14 @@ def booking_request(expert_id: UUID, starts_at: datetime, **overrides: Any) -> B
     """What a customer says to book."""
     said = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
     return BookingRequest(expert_id=expert_id, starts_at=starts_at, **{**said, **overrides})
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    """A real mail server on this machine."""
+    server = MailServer().start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

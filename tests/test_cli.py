@@ -5,7 +5,9 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -16,7 +18,7 @@ from expert_booking.cli import main
 from expert_booking.db import schema
 from expert_booking.db.engine import driver_url
 from expert_booking.services import Services
-from tests.conftest import AddExpert
+from tests.conftest import MONDAY_MORNING, AddExpert, Book
 from tests.serving import SECRET_KEY, ServerProcess, command, environment, free_port
 
 Result = subprocess.CompletedProcess[str]
@@ -65,7 +67,7 @@ def refusal(done: Result) -> str:
 def test_help_names_every_command_and_version_is_the_version(run: Run) -> None:
     helped = run("--help")
     assert helped.returncode == 0
-    for name in ("serve", "migrate", "seed", "token"):
+    for name in ("serve", "migrate", "seed", "token", "mail"):
         assert f"\n    {name} " in helped.stdout
     assert run("--version").stdout.strip() == __version__
 
@@ -79,6 +81,10 @@ def test_help_names_every_command_and_version_is_the_version(run: Run) -> None:
         (["token", "create", "x", "--role", "king"], "king"),
         (["token", "create", "x", "--role", "expert"], "--expert"),
         (["seed", "--experts", "-5"], "--experts"),
+        (["mail"], "action"),
+        (["mail", "resend"], "--all"),
+        (["mail", "resend", "first"], "ID"),
+        (["mail", "resend", "1", "--all"], "--all"),
         (["serve", "--prot", "80"], "--prot"),
     ],
 )
@@ -184,3 +190,23 @@ def test_a_server_says_where_it_is_answers_with_careful_headers_and_leaves_with_
     assert server.stop(timeout=10) == 0
     assert "Traceback" not in server.words()
     assert SECRET_KEY not in server.words()
+
+
+async def test_mail_that_waits_and_mail_that_was_given_up_is_listed_and_sent_again(
+    tmp_path: Path, database_url: str, add_expert: AddExpert, book: Book, sql: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    made = await book(await add_expert(), MONDAY_MORNING + timedelta(days=1))
+    sql.execute("UPDATE message SET failed_at = now(), tries = 56, error = 'timeout' WHERE audience = 'customer'")
+
+    def mail(*words: str) -> Result:
+        return command("mail", *words, folder=tmp_path, DATABASE_URL=database_url, SECRET_KEY=SECRET_KEY)
+
+    waits, dead = (line.split("\t") for line in mail("list").stdout.splitlines())
+    assert waits[1:5] == ["received", "to the expert", str(made.id), "0 tries"]
+    assert dead[1:5] == ["received", "to the customer", str(made.id), "56 tries"]
+    assert (dead[6][:8], dead[7]) == ("given up", "timeout")
+    assert "@" not in str([waits, dead])
+    assert "424242" in refusal(mail("resend", dead[0], "424242"))
+    again = mail("resend", "--all")
+    assert (again.returncode, again.stderr) == (0, "1 message goes out again, as soon as a server runs.\n")
+    assert [line.split("\t")[6] for line in mail("list").stdout.splitlines()] == ["waiting", "waiting"]

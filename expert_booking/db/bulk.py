@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import text
@@ -16,7 +17,20 @@ _names: Final = ", ".join(COLUMNS)
 _INCOMING: Final = (
     f"CREATE TEMP TABLE IF NOT EXISTS incoming_lines ON COMMIT DELETE ROWS AS SELECT {_names} FROM booking LIMIT 0"  # noqa: S608
 )
-_INSERT_INCOMING: Final = f"INSERT INTO booking ({_names}) SELECT {_names} FROM incoming_lines ON CONFLICT DO NOTHING"  # noqa: S608
+# As if changed when they begin: of what nobody has booked nobody is reminded.
+_INSERT_INCOMING: Final = (
+    f"INSERT INTO booking ({_names}, changed_at) SELECT {_names}, starts_at FROM incoming_lines ON CONFLICT DO NOTHING"  # noqa: S608
+)
+_REMIND_NOBODY: Final = "ALTER TABLE booking ALTER changed_at SET DEFAULT '9999-01-01 00:00Z'"
+_REMIND_AGAIN: Final = "ALTER TABLE booking ALTER changed_at SET DEFAULT now()"
+_NOW: Final = text("SELECT now()")
+_SAMPLES_REMIND_NOBODY: Final = text(
+    """
+    UPDATE booking SET changed_at = starts_at
+     WHERE created_at >= :since AND status IN ('pending', 'confirmed') AND changed_at < starts_at
+       AND NOT EXISTS (SELECT FROM message WHERE message.booking_id = booking.id)
+    """
+)
 
 # Everything that costs time for each single row; checks are cheap and stay. Foreign keys go first and come last.
 _CONSTRAINTS: Final = text(
@@ -36,6 +50,17 @@ _INDEXES: Final = text(
     """
 )
 _FILLED: Final = text("SELECT EXISTS (SELECT FROM booking)")
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """The database's own time."""
+    at: datetime = (await connection.execute(_NOW)).scalar_one()
+    return at
+
+
+async def remind_nobody(connection: AsyncConnection, since: datetime) -> None:
+    """Of bookings that were made since then, and of which nobody was told, nobody is reminded either."""
+    await connection.execute(_SAMPLES_REMIND_NOBODY, {"since": since})
 
 
 async def close_if_empty(connection: AsyncConnection) -> bool:
@@ -63,9 +88,11 @@ async def fill(connection: AsyncConnection, lines: AsyncIterator[bytes]) -> None
     """
     async with _without_fences(connection):
         cursor = await _cursor(connection)
+        await cursor.execute(_REMIND_NOBODY)
         async with cursor.copy(f"COPY booking ({_names}) FROM STDIN") as copy:
             async for some in lines:
                 await copy.write(some)
+        await cursor.execute(_REMIND_AGAIN)
     # In place of the news of each row: everybody's rows are to be worked out anew.
     await connection.execute(text("INSERT INTO expert_changed (expert_id) SELECT id FROM expert"))
 

@@ -20,3 +20,15 @@ def customer_key(email: str) -> str:
     except EmailNotValidError as error:
         raise ValueError(str(error)) from error
     return f"{parts.local_part}@{(parts.ascii_domain or parts.domain).lower()}"
+
+
+def in_ascii(email: str) -> str:
+    """The address as mail servers take it: the domain as in DNS (IDNA), the part before it as it is.
+
+    Raises ValueError with a sentence when it is no e-mail address.
+    """
+    try:
+        parts = validate_email(email, check_deliverability=False)
+    except EmailNotValidError as error:
+        raise ValueError(str(error)) from error
+    return f"{parts.local_part}@{parts.ascii_domain or parts.domain}"

@@ -124,6 +124,12 @@ class TokenNotFound(NotFound):
     code = "token_not_found"
 
 
+class MailNotFound(NotFound):
+    """There is no such mail."""
+
+    code = "mail_not_found"
+
+
 class SlotTaken(Conflict):
     """Someone else has just booked this time."""
 

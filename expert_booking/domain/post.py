@@ -48,4 +48,13 @@ def reminder_windows(starts_at: datetime, before: tuple[timedelta, ...]) -> list
     A reminder that is late goes out until the next one is due, the last one until the session begins.
     """
     begins = sorted(starts_at - span for span in set(before))
-    return list(zip(begins, [*begins[1:], starts_at], strict=True))
+    return list(zip(begins, [*begins[1:], starts_at], strict=False))
+
+
+def reminders_at(now: datetime, before: tuple[timedelta, ...]) -> list[tuple[timedelta, datetime, datetime]]:
+    """The same from where we stand: each reminder, and the starts of the sessions of which it may go out now.
+
+    After the first of the two instants, and up to the second.
+    """
+    spans = sorted(set(before), reverse=True)
+    return [(span, now + shorter, now + span) for span, shorter in zip(spans, [*spans[1:], timedelta()], strict=False)]

@@ -75,6 +75,7 @@ from expert_booking.schemas.experts import (
     Language,
     NewExpert,
 )
+from expert_booking.schemas.mail import MailView, MessageView, OpenedMail
 from expert_booking.schemas.words import (
     EMAIL_LENGTH,
     FREE_DAYS,
@@ -149,6 +150,8 @@ __all__ = [
     "Instant",
     "Language",
     "LinkView",
+    "MailView",
+    "MessageView",
     "Model",
     "Name",
     "NewBookingView",
@@ -156,6 +159,7 @@ __all__ = [
     "NewSessionType",
     "Notes",
     "ObstacleView",
+    "OpenedMail",
     "OverrideList",
     "OverrideQuery",
     "OverrideRequest",

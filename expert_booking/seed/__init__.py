@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
+from expert_booking.db import bulk as rows
 from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY
 from expert_booking.domain.errors import NotFound, SlugTaken
@@ -44,7 +45,7 @@ class Plan:
 
 
 async def sow(database: Database, plan: Plan, *, now: datetime | None = None) -> str:
-    """Fill the database as planned, and mail nobody about it; returns a sentence that says what is there."""
+    """Fill the database as planned; nobody is mailed about it, nor reminded later. Returns what is there, as words."""
     quiet = Database(database.url, silent=True)
     try:
         return await _sow(quiet, plan, now)
@@ -72,8 +73,12 @@ async def _sow(database: Database, plan: Plan, now: datetime | None) -> str:
             await _add_odd_days(services, slug, today.date())
         await bulk.add_bookings(database, services, requests, counts, plan.number, today)
     else:
+        async with database.statements() as connection:
+            begun = await rows.now(connection)
         await _sow_one_by_one(at, requests, counts, plan.number, today)
         await at(today - HISTORY + _ANSWERED).deadlines.work_off()
+        async with database.statements() as connection:
+            await rows.remind_nobody(connection, begun)
     await bulk.work_off(database, Services(database))
     all_experts, all_bookings = await _counted(services)
     return (

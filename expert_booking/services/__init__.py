@@ -9,6 +9,7 @@ from expert_booking.db import schema
 from expert_booking.db.engine import Database
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.house import House
+from expert_booking.mail.send import Post
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
@@ -18,6 +19,8 @@ from expert_booking.services.experts import Experts
 from expert_booking.services.feeds import Feeds
 from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
+from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.outbox import Outbox
 from expert_booking.services.soonest import Soonest
 
 Clock = Callable[[], datetime]
@@ -40,7 +43,9 @@ class Services:
         clock: Clock = utc_now,
         holds: HoldRules = _HOLD_RULES,
         house: House = _HOUSE,
+        post: Post | None = None,
     ) -> None:
+        """`post` takes the mail; without one it waits in the outbox."""
         self._database = database
         self.house = house
         self.bus = bus or Bus()
@@ -53,6 +58,9 @@ class Services:
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, house)
         self.feeds = Feeds(database, clock, house)
+        self.outbox = Outbox(database, clock, house, self.access, post)
+        # None where mail leaves the house.
+        self.mailbox = post if isinstance(post, Mailbox) else None
         self.idempotency = Idempotency(database, clock)
         self.soonest = Soonest(database, clock)
 

@@ -19,7 +19,7 @@ from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.services import Services
 from expert_booking.web import live, refusals, theme
 from expert_booking.web.desks import Desks
-from expert_booking.web.pages import book, booking, expert, experts, move, my_bookings
+from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -60,6 +60,9 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     booking.mount(services)
     move.mount(services, boards)
     my_bookings.mount(services)
+    theme.house_with_mailbox = services.mailbox is not None
+    if services.mailbox is not None:
+        mailbox.mount(services.mailbox, services.clock, web)
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)
         app.add_exception_handler(405, _refused)

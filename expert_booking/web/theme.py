@@ -11,13 +11,15 @@ from markupsafe import Markup
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from expert_booking.web.visitor import zone_named, zone_of
+from expert_booking.web.visitor import is_here, zone_named, zone_of
 
 ASSETS: Final = Path(__file__).parent / "assets"
 # The address of an asset changes with its content, so browsers may keep it for ever.
 VERSION: Final = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ASSETS.iterdir()))).hexdigest()[:12]
 ASSETS_URL: Final = f"/assets/{VERSION}"
 NAME: Final = "Expert Booking"
+# Whether mail stays here, to be read at /mailbox: set once, when the pages are brought together.
+house_with_mailbox = False
 
 _HEAD: Final = Markup(
     """<meta name="description" content="{description}">
@@ -47,8 +49,9 @@ M3.700 3.700l1.200 1.200M13.100 13.100l1.200 1.200M3.700 14.300l1.200-1.200M13.1
 )
 _FOOT: Final = Markup(
     """<footer class="foot"><span>{name}: book an expert's time in under a minute, without an account.</span>
-<a href="/docs">REST API</a><a href="/healthz">Status</a></footer>"""
+{mailbox}<a href="/docs">REST API</a><a href="/healthz">Status</a></footer>"""
 )
+_MAILBOX: Final = Markup('<a href="/mailbox">Mailbox (demo)</a>')
 _LINKS: Final = (("/", "Experts"), ("/my-bookings", "My bookings"))
 
 
@@ -82,7 +85,8 @@ def frame(
     # No <main>: NiceGUI's layout is one already, and a page has only one.
     with ui.element("div").classes("page narrow" if narrow else "page").props('id=main tabindex="-1"'):
         yield
-    html(_FOOT.format(name=NAME))
+    mailbox = _MAILBOX if house_with_mailbox and is_here(client.request) else Markup("")
+    html(_FOOT.format(name=NAME, mailbox=mailbox))
 
 
 def html(content: Markup, tag: str = "div") -> ui.html:

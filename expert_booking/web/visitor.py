@@ -1,7 +1,9 @@
 """Who is looking, as far as the browser tells: a time zone, and a secret that proves it is the same browser."""
 
 import hashlib
+import re
 import secrets
+from ipaddress import ip_address
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,6 +12,8 @@ from fastapi import Request
 from expert_booking.domain import origins
 from expert_booking.schemas import ZONE_NAMES
 
+_THIS_MACHINE: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
+_OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 # Browsers know some zones by names that the tz database has since replaced.
 _RENAMED: Final = {
     "Africa/Asmera": "Africa/Asmara",
@@ -63,6 +67,21 @@ def remembered_visitor(request: Request) -> bytes:
     visitor = visitor_of(request)
     assert visitor is not None
     return visitor
+
+
+def is_here(request: Request) -> bool:
+    """Whether a browser on this very machine asks for this very machine: by no other name, and past no proxy."""
+    client = request.client.host if request.client else ""
+    host = request.headers.get("host", "")
+    passed_on = any(name in request.headers for name in _OF_PROXIES)
+    return _is_loopback(client) and bool(_THIS_MACHINE.fullmatch(host)) and not passed_on
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def origin_of(request: Request, secret: str) -> bytes:

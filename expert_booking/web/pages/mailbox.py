@@ -1,0 +1,233 @@
+"""`/mailbox`: the mail of a house without a mail server, to be read on this machine alone."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from markupsafe import Markup
+from nicegui import Client, ui
+
+from expert_booking.domain import words
+from expert_booking.domain.errors import MailNotFound
+from expert_booking.domain.words import UTC_ZONE
+from expert_booking.schemas import MailView, OpenedMail
+from expert_booking.services.mailbox import Mailbox
+from expert_booking.web import refusals, theme
+from expert_booking.web.live import Coalesced
+from expert_booking.web.visitor import is_here, zone_of
+
+View = Literal["html", "text", "headers"]
+
+_WHAT_IT_IS: Final = Markup(
+    """<p class="note">Demo: mail that would have been sent. It stays on this machine, where everybody can read it;
+with <code>EXPERT_BOOKING_SMTP_URL</code> it goes to a mail server instead.</p>"""
+)
+_FILTER: Final = Markup(
+    """<form class="mail-filter" action="/mailbox" role="search"><label class="sr-only" for="to">To whom</label>
+<input id="to" name="to" class="input" maxlength="254" value="{to}" placeholder="To whom, such as ada@example.com"
+ autocomplete="off" spellcheck="false"><button class="button quiet" type="submit">Filter</button>{all}</form>"""
+)
+_ALL: Final = Markup('<a class="button quiet" href="/mailbox">All mail</a>')
+_LIST: Final = Markup('<ul class="list mails" aria-label="Mails">{mails}</ul>')
+_MAIL: Final = Markup(
+    """<li class="mail-card" data-mail="{id}"{kind}><b><a href="/mailbox/{id}">{subject}</a></b>
+<span class="small soft">To {recipient} · <span class="nowrap">{at}</span></span>{chip}</li>"""
+)
+_CHIP: Final = Markup('<span class="chip">{}</span>')
+_NONE: Final = Markup(
+    """<div class="empty panel"><svg width="64" height="64" viewBox="0 0 64 64" fill="none" stroke="currentColor"
+ stroke-width="3" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
+<rect x="8" y="14" width="48" height="36" rx="8"/><path d="m10 20 22 17 22-17"/></svg>
+<h2>{title}</h2><p>{text}</p>{way_out}</div>"""
+)
+_TO_EXPERTS: Final = Markup('<a class="button" href="/">Find an expert</a>')
+_HEAD: Final = Markup(
+    """<a class="crumb" href="/mailbox">← Mailbox</a><h1 class="over">{subject}</h1>
+<p class="soft">To {recipient}<br>{at}</p>
+<div class="actions"><a class="button quiet" href="/mailbox/{id}/mail.eml" download>Download the mail</a>
+{calendar}</div>
+<nav class="mail-views" aria-label="Show as">{views}</nav>"""
+)
+_CALENDAR: Final = Markup(
+    '<a class="button quiet" href="/mailbox/{id}/invite.ics" download>Download the calendar file</a>'
+)
+_VIEW: Final = Markup('<a href="/mailbox/{id}?view={view}"{current}>{words}</a>')
+_FRAME: Final = Markup(
+    """<iframe class="mail-frame" src="/mailbox/{id}/content" title="The mail as it looks"
+ sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>"""
+)
+_TEXT: Final = Markup('<pre class="mail-text panel" tabindex="0" aria-label="The mail as plain text">{}</pre>')
+_HEADERS: Final = Markup('<dl class="mail-headers panel">{}</dl>')
+_HEADER: Final = Markup("<dt>{}</dt><dd>{}</dd>")
+_VIEWS: Final[dict[View, str]] = {"html": "As it looks", "text": "Plain text", "headers": "Headers"}
+# What a mail holds was written by people: nothing in it runs, and nothing is loaded from anywhere.
+_CONTENT_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
+    "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox",
+    "Cache-Control": "no-store",
+}
+_NEW_TAB: Final = '<base target="_blank">'
+
+
+def from_here(request: Request) -> None:
+    """Passes silently for a browser on this machine; for all others there is no such page."""
+    if not is_here(request):
+        raise HTTPException(404)
+
+
+def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI) -> None:
+    """Serve the list, each mail, and what is in it."""
+
+    @ui.page("/mailbox", dependencies=[Depends(from_here)])
+    async def mails(request: Request, client: Client, to: str = "") -> None:
+        view = Mails(mailbox, clock, client, to.strip()[:254], zone_of(request))
+        await view.begin()
+        with theme.frame("Mailbox", narrow=True, on_zone=view.change_zone):
+            view.draw()
+
+    @ui.page("/mailbox/{number}", dependencies=[Depends(from_here)])
+    async def mail(number: str, request: Request, view: str = "") -> None:
+        try:
+            opened = await _opened(mailbox, number)
+        except MailNotFound:
+            refusals.not_here("This mail is not here", "Only the latest are kept.", code=MailNotFound.code)
+            return
+        _draw(opened, view, zone_of(request))
+
+    async def content(number: str) -> Response:
+        return Response(_framed((await _found(mailbox, number)).html), media_type="text/html", headers=_CONTENT_HEADERS)
+
+    async def eml(number: str) -> Response:
+        return _file((await _found(mailbox, number)).raw, "message/rfc822", f"mail-{number}.eml")
+
+    async def ics(number: str) -> Response:
+        calendar = (await _found(mailbox, number)).calendar
+        if calendar is None:
+            raise HTTPException(404)
+        return _file(calendar, "text/calendar; charset=utf-8", "invite.ics")
+
+    files: dict[str, Callable[..., object]] = {"content": content, "mail.eml": eml, "invite.ics": ics}
+    for name, answer in files.items():
+        web.add_api_route(f"/mailbox/{{number}}/{name}", answer, dependencies=[Depends(from_here)])
+
+
+class Mails:
+    """The latest mails, followed while the page is open."""
+
+    def __init__(
+        self, mailbox: Mailbox, clock: Callable[[], datetime], client: Client, to: str, zone: ZoneInfo | None
+    ) -> None:
+        self._mailbox = mailbox
+        self._clock = clock
+        self._client = client
+        self._to = to
+        self._zone = zone or UTC_ZONE
+        refresh = Coalesced(self._read_and_show)
+        client.on_delete(mailbox.follow(refresh))
+        client.on_connect(refresh)
+
+    async def begin(self) -> None:
+        """Read them."""
+        self._mails = await self._mailbox.mails(self._to)
+
+    def draw(self) -> None:
+        """What it is, the filter, and the mails."""
+        theme.html(Markup("Mailbox"), tag="h1").classes("over")
+        theme.html(_WHAT_IT_IS)
+        theme.html(_FILTER.format(to=self._to, all=_ALL if self._to else ""))
+        self._list = theme.html(self._html())
+
+    def change_zone(self, zone: ZoneInfo) -> None:
+        """Name the times in another zone."""
+        self._zone = zone
+        theme.show(self._list, self._html())
+
+    async def _read_and_show(self) -> None:
+        await self.begin()
+        if not self._client.is_deleted:
+            theme.show(self._list, self._html())
+
+    def _html(self) -> Markup:
+        if self._mails:
+            return _LIST.format(mails=Markup("").join(self._card(mail) for mail in self._mails))
+        if self._to:
+            return _NONE.format(
+                title="No mail to this address", text="It appears here as soon as there is one.", way_out=""
+            )
+        return _NONE.format(
+            title="No mail yet",
+            text="Book a time, and what the expert and you are told appears here.",
+            way_out=_TO_EXPERTS,
+        )
+
+    def _card(self, mail: MailView) -> Markup:
+        kind = mail.kind
+        return _MAIL.format(
+            id=mail.id,
+            kind=Markup(' data-kind="{}"').format(kind) if kind else "",
+            chip=_CHIP.format(kind.replace("_", " ")) if kind else "",
+            subject=mail.subject or "(no subject)",
+            recipient=mail.recipient,
+            at=words.near_time(mail.created_at, self._zone, self._clock()),
+        )
+
+
+def _draw(mail: OpenedMail, view: str, zone: ZoneInfo | None) -> None:
+    offered = [key for key in _VIEWS if key != "html" or mail.html]
+    chosen = next((key for key in offered if key == view), offered[0])
+    views = Markup("").join(_view(mail.id, key, current=key == chosen) for key in offered)
+
+    def head(zone: ZoneInfo) -> Markup:
+        return _HEAD.format(
+            id=mail.id,
+            subject=mail.subject or "(no subject)",
+            recipient=mail.recipient,
+            at=words.moment(mail.created_at, zone),
+            calendar=_CALENDAR.format(id=mail.id) if mail.calendar is not None else "",
+            views=views,
+        )
+
+    with theme.frame(mail.subject or "Mail", narrow=True, on_zone=lambda zone: theme.show(top, head(zone))):
+        top = theme.html(head(zone or UTC_ZONE))
+        theme.html(_shown(mail, chosen))
+
+
+def _view(number: int, view: View, *, current: bool) -> Markup:
+    return _VIEW.format(
+        id=number, view=view, words=_VIEWS[view], current=Markup(' aria-current="page"') if current else ""
+    )
+
+
+def _shown(mail: OpenedMail, view: View) -> Markup:
+    if view == "html":
+        return _FRAME.format(id=mail.id)
+    if view == "text":
+        return _TEXT.format(mail.text)
+    return _HEADERS.format(Markup("").join(_HEADER.format(*header) for header in mail.headers))
+
+
+async def _opened(mailbox: Mailbox, number: str) -> OpenedMail:
+    if not re.fullmatch(r"[0-9]{1,19}", number):
+        raise MailNotFound
+    return await mailbox.open(int(number))
+
+
+async def _found(mailbox: Mailbox, number: str) -> OpenedMail:
+    try:
+        return await _opened(mailbox, number)
+    except MailNotFound as refusal:
+        raise HTTPException(404) from refusal
+
+
+def _framed(html: str) -> str:
+    """The mail's own page, whose links open in a tab of their own."""
+    framed, found = re.subn(r"<head[^>]*>", lambda head: head[0] + _NEW_TAB, html, count=1, flags=re.I)
+    return framed if found else _NEW_TAB + html
+
+
+def _file(content: bytes, kind: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=kind, headers=headers)

@@ -1,0 +1,160 @@
+"""The demo's mailbox: mail appears without a reload, looks as it was sent, and is there on this machine alone."""
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import Excuse, Visit
+from tests.serving import ServerProcess
+
+PAGE = {"Accept": "text/html"}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[ServerProcess]:
+    """The product as it starts with no settings: a database of its own, demo data, no mail server."""
+    folder = Path(tempfile.mkdtemp(prefix="expert-booking-demo-"))
+    folder.chmod(0o755)  # run as root, the database works under another uid and has to get there
+    server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
+    try:
+        server.wait_until_alive()
+        server.url = f"http://localhost:{server.port}"
+        yield server
+    finally:
+        server.stop(60)
+        print(server.words())
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def api(demo: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
+    """A program that talks to the demo."""
+    async with httpx.AsyncClient(base_url=demo.url, timeout=60) as client:
+        yield client
+
+
+async def book(api: httpx.AsyncClient, email: str, name: str = "Ada Lovelace") -> dict[str, Any]:
+    """Book with somebody who is free."""
+    for expert in (await api.get("/experts", params={"sort": "soonest", "limit": 20})).json()["experts"]:
+        facts = {"expertId": expert["id"], "startsAt": expert["nextAvailable"], "phone": "+44 20 7946 0000"}
+        answer = await api.post("/bookings", json={**facts, "name": name, "email": email})
+        if answer.status_code == 201:
+            made: dict[str, Any] = answer.json()
+            return made
+    raise AssertionError("nobody is free")
+
+
+async def read(downloading: Any) -> bytes:
+    """What has been downloaded."""
+    return await asyncio.to_thread(Path(await (await downloading.value).path()).read_bytes)
+
+
+async def test_mail_appears_as_it_is_sent_and_leads_to_the_booking(
+    demo: ServerProcess, api: httpx.AsyncClient, visit: Visit, excuse: Excuse
+) -> None:
+    excuse("404")  # where the link leads is the booking page's business
+    page = await visit("/mailbox", at=demo.url)
+    await expect(page.get_by_text("Demo: mail that would have been sent.")).to_be_visible()
+    made = await book(api, "live@example.com")
+    card = page.locator(".mail-card", has_text="live@example.com")
+    await expect(card).to_have_count(1)
+    await expect(card).to_have_attribute("data-kind", "received")
+
+    await page.get_by_label("To whom").fill("LIVE@")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".mail-card")).to_have_count(1)
+    await page.locator(".mail-card a").focus()
+    await page.keyboard.press("Enter")
+    mail = page.frame_locator("iframe")
+    async with page.context.expect_page() as opening:
+        await mail.get_by_role("link").first.click()
+    opened = await opening.value
+    await expect(opened).to_have_url(re.compile(f"^{demo.url}/booking/"))
+    await opened.close()
+
+    async with page.expect_download() as downloading:
+        await page.get_by_role("link", name="Download the calendar file").click()
+    assert (await read(downloading)).startswith(b"BEGIN:VCALENDAR")
+    async with page.expect_download() as downloading:
+        await page.get_by_role("link", name="Download the mail").click()
+    assert b"Message-ID: <" in await read(downloading)
+    await page.get_by_role("link", name="Plain text").click()
+    await expect(page.locator("pre")).to_contain_text(made["expertName"])
+    await page.get_by_role("link", name="Headers").click()
+    await expect(page.locator("dt", has_text="Message-ID")).to_be_visible()
+
+
+async def test_a_filter_without_mail_says_so_and_follows_too(
+    demo: ServerProcess, api: httpx.AsyncClient, visit: Visit
+) -> None:
+    page = await visit("/mailbox?to=later@example.com", at=demo.url)
+    await expect(page.get_by_role("heading", name="No mail to this address")).to_be_visible()
+    await book(api, "later@example.com")
+    await expect(page.locator(".mail-card")).to_have_count(1)
+
+
+async def test_nothing_in_a_mail_runs_or_is_loaded(demo: ServerProcess, api: httpx.AsyncClient, visit: Visit) -> None:
+    await book(api, "script@example.com", name="<script>document.title = 'broken'</script><img src=//example.com/x>")
+    page = await visit("/mailbox?to=script@example.com", at=demo.url)
+    await page.locator(".mail-card a").click()
+    frame = page.locator("iframe")
+    await expect(frame).to_have_attribute("sandbox", "allow-popups allow-popups-to-escape-sandbox")
+    answer = await api.get(str(await frame.get_attribute("src")))
+    rules = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in rules
+    assert "sandbox allow-popups" in rules
+    assert "allow-scripts" not in rules + str(await frame.get_attribute("sandbox"))
+    assert "<base target=" in answer.text
+    assert "<script" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "localhost.evil.example"},
+        {"Host": ""},
+        {"X-Forwarded-For": "127.0.0.1"},
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"Forwarded": "for=203.0.113.9"},
+        {"Via": "1.1 proxy"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/mailbox", "/mailbox/1", "/mailbox/1/content", "/mailbox/1/mail.eml"])
+async def test_from_elsewhere_there_is_no_such_page(
+    demo: ServerProcess, api: httpx.AsyncClient, headers: dict[str, str], path: str
+) -> None:
+    here = await api.get("/nowhere", headers={**PAGE, **headers})
+    asked = await api.get(path, headers={**PAGE, **headers})
+    assert (asked.status_code, here.status_code) == (404, 404)
+    assert "This page is not here" in asked.text
+    assert 'href="/mailbox"' not in asked.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/mailbox/x", "/mailbox/0", "/mailbox/99999999999999999999", "/mailbox/0/content", "/mailbox/x/mail.eml"]
+)
+async def test_mail_that_is_not_there_is_not_found(api: httpx.AsyncClient, path: str) -> None:
+    assert (await api.get(path, headers=PAGE)).status_code == 404
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+async def test_this_machine_is_known_by_each_of_its_names(api: httpx.AsyncClient, host: str) -> None:
+    answer = await api.get("/mailbox", headers={**PAGE, "Host": f"{host}:8080"})
+    assert answer.status_code == 200
+    assert "Mailbox (demo)" in answer.text
+
+
+async def test_with_a_database_of_ones_own_there_is_no_mailbox(server: ServerProcess) -> None:
+    async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=PAGE) as client:
+        assert (await client.get("/mailbox")).status_code == 404
+        assert "/mailbox" not in (await client.get("/")).text
+    assert "No mail is sent: set EXPERT_BOOKING_SMTP_URL." in server.words()

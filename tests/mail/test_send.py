@@ -1,0 +1,180 @@
+"""The way to the mail server, with a real one at its end: what arrives, and what becomes of a no."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+from aiosmtpd.smtp import AuthResult, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from expert_booking.mail.send import PostRefused, SmtpPost, SmtpServer, smtp_server
+from tests.mailing import MailServer
+from tests.serving import free_port
+
+
+def letter(to: str = "ada@example.com") -> EmailMessage:
+    """Some mail."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "House <house@example.com>", to, "Grüße"
+    mail.set_content("Schöne Grüße\n")
+    return mail
+
+
+async def refused(post: SmtpPost, mail: EmailMessage | None = None) -> PostRefused:
+    """How a mail is refused."""
+    with pytest.raises(PostRefused) as refusal:
+        await post.send(mail or letter())
+    assert "@" not in refusal.value.reason
+    return refusal.value
+
+
+async def test_a_mail_arrives_as_it_was_written(mail_server: MailServer) -> None:
+    await mail_server.post().send(letter())
+    [mail], [(sender, recipients, _)] = mail_server.mails, mail_server.envelopes
+    assert (sender, recipients) == ("house@example.com", ["ada@example.com"])
+    assert (mail["Subject"], mail.get_content().rstrip()) == ("Grüße", "Schöne Grüße")
+
+
+async def test_an_address_in_other_letters_is_sent_with_smtputf8(mail_server: MailServer) -> None:
+    await mail_server.post().send(letter("жанна@example.com"))
+    [(_, recipients, options)] = mail_server.envelopes
+    assert recipients == ["жанна@example.com"]
+    assert "SMTPUTF8" in options
+
+
+async def test_a_domain_in_other_letters_is_sent_as_dns_knows_it(mail_server: MailServer) -> None:
+    await mail_server.post().send(letter("Ada Bücher <ada@bücher-straße.example>"))
+    [mail], [(_, recipients, options)] = mail_server.mails, mail_server.envelopes
+    assert recipients == ["ada@xn--bcher-strae-46a18a.example"]
+    assert "SMTPUTF8" not in options
+    assert mail["To"] == "Ada Bücher <ada@xn--bcher-strae-46a18a.example>"
+
+
+async def test_a_server_that_knows_no_smtputf8_refuses_such_an_address_for_good() -> None:
+    server = MailServer(enable_SMTPUTF8=False).start()
+    try:
+        assert (await refused(server.post(), letter("жанна@example.com"))).permanent
+        assert server.mails == []
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize(
+    ("answer", "permanent", "reason"),
+    [
+        ("450 4.2.1 ada@example.com is full", False, "450 4.2.1"),
+        ("550 5.1.1 ada@example.com: no such person", True, "550 5.1.1"),
+        ("550 ada@example.com unknown", True, "550"),
+        ("530 5.7.0 sign in first", False, "530 5.7.0"),
+    ],
+)
+async def test_what_is_said_to_the_recipient_is_told_by_its_codes_alone(
+    mail_server: MailServer, answer: str, permanent: bool, reason: str
+) -> None:
+    mail_server.to_recipient = lambda _: answer
+    refusal = await refused(mail_server.post())
+    assert (refusal.permanent, refusal.reason) == (permanent, f"recipient refused: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("answer", "permanent", "reason"),
+    [("451 4.3.0 later, ada@example.com", False, "451 4.3.0"), ("554 5.6.0 we do not like it", True, "554 5.6.0")],
+)
+async def test_what_is_said_to_the_mail_is_told_by_its_codes_alone(
+    mail_server: MailServer, answer: str, permanent: bool, reason: str
+) -> None:
+    mail_server.to_mail = lambda *_: answer
+    refusal = await refused(mail_server.post())
+    assert (refusal.permanent, refusal.reason) == (permanent, f"mail refused: {reason}")
+
+
+async def test_a_server_that_is_not_there_is_tried_again() -> None:
+    post = SmtpPost(smtp_server(f"smtp://127.0.0.1:{free_port()}"))
+    assert not (await refused(post)).permanent
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        post = SmtpPost(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
+        async with asyncio.timeout(20):
+            refusal = await refused(post)
+    assert (refusal.permanent, refusal.reason) == (False, "timeout")
+
+
+async def test_a_server_that_does_not_come_to_an_end_is_not_waited_for_either(mail_server: MailServer) -> None:
+    mail_server.going_on.clear()
+    async with asyncio.timeout(20):
+        refusal = await refused(SmtpPost(mail_server.address, longest=0.5))
+    assert (refusal.permanent, refusal.reason) == (False, "timeout")
+
+
+# --- encrypted --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> ssl.SSLContext:
+    """A certificate that nobody but the server itself vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = tmp_path / "server.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + signed.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+@pytest.fixture
+def guarded(certificate: ssl.SSLContext) -> Iterator[MailServer]:
+    """A server that offers STARTTLS and wants a password."""
+
+    def known(*said: object) -> AuthResult:
+        given = said[-1]
+        assert isinstance(given, LoginPassword)
+        return AuthResult(success=given == LoginPassword(b"house", b"p@ss/word"), handled=False)
+
+    server = MailServer(tls_context=certificate, authenticator=known, auth_required=True).start()
+    yield server
+    server.stop()
+
+
+async def test_a_password_is_told_to_a_server_on_this_machine(guarded: MailServer) -> None:
+    await SmtpPost(smtp_server(f"smtp://house:p%40ss%2Fword@127.0.0.1:{guarded.port}")).send(letter())
+    assert len(guarded.mails) == 1
+
+
+async def test_a_wrong_password_is_for_the_operator_to_mend(guarded: MailServer) -> None:
+    refusal = await refused(SmtpPost(smtp_server(f"smtp://house:wrong@127.0.0.1:{guarded.port}")))
+    assert not refusal.permanent
+    assert refusal.reason.startswith("sign-in refused: 535")
+    assert "wrong" not in refusal.reason
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(guarded: MailServer) -> None:
+    # As on any other machine: there STARTTLS is a must wherever there is a password.
+    elsewhere = SmtpServer("127.0.0.1", guarded.port, "house", "p@ss/word", tls=False, starttls_needed=True)
+    refusal = await refused(SmtpPost(elsewhere))
+    assert not refusal.permanent
+    assert guarded.mails == []
+
+
+async def test_no_password_goes_over_an_open_line_where_starttls_is_a_must(mail_server: MailServer) -> None:
+    elsewhere = SmtpServer("127.0.0.1", mail_server.port, "house", "p@ss/word", tls=False, starttls_needed=True)
+    assert not (await refused(SmtpPost(elsewhere))).permanent
+    assert mail_server.mails == []

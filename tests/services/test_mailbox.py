@@ -1,0 +1,96 @@
+"""The mailbox of a house without a mail server."""
+
+from datetime import timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+
+import pytest
+
+from expert_booking.bus import Bus
+from expert_booking.db.engine import Database
+from expert_booking.domain.errors import MailNotFound
+from expert_booking.domain.events import MailChanged
+from expert_booking.domain.house import House
+from expert_booking.services import Services
+from expert_booking.services.mailbox import Mailbox
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
+
+
+@pytest.fixture
+def mailbox(database: Database) -> Mailbox:
+    """An empty one."""
+    return Mailbox(database, Bus())
+
+
+def letter(to: str, subject: str = "Grüße") -> EmailMessage:
+    """Some mail."""
+    mail = EmailMessage()
+    mail["From"], mail["Subject"] = "house@example.com", subject
+    mail["To"] = Address("Dr. Friederike von Hohenstein-Großkreutz", addr_spec=to)
+    mail.set_content("Schöne Grüße")
+    mail.add_alternative("<p>Schöne Grüße</p>", "html")
+    mail.add_attachment("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n", "calendar", filename="invite.ics")
+    return mail
+
+
+async def test_the_latest_mail_comes_first_and_can_be_looked_for_by_address(mailbox: Mailbox) -> None:
+    for name in ("ada", "bob", "carl"):
+        await mailbox.send(letter(f"{name}@example.com"))
+    mails = await mailbox.mails()
+    assert [mail.recipient.partition("<")[2] for mail in mails] == [f"{n}@example.com>" for n in ("carl", "bob", "ada")]
+    assert all("Großkreutz" in mail.recipient for mail in mails)
+    [found] = await mailbox.mails("BOB@")
+    assert (found.subject, "bob@example.com" in found.recipient) == ("Grüße", True)
+
+
+async def test_a_mail_is_opened_with_all_that_is_in_it(mailbox: Mailbox) -> None:
+    await mailbox.send(letter("ada@example.com"))
+    [mail] = await mailbox.mails()
+    opened = await mailbox.open(mail.id)
+    assert opened.text.strip() == "Schöne Grüße"
+    assert opened.html.strip() == "<p>Schöne Grüße</p>"
+    assert opened.calendar is not None
+    assert opened.calendar.startswith(b"BEGIN:VCALENDAR")
+    assert ("Subject", "Grüße") in opened.headers
+    assert opened.raw.startswith(b"From: house@example.com\r\n")
+
+
+@pytest.mark.parametrize("number", [0, -1, 424242, 2**70])
+async def test_a_mail_that_is_not_there_is_refused(mailbox: Mailbox, number: int) -> None:
+    with pytest.raises(MailNotFound):
+        await mailbox.open(number)
+
+
+async def test_only_the_newest_three_hundred_stay(mailbox: Mailbox, database: Database) -> None:
+    for number in range(303):
+        await mailbox.send(letter("ada@example.com", str(number)))
+    await mailbox.sweep()
+    kept = await mailbox.mails()
+    assert [kept[0].subject, kept[-1].subject, len(kept)] == ["302", "3", 300]
+    assert (await mailbox.open(kept[-1].id)).subject == "3"
+    with pytest.raises(MailNotFound):
+        await mailbox.open(kept[-1].id - 1)
+
+
+async def test_whoever_follows_hears_of_mail_until_they_stop(database: Database) -> None:
+    bus, heard = Bus(), []
+    unfollow = Mailbox(database, bus).follow(lambda: heard.append(1))
+    bus.publish(MailChanged(None))
+    unfollow()
+    unfollow()
+    bus.publish(MailChanged(None))
+    assert heard == [1]
+
+
+async def test_mail_of_a_house_without_a_mail_server_comes_here_with_its_kind(
+    database: Database, clock: Clock, add_expert: AddExpert, book: Book
+) -> None:
+    bus = Bus()
+    services = Services(database, bus, clock, house=House(secret="of the tests alone"), post=Mailbox(database, bus))
+    await book(await add_expert(), MONDAY_MORNING + timedelta(days=1))
+    await services.outbox.work_off()
+    assert services.mailbox is not None
+    mails = await services.mailbox.mails()
+    assert [mail.kind for mail in mails] == ["received", "received"]
+    for mail in mails:
+        assert (await services.mailbox.open(mail.id)).html
