@@ -51,7 +51,7 @@ class Services:
         self.deadlines = Deadlines(database, clock)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, house)
-        self.idempotency = Idempotency(database, clock)
+        self.idempotency = Idempotency(database, clock, house.secret)
         self.soonest = Soonest(database, clock)
 
     async def ready(self) -> str | None:
