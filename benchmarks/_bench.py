@@ -280,10 +280,10 @@ class Http:
         head = "\r\n".join((f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers))
         return await self._ask(f"{head}\r\n\r\n".encode())
 
-    async def post(self, path: str, body: Mapping[str, object]) -> tuple[int, bytes]:
+    async def post(self, path: str, body: Mapping[str, object], *headers: str) -> tuple[int, bytes]:
         """The same, for something said in JSON."""
         content = json.dumps(body)
-        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json"
+        head = "\r\n".join((f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", *headers))
         return await self._ask(f"{head}\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode())
 
     def close(self) -> None:

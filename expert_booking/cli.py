@@ -15,7 +15,8 @@ from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
-from expert_booking.schemas import TOKEN_ROLES, TokenRequest, complaints
+from expert_booking.domain.house import House
+from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, complaints
 from expert_booking.services import Services
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
@@ -131,10 +132,35 @@ def mail_resend(settings: Settings, options: argparse.Namespace) -> None:
     _serve_once(settings, resend)
 
 
-def _serve_once(settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]]) -> None:
+def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
+    """Make a link that proves an address and print it, alone on the last line."""
+    email = AccessRequest(email=options.email).email
+    house = settings.house
+
+    async def create(services: Services) -> None:
+        link = await services.access.link_for(email)
+        minutes = services.access.rules.link_minutes
+        _say(f"For {email}, {await _known_as(services, email)}. It works once, within {minutes:g} minutes.")
+        print(link, flush=True)
+
+    _serve_once(settings, create, house)
+
+
+async def _known_as(services: Services, email: str) -> str:
+    identity = await services.access.identity_of(email)
+    known = ["an admin's address"] if identity.admin else []
+    known += [f"the address of the expert {expert.name} ({expert.slug})" for expert in identity.experts]
+    if await services.bookings.of_customer(identity.customer_key):
+        known.append("a customer's address")
+    return " and ".join(known) or "an address that is not known here yet"
+
+
+def _serve_once(
+    settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]], house: House | None = None
+) -> None:
     with app.database_at(settings, _say) as place:
         app.bring_to_head(settings, place.url)
-        asyncio.run(_with_database(place.url, lambda database: use(Services(database, house=settings.house))))
+        asyncio.run(_with_database(place.url, lambda database: use(Services(database, house=house or House()))))
 
 
 async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any, None]]) -> None:
@@ -186,6 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_seed(commands.add_parser("seed", help="fill the database with sample data"))
     _add_token(commands.add_parser("token", help="tokens for programs"))
     _add_mail(commands.add_parser("mail", help="mail that waits, and mail that was given up"))
+    link = commands.add_parser("sign-in-link", help="print a link that proves an address, as a mail has it")
+    link.add_argument("email")
+    link.set_defaults(command=sign_in_link)
     return parser
 
 

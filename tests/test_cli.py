@@ -1,9 +1,12 @@
 """The command as people type it: what it prints, and how it ends."""
 
+import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +19,9 @@ import pytest
 from expert_booking import __version__
 from expert_booking.cli import main
 from expert_booking.db import schema
-from expert_booking.db.engine import driver_url
+from expert_booking.db.engine import Database, driver_url
+from expert_booking.domain.errors import LinkNotValid
+from expert_booking.domain.house import House
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Book
 from tests.serving import SECRET_KEY, ServerProcess, command, environment, free_port
@@ -67,8 +72,8 @@ def refusal(done: Result) -> str:
 def test_help_names_every_command_and_version_is_the_version(run: Run) -> None:
     helped = run("--help")
     assert helped.returncode == 0
-    for name in ("serve", "migrate", "seed", "token", "mail"):
-        assert f"\n    {name} " in helped.stdout
+    for name in ("serve", "migrate", "seed", "token", "sign-in-link", "mail"):
+        assert name in [line.split()[0] for line in helped.stdout.splitlines() if line.startswith("    ")]
     assert run("--version").stdout.strip() == __version__
 
 
@@ -85,6 +90,9 @@ def test_help_names_every_command_and_version_is_the_version(run: Run) -> None:
         (["mail", "resend"], "--all"),
         (["mail", "resend", "first"], "ID"),
         (["mail", "resend", "1", "--all"], "--all"),
+        (["sign-in-link"], "email"),
+        (["sign-in-link", "ada"], "email"),
+        (["sign-in-link", "ada@example.com\r\nBcc: ben@example.com"], "email"),
         (["serve", "--prot", "80"], "--prot"),
     ],
 )
@@ -167,6 +175,62 @@ async def test_a_token_is_printed_alone_on_the_last_line_and_works(
     assert (await services.access.identify(created.stdout.splitlines()[-1])).expert_id == expert
     [line] = await services.access.tokens()
     assert (line.name, line.expert_slug) == ("jana", "jana-muller")
+
+
+@pytest.mark.parametrize(
+    ("email", "known_as"),
+    [
+        ("Boss@example.com", "an admin's address"),
+        ("JANA@example.com", "the address of the expert Jana Müller (jana-muller)"),
+        ("ada@example.com", "a customer's address"),
+        ("nobody@example.com", "an address that is not known here yet"),
+    ],
+)
+async def test_a_link_is_printed_alone_on_the_last_line_and_proves_the_address_once(
+    tmp_path: Path, database: Database, database_url: str, services: Services, add_expert: AddExpert, book: Book,
+    email: str, known_as: str,
+) -> None:  # fmt: skip
+    await book(await add_expert(), MONDAY_MORNING + timedelta(days=1), email="Ada@example.com")
+    settings = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "ADMIN_EMAILS": "boss@example.com"}
+    made = await asyncio.to_thread(
+        command, "sign-in-link", email, folder=tmp_path, BASE_URL="https://booking.test", **settings
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stderr.strip() == f"For {email}, {known_as}. It works once, within 15 minutes."
+    [link] = made.stdout.splitlines()
+    assert link.startswith("https://booking.test/sign-in/")
+    house = Services(database, house=House(secret=SECRET_KEY, admins=frozenset({"boss@example.com"})))
+    proof, _ = await house.access.redeem_link(link, "browser")
+    identity = await house.access.who(proof.access_token)
+    assert identity is not None
+    assert (identity.email, identity.admin) == (email, email == "Boss@example.com")
+    with pytest.raises(LinkNotValid):
+        await house.access.redeem_link(link, "browser")
+
+
+def test_a_link_needs_the_secret_that_the_servers_have(run: Run, database_url: str) -> None:
+    assert "EXPERT_BOOKING_SECRET_KEY" in refusal(run("sign-in-link", "ada@example.com", DATABASE_URL=database_url))
+
+
+@pytest.mark.timeout(180)
+def test_a_link_is_made_beside_the_running_server_with_a_database_of_its_own(tmp_path: Path) -> None:
+    data = tempfile.mkdtemp(
+        prefix="expert-booking-tests-"
+    )  # as root the database runs under a uid that has to get there
+    Path(data).chmod(0o755)
+    server = ServerProcess(tmp_path, None, DATA_DIR=data, DEMO="false")
+    try:
+        server.wait_until_alive()
+        settings = {"DATA_DIR": data, "DEMO": "false", "SECRET_KEY": SECRET_KEY, "PORT": str(server.port)}
+        made = command("sign-in-link", "ada@example.com", folder=tmp_path, timeout=120, **settings)
+        assert made.returncode == 0, made.stderr
+        link = made.stdout.splitlines()[-1]
+        assert link.startswith(f"http://localhost:{server.port}/sign-in/")
+        answers = [httpx.post(f"{server.url}/access-links/redeem", json={"link": link}, timeout=60) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [200, 404]
+    finally:
+        server.stop()
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def test_a_mistake_ends_a_real_process_with_two_as_well(tmp_path: Path) -> None:

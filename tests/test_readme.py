@@ -60,6 +60,8 @@ def test_every_command_of_the_readme_works_as_it_stands_there(database_url: str,
     assert '"status":"confirmed"' in used.stdout
     assert '"actor":"admin","fromStatus":"confirmed","toStatus":"confirmed"' in used.stdout
     assert '"reason":"day_off"' in used.stdout
+    assert '"accessToken"' not in used.stdout  # it went into a variable, and nothing else tells it
+    assert '"status":"cancelled"' in used.stdout
     assert used.stdout.endswith('{"status":"alive"}{"status":"ready"}')
 
 

@@ -18,6 +18,7 @@ from expert_booking.schemas import (
     BookingView,
     BusyPage,
     Caller,
+    NewBookingView,
     RescheduleRequest,
     StatusRequest,
 )
@@ -39,6 +40,7 @@ _BOOKING: Final = {
     "movesLeft": 2,
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1, "mail": "sent",
 }  # fmt: skip
+_NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
 _CHANGES: Final = {
     "changes": [
         {"at": "2026-11-22T12:00:00Z", "actor": "customer", "fromStatus": None, "toStatus": "pending",
@@ -65,7 +67,7 @@ def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
 
 
 _ON_BOOK: Final[Answers] = {
-    **_example(201, "Booked.", booking=_BOOKING),
+    **_example(201, "Booked. `accessToken` opens this booking alone.", booking=_NEW),
     **told(
         _NO_EXPERT,
         (404, "session_type_not_found", "This expert offers no such session."),
@@ -94,6 +96,7 @@ _ON_CHANGE: Final[Answers] = {
         _FORBIDDEN,
         _UNKNOWN,
         (409, "status_change_not_allowed", "A booking that is cancelled cannot become confirmed."),
+        (409, "cancel_too_late", "This session could be cancelled until 1 day before it begins."),
         _LONG,
         _WRONG,
     ),
@@ -107,6 +110,8 @@ _ON_RESCHEDULE: Final[Answers] = {
         _UNKNOWN,
         (409, "slot_taken", "Someone else has just booked this time."),
         (409, "reschedule_not_allowed", "A booking that is cancelled cannot be moved to another time."),
+        (409, "move_too_late", "This session could be moved until 2 hours before it begins."),
+        (409, "no_moves_left", "This booking was moved twice already, which is as often as its terms allow."),
         _LONG,
         (422, "slot_not_offered", "This time is outside the expert's hours."),
         _WRONG,
@@ -124,14 +129,15 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
     caller_from_token = Depends(caller_of(services))
     wanted = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
 
-    async def book(request: BookingRequest, response: Response) -> BookingView:
+    async def book(request: BookingRequest, response: Response) -> NewBookingView:
         """Book a slot. Of several who ask for the same time exactly one gets it: with `holdId` the one who holds it.
 
-        Where the hold is over, the time is booked like any other, if it is still free.
+        Where the hold is over, the time is booked like any other, if it is still free. With the `accessToken` of the
+        answer its customer reads, moves and cancels it.
         """
         booking = await services.bookings.book(request)
         response.headers["Location"] = f"/bookings/{booking.id}"
-        return booking
+        return NewBookingView(**dict(booking), access_token=services.access.booking_token(booking.id))
 
     # Which fields are required is the house's choice, and the documentation says so.
     book.__annotations__["request"] = Annotated[BookingRequestWithPhone if phone_required else BookingRequest, wanted]
@@ -143,14 +149,18 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
     ) -> BookingPage | BusyPage:
         """Bookings, the latest start first.
 
-        `?email=` needs proof: an admin's or reader's token. `?expertId=` shows everything to that expert's and an
-        admin's token, and to everybody else only startsAt, endsAt and status of what keeps time busy.
+        `?email=` needs proof: an admin's or reader's token, or the own one of the customer with this very address, from
+        `POST /access-links/redeem`. `?expertId=` shows everything to that expert's and an admin's token, and to
+        everybody else only startsAt, endsAt and status of what keeps time busy.
         """
         return await services.bookings.find(query, caller)
 
     @router.get("/{booking}", responses=_ON_GET)
     async def get_booking(booking: Reference, caller: Caller | None = caller_from_token) -> BookingView:
-        """One booking, for those entitled; for everybody else there is none. A 401 means the token is not valid."""
+        """One booking, for its customer and those entitled; for everybody else there is none.
+
+        A 401 means the token is not valid.
+        """
         return await services.bookings.get(_id(booking), caller)
 
     @router.patch("/{booking}/status", responses=_ON_CHANGE)
@@ -158,6 +168,8 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
         booking: Reference, request: StatusRequest, caller: Caller | None = caller_from_token
     ) -> BookingView:
         """Confirm, complete, cancel, decline … a booking, as an admin or as its expert. The reason is for its history.
+
+        Its customer can cancel it, within its terms, with its own `accessToken` or a customer's token.
 
         pending → confirmed, declined, cancelled; confirmed → cancelled, and after the session's end completed, no_show.
         Requests that nobody answers in time become expired by themselves.
@@ -172,7 +184,10 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
     async def reschedule(
         booking: Reference, request: Annotated[RescheduleRequest, moved], caller: Caller | None = caller_from_token
     ) -> BookingView:
-        """Move a booking to another free time, as an admin or as its expert; when refused, it keeps its old time."""
+        """Move a booking to another free time, as an admin, as its expert, or as its customer within its terms.
+
+        When refused, it keeps its old time.
+        """
         return await services.bookings.reschedule(_id(booking), request.starts_at, caller, reason=request.reason)
 
     @router.get("/{booking}/changes", responses=_ON_HISTORY)

@@ -11,7 +11,10 @@ from expert_booking.domain.origins import origin_of
 from expert_booking.schemas import Caller
 from expert_booking.services import Services
 
-bearer_of = HTTPBearer(auto_error=False, description="A token from `expert-booking token create`.")
+bearer_of = HTTPBearer(
+    auto_error=False,
+    description="A token from `expert-booking token create`, `POST /bookings` or `POST /access-links/redeem`.",
+)
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_of)]
 
 

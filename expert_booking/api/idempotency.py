@@ -64,6 +64,11 @@ def document(documentation: dict[str, Any]) -> None:
         tell(
             operation,
             (409, "request_in_flight", "The first request with this key is still being worked on."),
+            (
+                409,
+                "answer_not_readable",
+                "The answer was kept under another secret of the house, and is not done again.",
+            ),
             (422, "idempotency_key_reused", "This key belongs to another request."),
         )
         for status, answer in operation["responses"].items():

@@ -38,9 +38,6 @@ _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Unavailable, 503),
 )
 
-# Seconds after which some of what there was too much of may be over.
-RETRY_AFTER: Final = 60
-
 FIGURES: Final = """\
 With a `reason`, what it is about. past: now · min_notice: noticeMinutes, bookableFrom · beyond_horizon: horizonDays,
 lastDay · day_off: firstDay, lastDay · holiday: day, holiday · outside_hours: day, hours · off_grid: stepMinutes,
@@ -88,7 +85,7 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     if isinstance(refusal, PlanChanged):
         headers["ETag"] = f'"{refusal.version}"'
     if isinstance(refusal, TooManyRequests):
-        headers["Retry-After"] = str(RETRY_AFTER)
+        headers["Retry-After"] = str(refusal.retry_after)
     return problem(status, refusal.code, str(refusal), headers=headers)
 
 

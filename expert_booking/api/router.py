@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
-from expert_booking.api import bookings, calendars, experts, feeds, health, holds
+from expert_booking.api import access_links, bookings, calendars, experts, feeds, health, holds
 from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
@@ -25,7 +25,18 @@ MOST_COMPLAINTS: Final = 100
 _NO_JSON: Final = "This is not valid JSON."
 # The first step of every path that belongs to programs; all others are pages.
 PATHS: Final = frozenset(
-    {"experts", "bookings", "holds", "feeds", "healthz", "readyz", "openapi.json", "docs", "docs-assets"}
+    {
+        "access-links",
+        "experts",
+        "bookings",
+        "holds",
+        "feeds",
+        "healthz",
+        "readyz",
+        "openapi.json",
+        "docs",
+        "docs-assets",
+    }
 )
 
 DESCRIPTION: Final = """\
@@ -33,8 +44,11 @@ Browse experts, see their free slots, hold one, book it, follow it.
 
 Times are RFC 3339 in UTC with `Z`; input needs an offset. Ids are opaque strings. Lists have a `total`, a `page` from 1
 and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable `code`; a 422 says in
-`errors` what is wrong with which field, all at once. Tokens come from `expert-booking token create` and go into
-`Authorization: Bearer …`. With an `Idempotency-Key` a POST can safely be sent again.
+`errors` what is wrong with which field, all at once. With an `Idempotency-Key` a POST can safely be sent again.
+
+Tokens go into `Authorization: Bearer …`. Those of hosts come from `expert-booking token create`. A customer has the
+`accessToken` of each booking, from `POST /bookings`, and one for all bookings of an address, from `POST /access-links`
+and `POST /access-links/redeem`: there are no accounts, who reads the mail to an address has proven it.
 """
 
 
@@ -57,6 +71,7 @@ def create_api(services: Services, *, secret: str, phone_required: bool = True) 
     api.include_router(holds.endpoints(services, routes, secret), responses=busy)
     api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=busy)
     api.include_router(feeds.endpoints(services), responses=busy)
+    api.include_router(access_links.endpoints(services, routes, secret), responses=busy)
     api.include_router(health.endpoints(services))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)

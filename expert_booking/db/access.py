@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, LargeBinary, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import DateTime, LargeBinary, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
@@ -23,17 +23,14 @@ _IN_TURN: Final = text(
            pg_advisory_xact_lock(hashtextextended('access from ' || encode(:origin, 'hex'), 0))
     """
 ).bindparams(bindparam("origin", type_=LargeBinary))
-_COUNTS: Final = select(
-    select(func.count())
-    .where(_r.customer_key == bindparam("customer_key"), _r.created_at > bindparam("since"))
-    .scalar_subquery()
-    .label("of_address"),
-    select(func.count())
-    .where(_r.origin == bindparam("origin", type_=LargeBinary), _r.created_at > bindparam("since"))
-    .scalar_subquery()
-    .label("of_origin"),
-)
-_VALID: Final = select(_r.id, _r.email, _r.customer_key, _r.next_path, _r.wrong_codes).where(
+_for_address = _r.customer_key == bindparam("customer_key")
+_from_origin = _r.origin == bindparam("origin", type_=LargeBinary)
+# Those of the command line, which come from nowhere, are in nobody's way.
+_ASKED: Final = select(
+    func.count().filter(_for_address), func.min(_r.created_at).filter(_for_address),
+    func.count().filter(_from_origin), func.min(_r.created_at).filter(_from_origin),
+).where(or_(_for_address, _from_origin), _r.origin.is_not(None), _r.created_at > bindparam("since"))  # fmt: skip
+_VALID: Final = select(_r.id, _r.email, _r.customer_key, _r.next_path, _r.browser).where(
     _r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now
 )
 _SPEND: Final = (
@@ -64,16 +61,25 @@ _EXPERTS: Final = (
 )
 
 
+class Asked(NamedTuple):
+    """How often, and when first (UTC)."""
+
+    times: int
+    first: datetime | None
+
+
 async def ask_in_turn(connection: AsyncConnection, customer_key: str, origin: bytes) -> None:
     """Wait until nobody else asks for this address or from this network; it is our turn until the transaction ends."""
     await connection.execute(_IN_TURN, {"customer_key": customer_key, "origin": origin})
 
 
-async def counts(connection: AsyncConnection, customer_key: str, origin: bytes, since: datetime) -> tuple[int, int]:
+async def asked_since(
+    connection: AsyncConnection, customer_key: str, origin: bytes, since: datetime
+) -> tuple[Asked, Asked]:
     """How often somebody has asked since then: for this address, and from this network."""
     values = {"customer_key": customer_key, "origin": origin, "since": since}
-    row = (await connection.execute(_COUNTS, values)).one()
-    return row.of_address, row.of_origin
+    of_address, first, of_origin, first_from = (await connection.execute(_ASKED, values)).one()
+    return Asked(of_address, first), Asked(of_origin, first_from)
 
 
 async def add_request(connection: AsyncConnection, **values: Any) -> UUID:
@@ -123,12 +129,13 @@ async def end_proof(connection: AsyncConnection, secret_hash: bytes) -> None:
     await connection.execute(delete(access_proof).where(_p.secret_hash == secret_hash))
 
 
-async def end_every_proof(connection: AsyncConnection, customer_key: str) -> None:
+async def end_every_proof(connection: AsyncConnection, customer_key: str, now: datetime) -> None:
     """No proof of this address counts any more, nor any link that is on its way."""
-    await connection.execute(delete(access_proof).where(_p.customer_key == customer_key))
+    # The links first: of one that is being redeemed meanwhile the proof is there when it has been waited for.
     await connection.execute(
-        update(access_request).where(_r.customer_key == customer_key, _r.spent_at.is_(None)).values(spent_at=func.now())
+        update(access_request).where(_r.customer_key == customer_key, _r.spent_at.is_(None)).values(spent_at=now)
     )
+    await connection.execute(delete(access_proof).where(_p.customer_key == customer_key))
 
 
 async def experts_of(connection: AsyncConnection, customer_key: str) -> Sequence[AnyRow]:

@@ -1,11 +1,10 @@
 """Statements about the answers that are kept for requests with an Idempotency-Key."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg.errors import LockNotAvailable
-from sqlalchemy import ColumnElement, and_, bindparam, delete, select, text, tuple_, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, null, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -48,18 +47,15 @@ async def claim(connection: AsyncConnection, caller: bytes, key: str, fingerprin
     return first
 
 
-async def keep(
-    connection: AsyncConnection, caller: bytes, key: str, *, status: int, headers: Mapping[str, str], body: bytes
-) -> None:
-    """Write down what was answered to the first."""
-    await connection.execute(
-        update(kept_answer).where(_this(caller, key)).values(status=status, headers=headers, body=body)
-    )
+async def keep(connection: AsyncConnection, caller: bytes, key: str, *, status: int, sealed: bytes) -> None:
+    """Write down what was answered to the first, headers and body sealed in one."""
+    values = {"status": status, "headers": null(), "body": sealed}
+    await connection.execute(update(kept_answer).where(_this(caller, key)).values(values))
 
 
 async def kept(connection: AsyncConnection, caller: bytes, key: str) -> AnyRow:
     """What the first asked (its fingerprint) and was answered."""
-    wanted = select(_k.fingerprint, _k.status, _k.headers, _k.body).where(_this(caller, key))
+    wanted = select(_k.fingerprint, _k.status, _k.body).where(_this(caller, key))
     return (await connection.execute(wanted)).one()
 
 

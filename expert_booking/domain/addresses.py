@@ -1,17 +1,15 @@
 """E-mail addresses: what tells one customer from another."""
 
-from functools import lru_cache
-
 from email_validator import EmailNotValidError, validate_email
 
 
-@lru_cache(maxsize=1024)  # a request asks twice: whether it is an address, and whose
 def customer_key(email: str) -> str:
     """The form of an address by which a customer is known.
 
     Lower case, the domain as in DNS (IDNA). Only ASCII letters of the local part are folded, so that letters which
     merely look alike (the Kelvin sign, a Cyrillic а) stay different people.
-    Raises ValueError with a sentence for people when it is no e-mail address.
+    Raises ValueError with a sentence for people when it is no e-mail address. Nothing is remembered: how long it takes
+    must not tell who has been here lately.
     """
     # Folded before it is normalised: normalising makes a Kelvin sign a capital K, which then stays one.
     folded = "".join(letter.lower() if letter.isascii() else letter for letter in email)

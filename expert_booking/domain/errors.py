@@ -1,7 +1,8 @@
 """Refusals: what people may cause, said politely. Edges map the kinds, never the single cases."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import ClassVar
 
 from expert_booking.domain.obstacles import Obstacle, Reason
@@ -56,6 +57,8 @@ class TooManyRequests(Refusal):
     """That was a little much. Please try again soon."""
 
     code = "too_many_requests"
+    # Seconds after which some of what there was too much of may be over.
+    retry_after = 60
 
 
 class Unavailable(Refusal):
@@ -179,6 +182,12 @@ class CodesLocked(Conflict):
     code = "codes_locked"
 
 
+class AnswerNotReadable(Conflict):
+    """What was answered to this Idempotency-Key cannot be read any more. It is not done again: please look first."""
+
+    code = "answer_not_readable"
+
+
 class RequestInFlight(Conflict):
     """The first request with this Idempotency-Key is still being worked on. Please ask again in a moment."""
 
@@ -257,6 +266,10 @@ class TooManyAccessRequests(TooManyRequests):
     """There were many requests already. Please use one of the mails, or try again in an hour."""
 
     code = "too_many_access_requests"
+
+    def __init__(self, wait: timedelta = timedelta(hours=1)) -> None:
+        super().__init__()
+        self.retry_after = ceil(wait.total_seconds())
 
 
 class TooManyHolds(TooManyRequests):

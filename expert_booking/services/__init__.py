@@ -61,7 +61,7 @@ class Services:
         self.outbox = Outbox(database, clock, house, self.access, post)
         # None where mail leaves the house.
         self.mailbox = post if isinstance(post, Mailbox) else None
-        self.idempotency = Idempotency(database, clock)
+        self.idempotency = Idempotency(database, clock, house.secret)
         self.soonest = Soonest(database, clock)
 
     async def ready(self) -> str | None:

@@ -53,7 +53,7 @@ class Access:
         self._database = database
         self._clock = clock
         self._house = house
-        self._rules = rules or AccessRules()
+        self.rules = rules or AccessRules()
         self._keys = Keys(house.secret)
 
     # --- programs -------------------------------------------------------------------------------------------------
@@ -119,19 +119,21 @@ class Access:
         """
         now, key = self._clock(), customer_key(email)
         async with self._database.transaction() as connection:
-            await rows.ask_in_turn(connection, key, origin)
-            of_address, of_origin = await rows.counts(connection, key, origin, now - _HOUR)
-            if of_address >= self._rules.per_address or of_origin >= self._rules.per_origin:
-                raise TooManyAccessRequests
-            asked = await self._ask(connection, email, now, browser=browser, origin=origin, next_path=next_path)
+            await self._check_rate(connection, key, origin, now)
+            asked = await self._ask(connection, email, key, now, browser=browser, origin=origin, next_path=next_path)
             await rows.put_mail(connection, asked.id)
         return asked
 
     async def link_for(self, email: str) -> str:
         """A link that proves this address to whoever opens it, once: for whoever runs the house."""
         async with self._database.transaction() as connection:
-            asked = await self._ask(connection, email, self._clock())
+            asked = await self._ask(connection, email, customer_key(email), self._clock())
         return self.link(asked.id)
+
+    async def identity_of(self, email: str) -> Identity:
+        """What this address may do once it is proven."""
+        async with self._database.statements() as connection:
+            return await self._identity(connection, email, customer_key(email))
 
     def link(self, request_id: UUID) -> str:
         """The address that a mail tells for a request."""
@@ -157,16 +159,12 @@ class Access:
         self, request_id: UUID, code: str, bearer: Bearer, *, browser: bytes | None = None
     ) -> tuple[ProofView, str]:
         """The same for the code, in the browser that asked. Raises CodeWrong, CodesLocked and LinkNotValid."""
-        now, most = self._clock(), self._rules.wrong_codes
-        async with self._database.statements() as connection:
-            tried = await rows.count_try(connection, request_id, browser, most, now)
-            if tried is None:
-                known = await rows.valid_request(connection, request_id, now)
-                raise CodesLocked if known is not None and known.wrong_codes >= most else LinkNotValid
+        # Counted for good, whatever comes of it: what is raised below takes nothing back.
+        tried = await self._count_try(request_id, browser)
         if not self._keys.is_code(request_id, re.sub(r"[\s-]", "", code)):
-            if tried >= most:
+            left = self.rules.wrong_codes - tried
+            if left <= 0:
                 raise CodesLocked
-            left = most - tried
             raise CodeWrong(f"This is not the code in the mail. You can try {left} more time{'s' * (left > 1)}.")
         return await self._redeem(request_id, bearer)
 
@@ -176,20 +174,15 @@ class Access:
             proof = await rows.proven(connection, _hash(secret), "browser", self._clock())
             if proof is None:
                 return None
-            own = await rows.experts_of(connection, proof.customer_key)
-        return Identity(
-            email=proof.email,
-            customer_key=proof.customer_key,
-            admin=proof.customer_key in self._house.admins,
-            experts=tuple(OwnExpert.model_validate(row._mapping) for row in own),
-        )
+            return await self._identity(connection, proof.email, proof.customer_key)
 
     async def sign_out(self, secret: str, *, everywhere: bool = False) -> None:
         """What this browser has proven counts no more; everywhere: nor what any browser or program has."""
+        now = self._clock()
         async with self._database.transaction() as connection:
-            proof = await rows.proven(connection, _hash(secret), "browser", self._clock())
+            proof = await rows.proven(connection, _hash(secret), "browser", now)
             if proof is not None and everywhere:
-                await rows.end_every_proof(connection, proof.customer_key)
+                await rows.end_every_proof(connection, proof.customer_key, now)
             await rows.end_proof(connection, _hash(secret))
 
     async def sweep(self) -> None:
@@ -197,19 +190,29 @@ class Access:
         async with self._database.statements() as connection:
             await rows.sweep(connection, self._clock())
 
+    async def _check_rate(self, connection: AnyConnection, key: str, origin: bytes, now: datetime) -> None:
+        """Raises TooManyAccessRequests. Those that come at once wait here for each other."""
+        await rows.ask_in_turn(connection, key, origin)
+        asked = await rows.asked_since(connection, key, origin, now - _HOUR)
+        most = self.rules.per_address, self.rules.per_origin
+        full = [one.first or now for one, limit in zip(asked, most, strict=True) if one.times >= limit]
+        if full:
+            raise TooManyAccessRequests(max(full) + _HOUR - now)
+
     async def _ask(
         self,
         connection: AnyConnection,
         email: str,
+        key: str,
         now: datetime,
         *,
         browser: bytes | None = None,
         origin: bytes | None = None,
         next_path: str = "",
     ) -> AccessRequested:
-        expires_at = now + timedelta(minutes=self._rules.link_minutes)
+        expires_at = now + timedelta(minutes=self.rules.link_minutes)
         number = await rows.add_request(
-            connection, email=email, customer_key=customer_key(email), browser=browser, origin=origin,
+            connection, email=email, customer_key=key, browser=browser, origin=origin,
             next_path=next_path, created_at=now, expires_at=expires_at,
         )  # fmt: skip
         return AccessRequested(id=number, expires_at=expires_at)
@@ -220,10 +223,30 @@ class Access:
             raise LinkNotValid
         return number
 
+    async def _count_try(self, request_id: UUID, browser: bytes | None) -> int:
+        """How many codes were tried in the browser that asked, with this one. Raises CodesLocked and LinkNotValid."""
+        now, most = self._clock(), self.rules.wrong_codes
+        async with self._database.statements() as connection:
+            tried = await rows.count_try(connection, request_id, browser, most, now)
+            if tried is None:
+                asked = await rows.valid_request(connection, request_id, now)
+                # To any other browser there is no such request.
+                raise CodesLocked if asked is not None and asked.browser == browser else LinkNotValid
+        return tried
+
+    async def _identity(self, connection: AnyConnection, email: str, key: str) -> Identity:
+        own = await rows.experts_of(connection, key)
+        return Identity(
+            email=email,
+            customer_key=key,
+            admin=key in self._house.admins,
+            experts=tuple(OwnExpert.model_validate(row._mapping) for row in own),
+        )
+
     async def _redeem(self, request_id: UUID, bearer: Bearer) -> tuple[ProofView, str]:
         now = self._clock()
         secret = _OF_CUSTOMER + secrets.token_urlsafe(32)
-        expires_at = now + timedelta(days=self._rules.proof_days)
+        expires_at = now + timedelta(days=self.rules.proof_days)
         async with self._database.transaction() as connection:
             request: AnyRow | None = await rows.spend(connection, request_id, now)
             if request is None:

@@ -1,4 +1,4 @@
-"""The same request, sent again, is answered and not done again."""
+"""The same request, sent again, is answered and not done again. What was answered is kept sealed."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from datetime import datetime
 
 from expert_booking.db import idempotency as rows
 from expert_booking.db.engine import Database
-from expert_booking.domain.errors import IdempotencyKeyReused
+from expert_booking.domain.errors import AnswerNotReadable, IdempotencyKeyReused
+from expert_booking.services.seals import Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +23,30 @@ class Answer:
 class Idempotency:
     """Keeps answers for a day, each in the transaction of what it tells of: there is none without the other."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], secret: str = "") -> None:
         self._database = database
         self._clock = clock
+        self._secret = secret
 
     async def once(self, caller: bytes, key: str, fingerprint: bytes, work: Callable[[], Awaitable[Answer]]) -> Answer:
         """The answer of `work`, which is done in one transaction and for each caller's key once in a day.
 
         Work that raises is as if it had never been asked for. Others with the same key wait a little for the first.
-        Raises RequestInFlight when that takes long, and IdempotencyKeyReused for another request (its `fingerprint`).
+        Raises RequestInFlight when that takes long, IdempotencyKeyReused for another request (its `fingerprint`), and
+        AnswerNotReadable where the answer was kept under another secret of the house: it is never done twice.
         """
+        seal = Seal(self._secret, caller, key)
         async with self._database.together() as connection:
-            if await rows.claim(connection, caller, key, fingerprint, self._clock()):
+            if await rows.claim(connection, caller, key, seal.mark(fingerprint), self._clock()):
                 answer = await work()
-                await rows.keep(connection, caller, key, status=answer.status, headers=answer.headers, body=answer.body)
+                sealed = seal.closed(answer.headers, answer.body)
+                await rows.keep(connection, caller, key, status=answer.status, sealed=sealed)
                 return answer
             first = await rows.kept(connection, caller, key)
-        if first.fingerprint != fingerprint:
+        opened = seal.opened(first.body or b"")
+        if opened is None:
+            raise AnswerNotReadable
+        if first.fingerprint != seal.mark(fingerprint):
             raise IdempotencyKeyReused
-        return Answer(first.status, first.headers, first.body, replayed=True)
+        headers, body = opened
+        return Answer(first.status, headers, body, replayed=True)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -78,7 +78,11 @@ async def omar(add_expert: AddExpert) -> UUID:
 
 @pytest.fixture
 async def tokens(services: Services, jana: UUID, omar: UUID) -> Tokens:
-    """Headers by who is asking: nobody, garbage, revoked, admin, reader, jana and omar."""
+    """Headers by who is asking: nobody, garbage, revoked, admin, reader, jana and omar, and customers.
+
+    Of these are grace, who has booked nothing, and `jana_herself`, who has proven the address of the expert; `stray` is
+    the token of a booking that is not there.
+    """
     bearers = {}
     for name, role, expert in (
         ("admin", Role.ADMIN, None), ("reader", Role.READER, None), ("revoked", Role.ADMIN, None),
@@ -87,6 +91,9 @@ async def tokens(services: Services, jana: UUID, omar: UUID) -> Tokens:
         bearers[name] = await services.access.create_token(TokenRequest(name=name, role=role, expert=expert))
     await services.access.revoke_token("revoked")
     bearers["garbage"] = "eb_" + "x" * 43
+    bearers["grace"] = await customers_token(services, "grace@example.com")
+    bearers["jana_herself"] = await customers_token(services, "jana@example.com")
+    bearers["stray"] = services.access.booking_token(uuid4())
     return {"nobody": {}, **{name: {"Authorization": f"Bearer {secret}"} for name, secret in bearers.items()}}
 
 
@@ -98,6 +105,17 @@ def post(client: httpx.AsyncClient, jana: UUID) -> Post:
         return await client.post("/bookings", json=booking_of(jana, **changes))
 
     return post
+
+
+async def customers_token(services: Services, email: str) -> str:
+    """The token of a customer whose program has redeemed a link."""
+    proof, _ = await services.access.redeem_link(await services.access.link_for(email), "program")
+    return proof.access_token
+
+
+def bearing(token: str) -> dict[str, str]:
+    """The headers of a request with this token."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 def booking_of(expert_id: UUID, **changes: Any) -> Json:

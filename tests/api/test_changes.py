@@ -17,11 +17,13 @@ from tests.conftest import Clock
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Change = Callable[..., Awaitable[httpx.Response]]
-EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar")
+CUSTOMERS = ("grace", "jana_herself", "stray")
+EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
 TEN, ELEVEN = "2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z"
 WHERE_IT_WAS = "SELECT starts_at = '2026-11-24 08:00Z', version FROM booking ORDER BY created_at LIMIT 1"
 REFUSED = {"nobody": (401, "proof_needed"), "garbage": (401, "proof_needed"), "revoked": (401, "proof_needed"),
-           "reader": (403, "forbidden"), "omar": (403, "forbidden")}  # fmt: skip
+           "reader": (403, "forbidden"), "omar": (403, "forbidden"),
+           **dict.fromkeys(CUSTOMERS, (404, "booking_not_found"))}  # fmt: skip
 
 
 @pytest.fixture

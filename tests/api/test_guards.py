@@ -11,7 +11,8 @@ from tests.api.conftest import Json, Post, Tokens, check_problem, wrong_fields
 from tests.conftest import Clock
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar")
+CUSTOMERS = ("grace", "jana_herself", "stray")
+EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
 SECRETS = ("Augusta", "augusta@example.com", "7946", "very private", "Europe/Athens")
 
 
@@ -20,6 +21,7 @@ async def booking(post: Post) -> Json:
     """A booking of Jana's time with all that is nobody else's business."""
     made = await post(name="Augusta King", email="Augusta@example.com", notes="very private", timeZone="Europe/Athens")
     body: Json = made.json()
+    del body["accessToken"]
     return body
 
 
@@ -111,6 +113,8 @@ async def test_a_status_is_changed_by_the_expert_and_by_admins_only(
         return
     if who in ("reader", "omar"):
         check_problem(answer, 403, "forbidden")
+    elif who in CUSTOMERS:
+        check_problem(answer, 404, "booking_not_found")
     else:
         refused(answer, who)
     assert sql.execute("SELECT status, version FROM booking").fetchone() == ("pending", 1)

@@ -13,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
 from expert_booking.db.engine import AnyConnection, Database
-from expert_booking.domain.errors import Conflict, IdempotencyKeyReused, Unavailable
+from expert_booking.domain.errors import AnswerNotReadable, Conflict, IdempotencyKeyReused, Unavailable
 from expert_booking.services import Services
-from expert_booking.services.idempotency import Answer
+from expert_booking.services.idempotency import Answer, Idempotency
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 from tests.services.conftest import Counted
 
@@ -272,3 +272,45 @@ async def test_who_does_nothing_together_sends_no_statement_more(
         await book(expert, MONDAY_MORNING + timedelta(days=1))
     assert not [statement for statement in sent if "SAVEPOINT" in statement or "kept_answer" in statement]
     assert len(sent) == 2  # what is offered, and the insert that asks
+
+
+# --- seals ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_kept_under_another_secret_is_neither_told_nor_done_again(
+    database: Database, clock: Clock, sql: Connection
+) -> None:
+    before, after = Idempotency(database, clock, "one secret"), Idempotency(database, clock, "another secret")
+    first, second = Work(database), Work(database)
+    await before.once(ME, "key", ASKED, first)
+    for asked in (ASKED, b"something else"):
+        with pytest.raises(AnswerNotReadable):
+            await after.once(ME, "key", asked, second)
+    assert second.done == 0
+    assert await before.once(ME, "key", ASKED, second) == Answer(DONE.status, DONE.headers, DONE.body, replayed=True)
+    clock.move(hours=24)
+    assert await after.once(ME, "key", ASKED, second) == DONE  # as ever
+    assert second.done == 1
+
+
+async def test_an_answer_that_is_put_into_anothers_place_is_not_read(
+    services: Services, database: Database, sql: Connection
+) -> None:
+    for caller, key in ((ME, "key"), (ME, "other key"), (YOU, "key")):
+        await services.idempotency.once(caller, key, ASKED, Work(database))
+    sql.execute("UPDATE kept_answer SET body = (SELECT body FROM kept_answer WHERE caller = 'me' AND key = 'key')")
+    assert (await services.idempotency.once(ME, "key", ASKED, Work(database))).replayed
+    for caller, key in ((ME, "other key"), (YOU, "key")):
+        with pytest.raises(AnswerNotReadable):
+            await services.idempotency.once(caller, key, ASKED, Work(database))
+
+
+async def test_an_answer_of_any_bytes_comes_back_as_it_was(services: Services, database: Database) -> None:
+    odd = Answer(201, {"x": "ä\n\u2028"}, bytes(range(256)) + b"\n\n")
+
+    async def work() -> Answer:
+        return odd
+
+    await services.idempotency.once(ME, "key", ASKED, work)
+    again = await services.idempotency.once(ME, "key", ASKED, work)
+    assert (again.status, again.headers, again.body, again.replayed) == (odd.status, odd.headers, odd.body, True)

@@ -1,0 +1,108 @@
+"""Whether the time of an answer tells known addresses from unknown ones, and what whoever asks next feels of it.
+
+`POST /access-links` for addresses in turn, in a new order each round. The floor are addresses that nobody knows, and a
+second lot of them shows what chance alone makes of the ratio. After each one the next answers are timed, too: the mail
+to a known address is written in the same process.
+"""
+
+import argparse
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import median
+from typing import Final
+
+import _bench
+import psycopg
+from _bench import Http, expert_id
+
+UNKNOWN, AGAIN, CUSTOMER, EXPERT = "nobody", "nobody, once more", "a customer", "an expert"
+NAMES: Final = {UNKNOWN: "other", AGAIN: "third", CUSTOMER: "known", EXPERT: "coach"}  # as long as each other
+# An address is asked for five times an hour.
+TIMES: Final = 4
+NEXT: Final = 20  # answers after each
+
+
+def address(variant: str, number: int) -> str:
+    """Whose link is asked for in this round."""
+    return f"{NAMES[variant]}-{number // TIMES:04}@example.com"
+
+
+def network(number: int) -> str:
+    """A header: each request comes from a network of its own, of which each may ask 20 times an hour."""
+    return f"X-Forwarded-For: 10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+async def make_known(url: str, visitor: Http, count: int) -> None:
+    """Let so many customers book, and so many experts have an address."""
+    for n in range(count):
+        starts_at = _bench.tomorrow() + timedelta(days=3 + n % 40, hours=9)
+        booking = {
+            "expertId": str(expert_id(1 + n // 40)), "startsAt": f"{starts_at:%Y-%m-%dT%H:%M:%SZ}",
+            "name": "Ada Lovelace", "email": address(CUSTOMER, n * TIMES), "phone": "+44 20 7946 0000",
+        }  # fmt: skip
+        status, body = await visitor.post("/bookings", booking)
+        assert status == 201, body
+    with psycopg.connect(url) as connection, connection.cursor() as cursor:
+        for n in range(count):
+            email = address(EXPERT, n * TIMES)
+            cursor.execute(
+                "UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [email, email, expert_id(1 + n)]
+            )
+
+
+async def ask(visitor: Http, email: str, header: str) -> tuple[float, float]:
+    """How long the answer takes, and the next ones together, in ms."""
+    began = time.perf_counter()
+    status, body = await visitor.post("/access-links", {"email": email}, header)
+    took = 1000 * (time.perf_counter() - began)
+    assert status == 202, body
+    return took, sum([await _bench.timed(visitor, "/healthz") for _ in range(NEXT)])
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Measure and print."""
+    took: dict[str, list[float]] = defaultdict(list)
+    afterwards: dict[str, list[float]] = defaultdict(list)
+    variants, order, asked = list(NAMES), random.Random(5), 0
+    count = -(-(options.rounds + options.warm_up) // TIMES)
+    with _bench.database() as server:
+        _bench.add_experts(server.url, count, opens_hour=9, closes_hour=17)
+        with _bench.product(server.url) as house:
+            visitor = await Http.open(house.port)
+            await make_known(server.url, visitor, count)
+            for number in range(options.rounds + options.warm_up):
+                order.shuffle(variants)
+                for variant in variants:
+                    asked += 1
+                    answer, following = await ask(visitor, address(variant, number), network(asked))
+                    if number >= options.warm_up:
+                        took[variant].append(answer)
+                        afterwards[variant].append(following)
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT count(*) FROM access_request").fetchone() == (asked,)
+    head = ("access link for", "p50 ms", "p95 ms", "of nobody's", f"next {NEXT} p50 ms", "of nobody's")
+    _bench.print_table(head, [line(name, took, afterwards) for name in NAMES])
+
+
+def line(name: str, took: dict[str, list[float]], afterwards: dict[str, list[float]]) -> Sequence[object]:
+    """One line of the table."""
+    p95 = _bench.percentile(took[name], 95)
+    ratios = [_bench.pair_ratio(figures[name], figures[UNKNOWN]) for figures in (took, afterwards)]
+    return (
+        name, f"{median(took[name]):.2f}", f"{p95:.1f}", f"{ratios[0]:.3f}", f"{median(afterwards[name]):.1f}",
+        f"{ratios[1]:.3f}",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=300, help="of every kind of address (%(default)s)")
+    parser.add_argument("--warm-up", type=int, default=20, help="rounds that do not count (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.rounds, arguments.warm_up = 10, 2
+    _bench.run(main(arguments))

@@ -1,0 +1,454 @@
+"""Proving an address by what is mailed to it: once, in time, by whoever asked, and not by trying."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from time import perf_counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from expert_booking.db.engine import Database
+from expert_booking.domain.errors import (
+    CodesLocked,
+    CodeWrong,
+    LinkNotValid,
+    ProofNeeded,
+    TooManyAccessRequests,
+)
+from expert_booking.domain.house import AccessRules, House
+from expert_booking.domain.keys import Keys
+from expert_booking.schemas import AccessRequested, Caller, Role
+from expert_booking.services import Services
+from expert_booking.services.access import Access
+from tests.conftest import AddExpert, Book, Clock
+from tests.services.conftest import Counted
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+HOUSE = House(secret="the secret of this house", url="https://booking.test", admins=frozenset({"boss@example.com"}))
+ADA = "ada@example.com"
+HOME, OFFICE = b"home", b"office"
+HERS, HIS = b"h" * 32, b"i" * 32  # browsers
+NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+def services(database: Database, clock: Clock) -> Services:
+    """Those of a house with a secret and an admin."""
+    return Services(database, clock=clock, house=HOUSE)
+
+
+@pytest.fixture
+async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The same with as many connections as a crowd needs."""
+    database = Database(database_url, pool_size=25)
+    yield Services(database, clock=clock, house=HOUSE)
+    await database.close()
+
+
+async def ask(services: Services, email: str = ADA, *, origin: bytes = HOME, **more: Any) -> AccessRequested:
+    """Have a mail sent."""
+    return await services.access.ask(email, origin=origin, **more)
+
+
+async def sign_in(services: Services, email: str = ADA) -> str:
+    """A browser's secret, once the link has been opened there."""
+    proof, _ = await services.access.redeem_link(await services.access.link_for(email), "browser")
+    return proof.access_token
+
+
+def wrong_codes(services: Services, request_id: UUID) -> list[str]:
+    """As many as one likes."""
+    right = int(services.access.code(request_id))
+    return [f"{(right + 1 + n) % 1_000_000:06}" for n in range(40)]
+
+
+def kinds(results: Sequence[object]) -> Counter[str]:
+    """How many of each there are."""
+    return Counter(type(result).__name__ for result in results)
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------
+
+
+async def test_whoever_asks_has_a_mail_put_into_the_outbox_and_learns_nothing(
+    services: Services, clock: Clock, sql: Connection
+) -> None:
+    asked = await ask(services)
+    assert asked.expires_at == clock() + timedelta(minutes=15)
+    assert set(asked.model_dump()) == {"id", "expires_at"}
+    assert sql.execute("SELECT kind, access_request_id FROM message").fetchall() == [("access_link", asked.id)]
+
+
+async def test_the_very_same_statements_are_sent_for_known_and_unknown_addresses(
+    services: Services, add_expert: AddExpert, book: Book, counted: Counted
+) -> None:
+    await book(await add_expert(), NINE, email=ADA)
+    sent = {}
+    for email in (ADA, "nobody@example.com", "jana@example.com", "boss@example.com"):
+        with counted() as sent[email]:
+            await ask(services, email, origin=email.encode())
+    assert len(sent[ADA]) > 3
+    assert all(statements == sent[ADA] for statements in sent.values())
+    assert not [statement for statement in sent[ADA] if "booking" in statement.replace("expert_booking", "")]
+
+
+async def test_the_time_it_takes_does_not_tell_known_addresses_from_unknown_ones(
+    database: Database, clock: Clock, add_expert: AddExpert, book: Book
+) -> None:
+    """Roughly: on a busy machine a ratio of medians is all that holds. `benchmarks/access.py` looks closely."""
+    await book(await add_expert(), NINE, email=ADA)
+    access = Access(database, clock, HOUSE, AccessRules(per_address=10_000, per_origin=10_000))
+    took: dict[str, list[float]] = {ADA: [], "eve@example.com": []}
+    for n in range(150):
+        for email in sorted(took, reverse=n % 2 == 0):
+            began = perf_counter()
+            await access.ask(email, origin=HOME)
+            took[email].append(perf_counter() - began)
+    known, unknown = took.values()
+    assert 0.6 < median(one / other for one, other in zip(known, unknown, strict=True)) < 1.6
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_address_is_asked_for_five_times_an_hour_from_wherever(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock, known: bool
+) -> None:
+    if known:
+        await book(await add_expert(), NINE, email=ADA)
+    for n in range(5):
+        await ask(services, "Ada@Example.com", origin=b"%d" % n)
+        clock.move(minutes=2)
+    with pytest.raises(TooManyAccessRequests, match="try again in an hour") as refused:
+        await ask(services, ADA, origin=b"elsewhere")
+    assert refused.value.retry_after == 50 * 60
+    await ask(services, "ben@example.com", origin=b"elsewhere")
+    clock.move(minutes=50)
+    await ask(services, ADA, origin=b"elsewhere")
+    with pytest.raises(TooManyAccessRequests):
+        await ask(services, ADA, origin=b"elsewhere")
+
+
+async def test_a_network_asks_twenty_times_an_hour_for_whomever(services: Services, clock: Clock) -> None:
+    for n in range(20):
+        await ask(services, f"person{n}@example.com")
+    with pytest.raises(TooManyAccessRequests) as refused:
+        await ask(services, "another@example.com")
+    assert refused.value.retry_after == 60 * 60
+    await ask(services, "another@example.com", origin=OFFICE)
+    clock.move(hours=1)
+    await ask(services, "another@example.com")
+
+
+async def test_of_those_who_ask_at_once_exactly_as_many_as_may_are_heard(crowd: Services, sql: Connection) -> None:
+    for_one = await asyncio.gather(*(ask(crowd, ADA, origin=b"%d" % n) for n in range(15)), return_exceptions=True)
+    assert kinds(for_one) == {"AccessRequested": 5, "TooManyAccessRequests": 10}
+    from_one = await asyncio.gather(*(ask(crowd, f"person{n}@example.com") for n in range(30)), return_exceptions=True)
+    assert kinds(from_one) == {"AccessRequested": 20, "TooManyAccessRequests": 10}
+    assert sql.execute("SELECT count(*) FROM message").fetchone() == (25,)
+
+
+async def test_the_command_line_is_in_nobodys_way(services: Services, sql: Connection) -> None:
+    for _ in range(10):
+        await services.access.link_for(ADA)
+    await ask(services)
+    assert sql.execute("SELECT count(*) FROM message").fetchone() == (1,)
+
+
+# --- the link -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_link_proves_the_address_once_and_leads_on(services: Services, clock: Clock) -> None:
+    asked = await ask(services, "Ada@Example.com", browser=HERS, next_path="/my-bookings")
+    link = services.access.link(asked.id)
+    assert link.startswith("https://booking.test/sign-in/")
+    proof, next_path = await services.access.redeem_link(link, "browser")
+    assert (proof.email, proof.expires_at, next_path) == (
+        "Ada@Example.com", clock() + timedelta(days=30), "/my-bookings",
+    )  # fmt: skip
+    identity = await services.access.who(proof.access_token)
+    assert identity is not None
+    assert (identity.customer_key, identity.admin, identity.experts) == (ADA, False, ())
+    for bearer in ("browser", "program"):
+        with pytest.raises(LinkNotValid):
+            await services.access.redeem_link(link, bearer)
+    with pytest.raises(LinkNotValid):
+        await services.access.look_at_link(link)
+
+
+async def test_looking_at_a_link_spends_nothing(services: Services, sql: Connection) -> None:
+    link = await services.access.link_for(ADA)
+    before = sql.execute("SELECT access_request::text FROM access_request").fetchall()
+    for _ in range(20):
+        assert (await services.access.look_at_link(link)).email == ADA
+    assert sql.execute("SELECT access_request::text FROM access_request").fetchall() == before
+    await services.access.redeem_link(link, "browser")
+
+
+async def test_of_many_who_redeem_one_link_at_once_exactly_one_has_a_proof(crowd: Services, sql: Connection) -> None:
+    asked = await ask(crowd)
+    link, code = crowd.access.link(asked.id), crowd.access.code(asked.id)
+    results = await asyncio.gather(
+        *(crowd.access.redeem_link(link, "browser") for _ in range(15)),
+        *(crowd.access.redeem_code(asked.id, code, "program") for _ in range(4)),
+        return_exceptions=True,
+    )
+    assert kinds(results) == {"tuple": 1, "LinkNotValid": 18}
+    assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (1,)
+
+
+async def test_link_and_code_count_for_a_quarter_of_an_hour(services: Services, clock: Clock) -> None:
+    asked = await ask(services)
+    clock.move(minutes=15, microseconds=-1)
+    await services.access.look_at_link(services.access.link(asked.id))
+    clock.move(microseconds=1)
+    with pytest.raises(LinkNotValid):
+        await services.access.look_at_link(services.access.link(asked.id))
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_link(services.access.link(asked.id), "browser")
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_code(asked.id, services.access.code(asked.id), "program")
+
+
+@pytest.mark.parametrize("wrong", ["", "/", "x", "\x00", "\ud800", "https://booking.test/sign-in/", "x" * 10_000])
+async def test_what_is_no_link_is_refused(services: Services, wrong: str) -> None:
+    with pytest.raises(LinkNotValid):
+        await services.access.look_at_link(wrong)
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_link(wrong, "browser")
+
+
+async def test_a_link_of_another_house_and_a_key_of_something_else_are_none(services: Services) -> None:
+    asked = await ask(services)
+    keys = Keys(HOUSE.secret)
+    for key in (Keys("another").link(asked.id), keys.booking(asked.id), keys.feed(asked.id)):
+        with pytest.raises(LinkNotValid):
+            await services.access.redeem_link(key, "browser")
+    await services.access.redeem_link(keys.link(asked.id), "browser")  # the last part is enough
+
+
+# --- the code -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_code_counts_in_the_browser_that_asked_alone(services: Services, sql: Connection) -> None:
+    asked = await ask(services, browser=HERS)
+    code = services.access.code(asked.id)
+    for other in (HIS, None):
+        with pytest.raises(LinkNotValid):
+            await services.access.redeem_code(asked.id, code, "browser", browser=other)
+    assert sql.execute("SELECT wrong_codes FROM access_request").fetchone() == (0,)
+    proof, _ = await services.access.redeem_code(asked.id, f" {code[:3]} {code[3:]}\n", "browser", browser=HERS)
+    assert (await services.access.who(proof.access_token)) is not None
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_code(asked.id, code, "browser", browser=HERS)
+
+
+async def test_a_programs_code_counts_for_the_program_alone(services: Services) -> None:
+    asked = await ask(services)
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_code(asked.id, services.access.code(asked.id), "browser", browser=HERS)
+    await services.access.redeem_code(asked.id, services.access.code(asked.id), "program")
+
+
+async def test_five_wrong_codes_lock_the_right_one_too_and_the_link_still_counts(services: Services) -> None:
+    asked = await ask(services, browser=HERS)
+    wrong = wrong_codes(services, asked.id)
+    for n, code in enumerate(wrong[:4]):
+        with pytest.raises(CodeWrong, match=f"try {4 - n} more time" + ("s" if n < 3 else r"\.")):
+            await services.access.redeem_code(asked.id, code, "browser", browser=HERS)
+    for code in (wrong[4], wrong[5], services.access.code(asked.id)):
+        with pytest.raises(CodesLocked):
+            await services.access.redeem_code(asked.id, code, "browser", browser=HERS)
+    # Whoever did not ask does not even learn that.
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_code(asked.id, wrong[0], "browser", browser=HIS)
+    await services.access.redeem_link(services.access.link(asked.id), "browser")
+
+
+async def test_the_fifth_code_may_be_the_right_one(services: Services) -> None:
+    asked = await ask(services)
+    for code in wrong_codes(services, asked.id)[:4]:
+        with pytest.raises(CodeWrong):
+            await services.access.redeem_code(asked.id, code, "program")
+    await services.access.redeem_code(asked.id, services.access.code(asked.id), "program")
+
+
+async def test_of_wrong_codes_that_come_at_once_five_are_compared(
+    crowd: Services, sql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[str] = []
+    is_code = Keys.is_code
+
+    def compare(keys: Keys, number: UUID, typed: str) -> bool:
+        compared.append(typed)
+        return is_code(keys, number, typed)
+
+    monkeypatch.setattr(Keys, "is_code", compare)
+    asked = await ask(crowd)
+    results = await asyncio.gather(
+        *(crowd.access.redeem_code(asked.id, code, "program") for code in wrong_codes(crowd, asked.id)),
+        return_exceptions=True,
+    )
+    assert kinds(results) == {"CodeWrong": 4, "CodesLocked": 36}
+    assert len(compared) == 5
+    assert sql.execute("SELECT wrong_codes FROM access_request").fetchone() == (5,)
+    with pytest.raises(CodesLocked):
+        await crowd.access.redeem_code(asked.id, crowd.access.code(asked.id), "program")
+
+
+@pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "\x00", "\ud800", "１２３４５６", "x" * 10_000])
+async def test_what_is_no_code_is_a_wrong_one(services: Services, code: str) -> None:
+    asked = await ask(services)
+    with pytest.raises(CodeWrong):
+        await services.access.redeem_code(asked.id, code, "program")
+
+
+async def test_the_code_of_no_request_is_refused(services: Services) -> None:
+    number = uuid4()
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_code(number, services.access.code(number), "program")
+
+
+# --- the proof ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_proof_lasts_thirty_days(services: Services, clock: Clock) -> None:
+    secret = await sign_in(services)
+    program, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
+    clock.move(days=30, microseconds=-1)
+    assert await services.access.who(secret) is not None
+    assert (await services.access.identify(program.access_token)).customer_key == ADA
+    clock.move(microseconds=1)
+    assert await services.access.who(secret) is None
+    with pytest.raises(ProofNeeded):
+        await services.access.identify(program.access_token)
+
+
+async def test_a_browsers_secret_is_no_token_and_a_token_no_browsers_secret(services: Services) -> None:
+    browsers = await sign_in(services)
+    programs, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
+    with pytest.raises(ProofNeeded):
+        await services.access.identify(browsers)
+    assert await services.access.who(programs.access_token) is None
+
+
+async def test_signing_out_ends_one_proof_and_everywhere_all_of_this_address(services: Services) -> None:
+    first, second, bens = await sign_in(services), await sign_in(services), await sign_in(services, "ben@example.com")
+    program, _ = await services.access.redeem_link(await services.access.link_for("ADA@example.com"), "program")
+    waiting, bens_waiting = await ask(services), await ask(services, "ben@example.com")
+    await services.access.sign_out(first)
+    assert await services.access.who(first) is None
+    assert await services.access.who(second) is not None
+    await services.access.sign_out(first, everywhere=True)  # whoever is out ends nothing of anybody
+    assert await services.access.who(second) is not None
+
+    await services.access.sign_out(second, everywhere=True)
+    assert await services.access.who(second) is None
+    with pytest.raises(ProofNeeded):
+        await services.access.identify(program.access_token)
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_link(services.access.link(waiting.id), "browser")
+    with pytest.raises(LinkNotValid):
+        await services.access.redeem_code(waiting.id, services.access.code(waiting.id), "program")
+    assert await services.access.who(bens) is not None
+    await services.access.redeem_link(services.access.link(bens_waiting.id), "browser")
+
+
+async def test_no_proof_slips_through_while_somebody_signs_out_everywhere(crowd: Services, sql: Connection) -> None:
+    for _ in range(8):
+        secret = await sign_in(crowd)
+        links = [await crowd.access.link_for(ADA) for _ in range(6)]
+        await asyncio.gather(
+            *(crowd.access.redeem_link(link, "browser") for link in links[:3]),
+            crowd.access.sign_out(secret, everywhere=True),
+            *(crowd.access.redeem_link(link, "program") for link in links[3:]),
+            return_exceptions=True,
+        )
+        assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (0,)
+
+
+async def test_an_expert_who_has_gone_or_has_another_address_loses_the_rights_at_once(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    jana = await add_expert()
+    secret = await sign_in(services, "JANA@example.com")
+
+    async def host() -> Caller | None:
+        identity = await services.access.who(secret)
+        assert identity is not None
+        return identity.host_of(jana)
+
+    assert await host() == Caller(role=Role.EXPERT, expert_id=jana)
+    sql.execute("UPDATE expert SET active = false")
+    assert await host() is None
+    sql.execute("UPDATE expert SET active = true, email = 'other@example.com', email_key = 'other@example.com'")
+    assert await host() is None
+    sql.execute("UPDATE expert SET email = 'Jana@example.com', email_key = 'jana@example.com'")
+    assert await host() is not None
+
+
+async def test_an_admin_is_host_everywhere_in_the_browser_and_nowhere_as_a_program(
+    services: Services, add_expert: AddExpert
+) -> None:
+    jana = await add_expert()
+    identity = await services.access.who(await sign_in(services, "Boss@example.com"))
+    assert identity is not None
+    assert identity.host_of(jana) == identity.host_of(uuid4()) == Caller(role=Role.ADMIN)
+    for email in ("boss@example.com", "jana@example.com"):
+        proof, _ = await services.access.redeem_link(await services.access.link_for(email), "program")
+        caller = await services.access.identify(proof.access_token)
+        assert (caller.role, caller.expert_id) == (Role.CUSTOMER, None)
+        assert not caller.runs(jana)
+        assert not caller.reads_everything()
+
+
+# --- what the database knows ----------------------------------------------------------------------------------------
+
+
+async def test_nothing_that_the_database_knows_opens_anything(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    booking = await book(await add_expert(), NINE)
+    asked = await ask(services, browser=HERS)
+    link, code = services.access.link(asked.id), services.access.code(asked.id)
+    secrets = [link.rpartition("/")[2], code, services.access.booking_token(booking.id), await sign_in(services)]
+    secrets.append((await services.access.redeem_link(await services.access.link_for(ADA), "program"))[0].access_token)
+    tables = sql.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    found = [row for (table,) in tables for row in sql.execute(f"SELECT t::text FROM {table} t").fetchall()]
+    written = "".join(map(str, found))
+    assert str(asked.id) in written
+    for secret in secrets:
+        own = secret.removeprefix("eb_customer_").removeprefix("eb_booking_")
+        # Six digits may stand in it by chance; what a code is compared with does not.
+        assert secret == code or own not in written
+        assert own.encode().hex() not in written
+
+
+async def test_the_token_of_one_booking_names_it_and_nothing_else(services: Services) -> None:
+    one, another = uuid4(), uuid4()
+    caller = await services.access.identify(services.access.booking_token(one))
+    assert caller == Caller(role=Role.CUSTOMER, booking_id=one, token_id=one)
+    assert caller.owns(one, None, None)
+    assert not caller.owns(another, ADA, HERS)
+    for wrong in (Keys("another").booking(one), Keys(HOUSE.secret).link(one), "", "x", "\ud800"):
+        with pytest.raises(ProofNeeded):
+            await services.access.identify(f"eb_booking_{wrong}")
+
+
+async def test_what_has_long_been_over_is_deleted_and_nothing_else(
+    services: Services, clock: Clock, sql: Connection
+) -> None:
+    await ask(services)
+    old = await sign_in(services)
+    clock.move(days=1, microseconds=1)
+    young = await ask(services)
+    await services.access.sweep()
+    assert sql.execute("SELECT id FROM access_request").fetchall() == [(young.id,)]
+    assert await services.access.who(old) is not None
+    clock.move(days=30)
+    await services.access.sweep()
+    assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (0,)
+    assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)
