@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 
 from expert_booking.domain import origins
-from expert_booking.schemas import ZONE_NAMES
+from expert_booking.schemas import ZONE_NAMES, Identity
+from expert_booking.services import Services
 
 # Browsers know some zones by names that the tz database has since replaced.
 _RENAMED: Final = {
@@ -63,6 +64,18 @@ def remembered_visitor(request: Request) -> bytes:
     visitor = visitor_of(request)
     assert visitor is not None
     return visitor
+
+
+def proof_of(request: Request) -> str | None:
+    """The secret by which this browser proves an address, if it has signed in. Whether it still does, services know."""
+    secret = request.session.get("proof")
+    return secret if isinstance(secret, str) else None
+
+
+async def identity_of(services: Services, request: Request) -> Identity | None:
+    """The address that this browser has proven, and what it may do; None when it has proven none, or not any more."""
+    proof = proof_of(request)
+    return await services.access.who(proof) if proof else None
 
 
 def origin_of(request: Request, secret: str) -> bytes:
