@@ -1,56 +1,106 @@
-"""What mail says: letters about a booking, and those that prove an address. Text and HTML say the same."""
+"""Letters about a booking, with its calendar file, and letters that prove an address. Text and HTML say the same."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from email import policy
 from email.message import EmailMessage
+from email.utils import format_datetime
 from uuid import UUID
 
 from expert_booking.domain.house import House
-from expert_booking.domain.lifecycle import Actor, Status
-from expert_booking.domain.post import Audience, MessageKind
-from expert_booking.domain.terms import Leeway
+from expert_booking.domain.post import MessageKind
+from expert_booking.mail import ics
+from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text
+from expert_booking.mail.layout import Letter, as_html, as_text
+from expert_booking.mail.news import BookingNews
+from expert_booking.mail.sentences import about_access, about_booking, booking_url, manage_url
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BookingNews:
-    """What a letter tells of a booking: an event, or a reminder, and how the booking was then. Instants are UTC."""
-
-    kind: MessageKind
-    audience: Audience
-    booking_id: UUID
-    status: Status
-    starts_at: datetime
-    ends_at: datetime
-    # How often calendars must have taken it anew.
-    sequence: int
-    session_title: str
-    expert_slug: str
-    expert_name: str
-    expert_email: str
-    expert_zone: str
-    customer_name: str
-    customer_email: str
-    customer_phone: str | None
-    customer_zone: str | None
-    notes: str
-    # Moved: from where. Who did it (none: a reminder), why, and when.
-    previous_starts_at: datetime | None
-    actor: Actor | None
-    reason: str
-    told_at: datetime
-    leeway: Leeway
-    minutes_before: int | None = None
+__all__ = ["BookingNews", "access_letter", "booking_letter"]
 
 
 def booking_letter(
     news: BookingNews, house: House, *, installation: UUID, message_id: str, now: datetime
 ) -> EmailMessage:
-    """The mail about an event, or the reminder, to the customer or the expert, with its calendar file."""
-    raise NotImplementedError
+    """The mail about an event, or the reminder, to the customer or the expert, with its calendar file.
+
+    Raises ValueError where what stands for the receiver's address is none.
+    """
+    name, email = _receiver(news)
+    message = _mail(about_booking(news, house, now), name, email, house, message_id, now)
+    if not news.to_customer:
+        _answers_go_to(message, news, to=email)
+    # A reminder brings no file: nothing has changed, and a calendar would ask once more for what it has.
+    if news.kind is not MessageKind.REMINDER:
+        _put_calendar(message, news, house, installation)
+    return message
 
 
 def access_letter(
     *, email: str, link: str, code: str, expires_at: datetime, house: House, message_id: str, now: datetime
 ) -> EmailMessage:
-    """The mail that proves an address: a link for once, and a code for the browser that asked."""
-    raise NotImplementedError
+    """The mail that proves an address: a link for once, and a code for the browser that asked.
+
+    Raises ValueError where what stands for the receiver's address is none.
+    """
+    letter = about_access(email, link, code, expires_at, house, now)
+    return _mail(letter, "", mail_address(email), house, message_id, now)
+
+
+def _receiver(news: BookingNews) -> tuple[str, str]:
+    if news.to_customer:
+        return news.customer_name, mail_address(news.customer_email)
+    return news.expert_name, mail_address(news.expert_email)
+
+
+def _mail(letter: Letter, name: str, email: str, house: House, message_id: str, now: datetime) -> EmailMessage:
+    # Letters of all scripts before the @ need servers that know them; everything else passes any server.
+    message = EmailMessage(policy=policy.SMTP if email.isascii() else policy.SMTPUTF8)
+    put_text(message, "Subject", letter.subject)
+    put_address(message, "From", *name_and_address(house.sender))
+    put_address(message, "To", name, email)
+    message["Date"] = format_datetime(now)
+    message["Message-ID"] = message_id
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(as_text(letter), cte="quoted-printable")
+    message.add_alternative(as_html(letter), subtype="html", cte="quoted-printable")
+    return message
+
+
+def _answers_go_to(message: EmailMessage, news: BookingNews, *, to: str) -> None:
+    try:
+        address = mail_address(news.customer_email)
+    except ValueError:
+        return
+    # One that only some servers know must not keep the whole mail from its receiver.
+    if address.isascii() or not to.isascii():
+        put_address(message, "Reply-To", news.customer_name, address)
+
+
+def _put_calendar(message: EmailMessage, news: BookingNews, house: House, installation: UUID) -> None:
+    entry = _entry(news, house, installation)
+    organizer = ics.Party(news.expert_name, name_and_address(house.sender)[1])
+    file = ics.invitation(entry, organizer=organizer, attendee=ics.Party(*_receiver(news)))
+    message.add_alternative(
+        file.decode(), subtype="calendar", cte="base64", params={"method": entry.method.value, "component": "VEVENT"}
+    )
+    message.add_attachment(file, maintype="application", subtype="ics", filename="booking.ics")
+
+
+def _entry(news: BookingNews, house: House, installation: UUID) -> ics.Entry:
+    return ics.Entry(
+        booking_id=news.booking_id,
+        installation=installation,
+        audience=news.audience,
+        status=news.status,
+        starts_at=news.starts_at,
+        ends_at=news.ends_at,
+        sequence=news.sequence,
+        changed_at=news.told_at,
+        session_title=news.session_title,
+        expert_name=news.expert_name,
+        customer_name=news.customer_name,
+        customer_email=news.customer_email,
+        customer_phone=news.customer_phone,
+        notes=news.notes,
+        url=booking_url(news, house),
+        manage_url=manage_url(news, house),
+    )

@@ -15,6 +15,7 @@ from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.deadlines import Deadlines
 from expert_booking.services.experts import Experts
+from expert_booking.services.feeds import Feeds
 from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.soonest import Soonest
@@ -51,6 +52,7 @@ class Services:
         self.deadlines = Deadlines(database, clock)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, house)
+        self.feeds = Feeds(database, clock, house)
         self.idempotency = Idempotency(database, clock)
         self.soonest = Soonest(database, clock)
 
