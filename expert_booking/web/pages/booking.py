@@ -167,8 +167,9 @@ class OneBooking:
     def _offer(self) -> None:
         booking, now, by_host = self._booking, self._services.clock(), self._live.by_host
         left = booking.leeway()
-        day, time = words.long_day(booking.starts_at, self._zone), words.time_span(
-            booking.starts_at, booking.ends_at, self._zone
+        day, time = (
+            words.long_day(booking.starts_at, self._zone),
+            words.time_span(booking.starts_at, booking.ends_at, self._zone),
         )
         zone = words.zone_at(self._zone, booking.starts_at)
         self._actions.show(

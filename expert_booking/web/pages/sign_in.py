@@ -5,7 +5,7 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
-from nicegui import ui
+from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain.errors import LinkNotValid
@@ -47,16 +47,17 @@ def mount(services: Services) -> None:
             SignIn(next_path=next_path, title="By a mail to your address", mails=services.house.mails)
 
     @ui.page("/sign-in/{link}")
-    async def by_link(link: str) -> Response | None:
+    async def by_link(link: str, client: Client) -> Response | None:
         try:
             view = await services.access.look_at_link(link)
         except LinkNotValid as refusal:
-            ui.context.client.status_code = 404
+            client.status_code = 404
             with theme.frame("Sign in", here="/my-bookings", narrow=True):
                 theme.html(Markup("Sign in"), tag="h1").classes("over")
                 theme.html(_OVER.format(refusal))
                 SignIn(next_path="", title="Ask for a new mail", mails=services.house.mails)
             return None
+        client.delete()  # whoever only looks, again and again, keeps nothing alive here
         # As it is, without a script: some programs for mail show pages without any.
         return HTMLResponse(
             theme.plain("Sign in", _BUTTON.format(email=view.email, link=link)), headers={"Cache-Control": "no-store"}

@@ -88,7 +88,7 @@ def badge(status: Status) -> Markup:
     return _BADGE.format(status=status.value, words=words.STATUS[status])
 
 
-def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool, mail: Markup = Markup("")) -> Markup:
+def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool, mail: str = "") -> Markup:
     """One line of a list; `mail` is what has become of the mail about it."""
     return _CARD.format(past=" past" if past else "", mail=mail, **_facts(booking, zone))
 

@@ -10,7 +10,7 @@ from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import REASON_LENGTH
 
 # How each move is called, what is asked once more, and what is said about its reason; no question: it is done at once.
-_MOVES: Final = {
+_MOVES: Final[dict[Status, dict[str, str | bool]]] = {
     Status.CONFIRMED: {"label": "Confirm"},
     Status.COMPLETED: {"label": "Completed"},
     Status.NO_SHOW: {"label": "No-show", "quiet": True},
@@ -38,7 +38,7 @@ class HostActions(Element, component="host_actions.js"):
 
     def show(self, moves: Sequence[Status], *, may_move: bool, when: str) -> None:
         """Offer these moves of its life, and another time. `when` is what would be declined or cancelled."""
-        buttons = [{"status": to.value, **_MOVES[to]} for to in moves if to in _MOVES]
+        buttons: list[dict[str, str | bool]] = [{"status": to.value, **_MOVES[to]} for to in moves if to in _MOVES]
         wanted = {"moves": buttons, "mayMove": may_move, "when": when}
         if any(self._props.get(name) != value for name, value in wanted.items()):
             self._props.update(wanted)
