@@ -128,9 +128,7 @@ async def test_an_address_that_nobody_knows_is_answered_with_the_same_words(
     assert re.sub(r"in \d+ s", "in … s", said[0]) == re.sub(r"in \d+ s", "in … s", said[1])
 
 
-async def test_what_is_no_address_is_answered_beside_the_field_and_stays_there(
-    visit: Visit, excuse: Excuse
-) -> None:
+async def test_what_is_no_address_is_answered_beside_the_field_and_stays_there(visit: Visit, excuse: Excuse) -> None:
     excuse("status of 422")
     page = await visit("/my-bookings")
     for typed, said in (("", "Please fill this in"), ("ada at example", "name@example.com")):
@@ -255,7 +253,9 @@ async def test_a_link_that_is_used_while_its_page_is_open_is_refused_politely(
     assert proofs(sql, email) == 1
 
 
-@pytest.mark.parametrize("next_path", ["//evil.example", "/\\evil.example", "https://evil.example/", "javascript:hit()"])
+@pytest.mark.parametrize(
+    "next_path", ["//evil.example", "/\\evil.example", "https://evil.example/", "javascript:hit()"]
+)
 async def test_signing_in_never_leads_out_of_the_house(
     visit: Visit, sql: Connection, email: str, next_path: str
 ) -> None:

@@ -167,10 +167,8 @@ class OneBooking:
     def _offer(self) -> None:
         booking, now, by_host = self._booking, self._services.clock(), self._live.by_host
         left = booking.leeway()
-        day, time = (
-            words.long_day(booking.starts_at, self._zone),
-            words.time_span(booking.starts_at, booking.ends_at, self._zone),
-        )
+        day = words.long_day(booking.starts_at, self._zone)
+        time = words.time_span(booking.starts_at, booking.ends_at, self._zone)
         zone = words.zone_at(self._zone, booking.starts_at)
         self._actions.show(
             [] if by_host else left.sentences(now, self._moment),

@@ -45,7 +45,7 @@ _NOTHING_TO_EXPECT: Final = Markup(
 )
 _OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment."
 _SAID: Final = {
-    "open": "This is the address.",
+    "open": "Give it to your calendar, or open it there.",
     "renew": "This is the new address. The old one has ended.",
     "close": "It has ended.",
 }

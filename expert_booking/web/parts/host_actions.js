@@ -1,6 +1,6 @@
 // What a host can do with a booking. Python says which moves are open right now; whether to decline is asked here.
 export default {
-  props: { moves: Array, mayMove: Boolean, when: String, moveUrl: String, reasonLength: Number },
+  props: { title: String, moves: Array, mayMove: Boolean, when: String, moveUrl: String, reasonLength: Number },
   template: `
     <div class="manage">
       <p v-if="refusal" class="note bad" role="alert" data-refusal="change">{{ refusal }}</p>
@@ -21,7 +21,7 @@ export default {
           </div>
         </form>
         <template v-else>
-          <h2 id="host">Your answer</h2>
+          <h2 id="host">{{ title }}</h2>
           <div class="actions">
             <button v-for="move in moves" :key="move.status" ref="buttons" type="button" class="button"
               :class="{ quiet: move.question || move.quiet, danger: move.question }" :aria-disabled="sending" :data-move="move.status"

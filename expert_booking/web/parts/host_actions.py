@@ -38,8 +38,10 @@ class HostActions(Element, component="host_actions.js"):
 
     def show(self, moves: Sequence[Status], *, may_move: bool, when: str) -> None:
         """Offer these moves of its life, and another time. `when` is what would be declined or cancelled."""
-        buttons: list[dict[str, str | bool]] = [{"status": to.value, **_MOVES[to]} for to in moves if to in _MOVES]
-        wanted = {"moves": buttons, "mayMove": may_move, "when": when}
+        # Of a request that waits, declining says the same as cancelling, and says it better.
+        offered = [to for to in moves if to in _MOVES and not (to is Status.CANCELLED and Status.DECLINED in moves)]
+        buttons: list[dict[str, str | bool]] = [{"status": to.value, **_MOVES[to]} for to in offered]
+        wanted = {"moves": buttons, "mayMove": may_move, "when": when, "title": _title(moves)}
         if any(self._props.get(name) != value for name, value in wanted.items()):
             self._props.update(wanted)
             self.update()
@@ -47,3 +49,9 @@ class HostActions(Element, component="host_actions.js"):
     def rest(self, refusal: str = "") -> None:
         """The answer is here: nothing to say, or why not."""
         self.run_method("rest", refusal)
+
+
+def _title(moves: Sequence[Status]) -> str:
+    if Status.COMPLETED in moves:
+        return "How did it go?"
+    return "Your answer" if Status.CONFIRMED in moves else "Change or cancel"
