@@ -280,6 +280,12 @@ async def of_visitor(connection: AsyncConnection, customer_key: str, visitor: by
     return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
 
 
+async def of_browser(connection: AsyncConnection, visitor: bytes) -> Sequence[AnyRow]:
+    """The bookings made in one browser, for whatever address, the latest start first. A hold is none."""
+    wanted = _VIEW.where(_b.visitor == visitor, _b.email.is_not(None))
+    return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
+
+
 async def of_customer(connection: AsyncConnection, customer_key: str) -> Sequence[AnyRow]:
     """A customer's bookings, wherever they were made, the latest start first."""
     wanted = _VIEW.where(_b.customer_key == customer_key)

@@ -77,6 +77,15 @@ def check_move(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now:
         raise StatusChangeNotAllowed(f"A booking can only become {words(to)} after the session has ended.")
 
 
+def open_moves(now_is: Status, by: Actor, *, ends_at: datetime, now: datetime) -> list[Status]:
+    """To which statuses this actor can bring a booking at this instant, in the order of its life. Both are UTC."""
+    return [
+        to
+        for (status, to), move in MOVES.items()
+        if status is now_is and by in move.by and not (move.after_end and now < ends_at)
+    ]
+
+
 def check_reschedule(now_is: Status) -> None:
     """Pass silently when a booking with this status can be moved to another time. Raises RescheduleNotAllowed."""
     if now_is not in MOVABLE:

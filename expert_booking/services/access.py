@@ -80,6 +80,10 @@ class Access:
         """The bearer token for one booking alone, for whoever has just made it."""
         return _OF_BOOKING + self._keys.booking(booking_id)
 
+    def booking_of_key(self, key: str) -> UUID | None:
+        """The booking that the key in a mail opens; None for what is no such key."""
+        return self._keys.booking_of(key)
+
     async def create_token(self, request: TokenRequest) -> str:
         """The secret of a new token, shown this once. Raises ExpertNotFound or TokenNameTaken."""
         secret = _PREFIX + secrets.token_urlsafe(32)

@@ -99,6 +99,11 @@ class Bookings:
         async with self._database.statements() as connection:
             return [_view(row) for row in await rows.of_visitor(connection, customer_key(email), visitor)]
 
+    async def of_browser(self, visitor: bytes) -> Sequence[BookingView]:
+        """The bookings made in this browser, for whatever address, the latest start first."""
+        async with self._database.statements() as connection:
+            return [_view(row) for row in await rows.of_browser(connection, visitor)]
+
     async def of_customer(self, key: str) -> Sequence[BookingView]:
         """All bookings for an address that was proven (its `customer_key`), the latest start first."""
         async with self._database.statements() as connection:

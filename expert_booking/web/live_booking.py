@@ -1,17 +1,16 @@
 """Keeps the pages about one booking in step with the database, and with the clock."""
 
 import asyncio
-from collections.abc import Callable
-from uuid import UUID
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 
-from fastapi import Request
 from nicegui import Client
 
 from expert_booking.domain.errors import BookingNotFound
 from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.web.live import Coalesced
-from expert_booking.web.visitor import visitor_of
+from expert_booking.web.way_in import WayIn
 
 # What may be done "until" an instant may still be done at it: pages look again just after.
 _JUST_AFTER = 0.05
@@ -19,45 +18,48 @@ _JUST_AFTER = 0.05
 OnLook = Callable[[BookingView | None], None]
 
 
-async def own_booking(services: Services, reference: str, request: Request) -> tuple[BookingView, Caller]:
-    """The booking in an address, and as whom this browser sees it. Raises BookingNotFound for every other browser."""
-    visitor = visitor_of(request)
-    try:
-        number = UUID(reference)
-    except ValueError as error:
-        raise BookingNotFound from error
-    if visitor is None:
-        raise BookingNotFound
-    caller = Caller(role=Role.CUSTOMER, visitor=visitor)
-    return await services.bookings.get(number, caller), caller
-
-
 class LiveBooking:
-    """A booking, followed while one page of its own browser is open."""
+    """A booking, followed while one page of somebody who may see it is open."""
 
     def __init__(
-        self, services: Services, client: Client, booking: BookingView, caller: Caller, on_look: OnLook
+        self, services: Services, client: Client, found: tuple[BookingView, Caller], way: WayIn, on_look: OnLook
     ) -> None:
-        """`on_look` gets the booking whenever it, or what the terms allow now, may be different; None: it is gone."""
+        """`on_look` gets the booking whenever it, or what may be done now, may be different; None: it is gone."""
         self._services = services
         self._client = client
-        self._booking_id = booking.id
-        self._caller = caller
-        self._booking: BookingView | None = booking
+        self._way = way
+        self._booking: BookingView | None
+        self._booking, self._caller = found
         self._on_look = on_look
         self._alarm: asyncio.TimerHandle | None = None
-        refresh = Coalesced(self.read)
-        self._unfollow = services.bus.follow(booking.expert_id, refresh)
+        # Look again soon.
+        self.refresh = Coalesced(self.read)
+        # Moves and statuses are news of the expert, the fate of its mail is news of the booking.
+        self._unfollow = [services.bus.follow(one, self.refresh) for one in (found[0].expert_id, found[0].id)]
         client.on_delete(self._end)
-        client.on_connect(refresh)
+        client.on_connect(self.refresh)
         self._set_alarm()
+
+    @property
+    def by_host(self) -> bool:
+        """Whether it is seen by somebody who runs its calendar."""
+        return self._caller.role is not Role.CUSTOMER
 
     async def read(self) -> None:
         """Look at the booking as it is now."""
         try:
-            self.take(await self._services.bookings.get(self._booking_id, self._caller))
-        except BookingNotFound:  # somebody has deleted it behind our back
+            booking, self._caller = await self._way.find()
+        except BookingNotFound:  # it was deleted, or what was proven counts no more
             self.take(None)
+        else:
+            self.take(booking)
+
+    async def change(self, make: Callable[[Caller], Awaitable[BookingView]]) -> BookingView:
+        """Have `make` change it, as whoever may at this very moment. Raises BookingNotFound, and what `make` does."""
+        _, self._caller = await self._way.find()
+        changed = await make(self._caller)
+        self.take(changed)
+        return changed
 
     def take(self, booking: BookingView | None) -> None:
         """Go on with the booking as somebody has just read it."""
@@ -74,7 +76,7 @@ class LiveBooking:
     def _set_alarm(self) -> None:
         self._silence()
         now = self._services.clock()
-        turn = self._booking.leeway().next_turn(now) if self._booking else None
+        turn = _next_turn(self._booking, now) if self._booking else None
         if turn is not None:
             seconds = (turn - now).total_seconds() + _JUST_AFTER
             self._alarm = asyncio.get_running_loop().call_later(seconds, self._look)
@@ -85,5 +87,12 @@ class LiveBooking:
             self._alarm = None
 
     def _end(self) -> None:
-        self._unfollow()
+        for unfollow in self._unfollow:
+            unfollow()
         self._silence()
+
+
+def _next_turn(booking: BookingView, now: datetime) -> datetime | None:
+    # When the session has ended, its host can say what became of it.
+    turns = (booking.leeway().next_turn(now), booking.ends_at)
+    return min((turn for turn in turns if turn is not None and turn >= now), default=None)

@@ -1,6 +1,8 @@
 """Says no politely: the pages for what is not there, and the words for what cannot be."""
 
+from contextlib import suppress
 from typing import Final
+from uuid import UUID
 
 from fastapi import Request
 from markupsafe import Markup
@@ -31,19 +33,19 @@ def expert_not_found() -> None:
     )
 
 
-def booking_not_found() -> None:
-    """The page for a booking that is not there, or is somebody else's."""
-    _page("Your booking", no_booking(), 404)
+def booking_not_found(reference: str) -> None:
+    """The page for a booking that is not there, or is somebody else's. `reference` is what stands in the address."""
+    _page("Your booking", no_booking(reference), 404)
 
 
-def no_booking() -> Markup:
+def no_booking(reference: str) -> Markup:
     """The same as a part of a page."""
     return _panel(
         "This booking is not shown here",
-        "A booking is shown in the browser it was made in. Open this page there, or look below My bookings.",
+        "You see a booking in the browser it was made in, by the link in its mails, or after signing in.",
         code="booking_not_found",
-        url="/my-bookings",
-        way_out="My bookings",
+        url=f"/sign-in?next=/booking/{_number(reference)}" if _number(reference) else "/sign-in",
+        way_out="Sign in",
     )
 
 
@@ -57,6 +59,12 @@ def _panel(title: str, text: str, *, code: str, url: str = "/", way_out: str = "
     return _EMPTY.format(code=code, title=title, text=text, url=url, way_out=way_out)
 
 
+def _number(reference: str) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(reference)
+    return None
+
+
 def wants_page(request: Request) -> bool:
     """Whether it is a browser that asks, rather than a program."""
-    return "text/html" in request.headers.get("accept", "") and request.method in ("GET", "HEAD")
+    return "text/html" in request.headers.get("accept", "") and request.method in ("GET", "HEAD", "POST")

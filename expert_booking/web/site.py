@@ -17,9 +17,10 @@ from starlette.types import ASGIApp
 
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.services import Services
-from expert_booking.web import live, refusals, theme
+from expert_booking.web import live, refusals, sign_in, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
+from expert_booking.web.pages import sign_in as sign_in_page
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -60,6 +61,9 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     booking.mount(services)
     move.mount(services, boards)
     my_bookings.mount(services)
+    sign_in_page.mount(services)
+    sign_in.mount(web, services, secret=secret)
+    booking.mount_calendar_file(web, services)
     theme.house_with_mailbox = services.mailbox is not None
     if services.mailbox is not None:
         mailbox.mount(services.mailbox, services.clock, web)
@@ -110,7 +114,8 @@ async def _favicon() -> FileResponse:
 
 
 async def _robots() -> PlainTextResponse:
-    return PlainTextResponse("User-agent: *\nDisallow: /book/\nDisallow: /booking/\nDisallow: /my-bookings\n")
+    hidden = ("/book/", "/booking/", "/mailbox", "/my-bookings", "/sign-in")
+    return PlainTextResponse("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in hidden))
 
 
 async def _refused(request: Request, error: Exception) -> Response:

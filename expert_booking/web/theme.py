@@ -52,6 +52,13 @@ _FOOT: Final = Markup(
 {mailbox}<a href="/docs">REST API</a><a href="/healthz">Status</a></footer>"""
 )
 _MAILBOX: Final = Markup('<a href="/mailbox">Mailbox (demo)</a>')
+_PLAIN: Final = Markup(
+    """<!doctype html>
+<html lang="en" class="plain"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">
+<link rel="icon" href="/favicon.svg">{head}</head>
+<body>{top}<main class="page narrow" id="main" tabindex="-1">{content}</main>{foot}</body></html>"""
+)
 _LINKS: Final = (("/", "Experts"), ("/my-bookings", "My bookings"))
 
 
@@ -87,6 +94,19 @@ def frame(
         yield
     mailbox = _MAILBOX if house_with_mailbox and is_here(client.request) else Markup("")
     html(_FOOT.format(name=NAME, mailbox=mailbox))
+
+
+def plain(title: str, content: Markup) -> str:
+    """A whole page of HTML that needs no script, between the same header and footer."""
+    return str(
+        _PLAIN.format(
+            title=f"{title} · {NAME}",
+            head=_HEAD.format(assets=ASSETS_URL, description=NAME, zone=""),
+            top=_TOP.format(name=NAME, links=_links(""), zone=""),
+            content=content,
+            foot=_FOOT.format(name=NAME, mailbox=""),
+        )
+    )
 
 
 def html(content: Markup, tag: str = "div") -> ui.html:

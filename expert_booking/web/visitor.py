@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 
 from expert_booking.domain import origins
-from expert_booking.schemas import ZONE_NAMES
+from expert_booking.schemas import ZONE_NAMES, Identity
+from expert_booking.services import Services
 
 _THIS_MACHINE: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
 _OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
@@ -82,6 +83,18 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def proof_of(request: Request) -> str | None:
+    """The secret by which this browser proves an address, if it has signed in. Whether it still does, services know."""
+    secret = request.session.get("proof")
+    return secret if isinstance(secret, str) else None
+
+
+async def identity_of(services: Services, request: Request) -> Identity | None:
+    """The address that this browser has proven, and what it may do; None when it has proven none, or not any more."""
+    proof = proof_of(request)
+    return await services.access.who(proof) if proof else None
 
 
 def origin_of(request: Request, secret: str) -> bytes:

@@ -545,7 +545,6 @@ async def test_a_first_booking_in_another_tab_is_found_when_one_comes_back_to_th
     await listed.bring_to_front()
     await listed.evaluate("dispatchEvent(new Event('focus'))")
     await expect(listed.locator(f'[data-booking="{number}"]')).to_be_visible()
-    await expect(listed.get_by_label("E-mail")).to_have_value("ada@example.com")
     await stayed(listed)
 
 

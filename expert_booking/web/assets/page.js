@@ -37,6 +37,7 @@
 
   // The server drew the page for the zone it knew; where that is another one, or none yet, it is told.
   const tell = () => {
+    if (root.classList.contains("plain")) return; // there is nothing on it that has a zone
     if (window.did_handshake && window.socket) emitEvent("zone", zone());
     else setTimeout(tell, 20);
   };

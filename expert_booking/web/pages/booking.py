@@ -1,4 +1,4 @@
-"""`/booking/{id}`: what was booked, for the browser it was booked in, and what can still be done with it."""
+"""`/booking/{id}`: what was booked, for its customer and its hosts, and what can still be done with it."""
 
 import logging
 from contextlib import suppress
@@ -6,21 +6,28 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from fastapi import Request
+from fastapi import FastAPI, Request, Response
 from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
 from expert_booking.domain import words
 from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable
-from expert_booking.domain.lifecycle import LIVE, MOVABLE, Status
-from expert_booking.schemas import BookingView, Caller, StatusRequest
+from expert_booking.domain.lifecycle import LIVE, MOVABLE, Actor, Status, open_moves
+from expert_booking.domain.post import Audience
+from expert_booking.schemas import BookingView, Caller, Role, StatusRequest
 from expert_booking.services import Services
 from expert_booking.web import refusals, theme
-from expert_booking.web.live_booking import LiveBooking, own_booking
+from expert_booking.web.live_booking import LiveBooking
 from expert_booking.web.parts.booking_actions import BookingActions
 from expert_booking.web.parts.booking_card import change, moved_to, whole_booking
+from expert_booking.web.parts.calendar_ways import calendar_ways
+from expert_booking.web.parts.host_actions import HostActions
+from expert_booking.web.parts.mail_state import mail_state
+from expert_booking.web.seen import when_seen
 from expert_booking.web.visitor import zone_of
+from expert_booking.web.way_in import WayIn
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +40,7 @@ _OVER: Final = Markup(
     """<div class="actions"><a class="button" href="/expert/{slug}?session={session}">Book another time</a>
 <a class="button quiet" href="/my-bookings">My bookings</a></div>"""
 )
+_OF_HOST: Final = Markup('<div class="actions"><a class="button quiet" href="/my-bookings">Sessions with you</a></div>')
 _OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment."
 
 
@@ -42,35 +50,61 @@ def mount(services: Services) -> None:
     @ui.page("/booking/{reference}")
     async def shown(reference: str, request: Request, client: Client) -> None:
         try:
-            booking, caller = await own_booking(services, reference, request)
+            way = WayIn.of(services, reference, request)
+            found = await way.find()
         except BookingNotFound:
-            refusals.booking_not_found()
+            refusals.booking_not_found(reference)
             return
-        view = OneBooking(services, client, booking, caller, zone_of(request))
+        view = OneBooking(services, client, found, way, zone_of(request))
         with theme.frame("Your booking", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw(moved="moved" in request.query_params)
+
+
+def mount_calendar_file(web: FastAPI, services: Services) -> None:
+    """Serve the booking as a file for calendars, to whoever may see its page."""
+
+    async def calendar_file(reference: str, request: Request) -> Response:
+        try:
+            booking, caller = await WayIn.of(services, reference, request).find()
+            audience = Audience.CUSTOMER if caller.role is Role.CUSTOMER else Audience.EXPERT
+            body = await services.feeds.file_of(booking, audience)
+        except BookingNotFound as refusal:
+            raise HTTPException(404) from refusal
+        headers = {"Content-Disposition": 'attachment; filename="booking.ics"', "Cache-Control": "no-store"}
+        return Response(body, media_type="text/calendar; charset=utf-8", headers=headers)
+
+    web.add_api_route("/booking/{reference}/calendar.ics", calendar_file)
 
 
 class OneBooking:
     """A booking that follows its own changes while the page is open."""
 
     def __init__(
-        self, services: Services, client: Client, booking: BookingView, caller: Caller, zone: ZoneInfo | None
+        self,
+        services: Services,
+        client: Client,
+        found: tuple[BookingView, Caller],
+        way: WayIn,
+        zone: ZoneInfo | None,
     ) -> None:
         self._services = services
-        self._booking = booking
-        self._caller = caller
-        self._expert_zone = ZoneInfo(booking.expert_time_zone)
+        self._booking = found[0]
+        self._way = way
+        self._expert_zone = ZoneInfo(self._booking.expert_time_zone)
         self._zone = zone or self._expert_zone
-        self._live = LiveBooking(services, client, booking, caller, self._look)
+        self._live = LiveBooking(services, client, found, way, self._look)
 
     def draw(self, *, moved: bool) -> None:
         """All about it."""
+        when_seen(self._live.refresh)
         # What has changed is said in a place that stays, so that it is read out.
-        said = moved_to(self._booking.starts_at, self._zone) if moved else ""
+        said = moved_to(self._booking.starts_at, self._zone, by_host=self._live.by_host) if moved else ""
         self._news = theme.html(self._news_html(said)).props('id=news role=status tabindex="-1"').classes("news")
         self._shown = theme.html(Markup(""))
-        self._actions = BookingActions(move_url=f"/booking/{self._booking.id}/move", on_cancel=self.cancel)
+        self._mail = theme.html(Markup("")).props("role=status")
+        self._host_actions = HostActions(move_url=self._way.url("/move"), on_change=self.change)
+        self._actions = BookingActions(move_url=self._way.url("/move"), on_cancel=self.cancel)
+        self._calendar = theme.html(Markup(""))
         self._ways_on = theme.html(Markup(""))
         self._paint()
 
@@ -81,66 +115,97 @@ class OneBooking:
 
     async def cancel(self, reason: str) -> None:
         """Cancel it, or say why not."""
+        await self._change(Status.CANCELLED.value, reason, self._actions)
+
+    async def change(self, status: str, reason: str) -> None:
+        """Bring it to another status, as a host; or say why not."""
+        await self._change(status, reason, self._host_actions)
+
+    async def _change(self, status: str, reason: str, asked: BookingActions | HostActions) -> None:
         try:
-            reason = StatusRequest(status=Status.CANCELLED, reason=reason).reason
-            self._live.take(
-                await self._services.bookings.change_status(
-                    self._booking.id, Status.CANCELLED, self._caller, reason=reason
+            wanted = StatusRequest.model_validate({"status": status, "reason": reason})
+            await self._live.change(
+                lambda caller: self._services.bookings.change_status(
+                    self._booking.id, wanted.status, caller, reason=wanted.reason
                 )
             )
         except ValidationError as error:
-            self._actions.rest(error.errors()[0]["msg"].removeprefix("Value error, "))
+            asked.rest(error.errors()[0]["msg"].removeprefix("Value error, "))
         except Refusal as refusal:
-            await self._refused(refusal)
+            await self._refused(refusal, asked)
         except Exception:
-            log.exception("a booking could not be cancelled")
-            self._actions.rest(_OUR_MISTAKE)
+            log.exception("a booking could not be changed")
+            asked.rest(_OUR_MISTAKE)
         else:
-            self._actions.rest()
+            asked.rest()
 
-    async def _refused(self, refusal: Refusal) -> None:
+    async def _refused(self, refusal: Refusal, asked: BookingActions | HostActions) -> None:
         if not isinstance(refusal, Unavailable):
             with suppress(Refusal):
                 await self._live.read()
         # Where it is off already, that is said above.
-        self._actions.rest(str(refusal) if self._booking.status in MOVABLE else "")
+        asked.rest(str(refusal) if self._booking.status in MOVABLE else "")
 
     def _look(self, booking: BookingView | None) -> None:
         if booking is None:
             self._show_nothing()
             return
-        said = change(self._booking, booking, self._zone)
+        said = change(self._booking, booking, self._zone, by_host=self._live.by_host)
         self._booking = booking
         if said:
             theme.show(self._news, self._news_html(said))
         self._paint()
 
     def _paint(self) -> None:
-        booking, now = self._booking, self._services.clock()
-        left = booking.leeway()
-        theme.show(self._shown, whole_booking(booking, self._zone, self._expert_zone))
+        booking, by_host = self._booking, self._live.by_host
+        theme.show(self._shown, whole_booking(booking, self._zone, self._expert_zone, by_host=by_host))
+        theme.show(self._mail, mail_state(booking) if self._services.house.mails and not by_host else Markup(""))
+        theme.show(self._calendar, self._calendar_html())
         theme.show(self._ways_on, self._ways_on_html())
+        self._offer()
+
+    def _offer(self) -> None:
+        booking, now, by_host = self._booking, self._services.clock(), self._live.by_host
+        left = booking.leeway()
+        day = words.long_day(booking.starts_at, self._zone)
+        time = words.time_span(booking.starts_at, booking.ends_at, self._zone)
+        zone = words.zone_at(self._zone, booking.starts_at)
         self._actions.show(
-            left.sentences(now, self._moment),
-            day=words.long_day(booking.starts_at, self._zone),
-            time=words.time_span(booking.starts_at, booking.ends_at, self._zone),
-            zone=words.zone_at(self._zone, booking.starts_at),
-            may_move=left.may_move(now),
-            may_cancel=left.may_cancel(now),
+            [] if by_host else left.sentences(now, self._moment),
+            day=day,
+            time=time,
+            zone=zone,
+            may_move=left.may_move(now) and not by_host,
+            may_cancel=left.may_cancel(now) and not by_host,
         )
+        # Experts and admins may do the same.
+        moves = open_moves(booking.status, Actor.EXPERT, ends_at=booking.ends_at, now=now) if by_host else []
+        may_move = by_host and booking.status in MOVABLE and now < booking.ends_at
+        self._host_actions.show(moves, may_move=may_move, when=f"{day}, {time}, {zone}")
 
     def _show_nothing(self) -> None:
-        theme.show(self._news, Markup(""))
-        theme.show(self._shown, refusals.no_booking())
-        theme.show(self._ways_on, Markup(""))
+        for shown in (self._news, self._mail, self._calendar, self._ways_on):
+            theme.show(shown, Markup(""))
+        theme.show(self._shown, refusals.no_booking(str(self._booking.id)))
         self._actions.show([], may_move=False, may_cancel=False)
+        self._host_actions.show([], may_move=False, when="")
 
     def _news_html(self, said: str) -> Markup:
         good = " good" if self._booking.status in LIVE else ""
         return _NEWS.format(good=good, said=said) if said else Markup("")
 
+    def _calendar_html(self) -> Markup:
+        booking = self._booking
+        if booking.status not in MOVABLE or booking.ends_at <= self._services.clock():
+            return Markup("")
+        with_whom = booking.name if self._live.by_host else booking.expert_name
+        page = f"{self._services.house.url}/booking/{booking.id}"  # no key: the links go to others
+        return calendar_ways(booking, with_whom, self._way.url("/calendar.ics"), page)
+
     def _ways_on_html(self) -> Markup:
         booking = self._booking
+        if self._live.by_host:
+            return _OF_HOST
         ways = _AHEAD if booking.status in MOVABLE else _OVER
         return ways.format(slug=booking.expert_slug, name=booking.expert_name, session=booking.session_type_id)
 

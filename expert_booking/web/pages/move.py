@@ -17,11 +17,12 @@ from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
     Refusal,
+    RescheduleNotAllowed,
     SlotNotOffered,
     SlotTaken,
     Unavailable,
 )
-from expert_booking.domain.lifecycle import MOVABLE
+from expert_booking.domain.lifecycle import MOVABLE, check_reschedule
 from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import BookingView, Caller, ExpertDetail
 from expert_booking.services import Services
@@ -29,15 +30,17 @@ from expert_booking.services.availability import Board
 from expert_booking.web import refusals, theme
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.live import LiveBoards
-from expert_booking.web.live_booking import LiveBooking, own_booking
+from expert_booking.web.live_booking import LiveBooking
 from expert_booking.web.parts.booking_card import change, when
 from expert_booking.web.parts.move_question import MoveQuestion
 from expert_booking.web.parts.refusal_note import reason_of
+from expert_booking.web.seen import when_seen
 from expert_booking.web.visitor import zone_of
+from expert_booking.web.way_in import WayIn
 
 log = logging.getLogger(__name__)
 
-_CRUMB: Final = Markup('<a class="crumb" href="/booking/{id}">← Your booking</a><h1>Move your booking</h1>')
+_CRUMB: Final = Markup('<a class="crumb" href="{url}">← {whose} booking</a><h1>Move {whose_inside} booking</h1>')
 _NOW: Final = Markup(
     """<section class="panel move-now" aria-labelledby="now" data-booking="{id}" data-status="{status}">
 <h2 id="now">Booked now</h2><div class="who">
@@ -48,7 +51,7 @@ _NOW: Final = Markup(
 _NEWS: Final = Markup('<p class="note">{}</p>')
 _NOT_NOW: Final = Markup(
     """<div class="note warn" role="alert" data-refusal="move"><strong>{why}</strong>{still}
-<div class="actions"><a class="button" href="/booking/{id}">To your booking</a></div></div>"""
+<div class="actions"><a class="button" href="{url}">To the booking</a></div></div>"""
 )
 _STILL_YOURS: Final = "Your old time is still yours. "
 _MAY_BE_FREE: Final = "It may be free again in a few minutes, and then you see it here. "
@@ -61,10 +64,12 @@ def mount(services: Services, boards: LiveBoards) -> None:
     @ui.page("/booking/{reference}/move")
     async def move(reference: str, request: Request, client: Client) -> None:
         try:
-            booking, caller = await own_booking(services, reference, request)
+            way = WayIn.of(services, reference, request)
+            found = await way.find()
         except BookingNotFound:
-            refusals.booking_not_found()
+            refusals.booking_not_found(reference)
             return
+        booking = found[0]
         try:
             expert = await services.experts.profile(booking.expert_slug)
         except ExpertNotFound:
@@ -72,11 +77,11 @@ def mount(services: Services, boards: LiveBoards) -> None:
                 "There are no other times",
                 f"{booking.expert_name} takes no bookings at the moment. Yours stays as it is.",
                 code="expert_not_found",
-                url=f"/booking/{booking.id}",
+                url=way.url(),
                 way_out="To your booking",
             )
             return
-        view = MoveDesk(services, boards, client, booking, caller, expert, request)
+        view = MoveDesk(services, boards, client, found, way, expert, request)
         with theme.frame("Move your booking", here="/my-bookings", on_zone=view.change_zone):
             view.draw()
         await view.begin()
@@ -90,14 +95,14 @@ class MoveDesk:
         services: Services,
         boards: LiveBoards,
         client: Client,
-        booking: BookingView,
-        caller: Caller,
+        found: tuple[BookingView, Caller],
+        way: WayIn,
         expert: ExpertDetail,
         request: Request,
     ) -> None:
         self._services = services
-        self._booking = booking
-        self._caller = caller
+        self._booking = booking = found[0]
+        self._way = way
         self._zone = zone_of(request)
         self._expert_zone = ZoneInfo(booking.expert_time_zone)
         self._to: datetime | None = None
@@ -109,11 +114,13 @@ class MoveDesk:
         )
         self._live_board = boards.of(expert.id, only)
         client.on_delete(self._live_board.watch(self._board_changed))
-        self._live_booking = LiveBooking(services, client, booking, caller, self._look)
+        self._live_booking = LiveBooking(services, client, found, way, self._look)
 
     def draw(self) -> None:
         """What is booked now, the other times, and the question below them."""
-        self._head = theme.html(_CRUMB.format(id=self._booking.id))
+        when_seen(self._live_booking.refresh)
+        whose = ("The", "this") if self._live_booking.by_host else ("Your", "your")
+        self._head = theme.html(_CRUMB.format(url=self._way.url(), whose=whose[0], whose_inside=whose[1]))
         self._news = theme.html(Markup("")).props('role=status id=news tabindex="-1"').classes("news")
         self._now = theme.html(Markup(""))
         self._not_now = theme.html(Markup(""))
@@ -139,7 +146,10 @@ class MoveDesk:
             return
         self._moving = True
         try:
-            booking = await self._services.bookings.reschedule(self._booking.id, self._to, self._caller)
+            to = self._to
+            await self._live_booking.change(
+                lambda caller: self._services.bookings.reschedule(self._booking.id, to, caller)
+            )
         except (SlotTaken, SlotNotOffered) as refusal:
             await self._refused(refusal)
         except Refusal as refusal:
@@ -149,7 +159,7 @@ class MoveDesk:
             self._question.rest(_OUR_MISTAKE + _STILL_YOURS)
         else:
             self._to = None  # it is ours now: no news of it is a refusal
-            self._question.leave_for(f"/booking/{booking.id}?moved=1")
+            self._question.leave_for(self._way.url(moved="1"))
         finally:
             self._moving = False
 
@@ -191,7 +201,7 @@ class MoveDesk:
         if booking is None:
             self._show_nothing()
             return
-        said = change(self._booking, booking, self._shown_zone())
+        said = change(self._booking, booking, self._shown_zone(), by_host=self._live_booking.by_host)
         self._booking = booking
         if said:
             self._news.set_content(_NEWS.format(said))
@@ -204,13 +214,14 @@ class MoveDesk:
     def _show_nothing(self) -> None:
         for shown in (self._head, self._news, self._not_now):
             theme.show(shown, Markup(""))
-        theme.show(self._now, refusals.no_booking())
+        theme.show(self._now, refusals.no_booking(str(self._booking.id)))
         self._times.set_visibility(False)
 
     def _paint(self) -> None:
         booking, now, zone = self._booking, self._services.clock(), self._shown_zone()
         left = booking.leeway()
-        why = left.why_not_move(now, self._moment)
+        by_host = self._live_booking.by_host
+        why = self._why_not(now)
         still = "Your booking stays as it is." if booking.status in MOVABLE else ""
         theme.show(
             self._now,
@@ -221,12 +232,22 @@ class MoveDesk:
                 expert=booking.expert_name,
                 session=booking.session_title,
                 when=when(booking.starts_at, booking.ends_at, zone, self._expert_zone),
-                terms="" if why else left.moving(now, self._moment),
+                terms="" if why or by_host else left.moving(now, self._moment),
             ),
         )
-        theme.show(self._not_now, _NOT_NOW.format(why=why, still=still, id=booking.id) if why else Markup(""))
+        theme.show(self._not_now, _NOT_NOW.format(why=why, still=still, url=self._way.url()) if why else Markup(""))
         self._times.set_visibility(not why)
         self._ask()
+
+    def _why_not(self, now: datetime) -> str:
+        """Why it cannot be moved now; the customer's terms do not bind a host."""
+        if not self._live_booking.by_host:
+            return self._booking.leeway().why_not_move(now, self._moment)
+        try:
+            check_reschedule(self._booking.status)
+        except RescheduleNotAllowed as refusal:
+            return str(refusal)
+        return ""
 
     def _ask(self) -> None:
         if self._to is None:

@@ -1,35 +1,35 @@
-"""`/my-bookings`: the bookings made in this browser, by address. Never those of another browser."""
+"""`/my-bookings`: all bookings of a proven address; without one, those made in this browser. Live, as all pages."""
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from markupsafe import Markup
 from nicegui import Client, ui
-from nicegui.events import GenericEventArguments
-from pydantic import TypeAdapter, ValidationError
 
-from expert_booking.domain.lifecycle import LIVE
+from expert_booking.domain.errors import Unavailable
+from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.domain.words import UTC_ZONE
-from expert_booking.schemas import BookingView, Email
+from expert_booking.schemas import BookingView, Identity
 from expert_booking.services import Services
+from expert_booking.services.feeds import FeedOwner
 from expert_booking.web import theme
 from expert_booking.web.live import Coalesced
-from expert_booking.web.parts.booking_card import booking_card
-from expert_booking.web.visitor import remembered_visitor, zone_of
+from expert_booking.web.parts.booking_card import booking_card, host_card
+from expert_booking.web.parts.feed_box import FeedBox
+from expert_booking.web.parts.mail_state import mail_mark
+from expert_booking.web.parts.sign_in import SignIn
+from expert_booking.web.parts.signed_in import signed_in
+from expert_booking.web.seen import when_seen
+from expert_booking.web.visitor import proof_of, remembered_visitor, zone_of
 
-_EMAIL: Final[TypeAdapter[str]] = TypeAdapter(Email)
-_FORM: Final = Markup(
-    """<div class="field{wrong}"><label for="email">E-mail</label>
-<div class="with-button">
-<input id="email" name="email" class="input" type="email" autocomplete="email" maxlength="254" value="{email}"
- placeholder="name@example.com" aria-invalid="{invalid}" aria-describedby="{about}">
-<button class="button" type="submit">Show</button></div>
-<p class="hint" id="email-hint">Shown are the bookings that were made in this browser for this address.
-Nobody sees them from another browser.</p>{error}</div>"""
-)
-_ERROR: Final = Markup('<p class="error" id="email-error" role="alert">{}</p>')
+log = logging.getLogger(__name__)
+
 _LIST: Final = Markup(
     '<section><h2>{title} <span class="soft">({number})</span></h2><ul class="list">{cards}</ul></section>'
 )
@@ -39,18 +39,18 @@ _NONE: Final = Markup(
 <path d="M22 8v11M42 8v11M10 27h44"/></svg>
 <h2>{title}</h2><p>{text}</p><a class="button" href="/">Find an expert</a></div>"""
 )
-# The browser sends the address it has in the field; Python knows no more of the form.
-_SEND: Final = '(event) => { event.preventDefault(); emit(new FormData(event.target).get("email")); }'
-
-# Seen again: before a first booking there is nobody to follow, and it may have been made in another tab meanwhile.
-# What is being typed stays.
-_WHEN_SEEN: Final = """<script>
-for (const event of ["focus", "visibilitychange"])
-  addEventListener(event, () => {
-    const field = document.getElementById("email");
-    if (!document.hidden && window.socket?.connected && field.value === field.defaultValue) emitEvent("seen");
-  });
-</script>"""
+_HERE_ONLY: Final = Markup('<p class="soft small over">These were made in this browser.</p>')
+_NOTHING_TO_EXPECT: Final = Markup(
+    '<section><h2>Sessions with you</h2><p class="soft over">Nothing is booked with you at the moment.</p></section>'
+)
+_OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment."
+_SAID: Final = {
+    "open": "Give it to your calendar, or open it there.",
+    "renew": "This is the new address. The old one has ended.",
+    "close": "It has ended.",
+}
+# Of an address that many experts share.
+_MOST_BOXES: Final = 10
 
 
 def mount(services: Services) -> None:
@@ -59,24 +59,41 @@ def mount(services: Services) -> None:
     @ui.page("/my-bookings")
     async def mine(request: Request, client: Client) -> None:
         # A browser that was never here is known from now on: what it books in another tab is then found here.
-        view = MyBookings(services, client, remembered_visitor(request), zone_of(request))
+        view = MyBookings(services, client, remembered_visitor(request), proof_of(request), zone_of(request))
         await view.begin()
-        ui.add_body_html(_WHEN_SEEN)
+        when_seen(view.refresh)
         with theme.frame("My bookings", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw()
-        ui.on("seen", lambda _: view.refresh())
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one look has found: who has signed in, what they booked, what others booked with them."""
+
+    who: Identity | None = None
+    booked: Sequence[BookingView] = ()
+    hosted: Sequence[BookingView] = ()
+
+    def subjects(self) -> set[UUID]:
+        """What news to follow: the experts for times and statuses, the customer's bookings for their mail."""
+        experts = {one.id for one in self.who.experts} if self.who else set()
+        return experts | {b.expert_id for b in self.booked} | {b.id for b in self.booked}
 
 
 class MyBookings:
-    """A customer's bookings in this browser, followed while the page is open."""
+    """A customer's bookings, and a host's; followed while the page is open."""
 
-    def __init__(self, services: Services, client: Client, visitor: bytes, zone: ZoneInfo | None) -> None:
+    def __init__(
+        self, services: Services, client: Client, visitor: bytes, proof: str | None, zone: ZoneInfo | None
+    ) -> None:
         self._services = services
         self._client = client
         self._visitor = visitor
+        self._proof = proof
         self._zone = zone or UTC_ZONE
-        self._email = ""
-        self._bookings: Sequence[BookingView] = ()
+        self._found = _Found()
+        self._drawn_for: Identity | None = None
+        self._following: set[UUID] = set()
         self._unfollow: list[Callable[[], None]] = []
         # Look again soon.
         self.refresh = Coalesced(self._read_and_show)
@@ -84,90 +101,157 @@ class MyBookings:
         client.on_connect(self.refresh)
 
     async def begin(self) -> None:
-        """Start with the address that was booked with last in this browser."""
+        """See whose bookings these are, and which."""
         await self._read()
 
     def draw(self) -> None:
-        """The address, and below it what was booked."""
+        """Whose they are or how to sign in, what to answer, what was booked, and the calendars."""
         theme.html(Markup("My bookings"), tag="h1").classes("over")
-        with ui.element("form").classes("panel").props("novalidate").on("submit", self.look, js_handler=_SEND):
-            self._form = theme.html(self._form_html())
-        self._list = theme.html(self._list_html()).classes("under")
-
-    async def look(self, event: GenericEventArguments) -> None:
-        """Show the bookings of another address."""
-        typed = event.args if isinstance(event.args, str) else ""
-        try:
-            self._email = _EMAIL.validate_python(typed.strip())
-        except ValidationError as error:
-            message = error.errors()[0]["msg"].removeprefix("Value error, ")
-            self._form.set_content(self._form_html(typed, message))
-            return
-        self._form.set_content(self._form_html())
-        await self._read_and_show()
+        self._top = ui.element("div")
+        self._hosted = theme.html(self._hosted_html())
+        self._list = theme.html(self._list_html())
+        self._feeds = ui.element("div")
+        self._draw_for(self._found.who)
 
     def change_zone(self, zone: ZoneInfo) -> None:
         """Name the times in another zone."""
         self._zone = zone
-        self._list.set_content(self._list_html())
+        self._show()
 
     async def _read_and_show(self) -> None:
-        knew_nobody = not self._email
         await self._read()
-        if knew_nobody and self._email:
-            self._form.set_content(self._form_html())
-        shown = self._list_html()
-        if shown != self._list.content:
-            self._list.set_content(shown)
-
-    async def _read(self) -> None:
-        if not self._email:
-            addresses = await self._services.bookings.addresses_of_visitor(self._visitor)
-            self._email = addresses[0] if addresses else ""
-        if not self._email:
-            return
-        bookings = await self._services.bookings.of_visitor(self._email, self._visitor)
         if self._client.is_deleted:
             return
-        if {b.expert_id for b in bookings} != {b.expert_id for b in self._bookings}:
-            self._end()
-            bus = self._services.bus
-            self._unfollow = [bus.follow(expert_id, self.refresh) for expert_id in {b.expert_id for b in bookings}]
+        if self._found.who != self._drawn_for:
+            self._draw_for(self._found.who)
+        self._show()
+
+    def _show(self) -> None:
+        theme.show(self._hosted, self._hosted_html())
+        theme.show(self._list, self._list_html())
+
+    def _draw_for(self, who: Identity | None) -> None:
+        self._drawn_for = who
+        self._top.clear()
+        self._feeds.clear()
+        with self._top:
+            if who is not None:
+                theme.html(signed_in(who.email))
+            else:
+                SignIn(next_path="", title="See all your bookings", mails=self._services.house.mails)
+        if who is not None:
+            with self._feeds:
+                self._draw_feeds(who)
+
+    def _draw_feeds(self, who: Identity) -> None:
+        theme.html(Markup("In your calendar"), tag="h2").classes("feeds")
+        self._feed_box("My bookings", FeedOwner(customer_key=who.customer_key))
+        for expert in who.experts[:_MOST_BOXES]:
+            self._feed_box(f"Sessions with {expert.name}", FeedOwner(expert_id=expert.id))
+
+    def _feed_box(self, title: str, owner: FeedOwner) -> None:
+        async def wish(what: str) -> None:
+            await self._feed(what, owner, box)
+
+        box = FeedBox(title=title, on_wish=wish)
+
+    async def _feed(self, what: str, owner: FeedOwner, box: FeedBox) -> None:
+        try:
+            if not await self._may(owner):
+                self.refresh()
+                return
+            feeds = self._services.feeds
+            url = ""
+            if what == "close":
+                await feeds.close(owner)
+            else:
+                url = await (feeds.renew(owner) if what == "renew" else feeds.open(owner))
+        except Unavailable as refusal:
+            box.rest(str(refusal))
+        except Exception:
+            log.exception("a calendar's address could not be changed")
+            box.rest(_OUR_MISTAKE)
+        else:
+            box.show(url, _SAID[what])
+
+    async def _may(self, owner: FeedOwner) -> bool:
+        """Whether who has signed in still has, and this calendar is theirs."""
+        who = await self._who()
+        if who is None:
+            return False
+        return owner.customer_key == who.customer_key or owner.expert_id in {one.id for one in who.experts}
+
+    async def _who(self) -> Identity | None:
+        return await self._services.access.who(self._proof) if self._proof else None
+
+    async def _read(self) -> None:
+        found = await self._look()
+        if self._client.is_deleted:
+            return
+        if found.subjects() != self._following:
+            self._follow(found.subjects())
             # Follow first, read afterwards: what happened in between is then seen.
-            bookings = await self._services.bookings.of_visitor(self._email, self._visitor)
-        self._bookings = bookings
+            found = await self._look()
+        self._found = found
+
+    async def _look(self) -> _Found:
+        bookings, who = self._services.bookings, await self._who()
+        if who is None:
+            return _Found(booked=await bookings.of_browser(self._visitor))
+        hosted = await bookings.of_experts([one.id for one in who.experts]) if who.experts else ()
+        return _Found(who, await bookings.of_customer(who.customer_key), hosted)
+
+    def _follow(self, subjects: set[UUID]) -> None:
+        self._end()
+        self._following = subjects
+        self._unfollow = [self._services.bus.follow(subject, self.refresh) for subject in subjects]
 
     def _end(self) -> None:
         for unfollow in self._unfollow:
             unfollow()
         self._unfollow = []
 
-    def _form_html(self, typed: str | None = None, error: str = "") -> Markup:
-        return _FORM.format(
-            email=self._email if typed is None else typed,
-            wrong=" wrong" if error else "",
-            invalid="true" if error else "false",
-            about="email-error" if error else "email-hint",
-            error=_ERROR.format(error) if error else "",
+    def _hosted_html(self) -> Markup:
+        who, hosted = self._found.who, self._found.hosted
+        if who is None or not who.experts:
+            return Markup("")
+        if not hosted:
+            return _NOTHING_TO_EXPECT
+        now = self._services.clock()
+        to_answer = [b for b in hosted if b.status is Status.PENDING and b.starts_at > now]
+        ahead = [b for b in hosted if b not in to_answer]
+        card = partial(host_card, zone=self._zone)
+        return _section("Requests to answer", [card(b) for b in to_answer]) + _section(
+            "Sessions with you", [card(b) for b in ahead]
         )
 
     def _list_html(self) -> Markup:
-        if not self._email:
-            return _NONE.format(
-                title="Nothing booked here yet", text="When you book a time in this browser, you find it here again."
-            )
-        if not self._bookings:
-            return _NONE.format(
-                title="No bookings for this address",
-                text="None were made in this browser. If you booked in another one, look there.",
-            )
+        found = self._found
+        if not found.booked:
+            return Markup("") if found.hosted else self._none()
         now = self._services.clock()
-        upcoming = [b for b in reversed(self._bookings) if b.ends_at > now and b.status in LIVE]
-        past = [b for b in self._bookings if b not in upcoming]
-        return self._section("Upcoming", upcoming, past=False) + self._section("Past and cancelled", past, past=True)
+        upcoming = [b for b in reversed(found.booked) if b.ends_at > now and b.status in LIVE]
+        past = [b for b in found.booked if b not in upcoming]
+        where = Markup("") if found.who else _HERE_ONLY
+        return (
+            where
+            + _section("Upcoming", [self._card(b, past=False) for b in upcoming])
+            + _section("Past and cancelled", [self._card(b, past=True) for b in past])
+        )
 
-    def _section(self, title: str, bookings: Sequence[BookingView], *, past: bool) -> Markup:
-        if not bookings:
-            return Markup("")
-        cards = Markup("").join(booking_card(booking, self._zone, past=past) for booking in bookings)
-        return _LIST.format(title=title, number=len(bookings), cards=cards)
+    def _none(self) -> Markup:
+        if self._found.who is not None:
+            return _NONE.format(title="No bookings yet", text="What you book with this address, you find here.")
+        return _NONE.format(
+            title="Nothing booked here yet", text="When you book a time in this browser, you find it here again."
+        )
+
+    def _card(self, booking: BookingView, *, past: bool) -> Markup:
+        mail = Markup("") if past or not self._services.house.mails else mail_mark(booking)
+        return booking_card(booking, self._zone, past=past, mail=mail)
+
+
+def _section(title: str, cards: Sequence[Markup]) -> Markup:
+    if not cards:
+        return Markup("")
+    return _LIST.format(title=title, number=len(cards), cards=Markup("").join(cards))

@@ -44,7 +44,10 @@ export default {
   },
   mounted() {
     // That it has just been moved is said once, and not again after a reload.
-    if (location.search) history.replaceState(null, "", location.pathname);
+    const here = new URL(location.href);
+    if (!here.searchParams.has("moved")) return;
+    here.searchParams.delete("moved");
+    history.replaceState(null, "", here);
   },
   methods: {
     ask() {

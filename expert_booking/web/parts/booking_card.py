@@ -15,7 +15,13 @@ _CARD: Final = Markup(
     """<li class="booking-card{past}" data-booking="{id}" data-status="{status}">
 <img class="portrait" src="/portrait/{slug}.svg" width="48" height="48" alt="" loading="lazy">
 <div><b><a href="/booking/{id}">{day}, <span class="nowrap">{time}</span></a></b>
-<div class="small soft">{expert} · {session} · {zone}</div></div>{badge}</li>"""
+<div class="small soft">{expert} · {session} · {zone}{mail}</div></div>{badge}</li>"""
+)
+_HOST_CARD: Final = Markup(
+    """<li class="booking-card" data-booking="{id}" data-status="{status}">
+<img class="portrait" src="/portrait/{slug}.svg" width="48" height="48" alt="{expert}" loading="lazy">
+<div><b><a href="/booking/{id}">{day}, <span class="nowrap">{time}</span></a></b>
+<div class="small soft"><span class="ink">{customer}</span> · {session} · {zone}</div></div>{badge}</li>"""
 )
 _WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
 _THEIRS: Final = Markup("<dt>At the expert's</dt><dd>{time}<small>{day} · {zone}</small></dd>")
@@ -53,6 +59,18 @@ _SAYS: Final = {
     Status.HELD: ("This time is being kept for you", "It is not booked yet."),
 }  # fmt: skip
 
+# The same for who gives the session.
+_SAYS_TO_HOST: Final = {
+    Status.PENDING: ("A request for your time", "It is kept until you have answered."),
+    Status.CONFIRMED: ("This booking is confirmed", "The customer expects you."),
+    Status.COMPLETED: ("This session is over", "It is noted as completed."),
+    Status.CANCELLED: ("This booking is cancelled", "Its time is free again."),
+    Status.DECLINED: ("This request is declined", "Its time is free again."),
+    Status.EXPIRED: ("This request has expired", "It was not answered in time."),
+    Status.NO_SHOW: ("This session was missed", "The customer was expected, but you did not meet."),
+    Status.HELD: ("This time is being kept for somebody", "It is not booked yet."),
+}
+_ANSWER: Final = "The expert answers"
 _TURNS: Final = {
     Status.HELD: "This time is being kept for you.",
     Status.PENDING: "Your booking waits for the expert's answer.",
@@ -70,9 +88,14 @@ def badge(status: Status) -> Markup:
     return _BADGE.format(status=status.value, words=words.STATUS[status])
 
 
-def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool) -> Markup:
-    """One line of a list."""
-    return _CARD.format(past=" past" if past else "", **_facts(booking, zone))
+def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool, mail: str = "") -> Markup:
+    """One line of a list; `mail` is what has become of the mail about it."""
+    return _CARD.format(past=" past" if past else "", mail=mail, **_facts(booking, zone))
+
+
+def host_card(booking: BookingView, zone: ZoneInfo) -> Markup:
+    """The same for who gives the session: with whom it is."""
+    return _HOST_CARD.format(customer=booking.name, **_facts(booking, zone))
 
 
 def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
@@ -90,25 +113,27 @@ def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: Zo
     )
 
 
-def change(before: BookingView, after: BookingView, zone: ZoneInfo) -> str:
+def change(before: BookingView, after: BookingView, zone: ZoneInfo, *, by_host: bool = False) -> str:
     """What has happened to a booking in between, in a sentence; empty where it is nothing to speak of."""
     said = []
     if after.starts_at != before.starts_at:
-        said.append(moved_to(after.starts_at, zone))
+        said.append(moved_to(after.starts_at, zone, by_host=by_host))
     if after.status is not before.status:
-        said.append(_TURNS[after.status])
+        said.append(f"{_SAYS_TO_HOST[after.status][0]}." if by_host else _TURNS[after.status])
     return " ".join(said)
 
 
-def moved_to(starts_at: datetime, zone: ZoneInfo) -> str:
+def moved_to(starts_at: datetime, zone: ZoneInfo, *, by_host: bool = False) -> str:
     """That a booking has been moved, and where it is now."""
-    return f"Your booking has been moved to {words.moment(starts_at, zone)}."
+    return f"{'This' if by_host else 'Your'} booking has been moved to {words.moment(starts_at, zone)}."
 
 
-def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
-    """Everything about one booking."""
-    title, text = _SAYS[booking.status]
+def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo, *, by_host: bool = False) -> Markup:
+    """Everything about one booking, for its customer or a host."""
+    title, text = (_SAYS_TO_HOST if by_host else _SAYS)[booking.status]
     answer = booking.leeway().answer(lambda instant: words.moment(instant, zone))
+    if by_host:
+        answer = answer.replace(_ANSWER, "Please answer")
     stands = booking.status in LIVE - {Status.NO_SHOW}
     there = _THERE.format(
         day=words.long_day(booking.starts_at, expert_zone),

@@ -1,0 +1,176 @@
+"""Signing in and out: the answers that set or end the cookie. Pages have no answers of their own once they are open."""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import ValidationError
+
+from expert_booking.domain.errors import (
+    CodesLocked,
+    CodeWrong,
+    Conflict,
+    Invalid,
+    LinkNotValid,
+    NotFound,
+    Refusal,
+    TooManyAccessRequests,
+    TooManyRequests,
+)
+from expert_booking.schemas import AccessRequest, Complaint, Model, OwnPath, complaints
+from expert_booking.schemas.words import at_most
+from expert_booking.services import Services
+from expert_booking.web.visitor import origin_of, proof_of, remembered_visitor
+
+HOME: Final = "/my-bookings"
+# Bytes of an address, a code or a link, and some air.
+_LONGEST: Final = 4096
+_STATUS: Final[tuple[tuple[type[Refusal], int], ...]] = (
+    (NotFound, 404), (Conflict, 409), (Invalid, 422), (TooManyRequests, 429),
+)  # fmt: skip
+# Beside which field of the form a refusal is said.
+_FIELDS: Final[dict[type[Refusal], str]] = {
+    CodeWrong: "code", CodesLocked: "code", LinkNotValid: "code", TooManyAccessRequests: "email",
+}  # fmt: skip
+
+Answer = Callable[[Request, bytes], Awaitable[Response]]
+
+
+class _Ask(AccessRequest):
+    next_path: OwnPath = ""
+
+
+class _Code(Model):
+    id: UUID
+    code: Annotated[str, at_most(20)]
+
+
+def mount(web: FastAPI, services: Services, *, secret: str) -> None:
+    """Serve what the forms are sent to. `secret` keys the hashes of networks."""
+
+    async def ask(request: Request, body: bytes) -> Response:
+        wanted = _Ask.model_validate_json(body)
+        asked = await services.access.ask(
+            wanted.email,
+            origin=origin_of(request, secret),
+            browser=remembered_visitor(request),
+            next_path=wanted.next_path,
+        )
+        return JSONResponse(asked.model_dump(mode="json", by_alias=True), headers=_NOT_KEPT)
+
+    async def code(request: Request, body: bytes) -> Response:
+        typed = _Code.model_validate_json(body)
+        proof, path = await services.access.redeem_code(
+            typed.id, typed.code, "browser", browser=remembered_visitor(request)
+        )
+        await _signed_in(services, request, proof.access_token)
+        return JSONResponse({"next": path or HOME}, headers=_NOT_KEPT)
+
+    async def link(request: Request, body: bytes) -> Response:
+        sent = _field(body, "link")
+        try:
+            proof, path = await services.access.redeem_link(sent, "browser")
+        except LinkNotValid:
+            return _go_to("/sign-in?over=1")
+        await _signed_in(services, request, proof.access_token)
+        return _go_to(path or HOME)
+
+    async def sign_out(request: Request, body: bytes) -> Response:
+        proof = proof_of(request)
+        if proof:
+            await services.access.sign_out(proof, everywhere=_field(body, "everywhere") == "1")
+            del request.session["proof"]
+        return _go_to(HOME)
+
+    for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
+        web.add_api_route(path, _for_scripts(answer), methods=["POST"])
+    for path, answer in (("/sign-in/link", link), ("/sign-out", sign_out)):
+        web.add_api_route(path, _for_forms(answer), methods=["POST"])
+
+
+def is_from_here(request: Request) -> bool:
+    """Whether a page of this house has sent this, and no other site in somebody's browser."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    # No browser sends a form to another site without saying where it comes from.
+    return origin is None or (urlsplit(origin).netloc or "nowhere") == request.headers.get("host")
+
+
+async def _signed_in(services: Services, request: Request, secret: str) -> None:
+    before = proof_of(request)
+    request.session["proof"] = secret
+    if before:
+        await services.access.sign_out(before)
+
+
+def _for_scripts(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    async def answered(request: Request) -> Response:
+        if not is_from_here(request):
+            return _problem(403, "forbidden", "This can only be sent from a page of this house.")
+        body = await _body(request)
+        if body is None:
+            return _problem(413, "body_too_large", "This is more than belongs here.")
+        try:
+            return await answer(request, body)
+        except ValidationError as error:
+            found = complaints(error)
+            return _problem(422, "invalid", found[0].message, found)
+        except (NotFound, Conflict, Invalid, TooManyRequests) as refusal:
+            return _refused(refusal)
+
+    return answered
+
+
+def _for_forms(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    async def answered(request: Request) -> Response:
+        body = await _body(request) if is_from_here(request) else None
+        return _go_to("/sign-in") if body is None else await answer(request, body)
+
+    return answered
+
+
+async def _body(request: Request) -> bytes | None:
+    """What was sent; None for more than belongs here."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _LONGEST:
+            return None
+    return body
+
+
+def _field(body: bytes, name: str) -> str:
+    return parse_qs(body.decode(errors="replace")).get(name, [""])[0]
+
+
+def _go_to(path: str) -> Response:
+    return RedirectResponse(path, 303, headers=_NOT_KEPT)
+
+
+def _refused(refusal: Refusal) -> Response:
+    status = next(status for kind, status in _STATUS if isinstance(refusal, kind))
+    field = _FIELDS.get(type(refusal))
+    found = [Complaint(field=field, message=str(refusal))] if field else []
+    return _problem(status, refusal.code, str(refusal), found)
+
+
+def _problem(status: int, code: str, detail: str, found: list[Complaint] | None = None) -> Response:
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    if found:
+        body["errors"] = [complaint.model_dump(mode="json") for complaint in found]
+    return JSONResponse(body, status, media_type="application/problem+json", headers=_NOT_KEPT)
+
+
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
