@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -122,6 +123,22 @@ def watched(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert isinstance(process, WatchedServer)
     yield process
     process.stop()
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[ServerProcess]:
+    """The product as it starts with no settings: a database of its own, demo data, no mail server."""
+    folder = Path(tempfile.mkdtemp(prefix="expert-booking-demo-"))
+    folder.chmod(0o755)  # run as root, the database works under another uid and has to get there
+    server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
+    try:
+        server.wait_until_alive()
+        server.url = f"http://localhost:{server.port}"
+        yield server
+    finally:
+        server.stop(60)
+        print(server.words())
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +14,6 @@ from tests.browser.conftest import Excuse, Visit
 from tests.serving import ServerProcess
 
 PAGE = {"Accept": "text/html"}
-
-
-@pytest.fixture(scope="module")
-def demo() -> Iterator[ServerProcess]:
-    """The product as it starts with no settings: a database of its own, demo data, no mail server."""
-    folder = Path(tempfile.mkdtemp(prefix="expert-booking-demo-"))
-    folder.chmod(0o755)  # run as root, the database works under another uid and has to get there
-    server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
-    try:
-        server.wait_until_alive()
-        server.url = f"http://localhost:{server.port}"
-        yield server
-    finally:
-        server.stop(60)
-        print(server.words())
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
