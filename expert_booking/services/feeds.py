@@ -1,5 +1,6 @@
 """Calendars: to subscribe to, each at a secret address, and the file of one booking."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ class Feeds:
         audience = Audience.CUSTOMER if owner.expert_id is None else Audience.EXPERT
         # Without the bookings' keys: others fetch it, and keep what they fetch.
         entries = [self._entry(row, audience, manage_url=self._url(row.booking_id)) for row in found]
-        body = ics.publication(entries, organizer=self._sender(), name=self._name(feed))
+        # A thousand take a second, in which others want answers.
+        body = await asyncio.to_thread(ics.publication, entries, organizer=self._sender(), name=self._name(feed))
         return CalendarFile(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
     async def file_of(self, booking: BookingView, audience: Audience = Audience.CUSTOMER) -> bytes:
