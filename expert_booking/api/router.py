@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
-from expert_booking.api import bookings, calendars, experts, health, holds
+from expert_booking.api import bookings, calendars, experts, feeds, health, holds
 from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
@@ -24,7 +24,9 @@ BODY_LIMIT: Final = 64 * 1024
 MOST_COMPLAINTS: Final = 100
 _NO_JSON: Final = "This is not valid JSON."
 # The first step of every path that belongs to programs; all others are pages.
-PATHS: Final = frozenset({"experts", "bookings", "holds", "healthz", "readyz", "openapi.json", "docs", "docs-assets"})
+PATHS: Final = frozenset(
+    {"experts", "bookings", "holds", "feeds", "healthz", "readyz", "openapi.json", "docs", "docs-assets"}
+)
 
 DESCRIPTION: Final = """\
 Browse experts, see their free slots, hold one, book it, follow it.
@@ -54,6 +56,7 @@ def create_api(services: Services, *, secret: str, phone_required: bool = True) 
     api.include_router(calendars.endpoints(services, routes), responses=busy)
     api.include_router(holds.endpoints(services, routes, secret), responses=busy)
     api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=busy)
+    api.include_router(feeds.endpoints(services), responses=busy)
     api.include_router(health.endpoints(services))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)

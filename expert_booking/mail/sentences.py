@@ -111,7 +111,7 @@ _TO_EXPERT: Final[Mapping[MessageKind, _Said | Mapping[_Did, _Said]]] = {
     MessageKind.REMINDER: _Said("Reminder", "Your session begins {soon}", "{other} expects you."),
 }
 _ANSWER_TO_IT: Final = "An answer to this mail goes to the customer."
-_KEEP_IT: Final = "Whoever has this mail can change or cancel the booking: better do not pass it on."
+_KEEP_IT: Final = "Whoever has this mail can {do} the booking: better do not pass it on."
 _WHY: Final = "You get this mail because this address was used to book."
 _WHOSE: Final = "You get this mail because the booking is in your calendar."
 _INTO_CALENDAR: Final = "The attached file puts it into your calendar."
@@ -136,7 +136,7 @@ def about_booking(news: BookingNews, house: House, now: datetime) -> Letter:
         button=button,
         links=links,
         after=_after(news, now),
-        foot=[f"{_WHY} {_KEEP_IT}" if news.to_customer else f"{_WHOSE} {_ANSWER_TO_IT}"],
+        foot=[_foot(news)],
         house=_who_writes(house),
     )
 
@@ -293,6 +293,12 @@ def _after(news: BookingNews, now: datetime) -> list[str]:
     if news.status not in LIVE:
         return [*said, _OUT_OF_CALENDAR]
     return [*said, _WITHIN_CALENDAR if news.kind is MessageKind.MOVED else _INTO_CALENDAR]
+
+
+def _foot(news: BookingNews) -> str:
+    if not news.to_customer:
+        return f"{_WHOSE} {_ANSWER_TO_IT}"
+    return f"{_WHY} {_KEEP_IT.format(do='change or cancel' if news.status in LIVE else 'see')}"
 
 
 def _who_writes(house: House) -> Link:

@@ -16,6 +16,7 @@ from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.deadlines import Deadlines
 from expert_booking.services.experts import Experts
+from expert_booking.services.feeds import Feeds
 from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.mailbox import Mailbox
@@ -59,6 +60,7 @@ class Services:
         self.outbox = Outbox(database, clock, house, self.access, post)
         # None where mail leaves the house.
         self.mailbox = post if isinstance(post, Mailbox) else None
+        self.feeds = Feeds(database, clock, house)
         self.idempotency = Idempotency(database, clock)
         self.soonest = Soonest(database, clock)
 

@@ -143,7 +143,8 @@ def check_answer(documentation: Json, response: httpx.Response) -> None:
         assert response.content == b""
         return
     kind = response.headers["content-type"].partition(";")[0]
-    check_schema(documentation, documented["content"][kind]["schema"], response.json(), "answer")
+    value = response.text if kind == "text/calendar" else response.json()
+    check_schema(documentation, documented["content"][kind]["schema"], value, "answer")
 
 
 def operation_of(documentation: Json, request: httpx.Request) -> Json | None:

@@ -38,6 +38,7 @@ def test_these_are_all_the_operations(documentation: Any) -> None:
         "get /experts", "get /experts/{expert}", "get /experts/{expert}/slots", "post /bookings", "get /bookings",
         "get /bookings/{booking}", "patch /bookings/{booking}/status", "patch /bookings/{booking}",
         "get /bookings/{booking}/changes", "post /holds", "delete /holds/{hold}", "get /healthz", "get /readyz",
+        "get /feeds/{key}.ics",
         *RUNNING,
         "get /experts/{expert}/session-types",
     }  # fmt: skip
@@ -53,7 +54,8 @@ def test_every_operation_and_every_answer_is_explained_in_words(documentation: A
 def test_every_answer_has_a_schema_and_every_error_is_a_problem(documentation: Any) -> None:
     for name, operation in operations(documentation):
         for status, answer in operation["responses"].items():
-            kind = "application/json" if status < "400" else PROBLEM
+            told = "text/calendar" if "/feeds" in name else "application/json"
+            kind = told if status < "400" else PROBLEM
             if status in ("204", "304"):
                 assert "content" not in answer, (name, status)
                 continue
@@ -63,7 +65,7 @@ def test_every_answer_has_a_schema_and_every_error_is_a_problem(documentation: A
 
 def test_every_operation_but_those_on_health_has_examples_that_match_their_schemas(documentation: Any) -> None:
     for name, operation in operations(documentation):
-        if not any(room in name for room in ("/experts", "/bookings", "/holds")):
+        if not any(room in name for room in ("/experts", "/bookings", "/holds", "/feeds")):
             continue
         for status, answer in operation["responses"].items():
             for content in answer.get("content", {}).values():

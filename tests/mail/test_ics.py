@@ -1,0 +1,262 @@
+"""Calendar files, read by the `icalendar` library, and line by line as RFC 5545 has them."""
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from icalendar import Calendar, Event
+
+from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.post import Audience
+from expert_booking.mail.ics import Entry, Party, invitation, publication
+from tests.mail.told import BOOKING, HOUR, INSTALLATION, NINE, NOW
+
+ENTRY = Entry(
+    booking_id=BOOKING, installation=INSTALLATION, audience=Audience.CUSTOMER, status=Status.CONFIRMED, starts_at=NINE,
+    ends_at=NINE + HOUR, sequence=2, changed_at=NOW, session_title="Consultation", expert_name="Jana Müller",
+    customer_name="Ada Lovelace", customer_email="ada@example.com", customer_phone="+44 20 7946 0000",
+    notes="My first session.", url="https://house.example/booking/1",
+    manage_url="https://house.example/booking/1?key=k",
+)  # fmt: skip
+HOUSE, ADA = Party("Jana Müller", "booking@house.example"), Party("Ada Lovelace", "ada@example.com")
+OF_CALENDAR = ["BEGIN", "VERSION", "PRODID", "CALSCALE", "METHOD"]
+OF_EVENT = {
+    "BEGIN", "UID", "SEQUENCE", "STATUS", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND", "SUMMARY", "DESCRIPTION",
+    "URL", "ORGANIZER", "ATTENDEE", "END",
+}  # fmt: skip
+# What may be typed, and what only psql can write.
+NASTY = st.lists(
+    st.one_of(
+        st.characters(),
+        st.sampled_from("\r\n\t ,;:\"\\^'N=\u2028\u2029\x0b\x0c\x1e\x85\x00😀é\u202e\ud800"),
+        st.sampled_from(
+            ["\r\nATTENDEE:mailto:mallory@example.com", "END:VEVENT", "\\N", "\\n", '";X-EVIL=1:', "x" * 74]
+        ),
+    ),
+    max_size=60,
+).map("".join)
+
+
+def content_lines(file: bytes) -> list[str]:
+    """The lines of a file, unfolded; that they are folded as they should be is checked here."""
+    assert file.endswith(b"\r\n")
+    raw = file.removesuffix(b"\r\n").split(b"\r\n")
+    for line in raw:
+        assert b"\r" not in line
+        assert b"\n" not in line
+        assert len(line) <= 75, line
+        line.decode()  # no letter is torn apart
+        assert not re.search(rb"[\x00-\x08\x0a-\x1f\x7f]", line)
+    return file.decode().removesuffix("\r\n").replace("\r\n ", "").split("\r\n")
+
+
+def properties(file: bytes) -> dict[str, str]:
+    """The properties of a file with one event, by their names; the value is with its parameters."""
+    lines = content_lines(file)
+    assert [name_of(line) for line in lines[:5]] == OF_CALENDAR
+    assert lines[-1] == "END:VCALENDAR"
+    event = lines[5:-1]
+    assert (event[0], event[-1]) == ("BEGIN:VEVENT", "END:VEVENT")
+    names = [name_of(line) for line in event]
+    assert len(names) == len(set(names)), names
+    assert set(names) <= OF_EVENT, names
+    return {name: line[len(name) :] for name, line in zip(names, event, strict=True)} | {"METHOD": lines[4][6:]}
+
+
+def name_of(line: str) -> str:
+    """In front of the first : or ;."""
+    return re.split("[:;]", line, maxsplit=1)[0]
+
+
+def text_of(value: str) -> str:
+    """A TEXT as RFC 5545 has it, read by the letter."""
+    assert value.startswith(":")
+    signs = {"n": "\n", "N": "\n", "\\": "\\", ",": ",", ";": ";"}
+    assert not re.search(r"(?<!\\)(\\\\)*[,;]", value)
+    return re.sub(r"\\(.)", lambda escaped: signs[escaped[1]], value[1:])
+
+
+def invited(entry: Entry = ENTRY, attendee: Party = ADA, organizer: Party = HOUSE) -> bytes:
+    """The file of a mail."""
+    return invitation(entry, organizer=organizer, attendee=attendee)
+
+
+def event_of(file: bytes) -> Event:
+    """The one event in it, as the library reads it."""
+    [event] = Calendar.from_ical(file).walk("VEVENT")
+    assert isinstance(event, Event)
+    return event
+
+
+def test_a_calendar_reads_everything_that_belongs_into_an_entry() -> None:
+    event = event_of(invited())
+    assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (f"{BOOKING}@{INSTALLATION}", 2, "CONFIRMED")
+    assert (event.decoded("DTSTART"), event.decoded("DTEND")) == (NINE, NINE + HOUR)
+    assert (event.decoded("DTSTAMP"), event.decoded("LAST-MODIFIED")) == (NOW, NOW)
+    assert event["SUMMARY"] == "Consultation with Jana Müller"
+    assert event["DESCRIPTION"] == "Manage your booking: https://house.example/booking/1?key=k"
+    assert event["URL"] == "https://house.example/booking/1"
+    assert (event["ORGANIZER"], event["ORGANIZER"].params["CN"]) == ("mailto:booking@house.example", "Jana Müller")
+    assert event["ATTENDEE"] == "mailto:ada@example.com"
+    assert event["ATTENDEE"].params["RSVP"] == "FALSE"
+
+
+def test_every_time_is_written_in_utc_whatever_zone_it_came_in() -> None:
+    told = properties(invited())
+    assert (told["DTSTART"], told["DTEND"]) == (":20261124T080000Z", ":20261124T090000Z")
+    assert (told["DTSTAMP"], told["LAST-MODIFIED"]) == (":20261123T080000Z", ":20261123T080000Z")
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "written"),
+    [(datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "20261025T003000Z"),
+     (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "20261025T013000Z"),
+     (datetime(2027, 3, 28, 0, 30, tzinfo=UTC), "20270328T003000Z")],
+)  # fmt: skip
+def test_the_two_half_past_twos_of_berlin_stay_two_and_a_gap_takes_no_time(starts_at: datetime, written: str) -> None:
+    told = properties(invited(replace(ENTRY, starts_at=starts_at, ends_at=starts_at + HOUR)))
+    assert told["DTSTART"] == f":{written}"
+    event = event_of(invited(replace(ENTRY, starts_at=starts_at, ends_at=starts_at + HOUR)))
+    assert event.decoded("DTEND") - event.decoded("DTSTART") == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "written"),
+    [("pending", "REQUEST", "TENTATIVE"), ("confirmed", "REQUEST", "CONFIRMED"), ("completed", "REQUEST", "CONFIRMED"),
+     ("no_show", "REQUEST", "CONFIRMED"), ("cancelled", "CANCEL", "CANCELLED"), ("declined", "CANCEL", "CANCELLED"),
+     ("expired", "CANCEL", "CANCELLED")],
+)  # fmt: skip
+def test_the_status_says_what_the_calendar_is_to_do(status: str, method: str, written: str) -> None:
+    told = properties(invited(replace(ENTRY, status=Status(status))))
+    assert (told["METHOD"], told["STATUS"]) == (f":{method}", f":{written}")
+
+
+@pytest.mark.parametrize(
+    ("audience", "status", "answer"),
+    [(Audience.EXPERT, Status.PENDING, "NEEDS-ACTION"), (Audience.EXPERT, Status.CONFIRMED, "ACCEPTED"),
+     (Audience.CUSTOMER, Status.PENDING, "ACCEPTED")],
+)  # fmt: skip
+def test_only_an_expert_who_still_has_to_answer_has_not_accepted(
+    audience: Audience, status: Status, answer: str
+) -> None:
+    attendee = event_of(invited(replace(ENTRY, audience=audience, status=status)))["ATTENDEE"]
+    assert attendee.params["PARTSTAT"] == answer
+
+
+def test_the_expert_reads_who_comes_and_what_they_said_and_no_key() -> None:
+    entry = replace(ENTRY, audience=Audience.EXPERT, manage_url=ENTRY.url)
+    event = event_of(invited(entry))
+    assert event["SUMMARY"] == "Consultation with Ada Lovelace"
+    assert event["DESCRIPTION"].splitlines() == [
+        "Customer: Ada Lovelace", "E-mail: ada@example.com", "Phone: +44 20 7946 0000", "Notes:", "My first session.",
+        "Manage this booking: https://house.example/booking/1",
+    ]  # fmt: skip
+
+
+def test_what_the_customer_typed_is_only_in_the_expert_file() -> None:
+    assert b"first session" not in invited()
+    assert b"7946" not in invited()
+
+
+def test_a_file_that_is_only_shown_invites_nobody() -> None:
+    file = publication([ENTRY], organizer="booking@house.example")
+    told = properties(file)
+    assert told["METHOD"] == ":PUBLISH"
+    assert "ATTENDEE" not in told
+    assert {name: told[name] for name in ("UID", "SEQUENCE", "DTSTART", "DTEND", "DTSTAMP")} == {
+        name: properties(invited())[name] for name in ("UID", "SEQUENCE", "DTSTART", "DTEND", "DTSTAMP")
+    }
+
+
+def test_a_feed_has_a_name_says_how_often_to_look_and_is_the_same_to_the_octet() -> None:
+    entries = [ENTRY, replace(ENTRY, booking_id=UUID(int=1))]
+    file = publication(entries, organizer="booking@house.example", name="Jana, Müller")
+    lines = content_lines(file)
+    assert {"NAME:Jana\\, Müller", "X-WR-CALNAME:Jana\\, Müller"} < set(lines)
+    assert {"REFRESH-INTERVAL;VALUE=DURATION:PT15M", "X-PUBLISHED-TTL:PT15M"} < set(lines)
+    assert lines.count("BEGIN:VEVENT") == 2
+    assert file == publication(entries, organizer="booking@house.example", name="Jana, Müller")
+    assert content_lines(publication([], organizer="booking@house.example", name="x"))[-1] == "END:VCALENDAR"
+
+
+def test_another_house_has_other_names_for_its_entries() -> None:
+    other = replace(ENTRY, installation=UUID(int=7))
+    assert other.uid != ENTRY.uid
+    assert replace(ENTRY, starts_at=NOW, sequence=9, status=Status.CANCELLED).uid == ENTRY.uid
+
+
+def test_long_texts_are_folded_and_no_letter_is_torn_apart() -> None:
+    entry = replace(ENTRY, audience=Audience.EXPERT, notes="😀é" * 1000, customer_name="Ü" * 120)
+    told = properties(invited(entry, Party("Ü" * 120, "ada@example.com")))
+    assert "😀é" * 1000 in text_of(told["DESCRIPTION"])
+    assert text_of(told["SUMMARY"]) == "Consultation with " + "Ü" * 120
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "a,b;c",
+        "C:\\Notes\\new",
+        "back\\slash",
+        "two\nlines",
+        'quote"d',
+        "caret^",
+        "colon:",
+        "percent%2C",
+        "\\,",
+        "a\\nb",
+    ],
+)
+def test_what_has_a_meaning_in_calendars_comes_out_as_it_was_typed(typed: str) -> None:
+    entry = replace(ENTRY, audience=Audience.EXPERT, notes=typed, customer_name=typed)
+    told = properties(invited(entry))
+    assert typed in text_of(told["DESCRIPTION"])
+    assert text_of(told["SUMMARY"]) == "Consultation with " + typed.replace("\n", " ")
+    # Nor does another program read anything else.
+    event = event_of(invited(entry))
+    assert event["SUMMARY"] == "Consultation with " + typed.replace("\n", " ")
+
+
+def test_a_name_in_quotes_stays_one_parameter() -> None:
+    file = invited(organizer=Party('"Jana";X-EVIL=1:mailto:mallory@example.com, Dr.', "booking@house.example"))
+    organizer = event_of(file)["ORGANIZER"]
+    assert organizer == "mailto:booking@house.example"
+    assert dict(organizer.params) == {"CN": "'Jana';X-EVIL=1:mailto:mallory@example.com, Dr."}
+
+
+@pytest.mark.parametrize(
+    ("address", "written"),
+    [("ada+x@example.com", "mailto:ada+x@example.com"), ("a?b=c&d@example.com", "mailto:a%3Fb%3Dc%26d@example.com"),
+     ("a%b@example.com", "mailto:a%25b@example.com"), ("jürgen@example.com", "mailto:j%C3%BCrgen@example.com")],
+)  # fmt: skip
+def test_an_address_with_signs_of_uris_stays_an_address(address: str, written: str) -> None:
+    assert event_of(invited(attendee=Party("", address)))["ATTENDEE"] == written
+
+
+@given(NASTY, NASTY, NASTY, NASTY)
+def test_nothing_that_anybody_types_becomes_a_line_or_a_property(
+    name: str, title: str, notes: str, expert_name: str
+) -> None:
+    for audience in Audience:
+        entry = replace(
+            ENTRY, audience=audience, customer_name=name, session_title=title, notes=notes, expert_name=expert_name,
+            customer_phone=name, customer_email=title,
+        )  # fmt: skip
+        file = invited(entry, Party(name, "ada@example.com"), Party(expert_name, "booking@house.example"))
+        told = properties(file)
+        assert set(told) == OF_EVENT | {"METHOD"}
+        assert (told["UID"], told["METHOD"]) == (f":{BOOKING}@{INSTALLATION}", ":REQUEST")
+        assert told["ORGANIZER"].endswith(":mailto:booking@house.example")
+        assert told["ATTENDEE"].endswith(":mailto:ada@example.com")
+        assert "\n" not in text_of(told["SUMMARY"])
+        event = event_of(file)
+        assert event["ATTENDEE"] == "mailto:ada@example.com"
+        assert set(event["ATTENDEE"].params) <= {"CN", "CUTYPE", "PARTSTAT", "ROLE", "RSVP"}
+        assert set(event["ORGANIZER"].params) <= {"CN"}
+        feed = content_lines(publication([entry], organizer="booking@house.example", name=expert_name))
+        assert [line for line in feed if line.startswith("METHOD")] == ["METHOD:PUBLISH"]
+        assert sum(line.startswith("BEGIN:") for line in feed) == 2

@@ -1,0 +1,344 @@
+"""Calendars to subscribe to, and the file of one booking: the same entries as in the mails, on the real database."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from time import monotonic
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from icalendar import Calendar, Event
+
+from expert_booking.db.engine import Database
+from expert_booking.domain.errors import BookingNotFound, FeedNotFound
+from expert_booking.domain.house import House
+from expert_booking.domain.keys import Keys
+from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.post import Audience, MessageKind
+from expert_booking.mail.letters import booking_letter
+from expert_booking.schemas import BookingView, Caller, Role
+from expert_booking.services import Services
+from expert_booking.services.feeds import CalendarFile, FeedOwner
+from tests.conftest import AddExpert, Book, Clock
+from tests.mail.told import news, part_of
+from tests.services.conftest import Counted
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+HOUSE = House(secret="s" * 32, url="https://booking.example.com", sender="The House <booking@house.example>")
+ADA = FeedOwner(customer_key="ada@example.com")
+ADMIN = Caller(role=Role.ADMIN)
+
+
+@pytest.fixture
+def services(database: Database, clock: Clock) -> Services:
+    """A house with an address and a secret of its own."""
+    return Services(database, clock=clock, house=HOUSE)
+
+
+async def read(services: Services, url: str) -> CalendarFile:
+    """What a calendar program gets at this address."""
+    key = url.removeprefix("https://booking.example.com/feeds/").removesuffix(".ics")
+    return await services.feeds.content(key)
+
+
+async def events(services: Services, owner: FeedOwner) -> dict[str, Event]:
+    """What stands in somebody's calendar, by its uid."""
+    file = await read(services, await services.feeds.open(owner))
+    return {str(event["UID"]): event for event in walk(file.body)}
+
+
+def walk(body: bytes) -> Iterator[Event]:
+    """The events of a file."""
+    for event in Calendar.from_ical(body).walk("VEVENT"):
+        assert isinstance(event, Event)
+        yield event
+
+
+def installation_of(sql: Connection) -> UUID:
+    """What the database calls itself."""
+    row = sql.execute("SELECT id FROM installation").fetchone()
+    assert row is not None
+    return UUID(str(row[0]))
+
+
+async def longest_gap(work: Coroutine[Any, Any, object]) -> tuple[float, float]:
+    """How long it takes, and how long others have to wait at most meanwhile, in seconds."""
+    task = asyncio.create_task(work)
+    began = monotonic()
+    turns = [began]
+    while not task.done():
+        await asyncio.sleep(0.005)
+        turns.append(monotonic())
+    await task
+    return turns[-1] - began, max(later - sooner for sooner, later in pairwise(turns))
+
+
+# --- the address ------------------------------------------------------------------------------------------------
+
+
+async def test_there_is_no_calendar_before_it_is_opened_and_then_always_the_same(
+    services: Services, add_expert: AddExpert
+) -> None:
+    jana = FeedOwner(expert_id=await add_expert())
+    for owner in (ADA, jana):
+        assert await services.feeds.url(owner) is None
+        opened = await services.feeds.open(owner)
+        assert opened.startswith("https://booking.example.com/feeds/")
+        assert opened.endswith(".ics")
+        assert {await services.feeds.open(owner), await services.feeds.url(owner)} == {opened}
+    assert await services.feeds.open(ADA) != await services.feeds.open(jana)
+
+
+async def test_of_many_who_open_it_at_once_all_get_the_same(services: Services) -> None:
+    assert len(set(await asyncio.gather(*(services.feeds.open(ADA) for _ in range(12))))) == 1
+
+
+async def test_a_new_address_ends_the_old_one(services: Services) -> None:
+    old = await services.feeds.open(ADA)
+    new = await services.feeds.renew(ADA)
+    assert new != old
+    assert await services.feeds.url(ADA) == new
+    await read(services, new)
+    with pytest.raises(FeedNotFound):
+        await read(services, old)
+
+
+async def test_a_calendar_can_be_renewed_before_there_is_one(services: Services) -> None:
+    await read(services, await services.feeds.renew(ADA))
+
+
+async def test_what_was_given_up_is_gone_for_good(services: Services) -> None:
+    url = await services.feeds.open(ADA)
+    await services.feeds.close(ADA)
+    await services.feeds.close(ADA)
+    assert await services.feeds.url(ADA) is None
+    with pytest.raises(FeedNotFound):
+        await read(services, url)
+    assert await services.feeds.open(ADA) != url
+    with pytest.raises(FeedNotFound):
+        await read(services, url)
+
+
+@pytest.mark.parametrize("wrong", ["", "x", "\x00", "x" * 48, "ü" * 48, "../../etc", "x" * 100_000])
+async def test_what_is_no_address_is_not_found(services: Services, wrong: str) -> None:
+    await services.feeds.open(ADA)
+    with pytest.raises(FeedNotFound):
+        await services.feeds.content(wrong)
+
+
+async def test_neither_an_id_nor_another_key_nor_another_house_opens_it(
+    services: Services, sql: Connection, database: Database, clock: Clock
+) -> None:
+    url = await services.feeds.open(ADA)
+    row = sql.execute("SELECT id, feed::text FROM feed").fetchone()
+    assert row is not None
+    keys, others = Keys(HOUSE.secret), Keys("t" * 32)
+    assert keys.feed(row[0]) in url
+    # Nothing in the database is the address, or a part of it.
+    assert keys.feed(row[0]) not in row[1]
+    for wrong in (
+        str(row[0]),
+        keys.booking(row[0]),
+        keys.link(row[0]),
+        others.feed(row[0]),
+        keys.feed(uuid4()),
+    ):
+        with pytest.raises(FeedNotFound):
+            await services.feeds.content(wrong)
+    copied = Services(database, clock=clock, house=House(secret="t" * 32))
+    with pytest.raises(FeedNotFound):
+        await copied.feeds.content(keys.feed(row[0]))
+
+
+async def test_the_calendar_of_an_expert_who_is_deleted_is_gone(
+    services: Services, add_expert: AddExpert, sql: Connection
+) -> None:
+    url = await services.feeds.open(FeedOwner(expert_id=await add_expert()))
+    sql.execute("DELETE FROM expert")
+    with pytest.raises(FeedNotFound):
+        await read(services, url)
+
+
+def test_a_calendar_is_somebodys_and_of_one_alone() -> None:
+    for wrong in ({}, {"customer_key": "ada@example.com", "expert_id": uuid4()}):
+        with pytest.raises(ValueError, match="customer"):
+            FeedOwner(**wrong)  # type: ignore[arg-type]
+
+
+# --- what stands in it ------------------------------------------------------------------------------------------
+
+
+async def test_a_customer_sees_their_own_bookings_and_nothing_of_others(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    mine = await book(expert, NINE, email="ADA@Example.com", notes="my notes")
+    await book(expert, NINE + HOUR, email="eve@example.com", name="Eve", phone="+1 555 0100", notes="her notes")
+    [(uid, event)] = (await events(services, ADA)).items()
+    assert uid.startswith(f"{mine.id}@")
+    assert (event["SUMMARY"], event["STATUS"]) == ("Consultation with Jana Müller", "TENTATIVE")
+    file = (await read(services, await services.feeds.open(ADA))).body
+    for secret in (b"Eve", b"eve@", b"0100", b"her notes", b"jana@example.com", b"?key="):
+        assert secret not in file
+    assert Calendar.from_ical(file)["X-WR-CALNAME"] == "The House"
+    assert (
+        list(walk((await read(services, await services.feeds.open(FeedOwner(customer_key="x@y.example")))).body)) == []
+    )
+
+
+async def test_an_expert_sees_who_comes(services: Services, add_expert: AddExpert, book: Book) -> None:
+    expert, other = await add_expert(), await add_expert(name="Omar Haddad", email="omar@example.com")
+    await book(expert, NINE, notes="my notes")
+    await book(other, NINE, name="Eve")
+    owner = FeedOwner(expert_id=expert)
+    [event] = (await events(services, owner)).values()
+    assert event["SUMMARY"] == "Consultation with Ada Lovelace"
+    for fact in ("Ada Lovelace", "ada@example.com", "+44 20 7946 0000", "my notes"):
+        assert fact in event["DESCRIPTION"]
+    assert "ATTENDEE" not in event
+    assert event["ORGANIZER"] == "mailto:booking@house.example"
+    body = (await read(services, await services.feeds.open(owner))).body
+    assert Calendar.from_ical(body)["X-WR-CALNAME"] == "The House: Jana Müller"
+
+
+async def test_an_entry_keeps_its_name_and_counts_when_it_is_moved_and_goes_when_it_is_cancelled(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    booking = await book(await add_expert(), NINE)
+    [(uid, made)] = (await events(services, ADA)).items()
+    await services.bookings.change_status(booking.id, Status.CONFIRMED, ADMIN)
+    await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
+    [(uid_then, moved)] = (await events(services, ADA)).items()
+    assert uid_then == uid
+    assert (made["SEQUENCE"], moved["SEQUENCE"]) == (0, 1)
+    assert (made["STATUS"], moved["STATUS"]) == ("TENTATIVE", "CONFIRMED")
+    assert moved.decoded("DTSTART") == NINE + DAY
+    cancelled = await services.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
+    assert await events(services, ADA) == {}
+    [event] = walk(await services.feeds.file_of(cancelled))
+    assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (uid, 2, "CANCELLED")
+
+
+async def test_mails_downloads_and_feeds_have_one_and_the_same_entry(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
+) -> None:
+    booking = await book(await add_expert(), NINE, time_zone="Europe/London")
+    clock.move(hours=1)
+    moved = await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
+    row = sql.execute("SELECT sequence, changed_at FROM booking").fetchone()
+    assert row is not None
+    told = news(
+        MessageKind.MOVED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=moved.starts_at,
+        booking_id=moved.id, sequence=row[0], told_at=row[1], previous_starts_at=NINE,
+    )  # fmt: skip
+    number = installation_of(sql)
+    mail = part_of(
+        booking_letter(told, HOUSE, installation=number, message_id="<1@x.example>", now=clock()), "text/calendar"
+    )
+    assert mail is not None
+    [in_mail] = walk(mail.get_content().encode())
+    [in_file] = walk(await services.feeds.file_of(moved))
+    [in_feed] = (await events(services, ADA)).values()
+    for other in (in_file, in_feed):
+        for name in ("UID", "SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND", "STATUS", "SUMMARY", "URL",
+                     "ORGANIZER"):  # fmt: skip
+            assert other[name].to_ical() == in_mail[name].to_ical(), name
+    assert in_file["DESCRIPTION"] == in_mail["DESCRIPTION"]
+    assert in_mail.decoded("DTSTAMP") == clock()
+
+
+async def test_another_installation_names_the_same_booking_otherwise(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    booking = await book(await add_expert(), NINE)
+    [event] = walk(await services.feeds.file_of(booking))
+    assert event["UID"] == f"{booking.id}@{installation_of(sql)}"
+    sql.execute("UPDATE installation SET id = gen_random_uuid()")
+    [elsewhere] = walk(await services.feeds.file_of(booking))
+    assert elsewhere["UID"] != event["UID"]
+
+
+async def test_what_is_declined_or_expired_or_only_held_is_no_entry_and_what_is_over_stays_for_a_while(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock
+) -> None:
+    expert = await add_expert()
+    for number, status in enumerate(("declined", "expired", "cancelled", "no_show", "completed", "confirmed")):
+        made = await book(expert, NINE + number * HOUR)
+        sql.execute("UPDATE booking SET status = %s WHERE id = %s", (status, made.id))
+    for owner in (ADA, FeedOwner(expert_id=expert)):
+        kept = {event.decoded("DTSTART") for event in (await events(services, owner)).values()}
+        assert kept == {NINE + 4 * HOUR, NINE + 5 * HOUR}
+    clock.now = NINE + 90 * DAY + 5 * HOUR
+    assert [event.decoded("DTSTART") for event in (await events(services, ADA)).values()] == [NINE + 5 * HOUR]
+
+
+async def test_it_is_the_same_to_the_octet_until_something_changes(
+    services: Services, add_expert: AddExpert, book: Book, clock: Clock
+) -> None:
+    expert = await add_expert()
+    bookings = [await book(expert, NINE + number * HOUR) for number in range(3)]
+    url = await services.feeds.open(ADA)
+    first = await read(services, url)
+    clock.move(hours=2)
+    assert await read(services, url) == first
+    await services.bookings.change_status(bookings[0].id, Status.CONFIRMED, ADMIN)
+    changed = await read(services, url)
+    assert changed.etag != first.etag
+    assert first.etag.startswith('"')
+    assert first.etag.endswith('"')
+
+
+async def test_however_much_stands_in_it_it_takes_two_statements_and_has_an_end(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection, counted: Counted
+) -> None:
+    expert = await add_expert()
+    await book(expert, NINE)
+    url = await services.feeds.open(FeedOwner(expert_id=expert))
+    with counted() as few:
+        await read(services, url)
+    sql.execute(
+        """INSERT INTO booking (id, expert_id, session_type_id, starts_at, ends_at, busy, status, name, email,
+                                customer_key)
+           SELECT gen_random_uuid(), expert_id, session_type_id, at, at + '1 minute', tstzrange(at, at + '1 minute'),
+                  'confirmed', 'Ada', 'ada@example.com', 'ada@example.com'
+             FROM booking, generate_series(%s::timestamptz, %s::timestamptz, '10 minutes') AS at""",
+        (NINE + DAY, NINE + 8 * DAY),
+    )
+    with counted() as many:
+        body = (await read(services, url)).body
+    assert len([statement for statement in many if "SELECT" in statement]) == 2
+    whole, gap = await longest_gap(read(services, url))
+    # Meanwhile others get their answers.
+    assert gap < whole / 2
+    assert len(many) == len(few)
+    starts = [event.decoded("DTSTART") for event in walk(body)]
+    assert len(starts) == 1000
+    # What is left out is the earliest.
+    assert max(starts) == NINE + 8 * DAY
+
+
+async def test_the_file_of_a_booking_has_the_key_for_its_customer_alone(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    booking = await book(await add_expert(), NINE, notes="my notes")
+    own, experts = await services.feeds.file_of(booking), await services.feeds.file_of(booking, Audience.EXPERT)
+    [mine], [theirs] = list(walk(own)), list(walk(experts))
+    assert f"/booking/{booking.id}?key={Keys(HOUSE.secret).booking(booking.id)}" in mine["DESCRIPTION"]
+    assert "key=" not in theirs["DESCRIPTION"]
+    assert "my notes" in theirs["DESCRIPTION"]
+    assert mine["URL"] == theirs["URL"] == f"https://booking.example.com/booking/{booking.id}"
+    assert Calendar.from_ical(own)["METHOD"] == "PUBLISH"
+
+
+async def test_there_is_no_file_of_a_booking_that_is_gone(
+    services: Services, add_expert: AddExpert, book: Book, sql: Connection
+) -> None:
+    booking: BookingView = await book(await add_expert(), NINE)
+    sql.execute("DELETE FROM booking")
+    with pytest.raises(BookingNotFound):
+        await services.feeds.file_of(booking)
