@@ -182,11 +182,23 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def product(url: str) -> Iterator[Running]:
+def product(url: str, **more: str) -> Iterator[Running]:
     """`expert-booking serve` over this database."""
-    settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only"}
+    settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only", **more}
     with _server(["-m", "expert_booking", "serve"], "/healthz", settings) as running:
         yield running
+
+
+@contextmanager
+def mail_server() -> Iterator[int]:
+    """A mail server that takes everything and keeps nothing; its port. It needs aiosmtpd."""
+    port = _free_port()
+    sink = [sys.executable, "-m", "aiosmtpd", "-n", "-c", "aiosmtpd.handlers.Sink", "-l", f"127.0.0.1:{port}"]
+    process = subprocess.Popen(sink, stdin=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        _stop(process)
 
 
 @contextmanager

@@ -68,9 +68,10 @@ async def main(options: argparse.Namespace) -> None:
     afterwards: dict[str, list[float]] = defaultdict(list)
     variants, order, asked = list(NAMES), random.Random(5), 0
     count = -(-(options.rounds + options.warm_up) // TIMES)
-    with _bench.database() as server:
+    with _bench.database() as server, _bench.mail_server() as port:
         _bench.add_experts(server.url, count, opens_hour=9, closes_hour=17)
-        with _bench.product(server.url) as house:
+        mail = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_FROM": "booking@example.com"}
+        with _bench.product(server.url, **mail) as house:
             visitor = await Http.open(house.port)
             await make_known(server.url, visitor, count)
             for number in range(options.rounds + options.warm_up):
