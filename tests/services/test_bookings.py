@@ -361,7 +361,6 @@ async def test_a_browser_that_booked_for_two_sees_both_addresses(
     other = await book(expert, NINE + 2 * HOUR, visitor=MINE, email="eve@example.com")
     assert list(await services.bookings.of_visitor(MINE)) == [other, second, first]
     assert list(await services.bookings.of_customer("ada@example.com")) == [second, first]
-    assert list(await services.bookings.addresses_of_visitor(THEIRS)) == []
 
 
 async def test_by_address_a_reader_finds_all_of_a_customers_bookings_page_by_page(
