@@ -274,13 +274,7 @@ async def by_time_and_visitor(
     return (await connection.execute(wanted.order_by(_b.starts_at).limit(1))).one_or_none()
 
 
-async def of_visitor(connection: AsyncConnection, customer_key: str, visitor: bytes) -> Sequence[AnyRow]:
-    """A customer's bookings made in one browser, the latest start first."""
-    wanted = _VIEW.where(_b.customer_key == customer_key, _b.visitor == visitor)
-    return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
-
-
-async def of_browser(connection: AsyncConnection, visitor: bytes) -> Sequence[AnyRow]:
+async def of_visitor(connection: AsyncConnection, visitor: bytes) -> Sequence[AnyRow]:
     """The bookings made in one browser, for whatever address, the latest start first. A hold is none."""
     wanted = _VIEW.where(_b.visitor == visitor, _b.email.is_not(None))
     return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
@@ -296,13 +290,6 @@ async def of_experts(connection: AsyncConnection, expert_ids: Sequence[UUID], si
     """What these experts still have to do with: bookings that end after `since`, the earliest first."""
     wanted = _VIEW.where(_b.expert_id.in_(expert_ids), _b.ends_at > since, _b.status.in_(("pending", "confirmed")))
     return (await connection.execute(wanted.order_by(_b.starts_at, _b.id).limit(200))).all()
-
-
-async def addresses_of_visitor(connection: AsyncConnection, visitor: bytes) -> Sequence[str]:
-    """The addresses that were booked with in one browser, the latest first."""
-    last = func.max(_b.created_at)
-    statement = select(func.max(_b.email)).where(_b.visitor == visitor, _b.email.is_not(None))
-    return (await connection.scalars(statement.group_by(_b.customer_key).order_by(last.desc()).limit(5))).all()
 
 
 async def page(

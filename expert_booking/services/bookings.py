@@ -94,15 +94,10 @@ class Bookings:
             row = await rows.by_time_and_visitor(connection, expert_id, since, until, visitor)
         return None if row is None else _view(row)
 
-    async def of_visitor(self, email: str, visitor: bytes) -> Sequence[BookingView]:
-        """The bookings made in this browser for this address, the latest start first."""
-        async with self._database.statements() as connection:
-            return [_view(row) for row in await rows.of_visitor(connection, customer_key(email), visitor)]
-
-    async def of_browser(self, visitor: bytes) -> Sequence[BookingView]:
+    async def of_visitor(self, visitor: bytes) -> Sequence[BookingView]:
         """The bookings made in this browser, for whatever address, the latest start first."""
         async with self._database.statements() as connection:
-            return [_view(row) for row in await rows.of_browser(connection, visitor)]
+            return [_view(row) for row in await rows.of_visitor(connection, visitor)]
 
     async def of_customer(self, key: str) -> Sequence[BookingView]:
         """All bookings for an address that was proven (its `customer_key`), the latest start first."""
@@ -113,11 +108,6 @@ class Bookings:
         """What these experts have to answer and to expect, the earliest first."""
         async with self._database.statements() as connection:
             return [_view(row) for row in await rows.of_experts(connection, expert_ids, self._clock())]
-
-    async def addresses_of_visitor(self, visitor: bytes) -> Sequence[str]:
-        """The addresses booked with in this browser, the latest first."""
-        async with self._database.statements() as connection:
-            return await rows.addresses_of_visitor(connection, visitor)
 
     async def find(self, query: BookingQuery, caller: Caller | None) -> BookingPage | BusyPage:
         """One page of bookings, as much of them as this caller may see.

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
@@ -87,19 +87,19 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         return _go_to(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
-        web.add_api_route(path, _for_scripts(answer), methods=["POST"])
+        web.add_api_route(path, _for_scripts(answer, services.house.url), methods=["POST"])
     for path, answer in (("/sign-in/link", link), ("/sign-out", sign_out)):
-        web.add_api_route(path, _for_forms(answer), methods=["POST"])
+        web.add_api_route(path, _for_forms(answer, services.house.url), methods=["POST"])
 
 
-def is_from_here(request: Request) -> bool:
+def is_from_here(request: Request, house_url: str) -> bool:
     """Whether a page of this house has sent this, and no other site in somebody's browser."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("origin")
-    # No browser sends a form to another site without saying where it comes from.
-    return origin is None or (urlsplit(origin).netloc or "nowhere") == request.headers.get("host")
+    # No browser sends a form to another site without saying where it comes from. A proxy may hide the name we go by.
+    return origin is None or origin == house_url or origin.partition("://")[2] == request.headers.get("host", "-")
 
 
 async def _signed_in(services: Services, request: Request, secret: str) -> None:
@@ -109,9 +109,9 @@ async def _signed_in(services: Services, request: Request, secret: str) -> None:
         await services.access.sign_out(before)
 
 
-def _for_scripts(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+def _for_scripts(answer: Answer, house_url: str) -> Callable[[Request], Awaitable[Response]]:
     async def answered(request: Request) -> Response:
-        if not is_from_here(request):
+        if not is_from_here(request, house_url):
             return _problem(403, "forbidden", "This can only be sent from a page of this house.")
         body = await _body(request)
         if body is None:
@@ -127,9 +127,9 @@ def _for_scripts(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
     return answered
 
 
-def _for_forms(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+def _for_forms(answer: Answer, house_url: str) -> Callable[[Request], Awaitable[Response]]:
     async def answered(request: Request) -> Response:
-        body = await _body(request) if is_from_here(request) else None
+        body = await _body(request) if is_from_here(request, house_url) else None
         return _go_to("/sign-in") if body is None else await answer(request, body)
 
     return answered

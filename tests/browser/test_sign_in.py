@@ -162,12 +162,12 @@ async def test_after_five_wrong_codes_only_the_link_still_works(
 
 
 async def test_a_code_counts_only_in_the_browser_that_asked(
-    visit: Visit, sql: Connection, email: str, server: ServerProcess
+    visit: Visit, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     page = await visit("/sign-in")
     await ask(page, email)
     number = asked(sql, email)
-    answer = httpx.post(f"{server.url}/sign-in/code", json={"id": str(number), "code": KEYS.code(number)})
+    answer = await rest.post("/sign-in/code", json={"id": str(number), "code": KEYS.code(number)})
     assert (answer.status_code, answer.json()["code"]) == (404, "link_not_valid")
     assert proofs(sql, email) == 0
 
@@ -209,13 +209,13 @@ async def test_the_page_of_a_link_needs_no_script(visit: Visit, sql: Connection,
 
 
 async def test_whoever_only_looks_at_a_link_spends_nothing(
-    visit: Visit, sql: Connection, email: str, server: ServerProcess
+    visit: Visit, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     link = link_for(sql, email)
     for _ in range(3):
-        assert email in httpx.get(server.url + link).text
-        httpx.head(server.url + link)
-        httpx.get(f"{server.url}/sign-in?next={link}")
+        assert email in (await rest.get(link)).text
+        await rest.head(link)
+        await rest.get(f"/sign-in?next={link}")
     assert proofs(sql, email) == 0
     page = await visit(link)
     await button(page, "Sign in").click()
@@ -288,8 +288,11 @@ def test_forms_of_other_sites_are_refused(server: ServerProcess, sql: Connection
 
 
 def test_odd_bodies_are_answered_and_never_break_anything(server: ServerProcess) -> None:
-    odd = (b"", b"null", b"[]", b"{", b"\xff\xfe", b'{"email": 7}', b'{"email": "\\ud800@example.com"}', b"[" * 4000,
-           b'{"id": "x", "code": "1"}', b'{"email": "a@example.com\\u0000", "nextPath": {}}', b"link=%ff%00&link=%")  # fmt: skip
+    odd = (
+        b"", b"null", b"[]", b"{", b"\xff\xfe", b"[" * 4000, b"link=%ff%00&link=%", b'{"email": 7}',
+        b'{"email": "\\ud800@example.com"}', b'{"email": "a@example.com\\u0000", "nextPath": {}}',
+        b'{"id": "x", "code": "1"}',
+    )  # fmt: skip
     for body in odd:
         for path in ("/sign-in/ask", "/sign-in/code"):
             answer = httpx.post(server.url + path, content=body)
@@ -385,7 +388,7 @@ async def test_signing_out_everywhere_is_asked_once_more_and_ends_open_pages_els
 
 
 async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_and_to_cancel_it(
-    visit: Visit, jana: Expert, sql: Connection, email: str, server: ServerProcess
+    visit: Visit, jana: Expert, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     at, to = in_days(3), in_days(4, 14)
     mine = await visit()
@@ -404,7 +407,7 @@ async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_a
     await expect(page).to_have_url(re.compile(rf"/booking/{number}\?key={key}$"))
     await expect(news(mine)).to_contain_text("has been moved")
     file = await page.get_by_role("link", name="Calendar file").get_attribute("href")
-    answer = httpx.get(server.url + str(file))
+    answer = await rest.get(str(file))
     assert answer.headers["content-type"].startswith("text/calendar")
     assert "attachment" in answer.headers["content-disposition"]
     assert f"DTSTART:{to.astimezone(UTC):%Y%m%dT%H%M%SZ}" in answer.text
@@ -418,7 +421,7 @@ async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_a
 
 
 async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(
-    visit: Visit, jana: Expert, sql: Connection, email: str, server: ServerProcess, excuse: Excuse
+    visit: Visit, jana: Expert, sql: Connection, email: str, rest: httpx.AsyncClient, excuse: Excuse
 ) -> None:
     excuse("status of 404")
     mine = await visit()
@@ -436,7 +439,7 @@ async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(
             await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
             told.append((await page.locator("#main").inner_text(), path))
             assert (await page.locator("#main a").get_attribute("href")) == f"/sign-in?next=/booking/{one}"
-        assert httpx.get(f"{server.url}/booking/{one}/calendar.ics").status_code == 404
+        assert (await rest.get(f"/booking/{one}/calendar.ics")).status_code == 404
     assert told[:4] == told[4:]
 
 
@@ -566,7 +569,7 @@ async def test_a_host_moves_a_booking_and_says_afterwards_what_became_of_it(
 
 
 async def test_the_address_of_a_calendar_is_shown_when_asked_for_replaced_and_given_up(
-    visit: Visit, jana: Expert, sql: Connection, email: str, server: ServerProcess
+    visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     await book_on(await visit(), jana.slug, in_days(3), email=email)
     page = await visit()

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from expert_booking.domain.errors import RescheduleNotAllowed, StatusChangeNotAllowed
-from expert_booking.domain.lifecycle import LIVE, Actor, Status, check_move, check_reschedule
+from expert_booking.domain.lifecycle import LIVE, Actor, Status, check_move, check_reschedule, open_moves
 
 # Written out by hand, not read from the code: who may, and whether only afterwards.
 MOVES = {
@@ -38,6 +38,18 @@ def test_a_move_is_allowed_exactly_if_it_is_one_of_ours(now_is: str, to: str, no
         said = str(refused.value)
         assert to.replace("_", "-") in said
         assert "_" not in said
+
+
+@pytest.mark.parametrize("now_is", list(Status))
+@pytest.mark.parametrize("now", [JUST_BEFORE, ENDS_AT])
+def test_what_is_offered_is_what_is_allowed(now_is: Status, now: datetime) -> None:
+    for actor in Actor:
+        for to in Status:
+            if to in open_moves(now_is, actor, ends_at=ENDS_AT, now=now):
+                check_move(now_is, to, actor, ends_at=ENDS_AT, now=now)
+                continue
+            with pytest.raises(StatusChangeNotAllowed):
+                check_move(now_is, to, actor, ends_at=ENDS_AT, now=now)
 
 
 def test_a_booking_keeps_its_time_unless_it_was_called_off() -> None:

@@ -7,9 +7,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.post import Delivery
 from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
 from expert_booking.web.pages.expert import profile_html
-from expert_booking.web.parts.booking_card import booking_card, change, when, whole_booking
+from expert_booking.web.parts.booking_card import booking_card, change, host_card, when, whole_booking
+from expert_booking.web.parts.calendar_ways import calendar_ways
+from expert_booking.web.parts.mail_state import mail_mark, mail_state
+from expert_booking.web.parts.signed_in import signed_in
 
 BERLIN, KATHMANDU = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -43,7 +47,15 @@ def test_every_status_is_said_and_marked_for_programs(status: Status) -> None:
 
 def test_what_people_wrote_is_escaped_everywhere() -> None:
     nasty = booking(**NASTY_WORDS)
-    for drawn in (whole_booking(nasty, BERLIN, KATHMANDU), booking_card(nasty, BERLIN, past=True)):
+    failed = nasty.model_copy(update={"mail": Delivery.FAILED})
+    for drawn in (
+        whole_booking(nasty, BERLIN, KATHMANDU),
+        whole_booking(nasty, BERLIN, KATHMANDU, by_host=True),
+        booking_card(nasty, BERLIN, past=True),
+        host_card(nasty, BERLIN),
+        mail_state(failed),
+        signed_in(NASTY),
+    ):
         assert "<script" not in drawn
         assert ESCAPED in drawn
     assert whole_booking(nasty, BERLIN, BERLIN).count(ESCAPED) == len(NASTY_WORDS)
@@ -118,3 +130,25 @@ def test_what_has_changed_is_said_in_a_sentence_and_what_is_nothing_to_speak_of_
 @pytest.mark.parametrize("status", set(Status) - {Status.PENDING})
 def test_every_turn_of_a_booking_has_its_own_words(status: Status) -> None:
     assert change(booking(), booking(status), BERLIN).endswith(".")
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_hosts_are_spoken_to_as_hosts(status: Status) -> None:
+    said = whole_booking(booking(status, answer_by=NINE), BERLIN, BERLIN, by_host=True)
+    for words in ("kept for you", "The expert answers", "The expert expects you"):
+        assert words not in said
+    assert ("Please answer before it begins." in said) == (status is Status.PENDING)
+
+
+def test_what_became_of_the_mail_is_said_only_where_there_was_one() -> None:
+    assert mail_state(booking()) == mail_mark(booking()) == ""
+    for delivery in Delivery:
+        one = booking(mail=delivery)
+        assert f'data-mail="{delivery.value}"' in mail_state(one)
+        assert f'data-mail="{delivery.value}"' in mail_mark(one)
+        assert "ada@example.com" in mail_state(one)
+
+
+def test_what_people_wrote_cannot_leave_the_links_to_calendars() -> None:
+    drawn = calendar_ways(booking(**NASTY_WORDS), NASTY, '/"><script>', '"><script>')
+    assert "<script" not in drawn

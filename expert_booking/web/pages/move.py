@@ -51,7 +51,7 @@ _NOW: Final = Markup(
 _NEWS: Final = Markup('<p class="note">{}</p>')
 _NOT_NOW: Final = Markup(
     """<div class="note warn" role="alert" data-refusal="move"><strong>{why}</strong>{still}
-<div class="actions"><a class="button" href="{url}">To the booking</a></div></div>"""
+<div class="actions"><a class="button" href="{url}">To {whose} booking</a></div></div>"""
 )
 _STILL_YOURS: Final = "Your old time is still yours. "
 _MAY_BE_FREE: Final = "It may be free again in a few minutes, and then you see it here. "
@@ -235,7 +235,9 @@ class MoveDesk:
                 terms="" if why or by_host else left.moving(now, self._moment),
             ),
         )
-        theme.show(self._not_now, _NOT_NOW.format(why=why, still=still, url=self._way.url()) if why else Markup(""))
+        whose = "this" if by_host else "your"
+        refused = _NOT_NOW.format(why=why, still=still, whose=whose, url=self._way.url()) if why else Markup("")
+        theme.show(self._not_now, refused)
         self._times.set_visibility(not why)
         self._ask()
 

@@ -197,7 +197,7 @@ class MyBookings:
     async def _look(self) -> _Found:
         bookings, who = self._services.bookings, await self._who()
         if who is None:
-            return _Found(booked=await bookings.of_browser(self._visitor))
+            return _Found(booked=await bookings.of_visitor(self._visitor))
         hosted = await bookings.of_experts([one.id for one in who.experts]) if who.experts else ()
         return _Found(who, await bookings.of_customer(who.customer_key), hosted)
 

@@ -2,7 +2,7 @@
 export default {
   props: { title: String, moves: Array, mayMove: Boolean, when: String, moveUrl: String, reasonLength: Number },
   template: `
-    <div class="manage">
+    <div :class="{ manage: refusal || moves?.length || mayMove }">
       <p v-if="refusal" class="note bad" role="alert" data-refusal="change">{{ refusal }}</p>
       <section v-if="moves?.length || mayMove" class="panel" :aria-labelledby="asked ? 'host-question' : 'host'">
         <form v-if="asked" class="form" :aria-busy="sending" @submit.prevent="send(asked, reason)" @keydown.esc.prevent="keep">
