@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, LargeBinary, bindparam, delete, func, insert, o
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request, expert, message
+from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request, booking, expert, message
 
 # What is over is of no use to anybody after this; requests still count for how often somebody asks.
 _KEPT: Final = timedelta(days=1)
@@ -130,12 +130,15 @@ async def end_proof(connection: AsyncConnection, secret_hash: bytes) -> None:
 
 
 async def end_every_proof(connection: AsyncConnection, customer_key: str, now: datetime) -> None:
-    """No proof of this address counts any more, nor any link that is on its way."""
+    """No proof of this address counts any more, no link that is on its way, and no browser as the one that booked."""
     # The links first: of one that is being redeemed meanwhile the proof is there when it has been waited for.
     await connection.execute(
         update(access_request).where(_r.customer_key == customer_key, _r.spent_at.is_(None)).values(spent_at=now)
     )
     await connection.execute(delete(access_proof).where(_p.customer_key == customer_key))
+    # The hold of a form that is just being filled in has no address yet, and stays.
+    booked = update(booking).where(booking.c.customer_key == customer_key, booking.c.visitor.is_not(None))
+    await connection.execute(booked.values(visitor=None))
 
 
 async def experts_of(connection: AsyncConnection, customer_key: str) -> Sequence[AnyRow]:

@@ -181,7 +181,10 @@ class Access:
             return await self._identity(connection, proof.email, proof.customer_key)
 
     async def sign_out(self, secret: str, *, everywhere: bool = False) -> None:
-        """What this browser has proven counts no more; everywhere: nor what any browser or program has."""
+        """What this browser has proven counts no more.
+
+        Everywhere: nor what any browser or program has, and no browser is known as the one that booked.
+        """
         now = self._clock()
         async with self._database.transaction() as connection:
             proof = await rows.proven(connection, _hash(secret), "browser", now)

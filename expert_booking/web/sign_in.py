@@ -83,7 +83,8 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         proof = proof_of(request)
         if proof:
             await services.access.sign_out(proof, everywhere=_field(body, "everywhere") == "1")
-            del request.session["proof"]
+            # Nor is it known any more as the browser that booked: the next one at this machine may be somebody else.
+            request.session.clear()
         return _go_to(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):

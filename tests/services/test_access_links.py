@@ -4,8 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from statistics import median
-from time import perf_counter
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,18 +12,18 @@ import pytest
 
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import (
+    BookingNotFound,
     CodesLocked,
     CodeWrong,
     LinkNotValid,
     ProofNeeded,
     TooManyAccessRequests,
 )
-from expert_booking.domain.house import AccessRules, House
+from expert_booking.domain.house import House
 from expert_booking.domain.keys import Keys
 from expert_booking.schemas import AccessRequested, Caller, Role
 from expert_booking.services import Services
-from expert_booking.services.access import Access
-from tests.conftest import AddExpert, Book, Clock
+from tests.conftest import AddExpert, Book, Clock, browser
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -95,22 +93,6 @@ async def test_the_very_same_statements_are_sent_for_known_and_unknown_addresses
     assert len(sent[ADA]) > 3
     assert all(statements == sent[ADA] for statements in sent.values())
     assert not [statement for statement in sent[ADA] if "booking" in statement.replace("expert_booking", "")]
-
-
-async def test_the_time_it_takes_does_not_tell_known_addresses_from_unknown_ones(
-    database: Database, clock: Clock, add_expert: AddExpert, book: Book
-) -> None:
-    """Roughly: on a busy machine a ratio of medians is all that holds. `benchmarks/access.py` looks closely."""
-    await book(await add_expert(), NINE, email=ADA)
-    access = Access(database, clock, HOUSE, AccessRules(per_address=10_000, per_origin=10_000))
-    took: dict[str, list[float]] = {ADA: [], "eve@example.com": []}
-    for n in range(150):
-        for email in sorted(took, reverse=n % 2 == 0):
-            began = perf_counter()
-            await access.ask(email, origin=HOME)
-            took[email].append(perf_counter() - began)
-    known, unknown = took.values()
-    assert 0.6 < median(one / other for one, other in zip(known, unknown, strict=True)) < 1.6
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -355,6 +337,19 @@ async def test_signing_out_ends_one_proof_and_everywhere_all_of_this_address(ser
         await services.access.redeem_code(waiting.id, services.access.code(waiting.id), "program")
     assert await services.access.who(bens) is not None
     await services.access.redeem_link(services.access.link(bens_waiting.id), "browser")
+
+
+async def test_everywhere_is_also_the_browser_that_booked(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    here = browser(b"here")
+    adas = await book(expert, NINE, email="ADA@example.com", visitor=b"here")
+    bens = await book(expert, NINE + timedelta(hours=1), email="ben@example.com", visitor=b"here")
+    await services.access.sign_out(await sign_in(services), everywhere=True)
+    with pytest.raises(BookingNotFound):
+        await services.bookings.get(adas.id, here)
+    assert (await services.bookings.get(bens.id, here)).id == bens.id
 
 
 async def test_no_proof_slips_through_while_somebody_signs_out_everywhere(crowd: Services, sql: Connection) -> None:
