@@ -267,6 +267,15 @@ async def test_signing_in_never_leads_out_of_the_house(
     await expect(whose(page)).to_contain_text(email)
 
 
+def test_a_page_that_a_program_names_leads_out_of_the_house_no_more_than_others(
+    server: ServerProcess, sql: Connection, email: str
+) -> None:
+    for sent, leads_to in (("//evil.example", "/my-bookings"), ("/booking/1", "/booking/1")):
+        asking = httpx.post(f"{server.url}/sign-in/ask", json={"email": email, "nextPath": sent})
+        link = KEYS.link(UUID(asking.json()["id"]))
+        assert httpx.post(f"{server.url}/sign-in/link", data={"link": link}).headers["location"] == leads_to
+
+
 # --- what is sent -----------------------------------------------------------------------------------------------------
 
 

@@ -40,11 +40,12 @@ def mount(services: Services) -> None:
         identity = await identity_of(services, request)
         with theme.frame("Sign in", here="/my-bookings", narrow=True):
             theme.html(Markup("Sign in"), tag="h1").classes("over")
-            if "over" in request.query_params:
+            over = "over" in request.query_params
+            if over:
                 theme.html(_OVER.format(LinkNotValid()))
             if identity is not None:
                 theme.html(_SIGNED_IN.format(email=identity.email, next=next_path or _HOME))
-            SignIn(next_path=next_path, title="By a mail to your address", mails=services.house.mails)
+            SignIn(next_path=next_path, title="By a mail to your address", mails=services.house.mails, anew=over)
 
     @ui.page("/sign-in/{link}")
     async def by_link(link: str, client: Client) -> Response | None:
@@ -55,7 +56,7 @@ def mount(services: Services) -> None:
             with theme.frame("Sign in", here="/my-bookings", narrow=True):
                 theme.html(Markup("Sign in"), tag="h1").classes("over")
                 theme.html(_OVER.format(refusal))
-                SignIn(next_path="", title="Ask for a new mail", mails=services.house.mails)
+                SignIn(next_path="", title="Ask for a new mail", mails=services.house.mails, anew=True)
             return None
         client.delete()  # whoever only looks, again and again, keeps nothing alive here
         # As it is, without a script: some programs for mail show pages without any.

@@ -5,7 +5,7 @@ const REST = 30; // seconds before a mail can be sent again
 const NO_ANSWER = "There is no answer. Please look whether you are online, and try again.";
 
 export default {
-  props: { next: String, title: String, mails: Boolean, emailLength: Number },
+  props: { next: String, title: String, mails: Boolean, anew: Boolean, emailLength: Number },
   template: `
     <section class="panel sign-in" aria-labelledby="sign-in">
       <h2 id="sign-in">{{ title }}</h2>
@@ -48,7 +48,9 @@ export default {
       asked = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
     } catch {}
     if (!(Date.parse(asked?.expiresAt) > Date.now() - 60000)) asked = null;
-    return { asked, email: asked?.email ?? "", code: "", errors: {}, sending: false, again: false, left: 0, clock: null };
+    const email = asked?.email ?? "";
+    if (this.anew) asked = null;
+    return { asked, email, code: "", errors: {}, sending: false, again: false, left: 0, clock: null };
   },
   computed: {
     minutes() {

@@ -8,10 +8,14 @@ from expert_booking.schemas import EMAIL_LENGTH
 class SignIn(Element, component="sign_in.js"):
     """Asks for an address and has a mail sent there; then takes the code in it. A page that is left keeps its stage."""
 
-    def __init__(self, *, next_path: str, title: str, mails: bool) -> None:
-        """`next_path` is where to go then. Where the house sends no mail (`mails`), only that is said."""
+    def __init__(self, *, next_path: str, title: str, mails: bool, anew: bool = False) -> None:
+        """`next_path` is where to go then. Where the house sends no mail (`mails`), only that is said.
+
+        `anew`: whatever was asked for before is over.
+        """
         super().__init__()
         self._props["next"] = next_path
         self._props["title"] = title
         self._props["mails"] = mails
+        self._props["anew"] = anew
         self._props["emailLength"] = EMAIL_LENGTH
