@@ -18,6 +18,7 @@ from tests.browser.pages import (
     by_hand,
     connected,
     fill_in,
+    holds,
     in_days,
     iso,
     says,
@@ -72,6 +73,7 @@ async def test_who_sends_the_form_in_the_same_moment_as_somebody_else_is_told_th
     visit: Visit, jana: Expert, sql: Connection, database_url: str
 ) -> None:
     at, page = in_days(3), await form(visit, jana, in_days(3))
+    await holds(page)
     await fill_in(page, **GRACE)
     # Somebody's booking is on its way into the database: the page cannot know, the database has to say so.
     with psycopg.connect(driver_url(database_url)) as other:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,8 @@ async def test_this_machine_is_known_by_each_of_its_names(api: httpx.AsyncClient
     assert "Mailbox (demo)" in answer.text
 
 
-async def test_with_a_database_of_ones_own_there_is_no_mailbox(server: ServerProcess) -> None:
+async def test_with_a_database_of_ones_own_there_is_no_mailbox(serve: Callable[..., ServerProcess]) -> None:
+    server = serve()
     async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=PAGE) as client:
         assert (await client.get("/mailbox")).status_code == 404
         assert "/mailbox" not in (await client.get("/")).text
