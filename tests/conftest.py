@@ -37,8 +37,8 @@ from expert_booking.services import Services
 from tests.mailing import MailServer
 from tests.serving import ServerProcess
 
-# How many examples each property is tried with: some hundreds always, ten thousand when one has the time.
-settings.register_profile("short", max_examples=200, deadline=None)
+# How many examples each property is tried with: a hundred always, ten thousand when one has the time.
+settings.register_profile("short", max_examples=100, deadline=None)
 settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("short")
 

@@ -13,7 +13,7 @@ from tests.conftest import Clock
 Connection = psycopg.Connection[tuple[Any, ...]]
 CUSTOMERS = ("grace", "jana_herself", "stray")
 EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
-SECRETS = ("Augusta", "augusta@example.com", "7946", "very private", "Europe/Athens")
+SECRETS = ("Augusta", "augusta@example.com", "7946 0000", "very private", "Europe/Athens")
 
 
 @pytest.fixture

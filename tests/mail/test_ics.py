@@ -159,7 +159,7 @@ def test_the_expert_reads_who_comes_and_what_they_said_and_no_key() -> None:
 
 def test_what_the_customer_typed_is_only_in_the_expert_file() -> None:
     assert b"first session" not in invited()
-    assert b"7946" not in invited()
+    assert b"20 7946" not in invited()
 
 
 def test_a_file_that_is_only_shown_invites_nobody() -> None:

@@ -204,7 +204,7 @@ def world(database_url: str) -> Iterator[World]:
 
 def test_a_bookings_life_at_random_keeps_every_promise(world: World) -> None:
     shape = settings(
-        max_examples=settings().max_examples // 8, stateful_step_count=50, deadline=None,
+        max_examples=settings().max_examples // 4, stateful_step_count=50, deadline=None,
         suppress_health_check=list(HealthCheck), phases=[p for p in Phase if p is not Phase.explain],
     )  # fmt: skip
     run_state_machine_as_test(lambda: Life(world), settings=shape)
