@@ -62,11 +62,9 @@ _HOLD: Final = _inserts((*_SLOT, *_HELD))
 
 # What has become of the last mail to the customer.
 _MAIL: Final = (
-    select(
-        case((message.c.sent_at.is_not(None), "sent"), (message.c.failed_at.is_not(None), "failed"), else_="waiting")
-    )
-    .where(message.c.booking_id == _b.id, message.c.audience == "customer")
-    .order_by(message.c.id.desc())
+    select(case((_m.sent_at.is_not(None), "sent"), (_m.failed_at.is_not(None), "failed"), else_="waiting"))
+    .where(_m.booking_id == _b.id, _m.audience == "customer")
+    .order_by(_m.id.desc())
     .limit(1)
     .correlate(booking)
     .scalar_subquery()
@@ -276,7 +274,7 @@ async def by_time_and_visitor(
 
 async def of_visitor(connection: AsyncConnection, visitor: bytes) -> Sequence[AnyRow]:
     """The bookings made in one browser, for whatever address, the latest start first. A hold is none."""
-    wanted = _VIEW.where(_b.visitor == visitor, _b.email.is_not(None))
+    wanted = _VIEW.where(_b.visitor == visitor)
     return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
 
 
