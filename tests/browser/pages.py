@@ -96,17 +96,33 @@ async def booking_id(page: Page) -> str:
 
 
 def by_hand(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pending") -> UUID:
-    """A booking as psql would make it: an hour, nobody of ours in between. Holds in its way are over."""
+    """A booking as psql would make it: an hour, nobody of ours in between. Holds in its way are over.
+
+    A page that has just been opened may take its hold between the two statements: then they are said again.
+    """
+    at_this_time = {"expert": expert_id, "at": at, "end": at + HOUR, "status": status}
+    sql.execute("SELECT")  # a connection with transactions of its own has begun one: below is a savepoint in it
+    for tries_left in reversed(range(5)):
+        try:
+            with sql.transaction():
+                return _by_hand(sql, at_this_time)
+        except psycopg.errors.ExclusionViolation:
+            if not tries_left:
+                raise
+    raise AssertionError
+
+
+def _by_hand(sql: Connection, at_this_time: dict[str, Any]) -> UUID:
     sql.execute(
         "UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL"
         " WHERE expert_id = %(expert)s AND status = 'held' AND busy && tstzrange(%(at)s, %(end)s)",
-        {"expert": expert_id, "at": at, "end": at + HOUR},
+        at_this_time,
     )
     row = sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"
         " SELECT %(expert)s, id, %(at)s, %(end)s, tstzrange(%(at)s, %(end)s), %(status)s, 'Bo', 'bo@example.com',"
         " 'bo@example.com' FROM session_type WHERE expert_id = %(expert)s RETURNING id",
-        {"expert": expert_id, "at": at, "end": at + HOUR, "status": status},
+        at_this_time,
     ).fetchone()
     assert row is not None
     return UUID(str(row[0]))

@@ -93,6 +93,7 @@ async def test_when_nothing_else_is_free_the_slower_one_is_told_that(
     at = in_days(3)
     once = await new_expert(hours=(600, 660), weekdays=[at.isoweekday()], horizon_days=6, notice_minutes=2 * 1440)
     page = await form(visit, once, at)
+    await holds(page)
     by_hand(sql, once.id, at)
     await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("no other time is free")
     await expect(page.locator("[data-alternative]")).to_have_count(0)
@@ -118,6 +119,7 @@ async def test_a_form_reloaded_while_it_was_being_sent_books_once_and_leads_to_t
 ) -> None:
     at = in_days(3)
     page = await form(visit, jana, at)
+    await holds(page)
     await fill_in(page, **GRACE)
     with psycopg.connect(driver_url(database_url)) as other:
         by_hand(other, jana.id, at)
