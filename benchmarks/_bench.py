@@ -66,6 +66,36 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     print(line(texts[0]), rule, *map(line, texts[1:]), "", sep="\n", flush=True)
 
 
+class Goal(NamedTuple):
+    """What we want of a figure: its ratio to a floor of the same run is at least, or at most, so much."""
+
+    what: str
+    ratio: float
+    wanted: float
+    at_most: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether it is so."""
+        return self.ratio <= self.wanted if self.at_most else self.ratio >= self.wanted
+
+    def __str__(self) -> str:
+        bound = "at most" if self.at_most else "at least"
+        return f"{self.what}: {self.ratio:.2f}, wanted {bound} {self.wanted:g}: {'met' if self.met else 'NOT MET'}"
+
+
+def report(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], goals: Sequence[Goal] = ()) -> None:
+    """Print a table and how far the goals are met; `all.py` gets it to keep as well."""
+    print_table(head, rows)
+    for goal in goals:
+        print(goal, flush=True)
+    folder = os.environ.get("BENCHMARK_RESULTS")
+    if folder is not None:
+        told = {"title": title, "head": head, "rows": rows, "goals": [goal._asdict() for goal in goals]}
+        path = Path(folder, f"{len(list(Path(folder).iterdir())):03}.json")
+        path.write_text(json.dumps(told, default=str))
+
+
 def swapped(variants: Sequence[Variant], round_number: int) -> Sequence[Variant]:
     """The variants in an order that changes each round, so that none is always measured first."""
     return variants[::-1] if round_number % 2 else variants

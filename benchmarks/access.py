@@ -85,7 +85,7 @@ async def main(options: argparse.Namespace) -> None:
         with psycopg.connect(server.url) as connection:
             assert connection.execute("SELECT count(*) FROM access_request").fetchone() == (asked,)
     head = ("access link for", "p50 ms", "p95 ms", "of nobody's", f"next {NEXT} p50 ms", "of nobody's")
-    _bench.print_table(head, [line(name, took, afterwards) for name in NAMES])
+    _bench.report("access", head, [line(name, took, afterwards) for name in NAMES])
 
 
 def line(name: str, took: dict[str, list[float]], afterwards: dict[str, list[float]]) -> Sequence[object]:

@@ -189,7 +189,7 @@ async def main(options: argparse.Namespace) -> None:
                     rows += [line(name, kind, clients, runs[name], runs["pgbench"]) for name in variants]
         await database.close()
     head = ("through", "asking for", "clients", "per second", "of the floor", "CPU µs", "p50 ms", "p99 ms")
-    _bench.print_table(head, rows)
+    _bench.report("bookings", head, rows)
 
 
 def line(name: str, kind: str, clients: int, runs: Sequence[Run], floors: Sequence[Run]) -> tuple[object, ...]:

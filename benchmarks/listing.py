@@ -269,8 +269,8 @@ async def main(options: argparse.Namespace) -> None:
     kinds = [*KINDS, *DEEP, COUNTED]
     every = [took for kind in kinds for took in times[kind]]
     rows = [line(FLOOR, times[FLOOR], times[FLOOR]), *(line(kind, times[kind], times[FLOOR]) for kind in kinds)]
-    _bench.print_table(
-        ("listing", "p50 ms", "p95 ms", "of the floor"), [*rows, line("all of these", every, times[FLOOR])]
+    _bench.report(
+        "listing", ("listing", "p50 ms", "p95 ms", "of the floor"), [*rows, line("all of these", every, times[FLOOR])]
     )
     print(f"memory of the server: {held[0]:.1f} MB after the warm-up, {held[-1]:.1f} MB at the end")
     slow = [kind for kind in kinds if median(times[kind]) > TARGET]

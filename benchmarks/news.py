@@ -232,7 +232,7 @@ async def main(options: argparse.Namespace) -> None:
         pages.close()
         sockets.close()
     head = ("viewers", "first ms", "last ms", "floor: first", "last", "last, of the floor", "of another expert")
-    _bench.print_table(head, rows)
+    _bench.report("news", head, rows)
 
 
 def line(size: int, heard: Sequence[Heard], floors: Sequence[Heard], strays: int) -> tuple[object, ...]:

@@ -66,7 +66,7 @@ async def main(options: argparse.Namespace) -> None:
                     if number >= 0:
                         times[name].append(took)
     head = ("page", "p50 ms", "p95 ms", "of the floor", "statements", "pings")
-    _bench.print_table(head, [line(name, times[name], times[FLOOR], asked.get(name, [])) for name, *_ in variants])
+    _bench.report("pages", head, [line(name, times[name], times[FLOOR], asked.get(name, [])) for name, *_ in variants])
 
 
 def line(name: str, times: Sequence[float], floors: Sequence[float], asked: Sequence[str]) -> tuple[object, ...]:

@@ -147,7 +147,7 @@ async def main(options: argparse.Namespace) -> None:
          f"{_bench.pair_ratio(took, times[FLOOR]):.2f}", counts.get(name, ""))
         for name, took in times.items()
     ]  # fmt: skip
-    _bench.print_table(head, sorted(rows, key=lambda row: float(row[1])))
+    _bench.report("slots", head, sorted(rows, key=lambda row: float(row[1])))
 
 
 if __name__ == "__main__":
