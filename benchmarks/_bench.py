@@ -107,7 +107,7 @@ def swapped(variants: Sequence[Variant], round_number: int) -> Sequence[Variant]
 @contextmanager
 def database() -> Iterator[EmbeddedPostgres]:
     """A migrated database on a server of its own, fsync on; gone afterwards."""
-    with _folder() as folder:
+    with scratch() as folder:
         server = EmbeddedPostgres.start(folder, say=lambda _: None)
         try:
             schema.migrate(for_sqlalchemy(server.url))
@@ -186,6 +186,15 @@ def book_raw(connection: psycopg.Connection[Any], expert: UUID, starts_at: datet
     return committed
 
 
+# How many live bookings run into the next one of their expert.
+OVERLAPS: Final = """
+    SELECT count(*) FROM (
+      SELECT upper(busy) > lead(lower(busy)) OVER (PARTITION BY expert_id ORDER BY lower(busy)) AS clash
+      FROM booking WHERE status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
+    ) neighbours WHERE clash
+"""
+
+
 def tomorrow() -> datetime:
     """The first midnight to come, UTC."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -240,7 +249,7 @@ def floor(name: str, **settings: str) -> Iterator[Running]:
 
 @contextmanager
 def _server(arguments: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[Running]:
-    with _folder() as folder, (folder / "log").open("w+") as log:  # a folder without any .env
+    with scratch() as folder, (folder / "log").open("w+") as log:  # a folder without any .env
         port = _free_port()
         plain = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
@@ -293,7 +302,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
+    """A folder that the database's server may enter, too; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="expert-booking-benchmark-"))
     folder.chmod(0o755)  # as root the database's server runs under another uid, and has to get there
     try:

@@ -181,10 +181,10 @@ def text_of(slot: datetime) -> str:
     return slot.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def open_page(port: int) -> str:
-    """Open the expert's page as a browser does; where its websocket is."""
+async def open_page(port: int, number: int = 1) -> str:
+    """Open an expert's page as a browser does; where its websocket is."""
     connection = await Http.open(port)
-    status, page = await connection.get(f"/expert/{slug(1)}", "Cookie: zone=Europe/Berlin")
+    status, page = await connection.get(f"/expert/{slug(number)}", "Cookie: zone=Europe/Berlin")
     connection.close()
     assert status == 200, page
     client_id, next_message_id = CLIENT.search(page.decode()).groups()
