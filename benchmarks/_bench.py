@@ -50,7 +50,7 @@ def percentile(figures: Sequence[float], percent: float) -> float:
     return sorted(figures)[min(len(figures) - 1, int(len(figures) * percent / 100))]
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """As Markdown, in columns: the first one is a name, all others are figures."""
     texts = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
@@ -63,7 +63,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     rule = (
         "|" + "|".join("-" * (width + 2) if not n else "-" * (width + 1) + ":" for n, width in enumerate(widths)) + "|"
     )
-    print(line(texts[0]), rule, *map(line, texts[1:]), "", sep="\n", flush=True)
+    return "\n".join((line(texts[0]), rule, *map(line, texts[1:])))
 
 
 class Goal(NamedTuple):
@@ -86,7 +86,7 @@ class Goal(NamedTuple):
 
 def report(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], goals: Sequence[Goal] = ()) -> None:
     """Print a table and how far the goals are met; `all.py` gets it to keep as well."""
-    print_table(head, rows)
+    print(table(head, rows), flush=True)
     for goal in goals:
         print(goal, flush=True)
     folder = os.environ.get("BENCHMARK_RESULTS")

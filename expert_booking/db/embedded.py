@@ -147,7 +147,8 @@ class EmbeddedPostgres:
 
         Raises EmbeddedRefusal when it does not come up.
         """
-        done = self._programs.control(self.data_path, "restart", "-m", how, "-w", "-t", str(_START_SECONDS))
+        timeout = ("-w", "-t", str(_START_SECONDS))
+        done = self._programs.control(self.data_path, "restart", "-m", how, *timeout, "-l", "start.log")
         if done.returncode != 0:
             raise EmbeddedRefusal(f"The database in {self.data_path} did not start{self._log()}")
 
