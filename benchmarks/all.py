@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: their tables in RESULTS.md, and how far the goals are met as a picture beside it.
+"""All benchmarks, one after another: their tables in RESULTS.md, and how far the goals are met as a picture beside it.
 
 Each one still is a command of its own. Nothing else should be at work on the machine meanwhile; how much was is written
 down. `--quick` is a smoke run of all of them that writes nothing.
@@ -23,7 +23,8 @@ from _bench import Goal, table
 HERE: Final = Path(__file__).parent
 # In the order in which they run; with what they need to be done within an hour or so.
 SCRIPTS: Final = ("news", "bookings", "pages", "slots", "processes", "access")
-ROW, LEFT, WIDE, RIGHT: Final = 34, 430, 330, 120
+# The picture, in pixels: how high a goal is, what stands to its left, how long bars are, and what is to their right.
+ROW, LEFT, WIDE, RIGHT = 34, 430, 330, 120
 
 
 def main(options: argparse.Namespace) -> None:
