@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -10,7 +9,7 @@ from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from expert_booking import __version__, app, seed
+from expert_booking import __version__, app, logs, seed
 from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
@@ -24,10 +23,12 @@ from expert_booking.settings import Settings, WrongSetting, read_settings
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Leaves through SystemExit where it has something to say by its exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logs.set_up()
     signal.signal(signal.SIGTERM, _leave)
     try:
-        options.command(read_settings(), options)
+        settings = read_settings()
+        logs.set_up(settings.log_format, settings.log_level)
+        options.command(settings, options)
     except (WrongSetting, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
         _refuse(str(refusal))
     except schema.DatabaseUnreachable as error:
