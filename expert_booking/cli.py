@@ -2,14 +2,17 @@
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
-from expert_booking import __version__, app, logs, seed
+from expert_booking import __version__, app, doctor, logs, seed
 from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
@@ -26,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logs.set_up()
     signal.signal(signal.SIGTERM, _leave)
     try:
+        if options.command is examine:
+            options.command(options)
+            return
         settings = read_settings()
         logs.set_up(settings.log_format, settings.log_level)
         options.command(settings, options)
@@ -147,6 +153,27 @@ def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
     _serve_once(settings, create, house)
 
 
+def examine(options: argparse.Namespace) -> None:
+    """Say how everything is, wrong settings among it. Leaves with 1 where something is ill."""
+
+    @contextmanager
+    def open_database(settings: Settings) -> Iterator[str]:
+        with app.database_at(settings, _say) as place:
+            yield place.url
+
+    findings = []
+    for finding in doctor.examine(open_database):
+        findings.append(finding)
+        if not options.json:
+            print(f"{finding.state:<5} {finding.check}: {finding.says}", flush=True)
+            if finding.advice:
+                print(f"      → {finding.advice}", flush=True)
+    ill = any(finding.state is doctor.State.ILL for finding in findings)
+    if options.json:
+        print(json.dumps({"well": not ill, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+    sys.exit(1 if ill else 0)
+
+
 async def _known_as(services: Services, email: str) -> str:
     identity = await services.access.identity_of(email)
     known = ["an admin's address"] if identity.admin else []
@@ -213,6 +240,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_seed(commands.add_parser("seed", help="fill the database with sample data"))
     _add_token(commands.add_parser("token", help="tokens for programs"))
     _add_mail(commands.add_parser("mail", help="mail that waits, and mail that was given up"))
+    examined = commands.add_parser("doctor", help="look whether everything is as it should be, and change nothing")
+    examined.add_argument("--json", action="store_true", help="for programs")
+    examined.set_defaults(command=examine)
     link = commands.add_parser("sign-in-link", help="print a link that proves an address, as a mail has it")
     link.add_argument("email")
     link.set_defaults(command=sign_in_link)

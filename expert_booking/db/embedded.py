@@ -129,6 +129,11 @@ class EmbeddedPostgres:
                 raise
         return server
 
+    @classmethod
+    def there(cls, data_dir: Path) -> bool:
+        """Whether a cluster has been made for this folder already. Changes nothing."""
+        return any(_clusters(home) for home in (data_dir.resolve(), _system_home(data_dir.resolve())))
+
     def stop(self) -> None:
         """Let go of the server, and stop it if nobody else uses it. A second call does nothing."""
         if self._lock is None:
@@ -340,8 +345,7 @@ def _home(data_dir: Path, name: str) -> tuple[Path, _Account | None]:
     """
     if os.geteuid() != 0:
         return data_dir, None
-    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:8]
-    system = _SYSTEM_FOLDER / f"{data_dir.name}-{digest}"
+    system = _system_home(data_dir)
     for home in (data_dir, system):
         if _clusters(home):
             return home, _owner(home / name)
@@ -349,6 +353,11 @@ def _home(data_dir: Path, name: str) -> tuple[Path, _Account | None]:
         return data_dir, _SERVER
     _make_open_folder(system)
     return system, _SERVER
+
+
+def _system_home(data_dir: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:8]
+    return _SYSTEM_FOLDER / f"{data_dir.name}-{digest}"
 
 
 def _clusters(home: Path) -> list[Path]:
