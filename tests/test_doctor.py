@@ -179,11 +179,18 @@ def test_a_mail_server_that_refuses_the_password(examine: Examine) -> None:
     assert "sign-in refused" in findings["mail server"].says
 
 
-def test_settings_that_are_weak_open_or_too_large(examine: Examine) -> None:
-    findings = examine(SECRET_KEY="x" * 40, BASE_URL="http://booking.example.com", POOL_SIZE="100")
+def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
+    findings = examine(SECRET_KEY="x" * 40, BASE_URL="http://booking.example.com")
     assert findings["secret key"].state is findings["address"].state is State.HINT
-    assert findings["connections"].state is not State.GOOD
     assert set(examine(POOL_SIZE="no")) == {"settings"}
+
+
+def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
+    with checkup.looking(database_url) as connection:
+        most, in_use = checkup.room(connection)
+        assert doctor.connections(connection, most).state is State.ILL
+        assert doctor.connections(connection, most - 1).state is (State.HINT if in_use else State.GOOD)
+        assert doctor.connections(connection, 1).state is State.GOOD
 
 
 def test_a_key_that_others_can_read(tmp_path: Path) -> None:

