@@ -16,6 +16,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
 
@@ -41,6 +42,9 @@ _FRESH: Final = 5.0
 _PATIENCE: Final = 2.0
 
 Read = Callable[[], float]
+
+# When a counter began is no figure of its own: Prometheus sees it, and each would be one more series.
+disable_created_metrics()
 
 
 class Metrics:
