@@ -44,7 +44,7 @@ _PATIENCE: Final = 2.0
 Read = Callable[[], float]
 
 # When a counter began is no figure of its own: Prometheus sees it, and each would be one more series.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
