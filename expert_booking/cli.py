@@ -239,7 +239,7 @@ def _say_ready(settings: Settings, place: app.Place) -> None:
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    logs.say(sentence)
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -47,6 +47,16 @@ def set_up(kind: LogFormat = "text", level: LogLevel = "WARNING") -> None:
     sys.excepthook = _end_with
 
 
+def say(sentence: str) -> None:
+    """Tell whoever has started the program, on stderr; as a line of the log where its lines are for programs."""
+    root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler, _Stderr) and isinstance(handler.formatter, JsonLines):
+            handler.handle(logging.LogRecord("expert_booking", logging.INFO, __file__, 0, sentence, (), None))
+            return
+    print(sentence, file=sys.stderr, flush=True)
+
+
 def request_id_of(given: bytes | None) -> str:
     """The id that somebody before us has given to a request, if it is well-formed; otherwise a new one."""
     if given is not None and _GIVEN.fullmatch(given):

@@ -123,7 +123,8 @@ def test_a_failure_is_found_by_its_id_and_nothing_of_anybody_is_in_the_log(
     server.stop()
     said = server.words()
     assert not [word for word in PERSONAL if word in said], said
-    lines = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert lines[0]["message"] == f"Expert Booking is at http://localhost:{server.port}"
     (error,) = [line for line in lines if line["level"] == "ERROR" and line["requestId"] == "from-the-proxy.1"]
     assert "CheckViolation: 23514, ck_booking_no_ada, booking" in error["exception"]
     assert "in book" in error["exception"]

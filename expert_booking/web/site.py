@@ -153,17 +153,12 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 def _page_failed(error: Exception) -> None:
     if isinstance(error, Unavailable):
-        refusals.not_here("Just a moment", f"{error}{_under()}", code=error.code, status=503)
+        refusals.not_here("Just a moment", f"{error}{refusals.found_by()}", code=error.code, status=503)
         return
     refusals.not_here(
         "Something went wrong",
-        f"It is our mistake, not yours, and it has been written down. Please try again in a moment.{_under()}",
+        "It is our mistake, not yours, and it has been written down. Please try again in a moment."
+        + refusals.found_by(),
         code="internal_error",
         status=500,
     )
-
-
-def _under() -> str:
-    """By what it is found in our log, for those who tell us of it."""
-    name = request_id.get()
-    return f" (If you write to us about it: {name})" if name else ""
