@@ -21,7 +21,10 @@ from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedPostgres
 from expert_booking.db.engine import Database
 from expert_booking.db.feed import Feed
+from expert_booking.db.pulse import Pulse
 from expert_booking.mail.send import Post, SmtpPost
+from expert_booking.metrics import Metrics, watch_house
+from expert_booking.reception import Reception
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
 from expert_booking.settings import Settings
@@ -102,11 +105,14 @@ class Door:
 
 def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
     """The whole product over the database at `url`; `on_ready` is called when it is about to answer."""
-    database = Database(url, pool_size=settings.pool_size)
+    metrics = Metrics()
+    database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)
     bus = Bus()
     post = _post(settings, database, bus)
-    services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post)
-    feed = Feed(url, bus.publish)
+    services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post, counts=metrics)
+    feed, pulse = Feed(url, bus.publish), Pulse(database)
+    bus.listen_for_beats(pulse.hear)
+    watch_house(metrics, services, database, feed, pulse)
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
     bus.listen(services.outbox.wake)
@@ -115,7 +121,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         workers = (feed.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
-        running = [asyncio.create_task(worker) for worker in workers]
+        running = [asyncio.create_task(worker) for worker in (*workers, pulse.run(), metrics.run())]
         # What is there now stays: looking through it for garbage again and again costs pauses of 100 ms.
         gc.collect()
         gc.freeze()
@@ -132,9 +138,16 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         secret=settings.secret(),
         https=settings.public_url.startswith("https://"),
         phone_required=settings.phone_required,
+        metrics=metrics,
     )
-    programs = api.create_api(services, phone_required=settings.phone_required, secret=settings.secret())
-    return Door(pages, programs)
+    programs = api.create_api(
+        services,
+        phone_required=settings.phone_required,
+        secret=settings.secret(),
+        metrics=metrics,
+        metrics_token=settings.metrics_token,
+    )
+    return Reception(Door(pages, programs), metrics)
 
 
 def where_mail_goes(settings: Settings) -> str:
@@ -169,7 +182,8 @@ def run(app: ASGIApp, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
-        access_log=False,  # addresses of people stand in queries
+        log_config=None,  # ours
+        access_log=False,  # addresses of people stand in queries; the reception writes lines without any
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,

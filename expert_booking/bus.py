@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 
-from expert_booking.domain.events import ExpertChanged, MailChanged, News, SlotFreed
+from expert_booking.domain.events import Beat, ExpertChanged, MailChanged, News, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ class Bus:
         self._listeners: list[Follower] = []
         self._posting: list[Follower] = []
         self._waiting: list[Callable[[SlotFreed], None]] = []
+        self._measuring: list[Callable[[str], None]] = []
 
     def follow(self, subject: UUID, follower: Follower) -> Callable[[], None]:
         """Call `follower` at news of this expert or booking, until the returned function is called.
@@ -50,6 +51,10 @@ class Bus:
         """Call `listener` with every time that is set free, for as long as the bus lives."""
         self._waiting.append(listener)
 
+    def listen_for_beats(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the name of every beat of a pulse, for as long as the bus lives."""
+        self._measuring.append(listener)
+
     def publish(self, news: News) -> None:
         """Tell the followers. A broken follower must never keep the news from the others."""
         followers: Sequence[Follower]
@@ -57,6 +62,8 @@ class Bus:
             followers = [partial(listener, news) for listener in self._waiting]
         elif isinstance(news, MailChanged):
             followers = self._posting if news.booking_id is None else self._following(news.booking_id)
+        elif isinstance(news, Beat):
+            followers = [partial(listener, news.name) for listener in self._measuring]
         else:
             followers = [*self._listeners, *self._interested(news)]
         for follower in followers:

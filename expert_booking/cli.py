@@ -2,16 +2,19 @@
 
 import argparse
 import asyncio
-import logging
+import json
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 from pydantic import ValidationError
 
-from expert_booking import __version__, app, seed
-from expert_booking.db import schema
+from expert_booking import __version__, app, doctor, logs, seed
+from expert_booking.db import archive, schema
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
@@ -20,15 +23,24 @@ from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, com
 from expert_booking.services import Services
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
+_MIGRATE: Final = " and has to be brought to head: run `expert-booking migrate`"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command. Leaves through SystemExit where it has something to say by its exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logs.set_up()
     signal.signal(signal.SIGTERM, _leave)
     try:
-        options.command(read_settings(), options)
+        if options.command is examine:
+            options.command(options)
+            return
+        settings = read_settings()
+        logs.set_up(settings.log_format, settings.log_level)
+        options.command(settings, options)
     except (WrongSetting, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
+        _refuse(str(refusal))
+    except archive.ArchiveRefusal as refusal:
         _refuse(str(refusal))
     except schema.DatabaseUnreachable as error:
         _refuse(f"The database cannot be reached: {error}.")
@@ -146,6 +158,49 @@ def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
     _serve_once(settings, create, house)
 
 
+def back_up(settings: Settings, options: argparse.Namespace) -> None:
+    """Write everything in the database into a file."""
+    with app.database_at(settings, _say) as place:
+        archive.save(place.url, options.file)
+    _say(f"Everything in the database is in {options.file}, addresses and notes of people too: keep it safe.")
+    _say(_about_the_key(settings))
+
+
+def restore(settings: Settings, options: argparse.Namespace) -> None:
+    """Fill an empty database from such a file."""
+    with app.database_at(settings, _say) as place:
+        archive.restore(place.url, options.file)
+        revision, head = schema.level(place.url)
+    _say(f"The database is as it was. Its schema is at {revision}{'' if revision == head else _MIGRATE}.")
+    _say(_about_the_key(settings))
+
+
+def _about_the_key(settings: Settings) -> str:
+    key = settings.data_dir / "secret.key" if settings.secret_key is None else "EXPERT_BOOKING_SECRET_KEY"
+    return f"Not in it: {key}, without which links and tokens that people have end."
+
+
+def examine(options: argparse.Namespace) -> None:
+    """Say how everything is, wrong settings among it. Leaves with 1 where something is ill."""
+
+    @contextmanager
+    def open_database(settings: Settings) -> Iterator[str]:
+        with app.database_at(settings, _say) as place:
+            yield place.url
+
+    findings = []
+    for finding in doctor.examine(open_database):
+        findings.append(finding)
+        if not options.json:
+            print(f"{finding.state:<5} {finding.check}: {finding.says}", flush=True)
+            if finding.advice:
+                print(f"      → {finding.advice}", flush=True)
+    ill = any(finding.state is doctor.State.ILL for finding in findings)
+    if options.json:
+        print(json.dumps({"well": not ill, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+    sys.exit(1 if ill else 0)
+
+
 async def _known_as(services: Services, email: str) -> str:
     identity = await services.access.identity_of(email)
     known = ["an admin's address"] if identity.admin else []
@@ -184,7 +239,7 @@ def _say_ready(settings: Settings, place: app.Place) -> None:
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    logs.say(sentence)
 
 
 def _refuse(sentence: str) -> NoReturn:
@@ -212,6 +267,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_seed(commands.add_parser("seed", help="fill the database with sample data"))
     _add_token(commands.add_parser("token", help="tokens for programs"))
     _add_mail(commands.add_parser("mail", help="mail that waits, and mail that was given up"))
+    for name, command, what in (
+        ("backup", back_up, "write everything in the database into a file"),
+        ("restore", restore, "fill an empty database from such a file"),
+    ):
+        archived = commands.add_parser(name, help=what)
+        archived.add_argument("file", metavar="FILE", type=Path)
+        archived.set_defaults(command=command)
+    examined = commands.add_parser("doctor", help="look whether everything is as it should be, and change nothing")
+    examined.add_argument("--json", action="store_true", help="for programs")
+    examined.set_defaults(command=examine)
     link = commands.add_parser("sign-in-link", help="print a link that proves an address, as a mail has it")
     link.add_argument("email")
     link.set_defaults(command=sign_in_link)

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.house import DEMO_SENDER, House
+from expert_booking.logs import LogFormat, LogLevel
 from expert_booking.mail.send import SmtpServer, smtp_server
 
 
@@ -58,6 +59,10 @@ def _addresses(text: object) -> object:
         raise ValueError("should look like ada@example.com, ben@example.com") from error
 
 
+def _upper(text: object) -> object:
+    return text.upper() if isinstance(text, str) else text
+
+
 def _hours(text: object) -> object:
     if not isinstance(text, str):
         return text
@@ -92,6 +97,9 @@ class Settings(BaseSettings):
         timedelta(hours=1),
     )
     pool_size: Annotated[int, Field(ge=1, le=100)] = 6
+    log_format: LogFormat = "text"
+    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "WARNING"
+    metrics_token: Annotated[str, Field(min_length=16)] | None = None
 
     @property
     def hold_rules(self) -> HoldRules:

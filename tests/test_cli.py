@@ -1,6 +1,7 @@
 """The command as people type it: what it prints, and how it ends."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -213,21 +214,34 @@ def test_a_link_needs_the_secret_that_the_servers_have(run: Run, database_url: s
 
 
 @pytest.mark.timeout(180)
-def test_a_link_is_made_beside_the_running_server_with_a_database_of_its_own(tmp_path: Path) -> None:
+def test_a_running_server_with_a_database_of_its_own_is_examined_saved_and_makes_links(
+    tmp_path: Path,
+) -> None:
     data = tempfile.mkdtemp(
         prefix="expert-booking-tests-"
     )  # as root the database runs under a uid that has to get there
     Path(data).chmod(0o755)
-    server = ServerProcess(tmp_path, None, DATA_DIR=data, DEMO="false")
+    server = ServerProcess(tmp_path, None, DATA_DIR=f"{data}/one", DEMO="false")
     try:
         server.wait_until_alive()
-        settings = {"DATA_DIR": data, "DEMO": "false", "SECRET_KEY": SECRET_KEY, "PORT": str(server.port)}
+        settings = {"DATA_DIR": f"{data}/one", "DEMO": "false", "SECRET_KEY": SECRET_KEY, "PORT": str(server.port)}
         made = command("sign-in-link", "ada@example.com", folder=tmp_path, timeout=120, **settings)
         assert made.returncode == 0, made.stderr
         link = made.stdout.splitlines()[-1]
         assert link.startswith(f"http://localhost:{server.port}/sign-in/")
         answers = [httpx.post(f"{server.url}/access-links/redeem", json={"link": link}, timeout=60) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 404]
+
+        examined = command("doctor", "--json", folder=tmp_path, timeout=120, **settings)
+        assert json.loads(examined.stdout)["well"], examined.stdout
+        for words in (("token", "create", "kept", "--role", "admin"), ("backup", "booking.dump")):
+            assert command(*words, folder=tmp_path, timeout=120, **settings).returncode == 0
+        assert "not empty" in refusal(command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings))
+        settings["DATA_DIR"] = f"{data}/other"
+        restored = command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings)
+        assert restored.returncode == 0, restored.stderr
+        assert "EXPERT_BOOKING_SECRET_KEY" in restored.stderr
+        assert "kept\tadmin" in command("token", "list", folder=tmp_path, timeout=120, **settings).stdout
     finally:
         server.stop()
         shutil.rmtree(data, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from expert_booking.db.engine import driver_url
 from tests.serving import ROOT, ServerProcess, environment
 
 README = (ROOT / "README.md").read_text()
@@ -39,7 +41,9 @@ def run(script: str, folder: Path, database_url: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.timeout(240)
-def test_every_command_of_the_readme_works_as_it_stands_there(database_url: str, tmp_path: Path) -> None:
+def test_every_command_of_the_readme_works_as_it_stands_there(
+    database_url: str, empty_database_url: str, tmp_path: Path
+) -> None:
     if "CI" not in os.environ and not shutil.which("curl"):
         pytest.skip("there is no curl on this machine, with which the README speaks to the API")
     (administer,) = blocks("Administer")
@@ -49,11 +53,15 @@ def test_every_command_of_the_readme_works_as_it_stands_there(database_url: str,
     administered = run(smaller, tmp_path, database_url)
     assert administered.returncode == 0, administered.stderr
 
-    (use,) = blocks("Use it")
+    (use,), (watch,) = blocks("Use it"), blocks("Watch it and keep it")
+    elsewhere = "postgresql://booking@localhost/restored"
+    assert elsewhere in watch
+    watch = watch.replace(elsewhere, shlex.quote(driver_url(empty_database_url)))
     server = ServerProcess(tmp_path, database_url)
     try:
         server.wait_until_alive()
         used = run(use.replace("http://localhost:8080", server.url), tmp_path, database_url)
+        watched = run(watch.replace("http://localhost:8080", server.url), tmp_path, database_url)
     finally:
         server.stop()
     assert used.returncode == 0, used.stderr
@@ -63,6 +71,13 @@ def test_every_command_of_the_readme_works_as_it_stands_there(database_url: str,
     assert '"accessToken"' not in used.stdout  # it went into a variable, and nothing else tells it
     assert '"status":"cancelled"' in used.stdout
     assert used.stdout.endswith('{"status":"alive"}{"status":"ready"}')
+    assert watched.returncode == 0, watched.stdout + watched.stderr
+    assert 'expert_booking_bookings_total{way="api"} 1.0' in watched.stdout
+    assert "good  fences" in watched.stdout
+    assert "The database is as it was." in watched.stderr
+    figures = {name.split("∗")[0] for name in re.findall(r"`(\w+)`∗?[,| ]", README.split("| name | is |")[1])}
+    told = re.findall(r"^# TYPE expert_booking_(\w+)", watched.stdout, re.M)
+    assert set(told) <= {name.removesuffix("_total") for name in figures} | figures
 
 
 def test_the_two_commands_are_the_ones_ci_runs() -> None:

@@ -23,6 +23,7 @@ from expert_booking.domain.errors import (
     Unavailable,
 )
 from expert_booking.domain.obstacles import Reason
+from expert_booking.logs import request_id
 from expert_booking.schemas import Complaint, Model, Utc, obstacle_view, utc_text
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -59,6 +60,7 @@ class Problem(Model):
     alternatives: Sequence[Utc] | None = Field(
         None, description="With a `reason`: the nearest free starts of the same session, in order of time."
     )
+    request_id: str | None = Field(None, description="With 5xx: by what it is found in the log, as `X-Request-Id` too.")
 
 
 def problem(
@@ -66,6 +68,8 @@ def problem(
 ) -> JSONResponse:
     """An error answer."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
+    if status >= 500 and request_id.get() is not None:
+        more["requestId"] = request_id.get()
     return JSONResponse({**body, **more}, status, headers=headers, media_type=MEDIA_TYPE)
 
 

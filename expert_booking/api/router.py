@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
-from expert_booking.api import access_links, bookings, calendars, experts, feeds, health, holds
+from expert_booking.api import access_links, bookings, calendars, experts, feeds, figures, health, holds
 from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
+from expert_booking.metrics import Metrics
 from expert_booking.schemas import complaint
 from expert_booking.services import Services
 
@@ -33,6 +34,7 @@ PATHS: Final = frozenset(
         "feeds",
         "healthz",
         "readyz",
+        "metrics",
         "openapi.json",
         "docs",
         "docs-assets",
@@ -52,7 +54,14 @@ and `POST /access-links/redeem`: there are no accounts, who reads the mail to an
 """
 
 
-def create_api(services: Services, *, secret: str, phone_required: bool = True) -> FastAPI:
+def create_api(
+    services: Services,
+    *,
+    secret: str,
+    phone_required: bool = True,
+    metrics: Metrics | None = None,
+    metrics_token: str | None = None,
+) -> FastAPI:
     """The API over these services; network addresses are hashed with `secret`."""
     # The documentation's scripts come from this server, not from somebody else's.
     api = FastAPIOffline(
@@ -73,6 +82,8 @@ def create_api(services: Services, *, secret: str, phone_required: bool = True) 
     api.include_router(feeds.endpoints(services), responses=busy)
     api.include_router(access_links.endpoints(services, routes, secret), responses=busy)
     api.include_router(health.endpoints(services))
+    if metrics is not None:
+        api.include_router(figures.endpoints(metrics, metrics_token))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http_error)

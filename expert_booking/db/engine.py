@@ -4,10 +4,11 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from time import perf_counter
+from typing import Any, Final, TypeVar, cast
 
 from psycopg.errors import DeadlockDetected
-from sqlalchemy import Row, text
+from sqlalchemy import QueuePool, Row, text
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -15,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from expert_booking.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+# The name of our connections, by which `expert-booking doctor` knows whether a server runs.
+APPLICATION: Final = "expert-booking"
 
 AnyRow = Row[*tuple[Any, ...]]
 AnyConnection = AsyncConnection
@@ -27,9 +31,20 @@ class Database:
     `together` makes one transaction of all of them.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 6, silent: bool = False) -> None:
-        """`silent`: nobody is mailed about what is done here."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 6,
+        silent: bool = False,
+        on_checkout: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`silent`: nobody is mailed about what is done here. `on_checkout` is told how long each use has waited."""
         self.url = url
+        self.pool_size = pool_size
+        # How many wait for a connection at this moment.
+        self.waiting = 0
+        self._on_checkout = on_checkout
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -43,7 +58,8 @@ class Database:
             connect_args={
                 "options": "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"
                 " -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
-                + (" -c expert_booking.silent=on" if silent else "")
+                + (" -c expert_booking.silent=on" if silent else ""),
+                "application_name": APPLICATION,
             },
         )
         # The second facade on the same pool: no BEGIN and COMMIT around statements that stand alone.
@@ -68,15 +84,20 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements all count, or none. Raises Unavailable when the database does not answer."""
         with _unavailable_when_down():
-            async with self._joined() or self._engine.begin() as connection:
+            async with self._joined() or _Checkout(self, self._engine.begin()) as connection:
                 yield connection
 
     @asynccontextmanager
     async def statements(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements each count at once: for reading, and for the single insert that asks."""
         with _unavailable_when_down():
-            async with self._joined() or self._autocommit.connect() as connection:
+            async with self._joined() or _Checkout(self, self._autocommit.connect()) as connection:
                 yield connection
+
+    @property
+    def in_use(self) -> int:
+        """How many connections are in use at this moment."""
+        return cast(QueuePool, self._engine.pool).checkedout()
 
     async def answers(self) -> bool:
         """Whether the database can be reached right now."""
@@ -94,6 +115,26 @@ class Database:
     def _joined(self) -> AbstractAsyncContextManager[AsyncConnection] | None:
         shared = self._shared.get()
         return None if shared is None else _savepoint(shared)
+
+
+class _Checkout:
+    """A connection of the pool while this lasts; how long it is waited for is told."""
+
+    def __init__(self, database: Database, taken: AbstractAsyncContextManager[AsyncConnection]) -> None:
+        self._database = database
+        self._taken = taken
+
+    async def __aenter__(self) -> AsyncConnection:
+        began = perf_counter()
+        self._database.waiting += 1
+        try:
+            return await self._taken.__aenter__()
+        finally:
+            self._database.waiting -= 1
+            self._database._on_checkout(perf_counter() - began)
+
+    async def __aexit__(self, *caught: Any) -> bool | None:
+        return await self._taken.__aexit__(*caught)
 
 
 @asynccontextmanager

@@ -11,8 +11,9 @@ from uuid import UUID
 import psycopg
 
 from expert_booking.db.engine import driver_url
+from expert_booking.db.pulse import PULSE_CHANNEL
 from expert_booking.db.tables import FREED_CHANNEL, MAIL_CHANNEL, NEWS_CHANNEL
-from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsMissed, SlotFreed
+from expert_booking.domain.events import Beat, ExpertChanged, MailChanged, News, NewsMissed, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Feed:
             psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5), timeout=10
         )
         async with connection:
-            for channel in (NEWS_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL):
+            for channel in (NEWS_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL, PULSE_CHANNEL):
                 await connection.execute(f"LISTEN {channel}")
             # LISTEN first, look again afterwards: what happened in between is then either heard or read.
             self.listening.set()
@@ -77,4 +78,5 @@ _READ: Final[dict[str, Callable[[str], News]]] = {
     NEWS_CHANNEL: lambda payload: ExpertChanged(UUID(payload)),
     FREED_CHANNEL: _freed,
     MAIL_CHANNEL: lambda payload: MailChanged(UUID(payload) if payload else None),
+    PULSE_CHANNEL: Beat,
 }

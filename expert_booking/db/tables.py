@@ -485,6 +485,7 @@ message = Table(
     Index("ix_message_booking_id_id", "booking_id", "id"),
     Index("ix_message_access_request_id", "access_request_id"),
     Index("ix_message_waiting", "id", postgresql_where=text("sent_at IS NULL AND failed_at IS NULL")),
+    Index("ix_message_given_up", "id", postgresql_where=text("failed_at IS NOT NULL")),
     Index("ix_message_created_at", "created_at"),
 )
 

@@ -36,4 +36,11 @@ class MailChanged:
     booking_id: UUID | None
 
 
-News = ExpertChanged | NewsMissed | SlotFreed | MailChanged
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A process has sent itself this, to measure how long news takes."""
+
+    name: str
+
+
+News = ExpertChanged | NewsMissed | SlotFreed | MailChanged | Beat

@@ -1,7 +1,13 @@
 """Network addresses: what tells one household of the public from another, without keeping where it lives."""
 
 import hmac
+import re
+from collections.abc import Mapping
 from ipaddress import IPv4Address, ip_address
+from typing import Final
+
+_THIS_MACHINE: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
+_OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 def origin_of(address: str, secret: str) -> bytes:
@@ -10,6 +16,22 @@ def origin_of(address: str, secret: str) -> bytes:
     An IPv4 address is a network by itself, of IPv6 one has a whole /64. What is no address is one as it is written.
     """
     return hmac.digest(secret.encode(), _network(address), "sha256")
+
+
+def is_here(address: str, headers: Mapping[str, str]) -> bool:
+    """Whether somebody on this very machine asks for this very machine: by no other name, and past no proxy.
+
+    `headers` are those of the request, whatever the case of their names.
+    """
+    passed_on = any(name in headers for name in _OF_PROXIES)
+    return _is_loopback(address) and bool(_THIS_MACHINE.fullmatch(headers.get("host", ""))) and not passed_on
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _network(address: str) -> bytes:

@@ -111,6 +111,19 @@ class SmtpPost:
         finally:
             client.close()
 
+    async def check(self) -> None:
+        """Connect and sign in as for a mail, and send none. Raises PostRefused."""
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._longest):
+                await _connect(client)
+            with suppress(SMTPException, OSError):
+                await client.quit(timeout=_FAREWELL)
+        except TimeoutError as error:
+            raise PostRefused("timeout", permanent=False) from error
+        finally:
+            client.close()
+
     def _client(self) -> SMTP:
         server = self._server
         # Whom we speak to is always checked; only STARTTLS that is merely offered on this very machine, where nobody

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from expert_booking.bus import Bus
-from expert_booking.db import schema
+from expert_booking.db import backlog, schema
+from expert_booking.db.backlog import Backlog
 from expert_booking.db.engine import Database
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.house import House
@@ -14,6 +15,7 @@ from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
+from expert_booking.services.counted import CountedBookings, CountedHolds, Counts
 from expert_booking.services.deadlines import Deadlines
 from expert_booking.services.experts import Experts
 from expert_booking.services.feeds import Feeds
@@ -44,16 +46,17 @@ class Services:
         holds: HoldRules = _HOLD_RULES,
         house: House = _HOUSE,
         post: Post | None = None,
+        counts: Counts | None = None,
     ) -> None:
-        """`post` takes the mail; without one it waits in the outbox."""
+        """`post` takes the mail; without one it waits in the outbox. `counts` is told what people do."""
         self._database = database
         self.house = house
         self.bus = bus or Bus()
         self.clock = clock
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
-        self.bookings = Bookings(database, clock)
-        self.holds = Holds(database, clock, holds)
+        self.bookings = Bookings(database, clock) if counts is None else CountedBookings(database, clock, counts)
+        self.holds = Holds(database, clock, holds) if counts is None else CountedHolds(database, clock, holds, counts)
         self.deadlines = Deadlines(database, clock)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, house)
@@ -63,6 +66,11 @@ class Services:
         self.mailbox = post if isinstance(post, Mailbox) else None
         self.idempotency = Idempotency(database, clock, house.secret)
         self.soonest = Soonest(database, clock)
+
+    async def backlog(self) -> Backlog:
+        """The work that waits for some process to do it. Raises Unavailable."""
+        async with self._database.statements() as connection:
+            return await backlog.read(connection)
 
     async def ready(self) -> str | None:
         """None when everything works; otherwise what is missing, in one sentence."""

@@ -33,6 +33,8 @@ class Deadlines:
         self._database = database
         self._clock = clock
         self._alarm = Alarm(_COALESCED)
+        # When the last round was done without a failure.
+        self.round_at: datetime | None = None
 
     def wake(self) -> None:
         """There may be a deadline that comes sooner."""
@@ -49,6 +51,7 @@ class Deadlines:
                     await self.sweep()
                     sweep_at = time() + _SWEEPING
                 pause = await self._pause()
+                self.round_at = self._clock()
             except Unavailable:
                 pause = _AFTER_A_FAILURE
             except Exception:

@@ -58,6 +58,8 @@ class Outbox:
         self._access = access
         self._post = post
         self._alarm = Alarm(_COALESCED)
+        # When the last round was done without a failure.
+        self.round_at: datetime | None = None
         self._senders: set[asyncio.Task[None]] = set()
         self._busy = 0
         self._claiming = asyncio.Lock()
@@ -82,6 +84,7 @@ class Outbox:
                         sweep_at = time() + _SWEEPING
                     await self._begin()
                     pause = await self._pause()
+                    self.round_at = self._clock()
                 except Unavailable:
                     pause = _AFTER_A_FAILURE
                 except Exception:

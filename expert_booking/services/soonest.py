@@ -35,6 +35,8 @@ class Soonest:
         self._database = database
         self._clock = clock
         self._alarm = Alarm(_COALESCED)
+        # When the last round was done without a failure.
+        self.round_at: datetime | None = None
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -44,7 +46,9 @@ class Soonest:
         """Work off whatever comes, until cancelled. Of several processes one at a time does, all news through."""
         while True:
             try:
-                if not await self._work_off_in_our_turn():
+                ours = await self._work_off_in_our_turn()
+                self.round_at = self._clock()
+                if not ours:
                     # Whoever's turn it is hears of the same news.
                     await asyncio.sleep(_SOMEBODY_ELSES_TURN)
                     continue

@@ -8,6 +8,7 @@ from fastapi import Request
 from markupsafe import Markup
 from nicegui import ui
 
+from expert_booking.logs import request_id
 from expert_booking.web import theme
 
 _EMPTY: Final = Markup(
@@ -63,6 +64,12 @@ def _number(reference: str) -> UUID | None:
     with suppress(ValueError):
         return UUID(reference)
     return None
+
+
+def found_by() -> str:
+    """By what our mistake is found in the log, for those who write to us about it."""
+    name = request_id.get()
+    return f" (If you write to us about it: {name})" if name else ""
 
 
 def wants_page(request: Request) -> bool:

@@ -16,6 +16,8 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
+from expert_booking.logs import request_id
+from expert_booking.metrics import Metrics
 from expert_booking.services import Services
 from expert_booking.web import live, refusals, sign_in, theme
 from expert_booking.web.desks import Desks
@@ -34,12 +36,22 @@ _REFUSED: Final = {
     503: (Unavailable.code, str(Unavailable())),
 }
 
+_PAGES: Final = (
+    "Pages this process keeps: open in a browser, or not connected (just asked for, or about to be deleted)."
+)
+
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
-def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool) -> ASGIApp:
+def create_web(
+    services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics
+) -> ASGIApp:
     """The pages over these services. `secret` signs the cookie that proves a browser is the same one."""
     boards, next_free, desks = live.LiveBoards(services), live.NextFree(services), Desks(services)
+    metrics.watch("live_boards", "Session types that pages of this process show right now.", lambda: len(boards))
+    metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
+    metrics.watch("pages", _PAGES, lambda: _pages(connected=True), state="connected")
+    metrics.watch("pages", _PAGES, lambda: _pages(connected=False), state="not_connected")
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
@@ -86,6 +98,10 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     return SessionMiddleware(web, secret, session_cookie="eb_browser", max_age=YEAR, same_site="lax", https_only=https)
 
 
+def _pages(*, connected: bool) -> int:
+    return sum(client.has_socket_connection is connected for client in list(Client.instances.values()))
+
+
 class _Assets(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         """Their address has their version in it."""
@@ -124,6 +140,8 @@ async def _refused(request: Request, error: Exception) -> Response:
         code, text = _REFUSED[status]
         title = HTTPStatus(status).phrase
         body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
+        if status >= 500 and request_id.get():
+            body["requestId"] = request_id.get()
         return JSONResponse(body, status, media_type="application/problem+json")
     with Client(nicegui_page(""), request=request) as client:
         if status == 503:
@@ -135,11 +153,12 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 def _page_failed(error: Exception) -> None:
     if isinstance(error, Unavailable):
-        refusals.not_here("Just a moment", str(error), code=error.code, status=503)
+        refusals.not_here("Just a moment", f"{error}{refusals.found_by()}", code=error.code, status=503)
         return
     refusals.not_here(
         "Something went wrong",
-        "It is our mistake, not yours, and it has been written down. Please try again in a moment.",
+        "It is our mistake, not yours, and it has been written down. Please try again in a moment."
+        + refusals.found_by(),
         code="internal_error",
         status=500,
     )

@@ -1,9 +1,7 @@
 """Who is looking, as far as the browser tells: a time zone, and a secret that proves it is the same browser."""
 
 import hashlib
-import re
 import secrets
-from ipaddress import ip_address
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -13,8 +11,6 @@ from expert_booking.domain import origins
 from expert_booking.schemas import ZONE_NAMES, Identity
 from expert_booking.services import Services
 
-_THIS_MACHINE: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.I)
-_OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 # Browsers know some zones by names that the tz database has since replaced.
 _RENAMED: Final = {
     "Africa/Asmera": "Africa/Asmara",
@@ -72,17 +68,7 @@ def remembered_visitor(request: Request) -> bytes:
 
 def is_here(request: Request) -> bool:
     """Whether a browser on this very machine asks for this very machine: by no other name, and past no proxy."""
-    client = request.client.host if request.client else ""
-    host = request.headers.get("host", "")
-    passed_on = any(name in request.headers for name in _OF_PROXIES)
-    return _is_loopback(client) and bool(_THIS_MACHINE.fullmatch(host)) and not passed_on
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return origins.is_here(request.client.host if request.client else "", request.headers)
 
 
 def proof_of(request: Request) -> str | None:

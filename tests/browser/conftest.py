@@ -73,6 +73,16 @@ class WatchedServer(ServerProcess):
         counted: dict[str, int] = httpx.get(f"{self.url}/inside", timeout=30).json()
         return counted
 
+    def told(self) -> dict[str, int]:
+        """The same, but for rooms, as Prometheus is told of it: all of these pages are connected."""
+        figures = httpx.get(f"{self.url}/metrics", timeout=30).text
+        names = {
+            "pages": 'pages{state="connected"}', "followers": "followers", "boards": "live_boards",
+            "next_free": "listed_experts",
+        }  # fmt: skip
+        lines = dict(line.rsplit(" ", 1) for line in figures.splitlines() if not line.startswith("#"))
+        return {name: round(float(lines[f"expert_booking_{told}"])) for name, told in names.items()}
+
 
 Visit = Callable[..., Awaitable[Page]]
 NewExpert = Callable[..., Awaitable[Expert]]

@@ -31,6 +31,7 @@ async def test_of_closed_pages_nothing_is_left_even_of_those_that_were_waiting_f
     alive = watched.inside()
     assert (alive["pages"], alive["boards"]) == (len(pages), 2)
     assert min(alive.values()) > 0
+    assert watched.told().items() <= alive.items()
 
     # They leave while news and answers are on the way to them.
     number = by_hand(sql, jana.id, at)

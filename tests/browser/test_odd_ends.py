@@ -1,9 +1,12 @@
 """What rarely happens: an expert who offers nothing any more, a deleted booking, a time that is one's own already."""
 
+import re
+
 from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Expert, Visit
 from tests.browser.pages import Connection, book_button, book_on, connected, fill_in, in_days, iso, slot, watches
+from tests.serving import ServerProcess
 
 STOPPED = "UPDATE session_type SET active = false WHERE expert_id = %s"
 
@@ -56,3 +59,23 @@ async def test_a_booking_made_in_another_tab_is_known_as_ones_own_at_once(visit:
     await book_button(second).click()
     await second.wait_for_url("**/booking/*")
     await expect(first.get_by_role("alert")).to_contain_text("You have booked this time")
+
+
+async def test_a_mistake_of_ours_is_told_with_what_it_is_found_by_in_the_log_which_tells_nothing_of_anybody(
+    visit: Visit, jana: Expert, sql: Connection, server: ServerProcess
+) -> None:
+    sql.execute("ALTER TABLE booking ADD CONSTRAINT no_eve CHECK (email <> 'eve@example.com') NOT VALID")
+    try:
+        page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
+        await fill_in(page, name="Eve Unlucky", email="eve@example.com", phone="+44 20 7946 0123")
+        await book_button(page).click()
+        told = page.get_by_role("alert").filter(has_text="our mistake")
+        await expect(told).to_be_visible()
+    finally:
+        sql.execute("ALTER TABLE booking DROP CONSTRAINT no_eve")
+    name = re.search(r"write to us about it: (\w+)", await told.inner_text())
+    assert name is not None
+    log = server.words()
+    assert f"a booking failed [{name[1]}]" in log
+    assert "CheckViolation: 23514, no_eve" in log
+    assert not [word for word in ("eve@example.com", "Unlucky", "7946 0123") if word in log]

@@ -135,7 +135,7 @@ class OneBooking:
             await self._refused(refusal, asked)
         except Exception:
             log.exception("a booking could not be changed")
-            asked.rest(_OUR_MISTAKE)
+            asked.rest(_OUR_MISTAKE + refusals.found_by())
         else:
             asked.rest()
 

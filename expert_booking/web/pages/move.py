@@ -156,7 +156,7 @@ class MoveDesk:
             await self._not_allowed(refusal)
         except Exception:
             log.exception("a booking could not be moved")
-            self._question.rest(_OUR_MISTAKE + _STILL_YOURS)
+            self._question.rest(_OUR_MISTAKE + _STILL_YOURS.rstrip() + refusals.found_by())
         else:
             self._to = None  # it is ours now: no news of it is a refusal
             self._question.leave_for(self._way.url(moved="1"))

@@ -18,7 +18,7 @@ from expert_booking.domain.words import UTC_ZONE
 from expert_booking.schemas import BookingView, Identity
 from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
-from expert_booking.web import theme
+from expert_booking.web import refusals, theme
 from expert_booking.web.live import Coalesced
 from expert_booking.web.parts.booking_card import booking_card, host_card
 from expert_booking.web.parts.feed_box import FeedBox
@@ -170,7 +170,7 @@ class MyBookings:
             box.rest(str(refusal))
         except Exception:
             log.exception("a calendar's address could not be changed")
-            box.rest(_OUR_MISTAKE)
+            box.rest(_OUR_MISTAKE + refusals.found_by())
         else:
             box.show(url, _SAID[what])
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from expert_booking.domain import words
 from expert_booking.domain.errors import Refusal, SlotNotOffered, SlotTaken
 from expert_booking.domain.obstacles import Reason
+from expert_booking.web.refusals import found_by
 
 _NOTICE: Final = Markup(
     """<div class="note warn" role="alert" data-refusal="{code}"{reason}><strong>{title}</strong>{text}{alternatives}
@@ -29,7 +30,7 @@ _YOURS: Final = Markup(
 )
 _OUR_MISTAKE: Final = Markup(
     """<div class="note bad" role="alert"><strong>That did not work.</strong>It is our mistake, not yours. Please try
-again in a moment; nothing you typed is lost, and it will not be booked twice.</div>"""
+again in a moment; nothing you typed is lost, and it will not be booked twice.{found_by}</div>"""
 )
 
 
@@ -80,7 +81,7 @@ def yours(booking_id: UUID) -> Markup:
 
 def our_mistake() -> Markup:
     """Something went wrong that nobody thought of."""
-    return _OUR_MISTAKE
+    return _OUR_MISTAKE.format(found_by=found_by())
 
 
 def _link(start: datetime, zone: ZoneInfo, slug: str, session: str) -> Markup:

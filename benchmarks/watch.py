@@ -1,0 +1,105 @@
+"""What it costs to be watched: the CPU of one request with and without its id, its count and its line in the log.
+
+The floor is the same API without the reception before it, asked within this process: no socket, no server, and the one
+request that does nothing else (`/healthz`), so the ratio is the worst there is. `python benchmarks/watch.py [--quick]`
+"""
+
+import io
+import logging
+import sys
+import time
+from statistics import median
+
+from _bench import Goal, pair_ratio, report, run, swapped
+from starlette.types import ASGIApp, Message, Scope
+
+from expert_booking.api import create_api
+from expert_booking.db.engine import Database
+from expert_booking.logs import JsonLines
+from expert_booking.metrics import Metrics
+from expert_booking.reception import Reception, access
+from expert_booking.services import Services
+
+ROUNDS, REQUESTS = (3, 300) if "--quick" in sys.argv else (15, 3000)
+NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"  # /healthz does not ask it
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _away(_: Message) -> None:
+    return
+
+
+def _asked() -> Scope:
+    return {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": "/healthz", "raw_path": b"/healthz", "query_string": b"", "root_path": "", "server": ("localhost", 80),
+        "client": ("127.0.0.1", 1), "headers": [(b"host", b"localhost"), (b"accept", b"*/*"), (b"user-agent", b"x")],
+    }  # fmt: skip
+
+
+async def cpu_of(app: ASGIApp) -> float:
+    """µs of CPU for each of many requests."""
+    began = time.process_time()
+    for _ in range(REQUESTS):
+        await app(_asked(), _nothing, _away)
+    return 1e6 * (time.process_time() - began) / REQUESTS
+
+
+async def logged(app: ASGIApp) -> float:
+    """The same, with a line of JSON for each request."""
+    access.setLevel(logging.INFO)
+    try:
+        return await cpu_of(app)
+    finally:
+        access.setLevel(logging.WARNING)
+
+
+async def main() -> None:
+    """Measure all three in turn."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(JsonLines())
+    access.addHandler(handler)
+    access.propagate = False
+    access.setLevel(logging.WARNING)
+    metrics = Metrics()
+    bare = create_api(Services(Database(NOWHERE)), secret="of no use here")
+    watched = Reception(bare, metrics)
+    ways = {"bare": (cpu_of, bare), "id and count": (cpu_of, watched), "and a line in the log": (logged, watched)}
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for measure, app in ways.values():
+        await measure(app)  # warm
+    for round_number in range(ROUNDS):
+        for name, (measure, app) in swapped(list(ways.items()), round_number):
+            took[name].append(await measure(app))
+    scrapes = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        text, _kind = await metrics.exposition()
+        scrapes.append(1e3 * (time.process_time() - began))
+    floor = took["bare"]
+    rows = [
+        (name, f"{median(figures):.1f}", f"{median(f - b for f, b in zip(figures, floor, strict=True)):.1f}",
+         f"{pair_ratio(figures, floor):.2f}")
+        for name, figures in took.items()
+    ]  # fmt: skip
+    report(
+        "Being watched",
+        ("one `/healthz`", "CPU, µs", "more, µs", "ratio"),
+        rows,
+        [
+            Goal(
+                "CPU of a request with id and count",
+                pair_ratio(took["id and count"], floor),
+                1.25,
+                True,
+            )
+        ],
+    )
+    print(f"one scrape of {len(text) / 1024:.0f} kB: {median(scrapes):.1f} ms of CPU")
+
+
+if __name__ == "__main__":
+    run(main())

@@ -1,0 +1,370 @@
+"""`expert-booking doctor`: looks at whatever is known to go wrong, and says what to do. It changes nothing."""
+
+import asyncio
+import importlib.metadata
+import shutil
+import time
+import zoneinfo
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from expert_booking.db import checkup, schema
+from expert_booking.db.backlog import Backlog
+from expert_booking.db.checkup import Connection, Unanswered
+from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
+from expert_booking.mail.send import PostRefused, SmtpPost
+from expert_booking.schemas import ZONE_NAMES
+from expert_booking.settings import Settings, WrongSetting, read_settings
+
+# Seconds of the mail server, and those in which a server that runs will have worked off a note.
+_PATIENCE: Final = 10.0
+_A_ROUND: Final = 5.0
+_OLDEST_VERSION: Final = 15
+# Beside the pool each process has one connection that listens.
+_LISTENER: Final = 1
+_LITTLE_SPACE: Final = 2**30
+_NO_SPACE: Final = 200 * 2**20
+_MAKE_A_KEY: Final = "Make a new one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+_MIGRATE: Final = "Run `expert-booking migrate`, or restore a back-up."
+_IS_IT_RUNNING: Final = "No server runs on this database; the next one that starts does it."
+
+OpenDatabase = Callable[[Settings], AbstractContextManager[str]]
+
+
+class State(StrEnum):
+    """How it is: good; worth a look; or something does not work."""
+
+    GOOD = "good"
+    HINT = "hint"
+    ILL = "ill"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check has found, and what to do about it. Nothing personal is in it."""
+
+    check: str
+    state: State
+    says: str
+    advice: str = ""
+
+
+def examine(open_database: OpenDatabase) -> Iterator[Finding]:
+    """All findings, one after the other. `open_database` lets the database answer while it lasts, and gives its url."""
+    try:
+        settings = read_settings()
+        settings.check()
+    except WrongSetting as wrong:
+        yield Finding("settings", State.ILL, str(wrong), "Set it right; the others were not checked.")
+        return
+    yield Finding("settings", State.GOOD, "All settings are valid.")
+    yield secret_key(settings)
+    yield address(settings)
+    yield time_zones(datetime.now(UTC))
+    yield mail_server(settings)
+    if settings.embedded:
+        if not EmbeddedPostgres.there(settings.data_dir):
+            start = "Start `expert-booking` once, and it makes one; or set EXPERT_BOOKING_DATABASE_URL."
+            yield Finding("database", State.ILL, f"There is no database in {settings.data_dir} yet.", start)
+            return
+        yield space(settings.data_dir)
+    yield from _database(settings, open_database)
+
+
+def _database(settings: Settings, open_database: OpenDatabase) -> Iterator[Finding]:
+    try:
+        with open_database(settings) as url, checkup.looking(url) as connection:
+            yield database(connection)
+            yield clock(connection)
+            yield connections(connection, settings.pool_size)
+            yield news(connection, url)
+            level = schema_level(url)
+            yield level
+            if level.state is State.GOOD:
+                for check in (extensions, fences, bookings, indexes, triggers, expert_zones):
+                    yield _asked(check, connection)
+                yield from workers(connection, settings)
+    except Unanswered as error:
+        where = "Does it run, and is EXPERT_BOOKING_DATABASE_URL right?"
+        yield Finding("database", State.ILL, f"The database does not answer: {error}.", where)
+    except EmbeddedRefusal as refusal:
+        yield Finding("database", State.ILL, str(refusal))
+
+
+def _asked(check: Callable[[Connection], Finding], connection: Connection) -> Finding:
+    try:
+        return check(connection)
+    except Unanswered as error:
+        return Finding(check.__name__, State.ILL, f"This could not be looked at: {error}.", "Ask the database's admin.")
+
+
+# --- without the database -----------------------------------------------------------------------------------------
+
+
+def secret_key(settings: Settings) -> Finding:
+    """Whether the key can be guessed, or read by others."""
+    name = "secret key"
+    if settings.secret_key is not None:
+        if len(settings.secret_key) < 32 or len(set(settings.secret_key)) < 12:
+            short = "EXPERT_BOOKING_SECRET_KEY is short or made of few different characters, so it may be guessed."
+            return Finding(name, State.HINT, short, f"{_MAKE_A_KEY}; all links and tokens of bookings then end.")
+        return Finding(name, State.GOOD, f"EXPERT_BOOKING_SECRET_KEY has {len(settings.secret_key)} characters.")
+    path = settings.data_dir / "secret.key"
+    if not path.exists():
+        made = f"There is no {path}: the next start makes one, and links and tokens made before end."
+        return Finding(name, State.HINT, made, "If there was one, put it back from your back-up.")
+    if path.stat().st_mode & 0o077:
+        return Finding(name, State.ILL, f"{path} can be read by others on this machine.", f"chmod 600 '{path}'")
+    return Finding(name, State.GOOD, f"{path} is there, and nobody else can read it.")
+
+
+def address(settings: Settings) -> Finding:
+    """Whether cookies are safe on their way."""
+    url, name = settings.public_url, "address"
+    if url.startswith("https://"):
+        return Finding(name, State.GOOD, f"People come to {url}; cookies are marked secure.")
+    if urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1"):
+        return Finding(name, State.GOOD, f"People come to {url}, from this machine alone.")
+    told = f"People come to {url}: names and cookies travel in the open."
+    return Finding(name, State.HINT, told, "Put a proxy with a certificate before it, and set EXPERT_BOOKING_BASE_URL.")
+
+
+def time_zones(now: datetime) -> Finding:
+    """Whether the rules of time zones are of this year or the last."""
+    version, origin = _zone_rules()
+    if version[:4].isdecimal() and int(version[:4]) >= now.year - 1:
+        return Finding("time zones", State.GOOD, f"The rules of time zones are {version}, {origin}.")
+    renew = "Update the system's package tzdata, or `pip install -U tzdata` where the system has none."
+    return Finding("time zones", State.HINT, f"The rules of time zones are old: {version}, {origin}.", renew)
+
+
+def _zone_rules() -> tuple[str, str]:
+    # As zoneinfo itself looks for them: the system's first.
+    for folder in map(Path, zoneinfo.TZPATH):
+        if (folder / "Europe" / "Berlin").exists():
+            return _version_in(folder), f"from {folder}"
+    return importlib.metadata.version("tzdata"), "from the package tzdata"
+
+
+def _version_in(folder: Path) -> str:
+    for name in ("tzdata.zi", "+VERSION"):
+        if (folder / name).exists():
+            first = (folder / name).read_text(errors="replace").partition("\n")[0]
+            return first.removeprefix("# version ").strip()
+    return "of unknown version"
+
+
+def mail_server(settings: Settings) -> Finding:
+    """Whether the mail server lets us in. No mail is sent."""
+    server, name = settings.smtp, "mail server"
+    if server is None:
+        if settings.mailbox:
+            return Finding(name, State.GOOD, "Mail goes to the page /mailbox.")
+        return Finding(name, State.HINT, "No mail is sent: it waits in the outbox.", "Set EXPERT_BOOKING_SMTP_URL.")
+    where = f"{server.host}:{server.port}"
+    try:
+        asyncio.run(SmtpPost(server, longest=_PATIENCE).check())
+    except PostRefused as refusal:
+        advice = "Does it run, and are the name, port, user and password in EXPERT_BOOKING_SMTP_URL right?"
+        return Finding(name, State.ILL, f"The mail server {where} does not let us in: {refusal.reason}.", advice)
+    signed_in = "takes our sign-in" if server.user else "answers"
+    return Finding(name, State.GOOD, f"The mail server {where} {signed_in}.")
+
+
+def space(data_dir: Path) -> Finding:
+    """Whether the disk of the embedded database has room."""
+    free = shutil.disk_usage(data_dir).free
+    told = f"{free / 2**30:.1f} GB are free where the data lies."
+    if free < _LITTLE_SPACE:
+        state = State.ILL if free < _NO_SPACE else State.HINT
+        return Finding("disk", state, told, "Make room: PostgreSQL stops when the disk is full.")
+    return Finding("disk", State.GOOD, told)
+
+
+# --- the database -------------------------------------------------------------------------------------------------
+
+
+def database(connection: Connection) -> Finding:
+    """Whether it is new enough."""
+    began = time.monotonic()
+    major, whole = checkup.version(connection)
+    took = 1000 * (time.monotonic() - began)
+    if major < _OLDEST_VERSION:
+        return Finding("database", State.ILL, f"PostgreSQL {whole} is too old.", f"Take {_OLDEST_VERSION} or later.")
+    return Finding("database", State.GOOD, f"PostgreSQL {whole} answers in {took:.1f} ms.")
+
+
+def clock(connection: Connection) -> Finding:
+    """Whether its clock and ours agree: by ours holds lapse, by its own history is written."""
+    ahead, unsure = checkup.clock_difference(connection)
+    apart = max(abs(ahead) - unsure, 0)
+    told = f"The database's clock is {abs(ahead):.3f} s {'ahead of' if ahead > 0 else 'behind'} ours."
+    if apart <= 1:
+        return Finding("clock", State.GOOD, told)
+    advice = "Have both machines keep their time by NTP."
+    return Finding("clock", State.ILL if apart > 5 else State.HINT, told, advice)
+
+
+def connections(connection: Connection, pool_size: int) -> Finding:
+    """Whether there are connections enough for one more process."""
+    most, in_use = checkup.room(connection)
+    needed = pool_size + _LISTENER
+    told = f"{in_use} of {most} connections are in use; a process may take {needed}."
+    advice = "Raise max_connections, lower EXPERT_BOOKING_POOL_SIZE, or run fewer processes."
+    if needed > most:
+        return Finding("connections", State.ILL, told, advice)
+    if in_use + needed > most:
+        return Finding("connections", State.HINT, f"{told} Another process would be short of them.", advice)
+    return Finding("connections", State.GOOD, told)
+
+
+def news(connection: Connection, url: str) -> Finding:
+    """Whether notifications come through, without which open pages are only right every 30 seconds."""
+    took = checkup.news_takes(connection, url)
+    if took is None:
+        advice = "LISTEN needs a connection of its own to the primary: no pooler in transaction mode, no standby."
+        return Finding("news", State.ILL, "The database's notifications do not arrive.", advice)
+    told = f"The database's notifications arrive in {1000 * took:.1f} ms."
+    return Finding("news", State.GOOD if took < 1 else State.HINT, told)
+
+
+def schema_level(url: str) -> Finding:
+    """Whether its schema is the one this program was written for."""
+    try:
+        revision, head = schema.level(url)
+    except schema.DatabaseUnreachable as error:
+        raise Unanswered(str(error)) from error
+    if revision == head:
+        return Finding("schema", State.GOOD, f"The schema is at head, {head}.")
+    told = f"The schema is at {revision or 'nothing'} and has to be at {head}; what is in it was not checked."
+    return Finding("schema", State.ILL, told, "Run `expert-booking migrate`.")
+
+
+def extensions(connection: Connection) -> Finding:
+    """Whether PostgreSQL has the extensions that fences and search are made of."""
+    missing = checkup.missing_extensions(connection)
+    if not missing:
+        return Finding("extensions", State.GOOD, f"{_listed(checkup.EXTENSIONS)} are there.")
+    told = f"{_listed(list(missing))} {'is' if len(missing) == 1 else 'are'} not there."
+    advice = "; ".join(f"CREATE EXTENSION {name}" if at_hand else f"install PostgreSQL's contrib package for {name}"
+                       for name, at_hand in missing.items())  # fmt: skip
+    return Finding("extensions", State.ILL, told, f"{advice}.")
+
+
+def fences(connection: Connection) -> Finding:
+    """Whether the database still makes double booking impossible."""
+    wrong = checkup.wrong_fences(connection)
+    if not wrong:
+        return Finding("fences", State.GOOD, f"All {len(checkup.FENCES)} fences against double booking stand.")
+    told = f"Double booking is possible: {_told(wrong)}."
+    return Finding("fences", State.ILL, told, "Stop taking bookings, settle those that overlap, and make it anew: see "
+                   "expert_booking/db/tables.py for its definition.")  # fmt: skip
+
+
+def bookings(connection: Connection) -> Finding:
+    """Whether any time is booked twice."""
+    found = checkup.overlaps(connection)
+    if not found:
+        return Finding("bookings", State.GOOD, "No two live bookings of an expert overlap.")
+    told = f"{found} live {'booking overlaps' if found == 1 else 'bookings overlap'} another of the same expert."
+    return Finding("bookings", State.ILL, told, "Move or cancel one of each two: their experts see both.")
+
+
+def indexes(connection: Connection) -> Finding:
+    """Whether all other indexes are there and whole."""
+    wrong = checkup.wrong_indexes(connection)
+    if not wrong:
+        return Finding("indexes", State.GOOD, f"All {len(checkup.INDEXES)} indexes are there and valid.")
+    advice = f"REINDEX INDEX what is not valid, or drop it where it is not ours. What is missing: {_MIGRATE}"
+    return Finding("indexes", State.ILL, f"{_told(wrong)}.", advice)
+
+
+def triggers(connection: Connection) -> Finding:
+    """Whether the database writes its history, puts mail into the outbox, and tells of what is new."""
+    wrong = checkup.wrong_triggers(connection)
+    if not wrong:
+        return Finding("triggers", State.GOOD, f"All {len(checkup.TRIGGERS)} triggers are there and switched on.")
+    advice = f"ALTER TABLE … ENABLE TRIGGER … for what is switched off. What is missing: {_MIGRATE}"
+    return Finding("triggers", State.ILL, f"{_told(wrong)}: history, mail or news goes missing.", advice)
+
+
+def expert_zones(connection: Connection) -> Finding:
+    """Whether every expert lives in a zone that is known here."""
+    unknown = checkup.unknown_zones(connection, ZONE_NAMES)
+    if not unknown:
+        return Finding("experts' zones", State.GOOD, "Every expert's time zone is known here.")
+    told = f"{unknown} {'expert lives' if unknown == 1 else 'experts live'} in a time zone that is not known here."
+    return Finding("experts' zones", State.ILL, told, "Update tzdata, or give them another zone.")
+
+
+def workers(connection: Connection, settings: Settings) -> Iterator[Finding]:
+    """Whether what waits for some process is being done."""
+    running = checkup.servers_connections(connection) > 0
+    backlog = checkup.backlog(connection)
+    yield _outbox(backlog, running=running, sends=settings.smtp is not None or settings.mailbox)
+    yield _deadlines(backlog.late, running=running)
+    yield _soonest(connection, backlog.noted, running=running)
+
+
+def _outbox(told: Backlog, *, running: bool, sends: bool) -> Finding:
+    waiting = told.waiting + told.retrying
+    says = f"{waiting} {'mail waits' if waiting == 1 else 'mails wait'} in the outbox"
+    says += f", {told.retrying} after a try that failed, the oldest for {_span(told.oldest)}" if waiting else ""
+    says += f"; {told.given_up} {'was' if told.given_up == 1 else 'were'} given up." if told.given_up else "."
+    if sends and running and waiting and told.oldest > 3600:
+        return Finding("outbox", State.ILL, says, "See `expert-booking mail list` for what the mail server says.")
+    if told.given_up:
+        advice = "See `expert-booking mail list`; `expert-booking mail resend` sends them again."
+        return Finding("outbox", State.HINT, says, advice)
+    if waiting and not (running and sends):
+        return Finding("outbox", State.HINT, says, _IS_IT_RUNNING if sends else "Set EXPERT_BOOKING_SMTP_URL.")
+    return Finding("outbox", State.GOOD, says)
+
+
+def _deadlines(late: float, *, running: bool) -> Finding:
+    if late < 60:
+        return Finding("deadlines", State.GOOD, "Nothing is over that is not written down.")
+    says = f"For {_span(late)} something has been over that is not written down."
+    return _nobody_does("deadlines", says, running=running)
+
+
+def _soonest(connection: Connection, noted: int, *, running: bool) -> Finding:
+    name = "next free times"
+    if noted:
+        first, until = checkup.first_note(connection), time.monotonic() + _A_ROUND
+        while first is not None and checkup.first_note(connection) == first:
+            if time.monotonic() > until:
+                says = f"{noted} changed experts' next free times are not worked out."
+                return _nobody_does(name, says, running=running)
+            time.sleep(0.1)
+    return Finding(name, State.GOOD, "Next free times are worked out as experts change.")
+
+
+def _nobody_does(name: str, says: str, *, running: bool) -> Finding:
+    if not running:
+        return Finding(name, State.HINT, says, _IS_IT_RUNNING)
+    return Finding(name, State.ILL, says, "A server runs and does not do it: its log says why; start it anew.")
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def _told(wrong: dict[str, str]) -> str:
+    return _listed([f"{name} is {how}" for name, how in wrong.items()])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"

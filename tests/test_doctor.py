@@ -1,0 +1,220 @@
+"""The doctor: says that a healthy house is healthy, and finds each illness when there really is one."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from expert_booking import doctor
+from expert_booking.db import checkup
+from expert_booking.db.engine import Database, driver_url
+from expert_booking.doctor import Finding, State
+from expert_booking.services import Services
+from expert_booking.settings import Settings
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
+from tests.mailing import MailServer
+from tests.serving import command, environment
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Examine = Callable[..., dict[str, Finding]]
+
+# A booking in 2036 has not begun when these tests are run.
+LATER = MONDAY_MORNING.replace(year=2036, day=24)
+KEY = "kd83-Jfz_0aPq7Lw2xYtUv9RmNs4Bc6E"
+
+
+@pytest.fixture
+def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Examine:
+    """All findings by check, of this test's database and with these settings: `examine(POOL_SIZE="9")`."""
+
+    @contextmanager
+    def given(settings: Settings) -> Iterator[str]:
+        assert settings.database_url is not None
+        yield settings.database_url
+
+    def examine(**settings: str) -> dict[str, Finding]:
+        wanted = {"DATABASE_URL": database_url, "SECRET_KEY": KEY, **settings}
+        with monkeypatch.context() as outside:
+            outside.chdir(tmp_path)
+            for name, value in environment(**wanted).items():
+                outside.setenv(name, value)
+            return {finding.check: finding for finding in doctor.examine(given)}
+
+    return examine
+
+
+@pytest.fixture(autouse=True)
+def _later(clock: Clock) -> None:
+    clock.now = LATER.replace(day=23)
+
+
+def ill(findings: dict[str, Finding]) -> set[str]:
+    """Which checks have found something that does not work."""
+    return {check for check, finding in findings.items() if finding.state is State.ILL}
+
+
+@contextmanager
+def server_at_work(url: str) -> Iterator[None]:
+    """A server of ours has a connection, and does nothing."""
+    with psycopg.connect(driver_url(url), application_name="expert-booking"):
+        yield
+
+
+async def test_a_healthy_house_is_found_healthy(
+    examine: Examine, add_expert: AddExpert, book: Book, services: Services, mail_server: MailServer
+) -> None:
+    await book(await add_expert(), LATER)
+    await services.soonest.work_off()
+    findings = await asyncio.to_thread(
+        examine, SMTP_URL=mail_server.url, MAIL_FROM="Expert Booking <booking@example.com>",
+        BASE_URL="https://booking.example.com",
+    )  # fmt: skip
+    assert len(findings) == 19
+    # Mail waits, since no server runs; and time zones get old.
+    hints = {check for check, finding in findings.items() if finding.state is not State.GOOD}
+    assert hints <= {"outbox", "time zones"}, findings
+    assert not mail_server.mails
+    assert "ada" not in str(findings).lower()
+
+
+@pytest.mark.parametrize(
+    ("check", "named", "statements"),
+    [
+        ("triggers", "booking_news_insert is switched off on booking",
+         ["ALTER TABLE booking DISABLE TRIGGER booking_news_insert"]),
+        ("triggers", "booking_change_mail is missing", ["DROP TRIGGER booking_change_mail ON booking_change"]),
+        ("fences", "ex_booking_no_overlap is missing", ["ALTER TABLE booking DROP CONSTRAINT ex_booking_no_overlap"]),
+        ("fences", "uq_booking_slot is missing", ["DROP INDEX uq_booking_slot"]),
+        ("fences", "uq_booking_slot is different",
+         ["DROP INDEX uq_booking_slot",
+          "CREATE UNIQUE INDEX uq_booking_slot ON booking (expert_id, starts_at) WHERE status = 'confirmed'"]),
+        ("fences", "uq_booking_slot is not valid",
+         ["DROP INDEX uq_booking_slot",
+          "CREATE INDEX uq_booking_slot ON booking (expert_id, starts_at) WHERE status = 'confirmed'"]),
+        ("indexes", "ix_message_waiting is missing", ["DROP INDEX ix_message_waiting"]),
+        ("indexes", "ix_expert_name is not valid",
+         ["UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_expert_name'::regclass"]),
+        ("schema", "is at 0006", ["UPDATE alembic_version SET version_num = '0006'"]),
+        ("extensions", "btree_gist is not there", ["DROP EXTENSION btree_gist CASCADE"]),
+    ],
+)  # fmt: skip
+def test_a_database_that_somebody_has_damaged(
+    examine: Examine, sql: Connection, check: str, named: str, statements: list[str]
+) -> None:
+    for statement in statements:
+        sql.execute(statement)
+    findings = examine()
+    assert ill(findings) >= {check}
+    assert named in findings[check].says
+    assert findings[check].advice
+    if check != "extensions":  # which takes fences along
+        assert ill(findings) == {check}
+
+
+async def test_bookings_that_overlap_are_counted(
+    examine: Examine, sql: Connection, add_expert: AddExpert, book: Book
+) -> None:
+    sql.execute("ALTER TABLE booking DROP CONSTRAINT ex_booking_no_overlap")
+    for name in ("Jana Müller", "Omar Haddad"):
+        expert = await add_expert(name=name)
+        for hour in (8, 9, 11):
+            await book(expert, LATER.replace(hour=hour))
+    assert examine()["bookings"].state is State.GOOD
+    sql.execute(
+        "UPDATE booking SET busy = tstzrange(starts_at, ends_at + interval '15 minutes') WHERE ctid ="
+        " (SELECT ctid FROM booking WHERE extract(hour FROM starts_at AT TIME ZONE 'UTC') = 8 LIMIT 1)"
+    )
+    found = examine()["bookings"]
+    assert (found.state, found.says) == (State.ILL, "1 live booking overlaps another of the same expert.")
+
+
+async def test_work_that_nobody_does_is_an_illness_only_where_a_server_runs(
+    examine: Examine, sql: Connection, database: Database, add_expert: AddExpert, book: Book, mail_server: MailServer
+) -> None:
+    await book(await add_expert(), LATER)
+    sql.execute("UPDATE booking SET answer_by = now() - interval '3 hours'")
+    sql.execute("UPDATE message SET created_at = now() - interval '2 days', tries = 9, due_at = now()")
+    mails = {"SMTP_URL": mail_server.url, "MAIL_FROM": "booking@example.com"}
+    await database.close()  # it has the name of a server's
+    late = ("deadlines", "outbox", "next free times")
+    findings = await asyncio.to_thread(examine, **mails)
+    assert {findings[check].state for check in late} == {State.HINT}
+    with server_at_work(database.url):
+        findings = await asyncio.to_thread(examine, **mails)
+    assert ill(findings) == set(late)
+    assert "For 3 hours" in findings["deadlines"].says
+    assert findings["outbox"].says == ("2 mails wait in the outbox, 2 after a try that failed, the oldest for 2 days.")
+
+
+def test_a_dead_letter_is_told_with_the_command_for_it(examine: Examine, sql: Connection) -> None:
+    sql.execute("INSERT INTO message (kind, booking_id, failed_at) VALUES ('moved', gen_random_uuid(), now())")
+    found = examine()["outbox"]
+    assert (found.state, found.says) == (State.HINT, "0 mails wait in the outbox; 1 was given up.")
+    assert "mail resend" in found.advice
+
+
+def test_what_is_away_is_told_in_a_sentence_with_what_to_look_at(examine: Examine) -> None:
+    findings = examine(
+        DATABASE_URL="postgresql://nobody:a-password@127.0.0.1:1/nothing",
+        SMTP_URL="smtp://127.0.0.1:1", MAIL_FROM="booking@example.com",
+    )  # fmt: skip
+    assert ill(findings) == {"database", "mail server"}
+    assert "EXPERT_BOOKING_DATABASE_URL" in findings["database"].advice
+    assert "no connection" in findings["mail server"].says
+    assert "a-password" not in str(findings)
+
+
+def test_a_mail_server_that_refuses_the_password(examine: Examine) -> None:
+    server = MailServer(authenticator=lambda *_: False, auth_require_tls=False).start()
+    try:
+        findings = examine(SMTP_URL=server.url.replace("//", "//ada:wrong@"), MAIL_FROM="booking@example.com")
+    finally:
+        server.stop()
+    assert ill(findings) == {"mail server"}
+    assert "sign-in refused" in findings["mail server"].says
+
+
+def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
+    findings = examine(SECRET_KEY="x" * 40, BASE_URL="http://booking.example.com")
+    assert findings["secret key"].state is findings["address"].state is State.HINT
+    assert set(examine(POOL_SIZE="no")) == {"settings"}
+
+
+def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
+    with checkup.looking(database_url) as connection:
+        most, in_use = checkup.room(connection)
+        assert doctor.connections(connection, most).state is State.ILL
+        assert doctor.connections(connection, most - 1).state is (State.HINT if in_use else State.GOOD)
+        assert doctor.connections(connection, 1).state is State.GOOD
+
+
+def test_a_key_that_others_can_read(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text("kept")
+    path.chmod(0o640)
+    assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.ILL
+    path.chmod(0o600)
+    assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.GOOD
+
+
+def test_its_connection_can_only_read(database_url: str) -> None:
+    with pytest.raises(checkup.Unanswered, match="read-only"), checkup.looking(database_url) as connection:
+        connection.execute("DELETE FROM booking")
+
+
+def test_the_command_ends_with_one_where_something_is_ill_and_makes_nothing(tmp_path: Path, database_url: str) -> None:
+    done = command("doctor", "--json", folder=tmp_path, DATABASE_URL=database_url, SECRET_KEY=KEY)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["well"]) == (0, True), done.stdout
+    assert {"check": "settings", "state": "good", "says": "All settings are valid.", "advice": ""} in told["findings"]
+    assert command("doctor", "--jason", folder=tmp_path).returncode == 2
+    data = tmp_path / "data"
+    done = command("doctor", folder=tmp_path, DATA_DIR=str(data))
+    assert done.returncode == 1
+    assert "There is no database in" in done.stdout
+    assert not data.exists()

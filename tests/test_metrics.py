@@ -1,0 +1,210 @@
+"""What Prometheus is told, and who is told at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from math import isnan
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from expert_booking.api import create_api
+from expert_booking.bus import Bus
+from expert_booking.db.engine import Database
+from expert_booking.db.feed import Feed
+from expert_booking.db.pulse import Pulse
+from expert_booking.domain.errors import SlotTaken
+from expert_booking.metrics import Metrics, watch_house
+from expert_booking.services import Services
+from tests.conftest import MONDAY_MORNING, AddExpert, Clock, booking_request
+from tests.serving import PATIENCE, ServerProcess
+
+TOKEN = "a token for Prometheus"
+START = MONDAY_MORNING.replace(day=24)
+Figures = Callable[..., float]
+
+
+def read(text: str) -> Figures:
+    """The figures of an exposition: `figure("bookings_total", way="api")`."""
+    samples = {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+    def figure(name: str, **labels: str) -> float:
+        return samples[f"expert_booking_{name}", tuple(sorted(labels.items()))]
+
+    return figure
+
+
+async def figures_of(metrics: Metrics) -> Figures:
+    """The same, without a server."""
+    return read((await metrics.exposition())[0].decode())
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Return when this is so."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 - figures are read, nobody is told of them
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("token", "address", "headers", "status"),
+    [
+        (None, "127.0.0.1", {}, 200),
+        (None, "::1", {"Host": "[::1]:8080"}, 200),
+        (None, "10.0.0.7", {}, 404),
+        (None, "127.0.0.1", {"X-Forwarded-For": "10.0.0.7"}, 404),
+        (None, "127.0.0.1", {"Host": "booking.example.com"}, 404),
+        (None, "10.0.0.7", {"Authorization": "Bearer "}, 404),
+        (TOKEN, "10.0.0.7", {"Authorization": f"Bearer {TOKEN}"}, 200),
+        (TOKEN, "10.0.0.7", {"Authorization": f"Bearer {TOKEN}x"}, 404),
+        (TOKEN, "10.0.0.7", {"Authorization": f"Basic {TOKEN}"}, 404),
+        (TOKEN, "127.0.0.1", {}, 404),
+    ],
+)
+async def test_only_this_machine_or_whoever_has_the_token_is_told(
+    services: Services, token: str | None, address: str, headers: dict[str, str], status: int
+) -> None:
+    app = create_api(services, secret="of no use here", metrics=Metrics(), metrics_token=token)
+    transport = httpx.ASGITransport(app, client=(address, 1234))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
+        answer = await client.get("/metrics", headers=headers)
+        nowhere = await client.get("/holds/a/b")
+    assert answer.status_code == status
+    if status == 404:
+        assert answer.json() == nowhere.json()
+    else:
+        assert answer.headers["content-type"].startswith("text/plain; version=")
+
+
+async def test_bookings_changes_and_refusals_are_counted_by_where_and_why(
+    database: Database, clock: Clock, add_expert: AddExpert
+) -> None:
+    metrics = Metrics()
+    services = Services(database, clock=clock, counts=metrics)
+    expert = await add_expert()
+    await services.bookings.book(booking_request(expert, START), visitor=b"a browser")
+    for _ in range(2):
+        with suppress(SlotTaken):
+            await services.bookings.book(booking_request(expert, START.replace(hour=10)))
+    figure = await figures_of(metrics)
+    assert figure("bookings_total", way="page") == figure("bookings_total", way="api") == 1
+    assert figure("refusals_total", asked="book", code="slot_taken") == 1
+
+
+async def test_two_products_in_one_process_count_apart() -> None:
+    one, other = Metrics(), Metrics()
+    one.booked("api")
+    assert (await figures_of(one))("bookings_total", way="api") == 1
+    assert (await figures_of(other))("bookings_total", way="api") == 0
+
+
+@asynccontextmanager
+async def house(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database, Services]]:
+    """What `create_app` builds and measures, without the server around it."""
+    metrics, bus = Metrics(), Bus()
+    database = Database(url, on_checkout=metrics.checked_out, **more)
+    services, feed, pulse = Services(database, bus), Feed(url, bus.publish), Pulse(database)
+    bus.listen_for_beats(pulse.hear)
+    watch_house(metrics, services, database, feed, pulse)
+    listening = asyncio.create_task(feed.run())
+    beating: asyncio.Task[Any] | None = None
+    try:
+        if "nobody" not in url:
+            await asyncio.wait_for(feed.listening.wait(), PATIENCE)
+            beating = asyncio.create_task(pulse.run())
+            await until(lambda: pulse.lag() > 0)
+        yield metrics, database, services
+    finally:
+        for task in (listening, beating):
+            if task is not None:
+                task.cancel()
+        await database.close()
+
+
+async def test_the_backlog_is_told_as_it_is(database_url: str, sql: psycopg.Connection[tuple[Any, ...]]) -> None:
+    sql.execute("DELETE FROM expert_changed")
+    sql.execute(
+        """
+        INSERT INTO message (kind, booking_id, due_at, sent_at, failed_at, created_at)
+        SELECT 'received', gen_random_uuid(), due, sent, failed, now() - interval '1 hour' * row_number() OVER ()
+          FROM (VALUES (null::timestamptz, null::timestamptz, null::timestamptz), (null, null, null),
+                       (now(), null, null), (null, null, now()), (null, now(), null), (null, now(), null))
+            AS mails (due, sent, failed)
+        """
+    )
+    sql.execute("INSERT INTO expert_changed (expert_id) VALUES (gen_random_uuid())")
+    async with house(database_url) as (metrics, _, _):
+        figure = await figures_of(metrics)
+    assert figure("outbox_messages", state="waiting") == 2
+    assert figure("outbox_messages", state="retrying") == 1
+    assert figure("outbox_messages", state="given_up") == 1
+    assert 3 * 3600 <= figure("outbox_oldest_seconds") < 3 * 3600 + PATIENCE
+    assert figure("soonest_experts_noted") == 1
+    assert figure("database_answers") == figure("feed_listening") == 1
+    assert 0 < figure("feed_lag_seconds") < PATIENCE
+
+
+async def test_without_a_database_everything_else_is_still_told() -> None:
+    async with house("postgresql+psycopg://nobody@127.0.0.1:1/nothing") as (metrics, _, _):
+        figure = await figures_of(metrics)
+    assert figure("database_answers") == figure("feed_listening") == 0
+    assert isnan(figure("outbox_messages", state="waiting"))
+    assert isnan(figure("worker_round_timestamp_seconds", worker="outbox"))
+
+
+async def test_whoever_waits_for_the_pool_is_seen(database_url: str) -> None:
+    async with house(database_url, pool_size=1) as (metrics, database, _):
+        async with database.statements():
+            waiting = asyncio.create_task(database.answers())
+            await until(lambda: database.waiting == 1)
+            # What the database would have to be asked for is given up, and said to be unknown.
+            figure = await figures_of(metrics)
+        assert await waiting
+        assert figure("pool_connections", state="size") == figure("pool_connections", state="in_use") == 1
+        assert figure("pool_connections", state="waiting") >= 1
+        assert figure("database_answers") == 0
+        assert database.waiting == database.in_use == 0
+
+
+async def test_news_that_does_not_arrive_is_late_for_as_long_as_it_does_not(database: Database) -> None:
+    pulse = Pulse(database)
+    await pulse.beat()
+    await until(lambda: pulse.lag() > 0.1)
+    pulse.hear("of another process")
+    assert pulse.lag() > 0.1
+
+
+def test_a_server_tells_routes_and_never_what_stands_in_their_places(
+    serve: Callable[..., ServerProcess], jana: UUID
+) -> None:
+    server = serve()
+    for path in (f"/experts/{jana}", "/experts/ada-lovelace", "/expert/jana-muller", "/nowhere/at/all", "/"):
+        httpx.get(server.url + path)
+    httpx.request("PROPFIND", f"{server.url}/experts")
+    text = httpx.get(f"{server.url}/metrics").text
+    figure = read(text)
+    assert figure("http_requests_total", method="GET", route="/experts/{expert}", status="2xx") == 1
+    assert figure("http_requests_total", method="GET", route="/experts/{expert}", status="4xx") == 1
+    assert figure("http_request_seconds_count", method="GET", route="/experts/{expert}") == 2
+    assert figure("http_requests_total", method="GET", route="(no route)", status="4xx") == 1
+    assert figure("http_requests_total", method="other", route="/experts", status="4xx") == 1
+    assert figure("pages", state="not_connected") == 2
+    assert figure("build_info", version="0.1.0", revision="0007") == 1
+    assert figure("feed_listening") == 1
+    assert "process_cpu_seconds_total" in text
+    assert "python_gc_collections_total" in text
+    assert not [word for word in (str(jana), "jana", "lovelace", "nowhere", "PROPFIND") if word in text]
+
+
+@pytest.fixture
+async def jana(add_expert: AddExpert) -> UUID:
+    """An expert, whose slug is `jana-muller`."""
+    return await add_expert()
