@@ -224,7 +224,7 @@ class Running(NamedTuple):
 def product(url: str, **more: str) -> Iterator[Running]:
     """`expert-booking serve` over this database."""
     settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only", **more}
-    with _server(["-m", "expert_booking", "serve"], "/healthz", settings) as running:
+    with _server([sys.executable, "-m", "expert_booking", "serve"], "/healthz", settings) as running:
         yield running
 
 
@@ -243,19 +243,34 @@ def mail_server() -> Iterator[int]:
 @contextmanager
 def floor(name: str, **settings: str) -> Iterator[Running]:
     """One of the bare servers of `_floors.py`."""
-    with _server([str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", settings) as running:
+    with _server([sys.executable, str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", settings) as running:
         yield running
 
 
 @contextmanager
-def _server(arguments: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[Running]:
+def node(url: str) -> Iterator[Running | None]:
+    """Node's socket.io over this database, installed for this run; None on a machine without Node and npm."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        print("There is no Node or no npm on this machine: nothing is compared with it.", flush=True)
+        yield None
+        return
+    with scratch() as folder:
+        shutil.copytree(ROOT / "benchmarks" / "node", folder, dirs_exist_ok=True)
+        quietly = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+        subprocess.run(["npm", "ci", *quietly], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with _server(["node", str(folder / "server.js")], "/alive", {"DATABASE_URL": url}) as running:
+            yield running
+
+
+@contextmanager
+def _server(command: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[Running]:
     with scratch() as folder, (folder / "log").open("w+") as log:  # a folder without any .env
         port = _free_port()
         plain = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         ours = {f"EXPERT_BOOKING_{key}": value for key, value in {**settings, "PORT": str(port)}.items()}
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            command,
             cwd=folder,
             env={**plain, **ours, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,

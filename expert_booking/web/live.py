@@ -25,32 +25,38 @@ from expert_booking.web import rooms
 
 log = logging.getLogger(__name__)
 
-# Changes that come closer together than this are drawn together.
-COALESCE: Final = 0.03
+# Whoever is busy begins at most so often: changes that come closer together than this are drawn together.
+PACE: Final = 0.03
 # Time passes too: slots fall into the past, days come into the horizon. It also is the net below every lost message.
 TICK: Final = 30.0
 
 
 class Coalesced:
-    """Runs a piece of work soon, once for all the calls that came meanwhile, and never twice at a time."""
+    """Does a piece of work at once, and once more for all the calls that came meanwhile or within the pace.
+
+    Never twice at a time, and no call is lost. Work that takes longer than the pace is done for more calls at once:
+    there is never more than one piece of it waiting.
+    """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._work = work
         self._wanted = False
         self._running = False
+        self._begun = -PACE
 
     def __call__(self) -> None:
-        """Have it done soon."""
+        """Have it done: now, or as soon as it is its turn again."""
         self._wanted = True
         if not self._running:
             self._running = True
             background_tasks.create(self._run(), name="coalesced")
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
         try:
             while self._wanted:
-                await asyncio.sleep(COALESCE)
-                self._wanted = False
+                await asyncio.sleep(self._begun + PACE - clock())
+                self._wanted, self._begun = False, clock()
                 try:
                     await self._work()
                 except Exception:
@@ -138,6 +144,8 @@ class LiveBoards:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._boards: dict[tuple[UUID, UUID | None], LiveBoard] = {}
+        # No version comes twice: a page that returns to a board still knows what it has heard of the one before.
+        self._newest = 0
 
     def of(self, expert_id: UUID, session_type_id: UUID | None) -> LiveBoard:
         """The live board of a session type; None for an expert who offers none.
@@ -146,14 +154,15 @@ class LiveBoards:
         """
         key = expert_id, session_type_id
         if key not in self._boards:
-            self._boards[key] = LiveBoard(self._services, *key, lambda: self._forget(key))
+            board = self._boards[key] = LiveBoard(self._services, *key, lambda: self._forget(key))
+            board.version = self._newest
         return self._boards[key]
 
     def __len__(self) -> int:
         return len(self._boards)
 
     def _forget(self, key: tuple[UUID, UUID | None]) -> None:
-        del self._boards[key]
+        self._newest = max(self._newest, self._boards.pop(key).version)
 
     def refresh(self) -> None:
         """Read all boards anew."""
