@@ -107,6 +107,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     post = _post(settings, database, bus)
     services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post)
     feed = Feed(url, bus.publish)
+    bus.hears = feed.listening.is_set
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
     bus.listen(services.outbox.wake)

@@ -21,6 +21,7 @@ from expert_booking.web import live, refusals, sign_in, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.profiles import Profiles
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -40,6 +41,7 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool) -> ASGIApp:
     """The pages over these services. `secret` signs the cookie that proves a browser is the same one."""
     boards, next_free, desks = live.LiveBoards(services), live.NextFree(services), Desks(services)
+    profiles = Profiles(services)
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
@@ -56,7 +58,7 @@ def create_web(services: Services, *, lifespan: Lifespan, secret: str, https: bo
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portraits(services))
     experts.mount(services, next_free)
-    expert.mount(services, boards, desks)
+    expert.mount(services, profiles, boards, desks)
     book.mount(services, boards, desks, secret=secret, phone_required=phone_required)
     booking.mount(services)
     move.mount(services, boards)
