@@ -7,10 +7,11 @@ message with a version. A page that finds a version missing asks for the whole b
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from time import monotonic
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 PACE: Final = 0.03
 # Time passes too: slots fall into the past, days come into the horizon. It also is the net below every lost message.
 TICK: Final = 30.0
+# So many boards are kept, until news of their experts, when nobody looks at them any more: somebody will again.
+MOST_KEPT: Final = 256
 
 
 class Coalesced:
@@ -79,15 +82,21 @@ class LiveBoard:
         self.version = 0
         self.board: Board | None = None
         self._begun = self._known = 0
+        # How much news there was, before the reading that is shown began, and in all.
+        self._news_known, self._news = -1, 0
+        self._read_at = 0.0
+        self._one_at_a_time = asyncio.Lock()
         # What pages have drawn of this version, as JSON, by whatever they draw it by.
         self.drawn: dict[Hashable, str] = {}
         self._watchers: list[Callable[[Board], None]] = []
         self._on_empty = on_empty
         self.refresh = Coalesced(self.read)
-        self._unfollow = services.bus.follow(expert_id, self.refresh)
+        self._unfollow: Callable[[], None] = lambda: None
 
     def watch(self, watcher: Callable[[Board], None]) -> Callable[[], None]:
         """Keep this board alive, and call `watcher` after each change, until the returned function is called."""
+        if not self._watchers:
+            self._unfollow = self._services.bus.follow(self.expert_id, self._changed)
         self._watchers.append(watcher)
 
         def unwatch() -> None:
@@ -99,10 +108,28 @@ class LiveBoard:
 
         return unwatch
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is known that nothing has happened since the calendar was read.
+
+        News may be some ms behind the commit that they tell of: whoever made that commit has to read.
+        """
+        heard_all = self._services.bus.hears() and self._news == self._news_known
+        return heard_all and monotonic() - self._read_at < TICK
+
+    async def up_to_date(self) -> None:
+        """Read the calendar anew, unless the board is current; once for all who ask meanwhile."""
+        if not self._services.bus.hears():
+            await self.read()
+            return
+        async with self._one_at_a_time:
+            if not self.is_current:
+                await self.read()
+
     async def read(self) -> None:
         """Read the calendar anew, and tell every page that shows it what has changed."""
         self._begun += 1
-        reading = self._begun
+        reading, news, began_at = self._begun, self._news, monotonic()
         try:
             board = await self._board()
         except NotFound:
@@ -112,7 +139,7 @@ class LiveBoard:
         # Of two readings that overlap, only the one that began later counts. (Counted: a clock may be set back.)
         if reading < self._known:
             return
-        self._known = reading
+        self._known, self._news_known, self._read_at = reading, news, began_at
         before, self.board = self.board, board
         if before is None:
             return
@@ -125,6 +152,10 @@ class LiveBoard:
             watcher(board)
         message = {"expert": str(self.expert_id), "room": self.room, "version": self.version, "changes": changes}
         await rooms.tell(self.room, "slots", {**message, "anew": True} if anew else message)
+
+    def _changed(self) -> None:
+        self._news += 1
+        self.refresh()
 
     async def _board(self) -> Board:
         try:
@@ -139,35 +170,56 @@ class LiveBoard:
 
 
 class LiveBoards:
-    """The boards that somebody in this process looks at right now."""
+    """The boards that somebody in this process looks at right now, and some that were looked at lately."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._boards: dict[tuple[UUID, UUID | None], LiveBoard] = {}
         # No version comes twice: a page that returns to a board still knows what it has heard of the one before.
         self._newest = 0
+        self._left: OrderedDict[tuple[UUID, UUID | None], LiveBoard] = OrderedDict()
+        services.bus.listen_with_names(self._let_go)
 
     def of(self, expert_id: UUID, session_type_id: UUID | None) -> LiveBoard:
         """The live board of a session type; None for an expert who offers none.
 
-        Watch it at once: it lives as long as it has watchers.
+        Watch it at once: it is only kept in step as long as it has watchers.
         """
         key = expert_id, session_type_id
         if key not in self._boards:
-            board = self._boards[key] = LiveBoard(self._services, *key, lambda: self._forget(key))
-            board.version = self._newest
+            board = self._left.pop(key, None)
+            if board is None:
+                board = LiveBoard(self._services, *key, lambda: self._leave(key))
+                board.version = self._newest
+            self._boards[key] = board
         return self._boards[key]
 
     def __len__(self) -> int:
         return len(self._boards)
 
-    def _forget(self, key: tuple[UUID, UUID | None]) -> None:
-        self._newest = max(self._newest, self._boards.pop(key).version)
+    @property
+    def kept(self) -> int:
+        """How many boards are kept that nobody looks at."""
+        return len(self._left)
 
     def refresh(self) -> None:
-        """Read all boards anew."""
+        """Read all boards anew that somebody looks at, and forget those that would have to be."""
         for board in list(self._boards.values()):
             board.refresh()
+        for key in [key for key, board in self._left.items() if not board.is_current]:
+            self._forget(key)
+
+    def _leave(self, key: tuple[UUID, UUID | None]) -> None:
+        self._left[key] = self._boards.pop(key)
+        while len(self._left) > MOST_KEPT:
+            self._forget(next(iter(self._left)))
+
+    def _let_go(self, expert_id: UUID | None) -> None:
+        for key in [key for key in self._left if expert_id in (None, key[0])]:
+            self._forget(key)
+
+    def _forget(self, key: tuple[UUID, UUID | None]) -> None:
+        self._newest = max(self._newest, self._left.pop(key).version)
 
 
 class Look(NamedTuple):

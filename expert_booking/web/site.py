@@ -23,6 +23,7 @@ from expert_booking.web import live, refusals, sign_in, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.profiles import Profiles
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -52,6 +53,7 @@ def create_web(
     metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
     metrics.watch("pages", _PAGES, lambda: _pages(connected=True), state="connected")
     metrics.watch("pages", _PAGES, lambda: _pages(connected=False), state="not_connected")
+    profiles = Profiles(services)
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
@@ -68,7 +70,7 @@ def create_web(
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portraits(services))
     experts.mount(services, next_free)
-    expert.mount(services, boards, desks)
+    expert.mount(services, profiles, boards, desks)
     book.mount(services, boards, desks, secret=secret, phone_required=phone_required)
     booking.mount(services)
     move.mount(services, boards)

@@ -90,7 +90,7 @@ export default {
       return this.shown.weeks.flat().some((day) => day.slots.some((slot) => this.isMine(slot[0])));
     },
     offered() {
-      const sessions = this.shown ? this.shown.sessions : this.sessions;
+      const sessions = this.shown ? this.shown.sessions : (this.sessions ?? []);
       return this.fixed ? sessions.filter((session) => session.id === this.chosen) : sessions;
     },
     chosen() {
