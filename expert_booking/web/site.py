@@ -86,6 +86,8 @@ def create_web(
         app.add_exception_handler(405, _refused)
     web.add_exception_handler(Unavailable, _refused)
     core.app.on_page_exception(_page_failed)
+    # NiceGUI keeps something for every tab there ever was, a month long; nothing of ours is in it.
+    core.app.storage.max_tab_storage_age = RECONNECT_SECONDS
     ui.run_with(
         web,
         title=theme.NAME,
