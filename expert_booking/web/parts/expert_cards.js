@@ -2,7 +2,7 @@
 const HEARD = 60; // news kept, for a result that was read before them but arrives after them
 
 export default {
-  props: { query: Object, result: Object },
+  props: { query: Object, result: String },
   template: `
     <section aria-label="Experts">
       <form class="finder" role="search" @submit.prevent="look({}, true)">
@@ -155,7 +155,7 @@ export default {
     },
   },
   created() {
-    if (this.result) this.show(this.result);
+    if (this.result) this.show(JSON.parse(this.result));
   },
   mounted() {
     window.addEventListener("popstate", this.back);
@@ -170,7 +170,7 @@ export default {
   methods: {
     show(result) {
       if (result.ask < this.asks) return; // the visitor has asked for something else meanwhile
-      this.shown = Object.freeze({ ...result }); // a copy: what comes as a prop is a proxy, and must not be frozen
+      this.shown = Object.freeze(result);
       this.next = Object.fromEntries(result.experts.map((expert) => [expert.id, expert.next]));
       this.waiting = false;
       if (result.note) {
