@@ -20,8 +20,8 @@ from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web import rooms
 from expert_booking.web.live import LiveBoards
+from expert_booking.web.parts.markup import plain_json
 from expert_booking.web.parts.slot_grid import SlotGrid, first_day, snapshot
-from expert_booking.web.parts.still import plain_json
 from expert_booking.web.visitor import visitor_of, zone_of
 
 # More views of one board than these are not kept: zones and weeks are the visitors' to choose.

@@ -21,6 +21,7 @@ from expert_booking.metrics import Metrics
 from expert_booking.services import Services
 from expert_booking.web import live, refusals, sign_in, theme
 from expert_booking.web.desks import Desks
+from expert_booking.web.listings import Listings
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
 from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.profiles import Profiles
@@ -69,9 +70,9 @@ def create_web(
     web.add_api_route("/favicon.svg", _favicon)
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portraits(services))
-    experts.mount(services, next_free)
+    experts.mount(services, next_free, Listings(services.bus))
     expert.mount(services, profiles, boards, desks)
-    book.mount(services, boards, desks, secret=secret, phone_required=phone_required)
+    book.mount(services, profiles, boards, desks, secret=secret, phone_required=phone_required)
     booking.mount(services)
     move.mount(services, boards)
     my_bookings.mount(services)

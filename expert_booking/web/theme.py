@@ -12,7 +12,7 @@ from markupsafe import Markup
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from expert_booking.web.parts.still import Still, plain_json
+from expert_booking.web.parts.markup import Html, plain_json
 from expert_booking.web.visitor import is_here, zone_named, zone_of
 
 ASSETS: Final = Path(__file__).parent / "assets"
@@ -94,7 +94,7 @@ def frame(
     # No <main>: NiceGUI's layout is one already, and a page has only one.
     with ui.element("div").classes("page narrow" if narrow else "page").props('id=main tabindex="-1"'):
         yield
-    Still(_foot(house_with_mailbox and is_here(client.request)))
+    Html(_foot(house_with_mailbox and is_here(client.request)))
 
 
 def plain(title: str, content: Markup) -> str:
@@ -110,15 +110,9 @@ def plain(title: str, content: Markup) -> str:
     )
 
 
-def html(content: Markup, tag: str = "div") -> ui.html:
+def html(content: Markup, tag: str = "div") -> Html:
     """Our own markup; what people have written is escaped by Markup.format before it comes here."""
-    return ui.html(str(content), sanitize=False, tag=tag)
-
-
-def show(shown: ui.html, content: Markup) -> None:
-    """Have it show this; what is the same already keeps its focus and selection."""
-    if shown.content != content:
-        shown.set_content(str(content))
+    return Html(plain_json(content), tag)
 
 
 @cache

@@ -15,7 +15,7 @@ from expert_booking.web import refusals, theme
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.desks import Desks
 from expert_booking.web.live import LiveBoards
-from expert_booking.web.parts.still import Still, plain_json
+from expert_booking.web.parts.markup import Html, plain_json
 from expert_booking.web.profiles import Profiles
 from expert_booking.web.visitor import visitor_of
 
@@ -57,7 +57,7 @@ def mount(services: Services, profiles: Profiles, boards: LiveBoards, desks: Des
         with theme.frame(expert.name, description=f"{expert.headline} – book {expert.name}.", on_zone=view.change_zone):
             if "profile" not in known.drawn:
                 known.drawn["profile"] = plain_json(profile_html(expert))
-            Still(known.drawn["profile"])
+            Html(known.drawn["profile"])
             view.draw()
         await view.begin()
 

@@ -1,6 +1,6 @@
 // The listing. What the visitor looks for stands in the URL, so links can be shared and Back works.
 export default {
-  props: { query: Object, result: Object },
+  props: { query: Object, result: String },
   template: `
     <section aria-label="Experts">
       <form class="finder" role="search" @submit.prevent="look({}, true)">
@@ -153,7 +153,7 @@ export default {
     },
   },
   created() {
-    if (this.result) this.show(this.result);
+    if (this.result) this.show(JSON.parse(this.result));
   },
   mounted() {
     window.addEventListener("popstate", this.back);
@@ -168,7 +168,7 @@ export default {
   methods: {
     show(result) {
       if (result.ask < this.asks) return; // the visitor has asked for something else meanwhile
-      this.shown = Object.freeze({ ...result }); // a copy: what comes as a prop is a proxy, and must not be frozen
+      this.shown = Object.freeze(result);
       this.next = Object.fromEntries(result.experts.map((expert) => [expert.id, expert.next]));
       this.waiting = false;
       if (result.note) {
