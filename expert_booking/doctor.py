@@ -31,7 +31,7 @@ _LISTENER: Final = 1
 _LITTLE_SPACE: Final = 2**30
 _NO_SPACE: Final = 200 * 2**20
 _MAKE_A_KEY: Final = "Make a new one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
-_MIGRATE: Final = "Run `expert-booking migrate`, or restore a back-up."
+IN_PSQL: Final = "In psql: "
 _IS_IT_RUNNING: Final = "No server runs on this database; the next one that starts does it."
 
 OpenDatabase = Callable[[Settings], AbstractContextManager[str]]
@@ -252,9 +252,10 @@ def extensions(connection: Connection) -> Finding:
     if not missing:
         return Finding("extensions", State.GOOD, f"{_listed(checkup.EXTENSIONS)} are there.")
     told = f"{_listed(list(missing))} {'is' if len(missing) == 1 else 'are'} not there."
-    advice = "; ".join(f"CREATE EXTENSION {name}" if at_hand else f"install PostgreSQL's contrib package for {name}"
-                       for name, at_hand in missing.items())  # fmt: skip
-    return Finding("extensions", State.ILL, told, f"{advice}.")
+    if not all(missing.values()):
+        return Finding("extensions", State.ILL, told, "Install PostgreSQL's contrib package, then run this again.")
+    created = "; ".join(f"CREATE EXTENSION {name}" for name in missing)
+    return Finding("extensions", State.ILL, told, f"{IN_PSQL}{created};")
 
 
 def fences(connection: Connection) -> Finding:
@@ -263,8 +264,7 @@ def fences(connection: Connection) -> Finding:
     if not wrong:
         return Finding("fences", State.GOOD, f"All {len(checkup.FENCES)} fences against double booking stand.")
     told = f"Double booking is possible: {_told(wrong)}."
-    return Finding("fences", State.ILL, told, "Stop taking bookings, settle those that overlap, and make it anew: see "
-                   "expert_booking/db/tables.py for its definition.")  # fmt: skip
+    return Finding("fences", State.ILL, told, f"Move or cancel bookings that overlap. {_in_psql(wrong)}")
 
 
 def bookings(connection: Connection) -> Finding:
@@ -281,8 +281,7 @@ def indexes(connection: Connection) -> Finding:
     wrong = checkup.wrong_indexes(connection)
     if not wrong:
         return Finding("indexes", State.GOOD, f"All {len(checkup.INDEXES)} indexes are there and valid.")
-    advice = f"REINDEX INDEX what is not valid, or drop it where it is not ours. What is missing: {_MIGRATE}"
-    return Finding("indexes", State.ILL, f"{_told(wrong)}.", advice)
+    return Finding("indexes", State.ILL, f"{_told(wrong)}.", _in_psql(wrong))
 
 
 def triggers(connection: Connection) -> Finding:
@@ -290,8 +289,7 @@ def triggers(connection: Connection) -> Finding:
     wrong = checkup.wrong_triggers(connection)
     if not wrong:
         return Finding("triggers", State.GOOD, f"All {len(checkup.TRIGGERS)} triggers are there and switched on.")
-    advice = f"ALTER TABLE … ENABLE TRIGGER … for what is switched off. What is missing: {_MIGRATE}"
-    return Finding("triggers", State.ILL, f"{_told(wrong)}: history, mail or news goes missing.", advice)
+    return Finding("triggers", State.ILL, f"{_told(wrong)}: history, mail or news goes missing.", _in_psql(wrong))
 
 
 def expert_zones(connection: Connection) -> Finding:
@@ -315,7 +313,8 @@ def workers(connection: Connection, settings: Settings) -> Iterator[Finding]:
 def _outbox(told: Backlog, *, running: bool, sends: bool) -> Finding:
     waiting = told.waiting + told.retrying
     says = f"{waiting} {'mail waits' if waiting == 1 else 'mails wait'} in the outbox"
-    says += f", {told.retrying} after a try that failed, the oldest for {_span(told.oldest)}" if waiting else ""
+    says += f", {told.retrying} after a try that failed" if told.retrying else ""
+    says += f", the oldest for {_span(told.oldest)}" if waiting else ""
     says += f"; {told.given_up} {'was' if told.given_up == 1 else 'were'} given up." if told.given_up else "."
     if sends and running and waiting and told.oldest > 3600:
         return Finding("outbox", State.ILL, says, "See `expert-booking mail list` for what the mail server says.")
@@ -353,6 +352,10 @@ def _nobody_does(name: str, says: str, *, running: bool) -> Finding:
 
 
 # --- words --------------------------------------------------------------------------------------------------------
+
+
+def _in_psql(wrong: dict[str, str]) -> str:
+    return IN_PSQL + "; ".join(checkup.remedy(name, how) for name, how in wrong.items()) + ";"
 
 
 def _told(wrong: dict[str, str]) -> str:

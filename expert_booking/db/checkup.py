@@ -8,6 +8,8 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import AddConstraint, CreateIndex
 
 from expert_booking.db.backlog import BACKLOG, Backlog, as_told
 from expert_booking.db.engine import APPLICATION, driver_url
@@ -37,11 +39,12 @@ FENCES: Final = {
     ),
     "uq_booking_visitor_hold": "USING btree (visitor) WHERE ((status = 'held'::text) AND (visitor IS NOT NULL))",
 }
-TRIGGERS: Final = frozenset(
-    statement.split()[2]
+# How what may be missing is made.
+TRIGGERS: Final = {
+    statement.split()[2]: statement
     for statement in (*NEWS_TRIGGERS, *HISTORY_TRIGGERS, *SEARCH_TRIGGERS, SEQUENCE_TRIGGER, MESSAGE_TRIGGER)
-)
-INDEXES: Final = frozenset(str(index.name) for table in metadata.tables.values() for index in table.indexes)
+}
+INDEXES: Final = {str(index.name): index for table in metadata.tables.values() for index in table.indexes}
 
 _FENCES: Final = """
     SELECT conname, substring(pg_get_constraintdef(c.oid) FROM 'USING.*'), convalidated AND indisvalid AND indisready
@@ -160,6 +163,30 @@ def wrong_triggers(connection: Connection) -> dict[str, str]:
         if not works:
             wrong[name] = f"switched off on {table}" if table else "missing"
     return wrong
+
+
+def remedy(name: str, how: str) -> str:
+    """The statements that mend a fence, an index or a trigger, of which one of the above has said `how` it is wrong."""
+    if name in TRIGGERS:
+        return TRIGGERS[name] if how == "missing" else f"ALTER TABLE {how.split()[-1]} ENABLE TRIGGER {name}"
+    if name not in INDEXES and name not in FENCES:
+        return f"DROP INDEX {name}"  # somebody's own, half made
+    if how == "not valid" and name not in FENCES:
+        return f"REINDEX INDEX {name}"
+    return _made(name) if how == "missing" else f"{_removed(name)}; {_made(name)}"
+
+
+def _made(name: str) -> str:
+    if name in INDEXES:
+        made: CreateIndex | AddConstraint = CreateIndex(INDEXES[name])
+    else:
+        fence = next(one for one in metadata.tables["booking"].constraints if one.name == name)
+        made = AddConstraint(fence, isolate_from_table=False)
+    return " ".join(str(made.compile(dialect=postgresql.dialect())).split())  # type: ignore[no-untyped-call]
+
+
+def _removed(name: str) -> str:
+    return f"DROP INDEX {name}" if name in INDEXES else f"ALTER TABLE booking DROP CONSTRAINT {name}"
 
 
 def overlaps(connection: Connection) -> int:
