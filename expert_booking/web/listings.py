@@ -2,13 +2,13 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from time import monotonic
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from expert_booking.bus import Bus
 from expert_booking.schemas import ExpertQuery, ExpertSort
-from expert_booking.web.live import TICK
+from expert_booking.services import Services
+from expert_booking.web.live import holds_good
 
 MOST_KEPT: Final = 256
 
@@ -27,18 +27,18 @@ class Shown:
     ids: list[UUID]
     version: int
     result: str
-    read_at: float
+    read_at: datetime
 
 
 class Listings:
     """Keeps answers that nothing but news can make wrong."""
 
-    def __init__(self, bus: Bus) -> None:
-        self._bus = bus
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._kept: OrderedDict[Asked, Shown] = OrderedDict()
         # Grows with the news, so that an answer can be told from one that was read before them.
         self.news = 0
-        bus.listen_with_names(self._let_go)
+        services.bus.listen_with_names(self._let_go)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -46,16 +46,17 @@ class Listings:
     def of(self, asked: Asked, version: int) -> Shown | None:
         """What is known to be right at this version of the next free times, if anything is."""
         shown = self._kept.get(asked)
-        if shown is None or shown.version != version or not self._bus.hears() or monotonic() - shown.read_at >= TICK:
+        if shown is None or shown.version != version or not holds_good(self._services, shown.read_at):
             return None
         self._kept.move_to_end(asked)
         return shown
 
     def keep(self, asked: Asked, shown: Shown, news: int) -> None:
         """Keep this, which was read when there had been so much news."""
-        if news != self.news or _on_derived_rows(asked.query) or not self._bus.hears():
+        if news != self.news or _on_derived_rows(asked.query):
             return
         self._kept[asked] = shown
+        self._kept.move_to_end(asked)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
 

@@ -10,8 +10,7 @@ import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import replace
-from datetime import datetime
-from time import monotonic
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -84,7 +83,7 @@ class LiveBoard:
         self._begun = self._known = 0
         # How much news there was, before the reading that is shown began, and in all.
         self._news_known, self._news = -1, 0
-        self._read_at = 0.0
+        self._read_at = datetime.min.replace(tzinfo=UTC)
         self._one_at_a_time = asyncio.Lock()
         # What pages have drawn of this version, as JSON, by whatever they draw it by.
         self.drawn: dict[Hashable, str] = {}
@@ -114,8 +113,8 @@ class LiveBoard:
 
         News may be some ms behind the commit that they tell of: whoever made that commit has to read.
         """
-        heard_all = self._services.bus.hears() and self._news == self._news_known
-        return heard_all and monotonic() - self._read_at < TICK
+        knows_all = self.board is not None and self._news == self._news_known
+        return knows_all and holds_good(self._services, self._read_at)
 
     async def up_to_date(self) -> None:
         """Read the calendar anew, unless the board is current; once for all who ask meanwhile."""
@@ -129,7 +128,7 @@ class LiveBoard:
     async def read(self) -> None:
         """Read the calendar anew, and tell every page that shows it what has changed."""
         self._begun += 1
-        reading, news, began_at = self._begun, self._news, monotonic()
+        reading, news, now = self._begun, self._news, self._services.clock()
         try:
             board = await self._board()
         except NotFound:
@@ -139,7 +138,7 @@ class LiveBoard:
         # Of two readings that overlap, only the one that began later counts. (Counted: a clock may be set back.)
         if reading < self._known:
             return
-        self._known, self._news_known, self._read_at = reading, news, began_at
+        self._known, self._news_known, self._read_at = reading, news, now
         before, self.board = self.board, board
         if before is None:
             return
@@ -220,6 +219,17 @@ class LiveBoards:
 
     def _forget(self, key: tuple[UUID, UUID | None]) -> None:
         self._newest = max(self._newest, self._left.pop(key).version)
+
+
+def holds_good(services: Services, read_at: datetime) -> bool:
+    """Whether what was read at this moment is still right, unless there has been news of it since.
+
+    That is only known while news arrive. Time alone changes something at whole minutes, when a slot begins, comes too
+    near, or comes into the horizon; holds that lapse are news.
+    """
+    now = services.clock()
+    same_minute = now.replace(second=0, microsecond=0) <= read_at <= now
+    return services.bus.hears() and same_minute and now - read_at < timedelta(seconds=TICK)
 
 
 class Look(NamedTuple):

@@ -2,13 +2,13 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from time import monotonic
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from expert_booking.schemas import ExpertDetail
 from expert_booking.services import Services
-from expert_booking.web.live import TICK
+from expert_booking.web.live import holds_good
 
 # So many are kept, those asked for last.
 MOST_KEPT: Final = 256
@@ -19,7 +19,7 @@ class Profile:
     """An expert, as read at one moment, and what pages have drawn of it, by what it is."""
 
     expert: ExpertDetail
-    read_at: float = field(default_factory=monotonic)
+    read_at: datetime
     drawn: dict[str, str] = field(default_factory=dict)
 
 
@@ -36,25 +36,25 @@ class Profiles:
     async def of(self, reference: str) -> Profile:
         """One active expert by id or slug. Raises ExpertNotFound."""
         profile = self._kept.get(reference)
-        hears = self._services.bus.hears()
-        if profile is not None and hears and monotonic() - profile.read_at < TICK:
+        if profile is not None and holds_good(self._services, profile.read_at):
             self._kept.move_to_end(reference)
             return profile
-        return await self._read(reference, hears)
+        return await self._read(reference)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    async def _read(self, reference: str, keep: bool) -> Profile:
-        reading, began_at = object(), monotonic()
+    async def _read(self, reference: str) -> Profile:
+        reading, now = object(), self._services.clock()
         heard = self._heard[reading] = set()
         try:
             expert = await self._services.experts.profile(reference)
         finally:
             del self._heard[reading]
-        profile = Profile(expert, began_at)
-        if keep and not heard & {expert.id, None}:
+        profile = Profile(expert, now)
+        if not heard & {expert.id, None}:
             self._kept[reference] = profile
+            self._kept.move_to_end(reference)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return profile

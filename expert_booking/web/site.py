@@ -70,7 +70,7 @@ def create_web(
     web.add_api_route("/favicon.svg", _favicon)
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portraits(services))
-    experts.mount(services, next_free, Listings(services.bus))
+    experts.mount(services, next_free, Listings(services))
     expert.mount(services, profiles, boards, desks)
     book.mount(services, profiles, boards, desks, secret=secret, phone_required=phone_required)
     booking.mount(services)

@@ -1,7 +1,6 @@
 """`/`: the catalogue."""
 
 from collections.abc import Callable, Mapping
-from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -101,10 +100,10 @@ class Listing:
         if shown is not None:
             await self._follow(shown.ids, Look(zone, self._query.minutes))
             return shown
-        news, began_at = listings.news if listings is not None else 0, monotonic()
+        news, now = listings.news if listings is not None else 0, self._services.clock()
         result = await self._find(zone)
         ids = [UUID(expert["id"]) for expert in result["experts"]]
-        shown = Shown(ids, result["version"], plain_json(result), began_at)
+        shown = Shown(ids, result["version"], plain_json(result), now)
         if listings is not None and not result["note"]:
             listings.keep(asked, shown, news)
         return shown
