@@ -122,15 +122,16 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         workers = (feed.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
-        running = [asyncio.create_task(worker) for worker in (*workers, pulse.run(), metrics.run())]
+        running = [asyncio.create_task(worker) for worker in workers]
+        measuring = [asyncio.create_task(measure) for measure in (pulse.run(), metrics.run())]
         # What is there now stays: looking through it for garbage again and again costs pauses of 100 ms.
         gc.collect()
         gc.freeze()
         on_ready()
         yield
-        for task in running:
+        for task in (*measuring, *running):
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*measuring, *running, return_exceptions=True)
         await database.close()
 
     pages = web.create_web(
