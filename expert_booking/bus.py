@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from uuid import UUID
 
-from expert_booking.domain.events import ExpertChanged, MailChanged, News, SlotFreed
+from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,9 @@ class Bus:
         self._listeners: list[Follower] = []
         self._posting: list[Follower] = []
         self._waiting: list[Callable[[SlotFreed], None]] = []
+        # Whether news are heard right now, as far as can be known: what was read since the last `NewsMissed`, and of
+        # which no news came, is still true. Set before the followers are told to look again.
+        self.hears = False
 
     def follow(self, subject: UUID, follower: Follower) -> Callable[[], None]:
         """Call `follower` at news of this expert or booking, until the returned function is called.
@@ -52,6 +55,11 @@ class Bus:
 
     def publish(self, news: News) -> None:
         """Tell the followers. A broken follower must never keep the news from the others."""
+        if isinstance(news, NewsLost):
+            self.hears = False
+            return
+        if isinstance(news, NewsMissed):
+            self.hears = True
         followers: Sequence[Follower]
         if isinstance(news, SlotFreed):
             followers = [partial(listener, news) for listener in self._waiting]

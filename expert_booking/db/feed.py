@@ -12,7 +12,7 @@ import psycopg
 
 from expert_booking.db.engine import driver_url
 from expert_booking.db.tables import FREED_CHANNEL, MAIL_CHANNEL, NEWS_CHANNEL
-from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsMissed, SlotFreed
+from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Feed:
     def __init__(self, url: str, publish: Callable[[News], None]) -> None:
         self._url = driver_url(url)
         self._publish = publish
-        self.listening = asyncio.Event()
+        self._listening = False
 
     async def run(self) -> None:
         """Listen until cancelled, reconnecting for ever."""
@@ -36,14 +36,14 @@ class Feed:
         while True:
             try:
                 await self._listen()
-                pause = _FIRST_PAUSE
             except (psycopg.Error, OSError, TimeoutError) as error:
-                log.warning("the news connection was lost (%s), trying again in %.1f s", type(error).__name__, pause)
-                if self.listening.is_set():
+                if self._listening:
                     pause = _FIRST_PAUSE
-                self.listening.clear()
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                log.warning("the news connection was lost (%s), trying again in %.1f s", type(error).__name__, pause)
+            finally:
+                self._lose()
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _listen(self) -> None:
         connection = await asyncio.wait_for(
@@ -53,12 +53,17 @@ class Feed:
             for channel in (NEWS_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL):
                 await connection.execute(f"LISTEN {channel}")
             # LISTEN first, look again afterwards: what happened in between is then either heard or read.
-            self.listening.set()
+            self._listening = True
             self._publish(NewsMissed())
             while True:
                 async for message in connection.notifies(timeout=_SILENCE):
                     self._hear(message.channel, message.payload)
                 await asyncio.wait_for(connection.execute("SELECT 1"), timeout=5)
+
+    def _lose(self) -> None:
+        if self._listening:
+            self._listening = False
+            self._publish(NewsLost())
 
     def _hear(self, channel: str, payload: str) -> None:
         try:

@@ -14,7 +14,12 @@ class ExpertChanged:
 
 @dataclass(frozen=True, slots=True)
 class NewsMissed:
-    """The connection to the database was away for a while: whoever follows anything should look again."""
+    """News are heard from now on, and some may have been missed before: whoever follows anything should look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewsLost:
+    """News are not heard at the moment. Nobody has to do anything but to trust no reading that news would correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +41,4 @@ class MailChanged:
     booking_id: UUID | None
 
 
-News = ExpertChanged | NewsMissed | SlotFreed | MailChanged
+News = ExpertChanged | NewsMissed | NewsLost | SlotFreed | MailChanged
