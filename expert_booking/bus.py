@@ -4,6 +4,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 from uuid import UUID
 
 from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
@@ -11,6 +12,16 @@ from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsL
 log = logging.getLogger(__name__)
 
 Follower = Callable[[], None]
+
+
+class NewsSource(Protocol):
+    """Where news come from: publishes them through the callback that it was made with, in the order of the commits.
+
+    First and after every interruption it says `NewsMissed`, as soon as it hears; where it hears no more, `NewsLost`.
+    """
+
+    async def run(self) -> None:
+        """Publish until cancelled, whatever happens to the way there."""
 
 
 class Bus:
