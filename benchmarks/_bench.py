@@ -50,7 +50,7 @@ def percentile(figures: Sequence[float], percent: float) -> float:
     return sorted(figures)[min(len(figures) - 1, int(len(figures) * percent / 100))]
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """As Markdown, in columns: the first one is a name, all others are figures."""
     texts = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
@@ -63,7 +63,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     rule = (
         "|" + "|".join("-" * (width + 2) if not n else "-" * (width + 1) + ":" for n, width in enumerate(widths)) + "|"
     )
-    print(line(texts[0]), rule, *map(line, texts[1:]), "", sep="\n", flush=True)
+    return "\n".join((line(texts[0]), rule, *map(line, texts[1:])))
 
 
 class Goal(NamedTuple):
@@ -86,7 +86,7 @@ class Goal(NamedTuple):
 
 def report(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], goals: Sequence[Goal] = ()) -> None:
     """Print a table and how far the goals are met; `all.py` gets it to keep as well."""
-    print_table(head, rows)
+    print(table(head, rows), flush=True)
     for goal in goals:
         print(goal, flush=True)
     folder = os.environ.get("BENCHMARK_RESULTS")
@@ -107,7 +107,7 @@ def swapped(variants: Sequence[Variant], round_number: int) -> Sequence[Variant]
 @contextmanager
 def database() -> Iterator[EmbeddedPostgres]:
     """A migrated database on a server of its own, fsync on; gone afterwards."""
-    with _folder() as folder:
+    with scratch() as folder:
         server = EmbeddedPostgres.start(folder, say=lambda _: None)
         try:
             schema.migrate(for_sqlalchemy(server.url))
@@ -186,6 +186,15 @@ def book_raw(connection: psycopg.Connection[Any], expert: UUID, starts_at: datet
     return committed
 
 
+# How many live bookings run into the next one of their expert.
+OVERLAPS: Final = """
+    SELECT count(*) FROM (
+      SELECT upper(busy) > lead(lower(busy)) OVER (PARTITION BY expert_id ORDER BY lower(busy)) AS clash
+      FROM booking WHERE status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
+    ) neighbours WHERE clash
+"""
+
+
 def tomorrow() -> datetime:
     """The first midnight to come, UTC."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -215,7 +224,7 @@ class Running(NamedTuple):
 def product(url: str, **more: str) -> Iterator[Running]:
     """`expert-booking serve` over this database."""
     settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only", **more}
-    with _server(["-m", "expert_booking", "serve"], "/healthz", settings) as running:
+    with _server([sys.executable, "-m", "expert_booking", "serve"], "/healthz", settings) as running:
         yield running
 
 
@@ -234,19 +243,34 @@ def mail_server() -> Iterator[int]:
 @contextmanager
 def floor(name: str, **settings: str) -> Iterator[Running]:
     """One of the bare servers of `_floors.py`."""
-    with _server([str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", settings) as running:
+    with _server([sys.executable, str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", settings) as running:
         yield running
 
 
 @contextmanager
-def _server(arguments: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[Running]:
-    with _folder() as folder, (folder / "log").open("w+") as log:  # a folder without any .env
+def node(url: str) -> Iterator[Running | None]:
+    """Node's socket.io over this database, installed for this run; None on a machine without Node and npm."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        print("There is no Node or no npm on this machine: nothing is compared with it.", flush=True)
+        yield None
+        return
+    with scratch() as folder:
+        shutil.copytree(ROOT / "benchmarks" / "node", folder, dirs_exist_ok=True)
+        quietly = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+        subprocess.run(["npm", "ci", *quietly], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with _server(["node", str(folder / "server.js")], "/alive", {"DATABASE_URL": url}) as running:
+            yield running
+
+
+@contextmanager
+def _server(command: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[Running]:
+    with scratch() as folder, (folder / "log").open("w+") as log:  # a folder without any .env
         port = _free_port()
         plain = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
         ours = {f"EXPERT_BOOKING_{key}": value for key, value in {**settings, "PORT": str(port)}.items()}
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            command,
             cwd=folder,
             env={**plain, **ours, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
@@ -293,7 +317,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def scratch() -> Iterator[Path]:
+    """A folder that the database's server may enter, too; gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="expert-booking-benchmark-"))
     folder.chmod(0o755)  # as root the database's server runs under another uid, and has to get there
     try:

@@ -1,5 +1,6 @@
 """The floors: the barest servers that could do the same kind of work. `python _floors.py empty_page|rooms|rows`."""
 
+import gc
 import os
 import sys
 import time
@@ -29,6 +30,8 @@ def empty_page() -> ASGIApp:
     web = FastAPI()
     web.add_api_route("/alive", lambda: "yes")
     ui.run_with(web, binding_refresh_interval=None, reconnect_timeout=5, tailwind=False, show_welcome_message=False)
+    gc.collect()
+    gc.freeze()
     return web
 
 

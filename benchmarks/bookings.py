@@ -24,7 +24,7 @@ from uuid import UUID
 
 import _bench
 import psycopg
-from _bench import INSERT, expert_id
+from _bench import INSERT, OVERLAPS, expert_id
 
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import SlotTaken
@@ -142,14 +142,7 @@ def _pgbench(script: str, options: Sequence[str]) -> Run:
 def check_and_clear(connection: psycopg.Connection, run: Run, kind: str) -> None:
     """As many rows as were promised, no two live ones overlap; then make room for the next run."""
     (rows,) = connection.execute("SELECT count(*) FROM booking").fetchone()
-    (overlaps,) = connection.execute(
-        """
-        SELECT count(*) FROM (
-          SELECT upper(busy) > lead(lower(busy)) OVER (PARTITION BY expert_id ORDER BY lower(busy)) AS clash
-          FROM booking WHERE status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
-        ) neighbours WHERE clash
-        """
-    ).fetchone()
+    (overlaps,) = connection.execute(OVERLAPS).fetchone()
     assert overlaps == 0, f"{overlaps} bookings overlap"
     assert run.won in (None, rows), f"{run.won} were promised, {rows} rows are there"
     assert kind != "one slot" or rows == 1, f"{rows} rows for one slot"

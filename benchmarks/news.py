@@ -1,11 +1,13 @@
 """How long after the commit of a booking the first and the last open page of that expert hear of it.
 
 The booking comes from outside, as from psql; the pages are opened as a browser opens them. The floor is a bare
-socket.io server that sends the same message to a room of as many. News of another expert must reach none of them.
+socket.io server of Python that sends the same message to a room of as many. Where there is Node, its socket.io does it
+as well, and hears of it from the same database server. News of another expert must reach none of the pages.
 """
 
 import argparse
 import asyncio
+import json
 import re
 import secrets
 import time
@@ -17,15 +19,17 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from statistics import median
-from typing import Final, Self
-from urllib.parse import urlencode
+from typing import Any, Final, Self
+from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 import _bench
 import psycopg
+import uvloop
 from _bench import Http, book_raw, expert_id, slug
 
 PATIENCE: Final = 20  # seconds
+GOALS_AT: Final = 1000  # viewers
 TEXT, PING, PONG = 0x1, 0x9, 0xA  # kinds of websocket frames
 CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
 
@@ -52,6 +56,9 @@ class Viewer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take apart what comes in."""
+        if self._upgraded and not self._received and data.find(b'42["slots"') in (2, 4) and len(data) == _whole(data):
+            self._audience.hear(data)  # the usual case, without the copies: this is timed
+            return
         self._received += data
         if not self._upgraded:
             head, end, rest = self._received.partition(b"\r\n\r\n")
@@ -106,12 +113,18 @@ class Viewer(asyncio.Protocol):
         self._transport.write(bytes((0x80 | kind, 0x80 | len(content))) + bytes(4) + content)
 
 
+def _whole(data: bytes) -> int:
+    """How long a frame of the server is that begins like this."""
+    return 2 + data[1] if data[1] < 126 else 4 + int.from_bytes(data[2:4], "big")
+
+
 @dataclass
 class Heard:
-    """When an audience heard something, in ms after it was said."""
+    """When an audience heard something, in ms after it was said; and what it cost this process to listen, in CPU ms."""
 
     first: float
     last: float
+    cost: float
 
 
 class Audience:
@@ -146,13 +159,15 @@ class Audience:
     async def time(self, say: Say, slot: datetime) -> Heard:
         """Have it said that a slot is booked, and see when that arrives; everybody must hear it exactly once."""
         self._listen_for(slot)
+        began = time.process_time()
         said_at = await say(slot)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._all_heard.wait(), PATIENCE)
+        cost = 1000 * (time.process_time() - began)
         await asyncio.sleep(0.1)
         heard = f"{len(self._times)} messages for {len(self._viewers)} viewers, of whom {self.lost} were cut off"
         assert (len(self._times), self.lost) == (len(self._viewers), 0), heard
-        return Heard(1000 * (min(self._times) - said_at), 1000 * (max(self._times) - said_at))
+        return Heard(1000 * (min(self._times) - said_at), 1000 * (max(self._times) - said_at), cost)
 
     async def messages_about(self, say: Say, slot: datetime) -> int:
         """Have something said that is none of their business; how many messages arrive nevertheless."""
@@ -181,10 +196,10 @@ def text_of(slot: datetime) -> str:
     return slot.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def open_page(port: int) -> str:
-    """Open the expert's page as a browser does; where its websocket is."""
+async def open_page(port: int, number: int = 1) -> str:
+    """Open an expert's page as a browser does; where its websocket is."""
     connection = await Http.open(port)
-    status, page = await connection.get(f"/expert/{slug(1)}", "Cookie: zone=Europe/Berlin")
+    status, page = await connection.get(f"/expert/{slug(number)}", "Cookie: zone=Europe/Berlin")
     connection.close()
     assert status == 200, page
     client_id, next_message_id = CLIENT.search(page.decode()).groups()
@@ -198,58 +213,100 @@ async def main(options: argparse.Namespace) -> None:
         _bench.database() as server,
         _bench.product(server.url) as house,
         _bench.floor("rooms") as floor,
+        _bench.node(other_database(server.url)) as node,
         psycopg.connect(server.url, autocommit=True) as writer,
+        psycopg.connect(other_database(server.url), autocommit=True) as notifier,
     ):
         _bench.add_experts(server.url, 2, opens_hour=9, closes_hour=17)
         slots = (_bench.tomorrow() + timedelta(days=n // 8, hours=9 + n % 8) for n in count())
-        pages, sockets = Audience(house.port), Audience(floor.port)
+        pages = Audience(house.port)
 
         async def book(slot: datetime, *, expert: int = 1) -> float:
             return await asyncio.to_thread(book_raw, writer, expert_id(expert), slot)
 
         async def tell(slot: datetime) -> float:
-            message = {"expert": str(expert_id(1)), "version": 1, "changes": [[text_of(slot), "booked"]]}
             connection = await Http.open(floor.port)
-            _, answer = await connection.post("/tell", message)
+            _, answer = await connection.post("/tell", message_about(slot))
             connection.close()
             return float(answer)
+
+        async def notify(slot: datetime) -> float:
+            return await asyncio.to_thread(notify_raw, notifier, json.dumps(message_about(slot)))
 
         async def socket_path() -> str:
             return websocket_path()
 
-        rows = []
+        audiences: dict[Say, Audience] = {book: pages, tell: Audience(floor.port)}
+        if node is not None:
+            audiences[notify] = Audience(node.port)
+        rows, goals = [], list[_bench.Goal]()
         for size in options.viewers:
-            await pages.grow(size, lambda: open_page(house.port))
-            await sockets.grow(size, socket_path)
-            await pages.time(book, next(slots)), await sockets.time(tell, next(slots))  # once for nothing
-            heard: dict[Say, list[Heard]] = {book: [], tell: []}
+            for say, audience in audiences.items():
+                await audience.grow(size, socket_path if audience is not pages else lambda: open_page(house.port))
+                await audience.time(say, next(slots))  # once for nothing
+            heard: dict[Say, list[Heard]] = {say: [] for say in audiences}
             for number in range(options.rounds):
-                for say, audience in _bench.swapped([(book, pages), (tell, sockets)], number):
+                for say, audience in _bench.swapped(list(audiences.items()), number):
                     heard[say].append(await audience.time(say, next(slots)))
             strays = await pages.messages_about(partial(book, expert=2), next(slots))
             assert strays == 0, f"{strays} messages about another expert"
-            rows.append(line(size, heard[book], heard[tell], strays))
-        pages.close()
-        sockets.close()
-    head = ("viewers", "first ms", "last ms", "floor: first", "last", "last, of the floor", "of another expert")
-    _bench.report("news", head, rows)
+            rows.append(line(size, *heard.values()))
+            if size == GOALS_AT:
+                goals += goals_of(*heard.values())
+        for audience in audiences.values():
+            audience.close()
+    names = ("ours", "floor", "Node")[: len(audiences)]
+    times = [f"{name}: {which} ms" for name in names for which in ("first", "last")]
+    ratios = [f"last, of {name}" for name in names[1:]]
+    _bench.report("news", ("viewers", *times, *ratios, "listening, CPU ms"), rows, goals)
 
 
-def line(size: int, heard: Sequence[Heard], floors: Sequence[Heard], strays: int) -> tuple[object, ...]:
-    """One line of the table."""
-    times = [
-        f"{median(getattr(one, which) for one in ones):.1f}" for ones in (heard, floors) for which in ("first", "last")
-    ]
-    ratio = _bench.pair_ratio([one.last for one in heard], [one.last for one in floors])
-    return size, *times, f"{ratio:.2f}", f"{strays} messages"
+def line(size: int, *heard: Sequence[Heard]) -> tuple[object, ...]:
+    """One line of the table: ours, the floor, and Node where it is."""
+    times = [f"{median(getattr(one, which) for one in ones):.1f}" for ones in heard for which in ("first", "last")]
+    ratios = [f"{of(heard[0], floor):.2f}" for floor in heard[1:]]
+    return size, *times, *ratios, f"{median(one.cost for one in heard[0]):.1f}"
+
+
+def goals_of(ours: Sequence[Heard], *floors: Sequence[Heard]) -> list[_bench.Goal]:
+    """How late the last one may hear."""
+    wanted = (("the bare room emit", 0.5), ("Node's socket.io", 1.0))
+    last = f"the last of {GOALS_AT:,} viewers, of "
+    return [_bench.Goal(last + name, of(ours, floor), most, at_most=True)
+            for (name, most), floor in zip(wanted, floors, strict=False)]  # fmt: skip
+
+
+def of(ours: Sequence[Heard], floor: Sequence[Heard]) -> float:
+    """When the last one hears, as a ratio."""
+    return _bench.pair_ratio([one.last for one in ours], [one.last for one in floor])
+
+
+def message_about(slot: datetime) -> dict[str, object]:
+    """What the product says to its pages, from somebody who does not read a calendar for it."""
+    room = f"slots:{expert_id(1)}:{expert_id(1)}"
+    return {"expert": str(expert_id(1)), "room": room, "version": 1, "changes": [[text_of(slot), "booked"]]}
+
+
+def notify_raw(connection: psycopg.Connection[Any], message: str) -> float:
+    """Commit nothing but a notification, and return the moment."""
+    connection.execute("SELECT pg_notify('slots', %s)", [message])
+    return time.monotonic()
+
+
+def other_database(url: str) -> str:
+    """Another database of the same server: what is said there disturbs nobody here."""
+    return urlsplit(url)._replace(path="/postgres").geturl()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--viewers", type=int, nargs="+", default=[100, 500, 1000], help="open pages (100 500 1000)")
+    parser.add_argument(
+        "--viewers", type=int, nargs="+", default=[100, 500, 1000, 2000], help="open pages (100 500 1000 2000)"
+    )
     parser.add_argument("--rounds", type=int, default=15, help="of a booking and its floor (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.viewers, arguments.rounds = [20], 3
+    uvloop.install()  # whoever listens must not be what takes the time
     _bench.run(main(arguments))

@@ -1,42 +1,193 @@
-"""How long the server takes for a page, and how many SQL statements it asks, with no booking and with 100 in view.
+"""What a page costs: GETs and connections per second, CPU, bytes, SQL statements, and memory while it is open.
 
-One visitor, one connection, one page after the other, zone cookie and gzip as a browser has them. The floor is an empty
-NiceGUI page in a process of its own.
+The pages are asked for and connected to as a browser does it, without one: zone cookie, gzip, a websocket. The floor is
+an empty NiceGUI page, set up as the product sets NiceGUI up. Every kind of page has a process of its own.
 """
 
 import argparse
-from collections import defaultdict
+import asyncio
+import gzip
+import re
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from statistics import median
-from typing import Final
+from time import perf_counter
+from typing import Final, NamedTuple, Self
+from urllib.parse import urlencode
+from uuid import uuid4
 
 import _bench
 import psycopg
-from _bench import Http, expert_id, slug
+from _bench import Goal, Http, Running, expert_id, slug
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from expert_booking.db.embedded import EmbeddedPostgres
 
 BOOKINGS: Final = 100
 EXPERTS: Final = 24
 FULL, FREE = 1, 2  # the expert with the bookings, and one without
+LOOP: Final = 4  # connections, each of which asks for the next page when it has the last one
 FLOOR: Final = "empty NiceGUI page"
+EXPERT: Final = f"/expert/…, {BOOKINGS} bookings"
 HEADERS: Final = ("Cookie: zone=Europe/Berlin", "Accept-Encoding: gzip")
+CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
 
 
-def paths() -> dict[str, str]:
-    """What is asked for, by the name it has in the table."""
-    first = _bench.tomorrow()
-    free = first + timedelta(days=20, hours=9)
-    days = f"from={first:%Y-%m-%d}&to={first + timedelta(days=13):%Y-%m-%d}"
-    return {
-        f"/expert/…, {BOOKINGS} bookings": f"/expert/{slug(FULL)}",
-        "/expert/…, no booking": f"/expert/{slug(FREE)}",
-        "/": "/",
-        f"/book/…, {BOOKINGS} bookings": f"/book/{slug(FULL)}?at={free:%Y-%m-%dT%H:%M:%SZ}",
-        f"/experts/…/slots, 14 days, {BOOKINGS} bookings": f"/experts/{slug(FULL)}/slots?{days}",
-        "/experts/…/slots, 14 days, no booking": f"/experts/{slug(FREE)}/slots?{days}",
-    }
+class Kind(NamedTuple):
+    """A kind of page: its name in the table, its path, and whether the browser has a cookie of ours."""
+
+    name: str
+    path: str
+    known: bool = False
+
+
+class Costs(NamedTuple):
+    """What one window has shown of a kind of page."""
+
+    gets: float  # a second
+    get_cpu: float  # ms each
+    connects: float
+    connect_cpu: float
+
+
+@dataclass
+class House:
+    """A server, asked for one kind of page only."""
+
+    kind: Kind
+    running: Running
+    headers: Sequence[str] = HEADERS
+    costs: list[Costs] = field(default_factory=list)
+    size = plain = 0
+    memory = 0.0
+
+    async def window(self, pages: int) -> Costs:
+        """Get so many pages, connect to all of them, and leave: pages that nobody connects to would pile up."""
+        began, cpu = perf_counter(), self.running.cpu()
+        delivered = await self._get(pages)
+        got, got_cpu = perf_counter(), self.running.cpu()
+        viewers = await self._connect(delivered)
+        connected, connected_cpu = perf_counter(), self.running.cpu()
+        await _leave(viewers)
+        return Costs(
+            pages / (got - began),
+            1000 * (got_cpu - cpu) / pages,
+            pages / (connected - got),
+            1000 * (connected_cpu - got_cpu) / pages,
+        )
+
+    async def weigh(self, pages: int) -> None:
+        """See what so many open and connected pages weigh, in kB each."""
+        before, viewers = self.running.memory(), []
+        for _ in range(0, pages, 20):
+            viewers += await self._connect(await self._get(20))
+        await asyncio.sleep(2)  # what comes after the connection is done as well
+        there = sum(one.is_there for one in viewers)
+        assert there > pages / 2, f"of {pages} pages only {there} are still connected: the machine is too busy"
+        self.memory = 1024 * (self.running.memory() - before) / there
+        await _leave(viewers)
+
+    async def look(self) -> None:
+        """Have everything made that is made once, and see how large a page is."""
+        page = (await self._get(2 * LOOP))[0]
+        self.size, self.plain = len(page), len(gzip.decompress(page))
+        if self.kind.known:
+            self.headers = (f"{HEADERS[0]}; {await self._cookie()}", *HEADERS[1:])
+        await _leave(await self._connect([page]))
+
+    async def _cookie(self) -> str:
+        """Some browser's, as the form gives it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.running.port)
+        writer.write(f"GET {form(FREE)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        writer.close()
+        return re.search(r"set-cookie: (eb_browser=[^;]+)", head, re.I).group(1)
+
+    async def _get(self, pages: int) -> list[bytes]:
+        async def ask() -> list[bytes]:
+            visitor = await Http.open(self.running.port)
+            answers = [await visitor.get(self.kind.path, *self.headers) for _ in range(pages // LOOP)]
+            visitor.close()
+            assert all(status == 200 for status, _ in answers), answers[0]
+            return [page for _, page in answers]
+
+        return list(chain(*await asyncio.gather(*(ask() for _ in range(LOOP)))))
+
+    async def _connect(self, pages: Sequence[bytes]) -> list["Viewer"]:
+        async def in_turn(number: int) -> list[Viewer]:
+            return [await Viewer.of(self.running.port, page) for page in pages[number::LOOP]]
+
+        return list(chain(*await asyncio.gather(*map(in_turn, range(LOOP)))))
+
+
+class Viewer:
+    """An open page: its websocket, which has to answer now and then."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._answering = asyncio.create_task(self._answer())
+
+    @classmethod
+    async def of(cls, port: int, page: bytes) -> Self:
+        """Connect to a delivered page."""
+        return cls(await connected(port, page))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the server has not hung up: where nobody answers for 2 seconds it does."""
+        return not self._answering.done()
+
+    def leave(self) -> None:
+        """Close the tab."""
+        self._answering.cancel()
+        self._socket.transport.abort()
+
+    async def _answer(self) -> None:
+        with suppress(ConnectionClosed):
+            async for said in self._socket:
+                if said == "2":
+                    await self._socket.send("3")
+
+
+async def connected(port: int, page: bytes) -> ClientConnection:
+    """The websocket of a delivered page, as its script opens it."""
+    client_id, next_message_id = CLIENT.search(gzip.decompress(page).decode()).groups()
+    ids = {name: str(uuid4()) for name in ("document_id", "tab_id", "old_tab_id")}
+    query = {"client_id": client_id, "next_message_id": next_message_id, "implicit_handshake": "true", **ids}
+    address = f"ws://127.0.0.1:{port}/_nicegui_ws/socket.io/?{urlencode({**query, 'EIO': 4, 'transport': 'websocket'})}"
+    socket = await connect(address, compression=None, ping_interval=None, max_queue=None)
+    assert str(await socket.recv()).startswith("0")
+    await socket.send("40")
+    while not (said := str(await socket.recv())).startswith("40"):
+        assert not said.startswith("44"), said
+    return socket
+
+
+async def _leave(viewers: Sequence[Viewer]) -> None:
+    for one in viewers:
+        one.leave()
+    await asyncio.sleep(0.1)
+
+
+def form(number: int) -> str:
+    """The address of a form for a free time."""
+    free = _bench.tomorrow() + timedelta(days=20, hours=9)
+    return f"/book/{slug(number)}?at={free:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def kinds() -> list[Kind]:
+    """What is asked for."""
+    return [
+        Kind(EXPERT, f"/expert/{slug(FULL)}"),
+        Kind("/", "/"),
+        Kind("/expert/…, no booking", f"/expert/{slug(FREE)}"),
+        Kind("/expert/…, a browser with a cookie", f"/expert/{slug(FULL)}", known=True),
+        Kind(f"/book/…, {BOOKINGS} bookings", form(FULL)),
+    ]
 
 
 def book(server: EmbeddedPostgres) -> None:
@@ -49,39 +200,66 @@ def book(server: EmbeddedPostgres) -> None:
 
 async def main(options: argparse.Namespace) -> None:
     """Measure and print."""
-    wanted = paths()
-    times: dict[str, list[float]] = defaultdict(list)
     with _bench.database() as server:
         _bench.add_experts(server.url, EXPERTS, opens_hour=9, closes_hour=17)
         book(server)
-        asked = await _bench.statements(server, wanted, *HEADERS)
-        for full, free in (list(wanted)[:2], list(wanted)[-2:]):
-            assert len(asked[full]) == len(asked[free]), f"{full} asks more than {free}"
-        with _bench.product(server.url) as house, _bench.floor("empty_page") as floor:
-            visitor, neighbour = await Http.open(house.port), await Http.open(floor.port)
-            variants = [(FLOOR, neighbour, "/empty"), *((name, visitor, path) for name, path in wanted.items())]
-            for number in range(-options.warm_up, options.rounds):
-                for name, connection, path in _bench.swapped(variants, number):
-                    took = await _bench.timed(connection, path, *HEADERS)
-                    if number >= 0:
-                        times[name].append(took)
-    head = ("page", "p50 ms", "p95 ms", "of the floor", "statements", "pings")
-    _bench.report("pages", head, [line(name, times[name], times[FLOOR], asked.get(name, [])) for name, *_ in variants])
+        plain = {kind.name: kind.path for kind in kinds() if not kind.known}
+        asked = await _bench.statements(server, plain, *HEADERS)
+        assert len(asked[EXPERT]) == len(asked["/expert/…, no booking"]), "bookings cost statements"
+        with ExitStack() as stack:
+            houses = [await open_house(stack, Kind(FLOOR, "/empty"), None)]
+            houses += [await open_house(stack, kind, server) for kind in kinds()[: options.kinds]]
+            for house in houses:
+                await house.weigh(options.pages)
+            for number in range(options.rounds):
+                for house in _bench.swapped(houses, number):
+                    house.costs.append(await house.window(options.window))
+    report(houses, asked)
 
 
-def line(name: str, times: Sequence[float], floors: Sequence[float], asked: Sequence[str]) -> tuple[object, ...]:
-    """One line of the table."""
-    p95, ratio, pings = _bench.percentile(times, 95), _bench.pair_ratio(times, floors), asked.count(_bench.PING)
-    return name, f"{median(times):.1f}", f"{p95:.1f}", f"{ratio:.2f}", len(asked) - pings, pings
+async def open_house(stack: ExitStack, kind: Kind, server: EmbeddedPostgres | None) -> House:
+    """A server for one kind of page, warmed up."""
+    running = stack.enter_context(_bench.floor("empty_page") if server is None else _bench.product(server.url))
+    house = House(kind, running)
+    await house.look()
+    return house
+
+
+def report(houses: Sequence[House], asked: dict[str, list[str]]) -> None:
+    """Print."""
+    floor = houses[0]
+
+    def ratio(house: House, what: str) -> float:
+        return _bench.pair_ratio([getattr(cost, what) for cost in house.costs],
+                                 [getattr(cost, what) for cost in floor.costs])  # fmt: skip
+
+    def line(house: House) -> tuple[object, ...]:
+        gets, get_cpu, connects, connect_cpu = (median(figures) for figures in zip(*house.costs, strict=True))
+        statements = asked.get(house.kind.name, [])
+        pings = statements.count(_bench.PING)
+        return (house.kind.name, f"{gets:.0f}", f"{ratio(house, 'gets'):.2f}", f"{get_cpu:.2f}",
+                f"{connects:.0f}", f"{ratio(house, 'connects'):.2f}", f"{connect_cpu:.2f}",
+                f"{house.plain:,}", f"{house.size:,}", f"{house.memory:.0f}", f"{house.memory / floor.memory:.2f}",
+                len(statements) - pings if statements else "", pings if statements else "")  # fmt: skip
+
+    head = ("page", "GET/s", "of the floor", "CPU ms", "connects/s", "of the floor", "CPU ms",
+            "bytes", "gzip", "kB open", "of the floor", "statements", "pings")  # fmt: skip
+    expert = next(house for house in houses if house.kind.name == EXPERT)
+    goals = [
+        Goal("expert page GET/s, of the empty NiceGUI page's", ratio(expert, "gets"), 0.6),
+        Goal("memory of an open expert page, of the empty one's", expert.memory / floor.memory, 1.5, at_most=True),
+    ]
+    _bench.report("pages", head, [line(house) for house in houses], goals)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    # Not many: NiceGUI keeps a page that nobody connects to for a minute, and looks at it ten times a second.
-    parser.add_argument("--rounds", type=int, default=60, help="of every page in turn (%(default)s)")
-    parser.add_argument("--warm-up", type=int, default=5, help="rounds that do not count (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="of a window of every kind (%(default)s)")
+    parser.add_argument("--window", type=int, default=80, help="pages in a window (%(default)s)")
+    parser.add_argument("--pages", type=int, default=500, help="open ones, for their memory (%(default)s)")
+    parser.add_argument("--kinds", type=int, default=len(kinds()), help="so many of them only (all)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.rounds, arguments.warm_up = 5, 1
+        arguments.rounds, arguments.window, arguments.pages, arguments.kinds = 2, 12, 40, 1
     _bench.run(main(arguments))

@@ -113,6 +113,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     feed, pulse = Feed(url, bus.publish), Pulse(database)
     bus.listen_for_beats(pulse.hear)
     watch_house(metrics, services, database, feed, pulse)
+    bus.hears = feed.listening.is_set
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
     bus.listen(services.outbox.wake)

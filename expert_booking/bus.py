@@ -22,6 +22,9 @@ class Bus:
         self._posting: list[Follower] = []
         self._waiting: list[Callable[[SlotFreed], None]] = []
         self._measuring: list[Callable[[str], None]] = []
+        self._keeping: list[Callable[[UUID | None], None]] = []
+        # Whether news arrive at this moment, as far as anybody can know. Only then may what was read be kept.
+        self.hears: Callable[[], bool] = lambda: False
 
     def follow(self, subject: UUID, follower: Follower) -> Callable[[], None]:
         """Call `follower` at news of this expert or booking, until the returned function is called.
@@ -42,6 +45,10 @@ class Bus:
     def listen(self, listener: Follower) -> None:
         """Call `listener` at all news of experts, for as long as the bus lives."""
         self._listeners.append(listener)
+
+    def listen_with_names(self, listener: Callable[[UUID | None], None]) -> None:
+        """The same, with the id of the expert; with None when the news of any expert may have been missed."""
+        self._keeping.append(listener)
 
     def listen_for_mail(self, listener: Follower) -> None:
         """Call `listener` whenever there may be mail to send, for as long as the bus lives."""
@@ -65,7 +72,10 @@ class Bus:
         elif isinstance(news, Beat):
             followers = [partial(listener, news.name) for listener in self._measuring]
         else:
-            followers = [*self._listeners, *self._interested(news)]
+            # Who keeps readings first lets go of them: a follower that reads again must not be given the old ones.
+            about = news.expert_id if isinstance(news, ExpertChanged) else None
+            keepers = [partial(keeper, about) for keeper in self._keeping]
+            followers = [*keepers, *self._listeners, *self._interested(news)]
         for follower in followers:
             try:
                 follower()

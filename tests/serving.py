@@ -47,6 +47,8 @@ def free_port() -> int:
 class ServerProcess:
     """`expert-booking serve` on a free port of this machine; its log lies in `log` and is shown if it fails."""
 
+    module = "expert_booking"
+
     def __init__(self, folder: Path, database_url: str | None, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -57,7 +59,7 @@ class ServerProcess:
             wanted["DATABASE_URL"] = database_url
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "expert_booking", "serve"],
+                [sys.executable, "-m", self.module, "serve"],
                 cwd=folder,
                 env=environment(**wanted),
                 stdin=subprocess.DEVNULL,
@@ -102,3 +104,31 @@ class ServerProcess:
     def words(self) -> str:
         """All that it printed."""
         return self.log.read_text(errors="replace")
+
+
+class WatchedServer(ServerProcess):
+    """The server, and how much open pages keep alive in it."""
+
+    module = "tests.browser.inside"
+
+    def inside(self) -> dict[str, int]:
+        """Pages, followers, live boards, followed next free times, rooms."""
+        return self._look("/inside")
+
+    def told(self) -> dict[str, int]:
+        """The same, but for rooms, as Prometheus is told of it: all of these pages are connected."""
+        figures = httpx.get(f"{self.url}/metrics", timeout=30).text
+        names = {
+            "pages": 'pages{state="connected"}', "followers": "followers", "boards": "live_boards",
+            "next_free": "listed_experts",
+        }  # fmt: skip
+        lines = dict(line.rsplit(" ", 1) for line in figures.splitlines() if not line.startswith("#"))
+        return {name: round(float(lines[f"expert_booking_{told}"])) for name, told in names.items()}
+
+    def weight(self) -> dict[str, int]:
+        """Tasks, timers, objects, locks of rooms, sockets that are behind; and memory, in kB."""
+        return self._look("/inside/weight")
+
+    def _look(self, path: str) -> dict[str, int]:
+        counted: dict[str, int] = httpx.get(f"{self.url}{path}", timeout=60).json()
+        return counted

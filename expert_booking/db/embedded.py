@@ -147,6 +147,16 @@ class EmbeddedPostgres:
             fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
 
+    def restart(self, how: str = "fast") -> None:
+        """Stop the server and start it again, for whoever wants to see what that does; `immediate` is a crash.
+
+        Raises EmbeddedRefusal when it does not come up.
+        """
+        timeout = ("-w", "-t", str(_START_SECONDS))
+        done = self._programs.control(self.data_path, "restart", "-m", how, *timeout, "-l", "start.log")
+        if done.returncode != 0:
+            raise EmbeddedRefusal(f"The database in {self.data_path} did not start{self._log()}")
+
     def _join(self) -> None:
         self._lock = _open_lock(self.data_path.with_name(f"{self.data_path.name}.lock"))
         fcntl.flock(self._lock, fcntl.LOCK_SH)

@@ -4,7 +4,6 @@ Pages draw it; what all visitors share of a board is in `live`.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple
@@ -21,8 +20,9 @@ from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web import rooms
 from expert_booking.web.live import LiveBoards
+from expert_booking.web.parts.markup import plain_json
 from expert_booking.web.parts.slot_grid import SlotGrid, first_day, snapshot
-from expert_booking.web.visitor import zone_of
+from expert_booking.web.visitor import visitor_of, zone_of
 
 # More views of one board than these are not kept: zones and weeks are the visitors' to choose.
 MOST_DRAWN: Final = 64
@@ -89,6 +89,7 @@ class BoardView:
         self._own_was_there = False
         self._on_pick = on_pick
         self._zone = zone_of(request)
+        self._known = visitor_of(request) is not None
         self._wanted_day: object = request.query_params.get("from")
         self._delivered = -1
         self._connections = 0
@@ -113,10 +114,10 @@ class BoardView:
 
     async def begin(self) -> None:
         """Deliver the page with the board as it is now, or with skeletons until the visitor's zone is known."""
-        await self._live.read()
+        # Who is known to us may have changed the calendar just now, and news of it may still be on their way.
+        await (self._live.read() if self._known else self._live.up_to_date())
         self._delivered = self._live.version
-        if self._zone is not None:
-            self._grid.begin(self._snapshot(self._zone), self._overlay())
+        self._grid.begin(self._snapshot(self._zone) if self._zone else None, self._overlay())
 
     async def look(self, wanted: dict[str, Any]) -> None:
         """Show another session type, or the weeks from another day on."""
@@ -205,7 +206,7 @@ class BoardView:
         return self._live.drawn[key]
 
     def _drawn(self, board: Board, zone: ZoneInfo, since: date, now: datetime, hidden: Sequence[datetime] = ()) -> str:
-        return json.dumps(
+        return plain_json(
             {"room": self._live.room, **snapshot(board, self._live.version, zone, since, now, hidden=hidden)}
         )
 

@@ -7,10 +7,10 @@ message with a version. A page that finds a version missing asks for the whole b
 
 import asyncio
 import logging
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -25,32 +25,40 @@ from expert_booking.web import rooms
 
 log = logging.getLogger(__name__)
 
-# Changes that come closer together than this are drawn together.
-COALESCE: Final = 0.03
+# Whoever is busy begins at most so often: changes that come closer together than this are drawn together.
+PACE: Final = 0.03
 # Time passes too: slots fall into the past, days come into the horizon. It also is the net below every lost message.
 TICK: Final = 30.0
+# So many boards are kept, until news of their experts, when nobody looks at them any more: somebody will again.
+MOST_KEPT: Final = 256
 
 
 class Coalesced:
-    """Runs a piece of work soon, once for all the calls that came meanwhile, and never twice at a time."""
+    """Does a piece of work at once, and once more for all the calls that came meanwhile or within the pace.
+
+    Never twice at a time, and no call is lost. Work that takes longer than the pace is done for more calls at once:
+    there is never more than one piece of it waiting.
+    """
 
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._work = work
         self._wanted = False
         self._running = False
+        self._begun = -PACE
 
     def __call__(self) -> None:
-        """Have it done soon."""
+        """Have it done: now, or as soon as it is its turn again."""
         self._wanted = True
         if not self._running:
             self._running = True
             background_tasks.create(self._run(), name="coalesced")
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
         try:
             while self._wanted:
-                await asyncio.sleep(COALESCE)
-                self._wanted = False
+                await asyncio.sleep(self._begun + PACE - clock())
+                self._wanted, self._begun = False, clock()
                 try:
                     await self._work()
                 except Exception:
@@ -73,15 +81,21 @@ class LiveBoard:
         self.version = 0
         self.board: Board | None = None
         self._begun = self._known = 0
+        # How much news there was, before the reading that is shown began, and in all.
+        self._news_known, self._news = -1, 0
+        self._read_at = datetime.min.replace(tzinfo=UTC)
+        self._one_at_a_time = asyncio.Lock()
         # What pages have drawn of this version, as JSON, by whatever they draw it by.
         self.drawn: dict[Hashable, str] = {}
         self._watchers: list[Callable[[Board], None]] = []
         self._on_empty = on_empty
         self.refresh = Coalesced(self.read)
-        self._unfollow = services.bus.follow(expert_id, self.refresh)
+        self._unfollow: Callable[[], None] = lambda: None
 
     def watch(self, watcher: Callable[[Board], None]) -> Callable[[], None]:
         """Keep this board alive, and call `watcher` after each change, until the returned function is called."""
+        if not self._watchers:
+            self._unfollow = self._services.bus.follow(self.expert_id, self._changed)
         self._watchers.append(watcher)
 
         def unwatch() -> None:
@@ -93,10 +107,28 @@ class LiveBoard:
 
         return unwatch
 
+    @property
+    def is_current(self) -> bool:
+        """Whether it is known that nothing has happened since the calendar was read.
+
+        News may be some ms behind the commit that they tell of: whoever made that commit has to read.
+        """
+        knows_all = self.board is not None and self._news == self._news_known
+        return knows_all and holds_good(self._services, self._read_at)
+
+    async def up_to_date(self) -> None:
+        """Read the calendar anew, unless the board is current; once for all who ask meanwhile."""
+        if not self._services.bus.hears():
+            await self.read()
+            return
+        async with self._one_at_a_time:
+            if not self.is_current:
+                await self.read()
+
     async def read(self) -> None:
         """Read the calendar anew, and tell every page that shows it what has changed."""
         self._begun += 1
-        reading = self._begun
+        reading, news, now = self._begun, self._news, self._services.clock()
         try:
             board = await self._board()
         except NotFound:
@@ -106,7 +138,7 @@ class LiveBoard:
         # Of two readings that overlap, only the one that began later counts. (Counted: a clock may be set back.)
         if reading < self._known:
             return
-        self._known = reading
+        self._known, self._news_known, self._read_at = reading, news, now
         before, self.board = self.board, board
         if before is None:
             return
@@ -119,6 +151,10 @@ class LiveBoard:
             watcher(board)
         message = {"expert": str(self.expert_id), "room": self.room, "version": self.version, "changes": changes}
         await rooms.tell(self.room, "slots", {**message, "anew": True} if anew else message)
+
+    def _changed(self) -> None:
+        self._news += 1
+        self.refresh()
 
     async def _board(self) -> Board:
         try:
@@ -133,32 +169,67 @@ class LiveBoard:
 
 
 class LiveBoards:
-    """The boards that somebody in this process looks at right now."""
+    """The boards that somebody in this process looks at right now, and some that were looked at lately."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._boards: dict[tuple[UUID, UUID | None], LiveBoard] = {}
+        # No version comes twice: a page that returns to a board still knows what it has heard of the one before.
+        self._newest = 0
+        self._left: OrderedDict[tuple[UUID, UUID | None], LiveBoard] = OrderedDict()
+        services.bus.listen_with_names(self._let_go)
 
     def of(self, expert_id: UUID, session_type_id: UUID | None) -> LiveBoard:
         """The live board of a session type; None for an expert who offers none.
 
-        Watch it at once: it lives as long as it has watchers.
+        Watch it at once: it is only kept in step as long as it has watchers.
         """
         key = expert_id, session_type_id
         if key not in self._boards:
-            self._boards[key] = LiveBoard(self._services, *key, lambda: self._forget(key))
+            board = self._left.pop(key, None)
+            if board is None:
+                board = LiveBoard(self._services, *key, lambda: self._leave(key))
+                board.version = self._newest
+            self._boards[key] = board
         return self._boards[key]
 
     def __len__(self) -> int:
         return len(self._boards)
 
-    def _forget(self, key: tuple[UUID, UUID | None]) -> None:
-        del self._boards[key]
+    @property
+    def kept(self) -> int:
+        """How many boards are kept that nobody looks at."""
+        return len(self._left)
 
     def refresh(self) -> None:
-        """Read all boards anew."""
+        """Read all boards anew that somebody looks at, and forget those that would have to be."""
         for board in list(self._boards.values()):
             board.refresh()
+        for key in [key for key, board in self._left.items() if not board.is_current]:
+            self._forget(key)
+
+    def _leave(self, key: tuple[UUID, UUID | None]) -> None:
+        self._left[key] = self._boards.pop(key)
+        while len(self._left) > MOST_KEPT:
+            self._forget(next(iter(self._left)))
+
+    def _let_go(self, expert_id: UUID | None) -> None:
+        for key in [key for key in self._left if expert_id in (None, key[0])]:
+            self._forget(key)
+
+    def _forget(self, key: tuple[UUID, UUID | None]) -> None:
+        self._newest = max(self._newest, self._left.pop(key).version)
+
+
+def holds_good(services: Services, read_at: datetime) -> bool:
+    """Whether what was read at this moment is still right, unless there has been news of it since.
+
+    That is only known while news arrive. Time alone changes something at whole minutes, when a slot begins, comes too
+    near, or comes into the horizon; holds that lapse are news.
+    """
+    now = services.clock()
+    same_minute = now.replace(second=0, microsecond=0) <= read_at <= now
+    return services.bus.hears() and same_minute and now - read_at < timedelta(seconds=TICK)
 
 
 class Look(NamedTuple):

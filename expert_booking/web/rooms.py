@@ -5,6 +5,10 @@ from typing import Any
 
 from nicegui import Client, core
 
+from expert_booking.web.wire import Wire
+
+_wire = Wire(core.sio)
+
 
 async def enter(client: Client, rooms: Iterable[str]) -> None:
     """Bring a page's sockets into these rooms. They leave by themselves when they disconnect."""
@@ -21,8 +25,11 @@ async def leave(client: Client, rooms: Iterable[str]) -> None:
 
 
 async def tell(room: str, event: str, message: dict[str, Any]) -> None:
-    """Send one message to everybody in a room."""
-    await core.sio.emit(event, message, room=room)
+    """Send one message to everybody in a room, in the order of these calls.
+
+    A page that reads too slowly hears `missed` instead, and has to ask for the whole.
+    """
+    await _wire.tell(room, event, message)
 
 
 def _sockets(client: Client) -> list[str]:

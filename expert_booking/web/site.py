@@ -21,8 +21,10 @@ from expert_booking.metrics import Metrics
 from expert_booking.services import Services
 from expert_booking.web import live, refusals, sign_in, theme
 from expert_booking.web.desks import Desks
+from expert_booking.web.listings import Listings
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.profiles import Profiles
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -52,6 +54,7 @@ def create_web(
     metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
     metrics.watch("pages", _PAGES, lambda: _pages(connected=True), state="connected")
     metrics.watch("pages", _PAGES, lambda: _pages(connected=False), state="not_connected")
+    profiles = Profiles(services)
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
@@ -67,9 +70,9 @@ def create_web(
     web.add_api_route("/favicon.svg", _favicon)
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portraits(services))
-    experts.mount(services, next_free)
-    expert.mount(services, boards, desks)
-    book.mount(services, boards, desks, secret=secret, phone_required=phone_required)
+    experts.mount(services, next_free, Listings(services))
+    expert.mount(services, profiles, boards, desks)
+    book.mount(services, profiles, boards, desks, secret=secret, phone_required=phone_required)
     booking.mount(services)
     move.mount(services, boards)
     my_bookings.mount(services)
@@ -84,6 +87,8 @@ def create_web(
         app.add_exception_handler(405, _refused)
     web.add_exception_handler(Unavailable, _refused)
     core.app.on_page_exception(_page_failed)
+    # NiceGUI keeps something for every tab there ever was, a month long; nothing of ours is in it.
+    core.app.storage.max_tab_storage_age = RECONNECT_SECONDS
     ui.run_with(
         web,
         title=theme.NAME,

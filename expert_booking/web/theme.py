@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ from markupsafe import Markup
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from expert_booking.web.parts.markup import Html, plain_json
 from expert_booking.web.visitor import is_here, zone_named, zone_of
 
 ASSETS: Final = Path(__file__).parent / "assets"
@@ -92,8 +94,7 @@ def frame(
     # No <main>: NiceGUI's layout is one already, and a page has only one.
     with ui.element("div").classes("page narrow" if narrow else "page").props('id=main tabindex="-1"'):
         yield
-    mailbox = _MAILBOX if house_with_mailbox and is_here(client.request) else Markup("")
-    html(_FOOT.format(name=NAME, mailbox=mailbox))
+    Html(_foot(house_with_mailbox and is_here(client.request)))
 
 
 def plain(title: str, content: Markup) -> str:
@@ -109,15 +110,14 @@ def plain(title: str, content: Markup) -> str:
     )
 
 
-def html(content: Markup, tag: str = "div") -> ui.html:
+def html(content: Markup, tag: str = "div") -> Html:
     """Our own markup; what people have written is escaped by Markup.format before it comes here."""
-    return ui.html(str(content), sanitize=False, tag=tag)
+    return Html(plain_json(content), tag)
 
 
-def show(shown: ui.html, content: Markup) -> None:
-    """Have it show this; what is the same already keeps its focus and selection."""
-    if shown.content != content:
-        shown.set_content(str(content))
+@cache
+def _foot(mailbox: bool) -> str:
+    return plain_json(_FOOT.format(name=NAME, mailbox=_MAILBOX if mailbox else ""))
 
 
 def _links(here: str) -> Markup:

@@ -8,8 +8,6 @@ import asyncio
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -28,7 +26,7 @@ from expert_booking.db.engine import Database
 from expert_booking.schemas import Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert, fresh_database
-from tests.serving import SECRET_KEY, ServerProcess, environment, free_port
+from tests.serving import ServerProcess, WatchedServer, free_port
 
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -52,36 +50,6 @@ class Expert:
     def page(self) -> str:
         """Where the board is."""
         return f"/expert/{self.slug}"
-
-
-class WatchedServer(ServerProcess):
-    """The server, and how much open pages keep alive in it."""
-
-    def __init__(self, folder: Path, database_url: str) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = folder / "watched.log"
-        settings = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "DATABASE_URL": database_url}
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.browser.inside", "serve"],
-                cwd=folder, env=environment(**settings), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-
-    def inside(self) -> dict[str, int]:
-        """Pages, followers, live boards, followed next free times, rooms."""
-        counted: dict[str, int] = httpx.get(f"{self.url}/inside", timeout=30).json()
-        return counted
-
-    def told(self) -> dict[str, int]:
-        """The same, but for rooms, as Prometheus is told of it: all of these pages are connected."""
-        figures = httpx.get(f"{self.url}/metrics", timeout=30).text
-        names = {
-            "pages": 'pages{state="connected"}', "followers": "followers", "boards": "live_boards",
-            "next_free": "listed_experts",
-        }  # fmt: skip
-        lines = dict(line.rsplit(" ", 1) for line in figures.splitlines() if not line.startswith("#"))
-        return {name: round(float(lines[f"expert_booking_{told}"])) for name, told in names.items()}
 
 
 Visit = Callable[..., Awaitable[Page]]
@@ -129,8 +97,8 @@ def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture(scope="session")
 def watched(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
     """A server that can be looked into."""
-    process = WatchedServer(tmp_path_factory.mktemp("watched"), database_url).wait_until_alive()
-    assert isinstance(process, WatchedServer)
+    process = WatchedServer(tmp_path_factory.mktemp("watched"), database_url)
+    process.wait_until_alive()
     yield process
     process.stop()
 

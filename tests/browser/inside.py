@@ -1,24 +1,30 @@
-"""The server as people run it, with a window into it: `/inside` counts what open pages keep alive.
+"""The server as people run it, with a window into it: `/inside` counts what open pages keep alive, and `/inside/weight`
+what there is in the whole process.
 
 Run as `python -m tests.browser.inside`. The window finds the parts of the house among all objects of the process, so
 the product needs no door for it.
 """
 
+import asyncio
 import gc
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from nicegui import Client, core
+from nicegui.app.app import prune_tab_storage
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from expert_booking import app, cli
 from expert_booking.bus import Bus
 from expert_booking.web.live import LiveBoards, NextFree
+from expert_booking.web.wire import Wire
 
 
-def counted() -> dict[str, int]:
+async def counted() -> dict[str, int]:
     """What there is in this process."""
     gc.unfreeze()  # what was there at the start is among it, too
     rooms = (room for spaces in core.sio.manager.rooms.values() for room in spaces if room)
@@ -28,6 +34,22 @@ def counted() -> dict[str, int]:
         "boards": sum(map(len, _all(LiveBoards))),
         "next_free": sum(map(len, _all(NextFree))),
         "rooms": sum(room.startswith(("slots:", "next:")) for room in rooms),
+    }
+
+
+async def weight() -> dict[str, int]:
+    """What the process is made of, garbage aside."""
+    await prune_tab_storage()  # as NiceGUI does every ten seconds
+    gc.unfreeze()
+    gc.collect()
+    objects = gc.get_objects()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])  # noqa: ASYNC240
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "timers": sum(type(thing).__name__ == "TimerHandle" for thing in objects),
+        "behind": sum(wire.behind() for wire in _all(Wire)),
+        "objects": len(objects),
+        "memory": pages * os.sysconf("SC_PAGE_SIZE") // 1024,
     }
 
 
@@ -43,8 +65,8 @@ class Window:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on one connection."""
-        inside = scope["type"] == "http" and scope["path"] == "/inside"
-        await (JSONResponse(counted()) if inside else self.app)(scope, receive, send)
+        look = {"/inside": counted, "/inside/weight": weight}.get(scope.get("path", ""))
+        await (JSONResponse(await look()) if look else self.app)(scope, receive, send)
 
 
 if __name__ == "__main__":

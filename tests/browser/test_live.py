@@ -238,3 +238,52 @@ async def test_many_changes_in_a_row_leave_every_page_as_the_calendar_is(
     for page in pages:
         await sees(page, starts[-1], "booked")
         await expect(page.locator('[data-state="booked"]')).to_have_count(1)
+
+
+async def test_news_that_overtake_an_older_board_count_and_a_gap_is_asked_about_once(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
+    at, page = in_days(3), await visit(jana.page)
+    await watches(page, at)
+    # An older board arrives after the news: the news stay.
+    await page.evaluate(
+        "window.grid = [...Array(99).keys()].map(window.getElement).find((part) => part?.askForAll);"
+        " window.old = [JSON.stringify(grid.shown), null]; window.sent = 0; const emit = window.socket.emit.bind(window.socket);"
+        " window.socket.emit = (...said) => { window.sent += said[0] === 'event'; return emit(...said); }"
+    )
+    by_hand(sql, jana.id, at)
+    await sees(page, at, "booked", within=AT_ONCE)
+    await page.evaluate("grid.show(...window.old)")
+    await sees(page, at, "booked")
+    assert await page.evaluate("window.sent") == 0
+    # What cannot be right, after a gap: the whole is asked for, once, and comes.
+    lies = f"{{ room: grid.shown.room, version: grid.version + 1, changes: [['{iso(at + HOUR)}', 'booked']] }}"
+    await page.evaluate(f"window.socket.listeners('slots').forEach((hear) => hear({lies}))")
+    await sees(page, at + HOUR, "booked")
+    await page.evaluate(
+        "for (let n = 5; n < 25; n++) window.socket.listeners('slots').forEach((hear) =>"
+        " hear({ room: grid.shown.room, version: grid.version + n, changes: [] }))"
+    )
+    await page.evaluate("grid.heard = []")
+    await sees(page, at + HOUR, "open")
+    assert await page.evaluate("window.sent") == 1
+
+
+async def test_a_page_that_could_not_be_told_something_asks_for_the_whole(
+    visit: Visit, rare: Expert, sql: Connection
+) -> None:
+    at = in_days(4)
+    board, listing = await visit(rare.page), await visit(f"/?search={rare.name}")
+    await watches(board, at)
+    await connected(listing)
+    for page in (board, listing):  # they do not hear the news
+        await page.evaluate("for (const kind of ['slots', 'next']) window.socket.off(kind)")
+    by_hand(sql, rare.id, at)
+    watching = await visit(rare.page)
+    await sees(watching, at, "booked")
+    await sees(board, at, "open")
+    await expect(next_free(listing, rare)).to_contain_text("10:00")
+    for page in (board, listing):
+        await page.evaluate("window.socket.listeners('missed').forEach((hear) => hear({}))")
+    await sees(board, at, "booked")
+    await expect(next_free(listing, rare)).to_contain_text("11:00")

@@ -27,7 +27,7 @@ async def test_a_form_whose_answer_was_lost_with_its_server_is_sent_again_and_fi
     database_url: str, tmp_path: Path, restart: Restart, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
-    at, email = in_days(3), "answer-lost@example.com"
+    at, email = in_days(3), f"{jana.slug}@example.com"
     async with lost_answers(database_url, after=(email.encode(),)) as url:
         with ServerProcess(tmp_path, url) as doomed:
             await asyncio.to_thread(doomed.wait_until_alive)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
@@ -11,12 +12,13 @@ import pytest
 from nicegui import core
 
 from expert_booking.domain.calendar import SlotState
-from expert_booking.domain.events import ExpertChanged
+from expert_booking.domain.events import ExpertChanged, NewsMissed
 from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
-from expert_booking.web.live import COALESCE, Coalesced, LiveBoards, Look, NextFree, next_words
+from expert_booking.web import rooms
+from expert_booking.web.live import PACE, Coalesced, LiveBoards, Look, NextFree, next_words
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -151,6 +153,7 @@ async def test_news_of_an_expert_lead_to_one_reading_however_many_come_together(
     await live.read()
     for hours in range(3):
         await book(expert_id, TEN + hours * HOUR)
+    for _ in range(3):
         services.bus.publish(ExpertChanged(expert_id))
     await asyncio.wait_for(changed.wait(), 5)
     assert live.version == 1
@@ -183,6 +186,27 @@ async def test_the_same_expert_is_read_once_for_everybody_and_nobody_is_left_whe
     assert (len(boards), services.bus.follower_count()) == (0, 0)
 
 
+async def test_a_board_that_comes_back_goes_on_with_the_versions_and_never_repeats_one(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert_id, boards = await add_expert(), LiveBoards(services)
+    first = boards.of(expert_id, None)
+    leave = first.watch(lambda _: None)
+    await first.read()
+    await book(expert_id, TEN)
+    await first.read()
+    leave()
+    services.bus.publish(NewsMissed())  # what is kept for those to come is let go
+    # A page may still know the news of version 1, and must not take it for news of this board.
+    again = boards.of(expert_id, None)
+    again.watch(lambda _: None)
+    await again.read()
+    assert (again is first, again.version) == (False, 1)
+    await book(expert_id, TEN + HOUR)
+    await again.read()
+    assert again.version == 2
+
+
 @pytest.fixture
 async def two(services: Services, add_expert: AddExpert) -> tuple[UUID, UUID, UUID]:
     """An expert, and two session types: an hour, and half an hour."""
@@ -196,10 +220,10 @@ def heard_by(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]
     """What is sent to which room of the websocket from now on."""
     heard: list[tuple[str, dict[str, Any]]] = []
 
-    async def emit(_: str, message: dict[str, Any], room: str) -> None:
+    async def tell(room: str, _: str, message: dict[str, Any]) -> None:
         heard.append((room, message))
 
-    monkeypatch.setattr(core.sio, "emit", emit)
+    monkeypatch.setattr(rooms, "tell", tell)
     return heard
 
 
@@ -294,8 +318,51 @@ async def test_work_that_is_wanted_while_it_runs_is_done_once_more_and_never_twi
     go_on.set()
     await asyncio.wait_for(begun.acquire(), 5)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(begun.acquire(), 5 * COALESCE)
+        await asyncio.wait_for(begun.acquire(), 5 * PACE)
     assert most == 1
+
+
+async def test_work_is_done_at_once_and_no_faster_than_the_pace_however_often_it_is_wanted() -> None:
+    clock = asyncio.get_running_loop().time
+    begun: list[float] = []
+
+    async def work() -> None:
+        begun.append(clock())
+
+    coalesced = Coalesced(work)
+    wanted = clock()
+    coalesced()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert begun, "it waited, though nothing was done before"
+    while clock() < wanted + 6 * PACE:
+        coalesced()
+        await asyncio.sleep(PACE / 20)
+    last = clock()
+    await asyncio.sleep(2 * PACE)
+    assert begun[-1] >= last - PACE, "the last call was lost"
+    assert all(after - before >= 0.9 * PACE for before, after in pairwise(begun))
+
+
+async def test_of_work_that_is_slower_than_it_is_wanted_nothing_piles_up() -> None:
+    seen: list[int] = []
+    news = 0
+
+    async def work() -> None:
+        heard = news
+        await asyncio.sleep(3 * PACE)
+        seen.append(heard)
+
+    coalesced = Coalesced(work)
+    for _ in range(100):
+        news += 1
+        coalesced()
+        await asyncio.sleep(PACE / 10)
+    async with asyncio.timeout(5):
+        while not seen or seen[-1] != 100:  # noqa: ASYNC110
+            await asyncio.sleep(PACE)
+    assert seen == sorted(seen)
+    assert len(seen) <= 12, "pages get fewer messages, not all of them later"
 
 
 async def test_work_that_failed_is_done_again_for_those_who_wanted_it_meanwhile(

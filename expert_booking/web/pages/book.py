@@ -47,7 +47,8 @@ from expert_booking.web.parts.refusal_note import (
     what_now,
     yours,
 )
-from expert_booking.web.visitor import origin_of, remembered_visitor, zone_of
+from expert_booking.web.profiles import Profiles
+from expert_booking.web.visitor import origin_of, remembered_visitor, visitor_of, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +62,15 @@ _TERMS: Final = Markup('<ul class="terms">{}</ul>')
 _BEFORE: Final = {Keeping.OVER: "Your hold is over. ", Keeping.MOVED: "You are keeping another time now. "}
 
 
-def mount(services: Services, boards: LiveBoards, desks: Desks, *, secret: str, phone_required: bool) -> None:
+def mount(
+    services: Services, profiles: Profiles, boards: LiveBoards, desks: Desks, *, secret: str, phone_required: bool
+) -> None:
     """Serve the page."""
 
     @ui.page("/book/{slug}")
     async def book(slug: str, request: Request, client: Client) -> None:
         try:
-            expert = await services.experts.profile(slug)
+            expert = (await profiles.of(slug)).expert
         except ExpertNotFound:
             refusals.expert_not_found()
             return
@@ -92,10 +95,11 @@ def mount(services: Services, boards: LiveBoards, desks: Desks, *, secret: str, 
                 way_out=f"To {expert.name}",
             )
             return
+        newcomer = visitor_of(request) is None
         visitor = Visitor(remembered_visitor(request), origin_of(request, secret), zone_of(request))
         live = boards.of(expert.id, session.id)
         view = BookingDesk(services, desks, live, client, expert, session, at, visitor, phone_required=phone_required)
-        await view.read()
+        await view.read(newcomer=newcomer)
         with theme.frame(f"Book {expert.name}", on_zone=view.change_zone):
             view.draw()
 
@@ -154,10 +158,13 @@ class BookingDesk:
         client.on_delete(self._close)
         client.on_connect(self._connected)
 
-    async def read(self) -> None:
-        """Look whether the slot is free, or this browser's own."""
-        await self._live.read()
-        await self._look()
+    async def read(self, *, newcomer: bool = False) -> None:
+        """Look whether the slot is free, or this browser's own.
+
+        A newcomer has nothing yet, nor done anything just now that news may still be on their way of.
+        """
+        await (self._live.up_to_date() if newcomer else self._live.read())
+        await self._look(newcomer=newcomer)
 
     def draw(self) -> None:
         """The form beside what it is about."""
@@ -229,7 +236,7 @@ class BookingDesk:
             )
         except Unavailable as refusal:
             self._sending = False
-            self._notice.set_content(refusal_note(refusal, "", kept(), Markup("")))
+            self._notice.show(refusal_note(refusal, "", kept(), Markup("")))
             self._form.rest()
         except Refusal as refusal:
             self._sending = False
@@ -237,7 +244,7 @@ class BookingDesk:
         except Exception:
             log.exception("a booking failed")
             self._sending = False
-            self._notice.set_content(our_mistake())
+            self._notice.show(our_mistake())
             self._form.rest()
         else:
             # It stays so: our own booking is news, too, but leads to another page, not to a notice.
@@ -301,9 +308,9 @@ class BookingDesk:
             if not self._sending:
                 await self._look()
 
-    async def _look(self, refusal: Refusal | None = None) -> None:
+    async def _look(self, refusal: Refusal | None = None, *, newcomer: bool = False) -> None:
         """See how the time stands; `refusal` is what has just been said about it."""
-        own = await self._services.holds.of_visitor(self._visitor.browser)
+        own = None if newcomer else await self._services.holds.of_visitor(self._visitor.browser)
         if self._keeping is Keeping.HELD and own is None:
             await self._live.read()  # the board may still show our own hold, and would have it be somebody else's
         refusal = refusal or self._why_not(own)
@@ -360,8 +367,8 @@ class BookingDesk:
         seconds = (self._own.hold_until - self._services.clock()).total_seconds() if self._own else 0
         held = self._keeping is Keeping.HELD
         self._clock.show(None if self._refusal else self._keeping, seconds=seconds if held else 0, text=self._text())
-        self._notice.set_content(self._notice_html())
-        self._summary.set_content(self._summary_html())
+        self._notice.show(self._notice_html())
+        self._summary.show(self._summary_html())
 
     def _text(self) -> str:
         if self._keeping is Keeping.ALONE:

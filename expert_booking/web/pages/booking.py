@@ -153,15 +153,15 @@ class OneBooking:
         said = change(self._booking, booking, self._zone, by_host=self._live.by_host)
         self._booking = booking
         if said:
-            theme.show(self._news, self._news_html(said))
+            self._news.show(self._news_html(said))
         self._paint()
 
     def _paint(self) -> None:
         booking, by_host = self._booking, self._live.by_host
-        theme.show(self._shown, whole_booking(booking, self._zone, self._expert_zone, by_host=by_host))
-        theme.show(self._mail, mail_state(booking) if self._services.house.mails and not by_host else Markup(""))
-        theme.show(self._calendar, self._calendar_html())
-        theme.show(self._ways_on, self._ways_on_html())
+        self._shown.show(whole_booking(booking, self._zone, self._expert_zone, by_host=by_host))
+        self._mail.show(mail_state(booking) if self._services.house.mails and not by_host else Markup(""))
+        self._calendar.show(self._calendar_html())
+        self._ways_on.show(self._ways_on_html())
         self._offer()
 
     def _offer(self) -> None:
@@ -185,8 +185,8 @@ class OneBooking:
 
     def _show_nothing(self) -> None:
         for shown in (self._news, self._mail, self._calendar, self._ways_on):
-            theme.show(shown, Markup(""))
-        theme.show(self._shown, refusals.no_booking(str(self._booking.id)))
+            shown.show(Markup(""))
+        self._shown.show(refusals.no_booking(str(self._booking.id)))
         self._actions.show([], may_move=False, may_cancel=False)
         self._host_actions.show([], may_move=False, when="")
 

@@ -15,6 +15,8 @@ from expert_booking.web import refusals, theme
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.desks import Desks
 from expert_booking.web.live import LiveBoards
+from expert_booking.web.parts.markup import Html, plain_json
+from expert_booking.web.profiles import Profiles
 from expert_booking.web.visitor import visitor_of
 
 _PROFILE: Final = Markup(
@@ -32,16 +34,17 @@ _STARS: Final = Markup(
 )
 
 
-def mount(services: Services, boards: LiveBoards, desks: Desks) -> None:
+def mount(services: Services, profiles: Profiles, boards: LiveBoards, desks: Desks) -> None:
     """Serve the page."""
 
     @ui.page("/expert/{slug}")
     async def profile(slug: str, request: Request, client: Client) -> None:
         try:
-            expert = await services.experts.profile(slug)
+            known = await profiles.of(slug)
         except ExpertNotFound:
             refusals.expert_not_found()
             return
+        expert = known.expert
         view = BoardView(services, boards, client, expert, request)
         visitor = visitor_of(request)
         if visitor is not None:
@@ -52,7 +55,9 @@ def mount(services: Services, boards: LiveBoards, desks: Desks) -> None:
             client.on_delete(desks.follow(visitor, show_own))
             show_own(await services.holds.of_visitor(visitor))
         with theme.frame(expert.name, description=f"{expert.headline} – book {expert.name}.", on_zone=view.change_zone):
-            theme.html(profile_html(expert))
+            if "profile" not in known.drawn:
+                known.drawn["profile"] = plain_json(profile_html(expert))
+            Html(known.drawn["profile"])
             view.draw()
         await view.begin()
 

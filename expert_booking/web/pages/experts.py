@@ -6,7 +6,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
-from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import ValidationError
 
@@ -14,31 +13,34 @@ from expert_booking.domain.errors import Invalid
 from expert_booking.schemas import ExpertPage, ExpertQuery, complaints
 from expert_booking.services import Services
 from expert_booking.web import rooms, theme
+from expert_booking.web.listings import Asked, Listings, Shown
 from expert_booking.web.live import Look, NextFree
 from expert_booking.web.parts.expert_cards import ExpertCards, result_of
-from expert_booking.web.visitor import zone_of
+from expert_booking.web.parts.markup import Html, plain_json
+from expert_booking.web.visitor import visitor_of, zone_of
 
 PAGE_LENGTH: Final = 12
 # The number of an answer that nobody asked for: whatever was asked meanwhile, this one is newer.
 NEWEST: Final = 1_000_000_000
 _NAMES: Final = ("search", "category", "language", "minutes", "minRating", "freeOn", "freeBefore", "sort", "page",
                 "after", "before")  # fmt: skip
-_HERO: Final = Markup(
+_HERO: Final = plain_json(
     """<h1>Find the right person to talk to</h1>
 <p>See who is free, in your own time, and book in under a minute. No account needed.</p>"""
 )
 
 
-def mount(services: Services, next_free: NextFree) -> None:
+def mount(services: Services, next_free: NextFree, listings: Listings) -> None:
     """Serve the page."""
 
     @ui.page("/")
     async def listing(request: Request, client: Client) -> None:
         page = Listing(services, next_free, client, zone_of(request), query_of(_asked(request)))
         with theme.frame("", here="/", on_zone=page.change_zone):
-            theme.html(_HERO).classes("hero")
+            Html(_HERO).classes("hero")
             page.cards = ExpertCards(on_look=page.look)
-        await page.begin()
+        # Who is known to us may have booked just now, and news of it may still be on their way.
+        await page.begin(listings if visitor_of(request) is None else None)
 
 
 class Listing:
@@ -61,10 +63,14 @@ class Listing:
         client.on_connect(self._connected)
         client.on_delete(lambda: self._unfollow())
 
-    async def begin(self) -> None:
-        """Deliver the page with its first result, or with skeletons until the visitor's zone is known."""
-        self._delivered = self._next_free.version
-        self.cards.begin(self._query, await self._find(self._zone) if self._zone else None)
+    async def begin(self, listings: Listings | None) -> None:
+        """Deliver the page with its first result, or with skeletons until the visitor's zone is known.
+
+        It may be one of these `listings`, that others have been shown lately.
+        """
+        shown = await self._first(self._zone, listings) if self._zone else None
+        self._delivered = shown.version if shown else self._next_free.version
+        self.cards.begin(self._query, shown.result if shown else None)
 
     async def look(self, wanted: dict[str, Any]) -> None:
         """Look for something else."""
@@ -87,6 +93,20 @@ class Listing:
     async def _show(self, ask: int) -> None:
         if self._zone is not None:  # otherwise the answer comes as soon as the zone is known
             self.cards.show(await self._find(self._zone, ask))
+
+    async def _first(self, zone: ZoneInfo, listings: Listings | None) -> Shown:
+        asked = Asked(self._query, zone.key)
+        shown = listings.of(asked, self._next_free.version) if listings is not None else None
+        if shown is not None:
+            await self._follow(shown.ids, Look(zone, self._query.minutes))
+            return shown
+        news, now = listings.news if listings is not None else 0, self._services.clock()
+        result = await self._find(zone)
+        ids = [UUID(expert["id"]) for expert in result["experts"]]
+        shown = Shown(ids, result["version"], plain_json(result), now)
+        if listings is not None and not result["note"]:
+            listings.keep(asked, shown, news)
+        return shown
 
     async def _find(self, zone: ZoneInfo, ask: int = 0) -> dict[str, Any]:
         found, note = await self._found(zone)

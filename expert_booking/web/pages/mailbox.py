@@ -143,12 +143,12 @@ class Mails:
     def change_zone(self, zone: ZoneInfo) -> None:
         """Name the times in another zone."""
         self._zone = zone
-        theme.show(self._list, self._html())
+        self._list.show(self._html())
 
     async def _read_and_show(self) -> None:
         await self.begin()
         if not self._client.is_deleted:
-            theme.show(self._list, self._html())
+            self._list.show(self._html())
 
     def _html(self) -> Markup:
         if self._mails:
@@ -190,7 +190,7 @@ def _draw(mail: OpenedMail, view: str, zone: ZoneInfo | None) -> None:
             views=views,
         )
 
-    with theme.frame(mail.subject or "Mail", narrow=True, on_zone=lambda zone: theme.show(top, head(zone))):
+    with theme.frame(mail.subject or "Mail", narrow=True, on_zone=lambda zone: top.show(head(zone))):
         top = theme.html(head(zone or UTC_ZONE))
         theme.html(_shown(mail, chosen))
 

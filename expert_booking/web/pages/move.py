@@ -204,7 +204,7 @@ class MoveDesk:
         said = change(self._booking, booking, self._shown_zone(), by_host=self._live_booking.by_host)
         self._booking = booking
         if said:
-            self._news.set_content(_NEWS.format(said))
+            self._news.show(_NEWS.format(said))
             self._board.change_own(Own.of(booking))
         if self._to is not None and not self._moving:
             self._to = None if self._to == booking.starts_at else self._to
@@ -213,8 +213,8 @@ class MoveDesk:
 
     def _show_nothing(self) -> None:
         for shown in (self._head, self._news, self._not_now):
-            theme.show(shown, Markup(""))
-        theme.show(self._now, refusals.no_booking(str(self._booking.id)))
+            shown.show(Markup(""))
+        self._now.show(refusals.no_booking(str(self._booking.id)))
         self._times.set_visibility(False)
 
     def _paint(self) -> None:
@@ -223,8 +223,7 @@ class MoveDesk:
         by_host = self._live_booking.by_host
         why = self._why_not(now)
         still = "Your booking stays as it is." if booking.status in MOVABLE else ""
-        theme.show(
-            self._now,
+        self._now.show(
             _NOW.format(
                 id=booking.id,
                 status=booking.status.value,
@@ -237,7 +236,7 @@ class MoveDesk:
         )
         whose = "this" if by_host else "your"
         refused = _NOT_NOW.format(why=why, still=still, whose=whose, url=self._way.url()) if why else Markup("")
-        theme.show(self._not_now, refused)
+        self._not_now.show(refused)
         self._times.set_visibility(not why)
         self._ask()
 

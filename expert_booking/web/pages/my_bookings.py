@@ -127,8 +127,8 @@ class MyBookings:
         self._show()
 
     def _show(self) -> None:
-        theme.show(self._hosted, self._hosted_html())
-        theme.show(self._list, self._list_html())
+        self._hosted.show(self._hosted_html())
+        self._list.show(self._list_html())
 
     def _draw_for(self, who: Identity | None) -> None:
         self._drawn_for = who

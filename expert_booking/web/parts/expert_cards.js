@@ -1,8 +1,6 @@
 // The listing. What the visitor looks for stands in the URL, so links can be shared and Back works.
-const HEARD = 60; // news kept, for a result that was read before them but arrives after them
-
 export default {
-  props: { query: Object, result: Object },
+  props: { query: Object, result: String },
   template: `
     <section aria-label="Experts">
       <form class="finder" role="search" @submit.prevent="look({}, true)">
@@ -90,7 +88,7 @@ export default {
       </nav>
     </section>`,
   data() {
-    return { shown: null, next: {}, fresh: {}, wanted: this.typedIn(this.query), open: false, choosing: false, picking: false, waiting: false, asks: 0, timer: null, heard: [] };
+    return { shown: null, next: {}, fresh: {}, wanted: this.typedIn(this.query), open: false, choosing: false, picking: false, waiting: false, asks: 0, timer: null, heard: {} };
   },
   computed: {
     sorts() {
@@ -155,22 +153,22 @@ export default {
     },
   },
   created() {
-    if (this.result) this.show(this.result);
+    if (this.result) this.show(JSON.parse(this.result));
   },
   mounted() {
     window.addEventListener("popstate", this.back);
     window.addEventListener("pointerdown", this.leave);
-    this.$nextTick(() => window.socket.on("next", this.hear));
+    this.$nextTick(() => window.socket.on("next", this.hear).on("missed", this.ask));
   },
   unmounted() {
     window.removeEventListener("popstate", this.back);
     window.removeEventListener("pointerdown", this.leave);
-    window.socket?.off("next", this.hear);
+    window.socket?.off("next", this.hear).off("missed", this.ask);
   },
   methods: {
     show(result) {
       if (result.ask < this.asks) return; // the visitor has asked for something else meanwhile
-      this.shown = Object.freeze({ ...result }); // a copy: what comes as a prop is a proxy, and must not be frozen
+      this.shown = Object.freeze(result);
       this.next = Object.fromEntries(result.experts.map((expert) => [expert.id, expert.next]));
       this.waiting = false;
       if (result.note) {
@@ -178,10 +176,10 @@ export default {
         this.wanted = this.typedIn(result.query);
         history.replaceState(null, "", this.url({}));
       }
-      this.heard.filter((news) => news.version > result.version).forEach(this.apply);
+      Object.values(this.heard).filter((news) => news.version > result.version).forEach(this.apply);
     },
     hear(news) {
-      this.heard = [...this.heard, news].slice(-HEARD);
+      this.heard[news.expert] = news; // for a result that was read before it but arrives after it
       this.apply(news);
     },
     apply(news) {

@@ -28,14 +28,13 @@ class ExpertCards(Element, component="expert_cards.js"):
 
         self.on("look", look)
 
-    def begin(self, query: ExpertQuery, result: dict[str, Any] | None) -> None:
-        """What the page is delivered with; no result yet means skeletons."""
+    def begin(self, query: ExpertQuery, result: str | None) -> None:
+        """What the page is delivered with, as JSON; no result yet means skeletons."""
         self._props["query"] = query_words(query)
         self._props["result"] = result
 
     def show(self, result: dict[str, Any]) -> None:
         """Show this instead, on the open page."""
-        self._props["result"] = result
         self.run_method("show", result)
 
 

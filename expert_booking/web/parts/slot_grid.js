@@ -1,5 +1,6 @@
 // The sessions to choose from and their slot board. Python says what to show; what changes afterwards is heard here, as
-// (start, state) with a version. Session and week stand in the address.
+// (start, state) with a version. News and whole boards take different ways: each may arrive before an older one of the
+// other. Session and week stand in the address.
 const STATES = { open: "free", held: "being booked by somebody", booked: "booked" };
 const HEARD = 60; // news kept, for a board that was read before them but arrives after them
 
@@ -76,7 +77,7 @@ export default {
       </section>
     </div>`,
   data() {
-    return { shown: null, states: {}, fresh: {}, said: "", heard: [], version: 0, wanted: this.read(), asks: 0, waiting: false, mine: this.own };
+    return { shown: null, states: {}, fresh: {}, said: "", heard: [], version: 0, stale: false, wanted: this.read(), asks: 0, waiting: false, mine: this.own };
   },
   computed: {
     nothingFree() {
@@ -89,7 +90,7 @@ export default {
       return this.shown.weeks.flat().some((day) => day.slots.some((slot) => this.isMine(slot[0])));
     },
     offered() {
-      const sessions = this.shown ? this.shown.sessions : this.sessions;
+      const sessions = this.shown ? this.shown.sessions : (this.sessions ?? []);
       return this.fixed ? sessions.filter((session) => session.id === this.chosen) : sessions;
     },
     chosen() {
@@ -117,11 +118,11 @@ export default {
   },
   mounted() {
     window.addEventListener("popstate", this.back);
-    this.$nextTick(() => window.socket.on("slots", this.hear));
+    this.$nextTick(() => window.socket.on("slots", this.hear).on("missed", this.askForAll));
   },
   unmounted() {
     window.removeEventListener("popstate", this.back);
-    window.socket?.off("slots", this.hear);
+    window.socket?.off("slots", this.hear).off("missed", this.askForAll);
   },
   methods: {
     show(snapshot, own, ask) {
@@ -132,6 +133,7 @@ export default {
       this.shown = Object.freeze({ ...board }); // a copy: what comes as a prop is a proxy, and must not be frozen
       if (before !== board.session) this.said = "Now you see the times of " + board.title + ", " + board.length + ".";
       this.version = board.version;
+      this.stale = false;
       const slots = board.weeks.flat().flatMap((day) => day.slots);
       this.states = Object.fromEntries(slots.filter((slot) => slot[2] !== "gone").map((slot) => [slot[0], slot[2]]));
       this.fresh = {};
@@ -152,7 +154,7 @@ export default {
     },
     apply(news) {
       if (news.room !== this.shown.room || news.version <= this.version) return;
-      if (news.anew || news.version > this.version + 1) return this.$emit("stale");
+      if (news.anew || news.version > this.version + 1) return this.askForAll();
       this.version = news.version;
       for (const [start, state] of news.changes) this.change(start, state);
     },
@@ -163,7 +165,12 @@ export default {
         this.fresh[start] = true;
         setTimeout(() => delete this.fresh[start], 2000);
         this.say(start);
-      } else if (start >= this.shown.since && start < this.shown.until) this.$emit("stale"); // new hours
+      } else if (start >= this.shown.since && start < this.shown.until) this.askForAll(); // new hours
+    },
+    askForAll() {
+      if (this.stale) return; // once, until it comes
+      this.stale = true;
+      this.$emit("stale");
     },
     say(start) {
       for (const day of this.shown.weeks.flat())

@@ -45,7 +45,7 @@ class SlotGrid(Element, component="slot_grid.js"):
         """
         super().__init__()
         self._props["bookUrl"] = book_url if on_pick is None else ""
-        self._props["sessions"] = _choice(session_types)
+        self._session_types = session_types
         self._props["session"] = str(chosen or "")
         self._props["fixed"] = fixed
 
@@ -64,22 +64,23 @@ class SlotGrid(Element, component="slot_grid.js"):
         if on_pick is not None:
             self.on("pick", pick)
 
-    def begin(self, snapshot: str, own: dict[str, Any] | None = None) -> None:
+    def begin(self, snapshot: str | None, own: dict[str, Any] | None = None) -> None:
         """What the page is delivered with: a snapshot as JSON, which NiceGUI, unlike a dictionary, does not copy.
 
         `own` is what this visitor has there: `start` and `words` of their slot, and which starts it `opens` for them.
         """
-        self._props["board"] = snapshot
-        self._props["own"] = own
+        if snapshot is None:
+            self._props["sessions"] = _choice(self._session_types)
+        else:
+            self._props["board"] = snapshot
+            self._props["own"] = own
 
     def show(self, snapshot: str, own: dict[str, Any] | None = None, ask: object = None) -> None:
         """Show this instead, on the open page; `ask` is the number of the look that it answers."""
-        self.begin(snapshot, own)
         self.run_method("show", snapshot, own, ask)
 
     def show_own(self, own: dict[str, Any] | None) -> None:
         """Show this as the visitor's own, on the board as it is."""
-        self._props["own"] = own
         self.run_method("show_own", own)
 
 

@@ -1,0 +1,10 @@
+// HTML of ours. It comes as JSON, see markup.py.
+export default {
+  props: { json: String, tag: String },
+  template: `<component :is="tag || 'div'" v-html="html"></component>`,
+  computed: {
+    html() {
+      return JSON.parse(this.json);
+    },
+  },
+};

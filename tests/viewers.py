@@ -1,0 +1,51 @@
+"""Open pages without a browser: the page is fetched and its websocket opened as a browser does it."""
+
+import asyncio
+import re
+from contextlib import suppress
+from typing import Final
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+_CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
+
+
+class Viewer:
+    """An open page, which hears events and answers pings until it is closed."""
+
+    def __init__(self, websocket: ClientConnection) -> None:
+        self._websocket = websocket
+        self.heard: list[str] = []
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def open(cls, browser: httpx.AsyncClient, path: str) -> "Viewer":
+        """Open this page of the server that this browser looks at."""
+        page = (await browser.get(path)).raise_for_status().text
+        found = _CLIENT.search(page)
+        assert found, page
+        query = {"client_id": found[1], "next_message_id": found[2], "implicit_handshake": "true",
+                 **{name: str(uuid4()) for name in ("document_id", "tab_id", "old_tab_id")}}  # fmt: skip
+        url = f"ws://{browser.base_url.netloc.decode()}/_nicegui_ws/socket.io/?EIO=4&transport=websocket&"
+        websocket = await connect(url + urlencode(query), compression=None, ping_interval=None, max_queue=None)
+        await websocket.recv()
+        await websocket.send("40")
+        assert str(await websocket.recv()).startswith("40")
+        return cls(websocket)
+
+    async def close(self) -> None:
+        """Close it, as a tab is closed."""
+        self._listening.cancel()
+        await self._websocket.close()
+
+    async def _listen(self) -> None:
+        with suppress(ConnectionClosed):
+            async for said in self._websocket:
+                if said == "2":
+                    await self._websocket.send("3")
+                else:
+                    self.heard.append(str(said))
