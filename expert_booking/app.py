@@ -112,7 +112,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post, counts=metrics)
     feed, pulse = Feed(url, bus.publish), Pulse(database)
     bus.listen_for_beats(pulse.hear)
-    watch_house(metrics, services, database, feed, pulse)
+    watch_house(metrics, services, database, pulse)
     bus.hears = feed.listening.is_set
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
