@@ -115,7 +115,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post, counts=metrics)
     source, pulse = _source(settings, url, bus), Pulse(database)
     bus.listen_for_beats(pulse.hear)
-    watch_house(metrics, services, database, bus, pulse)
+    watch_house(metrics, services, database, pulse)
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
     bus.listen(services.outbox.wake)

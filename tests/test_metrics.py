@@ -113,7 +113,7 @@ async def house(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database,
     database = Database(url, on_checkout=metrics.checked_out, **more)
     services, feed, pulse = Services(database, bus), Feed(url, bus.publish), Pulse(database)
     bus.listen_for_beats(pulse.hear)
-    watch_house(metrics, services, database, bus, pulse)
+    watch_house(metrics, services, database, pulse)
     listening = asyncio.create_task(feed.run())
     beating: asyncio.Task[Any] | None = None
     try:

@@ -144,6 +144,11 @@ def test_nothing_is_restored_over_what_is_there(database_url: str, saved: Path) 
 def test_half_a_dump_leaves_an_empty_database_and_a_failed_one_no_file(
     database_url: str, empty_database_url: str, saved: Path, sql: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
+    # Most of the file is rows, so that it ends in the midst of them.
+    sql.execute(
+        "INSERT INTO mailbox_mail (recipient, raw)"
+        " SELECT n, decode(md5(n::text) || md5('-' || n), 'hex') FROM generate_series(1, 20000) AS n"
+    )
     archive.save(database_url, saved)
     whole = saved.read_bytes()
     empty = fingerprint(empty_database_url)
