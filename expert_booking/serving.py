@@ -42,6 +42,8 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         access_log=False,  # addresses of people stand in queries; the reception writes lines without any
         ws="websockets-sansio",
         ws_per_message_deflate=False,
+        ws_ping_interval=None,  # Socket.IO pings already
+        ws_max_size=2**20,  # Socket.IO takes no more
         timeout_graceful_shutdown=_LAST_WORDS,
         server_header=False,
         lifespan="on",

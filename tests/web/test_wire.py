@@ -6,6 +6,7 @@ import socket
 import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
@@ -15,6 +16,7 @@ import socketio
 import uvicorn
 from nicegui import core
 
+from expert_booking import app
 from expert_booking.web import wire
 from expert_booking.web.wire import MISSED, Wire
 
@@ -69,17 +71,23 @@ class Socket:
         self._writer.transport.abort()
 
 
-@pytest.fixture(scope="module")
-async def port() -> AsyncIterator[int]:
-    """NiceGUI's own Socket.IO server, behind the server and the protocol that the product runs on."""
-    listener = socket.create_server(("127.0.0.1", 0))
+@asynccontextmanager
+async def serving(listener: socket.socket) -> AsyncIterator[int]:
+    """NiceGUI's own Socket.IO server, behind the server and the protocol that the product runs on; its port."""
     config = uvicorn.Config(socketio.ASGIApp(core.sio), ws="websockets-sansio", ws_per_message_deflate=False,
                             log_level="warning", lifespan="off", timeout_graceful_shutdown=1)  # fmt: skip
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
     yield listener.getsockname()[1]
     server.should_exit = True
-    await serving
+    await running
+
+
+@pytest.fixture(scope="module")
+async def port() -> AsyncIterator[int]:
+    """Where the server is."""
+    async with serving(app.bind("127.0.0.1", 0)) as port:
+        yield port
 
 
 @pytest.fixture
@@ -125,7 +133,7 @@ async def test_what_is_told_arrives_byte_by_byte_as_socket_io_itself_would_send_
 
 
 async def test_a_page_that_polls_one_that_began_so_and_what_is_not_one_text_go_the_ordinary_way(
-    port: int, room: str
+    port: int, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     told, (page, _), (polling, _) = Wire(core.sio), await enter(port, room), await enter_polling(port, room)
     began_so, _ = await enter_polling(port, room)
@@ -139,6 +147,7 @@ async def test_a_page_that_polls_one_that_began_so_and_what_is_not_one_text_go_t
         assert await one.event() == ["slots", NEWS]
     async with httpx.AsyncClient() as browser:
         assert json.loads((await browser.get(polling)).text[2:]) == ["slots", NEWS]
+    assert "short way" not in caplog.text
     await told.tell(room, "slots", {"portrait": b"png"})
     for one in (page, upgraded):
         assert b'451-["slots",{"portrait":' in await one.frame()
@@ -189,6 +198,15 @@ async def test_messages_of_a_room_arrive_in_the_order_they_were_told_also_among_
     for page, _ in pages:
         heard = [await page.event() for _ in range(120)]
         assert [said["version"] for kind, said in heard if kind == "slots"] == list(range(60))
+    # Nor does a message overtake when there are fewer left to tell it to.
+    earlier = asyncio.create_task(told.tell(room, "slots", {"version": 60}))
+    await asyncio.sleep(0)
+    for _, sid in pages[:-1]:
+        await core.sio.leave_room(sid, room)
+    await told.tell(room, "slots", {"version": 61})
+    await earlier
+    assert [(await pages[-1][0].event())[1]["version"] for _ in range(2)] == [60, 61]
+    for page, _ in pages:
         page.close()
 
 
@@ -222,12 +240,16 @@ async def test_a_page_that_does_not_read_keeps_nobody_waiting_costs_no_memory_an
         page.close()
 
 
-async def test_a_page_that_never_reads_again_is_forgotten_when_its_connection_ends(port: int, room: str) -> None:
-    told, (laggard, _) = Wire(core.sio), await enter(port, room)
-    while not told.behind():
-        await told.tell(room, "slots", {"much": "x" * 100_000})
-        await asyncio.sleep(0)
-    laggard.close()
-    async with asyncio.timeout(PATIENCE):
-        while told.behind():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+async def test_a_page_that_never_reads_again_is_hung_up_on_and_forgotten(
+    room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "TAKES_NOTHING", 0.5)
+    async with serving(app.bind("127.0.0.1", 0)) as port:
+        told, (laggard, _) = Wire(core.sio), await enter(port, room)
+        while not told.behind():
+            await told.tell(room, "slots", {"much": "x" * 100_000})
+            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE):
+            while told.behind():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        laggard.close()
