@@ -36,10 +36,13 @@ def level(url: str) -> tuple[str | None, str]:
 
 
 async def at_head(database: Database) -> bool:
-    """Whether the schema is the one this program was written for."""
+    """Whether the schema is the one this program was written for, or a later one, which this program does not know.
+
+    While processes are replaced one by one the old ones go on at the new schema, which takes nothing from them.
+    """
     async with database.statements() as connection:
         revision = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    return revision == head()
+    return revision is not None and (revision == head() or revision not in _known())
 
 
 def head() -> str:
@@ -47,6 +50,10 @@ def head() -> str:
     revision = ScriptDirectory(str(_migrations())).get_current_head()
     assert revision is not None
     return revision
+
+
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory(str(_migrations())).walk_revisions()}
 
 
 def config(url: str) -> Config:

@@ -1,0 +1,128 @@
+"""A process that is told to end finishes what was begun, and one that is to be replaced goes on at the new schema."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import psycopg
+
+from expert_booking.db.engine import driver_url
+from tests.api.conftest import booking_of
+from tests.conftest import AddExpert
+from tests.mailing import MailServer
+from tests.serving import ServerProcess
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Serve = Callable[..., ServerProcess]
+
+
+async def free(client: httpx.AsyncClient, expert: object) -> str:
+    """The next free time, by the real clock."""
+    return str((await client.get(f"/experts/{expert}")).json()["nextAvailable"])
+
+
+async def until(check: Callable[[], Any]) -> None:
+    """Wait for something that nobody tells us."""
+    async with asyncio.timeout(30):
+        while not check():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def waiting(sql: Connection) -> bool:
+    """Whether a booking waits for our lock."""
+    return sql.execute(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND query LIKE '%INSERT INTO booking%'"
+    ).fetchone() is not None  # fmt: skip
+
+
+def refused(server: ServerProcess) -> bool:
+    """Whether nobody new is let in."""
+    try:
+        httpx.get(f"{server.url}/healthz", timeout=1)
+    except httpx.ConnectError:
+        return True
+    except httpx.TimeoutException:
+        return False
+    return False
+
+
+async def test_at_sigterm_nobody_new_is_let_in_and_a_booking_that_was_begun_is_made_and_answered(
+    serve: Serve, add_expert: AddExpert, sql: Connection, database_url: str
+) -> None:
+    server, expert = serve(), await add_expert()
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        start = await free(client, expert)
+        with psycopg.connect(driver_url(database_url)) as lock:
+            lock.execute("LOCK TABLE booking IN SHARE MODE")
+            answer = asyncio.create_task(client.post("/bookings", json=booking_of(expert, startsAt=start)))
+            await until(lambda: waiting(sql))
+            server.process.send_signal(signal.SIGTERM)
+            await until(lambda: refused(server))
+            assert not answer.done()
+        assert (await answer).status_code == 201
+        assert (await answer).headers["connection"] == "close"
+    assert await asyncio.to_thread(server.process.wait, 30) == 0
+    assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
+    assert "Traceback" not in server.words()
+
+
+async def test_at_a_second_signal_it_leaves_at_once(
+    serve: Serve, add_expert: AddExpert, sql: Connection, database_url: str
+) -> None:
+    server, expert = serve(), await add_expert()
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        start = await free(client, expert)
+        with psycopg.connect(driver_url(database_url)) as lock:
+            lock.execute("LOCK TABLE booking IN SHARE MODE")
+            answer = asyncio.create_task(client.post("/bookings", json=booking_of(expert, startsAt=start)))
+            await until(lambda: waiting(sql))
+            server.process.send_signal(signal.SIGTERM)
+            await until(lambda: refused(server))
+            server.process.send_signal(signal.SIGTERM)
+            # The lock is still there: politely it would have to be waited for.
+            assert await asyncio.to_thread(server.process.wait, 8) == 128 + signal.SIGTERM
+        with suppress(httpx.TransportError):
+            assert (await answer).status_code >= 500
+    assert sql.execute("SELECT count(*) FROM booking").fetchone() == (0,)
+
+
+async def test_mail_that_is_being_sent_at_sigterm_is_sent_to_its_end_and_written_down(
+    serve: Serve, add_expert: AddExpert, sql: Connection, mail_server: MailServer
+) -> None:
+    mail_server.going_on.clear()
+    server = serve(SMTP_URL=f"smtp://127.0.0.1:{mail_server.port}", MAIL_FROM="booking@example.com")
+    expert = await add_expert()
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        body = booking_of(expert, startsAt=await free(client, expert))
+        assert (await client.post("/bookings", json=body)).status_code == 201
+    await until(lambda: mail_server.in_hand == 2)
+    server.process.send_signal(signal.SIGTERM)
+    await until(lambda: refused(server))
+    mail_server.going_on.set()
+    assert await asyncio.to_thread(server.process.wait, 30) == 0
+    assert len(mail_server.mails) == 2
+    assert sql.execute("SELECT count(*) FROM message WHERE sent_at IS NULL").fetchone() == (0,)
+
+
+async def test_a_running_process_goes_on_while_the_schema_grows(
+    serve: Serve, add_expert: AddExpert, sql: Connection
+) -> None:
+    """What it has prepared on its connections is still good when tables have got columns that it does not know."""
+    server, expert = serve(POOL_SIZE="1"), await add_expert()
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+        for grown in (False, True):
+            if grown:
+                for table in ("booking", "expert", "session_type", "availability_rule", "message", "booking_change"):
+                    sql.execute(f"ALTER TABLE {table} ADD COLUMN of_a_later_version int NOT NULL DEFAULT 0")
+                sql.execute("UPDATE alembic_version SET version_num = '9999'")
+            for _ in range(7):  # a statement is prepared when it has been asked some times
+                body = booking_of(expert, startsAt=await free(client, expert))
+                assert (await client.post("/bookings", json=body)).status_code == 201
+                assert (await client.get(f"/expert/{expert}")).status_code == 200
+                assert (await client.get("/")).status_code == 200
+        assert (await client.get("/readyz")).status_code == 200
+    assert "ERROR" not in server.words()

@@ -1,0 +1,64 @@
+"""What is shipped for running it: files that their programs can read, and settings that exist."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from expert_booking.settings import Settings
+from tests.behind import SHIPPED, needs
+from tests.serving import ROOT
+
+DEPLOY = ROOT / "deploy"
+UNIT = DEPLOY / "expert-booking@.service"
+COMPOSE = DEPLOY / "compose.yaml"
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    shipped = [path for path in DEPLOY.iterdir() if path.is_file() and path.name != "secrets.env"]
+    assert len(shipped) >= 5
+    for path in shipped:
+        for name in re.findall(r"EXPERT_BOOKING_([A-Z_]+)", path.read_text()):
+            assert name.lower() in Settings.model_fields, f"{path.name} names EXPERT_BOOKING_{name}"
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    # The programs that it names need not be here.
+    here = UNIT.read_text().replace("/opt/expert-booking/bin/expert-booking", "/bin/true")
+    unit = tmp_path / "expert-booking@1.service"
+    unit.write_text(here.replace("/usr/bin/curl", "/bin/true"))
+    judged = subprocess.run(
+        [needs("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, check=False
+    )
+    ours = [line for line in judged.stderr.splitlines() if "expert-booking" in line]
+    assert not ours, judged.stderr
+
+
+def test_the_units_ports_are_those_that_nginx_asks() -> None:
+    assert "EXPERT_BOOKING_PORT=808%i" in UNIT.read_text()
+    assert {"127.0.0.1:8081", "127.0.0.1:8082"} == set(re.findall(r"server (127[.\d]+:\d+)", SHIPPED.read_text()))
+
+
+def test_compose_starts_in_order_and_nginx_asks_the_processes(tmp_path: Path) -> None:
+    house: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    services = house["services"]
+    apps = [service for name, service in services.items() if name.startswith("app")]
+    assert len(apps) == 2
+    for app in apps:
+        assert app["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    assert services["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    for one in ("postgres", "nginx", "redis"):
+        assert "test" in services[one]["healthcheck"]
+
+    # The nginx that its command makes of the shipped file, as the shell of the container would.
+    command = services["nginx"]["command"][2].replace("/shipped.conf", str(SHIPPED))
+    made = tmp_path / "nginx.conf"
+    command = command.replace("/etc/nginx/nginx.conf", str(made)).split(" && exec")[0]
+    subprocess.run(["sh", "-ec", command.replace("mkdir -p /var/lib/nginx &&", "")], check=True)
+    addresses = {app["networks"]["inside"]["ipv4_address"] + ":8080" for app in apps}
+    assert set(re.findall(r"server ([.\d]+:\d+) ", made.read_text())) == addresses
+    assert "127" not in re.sub("#.*", "", made.read_text())
+    for address in addresses:
+        assert address.replace(".", "\\.") + '$"' in made.read_text()
