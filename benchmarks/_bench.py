@@ -224,6 +224,15 @@ class Running(NamedTuple):
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
+    @contextmanager
+    def asleep(self) -> Iterator[None]:
+        """It does nothing meanwhile, not even in the background."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
+
 
 @contextmanager
 def product(url: str, **more: str) -> Iterator[Running]:
@@ -369,6 +378,21 @@ class Http:
         return int(head[9:12]), await self._reader.readexactly(length)
 
 
+async def per_second(connections: Sequence[Http], path: str, seconds: float, *headers: str) -> float:
+    """How many answers a second so many visitors get who ask again and again."""
+    answers = 0
+    began = time.perf_counter()
+
+    async def visit(connection: Http) -> None:
+        nonlocal answers
+        while time.perf_counter() < began + seconds:
+            await timed(connection, path, *headers)
+            answers += 1
+
+    await asyncio.gather(*map(visit, connections))
+    return answers / (time.perf_counter() - began)
+
+
 async def timed(connection: Http, path: str, *headers: str) -> float:
     """How long one answer takes, in ms."""
     began = time.perf_counter()
@@ -378,15 +402,21 @@ async def timed(connection: Http, path: str, *headers: str) -> float:
     return took
 
 
+def wait_until_quiet(connection: psycopg.Connection[Any]) -> None:
+    """Return when the server has worked out when everybody is free next."""
+    deadline = time.monotonic() + PATIENCE
+    while connection.execute("SELECT FROM expert_changed LIMIT 1").fetchone() is not None:
+        assert time.monotonic() < deadline, "nobody works out when experts are free next"
+        time.sleep(0.05)
+
+
 async def statements(server: EmbeddedPostgres, wanted: Mapping[str, str], *headers: str) -> dict[str, list[str]]:
     """The statements (their first lines) that the database hears for each, once it has been asked for."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("ALTER DATABASE expert_booking SET log_statement = 'all'")
         try:
             with product(server.url) as house:
-                # First the server works out when everybody is free next.
-                while connection.execute("SELECT FROM expert_changed LIMIT 1").fetchone() is not None:  # noqa: ASYNC110
-                    await asyncio.sleep(0.1)
+                wait_until_quiet(connection)
                 visitor = await Http.open(house.port)
                 asked = {}
                 for name, path in wanted.items():

@@ -1,20 +1,29 @@
-"""The floors: the barest servers that could do the same kind of work. `python _floors.py empty_page|rooms|rows`."""
+"""The floors: the barest servers that could do the same kind of work. `python _floors.py` and a name from the end."""
 
 import gc
 import os
 import sys
 import time
+from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import socketio
 import uvicorn
 from fastapi import FastAPI
+from pydantic import BaseModel
+from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from expert_booking.db.engine import Database
 
 ROOM = "slots"
 
@@ -77,9 +86,83 @@ def rows() -> ASGIApp:
     return Starlette(routes=[Route("/rows", best), Route("/alive", alive)])
 
 
+class BareBooking(BaseModel):
+    """What `POST /bookings` takes, with nothing of it looked at but its type."""
+
+    expertId: UUID  # noqa: N815 - as it stands in the JSON
+    startsAt: datetime  # noqa: N815
+    name: str
+    email: str
+    phone: str
+    notes: str = ""
+    timeZone: str | None = None  # noqa: N815
+
+
+# What the product writes, and no question before it.
+BARE_INSERT = text(
+    """
+    INSERT INTO booking (id, expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key,
+                         phone, notes, time_zone)
+    VALUES (gen_random_uuid(), :expert, :expert, :start, CAST(:start AS timestamptz) + interval '1 hour',
+            tstzrange(:start, CAST(:start AS timestamptz) + interval '1 hour'), 'pending', :name, :email, :email,
+            :phone, :notes, :zone)
+    ON CONFLICT DO NOTHING RETURNING id, created_at, updated_at, version
+    """
+)
+# The rows that a page of slots is made of.
+BARE_SELECT = text(
+    """
+    SELECT lower(busy) AS busy_from, upper(busy) AS busy_until, status, starts_at FROM booking
+     WHERE expert_id = :expert AND starts_at >= :since AND starts_at < :until
+       AND status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
+    """
+)
+
+
+BARE_LIST = text(
+    """
+    SELECT id, slug, name, category, experience_years, rating, rating_count, headline, languages, time_zone FROM expert
+     WHERE active ORDER BY rating_key DESC, rating_count DESC, id DESC LIMIT 20
+    """
+)
+
+
+def bare() -> ASGIApp:
+    """FastAPI over the product's own pool: the bare INSERT of a booking, the bare SELECTs of busy times and experts."""
+    api, database = FastAPI(), Database(os.environ["EXPERT_BOOKING_DATABASE_URL"])
+
+    @api.get("/alive")
+    async def alive() -> str:
+        return "yes"
+
+    @api.post("/bookings")
+    async def book(asked: BareBooking) -> JSONResponse:
+        values = {"expert": asked.expertId, "start": asked.startsAt, "name": asked.name, "email": asked.email,
+                  "phone": asked.phone, "notes": asked.notes, "zone": asked.timeZone}  # fmt: skip
+        async with database.statements() as connection:
+            row = (await connection.execute(BARE_INSERT, values)).one_or_none()
+        if row is None:
+            return JSONResponse({"detail": "taken"}, 409)
+        told = {"id": str(row.id), "createdAt": row.created_at.isoformat(), "version": row.version}
+        return JSONResponse({**asked.model_dump(mode="json"), **told}, 201)
+
+    @api.get("/experts/{expert}/slots")
+    async def busy(expert: UUID, since: date, days: int) -> list[dict[str, Any]]:
+        span = {"expert": expert, "since": since, "until": since + timedelta(days=days)}
+        async with database.statements() as connection:
+            return [dict(row._mapping) for row in await connection.execute(BARE_SELECT, span)]
+
+    @api.get("/experts")
+    async def experts() -> list[dict[str, Any]]:
+        async with database.statements() as connection:
+            return [dict(row._mapping) for row in await connection.execute(BARE_LIST)]
+
+    return api
+
+
 if __name__ == "__main__":
     uvicorn.run(
-        {"empty_page": empty_page, "rooms": rooms, "rows": rows}[sys.argv[1]](),
+        {"empty_page": empty_page, "rooms": rooms, "rows": rows, "bare": bare}[sys.argv[1]](),
         port=int(os.environ["EXPERT_BOOKING_PORT"]),
         log_level="warning",
         access_log=False,

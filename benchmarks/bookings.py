@@ -1,7 +1,8 @@
-"""Bookings per second, through HTTP and through the service, beside pgbench with the same insert: the floor.
+"""Bookings per second, through HTTP and through the service, beside two floors with the same insert.
 
-Half of the runs spread over distinct slots, the other half all want the same one. Every run is checked: as many rows
-as were promised, and no two of them overlap.
+One floor is pgbench, the other a FastAPI route that does the bare INSERT through the product's own pool. Half of the
+runs spread over distinct slots, the other half all want the same one. Every run is checked: as many rows as were
+promised, and no two of them overlap. While another than the product is measured, the product sleeps (SIGSTOP).
 """
 
 import argparse
@@ -12,7 +13,8 @@ import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.util import find_spec
@@ -35,6 +37,13 @@ EXPERTS: Final = 200
 HOURS: Final = 58 * 24  # of each expert, from tomorrow on
 STRIDE: Final = 7_919
 CUSTOMER: Final = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
+PGBENCH: Final = "pgbench"
+BARE: Final = "FastAPI, bare INSERT"
+HTTP: Final = "HTTP"
+SERVICE: Final = "service"
+DISTINCT: Final = "distinct slots"
+ONE: Final = "one slot"
+WANTED: Final = 0.5  # of the bare INSERT through FastAPI
 
 Slot = tuple[UUID, datetime]
 Ask = Callable[[Slot], Awaitable[bool]]
@@ -48,6 +57,7 @@ class Run:
     latencies: list[float] = field(default_factory=list)  # ms, one for every answer
     won: int | None = None  # None: pgbench does not tell
     cpu: float = 0  # seconds, of the process that books: the server, this one, or pgbench
+    own_cpu: float = 0  # seconds, of this process, which asks
 
     @property
     def rate(self) -> float:
@@ -58,7 +68,7 @@ class Run:
 def slots(kind: str) -> Iterator[Slot]:
     """What the clients shall ask for, one after another."""
     first = _bench.tomorrow()
-    if kind == "one slot":
+    if kind == ONE:
         return repeat((expert_id(1), first))
     # Criss-cross, so that neighbours in time are not neighbours in the table: the stride is a prime.
     cells = (n * STRIDE % (EXPERTS * HOURS) for n in range(EXPERTS * HOURS))
@@ -84,22 +94,24 @@ async def hammer(askers: Sequence[Ask], wanted: Iterator[Slot], seconds: float) 
 async def through_http(port: int, clients: int, kind: str, seconds: float) -> Run:
     """`POST /bookings` over as many connections as there are clients."""
     connections = [await _bench.Http.open(port) for _ in range(clients)]
-
-    def asker(connection: _bench.Http) -> Ask:
-        async def ask(slot: Slot) -> bool:
-            expert, starts_at = slot
-            body = {"expertId": str(expert), "startsAt": starts_at.isoformat(), **CUSTOMER}
-            status, answer = await connection.post("/bookings", body)
-            assert status in (201, 409), answer
-            return status == 201
-
-        return ask
-
     try:
         return await hammer([asker(connection) for connection in connections], slots(kind), seconds)
     finally:
         for connection in connections:
             connection.close()
+
+
+def asker(connection: _bench.Http) -> Ask:
+    """Asks over this connection."""
+
+    async def ask(slot: Slot) -> bool:
+        expert, starts_at = slot
+        body = {"expertId": str(expert), "startsAt": starts_at.isoformat(), **CUSTOMER}
+        status, answer = await connection.post("/bookings", body)
+        assert status in (201, 409), answer
+        return status == 201
+
+    return ask
 
 
 async def through_service(services: Services, clients: int, kind: str, seconds: float) -> Run:
@@ -120,7 +132,7 @@ async def through_pgbench(url: str, clients: int, kind: str, seconds: float) -> 
     """The insert alone, prepared, from C."""
     expert = "lpad(to_hex(:expert::int), 32, '0')::uuid"
     start = "(timestamptz '2030-01-01 00:00Z' + :hour::int * interval '1 hour')"
-    most = (EXPERTS, 100_000) if kind != "one slot" else (1, 1)
+    most = (EXPERTS, 100_000) if kind != ONE else (1, 1)
     script = f"\\set expert random(1, {most[0]})\n\\set hour random(1, {most[1]})\n"
     script += INSERT.format(expert=expert, start=start).replace("\n", " ") + ";\n"
     options = ["-n", "-M", "prepared", "-c", str(clients), "-T", str(max(1, round(seconds))), url]
@@ -145,8 +157,9 @@ def check_and_clear(connection: psycopg.Connection, run: Run, kind: str) -> None
     (overlaps,) = connection.execute(OVERLAPS).fetchone()
     assert overlaps == 0, f"{overlaps} bookings overlap"
     assert run.won in (None, rows), f"{run.won} were promised, {rows} rows are there"
-    assert kind != "one slot" or rows == 1, f"{rows} rows for one slot"
+    assert kind != ONE or rows == 1, f"{rows} rows for one slot"
     connection.execute("TRUNCATE booking")
+    _bench.wait_until_quiet(connection)
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -154,45 +167,62 @@ async def main(options: argparse.Namespace) -> None:
     with _bench.database() as server, _bench.product(server.url) as house:
         _bench.add_experts(server.url, EXPERTS, opens_hour=0, closes_hour=24)
         database = Database(_bench.for_sqlalchemy(server.url))
-        services = Services(database)
-        variants = {
-            "pgbench": lambda *how: through_pgbench(server.url, *how),
-            "HTTP": lambda *how: through_http(house.port, *how),
-            "service": lambda *how: through_service(services, *how),
-        }
-        cpu = {"pgbench": lambda: sum(os.times()[2:4]), "HTTP": house.cpu, "service": time.process_time}
-        with psycopg.connect(server.url, autocommit=True) as connection:
+        with (
+            _bench.floor("bare", DATABASE_URL=_bench.for_sqlalchemy(server.url)) as bare,
+            psycopg.connect(server.url, autocommit=True) as connection,
+        ):
+            services = Services(database)
+            variants = {
+                PGBENCH: lambda *how: through_pgbench(server.url, *how),
+                BARE: lambda *how: through_http(bare.port, *how),
+                HTTP: lambda *how: through_http(house.port, *how),
+                SERVICE: lambda *how: through_service(services, *how),
+            }
+            cpu = {PGBENCH: lambda: sum(os.times()[2:4]), BARE: bare.cpu, HTTP: house.cpu, SERVICE: time.process_time}
 
             async def measured(name: str, clients: int, kind: str, seconds: float) -> Run:
-                used = cpu[name]()
-                run = await variants[name](clients, kind, seconds)
-                run.cpu = cpu[name]() - used
+                with nullcontext() if name == HTTP else house.asleep():
+                    used, own = cpu[name](), time.process_time()
+                    run = await variants[name](clients, kind, seconds)
+                    run.cpu, run.own_cpu = cpu[name]() - used, time.process_time() - own
                 check_and_clear(connection, run, kind)
                 return run
 
             for name in variants:  # once for nothing: pools fill, statements are prepared
-                await measured(name, 16, "distinct slots", min(1, options.seconds))
-            rows = []
-            for kind in ("distinct slots", "one slot"):
+                await measured(name, 16, DISTINCT, min(1, options.seconds))
+            rows, goals = [], []
+            for kind in (DISTINCT, ONE):
                 for clients in options.clients:
                     runs = defaultdict(list)
                     for number in range(options.rounds):
                         for name in _bench.swapped(list(variants), number):
                             runs[name].append(await measured(name, clients, kind, options.seconds))
-                    rows += [line(name, kind, clients, runs[name], runs["pgbench"]) for name in variants]
+                    rows += [line(name, kind, clients, runs) for name in variants]
+                    if kind == DISTINCT:
+                        what = f"HTTP booking, {kind}, {clients} clients, of the bare INSERT through FastAPI"
+                        goals.append(_bench.Goal(what, ratio(runs[HTTP], runs[BARE]), WANTED))
         await database.close()
-    head = ("through", "asking for", "clients", "per second", "of the floor", "CPU µs", "p50 ms", "p99 ms")
-    _bench.report("bookings", head, rows)
+    head = ("through", "asking for", "clients", "per second", "of pgbench", "of FastAPI", "CPU µs", "client's CPU µs",
+            "p50 ms", "p99 ms")  # fmt: skip
+    _bench.report("bookings", head, rows, goals)
 
 
-def line(name: str, kind: str, clients: int, runs: Sequence[Run], floors: Sequence[Run]) -> tuple[object, ...]:
+def line(name: str, kind: str, clients: int, runs: Mapping[str, Sequence[Run]]) -> tuple[object, ...]:
     """One line of the table."""
-    latencies = [latency for run in runs for latency in run.latencies]
-    rate = median(run.rate for run in runs)
-    cpu = 1_000_000 * sum(run.cpu for run in runs) / len(latencies)
-    ratio = _bench.pair_ratio([run.rate for run in runs], [run.rate for run in floors])
+    own = runs[name]
+    latencies = [latency for run in own for latency in run.latencies]
+    rate = median(run.rate for run in own)
+    cpu = 1_000_000 * sum(run.cpu for run in own) / len(latencies)
+    asking = 1_000_000 * sum(run.own_cpu for run in own) / len(latencies)
     p50, p99 = (f"{_bench.percentile(latencies, percent):.1f}" for percent in (50, 99))
-    return name, kind, clients, f"{rate:,.0f}", f"{ratio:.3f}", f"{cpu:,.0f}", p50, p99
+    ratios = (f"{ratio(own, runs[floor]):.3f}" for floor in (PGBENCH, BARE))
+    asks = f"{asking:,.0f}" if name in (BARE, HTTP) else ""
+    return name, kind, clients, f"{rate:,.0f}", *ratios, f"{cpu:,.0f}", asks, p50, p99
+
+
+def ratio(runs: Sequence[Run], floors: Sequence[Run]) -> float:
+    """How much of the floor's rate it reaches."""
+    return _bench.pair_ratio([run.rate for run in runs], [run.rate for run in floors])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,9 @@
-"""How long one expert's slots of 31 days take, with 2,000 bookings among them: the engine alone, and the REST answer.
+"""Slots and the listing through REST: how many a second, beside floors; and how long very many slots take.
+
+First the slots of 14 days with 100 bookings, and the first page of the listing: answers per second beside the same rows
+read by plain psycopg, and beside a FastAPI route that reads them through the product's own pool and answers with them.
+
+Then one expert's slots of 31 days, with 2,000 bookings among them: the engine alone, and the REST answer.
 
 The expert is open day and night, a quarter of an hour at a time: 2,976 slots. The floor reads the same 2,000 rows with
 plain psycopg. The statements are counted in the server's log: 2,000 bookings must not take more of them than none.
@@ -6,6 +11,7 @@ plain psycopg. The statements are counted in the server's log: 2,000 bookings mu
 
 import argparse
 import json
+import time
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +34,22 @@ FLOOR: Final = "psycopg reads the bookings"
 ENGINE: Final = "engine: rules and bookings to slots"
 REST: Final = "/experts/…/slots, 2,000 bookings"
 REST_FREE: Final = "/experts/…/slots, no booking"
+TWO_WEEKS: Final = 14
+BOOKINGS_IN_VIEW: Final = 100
+EXPERTS: Final = 24
+WANTED: Final = 0.4  # of the bare query through FastAPI
+PSYCOPG: Final = "psycopg alone, one connection"
+BARE: Final = "FastAPI, bare SELECT"
+OURS: Final = "ours"
+LISTING: Final = """
+    SELECT id, slug, name, category, experience_years, rating, rating_count, headline, languages, time_zone FROM expert
+     WHERE active ORDER BY rating_key DESC, rating_count DESC, id DESC LIMIT 20
+"""
+BUSY: Final = """
+    SELECT lower(busy), upper(busy), status, starts_at FROM booking
+     WHERE expert_id = %(expert)s AND starts_at >= %(since)s AND starts_at < %(until)s
+       AND status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
+"""
 
 
 def path(number: int) -> str:
@@ -117,8 +139,8 @@ async def measured(server: EmbeddedPostgres, options: argparse.Namespace) -> dic
         visitor = await Http.open(house.port)
         await checked(visitor)
         memory = []
-        for number in range(-options.warm_up, options.rounds):
-            if number in (0, options.rounds // 2, options.rounds - 1):
+        for number in range(-options.warm_up, options.times):
+            if number in (0, options.times // 2, options.times - 1):
                 memory.append(resident(house.pid))
             for name in _bench.swapped((FLOOR, ENGINE, REST, REST_FREE), number):
                 if name == FLOOR:
@@ -133,8 +155,101 @@ async def measured(server: EmbeddedPostgres, options: argparse.Namespace) -> dic
     return times
 
 
-async def main(options: argparse.Namespace) -> None:
-    """Measure and print."""
+async def throughput(options: argparse.Namespace) -> None:
+    """Answers per second: product and floors in turn, one with all cores to itself."""
+    first = _bench.tomorrow()
+    days = f"from={first:%Y-%m-%d}&to={first + timedelta(days=TWO_WEEKS - 1):%Y-%m-%d}"
+    kinds = {
+        "slots, 14 days, 100 bookings": (
+            f"/experts/{slug(1)}/slots?{days}",
+            f"/experts/{expert_id(1)}/slots?since={first:%Y-%m-%d}&days={TWO_WEEKS}",
+            (BUSY, BOOKINGS_IN_VIEW),
+        ),
+        "listing, 20 experts": ("/experts", "/experts", (LISTING, 20)),
+    }
+    span = {"expert": expert_id(1), "since": first, "until": first + timedelta(days=TWO_WEEKS)}
+    rates: dict[tuple[str, str], list[float]] = defaultdict(list)
+    cpu: dict[tuple[str, str], list[float]] = defaultdict(list)
+    with _bench.database() as server, _bench.product(server.url) as house:
+        address = _bench.for_sqlalchemy(server.url)
+        with (
+            _bench.floor("bare", DATABASE_URL=address) as bare,
+            psycopg.connect(server.url, autocommit=True) as connection,
+        ):
+            prepare_office(connection, server.url)
+            visitors = {
+                name: [await Http.open(port) for _ in range(options.clients)]
+                for name, port in ((OURS, house.port), (BARE, bare.port))
+            }
+
+            async def ask(name: str, kind: str) -> tuple[float, float]:
+                path, bare_path, (query, rows) = kinds[kind]
+                if name == PSYCOPG:
+                    return read(connection, query, span, rows, options.seconds)
+                asked, running = (path, house) if name == OURS else (bare_path, bare)
+                used = running.cpu()
+                rate = await _bench.per_second(visitors[name], asked, options.seconds)
+                return rate, (running.cpu() - used) / (rate * options.seconds)
+
+            await check(visitors, kinds)
+            for kind in kinds:
+                for number in range(-1, options.rounds):
+                    for name in _bench.swapped((PSYCOPG, BARE, OURS), number):
+                        with house.asleep() if name != OURS else bare.asleep():
+                            rate, seconds = await ask(name, kind)
+                        if number >= 0:
+                            rates[kind, name].append(rate)
+                            cpu[kind, name].append(seconds)
+    rows, goals = [], []
+    for kind in kinds:
+        floors = [rates[kind, name] for name in (PSYCOPG, BARE)]
+        for name in (PSYCOPG, BARE, OURS):
+            ratios = (f"{_bench.pair_ratio(rates[kind, name], floor):.3f}" for floor in floors)
+            used = f"{1_000_000 * median(cpu[kind, name]):,.0f}"
+            rows.append((kind, name, f"{median(rates[kind, name]):,.0f}", *ratios, used))
+    slots_kind = next(iter(kinds))
+    ratio = _bench.pair_ratio(rates[slots_kind, OURS], rates[slots_kind, BARE])
+    goals.append(_bench.Goal(f"REST {slots_kind}, of the bare query through FastAPI", ratio, WANTED))
+    head = ("asked for", "through", "per second", "of psycopg", "of FastAPI", "CPU µs")
+    _bench.report(f"slots and listing, {options.clients} clients", head, rows, goals)
+
+
+def prepare_office(connection: psycopg.Connection, url: str) -> None:
+    """Experts who work from nine to five; the first has 100 bookings in the next two weeks."""
+    _bench.add_experts(url, EXPERTS, opens_hour=9, closes_hour=17)
+    for n in range(BOOKINGS_IN_VIEW):
+        _bench.book_raw(connection, expert_id(1), _bench.tomorrow() + timedelta(days=n // 8, hours=9 + n % 8))
+    connection.execute("ANALYZE")
+    _bench.wait_until_quiet(connection)
+
+
+def read(
+    connection: psycopg.Connection, query: str, values: dict[str, object], rows: int, seconds: float
+) -> tuple[float, float]:
+    """How often a second the rows can be read, and the CPU of each time."""
+    began, used, times = perf_counter(), time.process_time(), 0
+    while perf_counter() < began + seconds:
+        assert len(connection.execute(query, values).fetchall()) == rows
+        times += 1
+    return times / (perf_counter() - began), (time.process_time() - used) / times
+
+
+async def check(visitors: dict[str, list[Http]], kinds: dict[str, tuple[str, str, tuple[str, int]]]) -> None:
+    """Everybody answers with what was asked for."""
+    for kind, (path, bare_path, (_, rows)) in kinds.items():
+        _, body = await visitors[OURS][0].get(path)
+        answer = json.loads(body)
+        if "slots" in answer:
+            assert len(answer["slots"]) == TWO_WEEKS * 8, kind
+            assert sum(slot["state"] == "booked" for slot in answer["slots"]) == rows, kind
+        else:
+            assert len(answer["experts"]) == rows, kind
+        _, body = await visitors[BARE][0].get(bare_path)
+        assert len(json.loads(body)) == rows, kind
+
+
+async def very_many(options: argparse.Namespace) -> None:
+    """31 days of quarters of an hour."""
     with _bench.database() as server:
         prepare(server.url)
         asked = await _bench.statements(server, {REST: path(FULL), REST_FREE: path(FREE)})
@@ -147,15 +262,24 @@ async def main(options: argparse.Namespace) -> None:
          f"{_bench.pair_ratio(took, times[FLOOR]):.2f}", counts.get(name, ""))
         for name, took in times.items()
     ]  # fmt: skip
-    _bench.report("slots", head, sorted(rows, key=lambda row: float(row[1])))
+    _bench.report("slots of 31 days", head, sorted(rows, key=lambda row: float(row[1])))
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Measure and print."""
+    await throughput(options)
+    await very_many(options)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100, help="of every line in turn (%(default)s)")
+    parser.add_argument("--clients", type=int, default=8, help="at once, where answers are counted (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="of each run of these (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="of all of these in turn (%(default)s)")
+    parser.add_argument("--times", type=int, default=100, help="of each of the very many slots in turn (%(default)s)")
     parser.add_argument("--warm-up", type=int, default=10, help="rounds that do not count (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.rounds, arguments.warm_up = 5, 1
+        arguments.rounds, arguments.seconds, arguments.times, arguments.warm_up = 1, 0.5, 5, 1
     _bench.run(main(arguments))

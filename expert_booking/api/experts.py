@@ -2,13 +2,15 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query
+import orjson
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
 from expert_booking.domain.errors import Forbidden, ProofNeeded
 from expert_booking.schemas import Caller, ExpertDetail, ExpertPage, ExpertQuery, ExpertRecord, SlotPage, SlotQuery
 from expert_booking.services import Services
+from expert_booking.services.availability import SlotsFound
 
 _ID = "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"
 _TYPE_ID = "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30"
@@ -84,12 +86,24 @@ def endpoints(services: Services) -> APIRouter:
         except (ProofNeeded, Forbidden):
             return await services.experts.get(expert)
 
-    @router.get("/{expert}/slots", responses={**_example(_SLOTS), **told(_UNKNOWN, _NO_SESSION, _WRONG)})
-    async def list_slots(expert: Reference, query: Annotated[SlotQuery, Query()]) -> SlotPage:
+    @router.get(
+        "/{expert}/slots",
+        response_model=SlotPage,
+        responses={**_example(_SLOTS), **told(_UNKNOWN, _NO_SESSION, _WRONG)},
+    )
+    async def list_slots(expert: Reference, query: Annotated[SlotQuery, Query()]) -> Response:
         """The slots of at most 62 days, both dates included, without the past and the time of notice.
 
         The dates are local ones in `timeZone`, by default the expert's.
         """
-        return await services.availability.slots(await services.experts.id_of(expert), query)
+        return _slot_page(await services.availability.slots(expert, query))
 
     return router
+
+
+def _slot_page(found: SlotsFound) -> Response:
+    """A `SlotPage` in JSON, written in one go: there may be thousands of slots."""
+    slots = [{"startsAt": slot.starts_at, "endsAt": slot.ends_at, "state": slot.state} for slot in found.slots]
+    page = {"expertId": found.expert_id, "sessionTypeId": found.session_type_id, "timeZone": found.time_zone,
+            "slots": slots}  # fmt: skip
+    return Response(orjson.dumps(page, option=orjson.OPT_UTC_Z), media_type="application/json")

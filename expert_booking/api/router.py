@@ -76,9 +76,10 @@ def create_api(
     busy = told((503, "unavailable", "This does not work at the moment. Please try again soon."))
     api.include_router(experts.endpoints(services), responses=busy)
     routes = idempotent(services, secret)
-    api.include_router(calendars.endpoints(services, routes), responses=busy)
-    api.include_router(holds.endpoints(services, routes, secret), responses=busy)
+    # What is asked for most comes first: they are tried in turn.
     api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=busy)
+    api.include_router(holds.endpoints(services, routes, secret), responses=busy)
+    api.include_router(calendars.endpoints(services, routes), responses=busy)
     api.include_router(feeds.endpoints(services), responses=busy)
     api.include_router(access_links.endpoints(services, routes, secret), responses=busy)
     api.include_router(health.endpoints(services))

@@ -4,14 +4,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
-from typing import Final
+from functools import lru_cache
+from json import loads
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, Date, DateTime, Uuid, any_, bindparam, func, or_, select, text
+from sqlalchemy import ARRAY, ColumnElement, Date, DateTime, Text, Uuid, any_, bindparam, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.engine import AnyRow
+from expert_booking.db.engine import AnyRow, Direct
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
@@ -49,23 +51,29 @@ TERMS: Final = tuple(field.name for field in fields(Terms))
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _first_day = bindparam("first_day", type_=Date)
 
+
+def _text(row: ColumnElement[Any]) -> ColumnElement[str]:
+    """All rows of a sub-select as one text."""
+    return cast(func.json_agg(row), Text)
+
+
 _RULES = (
-    select(func.json_agg(func.json_build_array(_r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from,
+    select(_text(func.json_build_array(_r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from,
                                                _r.valid_until)))
     .where(_r.expert_id == _e.id, or_(_r.valid_until.is_(None), _r.valid_until >= _first_day))
     .scalar_subquery()
 )  # fmt: skip
 _OVERRIDES = (
-    select(func.json_agg(func.json_build_array(_o.day, _o.kind, _o.windows)))
+    select(_text(func.json_build_array(_o.day, _o.kind, _o.windows)))
     .where(_o.expert_id == _e.id, _o.day >= _first_day)
     .scalar_subquery()
 )
 _DAYS_OFF = (
-    select(func.json_agg(func.json_build_array(_d.first_day, _d.last_day, _d.reason)))
+    select(_text(func.json_build_array(_d.first_day, _d.last_day, _d.reason)))
     .where(_d.expert_id == _e.id, _d.last_day >= _first_day)
     .scalar_subquery()
 )
-_OFFERS = (
+_SESSION_TYPES = (
     select(_e.id, _e.slug, _e.name, _e.time_zone, _e.country, _e.region, _e.closed_on_holidays,
            _e.active.label("expert_active"), (_e.active & _s.active).label("active"),
            _s.id.label("session_type_id"), _s.title, _s.description,
@@ -73,22 +81,25 @@ _OFFERS = (
            _s.daily_cap, *(_s[name] for name in TERMS), _RULES.label("rules"),
            _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)
-    .where(_e.id == any_(_ids))
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
 )  # fmt: skip
-_BUSY = select(
-    _b.expert_id,
-    func.lower(_b.busy, type_=DateTime(timezone=True)).label("busy_from"),
-    func.upper(_b.busy, type_=DateTime(timezone=True)).label("busy_until"),
-    (_b.status == "held").label("held"),
-    _b.session_type_id,
-    _b.starts_at,
-).where(
-    _b.expert_id == any_(_ids),
-    _b.starts_at >= bindparam("since", type_=DateTime(timezone=True)),
-    _b.starts_at < bindparam("until", type_=DateTime(timezone=True)),
-    text(LIVE_ROWS),
-    or_(_b.status != "held", _b.hold_until > bindparam("now", type_=DateTime(timezone=True))),
+_OFFERS = Direct(_SESSION_TYPES.where(_e.id == any_(_ids)))
+_OFFERS_BY_SLUG = Direct(_SESSION_TYPES.where(_e.slug == bindparam("slug")))
+_BUSY = Direct(
+    select(
+        _b.expert_id,
+        func.lower(_b.busy, type_=DateTime(timezone=True)).label("busy_from"),
+        func.upper(_b.busy, type_=DateTime(timezone=True)).label("busy_until"),
+        (_b.status == "held").label("held"),
+        _b.session_type_id,
+        _b.starts_at,
+    ).where(
+        _b.expert_id == any_(_ids),
+        _b.starts_at >= bindparam("since", type_=DateTime(timezone=True)),
+        _b.starts_at < bindparam("until", type_=DateTime(timezone=True)),
+        text(LIVE_ROWS),
+        or_(_b.status != "held", _b.hold_until > bindparam("now", type_=DateTime(timezone=True))),
+    )
 )
 
 
@@ -97,8 +108,14 @@ async def offers(connection: AsyncConnection, expert_ids: Sequence[UUID], now: d
 
     Nothing is known of busy time yet, and nothing of rules that ended some days before `now`.
     """
-    rows = await connection.execute(_OFFERS, {"ids": list(expert_ids), "first_day": now.date() - _DAYS_BACK})
-    return [_offer(row) for row in rows]
+    values = {"ids": list(expert_ids), "first_day": now.date() - _DAYS_BACK}
+    return [_offer(row) for row in await _OFFERS.all(connection, values)]
+
+
+async def offers_by_slug(connection: AsyncConnection, slug: str, now: datetime) -> list[Offer]:
+    """The same of the expert of this slug."""
+    values = {"slug": slug, "first_day": now.date() - _DAYS_BACK}
+    return [_offer(row) for row in await _OFFERS_BY_SLUG.all(connection, values)]
 
 
 async def busy(
@@ -107,7 +124,7 @@ async def busy(
     """The busy time that slots starting in [since, until) can run into. A lapsed hold is free time."""
     span = {"since": since - _REACH, "until": until + _REACH, "now": now}
     taken: defaultdict[UUID, list[Busy]] = defaultdict(list)
-    for expert_id, *rest in await connection.execute(_BUSY, {"ids": list(expert_ids), **span}):
+    for expert_id, *rest in await _BUSY.all(connection, {"ids": list(expert_ids), **span}):
         taken[expert_id].append(Busy(*rest))
     return taken
 
@@ -115,31 +132,35 @@ async def busy(
 def _offer(row: AnyRow) -> Offer:
     length = SessionLength(row.minutes, row.step_minutes, row.before_minutes, row.after_minutes,
                            row.notice_minutes, row.horizon_days, row.daily_cap)  # fmt: skip
-    calendar = Calendar(ZoneInfo(row.time_zone), _hours(row), length, row.active, row.session_type_id)
+    holidays = (row.country, row.region) if row.closed_on_holidays else None
+    hours = _hours(row.rules or "[]", row.overrides or "[]", row.days_off or "[]", holidays)
+    calendar = Calendar(ZoneInfo(row.time_zone), hours, length, row.active, row.session_type_id)
     return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
                  calendar, terms_of(row))  # fmt: skip
 
 
 def terms_of(row: AnyRow) -> Terms:
     """The terms that stand in a session type's columns."""
-    terms = Terms(*(row._mapping[name] for name in TERMS))
+    terms = Terms(*(getattr(row, name) for name in TERMS))
     return replace(terms, confirmation=Confirmation(terms.confirmation))
 
 
-def _hours(row: AnyRow) -> Hours:
+# Rules are read from the database each time, and understood once: as long as they read the same, they are the same.
+@lru_cache(maxsize=256)  # with the plans of their days some 20 kB each
+def _hours(rules_text: str, overrides_text: str, days_off_text: str, holidays_of: tuple[str, str] | None) -> Hours:
     rules = (
         AvailabilityRule(weekday, opens, closes, _day(first), _day(last))
-        for weekday, opens, closes, first, last in sorted(row.rules or (), key=lambda rule: rule[:3])
+        for weekday, opens, closes, first, last in sorted(loads(rules_text), key=lambda rule: rule[:3])
     )
     overrides = {
         date.fromisoformat(day): Override(OverrideKind(kind), tuple(Window(*window) for window in windows))
-        for day, kind, windows in row.overrides or ()
+        for day, kind, windows in loads(overrides_text)
     }
     days_off = (
         DaysOff(date.fromisoformat(first), date.fromisoformat(last), reason)
-        for first, last, reason in sorted(row.days_off or ())
+        for first, last, reason in sorted(loads(days_off_text))
     )
-    holidays = Holidays(row.country, row.region) if row.closed_on_holidays else None
+    holidays = Holidays(*holidays_of) if holidays_of else None
     return Hours(tuple(rules), overrides, tuple(days_off), holidays)
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
+from psycopg.types.range import TimestamptzRange
 from sqlalchemy import Column, Date, Select, TextClause, Uuid, bindparam, case, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
@@ -13,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.availability import TERMS
-from expert_booking.db.engine import AnyRow, violated
+from expert_booking.db.engine import AnyRow, Direct, violated
 from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, message, session_type
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import SessionTypeNotFound, SlotTaken
@@ -52,9 +53,9 @@ _LET_GO: Final = """
 _OVER_LAPSED_HOLDS: Final = f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}"  # noqa: S608
 
 
-def _inserts(columns: Sequence[Column[Any]]) -> tuple[TextClause, TextClause]:
+def _inserts(columns: Sequence[Column[Any]]) -> tuple[Direct, Direct]:
     over = _insert(_LET_GO, columns, _OVER_LAPSED_HOLDS)
-    return _insert("", columns, _TRIES), over.bindparams(bindparam("own_hold", type_=Uuid))
+    return Direct(_insert("", columns, _TRIES)), Direct(over.bindparams(bindparam("own_hold", type_=Uuid)))
 
 
 _BOOK: Final = _inserts((*_SLOT, *_BOOKED))
@@ -167,9 +168,9 @@ class NewRow:
         slot = self.slot
         return {
             "id": self.id, "expert_id": self.expert_id, "session_type_id": self.session_type_id,
-            "starts_at": slot.starts_at, "ends_at": slot.ends_at, "busy": Range(slot.busy_from, slot.busy_until),
-            "cap_day": self.cap_day, "visitor": self.visitor, "changed_by": Actor.CUSTOMER.value,
-            "changed_at": self.now,
+            "starts_at": slot.starts_at, "ends_at": slot.ends_at,
+            "busy": TimestamptzRange(slot.busy_from, slot.busy_until), "cap_day": self.cap_day,
+            "visitor": self.visitor, "changed_by": Actor.CUSTOMER.value, "changed_at": self.now,
         }  # fmt: skip
 
 
@@ -214,13 +215,27 @@ async def insert_or_fail(connection: AsyncConnection, new: NewBooking | NewHold)
 
     Raises SessionTypeNotFound where the session type has been deleted meanwhile.
     """
-    plain, over_lapsed_holds = _BOOK if isinstance(new, NewBooking) else _HOLD
-    values = {**new.values(), "places": list(range(1, new.daily_cap + 1)) if new.daily_cap else [None]}
+    return await insert(connection, new) or await insert_over_lapsed_holds(connection, new)
+
+
+async def insert(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyRow | None:
+    """The same, where no row back may also mean that a lapsed hold is in the way."""
+    plain, _ = _BOOK if isinstance(new, NewBooking) else _HOLD
+    return await _insert_row(connection, plain, new, {})
+
+
+async def insert_over_lapsed_holds(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyRow | None:
+    """The same, and lapsed holds that are in the way are let go."""
+    _, over_lapsed_holds = _BOOK if isinstance(new, NewBooking) else _HOLD
+    return await _insert_row(connection, over_lapsed_holds, new, {"now": new.now, "own_hold": new.own_hold})
+
+
+async def _insert_row(
+    connection: AsyncConnection, statement: Direct, new: NewBooking | NewHold, more: dict[str, object]
+) -> AnyRow | None:
+    places = list(range(1, new.daily_cap + 1)) if new.daily_cap else [None]
     try:
-        row = (await connection.execute(plain, values)).one_or_none()
-        if row is None:
-            values |= {"now": new.now, "own_hold": new.own_hold}
-            row = (await connection.execute(over_lapsed_holds, values)).one_or_none()
+        row: AnyRow | None = await statement.one_or_none(connection, {**new.values(), "places": places, **more})
     except IntegrityError as error:
         if violated(error) != "fk_booking_session_type_id":
             raise

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.engine import AnyRow
+from expert_booking.db.engine import AnyRow, Direct
 from expert_booking.db.tables import availability_rule, expert, session_type
 from expert_booking.domain.addresses import customer_key
 from expert_booking.schemas import ExpertRequest
@@ -27,7 +27,9 @@ from expert_booking.schemas import ExpertRequest
 _e = expert.c
 _CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _e.rating_count, _e.headline,
          _e.languages, _e.time_zone, _e.portrait)  # fmt: skip
-_DETAIL = select(*_CARD, _e.bio, _e.active)
+_DETAIL = select(*_CARD, _e.bio, _e.active).where(_e.active)
+_BY_SLUG = Direct(_DETAIL.where(_e.slug == bindparam("slug")))
+_BY_ID = Direct(_DETAIL.where(_e.id == bindparam("expert_id")))
 _ANY: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
 _SLUGS = select(_e.slug)
 _IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARRAY(Text))))
@@ -35,12 +37,12 @@ _IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARR
 
 async def by_slug(connection: AsyncConnection, slug: str) -> AnyRow | None:
     """The active expert of this slug."""
-    return await _one(connection, _DETAIL.where(_e.slug == slug, _e.active))
+    return await _BY_SLUG.one_or_none(connection, {"slug": slug})
 
 
 async def by_id(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
     """The active expert of this id."""
-    return await _one(connection, _DETAIL.where(_e.id == expert_id, _e.active))
+    return await _BY_ID.one_or_none(connection, {"expert_id": expert_id})
 
 
 async def time_zone(connection: AsyncConnection, expert_id: UUID) -> str:
@@ -122,7 +124,3 @@ def _hours(expert_id: UUID, request: ExpertRequest) -> list[dict[str, Any]]:
         }
         for r in request.rules
     ]
-
-
-async def _one(connection: AsyncConnection, statement: Select[*tuple[Any, ...]]) -> AnyRow | None:
-    return (await connection.execute(statement)).one_or_none()

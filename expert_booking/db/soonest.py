@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BindParameter, DateTime, Table, TextClause, Uuid, bindparam, text
+from sqlalchemy import ARRAY, BindParameter, DateTime, Table, Uuid, bindparam, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from expert_booking.db.engine import Direct
 from expert_booking.db.tables import LIVE_ROWS, expert_free, expert_next
 from expert_booking.domain.free import Free
 
@@ -18,34 +19,46 @@ _ids = bindparam("ids", type_=ARRAY(Uuid))
 _now = bindparam("now", type_=DateTime(timezone=True))
 
 # The disk is not waited for: a crash may undo the last of these transactions, rows and notes together; it comes again.
-_TAKE_TURN = text("SELECT pg_try_advisory_xact_lock(:turn) FROM set_config('synchronous_commit', 'off', true)")
+_TAKE_TURN = Direct(
+    text("SELECT pg_try_advisory_xact_lock(:turn) AS ours FROM set_config('synchronous_commit', 'off', true)")
+)
 _KEEP_TURN = text("SELECT pg_advisory_lock(:turn)")
 _END_TURN = text("SELECT pg_advisory_unlock(:turn)")
 _NOTED = text("SELECT id, expert_id FROM expert_changed")
 _FORGET = text("DELETE FROM expert_changed WHERE id = ANY(:notes)")
-_NEXT_CHECK = text(
-    "SELECT CASE WHEN EXISTS (SELECT FROM expert_changed) THEN :now"
-    " ELSE (SELECT min(check_at) FROM expert_next WHERE minutes = 0) END"
-).bindparams(_now)
-_CLAIM = text(
-    """
-    WITH changed AS (
-      DELETE FROM expert_changed WHERE id IN (SELECT id FROM expert_changed ORDER BY id LIMIT :most)
-      RETURNING expert_id
-    )
-    SELECT expert_id FROM changed
-    UNION
-    (SELECT expert_id FROM expert_next WHERE minutes = 0 AND check_at <= :now ORDER BY check_at LIMIT :most)
-    """
-).bindparams(_now)
-_EXISTING = text("SELECT id FROM expert WHERE id = ANY(:ids) ORDER BY id FOR KEY SHARE").bindparams(_ids)
-_LAPSES = text(
-    "SELECT expert_id, min(hold_until) FROM booking WHERE expert_id = ANY(:ids) AND status = 'held'"  # noqa: S608
-    f" AND hold_until > :now AND {LIVE_ROWS} GROUP BY expert_id"
-).bindparams(_ids, _now)
+_NEXT_CHECK = Direct(
+    text(
+        "SELECT CASE WHEN EXISTS (SELECT FROM expert_changed) THEN :now"
+        " ELSE (SELECT min(check_at) FROM expert_next WHERE minutes = 0) END AS at"
+    ).bindparams(_now)
+)
+# Who has been noted first comes first, with all notes of theirs: somebody who is booked all the time is one of many.
+_CLAIM = Direct(
+    text(
+        """
+        WITH noted AS MATERIALIZED (SELECT id, expert_id FROM expert_changed ORDER BY id LIMIT 1000),
+        first AS (SELECT expert_id FROM noted GROUP BY expert_id ORDER BY min(id) LIMIT :most),
+        changed AS (
+          DELETE FROM expert_changed
+           WHERE id = ANY(ARRAY(SELECT id FROM noted WHERE expert_id IN (SELECT expert_id FROM first)))
+          RETURNING expert_id
+        )
+        SELECT expert_id FROM changed
+        UNION
+        (SELECT expert_id FROM expert_next WHERE minutes = 0 AND check_at <= :now ORDER BY check_at LIMIT :most)
+        """
+    ).bindparams(_now)
+)
+_EXISTING = Direct(text("SELECT id FROM expert WHERE id = ANY(:ids) ORDER BY id FOR KEY SHARE").bindparams(_ids))
+_LAPSES = Direct(
+    text(
+        "SELECT expert_id, min(hold_until) AS at FROM booking WHERE expert_id = ANY(:ids)"  # noqa: S608
+        f" AND status = 'held' AND hold_until > :now AND {LIVE_ROWS} GROUP BY expert_id"
+    ).bindparams(_ids, _now)
+)
 
 
-def _equalise(table: Table, given: str, *values: BindParameter[Any]) -> TextClause:
+def _equalise(table: Table, given: str, *values: BindParameter[Any]) -> Direct:
     """Make the rows of some experts equal to those that are `given`, touching only those that differ."""
     columns, key = list(table.columns), list(table.primary_key)
     names, keys = ", ".join(column.name for column in columns), ", ".join(column.name for column in key)
@@ -61,8 +74,9 @@ def _equalise(table: Table, given: str, *values: BindParameter[Any]) -> TextClau
         )
         INSERT INTO {table.name} ({names}) SELECT * FROM wanted EXCEPT SELECT {names} FROM there
         ON CONFLICT ({keys}) DO UPDATE SET {changed}
+        RETURNING 1 AS written
         """  # noqa: S608 - our own names only
-    return text(statement).bindparams(_ids, *values)
+    return Direct(text(statement).bindparams(_ids, *values))
 
 
 _EQUALISE_NEXT = _equalise(
@@ -82,7 +96,8 @@ _EQUALISE_FREE = _equalise(
 
 async def take_turn(connection: AsyncConnection) -> bool:
     """Be the only one who works rows out until the transaction ends; False when somebody else is at it."""
-    return bool(await connection.scalar(_TAKE_TURN, {"turn": TURN}))
+    [row] = await _TAKE_TURN.all(connection, {"turn": TURN})
+    return bool(row.ours)
 
 
 @asynccontextmanager
@@ -102,31 +117,31 @@ async def everything_noted(connection: AsyncConnection) -> AsyncIterator[list[UU
 
 async def existing(connection: AsyncConnection, expert_ids: Sequence[UUID]) -> list[UUID]:
     """Those of these experts who are there; nobody can delete them before the transaction ends."""
-    return list((await connection.scalars(_EXISTING, {"ids": list(expert_ids)})).all())
+    return [row.id for row in await _EXISTING.all(connection, {"ids": list(expert_ids)})]
 
 
 async def next_check(connection: AsyncConnection, now: datetime) -> datetime | None:
     """When the first row has to be worked out anew: `now` or earlier where there is something to do already."""
-    at: datetime | None = await connection.scalar(_NEXT_CHECK, {"now": now})
+    [row] = await _NEXT_CHECK.all(connection, {"now": now})
+    at: datetime | None = row.at
     return at
 
 
 async def claim(connection: AsyncConnection, most: int, now: datetime) -> list[UUID]:
     """Some experts whose rows are to be worked out anew, off the list as soon as the transaction ends well."""
-    return list((await connection.scalars(_CLAIM, {"most": most, "now": now})).all())
+    return [row.expert_id for row in await _CLAIM.all(connection, {"most": most, "now": now})]
 
 
 async def lapses(connection: AsyncConnection, expert_ids: Sequence[UUID], now: datetime) -> dict[UUID, datetime]:
     """When the first hold of each of these experts lapses, of those who have one."""
-    rows = await connection.execute(_LAPSES, {"ids": list(expert_ids), "now": now})
-    return {row[0]: row[1] for row in rows}
+    return {row.expert_id: row.at for row in await _LAPSES.all(connection, {"ids": list(expert_ids), "now": now})}
 
 
 async def write(connection: AsyncConnection, found: Mapping[UUID, Mapping[int, Free]]) -> None:
     """Make the rows of these experts say what has been found; an expert without any minutes must not be among them."""
     ids = list(found)
     nexts = [(key, minutes, free.first_at, free.check_at) for key, by in found.items() for minutes, free in by.items()]
-    await connection.execute(_EQUALISE_NEXT, {"ids": ids, **_columns(expert_next, nexts)})
+    await _EQUALISE_NEXT.all(connection, {"ids": ids, **_columns(expert_next, nexts)})
     spans = [
         (place, minutes, half_day, *span)
         for place, by_minutes in enumerate(found.values(), 1)
@@ -136,7 +151,7 @@ async def write(connection: AsyncConnection, found: Mapping[UUID, Mapping[int, F
     names = ("place", "minutes", "half_day", "first_at", "last_at")
     columns = zip(*spans, strict=True) if spans else ((),) * len(names)
     arrays = {name: f"{{{','.join(map(str, column))}}}" for name, column in zip(names, columns, strict=True)}
-    await connection.execute(_EQUALISE_FREE, {"ids": ids, **arrays})
+    await _EQUALISE_FREE.all(connection, {"ids": ids, **arrays})
 
 
 def _columns(table: Table, rows: Sequence[tuple[Any, ...]]) -> dict[str, list[Any]]:

@@ -67,11 +67,13 @@ def _of_one(
 
 def _halved(run: range) -> Iterator[tuple[int, int, int]]:
     """The half days of some starts, with the first and the last in each."""
-    while run:
-        half_day = run[0] // _HALF_DAY
-        inside = range(run[0], min(run.stop, (half_day + 1) * _HALF_DAY), run.step)
-        yield half_day, inside[0], inside[-1]
-        run = run[len(inside) :]
+    first, last, step = run[0], run[-1], run.step
+    while first <= last:
+        half_day = first // _HALF_DAY
+        end = (half_day + 1) * _HALF_DAY
+        inside = last if last < end else first + (end - 1 - first) // step * step
+        yield half_day, first, inside
+        first = inside + step
 
 
 def _next_midnight(calendar: Calendar, now: datetime) -> datetime:

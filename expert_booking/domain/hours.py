@@ -8,10 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.obstacles import Obstacle, Reason
+
+# More days than anybody looks ahead.
+_MOST_KNOWN: Final = 100
 
 
 class Window(NamedTuple):
@@ -85,9 +88,18 @@ class Hours:
     overrides: Mapping[date, Override] = field(default_factory=dict)
     days_off: tuple[DaysOff, ...] = ()
     holidays: Holidays | None = None
+    _known: dict[date, DayPlan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def on(self, day: date) -> DayPlan:
         """The plan of one local date."""
+        plan = self._known.get(day)
+        if plan is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            plan = self._known[day] = self._plan(day)
+        return plan
+
+    def _plan(self, day: date) -> DayPlan:
         weekday = day.isoweekday()
         weekly = [Window(r.opens, r.closes) for r in self.rules if r.weekday == weekday and r.opens_on(day)]
         override = self.overrides.get(day)

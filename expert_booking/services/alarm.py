@@ -27,12 +27,12 @@ class Alarm:
         """There may be something to do."""
         self._rung.set()
 
-    async def sleep(self, seconds: float) -> None:
-        """Sleep so long, or until it rings."""
+    async def sleep(self, seconds: float, rest: float = 0) -> None:
+        """Sleep so long, or until it rings, and then for a moment that is no shorter than `rest`."""
         try:
             if not self.over:
                 await asyncio.wait_for(self._rung.wait(), seconds)
-            await self.pause(self._coalesced)
+            await self.pause(max(self._coalesced, rest))
         except TimeoutError:
             return
         self._rung.clear()

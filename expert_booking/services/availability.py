@@ -14,7 +14,8 @@ from expert_booking.db.engine import AnyConnection, Database
 from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant
 from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound, SlotNotOffered, SlotTaken
 from expert_booking.domain.hours import Hours
-from expert_booking.schemas import SessionTypeView, SlotPage, SlotQuery, SlotView
+from expert_booking.domain.slugs import is_slug
+from expert_booking.schemas import SessionTypeView, SlotQuery
 
 # Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
 _SOON = timedelta(days=14)
@@ -23,6 +24,16 @@ _YEAR = timedelta(days=366)
 ALTERNATIVES: Final = 6
 # One booking less changes no day but its own.
 _AROUND = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsFound:
+    """The slots of some days in one session type; the days are those of `time_zone`."""
+
+    expert_id: UUID
+    session_type_id: UUID
+    time_zone: str
+    slots: Sequence[Slot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +86,24 @@ class Availability:
         self._database = database
         self._clock = clock
 
-    async def slots(self, expert_id: UUID, query: SlotQuery) -> SlotPage:
-        """The slots of local days. Raises ExpertNotFound or SessionTypeNotFound."""
+    async def slots(self, expert: UUID | str, query: SlotQuery) -> SlotsFound:
+        """The slots of local days, of an expert by id, or of an active one by id or slug as people write it.
+
+        Raises ExpertNotFound or SessionTypeNotFound.
+        """
         now = self._clock()
         async with self._database.statements() as connection:
-            offer = await offer_of(connection, expert_id, query.session_type_id, now)
+            if isinstance(expert, str):
+                offer = await _offer_meant(connection, expert, query.session_type_id, now)
+            else:
+                offer = await offer_of(connection, expert, query.session_type_id, now)
+            expert_id = offer.expert_id
             zone = ZoneInfo(query.time_zone) if query.time_zone else offer.calendar.zone
             since = local_instant(zone, query.since, 0)
             until = local_instant(zone, query.until + DAY, 0)
             busy = await rows.busy(connection, [expert_id], max(since, now), until, now)
         slots = offer.with_busy(busy.get(expert_id, ())).calendar.slots(since, until, now)
-        return SlotPage(
-            expert_id=expert_id,
-            session_type_id=offer.session_type_id,
-            time_zone=zone.key,
-            slots=[
-                SlotView.model_construct(starts_at=slot.starts_at, ends_at=slot.ends_at, state=slot.state)
-                for slot in slots
-            ],
-        )
+        return SlotsFound(expert_id, offer.session_type_id, zone.key, slots)
 
     async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
         """Everything bookable from now to the horizon, in one session type, or else in the expert's first.
@@ -167,17 +177,42 @@ async def refused(
 
     `own` is the start of the customer's own booking or hold, which is in nobody's way.
     """
+    calendar = await _read_anew(connection, offer, now, own)
+    return _with_alternatives(_why_not(calendar, starts_at, now) or SlotTaken(), calendar, starts_at, now, own)
+
+
+async def refused_by_now(
+    connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime
+) -> SlotTaken | SlotNotOffered | None:
+    """The same; None where the calendar knows nothing in the way. A lapsed hold is in nobody's."""
+    calendar = await _read_anew(connection, offer, now)
+    why = _why_not(calendar, starts_at, now)
+    return why and _with_alternatives(why, calendar, starts_at, now)
+
+
+async def _read_anew(connection: AnyConnection, offer: Offer, now: datetime, own: datetime | None = None) -> Calendar:
     # Outside of this time another reason than what is taken comes first.
     until = offer.calendar.end(now)
     busy = await rows.busy(connection, [offer.expert_id], now, until, now)
     calendar = offer.with_busy(busy.get(offer.expert_id, ())).calendar
-    if own is not None:
-        calendar = calendar.without(own)
-    refusal: SlotTaken | SlotNotOffered = SlotTaken()
+    return calendar if own is None else calendar.without(own)
+
+
+def _why_not(calendar: Calendar, starts_at: datetime, now: datetime) -> SlotTaken | SlotNotOffered | None:
     try:
         calendar.offered(starts_at, now)
     except (SlotTaken, SlotNotOffered) as why:
-        refusal = why
+        return why
+    return None
+
+
+def _with_alternatives(
+    refusal: SlotTaken | SlotNotOffered,
+    calendar: Calendar,
+    starts_at: datetime,
+    now: datetime,
+    own: datetime | None = None,
+) -> SlotTaken | SlotNotOffered:
     refusal.alternatives = tuple(calendar.nearest_open(starts_at, now, ALTERNATIVES, [own] if own else ()))
     return refusal
 
@@ -203,6 +238,24 @@ async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: 
     Raises ExpertNotFound or SessionTypeNotFound.
     """
     return await _chosen(connection, await rows.offers(connection, [expert_id], now), expert_id, session_type_id)
+
+
+async def _offer_meant(connection: AnyConnection, reference: str, session_type_id: UUID | None, now: datetime) -> Offer:
+    """The same of the active expert whose id or slug this is."""
+    try:
+        expert_id = UUID(reference)
+        offers = await rows.offers(connection, [expert_id], now)
+        expert = None if offers else await experts.by_id(connection, expert_id)
+    except ValueError:
+        if not is_slug(reference):
+            raise ExpertNotFound from None
+        offers = await rows.offers_by_slug(connection, reference, now)
+        expert = None if offers else await experts.by_slug(connection, reference)
+    if expert is not None:
+        raise SessionTypeNotFound
+    if not offers or not offers[0].expert_active:
+        raise ExpertNotFound
+    return await _chosen(connection, offers, offers[0].expert_id, session_type_id)
 
 
 async def _chosen(

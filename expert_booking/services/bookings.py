@@ -38,7 +38,7 @@ from expert_booking.schemas import (
     ChangeView,
     Role,
 )
-from expert_booking.services.availability import offer_of, placed, refused, with_busy
+from expert_booking.services.availability import offer_of, placed, refused, refused_by_now, with_busy
 
 _FASTER: Final = "This booking has just been changed by somebody else."
 # How often a move is tried while others take the places of its day.
@@ -224,7 +224,14 @@ class Bookings:
         written = await rows.book_held(connection, new) if hold else None
         if written is None:
             # No hold, or it is over (or its session has another length now): whoever is first gets the time.
-            written = await rows.insert_or_fail(connection, new)
+            written = await rows.insert(connection, new)
+        if written is None and request.hold_id is None:
+            # In a crowd this is the answer to nearly all: somebody else's time is in the way, and no lapsed hold.
+            refusal = await refused_by_now(connection, offer, starts_at, now)
+            if refusal is not None:
+                raise refusal
+        if written is None:
+            written = await rows.insert_over_lapsed_holds(connection, new)
         if written is None:
             raise await refused(connection, offer, starts_at, now)
         return _view_of(offer, new, written)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
@@ -17,7 +18,11 @@ from expert_booking.services.alarm import Alarm
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 20  # experts in one transaction: some 30 ms of work
-_COALESCED: Final = 0.05  # seconds in which further news come along
+_COALESCED: Final = 0.05  # seconds in which further news come along, at least
+# After work it rests so many times as long, but no longer than so many seconds, so that bookings keep the core: the
+# more there are, the more of them are worked out at once.
+_REST: Final = 4
+_LONGEST_REST: Final = 0.9
 _ANOTHER_TURN: Final = 0.03  # seconds until it may be our turn, for whoever waits for the work to be done
 _SOMEBODY_ELSES_TURN: Final = 1.0
 _LONGEST_PAUSE: Final = 20.0
@@ -49,20 +54,23 @@ class Soonest:
     async def run(self) -> None:
         """Work off whatever comes, until stopped. Of several processes one at a time does, all news through."""
         while not self._alarm.over:
+            rest = 0.0
             try:
+                began = time.monotonic()
                 ours = await self._work_off_in_our_turn()
                 self.round_at = self._clock()
                 if not ours:
                     # Whoever's turn it is hears of the same news.
                     await self._alarm.pause(_SOMEBODY_ELSES_TURN)
                     continue
+                rest = min(_REST * (time.monotonic() - began), _LONGEST_REST)
                 pause = await self._pause()
             except Unavailable:
                 pause = _AFTER_A_FAILURE
             except Exception:
                 log.exception("next free times could not be worked out, trying again in %.0f s", _AFTER_A_FAILURE)
                 pause = _AFTER_A_FAILURE
-            await self._alarm.sleep(pause)
+            await self._alarm.sleep(max(pause, rest), rest)
 
     async def work_off(self) -> None:
         """Return when every row is true at this moment, whoever has worked it out."""
@@ -92,9 +100,10 @@ class Soonest:
                     return False
                 now = self._clock()
                 ids = await rows.claim(connection, _AT_ONCE, now)
-                if not ids:
-                    return True
-                await self._work_out(connection, ids, now)
+                if ids:
+                    await self._work_out(connection, ids, now)
+            if len(ids) < _AT_ONCE:
+                return True
         return True
 
     async def _work_out(self, connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> None:

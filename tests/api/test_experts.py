@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 
+from expert_booking.schemas import SlotPage
 from tests.api.conftest import Post, check_problem, wrong_fields
 from tests.conftest import AddExpert, Clock
 
@@ -224,6 +225,16 @@ async def test_slots_have_exactly_the_agreed_shape(client: httpx.AsyncClient, ja
         {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "state": "booked"},
     ]
     assert all(re.fullmatch(INSTANT, slot["startsAt"]) for slot in body["slots"])
+
+
+async def test_slots_are_written_as_their_model_would_write_them(
+    client: httpx.AsyncClient, jana: UUID, post: Post
+) -> None:
+    await post(startsAt="2026-11-24T09:00:00Z")
+    days = {"from": "2026-11-24", "to": "2026-11-25", "timeZone": "Asia/Tokyo"}
+    answer = await client.get("/experts/jana-muller/slots", params=days)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.text == SlotPage.model_validate_json(answer.content).model_dump_json(by_alias=True)
 
 
 async def test_the_dates_are_those_of_the_time_zone_that_is_asked_for(client: httpx.AsyncClient, jana: UUID) -> None:

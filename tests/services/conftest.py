@@ -2,28 +2,29 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
+from psycopg import AsyncCursor
 
 Counted = Callable[[], AbstractContextManager[list[str]]]
 
 
 @pytest.fixture
 def counted() -> Counted:
-    """The statements that are sent meanwhile."""
+    """The statements that the driver sends meanwhile, whoever hands them to it."""
 
     @contextmanager
     def counted() -> Iterator[list[str]]:
         sent: list[str] = []
+        execute = AsyncCursor.execute
 
-        def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-            sent.append(statement)
+        async def noted(cursor: AsyncCursor[Any], query: Any, *how: Any, **more: Any) -> AsyncCursor[Any]:
+            sent.append(str(query))
+            return await execute(cursor, query, *how, **more)
 
-        event.listen(Engine, "before_cursor_execute", note)
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(AsyncCursor, "execute", noted)
             yield sent
-        finally:
-            event.remove(Engine, "before_cursor_execute", note)
 
     return counted

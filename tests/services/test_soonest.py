@@ -23,6 +23,7 @@ from expert_booking.domain.free import Free, free_times
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, Role, SessionTypeRequest
 from expert_booking.services import Services, soonest
+from expert_booking.services.alarm import Alarm
 from tests.api.conftest import booking_of
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 from tests.serving import ServerProcess
@@ -324,6 +325,27 @@ async def test_two_processes_that_work_at_the_same_time_leave_the_truth(
     await asyncio.gather(*work)
     assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
     assert [kept(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
+
+
+async def test_somebody_who_is_booked_all_the_time_is_one_of_many(
+    services: Services, database: Database, add_expert: AddExpert, sql: Connection
+) -> None:
+    busy, first, second = [await add_expert(name=name) for name in ("Busy", "First", "Second")]
+    await services.soonest.work_off()
+    sql.execute("INSERT INTO expert_changed (expert_id) SELECT %s FROM generate_series(1, 300)", [busy])
+    sql.execute("INSERT INTO expert_changed (expert_id) SELECT unnest(%s::uuid[])", [[first, second, busy]])
+    async with database.transaction() as connection:
+        assert set(await rows.claim(connection, 2, services.clock())) == {busy, first}
+    assert sql.execute("SELECT expert_id FROM expert_changed").fetchall() == [(second,)]
+
+
+async def test_who_has_worked_rests_however_much_there_is_to_do_again() -> None:
+    alarm, loop = Alarm(0), asyncio.get_running_loop()
+    for ring in (alarm.ring, lambda: None):
+        ring()
+        began = loop.time()
+        await alarm.sleep(0.2, 0.2)
+        assert loop.time() - began >= 0.19
 
 
 async def test_whoever_else_has_something_to_do_has_a_turn_after_each_expert(

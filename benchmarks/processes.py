@@ -1,0 +1,108 @@
+"""Two processes of the product on one database against one: bookings, slots and pages per second.
+
+As many visitors ask one process, or are shared out evenly to two. Process, PostgreSQL and whoever asks share this
+machine: on two cores a second process has no core of its own, so this shows what it costs rather than what it brings.
+While one process is measured, the other sleeps (SIGSTOP). After every run of bookings there must be as many rows as
+were promised, and no two live ones may overlap.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import timedelta
+from statistics import median
+from typing import Final
+
+import _bench
+import bookings
+import psycopg
+from _bench import Http, Running, slug
+
+ONE: Final = "one process"
+TWO: Final = "two processes"
+BOOKINGS: Final = "bookings"
+SLOTS: Final = "slots, 14 days"
+PAGES: Final = "pages, /expert/…"
+DAYS: Final = 14
+WORKING_HOURS: Final = 24  # of every expert, each day
+
+
+async def booked(ports: Sequence[int], clients: int, seconds: float) -> bookings.Run:
+    """`POST /bookings` on distinct slots, the clients shared out over the processes."""
+    connections = [await Http.open(ports[n % len(ports)]) for n in range(clients)]
+    try:
+        askers = [bookings.asker(connection) for connection in connections]
+        return await bookings.hammer(askers, bookings.slots(bookings.DISTINCT), seconds)
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+async def answered(ports: Sequence[int], clients: int, path: str, seconds: float) -> float:
+    """`GET` of one path, the clients shared out over the processes."""
+    connections = [await Http.open(ports[n % len(ports)]) for n in range(clients)]
+    try:
+        return await _bench.per_second(connections, path, seconds)
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+async def check(houses: Sequence[Running], paths: dict[str, str]) -> None:
+    """Each process answers with what was asked for."""
+    for house in houses:
+        visitor = await Http.open(house.port)
+        status, body = await visitor.get(paths[SLOTS])
+        assert (status, len(json.loads(body)["slots"])) == (200, DAYS * WORKING_HOURS), body[:500]
+        status, body = await visitor.get(paths[PAGES])
+        assert status == 200, body[:500]
+        assert b"Somebody" in body
+        visitor.close()
+
+
+async def main(options: argparse.Namespace) -> None:
+    """Measure and print."""
+    first = _bench.tomorrow()
+    days = f"from={first:%Y-%m-%d}&to={first + timedelta(days=DAYS - 1):%Y-%m-%d}"
+    paths = {SLOTS: f"/experts/{slug(1)}/slots?{days}", PAGES: f"/expert/{slug(1)}"}
+    rates: dict[tuple[str, str], list[float]] = defaultdict(list)
+    with _bench.database() as server, _bench.product(server.url) as one, _bench.product(server.url) as other:
+        _bench.add_experts(server.url, bookings.EXPERTS, opens_hour=0, closes_hour=WORKING_HOURS)
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            _bench.wait_until_quiet(connection)
+            await check((one, other), paths)
+            for kind in (BOOKINGS, SLOTS, PAGES):
+                for number in range(-1, options.rounds):
+                    for name in _bench.swapped((ONE, TWO), number):
+                        ports = [one.port] if name == ONE else [one.port, other.port]
+                        with other.asleep() if name == ONE else nullcontext():
+                            if kind == BOOKINGS:
+                                run = await booked(ports, options.clients, options.seconds)
+                                rate = run.rate
+                            else:
+                                rate = await answered(ports, options.clients, paths[kind], options.seconds)
+                        if kind == BOOKINGS:
+                            bookings.check_and_clear(connection, run, bookings.DISTINCT)
+                        if number >= 0:
+                            rates[kind, name].append(rate)
+    rows = [
+        (kind, name, f"{median(rates[kind, name]):,.0f}",
+         f"{_bench.pair_ratio(rates[kind, name], rates[kind, ONE]):.2f}")
+        for kind in (BOOKINGS, SLOTS, PAGES) for name in (ONE, TWO)
+    ]  # fmt: skip
+    head = (f"{options.clients} clients", "answered by", "per second", "of one process")
+    _bench.report("two processes against one", head, rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3, help="of each run (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="of both in turn (%(default)s)")
+    parser.add_argument("--clients", type=int, default=16, help="at once, over all processes (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.seconds, arguments.rounds, arguments.clients = 0.5, 1, 8
+    _bench.run(main(arguments))

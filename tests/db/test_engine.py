@@ -1,0 +1,127 @@
+"""The pool: a connection is tried only where it may be dead, and a dead one costs nobody an error."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncCursor
+from sqlalchemy import bindparam, text
+from sqlalchemy.exc import IntegrityError
+
+from expert_booking.db import engine
+from expert_booking.db.engine import AnyConnection, Database, Direct, violated
+from expert_booking.domain.errors import Unavailable
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+WHO = Direct(text("SELECT pg_backend_pid() AS pid"))
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """One with a pool of two."""
+    database = Database(database_url, pool_size=2)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that the driver sends."""
+    sent: list[str] = []
+    execute = AsyncCursor.execute
+
+    async def noted(cursor: AsyncCursor[Any], query: Any, *how: Any, **more: Any) -> AsyncCursor[Any]:
+        sent.append(str(query))
+        return await execute(cursor, query, *how, **more)
+
+    monkeypatch.setattr(AsyncCursor, "execute", noted)
+    return sent
+
+
+async def who(database: Database) -> int:
+    """The process of the server that answers."""
+    async with database.statements() as connection:
+        [row] = await WHO.all(connection, {})
+    return int(row.pid)
+
+
+async def test_a_connection_that_was_just_used_is_used_again_without_a_ping(
+    database: Database, sent: list[str]
+) -> None:
+    pid = await who(database)
+    sent.clear()
+    assert [await who(database) for _ in range(3)] == [pid] * 3
+    assert len(sent) == 3
+
+
+async def test_a_connection_that_nobody_has_used_for_long_is_tried_first(
+    database: Database, sent: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, now = await who(database), engine.monotonic()
+    sent.clear()
+    monkeypatch.setattr(engine, "monotonic", lambda: now + 31)
+    assert await who(database) == pid
+    assert len(sent) == 2
+
+
+@pytest.mark.parametrize("ask", [Database.statements, Database.transaction])
+async def test_connections_that_the_server_has_ended_cost_nobody_an_error(
+    database: Database, sql: Connection, ask: Any
+) -> None:
+    async with database.statements(), database.statements():
+        pass  # both are open now
+    ended = sql.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).fetchall()
+    assert ended == [(True,), (True,)]
+
+    async def asked() -> Any:
+        async with ask(database) as connection:
+            return await connection.scalar(text("SELECT 1"))
+
+    assert await asyncio.gather(*(asked() for _ in range(8))) == [1] * 8
+
+
+async def test_a_connection_that_ends_under_a_direct_statement_is_unavailable_once(database: Database) -> None:
+    suicide = Direct(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    with pytest.raises(Unavailable):
+        async with database.statements() as connection:
+            await suicide.all(connection, {})
+    assert await who(database)
+
+
+async def test_a_direct_statement_that_is_given_up_leaves_the_connection_as_it_was(database: Database) -> None:
+    async def sleep(connection: AnyConnection) -> None:
+        await Direct(text("SELECT pg_sleep(60)")).all(connection, {})
+
+    async with database.statements() as connection:
+        sleeping = asyncio.create_task(sleep(connection))
+        await asyncio.sleep(0.1)
+        sleeping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sleeping
+        assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_direct_statement_belongs_to_the_transaction_around_it(database: Database, sql: Connection) -> None:
+    sql.execute("CREATE TABLE note (word text PRIMARY KEY)")
+    write = Direct(text("INSERT INTO note VALUES (:word) RETURNING word").bindparams(bindparam("word")))
+
+    async def write_twice() -> None:
+        async with database.transaction() as connection:
+            assert (await write.one_or_none(connection, {"word": "first"})).word == "first"
+            await write.all(connection, {"word": "first"})
+
+    try:
+        with pytest.raises(IntegrityError) as refusal:
+            await write_twice()
+        assert violated(refusal.value) == "note_pkey"
+        assert sql.execute("SELECT count(*) FROM note").fetchone() == (0,)
+        async with database.statements() as connection:
+            await write.all(connection, {"word": "alone"})
+            assert sql.execute("SELECT word FROM note").fetchall() == [("alone",)]
+    finally:
+        sql.execute("DROP TABLE note")
