@@ -2,21 +2,21 @@
 
 import asyncio
 import gc
+import hmac
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import uvicorn
 from sqlalchemy import make_url
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from expert_booking import api, web
-from expert_booking.bus import Bus
+from expert_booking import api, serving, web
+from expert_booking.bus import Bus, NewsSource
 from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedPostgres
 from expert_booking.db.engine import Database
@@ -39,6 +39,9 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
 }
+
+# How long workers may take for the step they are at, in seconds, when the process ends.
+_LAST_STEP: Final = 12.0
 
 
 class NotReady(Exception):
@@ -110,10 +113,9 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
     bus = Bus()
     post = _post(settings, database, bus)
     services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post, counts=metrics)
-    feed, pulse = Feed(url, bus.publish), Pulse(database)
+    source, pulse = _source(settings, url, bus), Pulse(database)
     bus.listen_for_beats(pulse.hear)
-    watch_house(metrics, services, database, pulse)
-    bus.hears = feed.listening.is_set
+    watch_house(metrics, services, database, bus, pulse)
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
     bus.listen(services.outbox.wake)
@@ -121,7 +123,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        workers = (feed.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
+        workers = (source.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
         running = [asyncio.create_task(worker) for worker in workers]
         measuring = [asyncio.create_task(measure) for measure in (pulse.run(), metrics.run())]
         # What is there now stays: looking through it for garbage again and again costs pauses of 100 ms.
@@ -129,8 +131,11 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         gc.freeze()
         on_ready()
         yield
-        for task in (*measuring, *running):
-            task.cancel()
+        for measure in measuring:
+            measure.cancel()
+        services.stop()
+        await _ended(running[1:])
+        running[0].cancel()
         await asyncio.gather(*measuring, *running, return_exceptions=True)
         await database.close()
 
@@ -150,6 +155,28 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         metrics_token=settings.metrics_token,
     )
     return Reception(Door(pages, programs), metrics)
+
+
+async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until workers that were told to stop have ended their step; who does not end in time is cut off."""
+    _, late = await asyncio.wait(workers, timeout=_LAST_STEP)
+    for worker in late:
+        worker.cancel()
+
+
+def _source(settings: Settings, url: str, bus: Bus) -> NewsSource:
+    """Where news come from: straight from the database, or through Redis. Raises NotReady."""
+    if settings.redis_url is None:
+        return Feed(url, bus.publish)
+    try:
+        from expert_booking.broker import RedisNews  # its library is there for those who want it
+    except ModuleNotFoundError as error:
+        raise NotReady(
+            "EXPERT_BOOKING_REDIS_URL needs one more library: pip install 'expert-booking[redis]'."
+        ) from error
+    # Several houses may share one Redis: the channel is that of this secret, and does not tell it.
+    channel = "expert-booking:" + hmac.digest(settings.secret().encode(), b"news", "sha256").hex()[:16]
+    return RedisNews(settings.redis_url, channel, bus.publish, lambda publish: Feed(url, publish))
 
 
 def where_mail_goes(settings: Settings) -> str:
@@ -180,16 +207,5 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def run(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, then let go of open pages and return."""
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        log_config=None,  # ours
-        access_log=False,  # addresses of people stand in queries; the reception writes lines without any
-        ws="websockets-sansio",
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=3,
-        server_header=False,
-        lifespan="on",
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    """Serve until SIGINT or SIGTERM, then finish what was begun, let go of open pages and return."""
+    serving.serve(app, listener)

@@ -4,13 +4,24 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 from uuid import UUID
 
-from expert_booking.domain.events import Beat, ExpertChanged, MailChanged, News, SlotFreed
+from expert_booking.domain.events import Beat, ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
 
 log = logging.getLogger(__name__)
 
 Follower = Callable[[], None]
+
+
+class NewsSource(Protocol):
+    """Where news come from: publishes them through the callback that it was made with, in the order of the commits.
+
+    First and after every interruption it says `NewsMissed`, as soon as it hears; where it hears no more, `NewsLost`.
+    """
+
+    async def run(self) -> None:
+        """Publish until cancelled, whatever happens to the way there."""
 
 
 class Bus:
@@ -23,8 +34,9 @@ class Bus:
         self._waiting: list[Callable[[SlotFreed], None]] = []
         self._measuring: list[Callable[[str], None]] = []
         self._keeping: list[Callable[[UUID | None], None]] = []
-        # Whether news arrive at this moment, as far as anybody can know. Only then may what was read be kept.
-        self.hears: Callable[[], bool] = lambda: False
+        # Whether news are heard right now, as far as can be known: what was read since the last `NewsMissed`, and of
+        # which no news came, is still true. Set before the followers are told to look again.
+        self.hears = False
 
     def follow(self, subject: UUID, follower: Follower) -> Callable[[], None]:
         """Call `follower` at news of this expert or booking, until the returned function is called.
@@ -64,6 +76,11 @@ class Bus:
 
     def publish(self, news: News) -> None:
         """Tell the followers. A broken follower must never keep the news from the others."""
+        if isinstance(news, NewsLost):
+            self.hears = False
+            return
+        if isinstance(news, NewsMissed):
+            self.hears = True
         followers: Sequence[Follower]
         if isinstance(news, SlotFreed):
             followers = [partial(listener, news) for listener in self._waiting]

@@ -21,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from expert_booking import __version__
+from expert_booking.bus import Bus
 from expert_booking.db import schema
 from expert_booking.db.backlog import Backlog
 from expert_booking.db.engine import Database
@@ -160,14 +161,14 @@ class Metrics:
         return Histogram(_PREFIX + name, help_, labels, buckets=buckets, registry=self._registry)
 
 
-def watch_house(metrics: Metrics, services: Services, database: Database, pulse: Pulse) -> None:
+def watch_house(metrics: Metrics, services: Services, database: Database, bus: Bus, pulse: Pulse) -> None:
     """Watch what every process has: its pool, its ear at the database, its workers, and who follows what."""
     metrics.watch("build_info", "What runs here.", lambda: 1, version=__version__, revision=schema.head())
     connections = "Connections of the pool: how many there may be, are in use, and are waited for."
     metrics.watch("pool_connections", connections, lambda: database.pool_size, state="size")
     metrics.watch("pool_connections", connections, lambda: database.in_use, state="in_use")
     metrics.watch("pool_connections", connections, lambda: database.waiting, state="waiting")
-    metrics.watch("feed_listening", "Whether news of the database are heard right now.", lambda: services.bus.hears())
+    metrics.watch("feed_listening", "Whether the database's news is heard.", lambda: bus.hears)
     metrics.watch("feed_lag_seconds",
                   "How long news took from before its commit until this process published it, by one that it sends "
                   "itself every 10 s; while one is on its way for longer, for how long it has been.",

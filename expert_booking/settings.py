@@ -29,6 +29,12 @@ def _database_url(url: str) -> str:
     return "postgresql+psycopg://" + url.split("://", 1)[1]
 
 
+def _redis_url(url: str) -> str:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("should look like redis://:password@host:6379")
+    return url
+
+
 def _base_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("should look like https://booking.example.com")
@@ -96,6 +102,7 @@ class Settings(BaseSettings):
         timedelta(hours=24),
         timedelta(hours=1),
     )
+    redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     pool_size: Annotated[int, Field(ge=1, le=100)] = 6
     log_format: LogFormat = "text"
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "WARNING"

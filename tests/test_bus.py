@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from expert_booking.bus import Bus
-from expert_booking.domain.events import ExpertChanged, NewsMissed
+from expert_booking.domain.events import ExpertChanged, NewsLost, NewsMissed
 
 
 class Ear:
@@ -36,6 +36,17 @@ def test_missed_news_reaches_everybody() -> None:
     bus.follow(uuid4(), second)
     bus.publish(NewsMissed())
     assert (first.heard, second.heard) == (1, 1)
+
+
+def test_the_bus_knows_whether_news_are_heard_and_knows_it_before_its_followers() -> None:
+    bus, seen = Bus(), list[bool]()
+    bus.follow(uuid4(), lambda: seen.append(bus.hears))
+    assert not bus.hears
+    bus.publish(NewsMissed())
+    assert bus.hears
+    bus.publish(NewsLost())
+    assert not bus.hears
+    assert seen == [True]
 
 
 def test_a_listener_hears_all_news_there_are() -> None:

@@ -113,13 +113,12 @@ async def house(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database,
     database = Database(url, on_checkout=metrics.checked_out, **more)
     services, feed, pulse = Services(database, bus), Feed(url, bus.publish), Pulse(database)
     bus.listen_for_beats(pulse.hear)
-    bus.hears = feed.listening.is_set
-    watch_house(metrics, services, database, pulse)
+    watch_house(metrics, services, database, bus, pulse)
     listening = asyncio.create_task(feed.run())
     beating: asyncio.Task[Any] | None = None
     try:
         if "nobody" not in url:
-            await asyncio.wait_for(feed.listening.wait(), PATIENCE)
+            await until(lambda: bus.hears)
             beating = asyncio.create_task(pulse.run())
             await until(lambda: pulse.lag() > 0)
         yield metrics, database, services

@@ -14,7 +14,12 @@ class ExpertChanged:
 
 @dataclass(frozen=True, slots=True)
 class NewsMissed:
-    """The connection to the database was away for a while: whoever follows anything should look again."""
+    """News are heard from now on, and some may have been missed before: whoever follows anything should look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewsLost:
+    """News are not heard at the moment. Nobody has to do anything but to trust no reading that news would correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +48,4 @@ class Beat:
     name: str
 
 
-News = ExpertChanged | NewsMissed | SlotFreed | MailChanged | Beat
+News = ExpertChanged | NewsMissed | NewsLost | SlotFreed | MailChanged | Beat

@@ -72,6 +72,11 @@ class Services:
         async with self._database.statements() as connection:
             return await backlog.read(connection)
 
+    def stop(self) -> None:
+        """Let those who work on their own end, each as soon as it is through with what it is at."""
+        for worker in (self.soonest, self.deadlines, self.outbox):
+            worker.stop()
+
     async def ready(self) -> str | None:
         """None when everything works; otherwise what is missing, in one sentence."""
         if not await self._database.answers():

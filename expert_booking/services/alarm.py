@@ -1,6 +1,7 @@
 """What workers sleep by."""
 
 import asyncio
+from contextlib import suppress
 
 
 class Alarm:
@@ -10,6 +11,17 @@ class Alarm:
         """`coalesced` is that moment, in seconds."""
         self._coalesced = coalesced
         self._rung = asyncio.Event()
+        self._over = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether there is no more work to begin."""
+        return self._over.is_set()
+
+    def end(self) -> None:
+        """Nobody sleeps from now on: what is being done is finished, and nothing else begun."""
+        self._over.set()
+        self._rung.set()
 
     def ring(self) -> None:
         """There may be something to do."""
@@ -18,8 +30,14 @@ class Alarm:
     async def sleep(self, seconds: float) -> None:
         """Sleep so long, or until it rings."""
         try:
-            await asyncio.wait_for(self._rung.wait(), seconds)
-            await asyncio.sleep(self._coalesced)
+            if not self.over:
+                await asyncio.wait_for(self._rung.wait(), seconds)
+            await self.pause(self._coalesced)
         except TimeoutError:
             return
         self._rung.clear()
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep so long, whoever rings; only the end comes sooner."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), seconds)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, NoReturn
+from typing import Final
 
 from expert_booking.db import deadlines as rows
 from expert_booking.db import idempotency
@@ -40,11 +40,15 @@ class Deadlines:
         """There may be a deadline that comes sooner."""
         self._alarm.ring()
 
-    async def run(self) -> NoReturn:
-        """Write down whatever is over, until cancelled."""
+    def stop(self) -> None:
+        """Let `run` end as soon as it is through with what it is at."""
+        self._alarm.end()
+
+    async def run(self) -> None:
+        """Write down whatever is over, until stopped."""
         sweep_at = 0.0
         time = asyncio.get_running_loop().time
-        while True:
+        while not self._alarm.over:
             try:
                 await self.work_off()
                 if time() >= sweep_at:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import parseaddr
-from typing import Final, NoReturn
+from typing import Final
 
 from expert_booking.db import outbox as rows
 from expert_booking.db.engine import AnyRow, Database
@@ -39,7 +39,7 @@ _AFTER_A_FAILURE: Final = 1.0
 _PLANNING: Final = 15.0
 _SWEEPING: Final = 3600.0
 # How long what is being sent is waited for when the process ends.
-_FAREWELL: Final = 2.5
+_FAREWELL: Final = 10.0
 
 
 class Outbox:
@@ -63,18 +63,21 @@ class Outbox:
         self._senders: set[asyncio.Task[None]] = set()
         self._busy = 0
         self._claiming = asyncio.Lock()
-        self._ending = False
 
     def wake(self) -> None:
         """There may be mail to send."""
         self._alarm.ring()
 
-    async def run(self) -> NoReturn:
-        """Send whatever there is, until cancelled; what is being sent then is waited for, but not for long."""
+    def stop(self) -> None:
+        """Let `run` end as soon as it is through with what it is at."""
+        self._alarm.end()
+
+    async def run(self) -> None:
+        """Send whatever there is, until stopped; what is being sent then is finished, unless it takes too long."""
         plan_at = sweep_at = 0.0
         time = asyncio.get_running_loop().time
         try:
-            while True:
+            while not self._alarm.over:
                 try:
                     if time() >= plan_at:
                         await self.plan()
@@ -137,7 +140,7 @@ class Outbox:
 
     async def _begin(self) -> int:
         """Begin to send as many as there is room for; how many."""
-        if self._post is None or self._ending:
+        if self._post is None or self._alarm.over:
             return 0
         # In turn: who has looked while there was no room has somebody looking after them.
         async with self._claiming:
@@ -224,7 +227,7 @@ class Outbox:
         return min(max((at - self._clock()).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
 
     async def _end(self) -> None:
-        self._ending = True
+        self._alarm.end()
         if self._senders:
             await asyncio.wait(self._senders, timeout=_FAREWELL)
         for sender in self._senders:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final, NoReturn
+from typing import Final
 from uuid import UUID
 
 from expert_booking.db import availability as calendars
@@ -42,15 +42,19 @@ class Soonest:
         """There may be something to do."""
         self._alarm.ring()
 
-    async def run(self) -> NoReturn:
-        """Work off whatever comes, until cancelled. Of several processes one at a time does, all news through."""
-        while True:
+    def stop(self) -> None:
+        """Let `run` end as soon as it is through with what it is at."""
+        self._alarm.end()
+
+    async def run(self) -> None:
+        """Work off whatever comes, until stopped. Of several processes one at a time does, all news through."""
+        while not self._alarm.over:
             try:
                 ours = await self._work_off_in_our_turn()
                 self.round_at = self._clock()
                 if not ours:
                     # Whoever's turn it is hears of the same news.
-                    await asyncio.sleep(_SOMEBODY_ELSES_TURN)
+                    await self._alarm.pause(_SOMEBODY_ELSES_TURN)
                     continue
                 pause = await self._pause()
             except Unavailable:
@@ -81,7 +85,7 @@ class Soonest:
 
     async def _work_off_in_our_turn(self) -> bool:
         """Work off all there is; False when that is somebody else's turn."""
-        while True:
+        while not self._alarm.over:
             async with self._database.transaction() as connection:
                 # In turn, so that what was read earlier is never written later.
                 if not await rows.take_turn(connection):
@@ -91,6 +95,7 @@ class Soonest:
                 if not ids:
                     return True
                 await self._work_out(connection, ids, now)
+        return True
 
     async def _work_out(self, connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> None:
         existing = await rows.existing(connection, ids)

@@ -118,7 +118,7 @@ class LiveBoard:
 
     async def up_to_date(self) -> None:
         """Read the calendar anew, unless the board is current; once for all who ask meanwhile."""
-        if not self._services.bus.hears():
+        if not self._services.bus.hears:
             await self.read()
             return
         async with self._one_at_a_time:
@@ -229,7 +229,7 @@ def holds_good(services: Services, read_at: datetime) -> bool:
     """
     now = services.clock()
     same_minute = now.replace(second=0, microsecond=0) <= read_at <= now
-    return services.bus.hears() and same_minute and now - read_at < timedelta(seconds=TICK)
+    return services.bus.hears and same_minute and now - read_at < timedelta(seconds=TICK)
 
 
 class Look(NamedTuple):

@@ -248,7 +248,8 @@ async def test_news_that_overtake_an_older_board_count_and_a_gap_is_asked_about_
     # An older board arrives after the news: the news stay.
     await page.evaluate(
         "window.grid = [...Array(99).keys()].map(window.getElement).find((part) => part?.askForAll);"
-        " window.old = [JSON.stringify(grid.shown), null]; window.sent = 0; const emit = window.socket.emit.bind(window.socket);"
+        " window.old = [JSON.stringify(grid.shown), null]; window.sent = 0;"
+        " const emit = window.socket.emit.bind(window.socket);"
         " window.socket.emit = (...said) => { window.sent += said[0] === 'event'; return emit(...said); }"
     )
     by_hand(sql, jana.id, at)

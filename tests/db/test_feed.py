@@ -17,7 +17,7 @@ from expert_booking.db.engine import driver_url
 from expert_booking.db.feed import Feed
 from expert_booking.db.tables import NEWS_CHANNEL
 from expert_booking.domain.errors import SlotTaken
-from expert_booking.domain.events import ExpertChanged, News, NewsMissed, SlotFreed
+from expert_booking.domain.events import ExpertChanged, News, NewsLost, NewsMissed, SlotFreed
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, HoldRequest, Role
 from expert_booking.services import Services
@@ -33,11 +33,14 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[News] = []
+        self.bus = Bus()
         self._more = asyncio.Event()
 
     def __call__(self, news: News) -> None:
-        """One piece of news."""
-        self.heard.append(news)
+        """One piece of news; a loss is noted apart."""
+        self.bus.publish(news)
+        if not isinstance(news, NewsLost):
+            self.heard.append(news)
         self._more.set()
 
     async def until(self, enough: Callable[[list[News]], bool]) -> list[News]:
@@ -211,9 +214,11 @@ async def test_a_database_that_is_down_for_a_moment_is_heard_again(
         async with asyncio.timeout(PATIENCE):
             await attempts.third.wait()
         assert ear.heard == []
+        assert not ear.bus.hears
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     logger.removeHandler(attempts)
     assert await ear.until(bool) == [NewsMissed()]
+    assert ear.bus.hears
     sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
     assert await last() == [ExpertChanged(jana)]
 

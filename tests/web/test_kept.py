@@ -51,7 +51,6 @@ class News:
         self.feed = Feed(url, services.bus.publish)
         self._told: list[UUID | None] = []
         self._more = asyncio.Event()
-        services.bus.hears = self.feed.listening.is_set
         services.bus.listen_with_names(self._hear)
 
     async def of(self, expert_id: UUID | None) -> None:
@@ -174,7 +173,7 @@ async def test_while_no_news_arrive_everything_is_read_anew(
     sql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
                 " AND datname = current_database()")  # fmt: skip
     async with asyncio.timeout(PATIENCE):
-        while services.bus.hears():  # noqa: ASYNC110 - the very next turn after it has gone
+        while services.bus.hears:  # noqa: ASYNC110 - the very next turn after it has gone
             await asyncio.sleep(0)
     # Nothing else gets a turn before the visitors do: the feed is still away.
     sql.execute(BOOKED, {"expert": jana, "at": TEN})

@@ -1,0 +1,140 @@
+"""Serves until it is told to stop, and then ends so that nobody who is served notices."""
+
+import asyncio
+import errno
+import json
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+import uvicorn
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+# How long whoever has connected is given to say what they want, in seconds; and how long requests may take to finish.
+_FIRST_WORDS: Final = 1.0
+_LAST_WORDS: Final = 10
+_DRAINING: Final = {
+    "type": "about:blank",
+    "title": "Service Unavailable",
+    "status": 503,
+    "detail": "This process is about to end: ask another one.",
+    "code": "draining",
+}
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what was begun and return; at a second signal leave at once.
+
+    New connections are refused from the signal on, so a proxy goes on to another process before it has sent anything.
+    """
+    drain = Drain(app)
+    config = uvicorn.Config(
+        drain,
+        log_level="warning",
+        log_config=None,  # ours
+        access_log=False,  # addresses of people stand in queries; the reception writes lines without any
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=_LAST_WORDS,
+        server_header=False,
+        lifespan="on",
+    )
+    _Server(config, drain, listener).run(sockets=[listener])
+
+
+class Drain:
+    """The application; once it is draining, every answer is the last one on its connection, and it is not ready."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app  # NiceGUI looks for its server along attributes of this name
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on one connection."""
+        if not self.draining or scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] == "/readyz":
+            await _not_ready(send)
+        else:
+            await self.app(scope, receive, _last_on_its_connection(send))
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, drain: Drain, listener: socket.socket) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._listener = listener
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            sys.exit(128 + signal.Signals(sig))
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._drain.draining = True
+        await self._close_the_door()
+        await self._hear_first_words()
+        await super().shutdown(sockets)
+
+    async def _close_the_door(self) -> None:
+        # Who stands at the door already has connected as far as they know, and perhaps sent a booking: closing the
+        # listener would cut them off. So they come in first, and nobody can come between the last of them and the end.
+        inside = list(_waiting_at(self._listener))
+        for server in self.servers:
+            server.close()
+        self._listener.close()
+        loop = asyncio.get_running_loop()
+        for connection in inside:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
+    async def _hear_first_words(self) -> None:
+        # Who has connected and not been heard yet is not idle: the request may lie in the socket.
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _FIRST_WORDS
+        while loop.time() < until and any(map(_is_unheard, self.server_state.connections)):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def _waiting_at(listener: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except ConnectionAbortedError:
+            continue
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
+                log.warning("could not let everybody in at the end: %s", type(error).__name__)
+            return
+        connection.setblocking(False)
+        yield connection
+
+
+def _is_unheard(connection: object) -> bool:
+    # Websockets have no such attribute.
+    return getattr(connection, "cycle", connection) is None
+
+
+def _last_on_its_connection(send: Send) -> Send:
+    async def send_last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["Connection"] = "close"
+        await send(message)
+
+    return send_last
+
+
+async def _not_ready(send: Send) -> None:
+    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close"), (b"retry-after", b"1")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(_DRAINING).encode()})

@@ -1,0 +1,85 @@
+"""nginx in front of our servers: the real one, with the file that we ship."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx
+import pytest
+
+from tests.serving import PATIENCE, ROOT, ServerProcess, free_port
+
+SHIPPED = ROOT / "deploy" / "nginx.conf"
+
+
+def needs(program: str) -> str:
+    """Where this program is; the test is skipped on machines without it, but not in CI."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/bin")
+    if path is None:
+        reason = f"there is no {program} on this machine"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+class Nginx:
+    """The shipped configuration in front of two processes; only ports and paths are other ones."""
+
+    def __init__(self, folder: Path, servers: Sequence[ServerProcess]) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "error.log"
+        self._file = folder / "nginx.conf"
+        self._file.write_text(self._shipped(folder, servers))
+        command = [needs("nginx"), "-c", str(self._file), "-g", "daemon off;"]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def _shipped(self, folder: Path, servers: Sequence[ServerProcess]) -> str:
+        text = SHIPPED.read_text()
+        first, second = servers
+        for old, new in {
+            "user www-data;": "user root;" if os.getuid() == 0 else "",
+            "worker_processes auto;": "worker_processes 1;",
+            "listen 80 default_server;": f"listen 127.0.0.1:{self.port} default_server;",
+            "/run/nginx.pid": f"{folder}/nginx.pid",
+            "/var/log/nginx": str(folder),
+            "/var/lib/nginx": str(folder),
+            ":8081": f":{first.port}",
+            ":8082": f":{second.port}",
+            "sendfile on;": f"sendfile on; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;",
+        }.items():
+            assert old in text, f"the shipped file has no {old!r} any more"
+            text = text.replace(old, new)
+        return text
+
+    def wait_until_alive(self) -> Self:
+        """Return when it answers."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"nginx ended:\n{self.log.read_text()}"
+            try:
+                httpx.get(f"{self.url}/healthz", timeout=5)
+            except httpx.TransportError:
+                time.sleep(0.05)  # there is nothing to await: the port is not open yet
+            else:
+                return self
+        raise AssertionError(f"nginx did not answer in {PATIENCE} s")
+
+    def stop(self) -> None:
+        """At once."""
+        self.process.terminate()
+        self.process.wait()
+
+
+def again(server: ServerProcess, folder: Path, database_url: str, **settings: str) -> ServerProcess:
+    """Stop a server politely, and start another at its address."""
+    assert server.stop() == 0, server.words()
+    assert "Traceback" not in server.words()
+    new = ServerProcess(folder, database_url, **{**settings, "PORT": str(server.port)})
+    new.port, new.url = server.port, server.url
+    return new.wait_until_alive()
