@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = logging.getLogger(__name__)
 
 # How long whoever has connected is given to say what they want, in seconds; and how long requests may take to finish.
-_FIRST_WORDS: Final = 1.0
+_FIRST_WORDS: Final = 2.0
 _LAST_WORDS: Final = 10
 _DRAINING: Final = {
     "type": "about:blank",

@@ -2,15 +2,19 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import httpx
 import psycopg
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from expert_booking.db.engine import driver_url
-from tests.api.conftest import booking_of
+from expert_booking.serving import Drain
+from tests.api.conftest import booking_of, check_problem
 from tests.conftest import AddExpert
 from tests.mailing import MailServer
 from tests.serving import ServerProcess
@@ -126,3 +130,44 @@ async def test_a_running_process_goes_on_while_the_schema_grows(
                 assert (await client.get("/")).status_code == 200
         assert (await client.get("/readyz")).status_code == 200
     assert "ERROR" not in server.words()
+
+
+async def test_who_had_connected_before_the_signal_is_still_heard_and_answered(serve: Serve) -> None:
+    """Also who stands in the queue at the door, and who has not said a word yet."""
+    server = serve()
+    silent = socket.create_connection(("127.0.0.1", server.port))
+    await asyncio.to_thread(answer_to, socket.create_connection(("127.0.0.1", server.port)))  # so `silent` is let in
+    server.process.send_signal(signal.SIGSTOP)
+    queue = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
+    for one in queue:
+        one.sendall(REQUEST)
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGCONT)
+    await until(lambda: refused(server))
+    for one in (silent, *queue):
+        assert (await asyncio.to_thread(answer_to, one)).startswith(b"HTTP/1.1 200")
+    assert await asyncio.to_thread(server.process.wait, 30) == 0
+
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
+
+
+def answer_to(connection: socket.socket) -> bytes:
+    """What is answered on this connection, where the question may have been asked already."""
+    connection.settimeout(30)
+    with suppress(OSError):
+        connection.sendall(REQUEST)
+    return connection.recv(65_536)
+
+
+async def test_a_process_that_is_about_to_end_says_that_it_is_not_ready_and_that_its_answers_are_the_last() -> None:
+    async def product(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse("yes")(scope, receive, send)
+
+    drain = Drain(product)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(drain), base_url="http://here") as client:
+        assert (await client.get("/readyz")).status_code == 200
+        drain.draining = True
+        check_problem(await client.get("/readyz"), 503, "draining")
+        last = await client.get("/experts")
+        assert (last.status_code, last.headers["connection"]) == (200, "close")
