@@ -378,19 +378,25 @@ class Http:
         return int(head[9:12]), await self._reader.readexactly(length)
 
 
-async def per_second(connections: Sequence[Http], path: str, seconds: float, *headers: str) -> float:
-    """How many answers a second so many visitors get who ask again and again."""
+async def per_second(ports: Sequence[int], clients: int, path: str, seconds: float) -> float:
+    """How many answers a second so many visitors get who ask again and again, shared out over these servers."""
+    # New ones each time: a server hangs up on who is silent for some seconds.
+    connections = [await Http.open(ports[number % len(ports)]) for number in range(clients)]
     answers = 0
     began = time.perf_counter()
 
     async def visit(connection: Http) -> None:
         nonlocal answers
         while time.perf_counter() < began + seconds:
-            await timed(connection, path, *headers)
+            await timed(connection, path)
             answers += 1
 
-    await asyncio.gather(*map(visit, connections))
-    return answers / (time.perf_counter() - began)
+    try:
+        await asyncio.gather(*map(visit, connections))
+        return answers / (time.perf_counter() - began)
+    finally:
+        for connection in connections:
+            connection.close()
 
 
 async def timed(connection: Http, path: str, *headers: str) -> float:

@@ -40,16 +40,6 @@ async def booked(ports: Sequence[int], clients: int, seconds: float) -> bookings
             connection.close()
 
 
-async def answered(ports: Sequence[int], clients: int, path: str, seconds: float) -> float:
-    """`GET` of one path, the clients shared out over the processes."""
-    connections = [await Http.open(ports[n % len(ports)]) for n in range(clients)]
-    try:
-        return await _bench.per_second(connections, path, seconds)
-    finally:
-        for connection in connections:
-            connection.close()
-
-
 async def check(houses: Sequence[Running], paths: dict[str, str]) -> None:
     """Each process answers with what was asked for."""
     for house in houses:
@@ -82,7 +72,7 @@ async def main(options: argparse.Namespace) -> None:
                                 run = await booked(ports, options.clients, options.seconds)
                                 rate = run.rate
                             else:
-                                rate = await answered(ports, options.clients, paths[kind], options.seconds)
+                                rate = await _bench.per_second(ports, options.clients, paths[kind], options.seconds)
                         if kind == BOOKINGS:
                             bookings.check_and_clear(connection, run, bookings.DISTINCT)
                         if number >= 0:

@@ -177,10 +177,6 @@ async def throughput(options: argparse.Namespace) -> None:
             psycopg.connect(server.url, autocommit=True) as connection,
         ):
             prepare_office(connection, server.url)
-            visitors = {
-                name: [await Http.open(port) for _ in range(options.clients)]
-                for name, port in ((OURS, house.port), (BARE, bare.port))
-            }
 
             async def ask(name: str, kind: str) -> tuple[float, float]:
                 path, bare_path, (query, rows) = kinds[kind]
@@ -188,10 +184,10 @@ async def throughput(options: argparse.Namespace) -> None:
                     return read(connection, query, span, rows, options.seconds)
                 asked, running = (path, house) if name == OURS else (bare_path, bare)
                 used = running.cpu()
-                rate = await _bench.per_second(visitors[name], asked, options.seconds)
+                rate = await _bench.per_second([running.port], options.clients, asked, options.seconds)
                 return rate, (running.cpu() - used) / (rate * options.seconds)
 
-            await check(visitors, kinds)
+            await check(await Http.open(house.port), await Http.open(bare.port), kinds)
             for kind in kinds:
                 for number in range(-1, options.rounds):
                     for name in _bench.swapped((PSYCOPG, BARE, OURS), number):
@@ -234,17 +230,17 @@ def read(
     return times / (perf_counter() - began), (time.process_time() - used) / times
 
 
-async def check(visitors: dict[str, list[Http]], kinds: dict[str, tuple[str, str, tuple[str, int]]]) -> None:
+async def check(ours: Http, bare: Http, kinds: dict[str, tuple[str, str, tuple[str, int]]]) -> None:
     """Everybody answers with what was asked for."""
     for kind, (path, bare_path, (_, rows)) in kinds.items():
-        _, body = await visitors[OURS][0].get(path)
+        _, body = await ours.get(path)
         answer = json.loads(body)
         if "slots" in answer:
             assert len(answer["slots"]) == TWO_WEEKS * 8, kind
             assert sum(slot["state"] == "booked" for slot in answer["slots"]) == rows, kind
         else:
             assert len(answer["experts"]) == rows, kind
-        _, body = await visitors[BARE][0].get(bare_path)
+        _, body = await bare.get(bare_path)
         assert len(json.loads(body)) == rows, kind
 
 

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from psycopg import AsyncCursor
 
+from expert_booking.db.engine import Database
+
 Counted = Callable[[], AbstractContextManager[list[str]]]
 
 
 @pytest.fixture
-def counted() -> Counted:
+async def counted(database: Database) -> Counted:
     """The statements that the driver sends meanwhile, whoever hands them to it."""
+    assert await database.answers()  # a first connection asks the server who it is
 
     @contextmanager
     def counted() -> Iterator[list[str]]:
