@@ -22,7 +22,7 @@ from _bench import Goal, table
 
 HERE: Final = Path(__file__).parent
 # In the order in which they run; with what they need to be done within an hour or so.
-SCRIPTS: Final = ("news", "bookings", "pages", "slots", "processes", "access")
+SCRIPTS: Final = ("news", "bookings", "pages", "slots", "processes", "watch", "access")
 # The picture, in pixels: how high a goal is, what stands to its left, how long bars are, and what is to their right.
 ROW, LEFT, WIDE, RIGHT = 34, 430, 330, 120
 

@@ -4,10 +4,11 @@ from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Request, Response
 from markupsafe import Markup
-from nicegui import ui
+from nicegui import Client, ui
 
+from expert_booking.domain.errors import Unavailable
 from expert_booking.logs import request_id
 from expert_booking.web import theme
 
@@ -23,6 +24,20 @@ _EMPTY: Final = Markup(
 def not_here(title: str, text: str, *, code: str = "not_found", status: int = 404, **way_out: str) -> None:
     """A page that says what is missing and offers a way out (`url` and `way_out`; by default to all experts)."""
     _page(title, _panel(title, text, code=code, **way_out), status)
+
+
+def for_the_moment(refusal: Unavailable) -> Response:
+    """Another page instead of the one that is being built: nothing works at this moment."""
+    begun = ui.context.client
+    with Client(ui.page(""), request=begun.request) as client:
+        unavailable(refusal)
+    begun.delete()
+    return client.build_response(client.request, client.status_code)
+
+
+def unavailable(refusal: Unavailable) -> None:
+    """The page for a moment in which nothing works."""
+    not_here("Just a moment", f"{refusal}{found_by()}", code=refusal.code, status=503)
 
 
 def expert_not_found() -> None:

@@ -158,7 +158,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 def _page_failed(error: Exception) -> None:
     if isinstance(error, Unavailable):
-        refusals.not_here("Just a moment", f"{error}{refusals.found_by()}", code=error.code, status=503)
+        refusals.unavailable(error)
         return
     refusals.not_here(
         "Something went wrong",

@@ -1,8 +1,10 @@
 """What the door for people says to programs, and to browsers that ask for what is not there."""
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
+import psycopg
 
 from tests.serving import ServerProcess
 
@@ -26,3 +28,14 @@ def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
             page = httpx.get(server.url + path, headers=PAGE)
             assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
             assert "This page is not here" in page.text
+
+
+def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_speaks_of_no_mistake(
+    serve: Callable[..., ServerProcess], sql: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    server = serve()
+    with sql.transaction():
+        sql.execute("LOCK TABLE expert")
+        page = httpx.get(f"{server.url}/expert/jana-muller", headers=PAGE, timeout=60)
+    assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert "Just a moment" in page.text

@@ -32,7 +32,7 @@ from expert_booking.schemas import (
 )
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web import refusals, theme
+from expert_booking.web import patient, refusals, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.live import Coalesced, LiveBoard, LiveBoards
 from expert_booking.web.parts.booking_card import when
@@ -67,7 +67,7 @@ def mount(
 ) -> None:
     """Serve the page."""
 
-    @ui.page("/book/{slug}")
+    @patient.page("/book/{slug}")
     async def book(slug: str, request: Request, client: Client) -> None:
         try:
             expert = (await profiles.of(slug)).expert

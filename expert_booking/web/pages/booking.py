@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request, Response
 from markupsafe import Markup
-from nicegui import Client, ui
+from nicegui import Client
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
@@ -18,7 +18,7 @@ from expert_booking.domain.lifecycle import LIVE, MOVABLE, Actor, Status, open_m
 from expert_booking.domain.post import Audience
 from expert_booking.schemas import BookingView, Caller, Role, StatusRequest
 from expert_booking.services import Services
-from expert_booking.web import refusals, theme
+from expert_booking.web import patient, refusals, theme
 from expert_booking.web.live_booking import LiveBooking
 from expert_booking.web.parts.booking_actions import BookingActions
 from expert_booking.web.parts.booking_card import change, moved_to, whole_booking
@@ -47,7 +47,7 @@ _OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please t
 def mount(services: Services) -> None:
     """Serve the page."""
 
-    @ui.page("/booking/{reference}")
+    @patient.page("/booking/{reference}")
     async def shown(reference: str, request: Request, client: Client) -> None:
         try:
             way = WayIn.of(services, reference, request)

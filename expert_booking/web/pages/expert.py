@@ -5,13 +5,13 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from markupsafe import Markup
-from nicegui import Client, ui
+from nicegui import Client
 
 from expert_booking.domain import words
 from expert_booking.domain.errors import ExpertNotFound
 from expert_booking.schemas import ExpertDetail, HoldView
 from expert_booking.services import Services
-from expert_booking.web import refusals, theme
+from expert_booking.web import patient, refusals, theme
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.desks import Desks
 from expert_booking.web.live import LiveBoards
@@ -37,7 +37,7 @@ _STARS: Final = Markup(
 def mount(services: Services, profiles: Profiles, boards: LiveBoards, desks: Desks) -> None:
     """Serve the page."""
 
-    @ui.page("/expert/{slug}")
+    @patient.page("/expert/{slug}")
     async def profile(slug: str, request: Request, client: Client) -> None:
         try:
             known = await profiles.of(slug)

@@ -6,13 +6,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
-from nicegui import Client, ui
+from nicegui import Client
 from pydantic import ValidationError
 
 from expert_booking.domain.errors import Invalid
 from expert_booking.schemas import ExpertPage, ExpertQuery, complaints
 from expert_booking.services import Services
-from expert_booking.web import rooms, theme
+from expert_booking.web import patient, rooms, theme
 from expert_booking.web.listings import Asked, Listings, Shown
 from expert_booking.web.live import Look, NextFree
 from expert_booking.web.parts.expert_cards import ExpertCards, result_of
@@ -33,7 +33,7 @@ _HERO: Final = plain_json(
 def mount(services: Services, next_free: NextFree, listings: Listings) -> None:
     """Serve the page."""
 
-    @ui.page("/")
+    @patient.page("/")
     async def listing(request: Request, client: Client) -> None:
         page = Listing(services, next_free, client, zone_of(request), query_of(_asked(request)))
         with theme.frame("", here="/", on_zone=page.change_zone):

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from markupsafe import Markup
-from nicegui import Client, ui
+from nicegui import Client
 
 from expert_booking.domain import words
 from expert_booking.domain.errors import MailNotFound
 from expert_booking.domain.words import UTC_ZONE
 from expert_booking.schemas import MailView, OpenedMail
 from expert_booking.services.mailbox import Mailbox
-from expert_booking.web import refusals, theme
+from expert_booking.web import patient, refusals, theme
 from expert_booking.web.live import Coalesced
 from expert_booking.web.visitor import is_here, zone_of
 
@@ -81,14 +81,14 @@ def from_here(request: Request) -> None:
 def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI) -> None:
     """Serve the list, each mail, and what is in it."""
 
-    @ui.page("/mailbox", dependencies=[Depends(from_here)])
+    @patient.page("/mailbox", dependencies=[Depends(from_here)])
     async def mails(request: Request, client: Client, to: str = "") -> None:
         view = Mails(mailbox, clock, client, to.strip()[:254], zone_of(request))
         await view.begin()
         with theme.frame("Mailbox", narrow=True, on_zone=view.change_zone):
             view.draw()
 
-    @ui.page("/mailbox/{number}", dependencies=[Depends(from_here)])
+    @patient.page("/mailbox/{number}", dependencies=[Depends(from_here)])
     async def mail(number: str, request: Request, view: str = "") -> None:
         try:
             opened = await _opened(mailbox, number)

@@ -27,7 +27,7 @@ from expert_booking.domain.obstacles import Reason
 from expert_booking.schemas import BookingView, Caller, ExpertDetail
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web import refusals, theme
+from expert_booking.web import patient, refusals, theme
 from expert_booking.web.boards import BoardView, Own
 from expert_booking.web.live import LiveBoards
 from expert_booking.web.live_booking import LiveBooking
@@ -61,7 +61,7 @@ _OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please t
 def mount(services: Services, boards: LiveBoards) -> None:
     """Serve the page."""
 
-    @ui.page("/booking/{reference}/move")
+    @patient.page("/booking/{reference}/move")
     async def move(reference: str, request: Request, client: Client) -> None:
         try:
             way = WayIn.of(services, reference, request)

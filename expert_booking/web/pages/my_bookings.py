@@ -18,7 +18,7 @@ from expert_booking.domain.words import UTC_ZONE
 from expert_booking.schemas import BookingView, Identity
 from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
-from expert_booking.web import refusals, theme
+from expert_booking.web import patient, refusals, theme
 from expert_booking.web.live import Coalesced
 from expert_booking.web.parts.booking_card import booking_card, host_card
 from expert_booking.web.parts.feed_box import FeedBox
@@ -56,7 +56,7 @@ _MOST_BOXES: Final = 10
 def mount(services: Services) -> None:
     """Serve the page."""
 
-    @ui.page("/my-bookings")
+    @patient.page("/my-bookings")
     async def mine(request: Request, client: Client) -> None:
         # A browser that was never here is known from now on: what it books in another tab is then found here.
         view = MyBookings(services, client, remembered_visitor(request), proof_of(request), zone_of(request))

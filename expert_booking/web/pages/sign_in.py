@@ -5,13 +5,13 @@ from typing import Final
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
-from nicegui import Client, ui
+from nicegui import Client
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain.errors import LinkNotValid
 from expert_booking.schemas import OwnPath
 from expert_booking.services import Services
-from expert_booking.web import theme
+from expert_booking.web import patient, theme
 from expert_booking.web.parts.sign_in import SignIn
 from expert_booking.web.visitor import identity_of
 
@@ -34,7 +34,7 @@ _BUTTON: Final = Markup(
 def mount(services: Services) -> None:
     """Serve the pages."""
 
-    @ui.page("/sign-in")
+    @patient.page("/sign-in")
     async def sign_in(request: Request) -> None:
         next_path = own_path(request.query_params.get("next", ""))
         identity = await identity_of(services, request)
@@ -47,7 +47,7 @@ def mount(services: Services) -> None:
                 theme.html(_SIGNED_IN.format(email=identity.email, next=next_path or _HOME))
             SignIn(next_path=next_path, title="By a mail to your address", mails=services.house.mails, anew=over)
 
-    @ui.page("/sign-in/{link}")
+    @patient.page("/sign-in/{link}")
     async def by_link(link: str, client: Client) -> Response | None:
         try:
             view = await services.access.look_at_link(link)
