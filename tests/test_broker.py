@@ -165,6 +165,8 @@ async def test_when_the_database_ends_the_connection_that_listens_all_look_again
     jana = await add_expert()
     houses = [join(), join()]
     await until(lambda: all(house.bus.hears for house in houses), "all hear")
+    # The other one may be looking at this moment whether it is its turn.
+    await until(lambda: len(listeners(sql)) == 1, "one listens")
     for house in houses:
         house.heard.clear()
     sql.execute("SELECT pg_terminate_backend(%s)", [listeners(sql)[0]])
