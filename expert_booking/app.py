@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import make_url
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import api, serving, web
@@ -34,11 +33,11 @@ log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 # Ids of bookings stand in addresses, so no other site may hear of them; and nobody may put us into a frame.
-_HEADERS: Final = {
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-}
+_HEADERS: Final = (
+    (b"referrer-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+)
 
 # How long workers may take for the step they are at, in seconds, when the process ends.
 _LAST_STEP: Final = 12.0
@@ -101,9 +100,9 @@ class Door:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = list(message.get("headers", ()))
+                said = {name for name, _ in headers}
+                message = {**message, "headers": headers + [mark for mark in _HEADERS if mark[0] not in said]}
             await send(message)
 
         room = scope["path"].split("/", 2)[1]

@@ -3,6 +3,20 @@
 from email_validator import EmailNotValidError, validate_email
 
 
+class Address(str):
+    """An e-mail address that was looked at, together with its key: to look at it once is costly enough."""
+
+    __slots__ = ("key",)
+    key: str
+
+    @classmethod
+    def of(cls, email: str) -> "Address":
+        """Raises what `customer_key` raises."""
+        address = cls(email)
+        address.key = customer_key(email)
+        return address
+
+
 def customer_key(email: str) -> str:
     """The form of an address by which a customer is known.
 
@@ -11,6 +25,8 @@ def customer_key(email: str) -> str:
     Raises ValueError with a sentence for people when it is no e-mail address. Nothing is remembered: how long it takes
     must not tell who has been here lately.
     """
+    if isinstance(email, Address):
+        return email.key
     # Folded before it is normalised: normalising makes a Kelvin sign a capital K, which then stays one.
     folded = "".join(letter.lower() if letter.isascii() else letter for letter in email)
     try:

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from expert_booking.domain.addresses import customer_key
+from expert_booking.domain.addresses import Address
 
 NAME_LENGTH: Final = 120
 EMAIL_LENGTH: Final = 254
@@ -109,10 +109,9 @@ def few(most: int) -> Any:
 
 def _email(text: str) -> str:
     try:
-        customer_key(text)
+        return Address.of(text)
     except ValueError as error:
         raise ValueError("Please enter an e-mail address such as name@example.com.") from error
-    return text
 
 
 def _phone(text: str) -> str:

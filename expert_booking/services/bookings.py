@@ -343,7 +343,8 @@ def _view(row: AnyRow) -> BookingView:
 
 def _view_of(offer: Offer, new: rows.NewBooking, written: AnyRow) -> BookingView:
     request, slot = new.request, new.slot
-    return BookingView(
+    # What was validated when it came in is not validated again.
+    return BookingView.model_construct(
         id=written.id,
         expert_id=offer.expert_id,
         expert_slug=offer.slug,

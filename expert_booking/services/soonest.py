@@ -21,8 +21,8 @@ _AT_ONCE: Final = 20  # experts in one transaction: some 30 ms of work
 _COALESCED: Final = 0.05  # seconds in which further news come along, at least
 # After work it rests so many times as long, but no longer than so many seconds, so that bookings keep the core: the
 # more there are, the more of them are worked out at once.
-_REST: Final = 4
-_LONGEST_REST: Final = 0.9
+_REST: Final = 19
+_LONGEST_REST: Final = 4.0
 _ANOTHER_TURN: Final = 0.03  # seconds until it may be our turn, for whoever waits for the work to be done
 _SOMEBODY_ELSES_TURN: Final = 1.0
 _LONGEST_PAUSE: Final = 20.0
