@@ -1,7 +1,7 @@
 """All benchmarks, one after another: their tables in RESULTS.md, and how far the goals are met as a picture beside it.
 
-Each one still is a command of its own. Nothing else should be at work on the machine meanwhile; how much was is written
-down. `--quick` is a smoke run of all of them that writes nothing.
+Each one still is a command of its own; `--only` measures some of them anew. Nothing else should be at work on the
+machine meanwhile; how much was is written down. `--quick` is a smoke run of all of them that writes nothing.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from typing import Any, Final
 from _bench import Goal, table
 
 HERE: Final = Path(__file__).parent
+KEPT: Final = HERE / "results"  # what each of them has measured last
 # In the order in which they run; with what they need to be done within an hour or so.
 SCRIPTS: Final = ("news", "bookings", "pages", "slots", "processes", "watch", "access")
 # The picture, in pixels: how high a goal is, what stands to its left, how long bars are, and what is to their right.
@@ -29,41 +30,50 @@ ROW, LEFT, WIDE, RIGHT = 34, 430, 330, 120
 
 def main(options: argparse.Namespace) -> None:
     """Run them; leaves with 1 where one of them fails, or where a goal is not met."""
-    told: list[dict[str, Any]] = []
-    failed = [name for name in options.only or SCRIPTS if not run(name, options.quick, told)]
-    goals = [Goal(**goal) for one in told for goal in one["goals"]]
+    failed = [name for name in options.only or SCRIPTS if not run(name, options.quick)]
+    measured = [json.loads(path.read_text()) for name in SCRIPTS if (path := KEPT / f"{name}.json").exists()]
+    goals = [Goal(**goal) for one in measured for told in one["told"] for goal in told["goals"]]
     if not options.quick:
-        (HERE / "RESULTS.md").write_text(document(told, goals))
+        (HERE / "RESULTS.md").write_text(document(measured, goals))
         (HERE / "goals.svg").write_text(picture(goals))
     missed = [goal for goal in goals if not goal.met]
     print(*goals, *(f"{name}: FAILED" for name in failed), sep="\n")
     sys.exit(1 if failed or (missed and not options.quick) else 0)
 
 
-def run(name: str, quick: bool, told: list[dict[str, Any]]) -> bool:
+def run(name: str, quick: bool) -> bool:
     """Run one of them, and keep what it reports; whether it came to its end."""
     began = time.monotonic()
     print(f"== {name}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(HERE / f"{name}.py"), *(["--quick"] if quick else [])]
         done = subprocess.run(command, env={**os.environ, "BENCHMARK_RESULTS": folder}, check=False)
-        told += [json.loads(path.read_text()) for path in sorted(Path(folder).iterdir())]
+        told = [json.loads(path.read_text()) for path in sorted(Path(folder).iterdir())]
+    if done.returncode == 0 and not quick:
+        keep(name, told)
     print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
     return done.returncode == 0
 
 
-def document(told: Sequence[dict[str, Any]], goals: Sequence[Goal]) -> str:
-    """All tables, with the day and the machine."""
-    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+def keep(name: str, told: Sequence[dict[str, Any]]) -> None:
+    """Keep what was measured, with the moment (UTC) and the load of the last five minutes."""
+    KEPT.mkdir(exist_ok=True)
+    at, load = f"{datetime.now(UTC):%Y-%m-%d %H:%M}", f"{os.getloadavg()[1]:.1f}"
+    (KEPT / f"{name}.json").write_text(json.dumps({"at": at, "load": load, "told": told}, indent=1) + "\n")
+
+
+def document(measured: Sequence[dict[str, Any]], goals: Sequence[Goal]) -> str:
+    """All tables, each with its moment, and the machine."""
     parts = [
         "# Results",
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}, "
-        f"load {load} at the end. Written by `python benchmarks/all.py`; what the words mean stands in README.md.",
+        f"{os.cpu_count()} cores ({_processor()}), Python {platform.python_version()}. Written by `python "
+        "benchmarks/all.py`; what the words mean stands in README.md. The load is that of the five minutes before.",
         "![Goals](goals.svg)",
         table(("goal", "ratio", "wanted", "met"), [_words(goal) for goal in goals]),
     ]
-    for one in told:
-        parts += [f"## {one['title']}", table(one["head"], one["rows"])]
+    for one in measured:
+        for told in one["told"]:
+            parts += [f"## {told['title']}", f"{one['at']} UTC, load {one['load']}", table(told["head"], told["rows"])]
     return "\n\n".join(parts) + "\n"
 
 
