@@ -224,12 +224,13 @@ def _unavailable_when_down() -> Iterator[None]:
 
 
 async def again_after_deadlock(work: Callable[[], Coroutine[Any, Any, Done]]) -> Done:
-    """Do it, and once more where PostgreSQL has undone it because two waited for each other."""
-    try:
-        return await work()
-    except Unavailable as refusal:
-        if not isinstance(getattr(refusal.__cause__, "orig", None), DeadlockDetected):
-            raise
+    """Do it, and twice more where PostgreSQL has undone it because two waited for each other."""
+    for _ in range(2):
+        try:
+            return await work()
+        except Unavailable as refusal:
+            if not isinstance(getattr(refusal.__cause__, "orig", None), DeadlockDetected):
+                raise
     return await work()
 
 
