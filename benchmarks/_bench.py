@@ -186,15 +186,6 @@ def book_raw(connection: psycopg.Connection[Any], expert: UUID, starts_at: datet
     return committed
 
 
-# How many live bookings run into the next one of their expert.
-OVERLAPS: Final = """
-    SELECT count(*) FROM (
-      SELECT upper(busy) > lead(lower(busy)) OVER (PARTITION BY expert_id ORDER BY lower(busy)) AS clash
-      FROM booking WHERE status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
-    ) neighbours WHERE clash
-"""
-
-
 def tomorrow() -> datetime:
     """The first midnight to come, UTC."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)

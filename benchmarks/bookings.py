@@ -26,8 +26,9 @@ from uuid import UUID
 
 import _bench
 import psycopg
-from _bench import INSERT, OVERLAPS, expert_id
+from _bench import INSERT, expert_id
 
+from expert_booking.db import checkup
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import SlotTaken
 from expert_booking.schemas import BookingRequest
@@ -154,7 +155,7 @@ def _pgbench(script: str, options: Sequence[str]) -> Run:
 def check_and_clear(connection: psycopg.Connection, run: Run, kind: str) -> None:
     """As many rows as were promised, no two live ones overlap; then make room for the next run."""
     (rows,) = connection.execute("SELECT count(*) FROM booking").fetchone()
-    (overlaps,) = connection.execute(OVERLAPS).fetchone()
+    overlaps = checkup.overlaps(connection)
     assert overlaps == 0, f"{overlaps} bookings overlap"
     assert run.won in (None, rows), f"{run.won} were promised, {rows} rows are there"
     assert kind != ONE or rows == 1, f"{rows} rows for one slot"

@@ -32,6 +32,7 @@ from _bench import expert_id, slug
 from news import open_page
 from playwright.async_api import Browser, Page, async_playwright
 
+from expert_booking.db import checkup
 from expert_booking.db.embedded import EmbeddedPostgres
 from tests.mailing import MailServer
 from tests.serving import ServerProcess
@@ -426,7 +427,7 @@ def check(house: House, ledger: Ledger) -> dict[str, int]:
     with house.connect() as connection:
         rows = {str(number): (status, starts_at.strftime("%Y-%m-%dT%H:%M:%SZ")) for number, status, starts_at in
                 connection.execute("SELECT id, status, starts_at FROM booking").fetchall()}  # fmt: skip
-        (overlaps,) = connection.execute(_bench.OVERLAPS).fetchone()
+        overlaps = checkup.overlaps(connection)
         (twice,) = connection.execute(
             "SELECT count(*) FROM (SELECT FROM booking WHERE notes <> '' GROUP BY notes HAVING count(*) > 1) doubles"
         ).fetchone()

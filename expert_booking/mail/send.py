@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from email.headerregistry import Address
@@ -98,25 +99,22 @@ class SmtpPost:
 
     async def send(self, letter: EmailMessage) -> None:
         """Hand it over. Raises PostRefused."""
-        client = self._client()
-        try:
-            async with asyncio.timeout(self._longest):
-                await _connect(client)
-                await _hand_over(client, letter)
-            # It is theirs now, whatever comes of the farewell.
-            with suppress(SMTPException, OSError):
-                await client.quit(timeout=_FAREWELL)
-        except TimeoutError as error:
-            raise PostRefused("timeout", permanent=False) from error
-        finally:
-            client.close()
+        async with self._connected() as client:
+            await _hand_over(client, letter)
 
     async def check(self) -> None:
         """Connect and sign in as for a mail, and send none. Raises PostRefused."""
+        async with self._connected():
+            pass
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[SMTP]:
         client = self._client()
         try:
             async with asyncio.timeout(self._longest):
                 await _connect(client)
+                yield client
+            # It is theirs now, whatever comes of the farewell.
             with suppress(SMTPException, OSError):
                 await client.quit(timeout=_FAREWELL)
         except TimeoutError as error:
