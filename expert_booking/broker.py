@@ -9,16 +9,19 @@ import asyncio
 import json
 import logging
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from redis import Redis as Blocking
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from expert_booking.domain.events import Beat, ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
 
@@ -86,18 +89,18 @@ class RedisNews:
     # --- every process hears ----------------------------------------------------------------------------------------
 
     async def _hear(self) -> None:
-        time = asyncio.get_running_loop().time
+        now = asyncio.get_running_loop().time
         try:
             async with self._redis.pubsub(ignore_subscribe_messages=True) as ears:
                 await ears.subscribe(self._channel)
                 self._subscribed = True
-                heard_at = time()
-                while time() < heard_at + _GIVEN_UP:
+                heard_at = now()
+                while now() < heard_at + _GIVEN_UP:
                     message = await ears.get_message(timeout=_BEAT)
                     if message is not None:
-                        heard_at = time()
+                        heard_at = now()
                         self._take(message["data"])
-                    elif time() > heard_at + _SILENCE:
+                    elif now() > heard_at + _SILENCE:
                         self._lose()
         finally:
             self._subscribed = False
@@ -161,6 +164,20 @@ class RedisNews:
             batch = []
             with suppress(TimeoutError):
                 batch = [await asyncio.wait_for(waiting.get(), _BEAT)]
+
+
+def news_take(url: str, patience: float = 5.0) -> float:
+    """Seconds that words take through this Redis. Raises RedisError or OSError: it does not let us in or through."""
+    channel = f"expert-booking:{secrets.token_hex(8)}"
+    at_last = {"socket_connect_timeout": patience, "socket_timeout": patience}
+    with Blocking.from_url(url, **at_last) as redis, redis.pubsub(ignore_subscribe_messages=True) as ears:
+        ears.subscribe(channel)
+        ears.get_message(timeout=patience)  # that we are heard from now on
+        began = time.monotonic()
+        redis.publish(channel, "")
+        if ears.get_message(timeout=patience) is None:
+            raise RedisTimeout("what is published does not arrive")
+        return time.monotonic() - began
 
 
 def write(forwarder: str, number: int, news: News | None) -> str:

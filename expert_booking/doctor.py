@@ -68,6 +68,8 @@ def examine(open_database: OpenDatabase) -> Iterator[Finding]:
     yield address(settings)
     yield time_zones(datetime.now(UTC))
     yield mail_server(settings)
+    if settings.redis_url is not None:
+        yield redis(settings.redis_url)
     if settings.embedded:
         if not EmbeddedPostgres.there(settings.data_dir):
             start = "Start `expert-booking` once, and it makes one; or set EXPERT_BOOKING_DATABASE_URL."
@@ -175,6 +177,25 @@ def mail_server(settings: Settings) -> Finding:
         return Finding(name, State.ILL, f"The mail server {where} does not let us in: {refusal.reason}.", advice)
     signed_in = "takes our sign-in" if server.user else "answers"
     return Finding(name, State.GOOD, f"The mail server {where} {signed_in}.")
+
+
+def redis(url: str) -> Finding:
+    """Whether news come through Redis. What is sent to try it goes where nobody else listens."""
+    try:
+        from redis.exceptions import RedisError  # its library is there for those who want it
+
+        from expert_booking.broker import news_take
+    except ModuleNotFoundError:
+        missing = "EXPERT_BOOKING_REDIS_URL needs one more library."
+        return Finding("redis", State.ILL, missing, "pip install 'expert-booking[redis]'")
+    try:
+        took = news_take(url)
+    except (RedisError, OSError) as error:
+        says = f"Redis does not let news through ({type(error).__name__}); pages are right every 30 seconds only."
+        advice = "Does it run, is EXPERT_BOOKING_REDIS_URL right, and may this user publish and subscribe?"
+        return Finding("redis", State.ILL, says, advice)
+    told = f"News through Redis arrive in {1000 * took:.1f} ms."
+    return Finding("redis", State.GOOD if took < 1 else State.HINT, told)
 
 
 def space(data_dir: Path) -> Finding:

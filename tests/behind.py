@@ -1,7 +1,8 @@
-"""nginx in front of our servers: the real one, with the file that we ship."""
+"""What stands around our servers: the real nginx, with the file that we ship, and a real Redis."""
 
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -25,6 +26,34 @@ def needs(program: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+class RedisServer:
+    """`redis-server` that keeps nothing."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        """At the same address."""
+        command = [needs("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
+        until = time.monotonic() + PATIENCE
+        while not self._answers():
+            assert time.monotonic() < until, "Redis does not come up"
+            time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        with socket.socket() as line:
+            return line.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def kill(self) -> None:
+        """As a crash does it."""
+        self._process.kill()
+        self._process.wait()
 
 
 class Nginx:

@@ -34,6 +34,7 @@ from expert_booking.schemas import (
     SessionTypeRequest,
 )
 from expert_booking.services import Services
+from tests.behind import RedisServer
 from tests.mailing import MailServer
 from tests.serving import ServerProcess
 
@@ -223,6 +224,14 @@ def mail_server() -> Iterator[MailServer]:
     server = MailServer().start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own."""
+    server = RedisServer(tmp_path)
+    yield server
+    server.kill()
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """News through a real Redis: whoever forwards, whoever dies, everybody hears, in order, or knows to look again."""
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,40 +14,12 @@ from expert_booking.broker import RedisNews, read, write
 from expert_booking.bus import Bus
 from expert_booking.db.feed import NAME, Feed
 from expert_booking.domain.events import ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
-from tests.behind import needs
+from tests.behind import RedisServer
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess, free_port
+from tests.serving import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 30
-
-
-class RedisServer:
-    """`redis-server` that keeps nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        """At the same address."""
-        command = [needs("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        """As a crash does it."""
-        self._process.kill()
-        self._process.wait()
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of this test's own."""
-    server = RedisServer(tmp_path)
-    yield server
-    server.kill()
 
 
 class House:

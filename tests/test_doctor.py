@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from redis import Redis
 
 from expert_booking import doctor
 from expert_booking.db import checkup
@@ -16,6 +17,7 @@ from expert_booking.db.engine import Database, driver_url
 from expert_booking.doctor import Finding, State
 from expert_booking.services import Services
 from expert_booking.settings import Settings
+from tests.behind import RedisServer
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 from tests.mailing import MailServer
 from tests.serving import command, environment
@@ -172,6 +174,22 @@ def test_what_is_away_is_told_in_a_sentence_with_what_to_look_at(examine: Examin
     assert ill(findings) == {"database", "mail server"}
     assert "EXPERT_BOOKING_DATABASE_URL" in findings["database"].advice
     assert "no connection" in findings["mail server"].says
+    assert "a-password" not in str(findings)
+
+
+def test_redis_is_looked_at_where_news_go_through_it(examine: Examine, redis: RedisServer) -> None:
+    assert "redis" not in examine()
+    found = examine(REDIS_URL=redis.url)["redis"]
+    assert (found.state, found.says[:26]) == (State.GOOD, "News through Redis arrive "), found
+    with Redis.from_url(redis.url) as admin:
+        may = {"categories": ["+@all"], "commands": ["-publish"], "channels": ["*"]}
+        admin.acl_setuser("mute", enabled=True, passwords="+a-password", **may)
+    muted = redis.url.replace("//", "//mute:a-password@")
+    assert "NoPermission" in examine(REDIS_URL=muted)["redis"].says
+    redis.kill()
+    findings = examine(REDIS_URL=muted)
+    assert ill(findings) == {"redis"}
+    assert "EXPERT_BOOKING_REDIS_URL" in findings["redis"].advice
     assert "a-password" not in str(findings)
 
 

@@ -103,10 +103,13 @@ async def test_new_hours_appear_on_an_open_board(visit: Visit, jana: Expert, sql
     await expect(slot(page, evening)).to_have_count(0)
 
 
+@pytest.mark.parametrize("way", ["through the database", "through Redis"])
 async def test_a_booking_made_in_another_server_process_is_seen_at_once(
-    serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, rest: httpx.AsyncClient
-) -> None:
-    at, second = in_days(3), serve()
+    serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, rest: httpx.AsyncClient,
+    way: str, request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    by_redis = {"REDIS_URL": request.getfixturevalue("redis").url} if way == "through Redis" else {}
+    at, second = in_days(3), serve(**by_redis)
     here, there = await visit(jana.page), await visit(jana.page, at=second.url)
     await watches(here, at)
     await watches(there, at)
