@@ -15,6 +15,8 @@ import uvicorn
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from expert_booking.web.frames import FramedWebSocket
+
 log = logging.getLogger(__name__)
 
 # How long whoever has connected is given to say what they want, in seconds; and how long requests may take to finish.
@@ -40,7 +42,7 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
         log_level="warning",
         log_config=None,  # ours
         access_log=False,  # addresses of people stand in queries; the reception writes lines without any
-        ws="websockets-sansio",
+        ws=FramedWebSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # Socket.IO pings already
         ws_max_size=2**20,  # Socket.IO takes no more

@@ -1,9 +1,9 @@
-"""The short way to many sockets: an event is encoded once, and the same text is written straight to each websocket.
+"""The short way to many sockets: an event is encoded once, and the same frame is written straight to each websocket.
 
 `AsyncServer.emit` starts a task and goes through a queue for each socket of a room, which is most of what a message to
-a thousand pages costs. Here the text goes to each socket's own ASGI `send`, which python-socketio hands out with the
-environment of a connection. All else goes the ordinary way: a page that polls, a socket that does not let itself be
-written to, and everybody where the packet is not one text.
+a thousand pages costs. Here a frame goes to each socket as our server lets it be written (see `frames`), which
+python-socketio hands out with the environment of a connection. All else goes the ordinary way: a page that polls, a
+socket that does not let itself be written to, and everybody where the packet is not one text or the server another.
 
 What is written like this may overtake what waits in NiceGUI's queues, an older snapshot for instance: messages carry
 versions, and pages apply what they have heard already on top of what arrives later.
@@ -11,7 +11,6 @@ versions, and pages apply what they have heard already on top of what arrives la
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -19,7 +18,9 @@ from engineio.packet import MESSAGE
 from engineio.packet import Packet as Frame
 from socketio import AsyncServer
 from socketio.packet import EVENT
-from starlette.types import Message
+from starlette.types import Send
+
+from expert_booking.web.frames import EXTENSION, text_frame
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ MISSED: Final = "missed"
 # After so many sockets, some 30 ms, everything else has a turn. (More often, and the last ones wait for all of that.)
 AT_ONCE: Final = 2000
 
-Send = Callable[[Message], Awaitable[None]]
+# What python-socketio knows of a connection, the ASGI scope and `send` among it.
+Environ = dict[str, Any]
 
 
 class Wire:
@@ -61,40 +63,31 @@ class Wire:
 
     async def _write(self, room: str, text: str) -> list[str]:
         """Write to all who can be written to; the others."""
-        said: Message = {"type": "websocket.send", "text": text}
-        others = []
-        for number, (sid, _) in enumerate(self._sio.manager.get_participants("/", room), start=1):
-            send = self._send_of(sid)
-            if send is None or not self._written(sid, send, said):
+        frame, others = text_frame(text), []
+        for number, (sid, connection) in enumerate(self._sio.manager.get_participants("/", room), start=1):
+            environ = self._sio.environ.get(connection)
+            if environ is None or not self._written(sid, environ, frame):
                 others.append(sid)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
         return others
 
-    def _send_of(self, sid: str) -> Send | None:
-        """What writes to this socket, where it has been a websocket from its beginning."""
-        environ = self._sio.get_environ(sid) or {}
-        scope = environ.get("asgi.scope") or {}
-        send: Send | None = environ.get("asgi.send") if scope.get("type") == "websocket" else None
-        return send
-
-    def _written(self, sid: str, send: Send, said: Message) -> bool:
+    def _written(self, sid: str, environ: Environ, frame: bytes) -> bool:
         """Whether this socket needs no other way: it has been written to, or will hear that it has missed something."""
         if sid in self._behind:
             return True
-        # Neither a task nor a wait: a `send` that ends at once has written, one that has to wait found the buffer full.
-        sending = send(said).__await__()
         try:
-            next(sending)
-        except StopIteration:
-            return True
+            # Only who has been a websocket from its beginning has it.
+            if environ["asgi.scope"]["extensions"][EXTENSION](frame):
+                return True
+        except KeyError:
+            return False
         except OSError:  # it has just been closed: whoever comes back is told everything
             return True
         except Exception as error:
             self._complain(error)
             return False
-        sending.close()
-        self._behind[sid] = asyncio.create_task(self._catch_up(sid, send))
+        self._behind[sid] = asyncio.create_task(self._catch_up(sid, environ["asgi.send"]))
         return True
 
     async def _catch_up(self, sid: str, send: Send) -> None:

@@ -18,6 +18,7 @@ from nicegui import core
 
 from expert_booking import app
 from expert_booking.web import wire
+from expert_booking.web.frames import EXTENSION, FramedWebSocket
 from expert_booking.web.wire import MISSED, Wire
 
 PATIENCE = 20
@@ -74,7 +75,7 @@ class Socket:
 @asynccontextmanager
 async def serving(listener: socket.socket) -> AsyncIterator[int]:
     """NiceGUI's own Socket.IO server, behind the server and the protocol that the product runs on; its port."""
-    config = uvicorn.Config(socketio.ASGIApp(core.sio), ws="websockets-sansio", ws_per_message_deflate=False,
+    config = uvicorn.Config(socketio.ASGIApp(core.sio), ws=FramedWebSocket, ws_per_message_deflate=False,
                             log_level="warning", lifespan="off", timeout_graceful_shutdown=1)  # fmt: skip
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
@@ -158,26 +159,26 @@ async def test_a_page_that_polls_one_that_began_so_and_what_is_not_one_text_go_t
 async def test_a_socket_that_cannot_be_written_to_is_told_the_ordinary_way_and_complained_of_once(
     port: int, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(_: object) -> None:
+    def broken(_: object) -> bool:
         raise RuntimeError("another server, another way")
 
     told, (page, sid), (other, _) = Wire(core.sio), await enter(port, room), await enter(port, room)
-    core.sio.get_environ(sid)["asgi.send"] = broken
+    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = broken
     for _ in range(3):
         await told.tell(room, "slots", NEWS)
     for _ in range(3):
         assert [await page.event(), await other.event()] == 2 * [["slots", NEWS]]
     assert (told.by_emit, caplog.text.count("RuntimeError: another server")) == (3, 1)
     # And one that has just gone, of which the room does not know yet, is no reason to complain.
-    core.sio.get_environ(sid)["asgi.send"] = hung_up
+    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = hung_up
     await told.tell(room, "slots", NEWS)
     assert (await other.event(), told.by_emit) == (["slots", NEWS], 3)
     page.close()
     other.close()
 
 
-async def hung_up(_: object) -> None:
-    """What `send` does after the end."""
+def hung_up(_: object) -> bool:
+    """What writing does after the end."""
     raise ConnectionResetError
 
 
