@@ -147,10 +147,10 @@ class LiveBoard:
             return
         self.version += 1
         self.drawn = {}
-        for watcher in list(self._watchers):
-            watcher(board)
         message = {"expert": str(self.expert_id), "room": self.room, "version": self.version, "changes": changes}
         await rooms.tell(self.room, "slots", {**message, "anew": True} if anew else message)
+        for watcher in list(self._watchers):
+            watcher(self.board)  # by now there may be a newer one
 
     def _changed(self) -> None:
         self._news += 1
