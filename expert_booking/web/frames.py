@@ -1,20 +1,19 @@
 """uvicorn's websocket, which also takes finished frames: what a thousand sockets hear is put into a frame once.
 
-ASGI has no word for that, so it is an extension in the connection's scope, as ASGI means extensions to be. It counts on
-what `WebSocketsSansIOProtocol` does: every message is handed to the transport at once and whole, uncompressed.
+ASGI has no word for that, so it is an extension in the connection's scope, as ASGI means extensions to be: the
+transport. What is written to it counts on `WebSocketsSansIOProtocol` handing every message of its own to the transport
+at once, whole and uncompressed.
 """
 
-from collections.abc import Callable
+from asyncio import WriteTransport
 from typing import Final
 
-from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
 
 EXTENSION: Final = "expert_booking.frames"
-
-WriteFrame = Callable[[bytes], bool]
+# So many bytes wait to be taken when a buffer is full: where the event loop, too, says that writing has to pause.
+_FULL: Final = 2**16
 
 
 class FramedWebSocket(WebSocketsSansIOProtocol):
@@ -22,19 +21,20 @@ class FramedWebSocket(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Serve this connection."""
-        self.scope["extensions"][EXTENSION] = self.write_frame  # type: ignore[assignment]
+        self.scope["extensions"][EXTENSION] = self.transport  # type: ignore[assignment]
         await super().run_asgi()
-
-    def write_frame(self, frame: bytes) -> bool:
-        """Write one whole frame now; False where the buffer is full. Raises ClientDisconnected (an OSError)."""
-        if self.disconnected or self.conn.state is not State.OPEN:
-            raise ClientDisconnected
-        if not self.writable.is_set():
-            return False
-        self.transport.write(frame)
-        return True
 
 
 def text_frame(text: str) -> bytes:
-    """The frame of a server that says this text."""
+    """The frame in which a server says this text."""
     return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+
+
+def write_frame(transport: WriteTransport, frame: bytes) -> bool:
+    """Write a whole frame now, to a socket that is not closing; False where the buffer is full."""
+    if transport.is_closing():
+        return True  # whoever comes back is told everything
+    if transport.get_write_buffer_size() > _FULL:
+        return False
+    transport.write(frame)
+    return True

@@ -11,6 +11,9 @@ versions, and pages apply what they have heard already on top of what arrives la
 
 import asyncio
 import logging
+from asyncio import WriteTransport
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -20,7 +23,7 @@ from socketio import AsyncServer
 from socketio.packet import EVENT
 from starlette.types import Send
 
-from expert_booking.web.frames import EXTENSION, text_frame
+from expert_booking.web.frames import EXTENSION, text_frame, write_frame
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +31,20 @@ log = logging.getLogger(__name__)
 MISSED: Final = "missed"
 # After so many sockets, some 30 ms, everything else has a turn. (More often, and the last ones wait for all of that.)
 AT_ONCE: Final = 2000
+# Seconds for which it is known how a room is reached.
+KEPT: Final = 60.0
 
-# What python-socketio knows of a connection, the ASGI scope and `send` among it.
-Environ = dict[str, Any]
+
+@dataclass(slots=True)
+class _Line:
+    """How the people of a room are reached: their connections by their names, and what can be written to of them.
+
+    To find that anew for each message, in a thousand places of the memory, takes as long as all the writing.
+    """
+
+    people: dict[str, str]
+    sockets: dict[str, WriteTransport] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
 
 
 class Wire:
@@ -39,6 +53,7 @@ class Wire:
     def __init__(self, sio: AsyncServer) -> None:
         self._sio = sio
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._lines: dict[str, _Line] = {}
         self._behind: dict[str, asyncio.Task[None]] = {}
         self._complained = False
         # How many messages had to go the ordinary way.
@@ -63,32 +78,42 @@ class Wire:
 
     async def _write(self, room: str, text: str) -> list[str]:
         """Write to all who can be written to; the others."""
-        frame, others = text_frame(text), []
-        for number, (sid, connection) in enumerate(self._sio.manager.get_participants("/", room), start=1):
-            environ = self._sio.environ.get(connection)
-            if environ is None or not self._written(sid, environ, frame):
-                others.append(sid)
+        frame, line, behind = text_frame(text), self._line(room), self._behind
+        others = list(line.others)
+        for number, (sid, transport) in enumerate(line.sockets.items(), start=1):
+            if not (behind and sid in behind):
+                try:
+                    if not write_frame(transport, frame):
+                        self._leave_behind(sid)
+                except Exception as error:
+                    self._complain(error)
+                    others.append(sid)
             if number % AT_ONCE == 0:
                 await asyncio.sleep(0)
         return others
 
-    def _written(self, sid: str, environ: Environ, frame: bytes) -> bool:
-        """Whether this socket needs no other way: it has been written to, or will hear that it has missed something."""
-        if sid in self._behind:
-            return True
-        try:
-            # Only who has been a websocket from its beginning has it.
-            if environ["asgi.scope"]["extensions"][EXTENSION](frame):
-                return True
-        except KeyError:
-            return False
-        except OSError:  # it has just been closed: whoever comes back is told everything
-            return True
-        except Exception as error:
-            self._complain(error)
-            return False
-        self._behind[sid] = asyncio.create_task(self._catch_up(sid, environ["asgi.send"]))
-        return True
+    def _line(self, room: str) -> "_Line":
+        """How everybody in this room is reached."""
+        line, people = self._lines.get(room), dict(self._sio.manager.get_participants("/", room))
+        if line is None:
+            # Nobody says when a room is empty: what is known of it must not live on.
+            asyncio.get_running_loop().call_later(KEPT, self._lines.pop, room, None)
+        elif line.people == people:
+            return line
+        known = line.sockets if line else {}
+        line = self._lines[room] = _Line(people)
+        for sid, connection in people.items():
+            transport = known.get(sid) or _transport_of(self._sio.environ.get(connection, {}))
+            if transport is None:
+                line.others.append(sid)
+            else:
+                line.sockets[sid] = transport
+        return line
+
+    def _leave_behind(self, sid: str) -> None:
+        environ = self._sio.get_environ(sid)
+        if environ is not None:
+            self._behind[sid] = asyncio.create_task(self._catch_up(sid, environ["asgi.send"]))
 
     async def _catch_up(self, sid: str, send: Send) -> None:
         try:
@@ -114,3 +139,9 @@ class Wire:
         if not self._complained:
             self._complained = True
             log.error("pages cannot be told the short way", exc_info=error)
+
+
+def _transport_of(environ: Mapping[str, Any]) -> WriteTransport | None:
+    """What writes to this connection, where it has been a websocket of our server's from its beginning."""
+    transport: WriteTransport | None = environ.get("asgi.scope", {}).get("extensions", {}).get(EXTENSION)
+    return transport

@@ -1,9 +1,11 @@
 """The short way to many sockets: a real server, and clients that speak Socket.IO byte by byte."""
 
 import asyncio
+import gc
 import json
 import socket
 import tracemalloc
+import weakref
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -156,30 +158,51 @@ async def test_a_page_that_polls_one_that_began_so_and_what_is_not_one_text_go_t
         one.close()
 
 
+class Broken:
+    """A transport of another kind."""
+
+    def is_closing(self) -> bool:
+        raise RuntimeError("another server, another way")
+
+
 async def test_a_socket_that_cannot_be_written_to_is_told_the_ordinary_way_and_complained_of_once(
     port: int, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: object) -> bool:
-        raise RuntimeError("another server, another way")
-
     told, (page, sid), (other, _) = Wire(core.sio), await enter(port, room), await enter(port, room)
-    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = broken
+    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = Broken()
     for _ in range(3):
         await told.tell(room, "slots", NEWS)
     for _ in range(3):
         assert [await page.event(), await other.event()] == 2 * [["slots", NEWS]]
     assert (told.by_emit, caplog.text.count("RuntimeError: another server")) == (3, 1)
-    # And one that has just gone, of which the room does not know yet, is no reason to complain.
-    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = hung_up
-    await told.tell(room, "slots", NEWS)
-    assert (await other.event(), told.by_emit) == (["slots", NEWS], 3)
     page.close()
     other.close()
 
 
-def hung_up(_: object) -> bool:
-    """What writing does after the end."""
-    raise ConnectionResetError
+async def test_who_comes_into_a_room_is_told_from_then_on_and_who_goes_is_let_go(
+    port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(wire, "KEPT", 0.2)
+    told, (page, sid), (other, _) = Wire(core.sio), await enter(port, room), await enter(port, room)
+    await told.tell(room, "slots", {"version": 1})
+    later, later_sid = await enter(port, room)
+    await told.tell(room, "slots", {"version": 2})
+    # One that has just gone, of which the room does not know yet, is no reason to complain, nor to go another way.
+    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION].abort()
+    await told.tell(room, "slots", {"version": 3})
+    assert [(await other.event())[1]["version"] for _ in range(3)] == [1, 2, 3]
+    assert [(await later.event())[1]["version"] for _ in range(2)] == [2, 3]
+    assert (told.by_emit, "short way" in caplog.text) == (0, False)
+
+    # When everybody has gone, and nobody is told anything any more, nothing is left of them.
+    transport = weakref.ref(core.sio.get_environ(later_sid)["asgi.scope"]["extensions"][EXTENSION])
+    assert transport() is not None
+    for one in (page, other, later):
+        one.close()
+    async with asyncio.timeout(PATIENCE):
+        while transport() is not None:
+            gc.collect()
+            await asyncio.sleep(0.05)
 
 
 async def test_messages_of_a_room_arrive_in_the_order_they_were_told_also_among_niceguis_own(
