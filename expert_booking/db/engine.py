@@ -59,8 +59,6 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            # The one used last knows the statements best.
-            pool_use_lifo=True,
             # Statements that stand alone need no BEGIN and COMMIT, and no rollback in case.
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
