@@ -1,8 +1,8 @@
 """uvicorn's websocket, which also takes finished frames: what a thousand sockets hear is put into a frame once.
 
 ASGI has no word for that, so it is an extension in the connection's scope, as ASGI means extensions to be: the
-transport. What is written to it counts on `WebSocketsSansIOProtocol` handing every message of its own to the transport
-at once, whole and uncompressed.
+transport. That counts on `WebSocketsSansIOProtocol` handing each message of its own to the transport at once, whole and
+uncompressed; and on a socket being out of its rooms before the server closes it.
 """
 
 from asyncio import WriteTransport
