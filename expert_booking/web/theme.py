@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 from nicegui import ui
+from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from expert_booking.web.parts.markup import Html, plain_json
@@ -64,6 +65,14 @@ _PLAIN: Final = Markup(
 _LINKS: Final = (("/", "Experts"), ("/my-bookings", "My bookings"))
 
 
+class _Page(Element, default_classes="page", default_props='id=main tabindex="-1"'):
+    """What lies between header and footer. No <main>: NiceGUI's layout is one already, and a page has only one."""
+
+
+class _Narrow(_Page, default_classes="narrow"):
+    """The same, no wider than its text."""
+
+
 @contextmanager
 def frame(
     title: str,
@@ -81,9 +90,8 @@ def frame(
     zone = zone_of(client.request)
     key = zone.key if zone else ""
     ui.page_title(f"{title} · {NAME}" if title else NAME)
-    # As plain text: a Markup would escape the page that NiceGUI builds around it.
-    ui.add_head_html(str(_HEAD.format(assets=ASSETS_URL, description=description, zone=key)))
-    ui.add_body_html(str(_TOP.format(name=NAME, links=_links(here), zone=key.replace("_", " "))))
+    ui.add_head_html(_head(description, key))
+    ui.add_body_html(_top(here, key))
     if on_zone is not None:
 
         def changed(event: GenericEventArguments) -> Any:
@@ -91,8 +99,7 @@ def frame(
             return on_zone(new) if new is not None else None
 
         ui.on("zone", changed)
-    # No <main>: NiceGUI's layout is one already, and a page has only one.
-    with ui.element("div").classes("page narrow" if narrow else "page").props('id=main tabindex="-1"'):
+    with _Narrow() if narrow else _Page():
         yield
     Html(_foot(house_with_mailbox and is_here(client.request)))
 
@@ -113,6 +120,17 @@ def plain(title: str, content: Markup) -> str:
 def html(content: Markup, tag: str = "div") -> Html:
     """Our own markup; what people have written is escaped by Markup.format before it comes here."""
     return Html(plain_json(content), tag)
+
+
+# As plain text: a Markup would escape the page that NiceGUI builds around it.
+@lru_cache(maxsize=1024)
+def _head(description: str, zone: str) -> str:
+    return str(_HEAD.format(assets=ASSETS_URL, description=description, zone=zone))
+
+
+@lru_cache(maxsize=1024)
+def _top(here: str, zone: str) -> str:
+    return str(_TOP.format(name=NAME, links=_links(here), zone=zone.replace("_", " ")))
 
 
 @cache

@@ -44,10 +44,9 @@ class SlotGrid(Element, component="slot_grid.js"):
         `on_pick` a slot does not lead to the form: it gets the slot's start (UTC), unchecked.
         """
         super().__init__()
-        self._props["bookUrl"] = book_url if on_pick is None else ""
         self._session_types = session_types
-        self._props["session"] = str(chosen or "")
-        self._props["fixed"] = fixed
+        # In one go: NiceGUI hears of each change.
+        self._props.update(bookUrl="" if on_pick else book_url, session=str(chosen or ""), fixed=fixed)
 
         async def look(event: GenericEventArguments) -> None:
             if isinstance(event.args, dict):
@@ -72,8 +71,7 @@ class SlotGrid(Element, component="slot_grid.js"):
         if snapshot is None:
             self._props["sessions"] = _choice(self._session_types)
         else:
-            self._props["board"] = snapshot
-            self._props["own"] = own
+            self._props.update(board=snapshot, own=own)
 
     def show(self, snapshot: str, own: dict[str, Any] | None = None, ask: object = None) -> None:
         """Show this instead, on the open page; `ask` is the number of the look that it answers."""
