@@ -29,7 +29,7 @@ ROOM = "slots"
 
 
 def empty_page() -> ASGIApp:
-    """A NiceGUI page with nothing on it, set up as the product sets NiceGUI up."""
+    """A NiceGUI page with nothing on it, set up as the product sets NiceGUI and the collector of garbage up."""
     from nicegui import ui
 
     @ui.page("/empty")
@@ -41,6 +41,7 @@ def empty_page() -> ASGIApp:
     ui.run_with(web, binding_refresh_interval=None, reconnect_timeout=5, tailwind=False, show_welcome_message=False)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(5_000, 10, 50)
     return web
 
 

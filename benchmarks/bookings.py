@@ -229,7 +229,7 @@ def ratio(runs: Sequence[Run], floors: Sequence[Run]) -> float:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2, help="of each run (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of all variants in turn (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="of all variants in turn (%(default)s)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64], help="at once (1 16 64)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
