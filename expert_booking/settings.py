@@ -81,11 +81,18 @@ def _hours(text: object) -> object:
     return tuple(timedelta(minutes=round(60 * one)) for one in hours)
 
 
+def _data_dir() -> Path:
+    try:
+        return user_data_path("expert-booking", appauthor=False)
+    except RuntimeError:  # a service's user has no home
+        return Path.cwd() / "expert-booking"
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EXPERT_BOOKING_", env_file=".env", extra="ignore", frozen=True)
 
     database_url: Annotated[str, AfterValidator(_database_url)] | None = None
-    data_dir: Path = Field(default_factory=lambda: user_data_path("expert-booking", appauthor=False))
+    data_dir: Path = Field(default_factory=_data_dir)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None

@@ -1,7 +1,10 @@
 """What is shipped for running it: files that their programs can read, and settings that exist."""
 
+import os
 import re
+import shlex
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import yaml
 
 from expert_booking.settings import Settings
 from tests.behind import SHIPPED, needs
-from tests.serving import ROOT
+from tests.serving import ROOT, ServerProcess, free_port
 
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "expert-booking@.service"
@@ -34,6 +37,25 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     )
     ours = [line for line in judged.stderr.splitlines() if "expert-booking" in line]
     assert not ours, judged.stderr
+
+
+def test_started_is_who_answers_and_who_has_ended_is_not_waited_for(serve: Callable[..., ServerProcess]) -> None:
+    needs("curl")
+    after = re.search(r"^ExecStartPost=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert after
+
+    def ends(port: int, process: subprocess.Popen[bytes]) -> int:
+        command = [part.replace("808%i", str(port)) for part in shlex.split(after[1])]
+        return subprocess.run(
+            command, env={**os.environ, "MAINPID": str(process.pid)}, timeout=60, check=False
+        ).returncode
+
+    with subprocess.Popen(["/bin/true"]) as ended:
+        ended.wait()
+    assert ends(free_port(), ended) == 1
+    with subprocess.Popen(["/bin/sleep", "60"]) as running:
+        assert ends(serve().port, running) == 0
+        running.kill()
 
 
 def test_the_units_ports_are_those_that_nginx_asks() -> None:

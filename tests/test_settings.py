@@ -1,6 +1,7 @@
 """The environment, and what is said when something in it is wrong."""
 
 import os
+import pwd
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -93,6 +94,15 @@ def test_a_dot_env_file_counts_and_the_environment_counts_more(monkeypatch: pyte
     (tmp_path / ".env").write_text("EXPERT_BOOKING_PORT=9001\nEXPERT_BOOKING_DEMO=false\nSOMETHING_ELSE=x\n")
     assert (read_settings().port, read_settings().demo) == (9001, False)
     assert settings(monkeypatch, PORT="9002").port == 9002
+
+
+def test_a_user_without_a_home_has_the_data_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # As systemd starts a service: without HOME, and some users are in no list either.
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    assert read_settings().data_dir == Path.cwd() / "expert-booking"
+    assert settings(monkeypatch, DATA_DIR=str(tmp_path)).data_dir == tmp_path
 
 
 def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> None:
