@@ -1,6 +1,5 @@
 """The floors: the barest servers that could do the same kind of work. `python _floors.py` and a name from the end."""
 
-import gc
 import os
 import sys
 import time
@@ -32,6 +31,8 @@ def empty_page() -> ASGIApp:
     """A NiceGUI page with nothing on it, set up as the product sets NiceGUI and the collector of garbage up."""
     from nicegui import ui
 
+    from expert_booking.serving import collect_less
+
     @ui.page("/empty")
     def empty() -> None:
         pass
@@ -39,9 +40,7 @@ def empty_page() -> ASGIApp:
     web = FastAPI()
     web.add_api_route("/alive", lambda: "yes")
     ui.run_with(web, binding_refresh_interval=None, reconnect_timeout=5, tailwind=False, show_welcome_message=False)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5_000, 10, 50)
+    collect_less()
     return web
 
 

@@ -2,7 +2,7 @@
 
 The pages are asked for and connected to as a browser does it, without one: zone cookie, gzip, a websocket. The floor is
 an empty NiceGUI page, set up as the product sets NiceGUI and Python's collector up. A window is long enough for the
-collector to come by, which costs 100 ms. Every kind of page has a process of its own.
+collector to come by in each. Every kind of page has a process of its own.
 """
 
 import argparse

@@ -1,7 +1,6 @@
 """Puts everything together: the database, the services, the pages, the API, and the server around them."""
 
 import asyncio
-import gc
 import hmac
 import logging
 import os
@@ -129,11 +128,7 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         workers = (source.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
         running = [asyncio.create_task(worker) for worker in workers]
         measuring = [asyncio.create_task(measure) for measure in (pulse.run(), metrics.run())]
-        # What is there now stays: looking through it for garbage again and again costs pauses of 100 ms.
-        gc.collect()
-        gc.freeze()
-        # And open pages are hundreds of objects each, which all live: looking through them less often is enough.
-        gc.set_threshold(5_000, 10, 50)
+        serving.collect_less()
         on_ready()
         yield
         for measure in measuring:

@@ -90,8 +90,9 @@ def frame(
     zone = zone_of(client.request)
     key = zone.key if zone else ""
     ui.page_title(f"{title} · {NAME}" if title else NAME)
-    ui.add_head_html(_head(description, key))
-    ui.add_body_html(_top(here, key))
+    # As plain text: a Markup would escape the page that NiceGUI builds around it.
+    ui.add_head_html(str(_head(description, key)))
+    ui.add_body_html(str(_top(here, key)))
     if on_zone is not None:
 
         def changed(event: GenericEventArguments) -> Any:
@@ -109,8 +110,8 @@ def plain(title: str, content: Markup) -> str:
     return str(
         _PLAIN.format(
             title=f"{title} · {NAME}",
-            head=_HEAD.format(assets=ASSETS_URL, description=NAME, zone=""),
-            top=_TOP.format(name=NAME, links=_links(""), zone=""),
+            head=_head(NAME, ""),
+            top=_top("", ""),
             content=content,
             foot=_FOOT.format(name=NAME, mailbox=""),
         )
@@ -122,15 +123,14 @@ def html(content: Markup, tag: str = "div") -> Html:
     return Html(plain_json(content), tag)
 
 
-# As plain text: a Markup would escape the page that NiceGUI builds around it.
 @lru_cache(maxsize=1024)
-def _head(description: str, zone: str) -> str:
-    return str(_HEAD.format(assets=ASSETS_URL, description=description, zone=zone))
+def _head(description: str, zone: str) -> Markup:
+    return _HEAD.format(assets=ASSETS_URL, description=description, zone=zone)
 
 
 @lru_cache(maxsize=1024)
-def _top(here: str, zone: str) -> str:
-    return str(_TOP.format(name=NAME, links=_links(here), zone=zone.replace("_", " ")))
+def _top(here: str, zone: str) -> Markup:
+    return _TOP.format(name=NAME, links=_links(here), zone=zone.replace("_", " "))
 
 
 @cache

@@ -92,7 +92,7 @@ class Wire:
                 await asyncio.sleep(0)
         return others
 
-    def _line(self, room: str) -> "_Line":
+    def _line(self, room: str) -> _Line:
         """How everybody in this room is reached."""
         line, people = self._lines.get(room), dict(self._sio.manager.get_participants("/", room))
         if line is None:
