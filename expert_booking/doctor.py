@@ -1,7 +1,9 @@
 """`expert-booking doctor`: looks at whatever is known to go wrong, and says what to do. It changes nothing."""
 
 import asyncio
+import http.client
 import importlib.metadata
+import re
 import shutil
 import time
 import zoneinfo
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from expert_booking import open_files
 from expert_booking.db import checkup, schema
 from expert_booking.db.backlog import Backlog
 from expert_booking.db.checkup import Connection, Unanswered
@@ -30,6 +33,8 @@ _OLDEST_VERSION: Final = 15
 _LISTENER: Final = 1
 _LITTLE_SPACE: Final = 2**30
 _NO_SPACE: Final = 200 * 2**20
+# Below so many open files a server has fewer than 2,000 connections.
+_FEW_FILES: Final = 4096
 _MAKE_A_KEY: Final = "Make a new one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 IN_PSQL: Final = "In psql: "
 _IS_IT_RUNNING: Final = "No server runs on this database; the next one that starts does it."
@@ -68,6 +73,7 @@ def examine(open_database: OpenDatabase) -> Iterator[Finding]:
     yield address(settings)
     yield time_zones(datetime.now(UTC))
     yield mail_server(settings)
+    yield files(settings)
     if settings.redis_url is not None:
         yield redis(settings.redis_url)
     if settings.embedded:
@@ -177,6 +183,37 @@ def mail_server(settings: Settings) -> Finding:
         return Finding(name, State.ILL, f"The mail server {where} does not let us in: {refusal.reason}.", advice)
     signed_in = "takes our sign-in" if server.user else "answers"
     return Finding(name, State.GOOD, f"The mail server {where} {signed_in}.")
+
+
+def files(settings: Settings) -> Finding:
+    """Whether a server may have enough files open, and is not about to run out of them."""
+    name = "open files"
+    running = _files_of_server(settings)
+    if running:
+        opened, limit = running
+        told = f"The server that is running has {opened} of {limit} files open."
+    else:
+        opened, limit = 0, open_files.highest_limit()
+        told = f"A server that is started here may have {limit} files open."
+    if limit < _FEW_FILES or opened >= open_files.NEAR_LIMIT * limit:
+        return Finding(name, State.HINT, told, open_files.ADVICE)
+    return Finding(name, State.GOOD, told)
+
+
+def _files_of_server(settings: Settings) -> tuple[int, int] | None:
+    """How many files the server has open and may have open. None where there is none, or it does not tell us."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    token = {"Authorization": f"Bearer {settings.metrics_token}"} if settings.metrics_token else {}
+    connection = http.client.HTTPConnection(host, settings.port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/metrics", headers=token)
+        figures = connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException, UnicodeDecodeError):
+        return None
+    finally:
+        connection.close()
+    found = dict(re.findall(r"^process_(open|max)_fds (\S+)$", figures, re.MULTILINE))
+    return (int(float(found["open"])), int(float(found["max"]))) if len(found) == 2 else None
 
 
 def redis(url: str) -> Finding:
