@@ -295,11 +295,11 @@ async def test_a_customer_is_bound_by_the_terms(
     client: httpx.AsyncClient, services: Services, booking: Json, own: dict[str, str], sql: Connection, clock: Clock
 ) -> None:
     path = f"/bookings/{booking['id']}"
-    sql.execute("UPDATE session_type SET cancel_notice_minutes = 1440, move_notice_minutes = 120, most_moves = 1")
+    sql.execute("UPDATE booking SET cancel_notice_minutes = 1440, reschedule_notice_minutes = 120, max_reschedules = 1")
     moved = await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=own)
     assert moved.json()["movesLeft"] == 0
     check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "no_moves_left")
-    sql.execute("UPDATE session_type SET most_moves = NULL")
+    sql.execute("UPDATE booking SET max_reschedules = NULL")
     clock.move(days=7, hours=23.5)  # an hour and a half before it begins
     body = check_problem(
         await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own), 409, "cancel_too_late"
