@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     hold_minutes: Annotated[float, Field(gt=0, le=60)] = 5
     hold_longest_minutes: Annotated[float, Field(gt=0, le=240)] = 20
     holds_per_network: Annotated[int, Field(ge=1, le=10_000)] = 20
+    holds_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
     mail_from: Annotated[str, AfterValidator(_sender)] | None = None
     admin_emails: Annotated[frozenset[str], NoDecode, BeforeValidator(_addresses)] = frozenset()
@@ -118,7 +119,7 @@ class Settings(BaseSettings):
     @property
     def hold_rules(self) -> HoldRules:
         """How long and how often times are held."""
-        return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network)
+        return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network, self.holds_per_minute)
 
     @property
     def house(self) -> House:

@@ -69,6 +69,8 @@ def test_the_usual_addresses_of_a_database_are_understood(monkeypatch: pytest.Mo
         ("HOLDS_PER_NETWORK", "0"),
         ("HOLDS_PER_NETWORK", "10001"),
         ("HOLDS_PER_NETWORK", "2.5"),
+        ("HOLDS_PER_MINUTE", "0"),
+        ("HOLDS_PER_MINUTE", "100001"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_variables_name(
@@ -116,9 +118,11 @@ def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_holds_are_as_long_and_as_many_as_the_house_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_settings().hold_rules == HoldRules(minutes=5, longest_minutes=20, per_origin=20)
-    found = settings(monkeypatch, HOLD_MINUTES="0.5", HOLD_LONGEST_MINUTES="0.5", HOLDS_PER_NETWORK="1")
-    assert found.hold_rules == HoldRules(minutes=0.5, longest_minutes=0.5, per_origin=1)
+    assert read_settings().hold_rules == HoldRules(minutes=5, longest_minutes=20, per_origin=20, per_minute=60)
+    found = settings(
+        monkeypatch, HOLD_MINUTES="0.5", HOLD_LONGEST_MINUTES="0.5", HOLDS_PER_NETWORK="1", HOLDS_PER_MINUTE="2"
+    )
+    assert found.hold_rules == HoldRules(minutes=0.5, longest_minutes=0.5, per_origin=1, per_minute=2)
     found.check()
 
 

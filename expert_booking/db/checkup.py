@@ -21,6 +21,7 @@ from expert_booking.db.tables import (
     SEARCH_EXTENSIONS,
     SEARCH_TRIGGERS,
     SEQUENCE_TRIGGER,
+    TERMS_TRIGGER,
     metadata,
 )
 
@@ -42,7 +43,14 @@ FENCES: Final = {
 # How what may be missing is made.
 TRIGGERS: Final = {
     statement.split()[2]: statement
-    for statement in (*NEWS_TRIGGERS, *HISTORY_TRIGGERS, *SEARCH_TRIGGERS, SEQUENCE_TRIGGER, MESSAGE_TRIGGER)
+    for statement in (
+        *NEWS_TRIGGERS,
+        *HISTORY_TRIGGERS,
+        *SEARCH_TRIGGERS,
+        SEQUENCE_TRIGGER,
+        TERMS_TRIGGER,
+        MESSAGE_TRIGGER,
+    )
 }
 INDEXES: Final = {str(index.name): index for table in metadata.tables.values() for index in table.indexes}
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from expert_booking.db import deadlines as rows
-from expert_booking.db import idempotency
+from expert_booking.db import holds, idempotency
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Unavailable
 from expert_booking.services.alarm import Alarm
@@ -77,6 +77,7 @@ class Deadlines:
             while await rows.sweep(connection, now):
                 pass
             await idempotency.forget_old(connection, now)
+            await holds.forget_old(connection, now)
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:

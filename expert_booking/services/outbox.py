@@ -10,13 +10,14 @@ from email.utils import parseaddr
 from typing import Final
 
 from expert_booking.db import outbox as rows
+from expert_booking.db.bookings import agreed_terms
 from expert_booking.db.engine import AnyRow, Database
 from expert_booking.domain.addresses import in_ascii
 from expert_booking.domain.errors import MessageNotFound, Unavailable
 from expert_booking.domain.house import House
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.post import Audience, MessageKind, pause_after, reminder_windows, reminders_at
-from expert_booking.domain.terms import Leeway, Terms
+from expert_booking.domain.terms import Leeway
 from expert_booking.mail.letters import BookingNews, access_letter, booking_letter
 from expert_booking.mail.send import Post, PostRefused
 from expert_booking.schemas import MessageView
@@ -280,12 +281,7 @@ def _is_obsolete(row: AnyRow, now: datetime, house: House) -> bool:
 
 
 def _news(row: AnyRow, now: datetime) -> BookingNews:
-    terms = Terms(
-        answer_minutes=row.answer_minutes,
-        cancel_notice_minutes=row.cancel_notice_minutes,
-        move_notice_minutes=row.move_notice_minutes,
-        most_moves=row.most_moves,
-    )
+    terms = agreed_terms(row)
     status = Status(row.status)
     return BookingNews(
         kind=MessageKind(row.kind),
