@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.metadata
-import shutil
 import time
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from expert_booking.db import checkup, schema
 from expert_booking.db.backlog import Backlog
 from expert_booking.db.checkup import Connection, Unanswered
 from expert_booking.db.clock import MOST_APART
-from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres, EmbeddedRefusal
+from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres, EmbeddedRefusal, free_space
 from expert_booking.mail.send import PostRefused, SmtpPost
 from expert_booking.schemas import ZONE_NAMES
 from expert_booking.settings import Settings, WrongSetting, read_settings
@@ -201,7 +200,7 @@ def redis(url: str) -> Finding:
 
 def space(cluster: Path) -> Finding:
     """Whether the disk of the embedded database has room."""
-    free = shutil.disk_usage(cluster).free
+    free = free_space(cluster)
     told = f"{free / 2**30:.1f} GB are free where the data lies."
     if free < _LITTLE_SPACE:
         state = State.ILL if free < LEAST_FREE else State.HINT

@@ -173,7 +173,7 @@ class EmbeddedPostgres:
         """Start the server that has stopped; False if another process has done so. Raises EmbeddedRefusal."""
         try:
             if not (self.data_path / "PG_VERSION").exists():
-                raise EmbeddedRefusal(f"The database folder {self.data_path} is gone.")
+                raise EmbeddedRefusal(f"The database folder {self.data_path} is gone: put it back from a backup.")
             with _locked(self.data_path.with_name(f"{self.data_path.name}.start.lock")):
                 return self._bring_up()
         except OSError as error:

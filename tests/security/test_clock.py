@@ -17,6 +17,7 @@ from expert_booking.db import checkup
 from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.engine import Database
 from expert_booking.doctor import Finding, State
+from expert_booking.domain.house import House
 from expert_booking.domain.terms import Confirmation
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock
@@ -120,6 +121,30 @@ async def test_the_doctor_finds_its_own_clock_wrong(database_url: str, sql: Conn
     finding = doctor_about_the_clock(database_url)
     assert finding.state is State.ILL
     assert "The database's clock is 3 days behind ours." in finding.says
+
+
+async def test_mail_that_seems_too_old_is_kept_while_the_clocks_differ(
+    database: Database, clock: Clock, add_expert: AddExpert, book: Book, start: datetime, mail_server: MailServer,
+    sql: Connection,
+) -> None:  # fmt: skip
+    agree = False
+
+    async def clock_agrees() -> bool:
+        return agree
+
+    services = Services(
+        database, clock=clock, clock_agrees=clock_agrees, house=House(secret="x" * 16), post=mail_server.post()
+    )
+    await book(await add_expert(), start)
+    clock.move(days=30)
+    await services.outbox.work_off()
+    assert sql.execute("SELECT count(*) FROM message WHERE sent_at IS NULL").fetchone() == (2,)
+
+    agree = True
+    clock.move(minutes=5)  # nobody is at work on them any more
+    await services.outbox.work_off()
+    assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)
+    assert not mail_server.mails
 
 
 async def test_the_time_is_the_databases_and_not_this_machines(database: Database, sql: Connection) -> None:

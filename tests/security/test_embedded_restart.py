@@ -91,7 +91,10 @@ def test_a_server_whose_database_is_gone_ends_with_an_error(postgres: EmbeddedPo
     postgres.data_path.rename(postgres.data_path.with_name("elsewhere"))
     kill_servers(lambda cluster: cluster.name == "elsewhere" and cluster.parent == postgres.data_path.parent)
     assert server.process.wait(PATIENCE) == 1
-    assert f"expert-booking: The database folder {postgres.data_path} is gone." in server.words()
+    assert (
+        f"expert-booking: The database folder {postgres.data_path} is gone: put it back from a backup."
+        in server.words()
+    )
     assert "Traceback" not in server.words()
 
 
