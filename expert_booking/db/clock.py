@@ -20,15 +20,15 @@ MOST_APART: Final = 60.0
 _FRESH: Final = 5.0
 _PAUSE: Final = 10.0
 _CLOCK: Final = text("SELECT extract(epoch FROM clock_timestamp())::float8")
-# Linux counts the time that a laptop sleeps in this clock only.
+# On Linux, only this clock counts the time during which a laptop sleeps.
 _ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class DatabaseClock:
     """The current time by the database's clock, so that all processes agree on it.
 
-    Between two measurements the time is counted by a clock that nobody can set, so a change of this machine's clock
-    changes nothing here. Until the first measurement this machine's clock counts.
+    Between two measurements a clock counts on that cannot be set, so setting this machine's clock changes nothing
+    here. Before the first measurement, this machine's clock is used.
     """
 
     def __init__(self, database: Database) -> None:
@@ -52,7 +52,8 @@ class DatabaseClock:
             before = _elapsed()
             now = float((await connection.execute(_CLOCK)).scalar_one())
             after = _elapsed()
-        # It read its clock at some moment in between. What fits to that is not changed: the time makes no small jumps.
+        # The database read its clock at some moment in between. An estimate that agrees with that is kept, so that the
+        # time does not jump back and forth by milliseconds.
         self._start = min(max(self._start, now - after), now - before)
         self._measured_at = after
 

@@ -11,41 +11,41 @@ from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
 
 log = logging.getLogger(__name__)
 
-# Seconds between two looks, before each attempt to start the server again, and after which the attempts count anew.
-_LOOK: Final = 1.0
+# All in seconds: between two checks; before each attempt to start the server again; and after the last attempt, how long
+# the server has to run until the attempts are counted from the first again.
+_CHECK: Final = 1.0
 _PAUSES: Final = (0.5, 1.0, 3.0, 6.0)
 _STABLE: Final = 60.0
-# Seconds for which the end of the process waits for an attempt that is being made.
+# How long `stop` waits for an attempt that is under way, in seconds. PostgreSQL's recovery may take minutes.
 _LAST_ATTEMPT: Final = 5.0
 
 
 class Supervisor:
-    """Looks every second whether the server listens, in a thread of its own, and starts it again where it does not.
+    """Checks every second, in its own thread, whether the server listens, and starts it again if it does not.
 
-    Several processes may do so for one server: the start lock lets one of them start it, and the others find it there.
+    Several processes may supervise the same server: the start lock makes sure that one of them starts it.
     """
 
     def __init__(self, server: EmbeddedPostgres, on_failure: Callable[[EmbeddedRefusal], None]) -> None:
-        """`on_failure` is called once, in that thread, after the last attempt."""
+        """`on_failure` is called in that thread when the last attempt did not help."""
         self._server = server
         self._on_failure = on_failure
         self._over = threading.Event()
-        # A process that ends does not wait for it: PostgreSQL's recovery may take minutes.
         self._thread = threading.Thread(target=self._run, name="database supervisor", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start to check."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._over.set()
         self._thread.join(_LAST_ATTEMPT)
 
     def _run(self) -> None:
         attempts, last = 0, -inf
-        refusal = EmbeddedRefusal("The database stops again and again.")
-        while not self._over.wait(_LOOK):
+        refusal = EmbeddedRefusal("The embedded PostgreSQL keeps stopping.")
+        while not self._over.wait(_CHECK):
             if self._server.is_listening():
                 continue
             if monotonic() - last > _STABLE:
