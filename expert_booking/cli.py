@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from expert_booking import __version__, app, doctor, logs, seed
 from expert_booking.db import archive, schema
+from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse(str(refusal))
     except archive.ArchiveRefusal as refusal:
         _refuse(str(refusal))
+    except app.DatabaseLost as lost:
+        _say(f"expert-booking: {lost}")
+        sys.exit(1)
     except schema.DatabaseUnreachable as error:
         _refuse(f"The database cannot be reached: {error}.")
     except ValidationError as error:
@@ -57,9 +61,11 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
         app.bring_to_head(settings, place.url)
         if settings.embedded and settings.demo:
             asyncio.run(_with_database(place.url, _sow_when_empty))
-        product = app.create_app(settings, place.url, on_ready=lambda: _say_ready(settings, place))
+        data_path = None if place.server is None else place.server.data_path
+        product = app.create_app(settings, place.url, data_path=data_path, on_ready=lambda: _say_ready(settings, place))
         try:
-            app.run(product, listener)
+            with app.supervised(place):
+                app.run(product, listener)
         except KeyboardInterrupt:
             _say("Stopped.")
 
@@ -215,7 +221,13 @@ def _serve_once(
 ) -> None:
     with app.database_at(settings, _say) as place:
         app.bring_to_head(settings, place.url)
-        asyncio.run(_with_database(place.url, lambda database: use(Services(database, house=house or House()))))
+
+        async def use_services(database: Database) -> None:
+            clock = DatabaseClock(database)
+            await clock.measure()
+            await use(Services(database, clock=clock, house=house or House()))
+
+        asyncio.run(_with_database(place.url, use_services))
 
 
 async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any, None]]) -> None:

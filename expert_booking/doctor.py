@@ -4,7 +4,6 @@ import asyncio
 import http.client
 import importlib.metadata
 import re
-import shutil
 import time
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +19,8 @@ from expert_booking import open_files
 from expert_booking.db import checkup, schema
 from expert_booking.db.backlog import Backlog
 from expert_booking.db.checkup import Connection, Unanswered
-from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
+from expert_booking.db.clock import MOST_APART
+from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres, EmbeddedRefusal, free_space
 from expert_booking.mail.send import PostRefused, SmtpPost
 from expert_booking.schemas import ZONE_NAMES
 from expert_booking.settings import Settings, WrongSetting, read_settings
@@ -32,7 +32,6 @@ _OLDEST_VERSION: Final = 15
 # Beside the pool each process has one connection that listens.
 _LISTENER: Final = 1
 _LITTLE_SPACE: Final = 2**30
-_NO_SPACE: Final = 200 * 2**20
 # Below so many open files a server has fewer than 2,000 connections.
 _FEW_FILES: Final = 4096
 _MAKE_A_KEY: Final = "Make a new one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
@@ -77,11 +76,12 @@ def examine(open_database: OpenDatabase) -> Iterator[Finding]:
     if settings.redis_url is not None:
         yield redis(settings.redis_url)
     if settings.embedded:
-        if not EmbeddedPostgres.there(settings.data_dir):
+        cluster = EmbeddedPostgres.find(settings.data_dir)
+        if cluster is None:
             start = "Start `expert-booking` once, and it makes one; or set EXPERT_BOOKING_DATABASE_URL."
             yield Finding("database", State.ILL, f"There is no database in {settings.data_dir} yet.", start)
             return
-        yield space(settings.data_dir)
+        yield space(cluster)
     yield from _database(settings, open_database)
 
 
@@ -89,7 +89,7 @@ def _database(settings: Settings, open_database: OpenDatabase) -> Iterator[Findi
     try:
         with open_database(settings) as url, checkup.looking(url) as connection:
             yield database(connection)
-            yield clock(connection)
+            yield clock(connection, url)
             yield connections(connection, settings.pool_size)
             yield news(connection, url)
             level = schema_level(url)
@@ -235,12 +235,12 @@ def redis(url: str) -> Finding:
     return Finding("redis", State.GOOD if took < 1 else State.HINT, told)
 
 
-def space(data_dir: Path) -> Finding:
+def space(cluster: Path) -> Finding:
     """Whether the disk of the embedded database has room."""
-    free = shutil.disk_usage(data_dir).free
+    free = free_space(cluster)
     told = f"{free / 2**30:.1f} GB are free where the data lies."
     if free < _LITTLE_SPACE:
-        state = State.ILL if free < _NO_SPACE else State.HINT
+        state = State.ILL if free < LEAST_FREE else State.HINT
         return Finding("disk", state, told, "Make room: PostgreSQL stops when the disk is full.")
     return Finding("disk", State.GOOD, told)
 
@@ -258,15 +258,23 @@ def database(connection: Connection) -> Finding:
     return Finding("database", State.GOOD, f"PostgreSQL {whole} answers in {took:.1f} ms.")
 
 
-def clock(connection: Connection) -> Finding:
-    """Whether its clock and ours agree: by ours holds lapse, by its own history is written."""
+def clock(connection: Connection, url: str) -> Finding:
+    """Whether this machine's clock, and that of every server that runs, agrees with the database's."""
     ahead, unsure = checkup.clock_difference(connection)
     apart = max(abs(ahead) - unsure, 0)
-    told = f"The database's clock is {abs(ahead):.3f} s {'ahead of' if ahead > 0 else 'behind'} ours."
-    if apart <= 1:
-        return Finding("clock", State.GOOD, told)
+    span = f"{abs(ahead):.3f} s" if abs(ahead) < 60 else _span(abs(ahead))
+    told = f"The database's clock is {span} {'ahead of' if ahead > 0 else 'behind'} ours."
     advice = "Have both machines keep their time by NTP."
-    return Finding("clock", State.ILL if apart > 5 else State.HINT, told, advice)
+    state = State.GOOD if apart <= 1 else State.ILL if apart > 5 else State.HINT
+    if checkup.servers_connections(connection):
+        wrong = [offset for offset in checkup.server_clock_offsets(url) if abs(offset) > 5]
+        if wrong:
+            worst = max(wrong, key=abs)
+            state = State.ILL
+            servers = "One server's clock is" if len(wrong) == 1 else f"The clocks of {len(wrong)} servers are up to"
+            told += f" {servers} {_span(abs(worst))} {'ahead of' if worst > 0 else 'behind'} the database's."
+            advice = f"Have all machines keep their time by NTP. Over {MOST_APART:.0f} s, deadlines and reminders wait."
+    return Finding("clock", state, told, "" if state is State.GOOD else advice)
 
 
 def connections(connection: Connection, pool_size: int) -> Finding:

@@ -23,6 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from expert_booking import __version__
 from expert_booking.db import schema
 from expert_booking.db.backlog import Backlog
+from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.engine import Database
 from expert_booking.db.pulse import Pulse
 from expert_booking.domain.errors import Unavailable
@@ -179,6 +180,13 @@ def watch_house(metrics: Metrics, services: Services, database: Database, pulse:
     ):  # fmt: skip
         metrics.watch("worker_round_timestamp_seconds", rounds, partial(_last_round, worker), worker=name)
     metrics.watch_backlog(services.backlog)
+
+
+def watch_clock(metrics: Metrics, clock: DatabaseClock) -> None:
+    """Watch how far this machine's clock is from the database's."""
+    metrics.watch("clock_offset_seconds",
+                  "By how many seconds this machine's clock is ahead of the database's; deadlines and reminders wait "
+                  "while it is over 60.", clock.offset)  # fmt: skip
 
 
 def _last_round(worker: Soonest | Deadlines | Outbox) -> float:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from secrets import token_hex
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -13,6 +14,7 @@ from sqlalchemy.schema import AddConstraint, CreateIndex
 
 from expert_booking.db.backlog import BACKLOG, Backlog, as_told
 from expert_booking.db.engine import APPLICATION, driver_url
+from expert_booking.db.pulse import PULSE_CHANNEL, ROLL_CALL, clock_offset_of
 from expert_booking.db.tables import (
     HISTORY_TRIGGERS,
     LIVE_ROWS,
@@ -127,6 +129,22 @@ def clock_difference(connection: Connection) -> tuple[float, float]:
         looks.append(((after - before) / 2, theirs - (before + after) / 2))
     unsure, difference = min(looks)
     return difference, unsure
+
+
+def server_clock_offsets(url: str, seconds: float = 2.0) -> list[float]:
+    """By how many seconds each running server's clock is ahead of the database's.
+
+    Every server is asked and has so many seconds to answer. Raises Unanswered.
+    """
+    offsets = {}
+    with looking(url) as connection:
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(PULSE_CHANNEL)))
+        connection.execute("SELECT pg_notify(%s, %s)", [PULSE_CHANNEL, ROLL_CALL])
+        for notification in connection.notifies(timeout=seconds):
+            heard = clock_offset_of(notification.payload)
+            if heard is not None and isfinite(heard[1]):
+                offsets[heard[0]] = heard[1]
+    return list(offsets.values())
 
 
 def room(connection: Connection) -> Room:

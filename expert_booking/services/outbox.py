@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -51,10 +51,17 @@ class Outbox:
     """
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], house: House, access: Access, post: Post | None
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        clock_agrees: Callable[[], Awaitable[bool]],
+        house: House,
+        access: Access,
+        post: Post | None,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._clock_agrees = clock_agrees
         self._house = house
         self._access = access
         self._post = post
@@ -80,15 +87,18 @@ class Outbox:
         try:
             while not self._alarm.over:
                 try:
-                    if time() >= plan_at:
+                    # Mail is sent even when the clocks differ: nobody can sign in without it.
+                    agrees = await self._clock_agrees()
+                    if agrees and time() >= plan_at:
                         await self.plan()
                         plan_at = time() + _PLANNING
-                    if time() >= sweep_at:
+                    if agrees and time() >= sweep_at:
                         await self.sweep()
                         sweep_at = time() + _SWEEPING
                     await self._begin()
                     pause = await self._pause()
-                    self.round_at = self._clock()
+                    if agrees:
+                        self.round_at = self._clock()
                 except Unavailable:
                     pause = _AFTER_A_FAILURE
                 except Exception:
@@ -176,6 +186,9 @@ class Outbox:
             letter = self._letter(row)
             if letter is not None:
                 await self._hand_over(letter)
+            elif not await self._clock_agrees():
+                # It may only seem too old because a clock is wrong. It is tried again when its lease is over.
+                return
         except PostRefused as refusal:
             log.warning("message %d (%s) was not taken: %s", row.id, row.kind, refusal.reason)
             await self._note_failure(row, refusal.reason, permanent=refusal.permanent)
