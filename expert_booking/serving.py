@@ -114,9 +114,14 @@ class _Server(uvicorn.Server):
         self._drain = drain
         self._listener = listener
         self._waiting = waiting
+        self._finishes_waiting = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        problem = self._problem()
+        self._finishes_waiting = problem is None
+        if problem is not None:
+            log.warning("At a shutdown, connections that were just opened are cut off, as uvicorn does it: %s", problem)
         self._watching = asyncio.create_task(self._watch_connections())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -126,8 +131,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._drain.draining = True
-        await self._close_the_door()
-        await self._hear_first_words()
+        if self._finishes_waiting:
+            await self._close_the_door()
+            await self._hear_first_words()
         await super().shutdown(sockets)
         self._watching.cancel()
 
@@ -151,6 +157,18 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if isinstance(connection, _WebSocket) and connection.heard_at < before:
                 connection.transport.abort()
+
+    def _problem(self) -> str | None:
+        """What is not as the methods below expect of uvicorn; None if everything is. Call after `startup`."""
+        try:
+            if not _is_unheard(self._protocol()):
+                return "a new connection does not show that it has sent no request"
+            if not [server.close for server in self.servers]:
+                return "it does not show its listener"
+            iter(self.server_state.connections)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        return None
 
     async def _close_the_door(self) -> None:
         # Who stands at the door already has connected as far as they know, and perhaps sent a booking: closing the

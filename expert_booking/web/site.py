@@ -20,7 +20,7 @@ from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
 from expert_booking.services import Services
-from expert_booking.web import live, refusals, sign_in, theme
+from expert_booking.web import live, refusals, rooms, sign_in, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.listings import Listings
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
@@ -52,6 +52,7 @@ def create_web(
     services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics
 ) -> ASGIApp:
     """The pages over these services. `secret` signs the cookie that proves a browser is the same one."""
+    rooms.check()
     boards, next_free, desks = live.LiveBoards(services), live.NextFree(services), Desks(services)
     metrics.watch("live_boards", "Session types that pages of this process show right now.", lambda: len(boards))
     metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
