@@ -14,10 +14,19 @@ from websockets.frames import Frame, Opcode
 EXTENSION: Final = "expert_booking.frames"
 # So many bytes wait to be taken when a buffer is full: where the event loop, too, says that writing has to pause.
 _FULL: Final = 2**16
+# Parts of one message. Browsers send messages of our size whole.
+_MOST_PARTS: Final = 100
 
 
 class FramedWebSocket(WebSocketsSansIOProtocol):
     """A websocket with the extension; messages are not compressed (`ws_per_message_deflate=False`)."""
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message. Empty parts have no size, so their number is limited, too."""
+        if len(self.frames) >= _MOST_PARTS:
+            self.transport.abort()
+        else:
+            super().handle_cont(event)
 
     async def run_asgi(self) -> None:
         """Serve this connection."""

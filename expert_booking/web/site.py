@@ -26,6 +26,7 @@ from expert_booking.web.listings import Listings
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
 from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.profiles import Profiles
+from expert_booking.web.socket_events import guard_sockets
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
@@ -49,9 +50,13 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
 def create_web(
-    services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics
-) -> ASGIApp:
-    """The pages over these services. `secret` signs the cookie that proves a browser is the same one."""
+    services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics,
+    base_url: str | None = None, sockets_per_network: int = 200, unconnected_pages_per_network: int = 100,
+) -> ASGIApp:  # fmt: skip
+    """The pages over these services. `secret` signs the cookie that proves a browser is the same one.
+
+    `base_url` is where people reach the site, if that is set: other sites' pages may not connect.
+    """
     boards, next_free, desks = live.LiveBoards(services), live.NextFree(services), Desks(services)
     metrics.watch("live_boards", "Session types that pages of this process show right now.", lambda: len(boards))
     metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
@@ -92,6 +97,12 @@ def create_web(
     core.app.on_page_exception(_page_failed)
     # NiceGUI keeps something for every tab there ever was, a month long; nothing of ours is in it.
     core.app.storage.max_tab_storage_age = RECONNECT_SECONDS
+    guard_sockets(
+        per_network=sockets_per_network,
+        pages_per_network=unconnected_pages_per_network,
+        base_url=base_url,
+        metrics=metrics,
+    )
     ui.run_with(
         web,
         title=theme.NAME,
