@@ -210,15 +210,19 @@ def _place_of(error: BaseException) -> Hashable:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    found: BaseException | None = error
-    for _ in range(_MOST_CAUSES):
-        if found is None:
-            return
+    """The exception, what it is a group of, and its causes: the first ten, each once."""
+    waiting, seen = [error], set[int]()
+    while waiting and len(seen) < _MOST_CAUSES:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
         yield found
+        before = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+        if before is not None:
+            waiting.append(before)
         if isinstance(found, BaseExceptionGroup):
-            for one in found.exceptions[:_MOST_CAUSES]:
-                yield from _causes(one)
-        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)
+            waiting.extend(reversed(found.exceptions[:_MOST_CAUSES]))
 
 
 def _name_of(error: BaseException) -> str:

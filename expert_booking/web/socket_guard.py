@@ -306,7 +306,7 @@ class SocketGuard:
 
     async def _continue(self, eio_sid: str, scope: Scope, receive: Receive, send: Send) -> None:
         socket = self._by_sid.get(eio_sid)
-        if socket is None:
+        if socket is None or not self._is_open(socket):
             await _refuse(scope, receive, send, HTTPStatus.BAD_REQUEST)
         elif scope["type"] == "websocket":
             await self._upgrade(socket, scope, receive, send)
@@ -320,6 +320,11 @@ class SocketGuard:
             finally:
                 socket.polls -= 1
 
+    def _is_open(self, socket: GuardedSocket) -> bool:
+        """Whether Engine.IO would take more of this connection; it raises KeyError otherwise."""
+        engine_socket = self._eio.sockets.get(socket.eio_sid)
+        return engine_socket is not None and not engine_socket.closed
+
     async def _upgrade(self, socket: GuardedSocket, scope: Scope, receive: Receive, send: Send) -> None:
         if socket.upgrading or socket.transport is not None:
             await _refuse(scope, receive, send, HTTPStatus.BAD_REQUEST)
@@ -332,16 +337,17 @@ class SocketGuard:
 
     async def _post(self, socket: GuardedSocket, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body_of(receive)
-        if body is None or socket.closing:
-            await _refuse(scope, receive, send, HTTPStatus.BAD_REQUEST)
-            if body is None:
-                socket.abort()
-            return
+        if body is None:
+            socket.reject(at_once=True)
         accepted = []
-        for text in body.split("\x1e", _MOST_PACKETS_OF_A_POST)[:_MOST_PACKETS_OF_A_POST]:
+        for text in (body or "").split("\x1e", _MOST_PACKETS_OF_A_POST)[:_MOST_PACKETS_OF_A_POST]:
             await asyncio.sleep(socket.delay())
-            if socket.accept(text):
+            if not socket.closing and socket.accept(text):
                 accepted.append(text)
+        if not self._is_open(socket) or (socket.closing and not accepted):
+            await _refuse(scope, receive, send, HTTPStatus.BAD_REQUEST)
+            socket.abort_if_closing()
+            return
         content = "\x1e".join(accepted).encode()
         lengths = [(key, value) for key, value in scope["headers"] if key not in (b"content-length",)]
         scope = {**scope, "headers": [*lengths, (b"content-length", b"%d" % len(content))]}

@@ -101,6 +101,18 @@ def test_the_same_traceback_is_written_ten_times_a_minute_and_every_failure_has_
         assert text.count("LookupError (the same traceback") == 90
 
 
+def test_causes_in_a_circle_have_an_end() -> None:
+    error = ValueError()
+    group: BaseException = ExceptionGroup("x", [error])
+    error.__context__ = group
+    for _ in range(2000):
+        group = ExceptionGroup("x", [group, ValueError()])
+    line = written(FORMATTERS[1], lambda log: log.error("failed", exc_info=group))
+    assert 0 < line.count("ExceptionGroup") <= 20
+    circle = written(FORMATTERS[1], lambda log: log.error("failed", exc_info=error))
+    assert circle.count("ValueError") == 1
+
+
 async def test_what_strangers_cause_is_counted_in_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     warning = CountedWarning(logging.getLogger("stranger"), "%d strange things")
     for _ in range(1000):

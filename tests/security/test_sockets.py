@@ -278,7 +278,7 @@ async def test_a_page_that_polls_is_bound_by_the_same_rules(server: ServerProces
 async def test_a_page_that_asks_again_and_again_and_reads_nothing_is_hung_up_on(
     server: ServerProcess, here: dict[str, str]
 ) -> None:
-    page = await fetch(server, "/expert/jana-muller", here)
+    page = await fetch(server, "/expert/jana-muller", {**here, "Cookie": "zone=Europe/Berlin"})
     async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=here) as browser:
         name = json.loads((await browser.get(f"{PATH}?{page.query(transport='polling')}")).text[1:])["sid"]
         url = f"{PATH}?EIO=4&transport=polling&sid={name}"
