@@ -204,6 +204,9 @@ def create_app(
         https=settings.public_url.startswith("https://"),
         phone_required=settings.phone_required,
         metrics=metrics,
+        base_url=settings.base_url,
+        sockets_per_network=settings.sockets_per_network,
+        unconnected_pages_per_network=settings.unconnected_pages_per_network,
     )
     programs = api.create_api(
         services,

@@ -66,6 +66,10 @@ class Metrics:
                                           _OF_MOMENTS)  # fmt: skip
         self._loop = self._histogram("event_loop_lag_seconds", "How late the event loop was, looked at twice a second.",
                                      _OF_MOMENTS)  # fmt: skip
+        self._malformed = self._counter("malformed_packets", "Packets of open pages' connections that no page sends.")
+        self._sockets_refused = self._counter("sockets_refused", "Connections of pages that were refused.", "reason")
+        for reason in ("foreign_origin", "too_many"):
+            self._sockets_refused.labels(reason)
         for way in ("page", "api"):
             self._bookings.labels(way)
         self._gauges: dict[str, Gauge] = {}
@@ -97,6 +101,14 @@ class Metrics:
     def refused(self, asked: str, code: str) -> None:
         """Somebody asked for this, and it could not be."""
         self._refusals.labels(asked, code).inc()
+
+    def malformed_packet(self) -> None:
+        """A page's connection has sent something that no page of ours sends."""
+        self._malformed.inc()
+
+    def socket_refused(self, reason: str) -> None:
+        """A page's connection was refused: `foreign_origin` or `too_many`."""
+        self._sockets_refused.labels(reason).inc()
 
     def checked_out(self, seconds: float) -> None:
         """A connection of the pool was had after so long."""

@@ -61,7 +61,7 @@ def serve(app: ASGIApp, listener: socket.socket, limits: ConnectionLimits | None
         ws=_WebSocket,
         ws_per_message_deflate=False,
         ws_ping_interval=None,  # Socket.IO pings already
-        ws_max_size=2**20,  # Socket.IO takes no more
+        ws_max_size=2**16,  # pages send less
         timeout_graceful_shutdown=_LAST_WORDS,
         server_header=False,
         lifespan="on",

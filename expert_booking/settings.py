@@ -103,6 +103,8 @@ class Settings(BaseSettings):
     hold_longest_minutes: Annotated[float, Field(gt=0, le=240)] = 20
     holds_per_network: Annotated[int, Field(ge=1, le=10_000)] = 20
     holds_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    sockets_per_network: Annotated[int, Field(ge=1, le=100_000)] = 200
+    unconnected_pages_per_network: Annotated[int, Field(ge=1, le=100_000)] = 100
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
     mail_from: Annotated[str, AfterValidator(_sender)] | None = None
     admin_emails: Annotated[frozenset[str], NoDecode, BeforeValidator(_addresses)] = frozenset()

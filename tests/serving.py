@@ -55,7 +55,8 @@ class ServerProcess:
         self.log = folder / f"server-{self.port}.log"
         # All visitors of a test come from one network.
         wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000",
-                  "HOLDS_PER_MINUTE": "100000", **settings}  # fmt: skip
+                  "HOLDS_PER_MINUTE": "100000", "SOCKETS_PER_NETWORK": "10000",
+                  "UNCONNECTED_PAGES_PER_NETWORK": "10000", **settings}  # fmt: skip
         if database_url is not None:
             wanted["DATABASE_URL"] = database_url
         with self.log.open("w") as log:

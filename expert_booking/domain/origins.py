@@ -15,7 +15,17 @@ def origin_of(address: str, secret: str) -> bytes:
 
     An IPv4 address is a network by itself, of IPv6 one has a whole /64. What is no address is one as it is written.
     """
-    return hmac.digest(secret.encode(), _network(address), "sha256")
+    return hmac.digest(secret.encode(), network_of(address), "sha256")
+
+
+def network_of(address: str) -> bytes:
+    """The network that an address belongs to: an IPv4 address, or the /64 of an IPv6 address."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address.encode(errors="replace")
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return parsed.packed if isinstance(parsed, IPv4Address) else parsed.packed[:8]
 
 
 def is_here(address: str, headers: Mapping[str, str]) -> bool:
@@ -32,12 +42,3 @@ def _is_loopback(address: str) -> bool:
         return ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-def _network(address: str) -> bytes:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address.encode(errors="replace")
-    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
-    return parsed.packed if isinstance(parsed, IPv4Address) else parsed.packed[:8]
