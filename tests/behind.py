@@ -99,6 +99,10 @@ class Nginx:
                 return self
         raise AssertionError(f"nginx did not answer in {PATIENCE} s")
 
+    def cached(self) -> list[Path]:
+        """The answers that it keeps."""
+        return [file for file in (self._file.parent / "expert-booking").rglob("*") if file.is_file()]
+
     def stop(self) -> None:
         """At once."""
         self.process.terminate()
