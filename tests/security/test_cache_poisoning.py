@@ -14,6 +14,7 @@ from starlette.types import Message, Scope
 from expert_booking.http_security import HttpSecurity
 from tests.behind import Nginx, needs
 from tests.conftest import fresh_database
+from tests.security.browsing import files_of
 from tests.serving import ServerProcess
 
 FILES = f"/_nicegui/{nicegui.__version__}"
@@ -133,9 +134,7 @@ async def test_websockets_do_not_see_a_forwarded_prefix_either() -> None:
     assert [scope["headers"] for scope in seen] == [[(b"host", b"localhost")]] * 2
 
 
-def test_nginx_keeps_files_and_asks_again_for_what_was_not_there(
-    nginx: Nginx, servers: list[ServerProcess]
-) -> None:
+def test_nginx_keeps_files_and_asks_again_for_what_was_not_there(nginx: Nginx, servers: list[ServerProcess]) -> None:
     path = next(iter(files_of(httpx.get(nginx.url).text)))
     assert httpx.get(f"{nginx.url}{path}").status_code == 200
     assert httpx.get(f"{nginx.url}{FILES}/missing.js").status_code == 404
@@ -146,13 +145,6 @@ def test_nginx_keeps_files_and_asks_again_for_what_was_not_there(
     assert "immutable" in kept.headers["cache-control"]
     assert raw(nginx.port, "GET", path, {"Host": EVIL}).status == 502  # kept for each host of its own
     assert httpx.get(f"{nginx.url}{FILES}/missing.js").status_code == 502
-
-
-def files_of(page: str) -> set[str]:
-    """The addresses of all files that a page loads at once."""
-    found = re.findall(r'(?:href|src|url\()="?((?:/_nicegui|/assets)/[^")]+)', page)
-    assert len(found) > 5
-    return set(found)
 
 
 class Answer:
