@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import json
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from sqlalchemy import make_url
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from expert_booking import api, serving, web
 from expert_booking.bus import Bus, NewsSource
@@ -26,6 +27,7 @@ from expert_booking.db.feed import Feed
 from expert_booking.db.pulse import Pulse
 from expert_booking.db.supervisor import Supervisor
 from expert_booking.domain.errors import Unavailable
+from expert_booking.http_security import HttpSecurity
 from expert_booking.mail.send import Post, SmtpPost
 from expert_booking.metrics import Metrics, watch_clock, watch_house
 from expert_booking.reception import Reception
@@ -37,12 +39,8 @@ log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
-# Ids of bookings stand in addresses, so no other site may hear of them; and nobody may put us into a frame.
-_HEADERS: Final = (
-    (b"referrer-policy", b"same-origin"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"SAMEORIGIN"),
-)
+# What this server answers at all, to `OPTIONS *`.
+_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 # How long workers may take for the step they are at, in seconds, when the process ends.
 _LAST_STEP: Final = 12.0
@@ -134,17 +132,30 @@ class Door:
         """Hand on one connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-            return
+        elif not scope["path"].startswith("/"):
+            await _answer_without_path(scope, send)
+        else:
+            first = scope["path"].split("/", 2)[1]
+            await (self._programs if first in api.PATHS else self.app)(scope, receive, send)
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                said = {name for name, _ in headers}
-                message = {**message, "headers": headers + [mark for mark in _HEADERS if mark[0] not in said]}
-            await send(message)
 
-        room = scope["path"].split("/", 2)[1]
-        await (self._programs if room in api.PATHS else self.app)(scope, receive, send_with_headers)
+async def _answer_without_path(scope: Scope, send: Send) -> None:
+    """`OPTIONS *` asks what the server can do (RFC 9110, 9.3.7); any other request needs a path."""
+    if scope["method"] == "OPTIONS" and scope["path"] == "*":
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", _METHODS)]})
+        await send({"type": "http.response.body"})
+        return
+    problem = {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "The request target has to be a path.",
+        "code": "bad_request",
+    }
+    body = json.dumps(problem).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def create_app(
@@ -215,7 +226,7 @@ def create_app(
         metrics=metrics,
         metrics_token=settings.metrics_token,
     )
-    return Reception(Door(pages, programs), metrics)
+    return HttpSecurity(Reception(Door(pages, programs), metrics))
 
 
 async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:

@@ -20,6 +20,8 @@ _EMPTY: Final = Markup(
 <h1>{title}</h1><p>{text}</p><a class="button" href="{url}">{way_out}</a></div>"""
 )
 
+_FILES: Final = ("/_nicegui/", "/assets/")
+
 
 def not_here(title: str, text: str, *, code: str = "not_found", status: int = 404, **way_out: str) -> None:
     """A page that says what is missing and offers a way out (`url` and `way_out`; by default to all experts)."""
@@ -88,5 +90,7 @@ def found_by() -> str:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether it is a browser that asks, rather than a program."""
+    """Whether it is a browser that asks for a page, rather than a program, or a page for one of its files."""
+    if request.scope["path"].startswith(_FILES):
+        return False
     return "text/html" in request.headers.get("accept", "") and request.method in ("GET", "HEAD", "POST")

@@ -20,7 +20,7 @@ from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
 from expert_booking.services import Services
-from expert_booking.web import live, refusals, rooms, sign_in, theme
+from expert_booking.web import component_urls, csp_nonce, live, refusals, rooms, sign_in, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.listings import Listings
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
@@ -98,6 +98,8 @@ def create_web(
         app.add_exception_handler(405, _refused)
     web.add_exception_handler(Unavailable, _refused)
     core.app.on_page_exception(_page_failed)
+    csp_nonce.add_to_template()
+    component_urls.use_content_hashes()
     # NiceGUI keeps something for every tab there ever was, a month long; nothing of ours is in it.
     core.app.storage.max_tab_storage_age = RECONNECT_SECONDS
     guard_sockets(

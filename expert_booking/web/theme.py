@@ -29,8 +29,7 @@ _HEAD: Final = Markup(
 <meta name="theme-color" content="#0d6e63">
 <link rel="preload" href="{assets}/inter-latin.woff2" as="font" type="font/woff2" crossorigin>
 <link rel="stylesheet" href="{assets}/style.css">
-<script>document.documentElement.lang = "en"; document.documentElement.dataset.zone = "{zone}";</script>
-<script src="{assets}/page.js"></script>"""
+<script src="{assets}/page.js" data-zone="{zone}"></script>"""
 )
 _TOP: Final = Markup(
     """<header class="top"><a class="skip" href="#main">Skip to the content</a><div class="top-row">
