@@ -74,7 +74,7 @@ _VIEW: Final = (
     select(
         _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.status, _b.name, _b.email, _b.phone,
         _b.notes, _b.time_zone, _b.answer_by, _b.moves, _b.created_at, _b.updated_at, _b.version, _b.visitor,
-        _b.customer_key, _b.sequence, _MAIL.label("mail"),
+        _b.customer_key, _b.key_version, _b.sequence, _MAIL.label("mail"),
         *(session_type.c[name] for name in TERMS),
         expert.c.slug.label("expert_slug"), expert.c.name.label("expert_name"),
         expert.c.time_zone.label("expert_time_zone"),
@@ -98,18 +98,19 @@ _CHANGE = (
     )
     .returning(_b.id)
 )  # fmt: skip
-_becomes: Final = (_b.status, _b.visitor, _b.changed_by, _b.changed_at, *_BOOKED)
+_becomes: Final = (_b.status, _b.changed_by, _b.changed_at, *_BOOKED)
 _BOOK_HELD = text(
     f"""
     UPDATE booking SET {", ".join(f"{c.name} = CAST(:{c.name} AS {c.type.compile(_DIALECT)})" for c in _becomes)},
-           held_at = NULL, hold_until = NULL, hold_origin = NULL, hold_keeper = NULL, changed_with = NULL,
+           visitor = coalesce(visitor, :visitor), held_at = NULL, hold_until = NULL, hold_origin = NULL,
+           hold_keeper = NULL, changed_with = NULL,
            change_reason = '', created_at = now(), updated_at = now(), version = version + 1
      WHERE id = :own_hold AND status = 'held' AND hold_until > CAST(:now AS timestamptz) AND expert_id = :expert_id
        AND session_type_id = :session_type_id AND starts_at = :starts_at AND busy = :busy
     RETURNING id, created_at, updated_at, version
     """  # noqa: S608 - our own column names only
 ).bindparams(*(bindparam(c.name, type_=c.type)
-               for c in (*_becomes, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
+               for c in (*_becomes, _b.visitor, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
              bindparam("own_hold", type_=Uuid))  # fmt: skip
 # In a row and not in a circle: an UPDATE raises where its new time is taken, and several at once into one time would
 # wait for each other.
