@@ -177,10 +177,10 @@ def requests_before(earlier: int, elsewhere: int) -> str:
         return ""
     if not elsewhere:
         where = "all of them from the same network"
-    elif elsewhere == earlier:
-        where = "the others from other networks than this one" if earlier > 1 else "the other from another network"
+    elif elsewhere == 1:
+        where = "1 of them from another network"
     else:
-        where = f"{elsewhere} of them from other networks than this one"
+        where = f"{elsewhere} of them from other networks"
     return f"There were {earlier + 1} requests for this address in the last hour, {where}."
 
 
