@@ -2,7 +2,7 @@
 
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 import pytest
+from itsdangerous import TimestampSigner
 
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import (
@@ -293,10 +294,12 @@ def test_with_https_the_cookie_cannot_be_planted_by_other_hosts_or_over_http(ser
     said = {flag.strip().lower() for flag in flags.split(";")[1:]}
     assert {"secure", "httponly", "path=/", "samesite=lax"} <= said
     assert not [flag for flag in said if flag.startswith("domain")]
-    # A cookie by the old name counts for nothing.
-    planted = httpx.get(f"{serve().url}/my-bookings").cookies["eb_browser"]
+    # A cookie by the name that is used without https counts for nothing, even if it is signed.
+    planted = TimestampSigner(SECRET_KEY).sign(b64encode(b'{"visitor": "planted"}')).decode()
     answer = httpx.get(f"{server.url}/my-bookings", headers={"Cookie": f"eb_browser={planted}"})
     assert answer.headers["set-cookie"].startswith("__Host-eb_browser=")
+    known = httpx.get(f"{server.url}/my-bookings", headers={"Cookie": f"__Host-eb_browser={planted}"})
+    assert "set-cookie" not in known.headers
 
 
 # --- links to a booking ---------------------------------------------------------------------------------------------
