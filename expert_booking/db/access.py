@@ -44,7 +44,10 @@ _from_origin = _r.origin == bindparam("origin", type_=LargeBinary)
 _alike = _r.proven_before == bindparam("proven_before", type_=Boolean)
 _from_both = and_(_for_address, _from_origin, _alike)
 _from_strangers = and_(_from_origin, _r.proven_before.is_(False))
-_mailed_lately = and_(_for_address, _alike, _r.suppressed.is_(False), _r.created_at > bindparam("lately"))
+# With a link that still works: what its owner has used or ended does not count.
+_mailed_lately = and_(
+    _for_address, _alike, _r.suppressed.is_(False), _r.spent_at.is_(None), _r.created_at > bindparam("lately")
+)
 # Those of the command line, which come from nowhere, are in nobody's way.
 _ASKED: Final = select(
     func.count().filter(_from_both), func.min(_r.created_at).filter(_from_both),
@@ -115,7 +118,7 @@ class Asked(NamedTuple):
     here_first: datetime | None
     network: int
     network_first: datetime | None
-    # For this address from anywhere, from other networks than this one, and lately with an email.
+    # For this address: from anywhere, from other networks than this one, and lately, with an email not yet used.
     earlier: int
     elsewhere: int
     mailed_lately: int

@@ -64,7 +64,7 @@ class Caller(Model):
         """Whether this caller runs that expert's calendar."""
         return self.role is Role.ADMIN or (self.role is Role.EXPERT and self.expert_id == expert_id)
 
-    def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None, key_version: int = 1) -> bool:
+    def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None, key_version: int) -> bool:
         """Whether this caller is the customer of that booking, who booked with this address, in this browser."""
         return self.role is Role.CUSTOMER and (
             (booking_id == self.booking_id and key_version == self.key_version)

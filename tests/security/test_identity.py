@@ -127,6 +127,14 @@ async def test_an_address_gets_five_emails_in_fifteen_minutes_and_always_has_a_l
     assert len(mail_server.to(ADA)) - before == 21
 
 
+async def test_links_that_were_used_or_ended_make_room_for_new_emails(services: Services, sql: Connection) -> None:
+    asked = [await ask(services, network(number)) for number in range(5)]
+    proof, _ = await services.access.redeem_link(services.access.link(asked[0].id), "browser")
+    await services.access.sign_out(proof.access_token, everywhere=True)
+    again = await ask(services, network(5))
+    assert sql.execute("SELECT suppressed FROM access_request WHERE id = %s", [again.id]).fetchone() == (False,)
+
+
 async def test_codes_have_eight_characters_from_the_second_request_of_an_hour_on(
     services: Services, clock: Clock, sql: Connection
 ) -> None:

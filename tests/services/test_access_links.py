@@ -435,8 +435,9 @@ async def test_the_token_of_one_booking_names_it_and_nothing_else(services: Serv
     one, another = uuid4(), uuid4()
     caller = await services.access.identify(services.access.booking_token(one))
     assert caller == Caller(role=Role.CUSTOMER, booking_id=one, token_id=one)
-    assert caller.owns(one, None, None)
-    assert not caller.owns(another, ADA, HERS)
+    assert caller.owns(one, None, None, 1)
+    assert not caller.owns(one, None, None, 2)
+    assert not caller.owns(another, ADA, HERS, 1)
     for wrong in (Keys("another").booking(one), Keys(HOUSE.secret).link(one), "", "x", "\ud800"):
         with pytest.raises(ProofNeeded):
             await services.access.identify(f"eb_booking_{wrong}")
