@@ -69,7 +69,7 @@ def _viewed(rows: FromClause, mail: ColumnElement[Any]) -> Select[*tuple[Any, ..
     return select(
         c.id, c.expert_id, c.session_type_id, c.starts_at, c.ends_at, c.status, c.name, c.email, c.phone, c.notes,
         c.time_zone, c.answer_by, c.moves, c.created_at, c.updated_at, c.version, c.visitor, c.customer_key,
-        c.sequence, c.cancel_notice_minutes, c.reschedule_notice_minutes, c.max_reschedules,
+        c.key_version, c.sequence, c.cancel_notice_minutes, c.reschedule_notice_minutes, c.max_reschedules,
         c.title.label("session_title"), mail.label("mail"), expert.c.slug.label("expert_slug"),
         expert.c.name.label("expert_name"), expert.c.time_zone.label("expert_time_zone"),
     ).join_from(rows, expert, expert.c.id == c.expert_id)  # fmt: skip
@@ -126,12 +126,13 @@ _CHANGE = (
     )
     .returning(_b.id)
 )  # fmt: skip
-_becomes: Final = (_b.status, _b.visitor, _b.changed_by, _b.changed_at, *_BOOKED)
+_becomes: Final = (_b.status, _b.changed_by, _b.changed_at, *_BOOKED)
 _BOOK_HELD = text(
     f"""
     WITH {_WRITTEN} AS (
     UPDATE booking SET {", ".join(f"{c.name} = CAST(:{c.name} AS {c.type.compile(_DIALECT)})" for c in _becomes)},
-           held_at = NULL, hold_until = NULL, hold_origin = NULL, hold_keeper = NULL, changed_with = NULL,
+           visitor = coalesce(visitor, :visitor), held_at = NULL, hold_until = NULL, hold_origin = NULL,
+           hold_keeper = NULL, changed_with = NULL,
            change_reason = '', created_at = now(), updated_at = now(), version = version + 1
      WHERE id = :own_hold AND status = 'held' AND hold_until > CAST(:now AS timestamptz) AND expert_id = :expert_id
        AND session_type_id = :session_type_id AND starts_at = :starts_at AND busy = :busy
@@ -139,7 +140,7 @@ _BOOK_HELD = text(
     ) {_VIEW_WRITTEN}
     """  # noqa: S608 - our own column names only
 ).bindparams(*(bindparam(c.name, type_=c.type)
-               for c in (*_becomes, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
+               for c in (*_becomes, _b.visitor, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
              bindparam("own_hold", type_=Uuid))  # fmt: skip
 # In a row and not in a circle: an UPDATE raises where its new time is taken, and several at once into one time would
 # wait for each other.

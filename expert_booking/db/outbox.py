@@ -42,10 +42,12 @@ _CLAIM = text(
            m.sequence, installation.id AS installation,
            b.status AS now_is, b.starts_at AS now_starts_at, b.answer_by, b.moves, b.name AS customer_name,
            b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
+           b.key_version,
            c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
            b.title AS session_title, b.cancel_notice_minutes, b.reschedule_notice_minutes, b.max_reschedules,
            e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
-           r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at,
+           r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,
+           r.suppressed,
            coalesce((SELECT true FROM booking WHERE customer_key = r.customer_key LIMIT 1),
                     (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1), false) AS known
       FROM claimed AS m

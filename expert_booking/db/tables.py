@@ -249,6 +249,8 @@ booking = Table(
     Column("cancel_notice_minutes", Integer, nullable=False),
     Column("reschedule_notice_minutes", Integer, nullable=False),
     Column("max_reschedules", SmallInteger),
+    # Links and tokens of this booking count only while they carry this version: one more ends all earlier ones.
+    Column("key_version", Integer, nullable=False, server_default="1"),
     # Where its type has a daily cap: the expert's local day it counts on, and its numbered place there.
     Column("cap_day", Date),
     Column("cap_place", SmallInteger),
@@ -424,6 +426,14 @@ access_request = Table(
     Column("browser", LargeBinary),
     Column("origin", LargeBinary),
     Column("wrong_codes", SmallInteger, nullable=False, server_default="0"),
+    # Requests for the same address in the hour before, and how many of them came from other networks. From the second
+    # request of an hour on, the code is eight letters and digits.
+    Column("earlier", Integer, nullable=False, server_default="0"),
+    Column("earlier_elsewhere", Integer, nullable=False, server_default="0"),
+    # Whether the browser that asked has proven this address before.
+    Column("proven_before", Boolean, nullable=False, server_default=text("false")),
+    # No email is sent: enough were sent to this address a moment ago.
+    Column("suppressed", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("spent_at", DateTime(timezone=True)),

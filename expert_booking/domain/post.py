@@ -13,6 +13,8 @@ class MessageKind(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     REMINDER = "reminder"
+    # The links to the booking were ended.
+    NEW_LINK = "new_link"
     ACCESS_LINK = "access_link"
 
 

@@ -81,6 +81,9 @@ _TO_CUSTOMER: Final[Mapping[MessageKind, _Said | Mapping[_Did, _Said]]] = {
         "{other} has not answered in time. Nothing is booked, and the time is no longer kept for you.",
     ),
     MessageKind.REMINDER: _Said("Reminder", "Your session begins {soon}", "{other} expects you."),
+    MessageKind.NEW_LINK: _Said(
+        "New link", "Your new link", "Earlier links to this booking with {other} no longer work. Please use this one."
+    ),
 }
 _TO_EXPERT: Final[Mapping[MessageKind, _Said | Mapping[_Did, _Said]]] = {
     MessageKind.RECEIVED: _Said("New request", "You have a new request", "{other} asks for this session."),
@@ -141,8 +144,10 @@ def about_booking(news: BookingNews, house: House, now: datetime) -> Letter:
     )
 
 
-def about_access(email: str, link: str, code: str, expires_at: datetime, house: House, now: datetime) -> Letter:
-    """How to prove an address."""
+def about_access(
+    email: str, link: str, code: str, expires_at: datetime, house: House, now: datetime, asked_before: str = ""
+) -> Letter:
+    """How to prove an address. `asked_before` is what `requests_before` says."""
     who = _who_writes(house)
     left = duration(max(1, round((expires_at - now).total_seconds() / 60)))
     return Letter(
@@ -157,12 +162,26 @@ def about_access(email: str, link: str, code: str, expires_at: datetime, house: 
         button=Link("Sign in", link),
         after=[
             f"They count for {left}, and only once.",
+            *filter(None, [asked_before]),
             "Was it not you? Then there is nothing to do: without this mail nobody gets in.",
             "Do not pass this mail on, and tell nobody the code, whoever asks for it.",
         ],
         foot=["You get this mail because somebody typed in this address."],
         house=who,
     )
+
+
+def requests_before(earlier: int, elsewhere: int) -> str:
+    """How often an address was asked for in the last hour, and from where; nothing for the first request."""
+    if not earlier:
+        return ""
+    if not elsewhere:
+        where = "all of them from the same network"
+    elif elsewhere == 1:
+        where = "1 of them from another network"
+    else:
+        where = f"{elsewhere} of them from other networks"
+    return f"There were {earlier + 1} requests for this address in the last hour, {where}."
 
 
 def _said(news: BookingNews) -> _Said:
@@ -281,14 +300,14 @@ def manage_url(news: BookingNews, house: House) -> str:
     """Where its reader manages a booking; the customer's holds its key."""
     if not news.to_customer:
         return booking_url(news, house)
-    return f"{booking_url(news, house)}?key={Keys(house.secret).booking(news.booking_id)}"
+    return f"{booking_url(news, house)}?key={Keys(house.secret).booking(news.booking_id, news.key_version)}"
 
 
 def _after(news: BookingNews, now: datetime) -> list[str]:
     zone = _zones(news)[0]
     terms = news.leeway.sentences(now, lambda instant: words.moment(instant, zone)) if news.to_customer else []
     said = [" ".join(terms)] if terms else []
-    if news.kind is MessageKind.REMINDER:
+    if news.kind in (MessageKind.REMINDER, MessageKind.NEW_LINK):
         return said
     if news.status not in LIVE:
         return [*said, _OUT_OF_CALENDAR]

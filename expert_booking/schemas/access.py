@@ -52,6 +52,8 @@ class Caller(Model):
     # A customer: by the browser that booked (a hash), by the key of one booking, by an address that was proven.
     visitor: bytes | None = None
     booking_id: UUID | None = None
+    # The version of that key: it counts only while it is the booking's own.
+    key_version: int = 1
     customer_key: str | None = None
 
     def reads_everything(self) -> bool:
@@ -62,10 +64,10 @@ class Caller(Model):
         """Whether this caller runs that expert's calendar."""
         return self.role is Role.ADMIN or (self.role is Role.EXPERT and self.expert_id == expert_id)
 
-    def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None) -> bool:
+    def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None, key_version: int) -> bool:
         """Whether this caller is the customer of that booking, who booked with this address, in this browser."""
         return self.role is Role.CUSTOMER and (
-            booking_id == self.booking_id
+            (booking_id == self.booking_id and key_version == self.key_version)
             or (visitor is not None and visitor == self.visitor)
             or (customer_key is not None and customer_key == self.customer_key)
         )

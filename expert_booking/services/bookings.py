@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid4
 
+from expert_booking.db import access, bulk, experts, holds
 from expert_booking.db import bookings as rows
-from expert_booking.db import bulk, experts, holds
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database, again_after_deadlock
 from expert_booking.domain.addresses import customer_key
@@ -22,6 +22,7 @@ from expert_booking.domain.errors import (
     SlotNotOffered,
     SlotTaken,
     StatusChangeNotAllowed,
+    TooManyNewLinks,
 )
 from expert_booking.domain.lifecycle import Actor, Status, check_move, check_reschedule
 from expert_booking.schemas import (
@@ -169,6 +170,16 @@ class Bookings:
 
         return await again_after_deadlock(move)
 
+    async def end_links(self, booking_id: UUID, caller: Caller | None) -> None:
+        """End every link and token of a booking, and email its customer a new link.
+
+        For its customer, its expert and admins. Raises ProofNeeded, Forbidden, BookingNotFound or TooManyNewLinks.
+        """
+        async with self._database.transaction() as connection:
+            row, _ = await _changeable(connection, booking_id, caller)
+            if not await access.end_links(connection, row.id):
+                raise TooManyNewLinks
+
     async def history(self, booking_id: UUID, caller: Caller | None) -> BookingHistory:
         """All that has happened to a booking, for those who run its calendar.
 
@@ -304,7 +315,7 @@ async def _changeable(connection: AnyConnection, booking_id: UUID, caller: Calle
 
 
 def _owns(caller: Caller, row: AnyRow) -> bool:
-    return caller.owns(row.id, row.customer_key, row.visitor)
+    return caller.owns(row.id, row.customer_key, row.visitor, row.key_version)
 
 
 async def _read_again(connection: AnyConnection, booking_id: UUID) -> BookingView:

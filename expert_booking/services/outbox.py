@@ -263,16 +263,18 @@ class Outbox:
     def _access_letter(self, row: AnyRow, now: datetime) -> EmailMessage | None:
         # Only here it is looked up whether the address is known: whoever asked was answered long before.
         known = row.known or row.customer_key in self._house.admins
-        if not known or row.spent_at is not None or row.expires_at <= now:
+        if not known or row.suppressed or row.spent_at is not None or row.expires_at <= now:
             return None
         return access_letter(
             email=row.email,
             link=self._access.link(row.request_id),
-            code=self._access.code(row.request_id),
+            code=self._access.code(row.request_id, earlier=row.earlier),
             expires_at=row.expires_at,
             house=self._house,
             message_id=self._message_id(row),
             now=now,
+            earlier=row.earlier,
+            elsewhere=row.earlier_elsewhere,
         )
 
     def _message_id(self, row: AnyRow) -> str:
@@ -283,7 +285,11 @@ class Outbox:
 
 def _is_obsolete(row: AnyRow, now: datetime, house: House) -> bool:
     """Whether to be told this late is worse than not at all: of a booking that is gone or long over, and reminders."""
-    if row.now_is is None or now > row.ends_at + rows.OVER_FOR_GOOD:
+    if row.now_is is None:
+        return True
+    if row.kind == MessageKind.NEW_LINK:
+        return False
+    if now > row.ends_at + rows.OVER_FOR_GOOD:
         return True
     if row.kind != MessageKind.REMINDER:
         return False
@@ -327,6 +333,7 @@ def _news(row: AnyRow, now: datetime) -> BookingNews:
             moves_left=terms.moves_left(row.moves),
         ),
         minutes_before=row.minutes_before,
+        key_version=row.key_version,
     )
 
 

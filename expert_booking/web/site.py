@@ -121,7 +121,10 @@ def create_web(
         message_history_length=_HISTORY,
         gzip_middleware_factory=lambda app: GZipMiddleware(app, compresslevel=_GZIP),
     )
-    return SessionMiddleware(web, secret, session_cookie="eb_browser", max_age=YEAR, same_site="lax", https_only=https)
+    # With this prefix browsers take the cookie from this very host over https alone: no other site of the same domain,
+    # and nobody on an unencrypted network, can put one of theirs in its place.
+    cookie = "__Host-eb_browser" if https else "eb_browser"
+    return SessionMiddleware(web, secret, session_cookie=cookie, max_age=YEAR, same_site="lax", https_only=https)
 
 
 def _pages(*, connected: bool) -> int:

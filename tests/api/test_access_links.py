@@ -381,9 +381,44 @@ async def test_a_token_that_ended_opens_nothing(
     assert (await client.get(f"/bookings/{booking['id']}", headers=token)).status_code == 200
     await services.access.sign_out(browser.access_token, everywhere=True)
     check_problem(await client.get(f"/bookings/{booking['id']}", headers=token), 401, "proof_needed")
-    # The token of the booking itself stays what the confirmation's link is.
+    # Nor does the token of the booking itself, and the link in its emails.
     own = bearing(booking["accessToken"])
-    assert (await client.get(f"/bookings/{booking['id']}", headers=own)).status_code == 200
+    check_problem(await client.get(f"/bookings/{booking['id']}", headers=own), 404, "booking_not_found")
+
+
+@pytest.mark.parametrize("by", ["accessToken", "customer", "expert", "admin"])
+async def test_a_token_of_a_booking_that_was_shared_by_mistake_is_ended(
+    client: httpx.AsyncClient, services: Services, tokens: Tokens, booking: Json, sql: Connection, by: str
+) -> None:
+    own, customers = bearing(booking["accessToken"]), bearing(await customers_token(services, ADA))
+    who = {"accessToken": own, "customer": customers, "expert": tokens["jana"], "admin": tokens["admin"]}[by]
+    path = f"/bookings/{booking['id']}"
+    ended = await client.post(f"{path}/access-token/revoke", headers=who)
+    assert (ended.status_code, ended.content) == (204, b"")
+    check_problem(await client.get(path, headers=own), 404, "booking_not_found")
+    gone = await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own)
+    check_problem(gone, 404, "booking_not_found")
+    check_problem(await client.post(f"{path}/access-token/revoke", headers=own), 404, "booking_not_found")
+    assert (await client.get(path, headers=customers)).status_code == 200
+    assert sql.execute("SELECT audience FROM message WHERE kind = 'new_link'").fetchall() == [("customer",)]
+
+
+async def test_nobody_else_ends_the_tokens_of_a_booking(
+    client: httpx.AsyncClient, services: Services, tokens: Tokens, booking: Json
+) -> None:
+    refusals = {
+        "nobody": (401, "proof_needed"), "garbage": (401, "proof_needed"), "reader": (403, "forbidden"),
+        "omar": (403, "forbidden"), "grace": (404, "booking_not_found"), "stray": (404, "booking_not_found"),
+    }  # fmt: skip
+    for who, refusal in refusals.items():
+        answer = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=tokens[who])
+        check_problem(answer, *refusal)
+    customers = bearing(await customers_token(services, ADA))
+    for _ in range(5):
+        once = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=customers | key("once"))
+        assert once.status_code == 204
+        answer = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=customers)
+    check_problem(answer, 429, "too_many_new_links")
 
 
 async def test_no_route_does_more_for_a_customer_than_for_the_public(
