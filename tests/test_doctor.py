@@ -204,7 +204,8 @@ def test_a_mail_server_that_refuses_the_password(examine: Examine) -> None:
 
 
 def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
-    findings = examine(SECRET_KEY="x" * 40, BASE_URL="http://booking.example.com")
+    assert "openssl rand" in examine(SECRET_KEY="x" * 40)["settings"].says
+    findings = examine(SECRET_KEY="sixteen letters!", BASE_URL="http://booking.example.com")
     assert findings["secret key"].state is findings["address"].state is State.HINT
     assert set(examine(POOL_SIZE="no")) == {"settings"}
 
