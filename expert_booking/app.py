@@ -20,6 +20,8 @@ from expert_booking.db.embedded import EmbeddedPostgres
 from expert_booking.db.engine import Database
 from expert_booking.db.feed import Feed
 from expert_booking.db.pulse import Pulse
+from expert_booking.domain.keys import Keys
+from expert_booking.domain.origins import ProxyDetector
 from expert_booking.mail.send import Post, SmtpPost
 from expert_booking.metrics import Metrics, watch_house
 from expert_booking.reception import Reception
@@ -110,7 +112,7 @@ class Door:
 
 def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
     """The whole product over the database at `url`; `on_ready` is called when it is about to answer."""
-    metrics = Metrics()
+    metrics, proxies = Metrics(), ProxyDetector(public=settings.is_public)
     database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)
     bus = Bus()
     post = _post(settings, database, bus)
@@ -153,8 +155,9 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         secret=settings.secret(),
         metrics=metrics,
         metrics_token=settings.metrics_token,
+        proxies=proxies,
     )
-    return Reception(Door(pages, programs), metrics)
+    return Reception(Door(pages, programs), metrics, proxies)
 
 
 async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:
@@ -184,7 +187,8 @@ def where_mail_goes(settings: Settings) -> str:
     if settings.smtp is not None:
         return f"Mail goes through {settings.smtp.host}:{settings.smtp.port}."
     if settings.mailbox:
-        return f"Mail goes to {settings.public_url}/mailbox."
+        # Without a full stop, so that it can be copied whole.
+        return f"Mail goes to {settings.public_url}/mailbox?token={Keys(settings.secret()).mailbox()}"
     return "No mail is sent: set EXPERT_BOOKING_SMTP_URL."
 
 

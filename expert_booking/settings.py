@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -163,7 +164,7 @@ class Settings(BaseSettings):
 
     @property
     def mailbox(self) -> bool:
-        """Whether mail goes to a page of this house, which everybody on this very machine can read."""
+        """Whether mail goes to a page, for browsers on this machine that know the address printed at the start."""
         here = self.host in ("127.0.0.1", "::1", "localhost") and self.base_url is None
         return self.embedded and self.demo and self.smtp_url is None and here
 
@@ -177,6 +178,12 @@ class Settings(BaseSettings):
         """Where people reach the product, for cookies and the line printed at the start."""
         host = "localhost" if self.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else self.host  # noqa: S104
         return self.base_url or f"http://{host}:{self.port}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether people come from other machines, as far as the address of the site tells."""
+        url = urlsplit(self.base_url or "")
+        return url.scheme == "https" or url.hostname not in (None, "localhost", "127.0.0.1", "::1")
 
     def check(self) -> None:
         """Raises WrongSetting where settings that are right by themselves do not go together."""
