@@ -23,7 +23,6 @@ from expert_booking.domain.house import DEMO_SENDER, House
 from expert_booking.logs import LogFormat, LogLevel
 from expert_booking.mail.send import SmtpServer, smtp_server
 
-
 # What examples have in the place of a secret.
 _PLACEHOLDER: Final = re.compile(
     r"(please[-_ ]?)?(change|replace)[-_ ]?(me|this|it)|(your|my)[-_ ]?(own[-_ ]?)?(secret|password|key|token)|qwert|<"
@@ -246,7 +245,7 @@ def _read_secret(path: Path) -> str:
     if os.geteuid() == 0:  # root may run this in the data folder of an ordinary user
         trusted.add(path.parent.stat().st_uid)
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
             ours = stat.S_ISREG(status.st_mode) and status.st_uid in trusted and not status.st_mode & 0o022
             secret = file.read().strip() if ours else ""

@@ -11,7 +11,7 @@ from expert_booking.metrics import Metrics
 
 
 def endpoints(metrics: Metrics, token: str | None, proxies: ProxyDetector) -> APIRouter:
-    """The metrics, for requests with the token. Without a token: for programs on this machine, until a proxy is seen."""
+    """The metrics, for requests with the token; where there is none, for this machine alone, until a proxy is seen."""
     router = APIRouter()
 
     @router.get("/metrics", include_in_schema=False)

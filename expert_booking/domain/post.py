@@ -14,6 +14,9 @@ class MessageKind(StrEnum):
     EXPIRED = "expired"
     REMINDER = "reminder"
     ACCESS_LINK = "access_link"
+    # An expert's new address: to that one, with a link that confirms it, and to the one until then.
+    NEW_ADDRESS = "new_address"
+    ADDRESS_CHANGE = "address_change"
 
 
 class Audience(StrEnum):

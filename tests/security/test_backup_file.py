@@ -38,7 +38,7 @@ def test_a_backup_is_readable_by_us_alone_whatever_file_was_planted(database_url
     with planted.open("rb") as open_before:
         archive.save(database_url, saved)
         assert open_before.read() == b""
-        assert os.stat(saved).st_ino != os.fstat(open_before.fileno()).st_ino
+        assert saved.stat().st_ino != os.fstat(open_before.fileno()).st_ino
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert whole(saved)
 
