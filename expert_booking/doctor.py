@@ -123,6 +123,10 @@ def secret_key(settings: Settings) -> Finding:
         return Finding(name, State.HINT, made, "If there was one, put it back from your back-up.")
     if path.stat().st_mode & 0o077:
         return Finding(name, State.ILL, f"{path} can be read by others on this machine.", f"chmod 600 '{path}'")
+    try:
+        settings.secret()
+    except WrongSetting as wrong:
+        return Finding(name, State.ILL, "The key in the data folder does not count.", str(wrong))
     return Finding(name, State.GOOD, f"{path} is there, and nobody else can read it.")
 
 

@@ -220,11 +220,13 @@ def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
 
 def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     path = tmp_path / "secret.key"
-    path.write_text("kept")
+    path.write_text("5f0d8a572a0b4a379f5d6f1f4f1c8e22")
     path.chmod(0o640)
     assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.ILL
     path.chmod(0o600)
     assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.GOOD
+    path.write_text("kept")
+    assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.ILL
 
 
 def test_its_connection_can_only_read(database_url: str) -> None:
