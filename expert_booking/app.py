@@ -27,6 +27,8 @@ from expert_booking.db.feed import Feed
 from expert_booking.db.pulse import Pulse
 from expert_booking.db.supervisor import Supervisor
 from expert_booking.domain.errors import Unavailable
+from expert_booking.domain.keys import Keys
+from expert_booking.domain.origins import ProxyDetector
 from expert_booking.http_security import HttpSecurity
 from expert_booking.mail.send import Post, SmtpPost
 from expert_booking.metrics import Metrics, watch_clock, watch_house
@@ -165,7 +167,7 @@ def create_app(
 
     `data_path` is the folder of the embedded database.
     """
-    metrics = Metrics()
+    metrics, proxies = Metrics(), ProxyDetector(public=settings.is_public)
     database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)
     bus = Bus()
     post = _post(settings, database, bus)
@@ -225,8 +227,9 @@ def create_app(
         secret=settings.secret(),
         metrics=metrics,
         metrics_token=settings.metrics_token,
+        proxies=proxies,
     )
-    return HttpSecurity(Reception(Door(pages, programs), metrics))
+    return HttpSecurity(Reception(Door(pages, programs), metrics, proxies))
 
 
 async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:
@@ -256,7 +259,8 @@ def where_mail_goes(settings: Settings) -> str:
     if settings.smtp is not None:
         return f"Mail goes through {settings.smtp.host}:{settings.smtp.port}."
     if settings.mailbox:
-        return f"Mail goes to {settings.public_url}/mailbox."
+        # Without a full stop, so that it can be copied whole.
+        return f"Mail goes to {settings.public_url}/mailbox?token={Keys(settings.secret()).mailbox()}"
     return "No mail is sent: set EXPERT_BOOKING_SMTP_URL."
 
 

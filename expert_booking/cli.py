@@ -92,11 +92,12 @@ def sow(settings: Settings, options: argparse.Namespace) -> None:
 
 def token_create(settings: Settings, options: argparse.Namespace) -> None:
     """Make a token and print its secret, alone on the last line, this once."""
-    request = TokenRequest(name=options.name, role=options.role, expert=options.expert)
+    request = TokenRequest(name=options.name, role=options.role, expert=options.expert, days=options.days)
 
     async def create(services: Services) -> None:
         secret = await services.access.create_token(request)
-        _say(f"The token {request.name}. It is shown this once; only its hash is kept.")
+        days = f"{request.days} day{'s' * (request.days != 1)}"
+        _say(f"The token {request.name}, for {days}. It is shown this once; only its hash is kept.")
         print(secret, flush=True)
 
     _serve_once(settings, create)
@@ -107,9 +108,12 @@ def token_list(settings: Settings, _: argparse.Namespace) -> None:
 
     async def show(services: Services) -> None:
         for token in await services.access.tokens():
-            state = f"revoked {token.revoked_at:%Y-%m-%d}" if token.revoked_at else "valid"
             whose = f" of {token.expert_slug}" if token.expert_slug else ""
-            print(f"{token.name}\t{token.role}{whose}\tsince {token.created_at:%Y-%m-%d}\t{state}")
+            used = f"last used {token.last_used_at:%Y-%m-%d}" if token.last_used_at else "never used"
+            print(
+                f"{token.name}\t{token.role}{whose}\tsince {token.created_at:%Y-%m-%d}\t"
+                f"expires {token.expires_at:%Y-%m-%d}\t{used}\t{token.state(services.clock())}"
+            )
 
     _serve_once(settings, show)
 
@@ -309,8 +313,10 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     create.add_argument("name")
     create.add_argument("--role", choices=[role.value for role in TOKEN_ROLES], required=True)
     create.add_argument("--expert", metavar="SLUG", help="whose calendar an expert's token runs")
+    create.add_argument("--days", type=_count, default=365, help="for how long it counts, up to 3650 (%(default)s)")
     create.set_defaults(command=token_create)
-    actions.add_parser("list", help="show all tokens").set_defaults(command=token_list)
+    listed = actions.add_parser("list", help="show all tokens: when each expires, when it was last used")
+    listed.set_defaults(command=token_list)
     revoke = actions.add_parser("revoke", help="end a token for good")
     revoke.add_argument("name")
     revoke.set_defaults(command=token_revoke)

@@ -22,7 +22,7 @@ from expert_booking.db.checkup import Connection, Unanswered
 from expert_booking.db.clock import MOST_APART
 from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres, EmbeddedRefusal, free_space
 from expert_booking.mail.send import PostRefused, SmtpPost
-from expert_booking.schemas import ZONE_NAMES
+from expert_booking.schemas import TOKEN_EXPIRES_SOON, ZONE_NAMES
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
 # Seconds of the mail server, and those in which a server that runs will have worked off a note.
@@ -95,7 +95,7 @@ def _database(settings: Settings, open_database: OpenDatabase) -> Iterator[Findi
             level = schema_level(url)
             yield level
             if level.state is State.GOOD:
-                for check in (extensions, fences, bookings, indexes, triggers, expert_zones):
+                for check in (extensions, fences, bookings, indexes, triggers, expert_zones, tokens):
                     yield _asked(check, connection)
                 yield from workers(connection, settings)
     except Unanswered as error:
@@ -129,6 +129,10 @@ def secret_key(settings: Settings) -> Finding:
         return Finding(name, State.HINT, made, "If there was one, put it back from your back-up.")
     if path.stat().st_mode & 0o077:
         return Finding(name, State.ILL, f"{path} can be read by others on this machine.", f"chmod 600 '{path}'")
+    try:
+        settings.secret()
+    except WrongSetting as wrong:
+        return Finding(name, State.ILL, "The key in the data folder does not count.", str(wrong))
     return Finding(name, State.GOOD, f"{path} is there, and nobody else can read it.")
 
 
@@ -365,6 +369,16 @@ def expert_zones(connection: Connection) -> Finding:
         return Finding("experts' zones", State.GOOD, "Every expert's time zone is known here.")
     told = f"{unknown} {'expert lives' if unknown == 1 else 'experts live'} in a time zone that is not known here."
     return Finding("experts' zones", State.ILL, told, "Update tzdata, or give them another zone.")
+
+
+def tokens(connection: Connection) -> Finding:
+    """Whether tokens of programs are about to expire."""
+    ending = checkup.tokens_ending(connection, TOKEN_EXPIRES_SOON.days)
+    if not ending:
+        return Finding("tokens", State.GOOD, f"No token expires within {TOKEN_EXPIRES_SOON.days} days.")
+    told = f"{ending} {'token expires' if ending == 1 else 'tokens expire'} within {TOKEN_EXPIRES_SOON.days} days."
+    advice = "See `expert-booking token list`, and give their programs new ones: `expert-booking token create`."
+    return Finding("tokens", State.HINT, told, advice)
 
 
 def workers(connection: Connection, settings: Settings) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from expert_booking.domain.origins import ProxyDetector
 from expert_booking.logs import request_id, request_id_of
 from expert_booking.metrics import Metrics
 
@@ -28,14 +29,16 @@ class Reception:
     that is logged meanwhile. What a page does later, over its websocket, has the id of that connection.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: ProxyDetector | None = None) -> None:
         self.app = app  # NiceGUI looks for its server along attributes of this name
         self._metrics = metrics
+        self._proxies = proxies or ProxyDetector()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on one connection."""
         if scope["type"] != "lifespan":
             scope = _without_escapes(scope)
+            self._proxies.look_at(scope["headers"])
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
             return

@@ -1,6 +1,7 @@
 """The product as people run it: a process of its own, started by the command, stopped by a signal."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -102,6 +103,13 @@ class ServerProcess:
         """As a crash or the kernel does it."""
         self.process.kill()
         self.process.wait()
+
+    @property
+    def mailbox(self) -> str:
+        """The address of the demo's mailbox, as the start has printed it."""
+        printed = re.search(r"Mail goes to (\S+)", self.words())
+        assert printed is not None, self.words()
+        return printed[1]
 
     def words(self) -> str:
         """All that it printed."""

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request, booking, expert, message
+from expert_booking.domain.post import MessageKind
 
 # What is over is of no use to anybody after this; requests still count for how often somebody asks.
 _KEPT: Final = timedelta(days=1)
@@ -55,14 +56,16 @@ _ASKED: Final = select(
     func.count().filter(_for_address), func.count().filter(_for_address, ~_from_origin),
     func.count().filter(_mailed_lately),
 ).where(or_(_for_address, _from_origin), _r.origin.is_not(None), _r.created_at > bindparam("since"))  # fmt: skip
-_VALID: Final = select(_r.id, _r.email, _r.customer_key, _r.next_path, _r.browser).where(
-    _r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now
+_VALID: Final = (
+    select(_r.id, _r.email, _r.customer_key, _r.next_path, _r.browser, expert.c.name.label("expert_name"))
+    .join_from(access_request, expert, expert.c.id == _r.expert_id, isouter=True)
+    .where(_r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now)
 )
 _SPEND: Final = (
     update(access_request)
     .where(_r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now)
     .values(spent_at=_now)
-    .returning(_r.email, _r.customer_key, _r.next_path)
+    .returning(_r.email, _r.customer_key, _r.next_path, _r.expert_id)
 )
 # Counted before it is compared: of codes that come together none is tried for nothing.
 _COUNT_TRY: Final = (
@@ -152,9 +155,9 @@ async def add_request(connection: AsyncConnection, **values: Any) -> UUID:
     return number
 
 
-async def put_mail(connection: AsyncConnection, request_id: UUID) -> None:
+async def put_mail(connection: AsyncConnection, request_id: UUID, kind: MessageKind = MessageKind.ACCESS_LINK) -> None:
     """Have its mail sent. Whether the address is known at all is looked up when it is written, not before."""
-    await connection.execute(insert(message).values(kind="access_link", access_request_id=request_id))
+    await connection.execute(insert(message).values(kind=kind.value, access_request_id=request_id))
     await connection.execute(select(func.pg_notify(MAIL_CHANNEL, "")))
 
 

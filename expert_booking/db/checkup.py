@@ -225,6 +225,14 @@ def unknown_zones(connection: Connection, known: Iterable[str]) -> int:
     return int(_one(connection, "SELECT count(*) FROM expert WHERE time_zone <> ALL(%s)", list(known)))
 
 
+def tokens_ending(connection: Connection, days: int) -> int:
+    """How many tokens expire within so many days."""
+    asked = """
+        SELECT count(*) FROM token
+         WHERE revoked_at IS NULL AND expires_at BETWEEN now() AND now() + make_interval(days => %s)"""
+    return int(_one(connection, asked, days))
+
+
 def backlog(connection: Connection) -> Backlog:
     """The work that waits for some process to do it."""
     return as_told(*_all(connection, BACKLOG)[0])

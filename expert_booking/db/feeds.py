@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, delete, func, select
+from sqlalchemy import Select, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +19,8 @@ _b, _f = booking.c, feed.c
 _FEED: Final = (
     select(_f.customer_key, _f.expert_id, expert.c.name.label("expert_name"))
     .join_from(feed, expert, expert.c.id == _f.expert_id, isouter=True)
-    .where(_f.id == bindparam("feed_id"))
+    # An expert who is not active has no more rights than anyone else.
+    .where(_f.id == bindparam("feed_id"), or_(_f.expert_id.is_(None), expert.c.active))
 )
 _ENTRY: Final = (
     select(

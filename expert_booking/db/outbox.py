@@ -48,6 +48,7 @@ _CLAIM = text(
            e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
            r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,
            r.suppressed,
+           x.name AS address_of, x.pending_email,
            coalesce((SELECT true FROM booking WHERE customer_key = r.customer_key LIMIT 1),
                     (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1), false) AS known
       FROM claimed AS m
@@ -56,6 +57,7 @@ _CLAIM = text(
       LEFT JOIN booking_change AS c ON c.id = m.change_id
       LEFT JOIN expert AS e ON e.id = b.expert_id
       LEFT JOIN access_request AS r ON r.id = m.access_request_id
+      LEFT JOIN expert AS x ON x.id = r.expert_id
      ORDER BY m.id
     """  # noqa: S608 - names of ours
 ).bindparams(_instant("now"), _instant("until"))

@@ -66,6 +66,8 @@ expert = Table(
     Column("email", Text, nullable=False),
     # The form by which the address signs in, as a customer's (addresses.customer_key).
     Column("email_key", Text, nullable=False, server_default=""),
+    # A new address that has not been confirmed yet.
+    Column("pending_email", Text),
     Column("portrait", Text, nullable=False, server_default=""),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -394,6 +396,9 @@ token = Table(
     Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE")),
     Column("secret_hash", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    # To the hour.
+    Column("last_used_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
     UniqueConstraint("name"),
     UniqueConstraint("secret_hash"),
@@ -437,6 +442,8 @@ access_request = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("spent_at", DateTime(timezone=True)),
+    # The expert whose new address this is to be.
+    Column("expert_id", Uuid),
     Index("ix_access_request_customer_key_created_at", "customer_key", "created_at"),
     Index("ix_access_request_origin_created_at", "origin", "created_at"),
     Index("ix_access_request_created_at", "created_at"),

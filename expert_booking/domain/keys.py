@@ -73,6 +73,14 @@ class Keys:
         """Whether these are the digits; takes as long for wrong ones."""
         return hmac.compare_digest(self.code(request_id).encode(), typed.encode(errors="replace"))
 
+    def mailbox(self) -> str:
+        """Opens the page with the demo's mail."""
+        return urlsafe_b64encode(hmac.digest(self._secret, b"mailbox", "sha256")[:24]).decode()
+
+    def is_mailbox(self, given: str) -> bool:
+        """Whether this opens it; takes as long for a wrong one."""
+        return hmac.compare_digest(self.mailbox().encode(), given.encode(errors="replace"))
+
     def long_code(self, request_id: UUID) -> str:
         """Eight letters and digits (40 bits), for requests of an address that was asked for before in this hour."""
         proof = hmac.digest(self._secret, b"long code" + request_id.bytes, "sha256")

@@ -184,6 +184,49 @@ def requests_before(earlier: int, elsewhere: int) -> str:
     return f"There were {earlier + 1} requests for this address in the last hour, {where}."
 
 
+def about_new_address(email: str, expert: str, link: str, house: House) -> Letter:
+    """How to confirm that an address is the new one of an expert."""
+    who = _who_writes(house)
+    return Letter(
+        subject=f"Confirm your new address for {who.words}",
+        heading="Confirm your new address",
+        preview="Once you confirm it, emails about your sessions come to this address.",
+        lead=[
+            f"{one_line(email)} was entered as the new address of the expert {one_line(expert)}.",
+            "If that is right, please confirm it. You then sign in with it and get the emails about your sessions.",
+        ],
+        button=Link("Confirm this address", link),
+        after=[
+            "The link works once, within 24 hours. Until you use it, nothing changes.",
+            "You don't know what this is about? Then there is nothing to do. Please don't forward this email.",
+        ],
+        foot=["You get this email because someone entered this address."],
+        house=who,
+    )
+
+
+def about_address_change(expert: str, house: House) -> Letter:
+    """To the old address: a new one was entered."""
+    who = _who_writes(house)
+    return Letter(
+        subject=f"A new address was entered for {one_line(expert)}",
+        heading="A new address was entered",
+        preview="Nothing has changed yet: the new address has to be confirmed first.",
+        lead=[
+            f"Someone entered another address for the expert {one_line(expert)}, in place of this one.",
+            "Once the new address is confirmed, it gets the emails about sessions, and this address no longer signs in "
+            "as the expert.",
+        ],
+        button=Link(f"Open {who.words}", who.url),
+        after=[
+            "Was it not you? Then please tell the people who run this site at once, so that they can revoke the access "
+            "token that was used.",
+        ],
+        foot=["You get this email because this is the expert's address."],
+        house=who,
+    )
+
+
 def _said(news: BookingNews) -> _Said:
     said = (_TO_CUSTOMER if news.to_customer else _TO_EXPERT)[news.kind]
     return said if isinstance(said, _Said) else said.get(_did(news), said[_Did.THE_HOUSE])

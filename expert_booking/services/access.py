@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from expert_booking.db import access as rows
-from expert_booking.db import experts, tokens
+from expert_booking.db import expert_addresses, experts, tokens
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
@@ -79,8 +79,12 @@ class Access:
                 if proof is not None:
                     return Caller(role=Role.CUSTOMER, customer_key=proof.customer_key, token_id=proof.id)
             else:
-                row = await tokens.valid(connection, _hash(secret))
+                row = await tokens.unrevoked(connection, _hash(secret))
                 if row is not None:
+                    now = self._clock()
+                    _check_token(row, now)
+                    if row.last_used_at is None or now - row.last_used_at >= tokens.USE_NOTED:
+                        await tokens.note_use(connection, row.token_id, now)
                     return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
         raise ProofNeeded("This token is not valid.")
 
@@ -98,7 +102,7 @@ class Access:
 
     async def create_token(self, request: TokenRequest) -> str:
         """The secret of a new token, shown this once. Raises ExpertNotFound or TokenNameTaken."""
-        secret = _PREFIX + secrets.token_urlsafe(32)
+        secret, now = _PREFIX + secrets.token_urlsafe(32), self._clock()
         async with self._database.transaction() as connection:
             expert_id: UUID | None = None
             if request.expert is not None:
@@ -107,8 +111,9 @@ class Access:
                     raise ExpertNotFound(f"There is no expert with the slug {request.expert}.")
                 expert_id = row.id
             if not await tokens.add(
-                connection, name=request.name, role=request.role, expert_id=expert_id, secret_hash=_hash(secret)
-            ):
+                connection, name=request.name, role=request.role, expert_id=expert_id, secret_hash=_hash(secret),
+                created_at=now, expires_at=now + timedelta(days=request.days),
+            ):  # fmt: skip
                 raise TokenNameTaken(f"There is already a token named {request.name}.")
         return secret
 
@@ -165,9 +170,14 @@ class Access:
         return self._keys.mark(customer_key(email))
 
     async def link_for(self, email: str) -> str:
-        """A link that proves this address to whoever opens it, once: for whoever runs the house."""
+        """A link that proves this address to whoever opens it, once: for whoever runs the house.
+
+        Where it is the new address of an expert, the link confirms it.
+        """
+        key = customer_key(email)
         async with self._database.transaction() as connection:
-            asked = await self._ask(connection, email, customer_key(email), self._clock())
+            expert_id = await expert_addresses.awaiting(connection, key)
+            asked = await self._ask(connection, email, key, self._clock(), expert_id=expert_id)
         return self.link(asked.id)
 
     async def identity_of(self, email: str) -> Identity:
@@ -189,7 +199,7 @@ class Access:
             row = await rows.valid_request(connection, self._of_link(link), self._clock())
         if row is None:
             raise LinkNotValid
-        return LinkView(email=row.email, next_path=row.next_path)
+        return LinkView(email=row.email, next_path=row.next_path, expert_name=row.expert_name)
 
     async def redeem_link(self, link: str, bearer: Bearer, *, renamed: Renamed | None = None) -> tuple[ProofView, str]:
         """The proof that a link is good for, once, and the page to go on to. Raises LinkNotValid.
@@ -278,12 +288,13 @@ class Access:
         browser: bytes | None = None,
         origin: bytes | None = None,
         next_path: str = "",
+        expert_id: UUID | None = None,
         **counted: int | bool,
     ) -> AccessRequested:
         expires_at = now + timedelta(minutes=self.rules.link_minutes)
         number = await rows.add_request(
             connection, email=email, customer_key=key, browser=browser, origin=origin,
-            next_path=next_path, created_at=now, expires_at=expires_at, **counted,
+            next_path=next_path, created_at=now, expires_at=expires_at, expert_id=expert_id, **counted,
         )  # fmt: skip
         return AccessRequested(id=number, expires_at=expires_at)
 
@@ -321,6 +332,8 @@ class Access:
             request: AnyRow | None = await rows.spend(connection, request_id, now)
             if request is None:
                 raise LinkNotValid
+            if request.expert_id is not None:
+                await expert_addresses.confirm(connection, request.expert_id, request.customer_key)
             await rows.add_proof(
                 connection, customer_key=request.customer_key, email=request.email, bearer=bearer,
                 secret_hash=_hash(secret), created_at=now, expires_at=expires_at,
@@ -328,6 +341,16 @@ class Access:
             if renamed is not None:
                 await rows.rename_browser(connection, *renamed, with_bookings=True)
         return ProofView(access_token=secret, email=request.email, expires_at=expires_at), request.next_path
+
+
+def _check_token(row: AnyRow, now: datetime) -> None:
+    """Raises ProofNeeded for a token that does not count now."""
+    if row.expires_at <= now:
+        raise ProofNeeded(
+            f"This token expired on {row.expires_at:%Y-%m-%d}. Make a new one with `expert-booking token create`."
+        )
+    if row.expert_active is False:
+        raise ProofNeeded("This token does not count while its expert is not active.")
 
 
 def _hash(secret: str) -> bytes:

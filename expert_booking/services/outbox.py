@@ -18,7 +18,13 @@ from expert_booking.domain.house import House
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.post import Audience, MessageKind, pause_after, reminder_windows, reminders_at
 from expert_booking.domain.terms import Leeway
-from expert_booking.mail.letters import BookingNews, access_letter, booking_letter
+from expert_booking.mail.letters import (
+    BookingNews,
+    access_letter,
+    address_change_letter,
+    booking_letter,
+    new_address_letter,
+)
 from expert_booking.mail.send import Post, PostRefused
 from expert_booking.schemas import MessageView
 from expert_booking.services.access import Access
@@ -254,6 +260,8 @@ class Outbox:
         now = self._clock()
         if row.kind == MessageKind.ACCESS_LINK:
             return self._access_letter(row, now)
+        if row.kind in (MessageKind.NEW_ADDRESS, MessageKind.ADDRESS_CHANGE):
+            return self._address_letter(row, now)
         if _is_obsolete(row, now, self._house):
             return None
         return booking_letter(
@@ -276,6 +284,16 @@ class Outbox:
             earlier=row.earlier,
             elsewhere=row.earlier_elsewhere,
         )
+
+    def _address_letter(self, row: AnyRow, now: datetime) -> EmailMessage | None:
+        if row.address_of is None or row.expires_at <= now:
+            return None
+        facts = {"expert": row.address_of, "house": self._house, "message_id": self._message_id(row), "now": now}
+        if row.kind == MessageKind.ADDRESS_CHANGE:
+            return address_change_letter(email=row.email, **facts)
+        if row.spent_at is not None or row.pending_email != row.email:
+            return None
+        return new_address_letter(email=row.email, link=self._access.link(row.request_id), **facts)
 
     def _message_id(self, row: AnyRow) -> str:
         # The same however often it is sent, so that who gets it twice can tell.

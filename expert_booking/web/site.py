@@ -17,6 +17,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
+from expert_booking.domain.keys import Keys
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
 from expert_booking.services import Services
@@ -92,7 +93,7 @@ def create_web(
     booking.mount_calendar_file(web, services)
     theme.house_with_mailbox = services.mailbox is not None
     if services.mailbox is not None:
-        mailbox.mount(services.mailbox, services.clock, web)
+        mailbox.mount(services.mailbox, services.clock, web, keys=Keys(secret), https=https)
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)
         app.add_exception_handler(405, _refused)
