@@ -11,8 +11,8 @@ from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
 
 log = logging.getLogger(__name__)
 
-# All in seconds: between two checks; before each attempt to start the server again; and after the last attempt, how long
-# the server has to run until the attempts are counted from the first again.
+# All in seconds: between two checks; before each attempt to start the server again; and how long the server has to run
+# after the last attempt until the attempts are counted from the first again.
 _CHECK: Final = 1.0
 _PAUSES: Final = (0.5, 1.0, 3.0, 6.0)
 _STABLE: Final = 60.0
