@@ -5,6 +5,7 @@ import logging
 from time import perf_counter
 from typing import Any, Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking.domain.origins import ProxyDetector
@@ -61,6 +62,8 @@ class Reception:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            pass  # in the middle of the request: there is nobody to answer
         except Exception:
             log.exception("a request failed")
             if not status:
