@@ -83,6 +83,8 @@ async def test_every_browser_sees_all_experts_at_every_step_of_a_deploy(
                 await sees_all(page)
             await asyncio.to_thread(ask_each_process_for_files_of_the_other, nginx, servers)
         assert components(servers[0]) == components(servers[1])
+        # Its process went away after it had made the page: the page is loaded again.
+        await sees_all(await opened(browser, nginx, 1, missing="**/expert_cards.js"))
     finally:
         nginx.stop()
         for server in servers:
@@ -101,11 +103,13 @@ def ask_each_process_for_files_of_the_other(nginx: Nginx, servers: list[ServerPr
         assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store")
 
 
-async def opened(browser: Browser, nginx: Nginx, process: int) -> Page:
-    """The listing in a browser that was never here before, as this process makes it."""
+async def opened(browser: Browser, nginx: Nginx, process: int, *, missing: str | None = None) -> Page:
+    """The listing in a browser that was never here before, as this process makes it; a file may be missing once."""
     context = await browser.new_context(base_url=nginx.url, timezone_id="Europe/Berlin")
     await context.add_cookies([{"name": "eb_route", "value": str(process), "url": nginx.url}])
     page = await context.new_page()
+    if missing is not None:
+        await page.route(missing, lambda route: route.fulfill(status=404), times=1)
     await page.goto("/")
     return page
 

@@ -10,6 +10,16 @@
   };
   const remember = (name, value) => (document.cookie = name + "=" + encodeURIComponent(value) + year);
 
+  // While a new version replaces the old one, a page may come from a process that is gone when its scripts are asked
+  // for. Without them it would stay empty, so it is loaded again, at most once in ten seconds.
+  const loadAgain = (event) => {
+    if (event.target.localName !== "script" || event.target.type !== "module") return;
+    if (Date.now() - Number(sessionStorage.getItem("loaded-again")) < 10_000) return;
+    sessionStorage.setItem("loaded-again", Date.now());
+    location.reload();
+  };
+  addEventListener("error", loadAgain, true);
+
   // --- theme
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const paint = () => (root.dataset.theme = cookie("theme") || (dark.matches ? "dark" : "light"));
