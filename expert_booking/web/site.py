@@ -93,7 +93,7 @@ def create_web(
     booking.mount_calendar_file(web, services)
     theme.house_with_mailbox = services.mailbox is not None
     if services.mailbox is not None:
-        mailbox.mount(services.mailbox, services.clock, web, keys=Keys(secret), https=https)
+        mailbox.mount(services.mailbox, services.clock, web, Keys(secret))
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)
         app.add_exception_handler(405, _refused)

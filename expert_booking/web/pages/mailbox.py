@@ -87,7 +87,7 @@ def from_here(request: Request) -> None:
         raise HTTPException(404)
 
 
-def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, *, keys: Keys, https: bool) -> None:
+def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: Keys) -> None:
     """Serve the list, each mail, and what is in it. `keys` makes the token in the address."""
 
     def is_open(request: Request) -> bool:
@@ -101,7 +101,7 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, *, keys
     async def mails(request: Request, client: Client, to: str = "", token: str = "") -> Response | None:
         if keys.is_mailbox(token):
             client.delete()
-            return _opened_in_browser(to, token, https=https)
+            return _opened_in_browser(to, token)
         if not is_open(request):
             _say_where_the_address_is()
             return None
@@ -141,12 +141,12 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, *, keys
         web.add_api_route(f"/mailbox/{{number}}/{name}", answer, dependencies=allowed)
 
 
-def _opened_in_browser(to: str, token: str, *, https: bool) -> Response:
+def _opened_in_browser(to: str, token: str) -> Response:
     """Go on to the list without the token in the address, and have the browser remember it."""
     answer = RedirectResponse(f"/mailbox?{urlencode({'to': to})}" if to else "/mailbox", 303)
     answer.headers["Cache-Control"] = "no-store"
-    answer.set_cookie(_COOKIE, token, _YEAR, path="/mailbox", httponly=True, samesite="lax", secure=https)
-    answer.set_cookie(theme.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax", secure=https)
+    answer.set_cookie(_COOKIE, token, _YEAR, path="/mailbox", httponly=True, samesite="lax")
+    answer.set_cookie(theme.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax")
     return answer
 
 
