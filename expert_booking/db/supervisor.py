@@ -11,9 +11,10 @@ from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
 
 log = logging.getLogger(__name__)
 
-# All in seconds: between two checks; before each attempt to start the server again; and how long the server has to run
-# after the last attempt until the attempts are counted from the first again.
+# Seconds between two checks.
 _CHECK: Final = 1.0
+# Seconds before each attempt to start the server again. Attempts are counted from the first again when the last one
+# was `_STABLE` seconds ago.
 _PAUSES: Final = (0.5, 1.0, 3.0, 6.0)
 _STABLE: Final = 60.0
 # How long `stop` waits for an attempt that is under way, in seconds. PostgreSQL's recovery may take minutes.

@@ -46,10 +46,10 @@ def serve_embedded(postgres: EmbeddedPostgres, folder: Path, tmp_path: Path) -> 
     running: list[ServerProcess] = []
 
     def serve(number: int) -> list[ServerProcess]:
-        running.extend(
-            ServerProcess(tmp_path, None, DATA_DIR=str(folder / "data"), DEMO="false") for _ in range(number)
-        )
-        return [server.wait_until_alive() for server in running]
+        for _ in range(number):
+            running.append(ServerProcess(tmp_path, None, DATA_DIR=str(folder / "data"), DEMO="false"))
+            running[-1].wait_until_alive()
+        return running
 
     yield serve
     for server in running:
