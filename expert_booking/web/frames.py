@@ -29,10 +29,19 @@ _HANDSHAKE: Final = (
 )
 _SAMPLES: Final = ("ü", "a" * 200, "a" * 70_000)
 _LONGEST_CHECK: Final = 5.0
+# Parts of one message. Browsers send messages of our size whole.
+_MOST_PARTS: Final = 100
 
 
 class FramedWebSocket(WebSocketsSansIOProtocol):
     """A websocket with the extension; messages are not compressed (`ws_per_message_deflate=False`)."""
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message. Empty parts have no size, so their number is limited, too."""
+        if len(self.frames) >= _MOST_PARTS:
+            self.transport.abort()
+        else:
+            super().handle_cont(event)
 
     async def run_asgi(self, *args: Any, **kwargs: Any) -> None:
         """Serve this connection."""

@@ -1,6 +1,8 @@
 // Runs before the page is drawn: the theme, and the visitor's time zone. Both are remembered in this browser.
 (() => {
   const root = document.documentElement;
+  root.lang = "en";
+  root.dataset.zone = document.currentScript.dataset.zone; // the one that the server drew the page for
   const year = "; max-age=31536000; path=/; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
   const cookie = (name) => {
     const found = document.cookie.match("(?:^|; )" + name + "=([^;]*)");
@@ -30,6 +32,11 @@
   }
   customElements.define("language-names", LanguageNames);
 
+  // --- a form that leads to another page is on its way there: nothing else may load this page again
+  addEventListener("submit", (event) => {
+    if (!event.defaultPrevented) window.leaving = true;
+  });
+
   // --- time zone
   const here = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const zone = () => cookie("zone") || here();
@@ -41,6 +48,13 @@
     if (window.did_handshake && window.socket) emitEvent("zone", zone());
     else setTimeout(tell, 20);
   };
+
+  // When somebody comes back to a page, pages that asked for it look again.
+  for (const event of ["focus", "visibilitychange"])
+    addEventListener(event, () => {
+      if (!document.hidden && window.socket?.connected) emitEvent("seen");
+    });
+
   const fill = (select) => {
     if (select.options.length > 1) return;
     const names = new Set([...(Intl.supportedValuesOf?.("timeZone") ?? []), here(), "UTC"]);
