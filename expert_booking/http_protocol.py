@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol with limits on what one client may take: bytes before the body, time, and connections.
 
-uvicorn has no such limits: it keeps a request head of any length, and waits for the rest of a request for ever. Of
-`HttpToolsProtocol` this uses `connections`, `cycle`, `flow`, `headers`, `loop`, `pipeline`, `scope` and `transport`.
+uvicorn has no such limits: it keeps a request head of any length, and waits for the rest of a request for ever. The
+attributes of `HttpToolsProtocol` that are used here: `connections`, `cycle`, `flow`, `headers`, `loop`, `pipeline`,
+`scope`, `server_state`, `transport`.
 """
 
 import asyncio
@@ -42,14 +43,14 @@ class ConnectionLimits:
     # Of the request line and headers; and of what surrounds the body: chunk sizes and extensions, trailers.
     head_bytes: int = 64 * 1024
     headers: int = 200
-    # From connecting, or from the first byte on a connection that was kept alive, to the end of the head.
+    # From connecting to the end of the first head. On a connection that is kept alive: from a response to the next
+    # request's first byte, and from there to the end of its head.
     head_seconds: float = 15.0
     # Without a byte of the body that was announced; and for the whole body.
     body_pause_seconds: float = 30.0
     body_seconds: float = 300.0
     # Of a body whose request has been answered already.
     unread_bytes: int = 1024 * 1024
-    keep_alive_seconds: int = 15
     # Without a byte from a websocket. Engine.IO asks for one every 4 s.
     websocket_seconds: float = 30.0
     # Between an error and the end of the connection, so that a client which is still sending can read it.
@@ -124,6 +125,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     A head that is too long, and a request that takes too long, are answered with 431 and 408.
     """
+
+    # Beside uvicorn's own attributes: more than thirty would make each of them slower.
+    __slots__ = (
+        "_at", "_body_began", "_body_bytes", "_body_left", "_body_moved", "_held", "_limits", "_overhead", "_tail",
+        "_unread_bytes", "_waiting",
+    )  # fmt: skip
 
     def __init__(self, waiting: WaitingConnections, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -264,9 +271,14 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on to the next request."""
-        super().on_response_complete()
-        if self._at != _ANSWER or not self.cycle.response_complete or self.transport.is_closing():
+        if self._at != _ANSWER or not self.cycle.response_complete:
+            super().on_response_complete()
             return
+        # The same without uvicorn's timer for each request: `WaitingConnections` has a cheaper way.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
         self._at = _HEAD
         self._waiting.wait_for_head(self)
         if self._held:

@@ -54,7 +54,7 @@ def serve(app: ASGIApp, listener: socket.socket, limits: ConnectionLimits | None
     config = uvicorn.Config(
         drain,
         http=partial(HttpProtocol, waiting),  # type: ignore[arg-type]  # it is only called
-        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_keep_alive=round(limits.head_seconds),
         log_level="warning",
         log_config=None,  # ours
         access_log=False,  # addresses of people stand in queries; the reception writes lines without any

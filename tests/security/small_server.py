@@ -17,7 +17,7 @@ from expert_booking import logs, serving
 from expert_booking.http_protocol import ConnectionLimits
 
 LIMITS: Final = ConnectionLimits(
-    head_seconds=1.5, body_pause_seconds=1.5, body_seconds=3, keep_alive_seconds=1, linger_seconds=0.3, connections=50
+    head_seconds=1.5, body_pause_seconds=1.5, body_seconds=3, linger_seconds=0.3, connections=50
 )
 # Longer than any of these.
 SLOW: Final = 4
