@@ -1,4 +1,4 @@
-"""What pages may say to NiceGUI, checked: which page it is for, and of which kind each value is.
+"""Handlers of the events that pages send to NiceGUI. They check the page and the type of each value.
 
 NiceGUI's own handlers take the page from each message, and fail with a traceback on a value of another kind.
 """
@@ -55,8 +55,8 @@ class SocketEvents:
         page = Client.instances.get(socket.page_id)
         query = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         implicit = query.get("implicit_handshake") == "true"
-        if page is None or (implicit and not await self._shake_hands(socket, page, sid, environ, query)):
-            socket.leave_soon()
+        if page is None or (implicit and not await self._complete_handshake(socket, page, sid, environ, query)):
+            socket.close_soon()
             raise SocketRefused(_RELOAD)
 
     async def handshake(self, sid: str, message: object = None, *_: object) -> bool:
@@ -66,7 +66,7 @@ class SocketEvents:
         if socket is None or page is None or not _is_for(page, message):
             return False
         assert isinstance(message, dict)
-        return await self._shake_hands(socket, page, sid, environ, message)
+        return await self._complete_handshake(socket, page, sid, environ, message)
 
     def event(self, sid: str, message: object = None, *_: object) -> None:
         """Something has happened on a page: a button was clicked, for instance."""
@@ -100,7 +100,7 @@ class SocketEvents:
         socket = GuardedSocket.of(self._sio.get_environ(sid) or {})
         return socket, None if socket is None else Client.instances.get(socket.page_id)
 
-    async def _shake_hands(
+    async def _complete_handshake(
         self, socket: GuardedSocket, page: Client, sid: str, environ: Any, message: Mapping[str, Any]
     ) -> bool:
         tab_id, next_message = message.get("tab_id"), _number(message.get("next_message_id"))
@@ -113,7 +113,7 @@ class SocketEvents:
         await self._sio.enter_room(sid, page.id)
         if self._pages is not None:
             self._pages.connected(page)
-        socket.shown()
+        socket.complete_handshake()
         # One name for all documents, so that what is kept of a page does not grow with what its browser calls them; and
         # no former tab, since nothing of ours is stored by tab.
         await page.handle_handshake(sid, tab_id, None, page.id, next_message)

@@ -1,14 +1,13 @@
-"""The door of the Socket.IO server: who may connect, how many, and what a connection may send.
+"""Guard in front of NiceGUI's Socket.IO server: who may connect, how often, and what a connection may send.
 
-NiceGUI's Socket.IO server keeps what it is sent, and trusts it. So each connection passes here first, over a websocket
-or by polling:
+The Socket.IO server trusts what it receives and keeps it in memory. These rules hold for websockets and for polling:
 
-- it comes from a page of this site (see `own_origin`) and names one page, the only one it will ever speak for;
-- a network has at most so many connections, and so has the process;
+- a connection comes from a page of this site (see `own_origin`) and names one page, the only one it can speak for;
+- one network may have 200 connections (a setting), and the process 10,000;
 - it sends at most 64 kB at once, nothing binary, and only packets that pages of ours send (see `socket_packets`); after
   three others it is closed;
 - it sends 100 packets at once and 30 a second after that; what is more waits;
-- it is closed if it has not shown within 20 s that its page exists, or if 1 MB waits that it does not read.
+- it is closed if it has not completed its handshake after 20 s, or if more than 1 MB waits to be read by it.
 """
 
 import asyncio
@@ -38,9 +37,9 @@ LONGEST: Final = 2**16
 MOST_SOCKETS: Final = 10_000
 # Malformed packets after which a connection is closed.
 MOST_MALFORMED: Final = 3
-# Seconds until a connection has to have shown that its page exists; and until one is closed that was told it does not.
+# Seconds for the handshake, and from a refused one until the connection is closed.
 _TO_HANDSHAKE: Final = 20.0
-_TO_LEAVE: Final = 3.0
+_TO_CLOSE: Final = 3.0
 # Packets a page may send at once, and a second from then on: more than a key that is held down.
 _BURST: Final = 100
 _PER_SECOND: Final = 30
@@ -54,7 +53,7 @@ _GONE: Final[Message] = {"type": "websocket.disconnect", "code": 1008}
 
 
 class OutgoingQueue(asyncio.Queue[Any]):
-    """Engine.IO's queue of what a connection is to be sent; knows how many characters that is."""
+    """Engine.IO's queue of outgoing packets, which also counts their characters."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.waiting = 0
@@ -91,7 +90,7 @@ class GuardedSocket:
         self.queue: Any = None
         self.transport: Any = None
         self.timer: asyncio.TimerHandle | None = None
-        # Whether it has asked Socket.IO to connect, has shown that its page exists, and is to be closed.
+        # Whether it has asked Socket.IO to connect, has completed its handshake, and is to be closed.
         self.connected = self.handshaken = self.closing = False
         self.malformed = self.polls = 0
         self.upgrading = False
@@ -136,14 +135,14 @@ class GuardedSocket:
         self._checked_at = now
         return max(-self._allowance / _PER_SECOND, 0)
 
-    def shown(self) -> None:
-        """Its page exists, and is this connection's from now on."""
+    def complete_handshake(self) -> None:
+        """Its page exists, and this connection belongs to it."""
         self.handshaken = True
         self._set_timer(None)
 
-    def leave_soon(self) -> None:
-        """Close it when it has had time to hear that its page does not exist."""
-        self._set_timer(_TO_LEAVE)
+    def close_soon(self) -> None:
+        """Close it after the browser had time to receive that its page does not exist."""
+        self._set_timer(_TO_CLOSE)
 
     def begin(self, eio_sid: str, queue: Any) -> None:
         """Engine.IO has accepted it."""
@@ -337,8 +336,7 @@ class SocketGuard:
 
     async def _post(self, socket: GuardedSocket, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body_of(receive)
-        if body is None:
-            socket.reject(at_once=True)
+        socket.closing = socket.closing or body is None
         accepted = []
         for text in (body or "").split("\x1e", _MOST_PACKETS_OF_A_POST)[:_MOST_PACKETS_OF_A_POST]:
             await asyncio.sleep(socket.delay())
@@ -351,12 +349,12 @@ class SocketGuard:
         content = "\x1e".join(accepted).encode()
         lengths = [(key, value) for key, value in scope["headers"] if key not in (b"content-length",)]
         scope = {**scope, "headers": [*lengths, (b"content-length", b"%d" % len(content))]}
-        await self.app(scope, _saying(content, receive), send)
+        await self.app(scope, _replaying(content, receive), send)
         socket.abort_if_closing()
 
 
 def _checking(socket: GuardedSocket, receive: Receive) -> Receive:
-    """What a websocket says, without what it may not say; its end, when it has said too much of that."""
+    """Receive the packets that a page may send, and a disconnect when the connection is to be closed."""
 
     async def receive_checked() -> Message:
         while not socket.closing:
@@ -373,17 +371,17 @@ def _checking(socket: GuardedSocket, receive: Receive) -> Receive:
     return receive_checked
 
 
-def _saying(content: bytes, receive: Receive) -> Receive:
-    said = False
+def _replaying(content: bytes, receive: Receive) -> Receive:
+    replayed = False
 
-    async def receive_again() -> Message:
-        nonlocal said
-        if said:
+    async def receive_replayed() -> Message:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        said = True
+        replayed = True
         return {"type": "http.request", "body": content, "more_body": False}
 
-    return receive_again
+    return receive_replayed
 
 
 async def _body_of(receive: Receive) -> str | None:

@@ -10,7 +10,7 @@ from typing import Final
 # The events that NiceGUI's script sends and pages of ours need. Whoever awaits `ui.run_javascript` needs one more:
 # `javascript_response`, here and in `socket_events`.
 EVENTS: Final = ("event", "handshake", "ack")
-# NiceGUI's script sends its complaints as well. They are dropped: what is in them is up to the browser.
+# NiceGUI's script also sends its error messages. They are dropped: a stranger can write anything into them.
 _DROPPED: Final = ('["log",',)
 _ACCEPTED: Final = tuple(f'["{name}",' for name in EVENTS)
 # Digits of the number by which an answer to an event is asked for.
