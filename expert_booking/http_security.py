@@ -83,7 +83,7 @@ def _secured(status: int, headers: list[Header], nonce: str, *, is_file: bool) -
 
 
 def _on_this_host(location: bytes) -> bytes:
-    """Only the path of a redirect: its host is the request's, which anyone can choose, and we redirect nowhere else."""
+    """Only the path of a redirect: its host is the request's, which anyone may choose; we never redirect elsewhere."""
     path = _SCHEME_AND_HOST.sub(b"", location, count=1) if _SCHEME_AND_HOST.match(location) else location
     # Browsers take two slashes, of either kind, for the beginning of a host.
     return b"/" + path.lstrip(b"/\\") if path[:1] in (b"/", b"\\", b"") else path

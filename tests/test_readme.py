@@ -83,9 +83,20 @@ def test_every_command_of_the_readme_works_as_it_stands_there(
 def test_the_two_commands_are_the_ones_ci_runs() -> None:
     (start,), (test,) = blocks("Run it"), blocks("Develop")
     ci = (ROOT / ".ci/run").read_text()
-    assert start.strip() == "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/expert-booking"
-    assert test.strip() == "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/pytest"
-    for command in ('pip" install -q .', "pip install -q -e '.[dev]'", "pytest", "bin/expert-booking"):
+    assert (
+        start.strip()
+        == "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt . && .venv/bin/expert-booking"
+    )
+    assert (
+        test.strip()
+        == "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e '.[dev]' && .venv/bin/pytest"
+    )
+    for command in (
+        'pip" install -q -c constraints.txt .',
+        "pip install -q -c constraints.txt -e '.[dev]'",
+        "pytest",
+        "bin/expert-booking",
+    ):
         assert command in ci
 
 

@@ -11,7 +11,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-_CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
+CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
 
 
 class Viewer:
@@ -26,7 +26,7 @@ class Viewer:
     async def open(cls, browser: httpx.AsyncClient, path: str) -> "Viewer":
         """Open this page of the server that this browser looks at."""
         page = (await browser.get(path)).raise_for_status().text
-        found = _CLIENT.search(page)
+        found = CLIENT.search(page)
         assert found, page
         query = {"client_id": found[1], "next_message_id": found[2], "implicit_handshake": "true",
                  **{name: str(uuid4()) for name in ("document_id", "tab_id", "old_tab_id")}}  # fmt: skip

@@ -19,6 +19,7 @@ from expert_booking.api import access_links, bookings, calendars, experts, feeds
 from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
+from expert_booking.domain.origins import ProxyDetector
 from expert_booking.metrics import Metrics
 from expert_booking.schemas import complaint
 from expert_booking.services import Services
@@ -70,6 +71,7 @@ def create_api(
     phone_required: bool = True,
     metrics: Metrics | None = None,
     metrics_token: str | None = None,
+    proxies: ProxyDetector | None = None,
 ) -> FastAPI:
     """The API over these services; network addresses are hashed with `secret`."""
     # The documentation's scripts come from this server, not from somebody else's.
@@ -94,7 +96,7 @@ def create_api(
     api.include_router(access_links.endpoints(services, routes, secret), responses=busy)
     api.include_router(health.endpoints(services))
     if metrics is not None:
-        api.include_router(figures.endpoints(metrics, metrics_token))
+        api.include_router(figures.endpoints(metrics, metrics_token, proxies or ProxyDetector()))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http_error)

@@ -61,9 +61,20 @@ def no_booking(reference: str) -> Markup:
     """The same as a part of a page."""
     return _panel(
         "This booking is not shown here",
-        "You see a booking in the browser it was made in, by the link in its mails, or after signing in.",
+        "You see a booking in the browser it was made in, by the link in its latest mail, or after signing in.",
         code="booking_not_found",
         url=f"/sign-in?next=/booking/{_number(reference)}" if _number(reference) else "/sign-in",
+        way_out="Sign in",
+    )
+
+
+def link_ended(reference: str, email: str) -> Markup:
+    """The same for the browser that has just ended the links to a booking, and came by one of them."""
+    return _panel(
+        "The links no longer work",
+        f"We've sent a new link to {email}. You can also sign in to see this booking.",
+        code="link_ended",
+        url=f"/sign-in?next=/booking/{_number(reference)}",
         way_out="Sign in",
     )
 

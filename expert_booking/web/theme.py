@@ -23,6 +23,8 @@ ASSETS_URL: Final = f"/assets/{VERSION}"
 NAME: Final = "Expert Booking"
 # Whether mail stays here, to be read at /mailbox: set once, when the pages are brought together.
 house_with_mailbox = False
+# A cookie that says, on every page, that this browser has opened the mailbox once. It opens nothing.
+MAILBOX_MARK: Final = "eb_mailbox_here"
 
 _HEAD: Final = Markup(
     """<meta name="description" content="{description}">
@@ -101,7 +103,7 @@ def frame(
         ui.on("zone", changed)
     with _Narrow() if narrow else _Page():
         yield
-    Html(_foot(house_with_mailbox and is_here(client.request)))
+    Html(_foot(house_with_mailbox and MAILBOX_MARK in client.request.cookies and is_here(client.request)))
 
 
 def plain(title: str, content: Markup) -> str:

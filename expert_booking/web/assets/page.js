@@ -42,6 +42,11 @@
   }
   customElements.define("language-names", LanguageNames);
 
+  // --- a form that leads to another page is on its way there: nothing else may load this page again
+  addEventListener("submit", (event) => {
+    if (!event.defaultPrevented) window.leaving = true;
+  });
+
   // --- time zone
   const here = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const zone = () => cookie("zone") || here();
