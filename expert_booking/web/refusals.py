@@ -20,7 +20,8 @@ _EMPTY: Final = Markup(
 <h1>{title}</h1><p>{text}</p><a class="button" href="{url}">{way_out}</a></div>"""
 )
 
-_FILES: Final = ("/_nicegui/", "/assets/")
+# The files of NiceGUI, which are asked for by pages.
+_FILES: Final = "/_nicegui/"
 
 
 def not_here(title: str, text: str, *, code: str = "not_found", status: int = 404, **way_out: str) -> None:

@@ -67,7 +67,7 @@ def test_only_existing_files_may_be_cached(server: ServerProcess, path: str) -> 
         answer = httpx.get(f"{server.url}{folder}{path}", headers=BROWSER)
         assert answer.status_code in (307, 404), path
         assert answer.headers["cache-control"] == "no-store", path
-        assert "<script" not in answer.text, path
+        assert folder == "/assets" or "<script" not in answer.text, path
 
 
 def test_existing_files_may_be_cached_for_a_year(server: ServerProcess) -> None:
