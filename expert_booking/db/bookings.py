@@ -9,20 +9,15 @@ from uuid import UUID
 from psycopg.types.range import TimestamptzRange
 from sqlalchemy import (
     Column,
-    ColumnElement,
     Date,
-    FromClause,
     Select,
     TextClause,
     Uuid,
     bindparam,
     case,
-    column,
     func,
-    literal_column,
     or_,
     select,
-    table,
     text,
     update,
 )
@@ -31,6 +26,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyRow, Direct, violated
 from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, message
 from expert_booking.domain.calendar import Slot
@@ -51,7 +47,6 @@ _HELD: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _TRIES: Final = "unnest(CAST(:places AS SMALLINT[])) AS place"
 
-
 # What has become of the last mail to the customer.
 _MAIL: Final = (
     select(case((_m.sent_at.is_not(None), "sent"), (_m.failed_at.is_not(None), "failed"), else_="waiting"))
@@ -61,43 +56,42 @@ _MAIL: Final = (
     .correlate(booking)
     .scalar_subquery()
 )
-
-
-def _viewed(rows: FromClause, mail: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-    """What a BookingView is made of: the only list of these columns, for bookings that are read or just written."""
-    c = rows.c
-    return select(
-        c.id, c.expert_id, c.session_type_id, c.starts_at, c.ends_at, c.status, c.name, c.email, c.phone, c.notes,
-        c.time_zone, c.answer_by, c.moves, c.created_at, c.updated_at, c.version, c.visitor, c.customer_key,
-        c.key_version, c.sequence, c.cancel_notice_minutes, c.reschedule_notice_minutes, c.max_reschedules,
-        c.title.label("session_title"), mail.label("mail"), expert.c.slug.label("expert_slug"),
-        expert.c.name.label("expert_name"), expert.c.time_zone.label("expert_time_zone"),
-    ).join_from(rows, expert, expert.c.id == c.expert_id)  # fmt: skip
-
-
-# An expired hold never had a customer: it is nobody's booking.
-_VIEW: Final = _viewed(booking, _MAIL).where(_b.email.is_not(None))
-# A row just written, read by the statement that wrote it. The mail that the database writes with it has not been sent.
-_WRITTEN: Final = "written"
-_VIEW_WRITTEN: Final = str(
-    _viewed(table(_WRITTEN, *(column(c.name) for c in _b)), literal_column("'waiting'")).compile(dialect=_DIALECT)
+# What a BookingView is made of: the booking's own columns, and what it says of its expert. One list, for bookings that
+# are read and for those just written, whose columns the statement that writes them returns.
+_OWN: Final = (
+    "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
+    "time_zone", "answer_by", "moves", "created_at", "updated_at", "version", "visitor", "customer_key", "key_version",
+    "sequence",
+    "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
+)  # fmt: skip
+_OF_EXPERT: Final = {
+    "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,
+}  # fmt: skip
+_VIEW: Final = (
+    select(*(_b[name] for name in _OWN), *(c.label(name) for name, c in _OF_EXPERT.items()), _MAIL.label("mail"))
+    .join_from(booking, expert, expert.c.id == _b.expert_id)
+    # An expired hold never had a customer: it is nobody's booking.
+    .where(_b.email.is_not(None))
 )
-_HOLD_WRITTEN: Final = f"SELECT id, expert_id, session_type_id, starts_at, ends_at, hold_until FROM {_WRITTEN}"  # noqa: S608
+# The mail that the database writes with the booking has not been sent. The expert is as the offer says, without a join.
+_BOOKING_WRITTEN: Final = ", ".join(
+    (*_OWN, *(f"CAST(:{name} AS text) AS {name}" for name in _OF_EXPERT), "'waiting' AS mail")
+)
+_HOLD_WRITTEN: Final = "id, expert_id, session_type_id, starts_at, ends_at, hold_until"
 
 
-def _insert(before: str, columns: Sequence[Column[Any]], source: str, answer: str) -> TextClause:
+def _insert(prefix: str, columns: Sequence[Column[Any]], source: str, returning: str) -> TextClause:
     names = ", ".join(column.name for column in columns)
     binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(_DIALECT)})" for column in columns)
-    statement = f"""WITH {before} {_WRITTEN} AS (
-        INSERT INTO booking ({names}, cap_place) SELECT {binds}, place FROM {source} ON CONFLICT DO NOTHING RETURNING *
-    ) {answer}"""  # noqa: S608 - our own column names only
+    statement = f"""{prefix} INSERT INTO booking ({names}, cap_place) SELECT {binds}, place FROM {source}
+        ON CONFLICT DO NOTHING RETURNING {returning}"""  # noqa: S608 - our own column names only
     return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in columns))
 
 
 # Lapsed holds that stand in the way are let go (and the customer's own), then the same question is asked again, in one
 # statement: reading `gone` makes it run first.
 _LET_GO: Final = """
-    gone AS (
+    WITH gone AS (
       UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(),
              version = version + 1, changed_by = 'house', changed_with = NULL, change_reason = ''
       WHERE expert_id = :expert_id AND status = 'held' AND (hold_until <= CAST(:now AS timestamptz) OR id = :own_hold)
@@ -106,12 +100,12 @@ _LET_GO: Final = """
 _OVER_LAPSED_HOLDS: Final = f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}"  # noqa: S608
 
 
-def _inserts(columns: Sequence[Column[Any]], answer: str) -> tuple[Direct, Direct]:
-    over = _insert(f"{_LET_GO},", columns, _OVER_LAPSED_HOLDS, answer)
-    return Direct(_insert("", columns, _TRIES, answer)), Direct(over.bindparams(bindparam("own_hold", type_=Uuid)))
+def _inserts(columns: Sequence[Column[Any]], returning: str) -> tuple[Direct, Direct]:
+    over = _insert(_LET_GO, columns, _OVER_LAPSED_HOLDS, returning)
+    return Direct(_insert("", columns, _TRIES, returning)), Direct(over.bindparams(bindparam("own_hold", type_=Uuid)))
 
 
-_BOOK: Final = _inserts((*_SLOT, *_BOOKED), _VIEW_WRITTEN)
+_BOOK: Final = _inserts((*_SLOT, *_BOOKED), _BOOKING_WRITTEN)
 _HOLD: Final = _inserts((*_SLOT, *_HELD), _HOLD_WRITTEN)
 # What an UPDATE may run into; the last one is a day without any place left.
 _TAKEN: Final = frozenset({"ex_booking_no_overlap", "uq_booking_slot", "uq_booking_cap_place", "ck_booking_cap_place"})
@@ -129,15 +123,13 @@ _CHANGE = (
 _becomes: Final = (_b.status, _b.changed_by, _b.changed_at, *_BOOKED)
 _BOOK_HELD = text(
     f"""
-    WITH {_WRITTEN} AS (
     UPDATE booking SET {", ".join(f"{c.name} = CAST(:{c.name} AS {c.type.compile(_DIALECT)})" for c in _becomes)},
            visitor = coalesce(visitor, :visitor), held_at = NULL, hold_until = NULL, hold_origin = NULL,
            hold_keeper = NULL, changed_with = NULL,
            change_reason = '', created_at = now(), updated_at = now(), version = version + 1
      WHERE id = :own_hold AND status = 'held' AND hold_until > CAST(:now AS timestamptz) AND expert_id = :expert_id
        AND session_type_id = :session_type_id AND starts_at = :starts_at AND busy = :busy
-    RETURNING *
-    ) {_VIEW_WRITTEN}
+    RETURNING {_BOOKING_WRITTEN}
     """  # noqa: S608 - our own column names only
 ).bindparams(*(bindparam(c.name, type_=c.type)
                for c in (*_becomes, _b.visitor, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
@@ -145,7 +137,7 @@ _BOOK_HELD = text(
 # In a row and not in a circle: an UPDATE raises where its new time is taken, and several at once into one time would
 # wait for each other.
 _MOVE_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('move ' || :expert, 0))")
-_CLEAR_THE_WAY = text(f"WITH {_LET_GO} SELECT count(*) FROM gone").bindparams(  # noqa: S608
+_CLEAR_THE_WAY = text(f"{_LET_GO} SELECT count(*) FROM gone").bindparams(  # noqa: S608
     bindparam("expert_id", type_=Uuid), bindparam("session_type_id", type_=Uuid), bindparam("own_hold", type_=Uuid),
     bindparam("busy", type_=_b.busy.type), bindparam("cap_day", type_=Date),
 )  # fmt: skip
@@ -209,14 +201,14 @@ class NewRow:
 class NewClaim(NewRow):
     """A row to be inserted, with the title and the terms that it keeps whatever becomes of its session type."""
 
-    title: str
-    terms: Terms
+    offer: Offer
 
     def promised(self) -> dict[str, Any]:
         """The columns that say what the customer was promised."""
+        terms = self.offer.terms
         return {
-            "title": self.title, "cancel_notice_minutes": self.terms.cancel_notice_minutes,
-            "reschedule_notice_minutes": self.terms.move_notice_minutes, "max_reschedules": self.terms.most_moves,
+            "title": self.offer.title, "cancel_notice_minutes": terms.cancel_notice_minutes,
+            "reschedule_notice_minutes": terms.move_notice_minutes, "max_reschedules": terms.most_moves,
         }  # fmt: skip
 
 
@@ -231,12 +223,13 @@ class NewBooking(NewClaim):
     answer_by: datetime | None = None
 
     def values(self) -> dict[str, Any]:
-        """The row's columns."""
-        request = self.request
+        """The row's columns, and what its view says of the expert."""
+        request, offer = self.request, self.offer
         return {
             **self.where(), **self.promised(), "status": self.status.value, "name": request.name,
             "email": request.email, "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
             "time_zone": request.time_zone, "submission": self.submission, "answer_by": self.answer_by,
+            "expert_slug": offer.slug, "expert_name": offer.name, "expert_time_zone": offer.calendar.zone.key,
         }  # fmt: skip
 
 

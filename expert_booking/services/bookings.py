@@ -222,8 +222,7 @@ class Bookings:
         new = rows.NewBooking(
             id=uuid4(),
             **placed(offer, slot, now),
-            title=offer.title,
-            terms=offer.terms,
+            offer=offer,
             visitor=visitor,
             own_hold=request.hold_id,
             request=request,
@@ -356,4 +355,4 @@ def _view(row: AnyRow) -> BookingView:
         "move_until": terms.move_until(row.starts_at),
         "moves_left": terms.moves_left(row.moves),
     }
-    return BookingView.model_validate({**row._asdict(), **left})
+    return BookingView.model_validate({**row._asdict(), "session_title": row.title, **left})

@@ -97,8 +97,7 @@ class Holds:
         new = bookings.NewHold(
             id=uuid4(),
             **placed(offer, slot, now),
-            title=offer.title,
-            terms=offer.terms,
+            offer=offer,
             visitor=visitor,
             hold_until=until,
             origin=origin,
