@@ -228,7 +228,9 @@ class Running(NamedTuple):
 @contextmanager
 def product(url: str, **more: str) -> Iterator[Running]:
     """`expert-booking serve` over this database."""
-    settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only", **more}
+    # All viewers of a benchmark come from one network.
+    limits = {"SOCKETS_PER_NETWORK": "100000", "UNCONNECTED_PAGES_PER_NETWORK": "100000"}
+    settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only", **limits, **more}
     with _server([sys.executable, "-m", "expert_booking", "serve"], "/healthz", settings) as running:
         yield running
 

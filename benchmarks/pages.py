@@ -238,7 +238,9 @@ async def measure(kinds: Sequence[Kind], server: EmbeddedPostgres, options: argp
 async def open_house(stack: ExitStack, kind: Kind, server: EmbeddedPostgres | None) -> House:
     """A server for one kind of page, warmed up."""
     running = stack.enter_context(
-        _bench.floor("empty_page") if server is None else _bench.product(server.url, HOLDS_PER_NETWORK="1000")
+        _bench.floor("empty_page")
+        if server is None
+        else _bench.product(server.url, HOLDS_PER_NETWORK="1000", HOLDS_PER_MINUTE="100000")
     )
     house = House(kind, running)
     await house.look()

@@ -75,7 +75,12 @@ class House:
 
     def serve(self, port: int | None = None) -> ServerProcess:
         """Start a server, at a port that another one had before or at a new one."""
-        more = {"SMTP_URL": self.mail.url, "MAIL_FROM": "booking@example.com", "HOLDS_PER_NETWORK": "10000"}
+        more = {
+            "SMTP_URL": self.mail.url,
+            "MAIL_FROM": "booking@example.com",
+            "HOLDS_PER_NETWORK": "10000",
+            "HOLDS_PER_MINUTE": "100000",
+        }
         address = {"PORT": str(port)} if port else {}
         server = ServerProcess(self.folder, _bench.for_sqlalchemy(self.database.url), **more, **address)
         if port:
@@ -432,7 +437,8 @@ def check(house: House, ledger: Ledger) -> dict[str, int]:
             "SELECT count(*) FROM (SELECT FROM booking WHERE notes <> '' GROUP BY notes HAVING count(*) > 1) doubles"
         ).fetchone()
         (silent,) = connection.execute(
-            "SELECT count(*) FROM booking WHERE NOT EXISTS (SELECT FROM booking_change WHERE booking_id = booking.id)"
+            "SELECT count(*) FROM booking WHERE email IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM booking_change WHERE booking_id = booking.id)"
         ).fetchone()
         mails = dict(connection.execute(MAILS).fetchall())
     lost = [number for number in ledger.promises if number not in rows]

@@ -2,26 +2,36 @@
 
 import asyncio
 import hmac
+import json
 import logging
 import os
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import make_url
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from expert_booking import api, serving, web
 from expert_booking.bus import Bus, NewsSource
 from expert_booking.db import schema
-from expert_booking.db.embedded import EmbeddedPostgres
+from expert_booking.db.clock import DatabaseClock
+from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal, free_space
 from expert_booking.db.engine import Database
 from expert_booking.db.feed import Feed
 from expert_booking.db.pulse import Pulse
+from expert_booking.db.supervisor import Supervisor
+from expert_booking.domain.errors import Unavailable
+from expert_booking.domain.keys import Keys
+from expert_booking.domain.origins import ProxyDetector
+from expert_booking.http_security import HttpSecurity
 from expert_booking.mail.send import Post, SmtpPost
-from expert_booking.metrics import Metrics, watch_house
+from expert_booking.metrics import Metrics, watch_clock, watch_house
 from expert_booking.reception import Reception
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
@@ -31,15 +41,14 @@ log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
-# Ids of bookings stand in addresses, so no other site may hear of them; and nobody may put us into a frame.
-_HEADERS: Final = (
-    (b"referrer-policy", b"same-origin"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"SAMEORIGIN"),
-)
+# What this server answers at all, to `OPTIONS *`.
+_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 # How long workers may take for the step they are at, in seconds, when the process ends.
 _LAST_STEP: Final = 12.0
+
+# How long the start waits for the database's time, in seconds.
+_FIRST_MEASUREMENT: Final = 5.0
 
 
 # Whoever takes nothing for so many seconds that was sent to them is hung up on, even if their machine still answers.
@@ -50,12 +59,17 @@ class NotReady(Exception):
     """The product cannot start like this; the sentence says what to do."""
 
 
+class DatabaseLost(Exception):
+    """The embedded database stopped and could not be started again; the sentence says why."""
+
+
 @dataclass(frozen=True)
 class Place:
-    """A database: its address for programs, and for people where the data lies."""
+    """A database: its address for programs, for people where the data lies, and the embedded server if it is that."""
 
     url: str
     where: str
+    server: EmbeddedPostgres | None = None
 
 
 @contextmanager
@@ -66,9 +80,34 @@ def database_at(settings: Settings, say: Say) -> Iterator[Place]:
         return
     server = EmbeddedPostgres.start(settings.data_dir, say=say)
     try:
-        yield Place(server.url.replace("postgresql://", "postgresql+psycopg://", 1), str(server.data_path))
+        yield Place(server.url.replace("postgresql://", "postgresql+psycopg://", 1), str(server.data_path), server)
     finally:
         server.stop()
+
+
+@contextmanager
+def supervised(place: Place) -> Iterator[None]:
+    """Start the embedded server again whenever it stops while this lasts.
+
+    If that does not work, the process gets SIGTERM, so that it ends in order. Raises DatabaseLost at the end then.
+    """
+    if place.server is None:
+        yield
+        return
+    lost: list[EmbeddedRefusal] = []
+
+    def end(refusal: EmbeddedRefusal) -> None:
+        lost.append(refusal)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor = Supervisor(place.server, end)
+    supervisor.start()
+    try:
+        yield
+    finally:
+        supervisor.stop()
+        if lost:
+            raise DatabaseLost(str(lost[0]))
 
 
 def bring_to_head(settings: Settings, url: str) -> None:
@@ -95,29 +134,59 @@ class Door:
         """Hand on one connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                said = {name for name, _ in headers}
-                message = {**message, "headers": headers + [mark for mark in _HEADERS if mark[0] not in said]}
-            await send(message)
-
-        room = scope["path"].split("/", 2)[1]
-        await (self._programs if room in api.PATHS else self.app)(scope, receive, send_with_headers)
+        elif not scope["path"].startswith("/"):
+            await _answer_without_path(scope, send)
+        else:
+            first = scope["path"].split("/", 2)[1]
+            await (self._programs if first in api.PATHS else self.app)(scope, receive, send)
 
 
-def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = lambda: None) -> ASGIApp:
-    """The whole product over the database at `url`; `on_ready` is called when it is about to answer."""
-    metrics = Metrics()
+async def _answer_without_path(scope: Scope, send: Send) -> None:
+    """`OPTIONS *` asks what the server can do (RFC 9110, 9.3.7); any other request needs a path."""
+    if scope["method"] == "OPTIONS" and scope["path"] == "*":
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", _METHODS)]})
+        await send({"type": "http.response.body"})
+        return
+    problem = {
+        "type": "about:blank",
+        "title": "Bad Request",
+        "status": 400,
+        "detail": "The request target has to be a path.",
+        "code": "bad_request",
+    }
+    body = json.dumps(problem).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def create_app(
+    settings: Settings, url: str, *, data_path: Path | None = None, on_ready: Callable[[], None] = lambda: None
+) -> ASGIApp:
+    """The whole product over the database at `url`; `on_ready` is called when it is about to answer.
+
+    `data_path` is the folder of the embedded database.
+    """
+    metrics, proxies = Metrics(), ProxyDetector(public=settings.is_public)
     database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)
     bus = Bus()
     post = _post(settings, database, bus)
-    services = Services(database, bus, holds=settings.hold_rules, house=settings.house, post=post, counts=metrics)
-    source, pulse = _source(settings, url, bus), Pulse(database)
+    clock = DatabaseClock(database)
+    services = Services(
+        database,
+        bus,
+        clock=clock,
+        clock_agrees=clock.agrees,
+        holds=settings.hold_rules,
+        house=settings.house,
+        post=post,
+        counts=metrics,
+        free_space=None if data_path is None else partial(free_space, data_path),
+    )
+    source, pulse = _source(settings, url, bus), Pulse(database, clock.offset)
     bus.listen_for_beats(pulse.hear)
     watch_house(metrics, services, database, pulse)
+    watch_clock(metrics, clock)
     bus.listen(services.soonest.wake)
     bus.listen(services.deadlines.wake)
     bus.listen(services.outbox.wake)
@@ -125,9 +194,11 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
+        with suppress(Unavailable, TimeoutError):
+            await asyncio.wait_for(clock.measure(), _FIRST_MEASUREMENT)
         workers = (source.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
         running = [asyncio.create_task(worker) for worker in workers]
-        measuring = [asyncio.create_task(measure) for measure in (pulse.run(), metrics.run())]
+        measuring = [asyncio.create_task(measure) for measure in (clock.run(), pulse.run(), metrics.run())]
         serving.collect_less()
         on_ready()
         yield
@@ -146,6 +217,9 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         https=settings.public_url.startswith("https://"),
         phone_required=settings.phone_required,
         metrics=metrics,
+        base_url=settings.base_url,
+        sockets_per_network=settings.sockets_per_network,
+        unconnected_pages_per_network=settings.unconnected_pages_per_network,
     )
     programs = api.create_api(
         services,
@@ -153,8 +227,9 @@ def create_app(settings: Settings, url: str, *, on_ready: Callable[[], None] = l
         secret=settings.secret(),
         metrics=metrics,
         metrics_token=settings.metrics_token,
+        proxies=proxies,
     )
-    return Reception(Door(pages, programs), metrics)
+    return HttpSecurity(Reception(Door(pages, programs), metrics, proxies))
 
 
 async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:
@@ -184,7 +259,8 @@ def where_mail_goes(settings: Settings) -> str:
     if settings.smtp is not None:
         return f"Mail goes through {settings.smtp.host}:{settings.smtp.port}."
     if settings.mailbox:
-        return f"Mail goes to {settings.public_url}/mailbox."
+        # Without a full stop, so that it can be copied whole.
+        return f"Mail goes to {settings.public_url}/mailbox?token={Keys(settings.secret()).mailbox()}"
     return "No mail is sent: set EXPERT_BOOKING_SMTP_URL."
 
 

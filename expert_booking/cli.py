@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from expert_booking import __version__, app, doctor, logs, seed
 from expert_booking.db import archive, schema
+from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _refuse(str(refusal))
     except archive.ArchiveRefusal as refusal:
         _refuse(str(refusal))
+    except app.DatabaseLost as lost:
+        _say(f"expert-booking: {lost}")
+        sys.exit(1)
     except schema.DatabaseUnreachable as error:
         _refuse(f"The database cannot be reached: {error}.")
     except ValidationError as error:
@@ -57,9 +61,11 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
         app.bring_to_head(settings, place.url)
         if settings.embedded and settings.demo:
             asyncio.run(_with_database(place.url, _sow_when_empty))
-        product = app.create_app(settings, place.url, on_ready=lambda: _say_ready(settings, place))
+        data_path = None if place.server is None else place.server.data_path
+        product = app.create_app(settings, place.url, data_path=data_path, on_ready=lambda: _say_ready(settings, place))
         try:
-            app.run(product, listener)
+            with app.supervised(place):
+                app.run(product, listener)
         except KeyboardInterrupt:
             _say("Stopped.")
 
@@ -86,11 +92,12 @@ def sow(settings: Settings, options: argparse.Namespace) -> None:
 
 def token_create(settings: Settings, options: argparse.Namespace) -> None:
     """Make a token and print its secret, alone on the last line, this once."""
-    request = TokenRequest(name=options.name, role=options.role, expert=options.expert)
+    request = TokenRequest(name=options.name, role=options.role, expert=options.expert, days=options.days)
 
     async def create(services: Services) -> None:
         secret = await services.access.create_token(request)
-        _say(f"The token {request.name}. It is shown this once; only its hash is kept.")
+        days = f"{request.days} day{'s' * (request.days != 1)}"
+        _say(f"The token {request.name}, for {days}. It is shown this once; only its hash is kept.")
         print(secret, flush=True)
 
     _serve_once(settings, create)
@@ -101,9 +108,12 @@ def token_list(settings: Settings, _: argparse.Namespace) -> None:
 
     async def show(services: Services) -> None:
         for token in await services.access.tokens():
-            state = f"revoked {token.revoked_at:%Y-%m-%d}" if token.revoked_at else "valid"
             whose = f" of {token.expert_slug}" if token.expert_slug else ""
-            print(f"{token.name}\t{token.role}{whose}\tsince {token.created_at:%Y-%m-%d}\t{state}")
+            used = f"last used {token.last_used_at:%Y-%m-%d}" if token.last_used_at else "never used"
+            print(
+                f"{token.name}\t{token.role}{whose}\tsince {token.created_at:%Y-%m-%d}\t"
+                f"expires {token.expires_at:%Y-%m-%d}\t{used}\t{token.state(services.clock())}"
+            )
 
     _serve_once(settings, show)
 
@@ -215,7 +225,13 @@ def _serve_once(
 ) -> None:
     with app.database_at(settings, _say) as place:
         app.bring_to_head(settings, place.url)
-        asyncio.run(_with_database(place.url, lambda database: use(Services(database, house=house or House()))))
+
+        async def use_services(database: Database) -> None:
+            clock = DatabaseClock(database)
+            await clock.measure()
+            await use(Services(database, clock=clock, house=house or House()))
+
+        asyncio.run(_with_database(place.url, use_services))
 
 
 async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any, None]]) -> None:
@@ -297,8 +313,10 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     create.add_argument("name")
     create.add_argument("--role", choices=[role.value for role in TOKEN_ROLES], required=True)
     create.add_argument("--expert", metavar="SLUG", help="whose calendar an expert's token runs")
+    create.add_argument("--days", type=_count, default=365, help="for how long it counts, up to 3650 (%(default)s)")
     create.set_defaults(command=token_create)
-    actions.add_parser("list", help="show all tokens").set_defaults(command=token_list)
+    listed = actions.add_parser("list", help="show all tokens: when each expires, when it was last used")
+    listed.set_defaults(command=token_list)
     revoke = actions.add_parser("revoke", help="end a token for good")
     revoke.add_argument("name")
     revoke.set_defaults(command=token_revoke)

@@ -1,8 +1,9 @@
 """`expert-booking doctor`: looks at whatever is known to go wrong, and says what to do. It changes nothing."""
 
 import asyncio
+import http.client
 import importlib.metadata
-import shutil
+import re
 import time
 import zoneinfo
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from expert_booking import open_files
 from expert_booking.db import checkup, schema
 from expert_booking.db.backlog import Backlog
 from expert_booking.db.checkup import Connection, Unanswered
-from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
+from expert_booking.db.clock import MOST_APART
+from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres, EmbeddedRefusal, free_space
 from expert_booking.mail.send import PostRefused, SmtpPost
-from expert_booking.schemas import ZONE_NAMES
+from expert_booking.schemas import TOKEN_EXPIRES_SOON, ZONE_NAMES
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
 # Seconds of the mail server, and those in which a server that runs will have worked off a note.
@@ -29,7 +32,8 @@ _OLDEST_VERSION: Final = 15
 # Beside the pool each process has one connection that listens.
 _LISTENER: Final = 1
 _LITTLE_SPACE: Final = 2**30
-_NO_SPACE: Final = 200 * 2**20
+# Below so many open files a server has fewer than 2,000 connections.
+_FEW_FILES: Final = 4096
 _MAKE_A_KEY: Final = "Make a new one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 IN_PSQL: Final = "In psql: "
 _IS_IT_RUNNING: Final = "No server runs on this database; the next one that starts does it."
@@ -68,14 +72,16 @@ def examine(open_database: OpenDatabase) -> Iterator[Finding]:
     yield address(settings)
     yield time_zones(datetime.now(UTC))
     yield mail_server(settings)
+    yield files(settings)
     if settings.redis_url is not None:
         yield redis(settings.redis_url)
     if settings.embedded:
-        if not EmbeddedPostgres.there(settings.data_dir):
+        cluster = EmbeddedPostgres.find(settings.data_dir)
+        if cluster is None:
             start = "Start `expert-booking` once, and it makes one; or set EXPERT_BOOKING_DATABASE_URL."
             yield Finding("database", State.ILL, f"There is no database in {settings.data_dir} yet.", start)
             return
-        yield space(settings.data_dir)
+        yield space(cluster)
     yield from _database(settings, open_database)
 
 
@@ -83,13 +89,13 @@ def _database(settings: Settings, open_database: OpenDatabase) -> Iterator[Findi
     try:
         with open_database(settings) as url, checkup.looking(url) as connection:
             yield database(connection)
-            yield clock(connection)
+            yield clock(connection, url)
             yield connections(connection, settings.pool_size)
             yield news(connection, url)
             level = schema_level(url)
             yield level
             if level.state is State.GOOD:
-                for check in (extensions, fences, bookings, indexes, triggers, expert_zones):
+                for check in (extensions, fences, bookings, indexes, triggers, expert_zones, tokens):
                     yield _asked(check, connection)
                 yield from workers(connection, settings)
     except Unanswered as error:
@@ -123,6 +129,10 @@ def secret_key(settings: Settings) -> Finding:
         return Finding(name, State.HINT, made, "If there was one, put it back from your back-up.")
     if path.stat().st_mode & 0o077:
         return Finding(name, State.ILL, f"{path} can be read by others on this machine.", f"chmod 600 '{path}'")
+    try:
+        settings.secret()
+    except WrongSetting as wrong:
+        return Finding(name, State.ILL, "The key in the data folder does not count.", str(wrong))
     return Finding(name, State.GOOD, f"{path} is there, and nobody else can read it.")
 
 
@@ -179,6 +189,37 @@ def mail_server(settings: Settings) -> Finding:
     return Finding(name, State.GOOD, f"The mail server {where} {signed_in}.")
 
 
+def files(settings: Settings) -> Finding:
+    """Whether a server may have enough files open, and is not about to run out of them."""
+    name = "open files"
+    running = _files_of_server(settings)
+    if running:
+        opened, limit = running
+        told = f"The server that is running has {opened} of {limit} files open."
+    else:
+        opened, limit = 0, open_files.highest_limit()
+        told = f"A server that is started here may have {limit} files open."
+    if limit < _FEW_FILES or opened >= open_files.NEAR_LIMIT * limit:
+        return Finding(name, State.HINT, told, open_files.ADVICE)
+    return Finding(name, State.GOOD, told)
+
+
+def _files_of_server(settings: Settings) -> tuple[int, int] | None:
+    """How many files the server has open and may have open. None where there is none, or it does not tell us."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
+    token = {"Authorization": f"Bearer {settings.metrics_token}"} if settings.metrics_token else {}
+    connection = http.client.HTTPConnection(host, settings.port, timeout=_PATIENCE)
+    try:
+        connection.request("GET", "/metrics", headers=token)
+        figures = connection.getresponse().read().decode()
+    except (OSError, http.client.HTTPException, UnicodeDecodeError):
+        return None
+    finally:
+        connection.close()
+    found = dict(re.findall(r"^process_(open|max)_fds (\S+)$", figures, re.MULTILINE))
+    return (int(float(found["open"])), int(float(found["max"]))) if len(found) == 2 else None
+
+
 def redis(url: str) -> Finding:
     """Whether news come through Redis. What is sent to try it goes where nobody else listens."""
     try:
@@ -198,12 +239,12 @@ def redis(url: str) -> Finding:
     return Finding("redis", State.GOOD if took < 1 else State.HINT, told)
 
 
-def space(data_dir: Path) -> Finding:
+def space(cluster: Path) -> Finding:
     """Whether the disk of the embedded database has room."""
-    free = shutil.disk_usage(data_dir).free
+    free = free_space(cluster)
     told = f"{free / 2**30:.1f} GB are free where the data lies."
     if free < _LITTLE_SPACE:
-        state = State.ILL if free < _NO_SPACE else State.HINT
+        state = State.ILL if free < LEAST_FREE else State.HINT
         return Finding("disk", state, told, "Make room: PostgreSQL stops when the disk is full.")
     return Finding("disk", State.GOOD, told)
 
@@ -221,15 +262,23 @@ def database(connection: Connection) -> Finding:
     return Finding("database", State.GOOD, f"PostgreSQL {whole} answers in {took:.1f} ms.")
 
 
-def clock(connection: Connection) -> Finding:
-    """Whether its clock and ours agree: by ours holds lapse, by its own history is written."""
+def clock(connection: Connection, url: str) -> Finding:
+    """Whether this machine's clock, and that of every server that runs, agrees with the database's."""
     ahead, unsure = checkup.clock_difference(connection)
     apart = max(abs(ahead) - unsure, 0)
-    told = f"The database's clock is {abs(ahead):.3f} s {'ahead of' if ahead > 0 else 'behind'} ours."
-    if apart <= 1:
-        return Finding("clock", State.GOOD, told)
+    span = f"{abs(ahead):.3f} s" if abs(ahead) < 60 else _span(abs(ahead))
+    told = f"The database's clock is {span} {'ahead of' if ahead > 0 else 'behind'} ours."
     advice = "Have both machines keep their time by NTP."
-    return Finding("clock", State.ILL if apart > 5 else State.HINT, told, advice)
+    state = State.GOOD if apart <= 1 else State.ILL if apart > 5 else State.HINT
+    if checkup.servers_connections(connection):
+        wrong = [offset for offset in checkup.server_clock_offsets(url) if abs(offset) > 5]
+        if wrong:
+            worst = max(wrong, key=abs)
+            state = State.ILL
+            servers = "One server's clock is" if len(wrong) == 1 else f"The clocks of {len(wrong)} servers are up to"
+            told += f" {servers} {_span(abs(worst))} {'ahead of' if worst > 0 else 'behind'} the database's."
+            advice = f"Have all machines keep their time by NTP. Over {MOST_APART:.0f} s, deadlines and reminders wait."
+    return Finding("clock", state, told, "" if state is State.GOOD else advice)
 
 
 def connections(connection: Connection, pool_size: int) -> Finding:
@@ -320,6 +369,16 @@ def expert_zones(connection: Connection) -> Finding:
         return Finding("experts' zones", State.GOOD, "Every expert's time zone is known here.")
     told = f"{unknown} {'expert lives' if unknown == 1 else 'experts live'} in a time zone that is not known here."
     return Finding("experts' zones", State.ILL, told, "Update tzdata, or give them another zone.")
+
+
+def tokens(connection: Connection) -> Finding:
+    """Whether tokens of programs are about to expire."""
+    ending = checkup.tokens_ending(connection, TOKEN_EXPIRES_SOON.days)
+    if not ending:
+        return Finding("tokens", State.GOOD, f"No token expires within {TOKEN_EXPIRES_SOON.days} days.")
+    told = f"{ending} {'token expires' if ending == 1 else 'tokens expire'} within {TOKEN_EXPIRES_SOON.days} days."
+    advice = "See `expert-booking token list`, and give their programs new ones: `expert-booking token create`."
+    return Finding("tokens", State.HINT, told, advice)
 
 
 def workers(connection: Connection, settings: Settings) -> Iterator[Finding]:

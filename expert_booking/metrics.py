@@ -23,6 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from expert_booking import __version__
 from expert_booking.db import schema
 from expert_booking.db.backlog import Backlog
+from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.engine import Database
 from expert_booking.db.pulse import Pulse
 from expert_booking.domain.errors import Unavailable
@@ -65,6 +66,10 @@ class Metrics:
                                           _OF_MOMENTS)  # fmt: skip
         self._loop = self._histogram("event_loop_lag_seconds", "How late the event loop was, looked at twice a second.",
                                      _OF_MOMENTS)  # fmt: skip
+        self._malformed = self._counter("malformed_packets", "Packets of open pages' connections that no page sends.")
+        self._sockets_refused = self._counter("sockets_refused", "Connections of pages that were refused.", "reason")
+        for reason in ("foreign_origin", "too_many"):
+            self._sockets_refused.labels(reason)
         for way in ("page", "api"):
             self._bookings.labels(way)
         self._gauges: dict[str, Gauge] = {}
@@ -96,6 +101,14 @@ class Metrics:
     def refused(self, asked: str, code: str) -> None:
         """Somebody asked for this, and it could not be."""
         self._refusals.labels(asked, code).inc()
+
+    def malformed_packet(self) -> None:
+        """A page's connection has sent something that no page of ours sends."""
+        self._malformed.inc()
+
+    def socket_refused(self, reason: str) -> None:
+        """A page's connection was refused: `foreign_origin` or `too_many`."""
+        self._sockets_refused.labels(reason).inc()
 
     def checked_out(self, seconds: float) -> None:
         """A connection of the pool was had after so long."""
@@ -179,6 +192,13 @@ def watch_house(metrics: Metrics, services: Services, database: Database, pulse:
     ):  # fmt: skip
         metrics.watch("worker_round_timestamp_seconds", rounds, partial(_last_round, worker), worker=name)
     metrics.watch_backlog(services.backlog)
+
+
+def watch_clock(metrics: Metrics, clock: DatabaseClock) -> None:
+    """Watch how far this machine's clock is from the database's."""
+    metrics.watch("clock_offset_seconds",
+                  "By how many seconds this machine's clock is ahead of the database's; deadlines and reminders wait "
+                  "while it is over 60.", clock.offset)  # fmt: skip
 
 
 def _last_round(worker: Soonest | Deadlines | Outbox) -> float:

@@ -5,8 +5,10 @@ import logging
 from time import perf_counter
 from typing import Any, Final
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from expert_booking.domain.origins import ProxyDetector
 from expert_booking.logs import request_id, request_id_of
 from expert_booking.metrics import Metrics
 
@@ -28,12 +30,16 @@ class Reception:
     that is logged meanwhile. What a page does later, over its websocket, has the id of that connection.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, proxies: ProxyDetector | None = None) -> None:
         self.app = app  # NiceGUI looks for its server along attributes of this name
         self._metrics = metrics
+        self._proxies = proxies or ProxyDetector()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on one connection."""
+        if scope["type"] != "lifespan":
+            scope = _without_escapes(scope)
+            self._proxies.look_at(scope["headers"])
         if scope["type"] == "http":
             await self._answer(scope, receive, send)
             return
@@ -56,6 +62,8 @@ class Reception:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            pass  # in the middle of the request: there is nobody to answer
         except Exception:
             log.exception("a request failed")
             if not status:
@@ -75,6 +83,22 @@ class Reception:
 
 def _id_of(scope: Scope) -> str:
     return request_id_of(next((value for key, value in scope["headers"] if key == HEADER), None))
+
+
+def _without_escapes(scope: Scope) -> Scope:
+    """The same without cookies that have a backslash in them; none of ours has.
+
+    Python's `http.cookies` before 3.11.10 and 3.12.6 takes time that grows with the square of their number: seconds for
+    one header (CVE-2024-7592).
+    """
+    if not any(key == b"cookie" and b"\\" in value for key, value in scope["headers"]):
+        return scope
+
+    def plain(value: bytes) -> bytes:
+        return b";".join(cookie for cookie in value.split(b";") if b"\\" not in cookie)
+
+    headers = [(key, plain(value) if key == b"cookie" else value) for key, value in scope["headers"]]
+    return {**scope, "headers": headers}
 
 
 def _folder_of(scope: Scope) -> str:

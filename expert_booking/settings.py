@@ -1,12 +1,17 @@
 """The environment, typed. Every variable has the prefix EXPERT_BOOKING_ and may stand in a `.env` file."""
 
+import os
+import re
 import secrets
+import stat
 from contextlib import suppress
 from datetime import timedelta
 from email.utils import parseaddr
+from itertools import pairwise
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
@@ -17,6 +22,13 @@ from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.house import DEMO_SENDER, House
 from expert_booking.logs import LogFormat, LogLevel
 from expert_booking.mail.send import SmtpServer, smtp_server
+
+# What examples have in the place of a secret.
+_PLACEHOLDER: Final = re.compile(
+    r"(please[-_ ]?)?(change|replace)[-_ ]?(me|this|it)|(your|my)[-_ ]?(own[-_ ]?)?(secret|password|key|token)|qwert|<"
+    r"|((example|insecure|default|super|top|secret|password|key|token)[-_ !0-9]*)+$",
+    re.IGNORECASE,
+)
 
 
 class WrongSetting(Exception):
@@ -65,6 +77,15 @@ def _addresses(text: object) -> object:
         raise ValueError("should look like ada@example.com, ben@example.com") from error
 
 
+def _strong_secret(text: str) -> str:
+    """The same text. Raises ValueError for one that is obviously easy to guess."""
+    steps = {second - first for first, second in pairwise(map(ord, text))}  # few of them: aaaa, abcd, 1212
+    repeated = any(text[length:] == text[:-length] for length in range(1, len(text) // 2 + 1))
+    if len(set(text)) < 8 or len(steps) < 4 or repeated or _PLACEHOLDER.match(text):
+        raise ValueError("should be random, and this is easy to guess; make one with `openssl rand -base64 36`")
+    return text
+
+
 def _upper(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -88,6 +109,9 @@ def _data_dir() -> Path:
         return Path.cwd() / "expert-booking"
 
 
+Secret = Annotated[str, Field(min_length=16), AfterValidator(_strong_secret)]
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EXPERT_BOOKING_", env_file=".env", extra="ignore", frozen=True)
 
@@ -96,12 +120,15 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080
     base_url: Annotated[str, AfterValidator(_base_url)] | None = None
-    secret_key: Annotated[str, Field(min_length=16)] | None = None
+    secret_key: Secret | None = None
     demo: bool = True
     phone_required: bool = True
     hold_minutes: Annotated[float, Field(gt=0, le=60)] = 5
     hold_longest_minutes: Annotated[float, Field(gt=0, le=240)] = 20
     holds_per_network: Annotated[int, Field(ge=1, le=10_000)] = 20
+    holds_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    sockets_per_network: Annotated[int, Field(ge=1, le=100_000)] = 200
+    unconnected_pages_per_network: Annotated[int, Field(ge=1, le=100_000)] = 100
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
     mail_from: Annotated[str, AfterValidator(_sender)] | None = None
     admin_emails: Annotated[frozenset[str], NoDecode, BeforeValidator(_addresses)] = frozenset()
@@ -113,12 +140,12 @@ class Settings(BaseSettings):
     pool_size: Annotated[int, Field(ge=1, le=100)] = 6
     log_format: LogFormat = "text"
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = "WARNING"
-    metrics_token: Annotated[str, Field(min_length=16)] | None = None
+    metrics_token: Secret | None = None
 
     @property
     def hold_rules(self) -> HoldRules:
         """How long and how often times are held."""
-        return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network)
+        return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network, self.holds_per_minute)
 
     @property
     def house(self) -> House:
@@ -139,7 +166,7 @@ class Settings(BaseSettings):
 
     @property
     def mailbox(self) -> bool:
-        """Whether mail goes to a page of this house, which everybody on this very machine can read."""
+        """Whether mail goes to a page, for browsers on this machine that know the address printed at the start."""
         here = self.host in ("127.0.0.1", "::1", "localhost") and self.base_url is None
         return self.embedded and self.demo and self.smtp_url is None and here
 
@@ -153,6 +180,12 @@ class Settings(BaseSettings):
         """Where people reach the product, for cookies and the line printed at the start."""
         host = "localhost" if self.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else self.host  # noqa: S104
         return self.base_url or f"http://{host}:{self.port}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether people come from other machines, as far as the address of the site tells."""
+        url = urlsplit(self.base_url or "")
+        return url.scheme == "https" or url.hostname not in (None, "localhost", "127.0.0.1", "::1")
 
     def check(self) -> None:
         """Raises WrongSetting where settings that are right by themselves do not go together."""
@@ -206,4 +239,23 @@ def _kept_secret(path: Path) -> str:
             file.flush()
             with suppress(FileExistsError):
                 path.hardlink_to(file.name)
-    return path.read_text().strip()
+    return _read_secret(path)
+
+
+def _read_secret(path: Path) -> str:
+    """The key in this file. Raises WrongSetting if another user may have put it there, or if it is easy to guess."""
+    trusted = {0, os.geteuid()}
+    if os.geteuid() == 0:  # root may run this in the data folder of an ordinary user
+        trusted.add(path.parent.stat().st_uid)
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            ours = stat.S_ISREG(status.st_mode) and status.st_uid in trusted and not status.st_mode & 0o022
+            secret = file.read().strip() if ours else ""
+        _strong_secret(secret)
+    except (OSError, ValueError) as error:
+        raise WrongSetting(
+            f"{path} should be a file of your own that nobody else can write to, with a random key in it: restore it "
+            "from a backup, or delete it and a new one is made, which ends all links and tokens of bookings."
+        ) from error
+    return secret

@@ -1,13 +1,14 @@
 """What stands around our servers: the real nginx, with the file that we ship, and a real Redis."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import httpx
 import pytest
@@ -26,6 +27,12 @@ def needs(program: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return path
+
+
+class HasPort(Protocol):
+    """Something that listens, or would."""
+
+    port: int
 
 
 class RedisServer:
@@ -59,16 +66,17 @@ class RedisServer:
 class Nginx:
     """The shipped configuration in front of two processes; only ports and paths are other ones."""
 
-    def __init__(self, folder: Path, servers: Sequence[ServerProcess]) -> None:
+    def __init__(self, folder: Path, servers: Sequence[HasPort], **replaced: str) -> None:
+        """`replaced` are directives with other values than the shipped ones."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "error.log"
         self._file = folder / "nginx.conf"
-        self._file.write_text(self._shipped(folder, servers))
+        self._file.write_text(self._shipped(folder, servers, replaced))
         command = [needs("nginx"), "-c", str(self._file), "-g", "daemon off;"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def _shipped(self, folder: Path, servers: Sequence[ServerProcess]) -> str:
+    def _shipped(self, folder: Path, servers: Sequence[HasPort], replaced: Mapping[str, str]) -> str:
         text = SHIPPED.read_text()
         first, second = servers
         for old, new in {
@@ -84,6 +92,9 @@ class Nginx:
         }.items():
             assert old in text, f"the shipped file has no {old!r} any more"
             text = text.replace(old, new)
+        for name, value in replaced.items():
+            text, found = re.subn(rf"\b{name} [^;]+;", f"{name} {value};", text)
+            assert found, name
         return text
 
     def wait_until_alive(self) -> Self:
@@ -92,12 +103,16 @@ class Nginx:
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"nginx ended:\n{self.log.read_text()}"
             try:
-                httpx.get(f"{self.url}/healthz", timeout=5)
+                httpx.get(f"{self.url}/metrics", timeout=5)  # for which it asks no process
             except httpx.TransportError:
                 time.sleep(0.05)  # there is nothing to await: the port is not open yet
             else:
                 return self
         raise AssertionError(f"nginx did not answer in {PATIENCE} s")
+
+    def cached(self) -> list[Path]:
+        """The answers that it keeps."""
+        return [file for file in (self._file.parent / "expert-booking").rglob("*") if file.is_file()]
 
     def stop(self) -> None:
         """At once."""

@@ -1,6 +1,7 @@
 """The product as people run it: a process of its own, started by the command, stopped by a signal."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -54,7 +55,9 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
         # All visitors of a test come from one network.
-        wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000", **settings}
+        wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000",
+                  "HOLDS_PER_MINUTE": "100000", "SOCKETS_PER_NETWORK": "10000",
+                  "UNCONNECTED_PAGES_PER_NETWORK": "10000", **settings}  # fmt: skip
         if database_url is not None:
             wanted["DATABASE_URL"] = database_url
         with self.log.open("w") as log:
@@ -100,6 +103,13 @@ class ServerProcess:
         """As a crash or the kernel does it."""
         self.process.kill()
         self.process.wait()
+
+    @property
+    def mailbox(self) -> str:
+        """The address of the demo's mailbox, as the start has printed it."""
+        printed = re.search(r"Mail goes to (\S+)", self.words())
+        assert printed is not None, self.words()
+        return printed[1]
 
     def words(self) -> str:
         """All that it printed."""

@@ -17,6 +17,11 @@ from tests.serving import ROOT, ServerProcess, free_port
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "expert-booking@.service"
 COMPOSE = DEPLOY / "compose.yaml"
+# What an image that starts as root needs until it is another user.
+CAPABILITIES = {
+    "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
+    "nginx": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"},
+}
 
 
 def test_every_setting_that_is_named_exists() -> None:
@@ -77,10 +82,28 @@ def test_compose_starts_in_order_and_nginx_asks_the_processes(tmp_path: Path) ->
     # The nginx that its command makes of the shipped file, as the shell of the container would.
     command = services["nginx"]["command"][2].replace("/shipped.conf", str(SHIPPED))
     made = tmp_path / "nginx.conf"
-    command = command.replace("/etc/nginx/nginx.conf", str(made)).split(" && exec")[0]
-    subprocess.run(["sh", "-ec", command.replace("mkdir -p /var/lib/nginx &&", "")], check=True)
+    command = command.replace("/tmp/nginx.conf", str(made)).split(" && exec")[0]
+    subprocess.run(["sh", "-ec", command], check=True)
     addresses = {app["networks"]["inside"]["ipv4_address"] + ":8080" for app in apps}
     assert set(re.findall(r"server ([.\d]+:\d+) ", made.read_text())) == addresses
     assert "127" not in re.sub("#.*", "", made.read_text())
     for address in addresses:
         assert address.replace(".", "\\.") + '$"' in made.read_text()
+
+
+def test_containers_have_exact_versions_and_no_more_rights_and_memory_than_they_need() -> None:
+    services: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert re.fullmatch(r"\d+[mg]", service["mem_limit"]), name
+        assert set(service.get("cap_add", ())) <= CAPABILITIES.get(name, set()), name
+        if "build" not in service:
+            assert re.fullmatch(r"[a-z]+:\d+\.\d+(\.\d+)?", service["image"]), name
+    assert re.search(r"^FROM python:3\.11\.\d+-slim$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+
+
+def test_the_unit_has_a_limit_of_memory() -> None:
+    limits = dict(re.findall(r"^(Memory\w+)=(\d+)M$", UNIT.read_text(), re.MULTILINE))
+    assert int(limits["MemoryHigh"]) < int(limits["MemoryMax"])

@@ -76,7 +76,7 @@ async def test_a_healthy_house_is_found_healthy(
         examine, SMTP_URL=mail_server.url, MAIL_FROM="Expert Booking <booking@example.com>",
         BASE_URL="https://booking.example.com",
     )  # fmt: skip
-    assert len(findings) == 19
+    assert len(findings) == 20
     # Mail waits, since no server runs; and time zones get old.
     hints = {check for check, finding in findings.items() if finding.state is not State.GOOD}
     assert hints <= {"outbox", "time zones"}, findings
@@ -204,7 +204,8 @@ def test_a_mail_server_that_refuses_the_password(examine: Examine) -> None:
 
 
 def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
-    findings = examine(SECRET_KEY="x" * 40, BASE_URL="http://booking.example.com")
+    assert "openssl rand" in examine(SECRET_KEY="x" * 40)["settings"].says
+    findings = examine(SECRET_KEY="sixteen letters!", BASE_URL="http://booking.example.com")
     assert findings["secret key"].state is findings["address"].state is State.HINT
     assert set(examine(POOL_SIZE="no")) == {"settings"}
 
@@ -219,11 +220,13 @@ def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
 
 def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     path = tmp_path / "secret.key"
-    path.write_text("kept")
+    path.write_text("5f0d8a572a0b4a379f5d6f1f4f1c8e22")
     path.chmod(0o640)
     assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.ILL
     path.chmod(0o600)
     assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.GOOD
+    path.write_text("kept")
+    assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.ILL
 
 
 def test_its_connection_can_only_read(database_url: str) -> None:

@@ -92,7 +92,7 @@ async def test_lines_of_a_connection_carry_its_id_and_others_none() -> None:
 
     await asyncio.create_task(connect(b"page.1"))
     await asyncio.create_task(connect(b"not {well} formed"))
-    assert lines[0] == "an event [page.1]\nof a page\n"
+    assert lines[0] == "an event\\nof a page [page.1]\n"
     assert "well" not in lines[1]
     assert request_id.get() is None
 

@@ -69,6 +69,8 @@ def test_the_usual_addresses_of_a_database_are_understood(monkeypatch: pytest.Mo
         ("HOLDS_PER_NETWORK", "0"),
         ("HOLDS_PER_NETWORK", "10001"),
         ("HOLDS_PER_NETWORK", "2.5"),
+        ("HOLDS_PER_MINUTE", "0"),
+        ("HOLDS_PER_MINUTE", "100001"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_with_the_variables_name(
@@ -115,10 +117,40 @@ def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> 
     assert given.secret() == "sixteen letters!"
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "METRICS_TOKEN"])
+@pytest.mark.parametrize(
+    "weak",
+    ["a" * 16, "x" * 400, "abababababababab", "abcdefghabcdefgh", "abcdefghijabcdefghi", "12345678901234567890",
+     "abcdefghijklmnopqrstuvwxyz", "change-me-before-you-start", "ChangeMe 1f7a9c4e8b2d", "please_change_this_1!",
+     "your-secret-key-here-ok", "supersecretpassword123", "qwertyuiopasdfghjkl", "<a random string of yours>"],
+)  # fmt: skip
+def test_a_secret_that_is_easy_to_guess_is_refused_with_the_way_to_make_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, weak: str
+) -> None:
+    with pytest.raises(WrongSetting) as wrong:
+        settings(monkeypatch, **{name: weak})
+    said = str(wrong.value)
+    assert said.startswith(f"EXPERT_BOOKING_{name}: ")
+    assert said.endswith("`openssl rand -base64 36`.")
+    assert weak not in said
+
+
+@pytest.mark.parametrize(
+    "strong",
+    ["a secret for the tests only", "sixteen letters!", "5f0d8a572a0b4a379f5d6f1f4f1c8e22", "correct horse battery",
+     "Vt2rLJpNNL6lG4pXpuqtDFHLnzxTI4Xc6w9Kc5W1f3m7s8Qe"],
+)  # fmt: skip
+def test_a_random_secret_counts(monkeypatch: pytest.MonkeyPatch, strong: str) -> None:
+    found = settings(monkeypatch, SECRET_KEY=strong, METRICS_TOKEN=strong)
+    assert found.secret() == found.metrics_token == strong
+
+
 def test_holds_are_as_long_and_as_many_as_the_house_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_settings().hold_rules == HoldRules(minutes=5, longest_minutes=20, per_origin=20)
-    found = settings(monkeypatch, HOLD_MINUTES="0.5", HOLD_LONGEST_MINUTES="0.5", HOLDS_PER_NETWORK="1")
-    assert found.hold_rules == HoldRules(minutes=0.5, longest_minutes=0.5, per_origin=1)
+    assert read_settings().hold_rules == HoldRules(minutes=5, longest_minutes=20, per_origin=20, per_minute=60)
+    found = settings(
+        monkeypatch, HOLD_MINUTES="0.5", HOLD_LONGEST_MINUTES="0.5", HOLDS_PER_NETWORK="1", HOLDS_PER_MINUTE="2"
+    )
+    assert found.hold_rules == HoldRules(minutes=0.5, longest_minutes=0.5, per_origin=1, per_minute=2)
     found.check()
 
 

@@ -57,8 +57,9 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
         """Have a link and a code mailed to an address, to prove that it is the customer's own.
 
         The answer is the same whether the address is known here or not, and so is the time it takes. Keep the `id`:
-        the code counts only together with it. Both count once, for 15 minutes. An address may be asked for 5 times in
-        an hour, and a network may ask 20 times.
+        the code counts only together with it: six digits, or eight letters and digits if the address was asked for
+        before in the last hour. Both count once, for 15 minutes. A network may ask 5 times an hour for one address, and
+        20 times in all. What other networks ask for refuses nobody; an address gets at most 5 emails in 15 minutes.
         """
         return await services.access.ask(wanted.email, origin=origin_of_caller(request, secret))
 

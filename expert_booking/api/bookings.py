@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 
 from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
-from expert_booking.domain.errors import BookingNotFound
+from expert_booking.domain.errors import BookingNotFound, TooManyNewLinks
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -117,6 +117,15 @@ _ON_RESCHEDULE: Final[Answers] = {
         _WRONG,
     ),
 }
+_ON_END_LINKS: Final[Answers] = {
+    204: {"description": "All earlier links and tokens of this booking have ended."},
+    **told(
+        _NO_PROOF,
+        _FORBIDDEN,
+        _UNKNOWN,
+        (429, TooManyNewLinks.code, TooManyNewLinks.__doc__ or ""),
+    ),
+}
 _ON_HISTORY: Final[Answers] = {
     **_example(200, "All of it, the first first.", changes=_CHANGES),
     **told(_NO_PROOF, _FORBIDDEN, _UNKNOWN),
@@ -191,6 +200,16 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
         When refused, it keeps its old time.
         """
         return await services.bookings.reschedule(_id(booking), request.starts_at, caller, reason=request.reason)
+
+    @router.post("/{booking}/access-token/revoke", status_code=204, responses=_ON_END_LINKS)
+    async def revoke_access_token(booking: Reference, caller: Caller | None = caller_from_token) -> Response:
+        """End every `accessToken` of a booking and every link to it in emails. Its customer is emailed a new link.
+
+        For its customer, its expert and admins, when a link or token was shared by mistake. A token that is used for
+        this ends, too; the customer's token of `POST /access-links/redeem` goes on working.
+        """
+        await services.bookings.end_links(_id(booking), caller)
+        return Response(status_code=204)
 
     @router.get("/{booking}/changes", responses=_ON_HISTORY)
     async def list_changes(booking: Reference, caller: Caller | None = caller_from_token) -> BookingHistory:

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
-from expert_booking.domain.errors import DaysOffNotFound, NotFound, SessionTypeNotFound
+from expert_booking.domain.errors import DaysOffNotFound, NotFound, SessionTypeNotFound, TooManyAccessRequests
 from expert_booking.schemas import (
     Caller,
     Day,
@@ -63,6 +63,7 @@ _NEW_EXPERT: Final = {**_FACTS, "slug": "jana-muller", "sessionTypes": [_NEW_TYP
 _TYPE: Final = {"id": _TYPE_ID, **_NEW_TYPE}
 _RECORD: Final = {
     "id": _ID, "slug": "jana-muller", **_FACTS, "rating": 4.9, "ratingCount": 213, "active": True,
+    "pendingEmail": "jana@office.example.com",
     "nextAvailable": "2026-11-24T09:00:00Z", "sessionTypes": [_TYPE],
 }  # fmt: skip
 _PLACED: Final = {**_TYPE, "position": 1}
@@ -95,6 +96,7 @@ _SLUG: Final = (409, "slug_taken", "There is already an expert with this slug.")
 _FULL: Final = (409, "too_many", "There are 50 of these already, and there can be no more. Please delete some first.")
 _LONG: Final = (413, "body_too_large", "The body is longer than any request can be.")
 _WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
+_OFTEN: Final = (429, TooManyAccessRequests.code, "A new address was entered 5 times within an hour.")
 _RUN: Final = (_NO_PROOF, _FORBIDDEN, _UNKNOWN)
 
 Answers = dict[int | str, dict[str, Any]]
@@ -160,12 +162,16 @@ def _add_experts(router: APIRouter, services: Services, key: Any, admin: Any) ->
     @router.patch(
         "/{expert}",
         tags=_EXPERTS,
-        responses={**_example(200, "The changed expert.", _RECORD), **told(*_RUN, _SLUG, _LONG, _WRONG)},
+        responses={**_example(200, "The changed expert.", _RECORD), **told(*_RUN, _SLUG, _LONG, _WRONG, _OFTEN)},
     )
     async def change_expert(
-        request: Annotated[ExpertChange, _body({"headline": "A new start", "active": True})], key: CalendarKey = key
+        request: Annotated[ExpertChange, _body({"headline": "A new start", "experience": 13})], key: CalendarKey = key
     ) -> ExpertRecord:
-        """Change what is given, as the expert or an admin. Another zone moves free slots, and no booking."""
+        """Change what is given, as the expert or an admin. Another zone moves free slots, and no booking.
+
+        A new `email` is `pendingEmail` until the link that is mailed to it was used; until then the old address counts.
+        Only admins may change `active`.
+        """
         return await services.calendars.change_expert(key, request)
 
 

@@ -26,11 +26,15 @@ def endpoints(services: Services) -> APIRouter:
     @router.get(
         "/readyz",
         response_model=Health,
-        responses=told((503, "not_ready", "The database cannot be reached.")),
+        responses=told(
+            (503, "not_ready", "The database cannot be reached, or its schema is not at head."),
+            (503, "clock_wrong", "The clocks of this process and the database are over a minute apart."),
+            (503, "disk_full", "The database's disk is full."),
+        ),
     )
     async def ready() -> Health | JSONResponse:
-        """Ready: the database can be reached and its schema is at head."""
-        missing = await services.ready()
-        return Health(status="ready") if missing is None else problem(503, "not_ready", missing)
+        """Ready: the database can be reached and written, its schema is at head, and both clocks agree."""
+        reason = await services.ready()
+        return Health(status="ready") if reason is None else problem(503, reason.code, reason.detail)
 
     return router

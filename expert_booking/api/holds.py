@@ -37,6 +37,7 @@ _ON_HOLD: Final[Answers] = {
         (422, "slot_not_offered", "This time is outside the expert's hours."),
         (422, "validation_failed", "Some of this cannot be right; `errors` says what."),
         (429, "too_many_holds", "Too many times are being held from your network at the moment."),
+        (429, "too_many_holds_per_minute", "Many times were held from your network in the last minute."),
     ),
 }
 
@@ -51,7 +52,8 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
         """Hold a time until `holdUntil`. Give the hold's id as `holdId` to `POST /bookings`, and the time is yours.
 
         The id is the only key to a hold: keep it to yourself. A hold lasts as long as the house allows (5 minutes
-        unless it says otherwise) and is not renewed. Each hold is one more, up to a number from one network.
+        unless it says otherwise) and is not renewed. Each hold is one more, up to a number from one network, and one
+        network starts only so many holds in a minute, including those that are over by now.
         """
         hold = await services.holds.take(wanted, origin=origin_of_caller(request, secret))
         response.headers["Location"] = f"/holds/{hold.id}"

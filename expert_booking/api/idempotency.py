@@ -20,6 +20,7 @@ from expert_booking.domain.errors import (
     PreconditionFailed,
     ProofNeeded,
 )
+from expert_booking.schemas import Role
 from expert_booking.services import Services
 from expert_booking.services.idempotency import Answer
 
@@ -81,8 +82,9 @@ _PARAMETER: Final = {
     "in": "header",
     "required": False,
     "description": "A name for this request, such as a new UUID. Sent again with the same key and body within 24 hours,"
-    " it is not done again and gets the first answer again, also a refusal: 404, 409, 412, and 422 unless it is"
-    " `validation_failed`. Each caller has keys of their own: those of the token, without one those of the network.",
+    " it is not done again and gets the first answer again. For tokens of admins, experts and readers this includes"
+    " refusals: 404, 409, 412, and 422 unless it is `validation_failed`. For all others a request that was refused is"
+    " evaluated again. Each caller has keys of their own: those of the token, without one those of the network.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
@@ -98,7 +100,7 @@ async def _once(services: Services, secret: str, handle: Handler, request: Reque
         raise FieldsWrong({HEADER: _NO_KEY})
     # All of it before anything is begun: nobody makes others wait by sending slowly.
     fingerprint = await _fingerprint(request)
-    caller = await _caller(services, secret, request)
+    caller, keep_refusals = await _caller(services, secret, request)
 
     async def work() -> Answer:
         try:
@@ -110,7 +112,7 @@ async def _once(services: Services, secret: str, handle: Handler, request: Reque
         headers = {name: value for name, value in response.headers.items() if name != "content-length"}
         return Answer(response.status_code, headers, bytes(response.body))
 
-    answer = await services.idempotency.once(caller, key[2], fingerprint, work)
+    answer = await services.idempotency.once(caller, key[2], fingerprint, work, keep_refusals=keep_refusals)
     replayed = {REPLAYED: "true"} if answer.replayed else {}
     return Response(answer.body, answer.status, {**answer.headers, **replayed})
 
@@ -124,12 +126,16 @@ async def _fingerprint(request: Request) -> bytes:
     return hashlib.sha256(asked.encode() + body).digest()
 
 
-async def _caller(services: Services, secret: str, request: Request) -> bytes:
-    """Whose keys these are. Whoever has no valid token is one of the public, and learns nothing of its answers."""
+async def _caller(services: Services, secret: str, request: Request) -> tuple[bytes, bool]:
+    """Whose keys these are, and whether refusals are kept for them.
+
+    Whoever has no valid token is one of the public, and learns nothing of its answers. Anyone can be refused without
+    limit, and anyone can become a customer, so refusals are kept only for the tokens of admins, experts and readers.
+    """
     try:
         caller = await caller_of(services)(await bearer_of(request))
     except ProofNeeded:
         caller = None
     if caller is not None and caller.token_id is not None:
-        return caller.token_id.bytes
-    return origin_of_caller(request, secret)
+        return caller.token_id.bytes, caller.role is not Role.CUSTOMER
+    return origin_of_caller(request, secret), False

@@ -1,11 +1,15 @@
 """The REST API: mounts its endpoints and gives every error, of whatever kind, the same shape."""
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +19,7 @@ from expert_booking.api import access_links, bookings, calendars, experts, feeds
 from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
 from expert_booking.domain.errors import Refusal
+from expert_booking.domain.origins import ProxyDetector
 from expert_booking.metrics import Metrics
 from expert_booking.schemas import complaint
 from expert_booking.services import Services
@@ -41,6 +46,11 @@ PATHS: Final = frozenset(
     }
 )
 
+_DOCUMENTATION_CSP: Final = (
+    "default-src 'self'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+
 DESCRIPTION: Final = """\
 Browse experts, see their free slots, hold one, book it, follow it.
 
@@ -61,6 +71,7 @@ def create_api(
     phone_required: bool = True,
     metrics: Metrics | None = None,
     metrics_token: str | None = None,
+    proxies: ProxyDetector | None = None,
 ) -> FastAPI:
     """The API over these services; network addresses are hashed with `secret`."""
     # The documentation's scripts come from this server, not from somebody else's.
@@ -68,11 +79,12 @@ def create_api(
         title="Expert Booking",
         version=__version__,
         description=DESCRIPTION,
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         static_url="/docs-assets",
-        favicon_url="/favicon.ico",
     )
+    page = _documentation()
+    api.add_api_route("/docs", lambda: page, include_in_schema=False)
     busy = told((503, "unavailable", "This does not work at the moment. Please try again soon."))
     api.include_router(experts.endpoints(services), responses=busy)
     routes = idempotent(services, secret)
@@ -84,7 +96,7 @@ def create_api(
     api.include_router(access_links.endpoints(services, routes, secret), responses=busy)
     api.include_router(health.endpoints(services))
     if metrics is not None:
-        api.include_router(figures.endpoints(metrics, metrics_token))
+        api.include_router(figures.endpoints(metrics, metrics_token, proxies or ProxyDetector()))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http_error)
@@ -93,6 +105,22 @@ def create_api(
     as_served(api.openapi())
     document(api.openapi())
     return api
+
+
+def _documentation() -> HTMLResponse:
+    """The page that shows the documentation: it may run its one inline script, and those of this server."""
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Expert Booking - Swagger UI",
+        oauth2_redirect_url=None,
+        swagger_js_url="/docs-assets/swagger-ui-bundle.js",
+        swagger_css_url="/docs-assets/swagger-ui.css",
+        swagger_favicon_url="/favicon.ico",
+    )
+    (script,) = re.findall(rb"<script>(.*?)</script>", page.body, re.S)
+    digest = b64encode(sha256(script).digest()).decode()
+    page.headers["Content-Security-Policy"] = _DOCUMENTATION_CSP.format(digest=digest)
+    return page
 
 
 class BodyLimit:

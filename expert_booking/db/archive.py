@@ -9,8 +9,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Final
 
 import psycopg
@@ -34,14 +35,28 @@ class ArchiveRefusal(Exception):
 def save(url: str, path: Path) -> None:
     """Write everything into this file, which only we may read. Raises ArchiveRefusal, and leaves what was there."""
     program = _program("pg_dump", _major_of(url), restores=False)
-    part = path.with_name(f"{path.name}.part")
     try:
-        os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
-        _run(program, url, ["--format=custom", "--no-owner", "--no-privileges", f"--file={part}"])
-        part.replace(path)
+        with _replacing(path) as file:
+            _run(program, url, ["--format=custom", "--no-owner", "--no-privileges"], output=file)
     except OSError as error:
         raise ArchiveRefusal(f"{path} cannot be written ({os.strerror(error.errno or 0)}).") from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[int]:
+    """The descriptor of a new file that takes the place of `path` when the block ends without an exception.
+
+    Others may be able to write to the folder (such as /tmp), so the file is a new one with a name that cannot be
+    guessed, it is never opened by its name again, and only we may read it.
+    """
+    part = path.with_name(f".{path.name}.{token_hex(8)}")
+    file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
+    try:
+        yield file
+        os.fsync(file)
+        part.replace(path)
     finally:
+        os.close(file)
         with suppress(OSError):
             part.unlink(missing_ok=True)
 
@@ -102,7 +117,7 @@ def _installed(name: str, server: int) -> Iterator[tuple[Path, int]]:
                 yield path, int(version[1])
 
 
-def _run(program: Path, url: str, options: Sequence[str]) -> None:
+def _run(program: Path, url: str, options: Sequence[str], *, output: int = subprocess.DEVNULL) -> None:
     where: dict[str, Any] = conninfo_to_dict(driver_url(url))
     # Everybody on this machine can read the words of a command, so the password is not among them.
     password = where.pop("password", None)
@@ -111,7 +126,8 @@ def _run(program: Path, url: str, options: Sequence[str]) -> None:
         [program, *options, f"--dbname={make_conninfo(**where)}"],
         env={**os.environ, **secret, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=output,
+        stderr=subprocess.PIPE,
         text=True,
         errors="replace",
         check=False,

@@ -7,23 +7,42 @@ from typing import Any, Final
 from uuid import UUID
 
 from psycopg.types.range import TimestamptzRange
-from sqlalchemy import Column, Date, Select, TextClause, Uuid, bindparam, case, func, or_, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Date,
+    FromClause,
+    Select,
+    TextClause,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.availability import TERMS
 from expert_booking.db.engine import AnyRow, Direct, violated
-from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, message, session_type
+from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, message
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import SessionTypeNotFound, SlotTaken
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.terms import Terms
 from expert_booking.schemas import BookingRequest
 
 _b, _c, _m = booking.c, booking_change.c, message.c
 _SLOT: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.busy, _b.cap_day, _b.status,
-                _b.visitor, _b.changed_by, _b.changed_at)  # fmt: skip
+                _b.visitor, _b.changed_by, _b.changed_at, _b.title, _b.cancel_notice_minutes,
+                _b.reschedule_notice_minutes, _b.max_reschedules)  # fmt: skip
 _BOOKED: Final = (_b.name, _b.email, _b.customer_key, _b.phone, _b.notes, _b.time_zone, _b.submission, _b.answer_by)
 _HELD: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 # No conflict target: all fences (and the submission) count, and nobody waits for or deadlocks with anybody. Where the
@@ -32,34 +51,6 @@ _HELD: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _TRIES: Final = "unnest(CAST(:places AS SMALLINT[])) AS place"
 
-
-def _insert(prefix: str, columns: Sequence[Column[Any]], source: str) -> TextClause:
-    names = ", ".join(column.name for column in columns)
-    binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(_DIALECT)})" for column in columns)
-    statement = f"""{prefix} INSERT INTO booking ({names}, cap_place) SELECT {binds}, place FROM {source}
-        ON CONFLICT DO NOTHING RETURNING id, created_at, updated_at, version"""  # noqa: S608 - our own column names only
-    return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in columns))
-
-
-# Lapsed holds that stand in the way are let go (and the customer's own), then the same question is asked again, in one
-# statement: reading `gone` makes it run first.
-_LET_GO: Final = """
-    WITH gone AS (
-      UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(),
-             version = version + 1, changed_by = 'house', changed_with = NULL, change_reason = ''
-      WHERE expert_id = :expert_id AND status = 'held' AND (hold_until <= CAST(:now AS timestamptz) OR id = :own_hold)
-        AND (busy && :busy OR session_type_id = :session_type_id AND cap_day = :cap_day) RETURNING 1
-    )"""
-_OVER_LAPSED_HOLDS: Final = f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}"  # noqa: S608
-
-
-def _inserts(columns: Sequence[Column[Any]]) -> tuple[Direct, Direct]:
-    over = _insert(_LET_GO, columns, _OVER_LAPSED_HOLDS)
-    return Direct(_insert("", columns, _TRIES)), Direct(over.bindparams(bindparam("own_hold", type_=Uuid)))
-
-
-_BOOK: Final = _inserts((*_SLOT, *_BOOKED))
-_HOLD: Final = _inserts((*_SLOT, *_HELD))
 
 # What has become of the last mail to the customer.
 _MAIL: Final = (
@@ -70,21 +61,58 @@ _MAIL: Final = (
     .correlate(booking)
     .scalar_subquery()
 )
-_VIEW: Final = (
-    select(
-        _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.status, _b.name, _b.email, _b.phone,
-        _b.notes, _b.time_zone, _b.answer_by, _b.moves, _b.created_at, _b.updated_at, _b.version, _b.visitor,
-        _b.customer_key, _b.sequence, _MAIL.label("mail"),
-        *(session_type.c[name] for name in TERMS),
-        expert.c.slug.label("expert_slug"), expert.c.name.label("expert_name"),
-        expert.c.time_zone.label("expert_time_zone"),
-        session_type.c.title.label("session_title"),
-    )
-    .join_from(booking, expert, expert.c.id == _b.expert_id)
-    .join(session_type, session_type.c.id == _b.session_type_id)
-    # An expired hold never had a customer: it is nobody's booking.
-    .where(_b.email.is_not(None))
-)  # fmt: skip
+
+
+def _viewed(rows: FromClause, mail: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+    """What a BookingView is made of: the only list of these columns, for bookings that are read or just written."""
+    c = rows.c
+    return select(
+        c.id, c.expert_id, c.session_type_id, c.starts_at, c.ends_at, c.status, c.name, c.email, c.phone, c.notes,
+        c.time_zone, c.answer_by, c.moves, c.created_at, c.updated_at, c.version, c.visitor, c.customer_key,
+        c.key_version, c.sequence, c.cancel_notice_minutes, c.reschedule_notice_minutes, c.max_reschedules,
+        c.title.label("session_title"), mail.label("mail"), expert.c.slug.label("expert_slug"),
+        expert.c.name.label("expert_name"), expert.c.time_zone.label("expert_time_zone"),
+    ).join_from(rows, expert, expert.c.id == c.expert_id)  # fmt: skip
+
+
+# An expired hold never had a customer: it is nobody's booking.
+_VIEW: Final = _viewed(booking, _MAIL).where(_b.email.is_not(None))
+# A row just written, read by the statement that wrote it. The mail that the database writes with it has not been sent.
+_WRITTEN: Final = "written"
+_VIEW_WRITTEN: Final = str(
+    _viewed(table(_WRITTEN, *(column(c.name) for c in _b)), literal_column("'waiting'")).compile(dialect=_DIALECT)
+)
+_HOLD_WRITTEN: Final = f"SELECT id, expert_id, session_type_id, starts_at, ends_at, hold_until FROM {_WRITTEN}"  # noqa: S608
+
+
+def _insert(before: str, columns: Sequence[Column[Any]], source: str, answer: str) -> TextClause:
+    names = ", ".join(column.name for column in columns)
+    binds = ", ".join(f"CAST(:{column.name} AS {column.type.compile(_DIALECT)})" for column in columns)
+    statement = f"""WITH {before} {_WRITTEN} AS (
+        INSERT INTO booking ({names}, cap_place) SELECT {binds}, place FROM {source} ON CONFLICT DO NOTHING RETURNING *
+    ) {answer}"""  # noqa: S608 - our own column names only
+    return text(statement).bindparams(*(bindparam(column.name, type_=column.type) for column in columns))
+
+
+# Lapsed holds that stand in the way are let go (and the customer's own), then the same question is asked again, in one
+# statement: reading `gone` makes it run first.
+_LET_GO: Final = """
+    gone AS (
+      UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(),
+             version = version + 1, changed_by = 'house', changed_with = NULL, change_reason = ''
+      WHERE expert_id = :expert_id AND status = 'held' AND (hold_until <= CAST(:now AS timestamptz) OR id = :own_hold)
+        AND (busy && :busy OR session_type_id = :session_type_id AND cap_day = :cap_day) RETURNING 1
+    )"""
+_OVER_LAPSED_HOLDS: Final = f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}"  # noqa: S608
+
+
+def _inserts(columns: Sequence[Column[Any]], answer: str) -> tuple[Direct, Direct]:
+    over = _insert(f"{_LET_GO},", columns, _OVER_LAPSED_HOLDS, answer)
+    return Direct(_insert("", columns, _TRIES, answer)), Direct(over.bindparams(bindparam("own_hold", type_=Uuid)))
+
+
+_BOOK: Final = _inserts((*_SLOT, *_BOOKED), _VIEW_WRITTEN)
+_HOLD: Final = _inserts((*_SLOT, *_HELD), _HOLD_WRITTEN)
 # What an UPDATE may run into; the last one is a day without any place left.
 _TAKEN: Final = frozenset({"ex_booking_no_overlap", "uq_booking_slot", "uq_booking_cap_place", "ck_booking_cap_place"})
 _COUNT = select(func.count()).select_from(booking).where(_b.email.is_not(None))
@@ -98,23 +126,26 @@ _CHANGE = (
     )
     .returning(_b.id)
 )  # fmt: skip
-_becomes: Final = (_b.status, _b.visitor, _b.changed_by, _b.changed_at, *_BOOKED)
+_becomes: Final = (_b.status, _b.changed_by, _b.changed_at, *_BOOKED)
 _BOOK_HELD = text(
     f"""
+    WITH {_WRITTEN} AS (
     UPDATE booking SET {", ".join(f"{c.name} = CAST(:{c.name} AS {c.type.compile(_DIALECT)})" for c in _becomes)},
-           held_at = NULL, hold_until = NULL, hold_origin = NULL, hold_keeper = NULL, changed_with = NULL,
+           visitor = coalesce(visitor, :visitor), held_at = NULL, hold_until = NULL, hold_origin = NULL,
+           hold_keeper = NULL, changed_with = NULL,
            change_reason = '', created_at = now(), updated_at = now(), version = version + 1
      WHERE id = :own_hold AND status = 'held' AND hold_until > CAST(:now AS timestamptz) AND expert_id = :expert_id
        AND session_type_id = :session_type_id AND starts_at = :starts_at AND busy = :busy
-    RETURNING id, created_at, updated_at, version
+    RETURNING *
+    ) {_VIEW_WRITTEN}
     """  # noqa: S608 - our own column names only
 ).bindparams(*(bindparam(c.name, type_=c.type)
-               for c in (*_becomes, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
+               for c in (*_becomes, _b.visitor, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)),
              bindparam("own_hold", type_=Uuid))  # fmt: skip
 # In a row and not in a circle: an UPDATE raises where its new time is taken, and several at once into one time would
 # wait for each other.
 _MOVE_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('move ' || :expert, 0))")
-_CLEAR_THE_WAY = text(f"{_LET_GO} SELECT count(*) FROM gone").bindparams(  # noqa: S608
+_CLEAR_THE_WAY = text(f"WITH {_LET_GO} SELECT count(*) FROM gone").bindparams(  # noqa: S608
     bindparam("expert_id", type_=Uuid), bindparam("session_type_id", type_=Uuid), bindparam("own_hold", type_=Uuid),
     bindparam("busy", type_=_b.busy.type), bindparam("cap_day", type_=Date),
 )  # fmt: skip
@@ -175,7 +206,22 @@ class NewRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewBooking(NewRow):
+class NewClaim(NewRow):
+    """A row to be inserted, with the title and the terms that it keeps whatever becomes of its session type."""
+
+    title: str
+    terms: Terms
+
+    def promised(self) -> dict[str, Any]:
+        """The columns that say what the customer was promised."""
+        return {
+            "title": self.title, "cancel_notice_minutes": self.terms.cancel_notice_minutes,
+            "reschedule_notice_minutes": self.terms.move_notice_minutes, "max_reschedules": self.terms.most_moves,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBooking(NewClaim):
     """What the customer asked for, with the status it begins with."""
 
     request: BookingRequest
@@ -188,14 +234,14 @@ class NewBooking(NewRow):
         """The row's columns."""
         request = self.request
         return {
-            **self.where(), "status": self.status.value, "name": request.name, "email": request.email,
-            "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
+            **self.where(), **self.promised(), "status": self.status.value, "name": request.name,
+            "email": request.email, "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
             "time_zone": request.time_zone, "submission": self.submission, "answer_by": self.answer_by,
         }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewHold(NewRow):
+class NewHold(NewClaim):
     """A slot to be kept until `hold_until`, from a network address (a hash), for the pages of a process."""
 
     hold_until: datetime
@@ -205,13 +251,24 @@ class NewHold(NewRow):
     def values(self) -> dict[str, Any]:
         """The row's columns."""
         return {
-            **self.where(), "status": Status.HELD.value, "held_at": self.now, "hold_until": self.hold_until,
-            "hold_origin": self.origin, "hold_keeper": self.keeper,
+            **self.where(), **self.promised(), "status": Status.HELD.value, "held_at": self.now,
+            "hold_until": self.hold_until, "hold_origin": self.origin, "hold_keeper": self.keeper,
         }  # fmt: skip
 
 
+def agreed_terms(row: AnyRow) -> Terms:
+    """The terms that a booking was made with, as they stand in its own columns."""
+    return Terms(
+        cancel_notice_minutes=row.cancel_notice_minutes,
+        move_notice_minutes=row.reschedule_notice_minutes,
+        most_moves=row.max_reschedules,
+    )
+
+
 async def insert_or_fail(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyRow | None:
-    """Book or hold. No row back: the time is taken, the day is full, or this very submission has been made before.
+    """Book or hold; the row is as `by_id` reads it, of a hold the columns of HoldView.
+
+    No row back: the time is taken, the day is full, or this very submission has been made before.
 
     Raises SessionTypeNotFound where the session type has been deleted meanwhile.
     """
@@ -244,8 +301,9 @@ async def _insert_row(
 
 
 async def book_held(connection: AsyncConnection, new: NewBooking) -> AnyRow | None:
-    """Make a booking of the hold that keeps this very slot. No row back: the hold is over, or keeps another time.
+    """Make a booking of the hold that keeps this very slot; its title and terms are those of the hold.
 
+    No row back: the hold is over, or keeps another time.
     Raises SlotTaken where this very submission has been made before.
     """
     values = {**new.values(), "own_hold": new.own_hold, "now": new.now}

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 # What a line holds, one column after another, with tabs in between.
 COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "busy", "status", "name", "email", "customer_key",
-    "phone", "notes", "time_zone",
+    "phone", "notes", "time_zone", "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
 )  # fmt: skip
 _names: Final = ", ".join(COLUMNS)
 _INCOMING: Final = (

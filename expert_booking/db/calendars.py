@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
-from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import SessionTypeInUse, SlugTaken, Unavailable
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window
 from expert_booking.domain.plans import Place, places
@@ -34,7 +33,8 @@ _LOCK = (
 )
 _RECORD = select(
     _e.id, _e.slug, _e.name, _e.category, _e.experience_years.label("experience"), _e.rating, _e.rating_count,
-    _e.headline, _e.languages, _e.time_zone, _e.bio, _e.email, _e.active, _e.country, _e.region, _e.closed_on_holidays,
+    _e.headline, _e.languages, _e.time_zone, _e.bio, _e.email, _e.pending_email, _e.active, _e.country, _e.region,
+    _e.closed_on_holidays,
 ).where(_e.id == bindparam("expert"))  # fmt: skip
 _TYPE_COLUMNS = tuple(column for column in session_type.c if column.name not in ("expert_id", "created_at"))
 _TYPES = select(*_TYPE_COLUMNS).where(_s.expert_id == bindparam("expert")).order_by(_s.position, _s.created_at, _s.id)
@@ -92,10 +92,8 @@ async def record(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
 
 
 async def change_expert(connection: AsyncConnection, expert_id: UUID, values: Mapping[str, Any]) -> None:
-    """Change an expert's columns. Raises SlugTaken."""
+    """Change an expert's columns; the address is changed in `expert_addresses`. Raises SlugTaken."""
     with _refused("uq_expert_slug", SlugTaken):
-        if "email" in values:
-            values = {**values, "email_key": customer_key(values["email"])}
         await connection.execute(update(expert).where(_e.id == expert_id).values(**values))
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import isfinite
 from secrets import token_hex
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -13,6 +14,7 @@ from sqlalchemy.schema import AddConstraint, CreateIndex
 
 from expert_booking.db.backlog import BACKLOG, Backlog, as_told
 from expert_booking.db.engine import APPLICATION, driver_url
+from expert_booking.db.pulse import PULSE_CHANNEL, ROLL_CALL, clock_offset_of
 from expert_booking.db.tables import (
     HISTORY_TRIGGERS,
     LIVE_ROWS,
@@ -21,6 +23,7 @@ from expert_booking.db.tables import (
     SEARCH_EXTENSIONS,
     SEARCH_TRIGGERS,
     SEQUENCE_TRIGGER,
+    TERMS_TRIGGER,
     metadata,
 )
 
@@ -42,7 +45,14 @@ FENCES: Final = {
 # How what may be missing is made.
 TRIGGERS: Final = {
     statement.split()[2]: statement
-    for statement in (*NEWS_TRIGGERS, *HISTORY_TRIGGERS, *SEARCH_TRIGGERS, SEQUENCE_TRIGGER, MESSAGE_TRIGGER)
+    for statement in (
+        *NEWS_TRIGGERS,
+        *HISTORY_TRIGGERS,
+        *SEARCH_TRIGGERS,
+        SEQUENCE_TRIGGER,
+        TERMS_TRIGGER,
+        MESSAGE_TRIGGER,
+    )
 }
 INDEXES: Final = {str(index.name): index for table in metadata.tables.values() for index in table.indexes}
 
@@ -121,6 +131,22 @@ def clock_difference(connection: Connection) -> tuple[float, float]:
     return difference, unsure
 
 
+def server_clock_offsets(url: str, seconds: float = 2.0) -> list[float]:
+    """By how many seconds each running server's clock is ahead of the database's.
+
+    Every server is asked and has so many seconds to answer. Raises Unanswered.
+    """
+    offsets = {}
+    with looking(url) as connection:
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(PULSE_CHANNEL)))
+        connection.execute("SELECT pg_notify(%s, %s)", [PULSE_CHANNEL, ROLL_CALL])
+        for notification in connection.notifies(timeout=seconds):
+            heard = clock_offset_of(notification.payload)
+            if heard is not None and isfinite(heard[1]):
+                offsets[heard[0]] = heard[1]
+    return list(offsets.values())
+
+
 def room(connection: Connection) -> Room:
     """The server's connections."""
     most = """
@@ -197,6 +223,14 @@ def overlaps(connection: Connection) -> int:
 def unknown_zones(connection: Connection, known: Iterable[str]) -> int:
     """How many experts live in a zone that is not among these."""
     return int(_one(connection, "SELECT count(*) FROM expert WHERE time_zone <> ALL(%s)", list(known)))
+
+
+def tokens_ending(connection: Connection, days: int) -> int:
+    """How many tokens expire within so many days."""
+    asked = """
+        SELECT count(*) FROM token
+         WHERE revoked_at IS NULL AND expires_at BETWEEN now() AND now() + make_interval(days => %s)"""
+    return int(_one(connection, asked, days))
 
 
 def backlog(connection: Connection) -> Backlog:

@@ -43,6 +43,9 @@ _SOCKET = ".s.PGSQL.5432"
 _LONGEST_SOCKET = 107  # bytes, a limit of the kernel
 _START_SECONDS = 300  # crash recovery on a slow disk takes its time
 
+# Bytes. With less, PostgreSQL may stop at any moment: it needs room for its log of changes (WAL).
+LEAST_FREE = 200 * 2**20
+
 _SETTINGS = {
     "cluster_name": "expert-booking",
     "listen_addresses": "",
@@ -76,6 +79,11 @@ class EmbeddedRefusal(Exception):
     """The embedded database cannot be used; the message is one sentence for people, with what to do."""
 
 
+def free_space(cluster: Path) -> int:
+    """How many bytes are free on the disk where the cluster lies."""
+    return shutil.disk_usage(cluster).free
+
+
 def _to_stderr(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
@@ -88,9 +96,10 @@ class EmbeddedPostgres:
     data_path: Path
     """Where the cluster really lies."""
 
-    def __init__(self, programs: "_Programs", cluster: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, programs: "_Programs", cluster: Path, say: Callable[[str], None], fsync: bool) -> None:
         self._programs = programs
         self._say = say
+        self._fsync = fsync
         self._lock: int | None = None
         self.data_path = cluster
         self._socket_folder = _socket_folder(cluster)
@@ -117,12 +126,12 @@ class EmbeddedPostgres:
         installed = installed_programs()
         name = f"pg{_major(installed)}"
         home, account = _home(data_dir, name)
-        server = cls(_Programs(_readable(installed, account), account), home / name, say)
+        server = cls(_Programs(_readable(installed, account), account), home / name, say, fsync)
         with _locked(home / f"{name}.start.lock"):
             try:
                 server._join()
-                server._create(fsync)
-                server._bring_up(fsync)
+                server._create()
+                server._bring_up()
                 server._create_database()
             except BaseException:
                 server.stop()
@@ -130,9 +139,10 @@ class EmbeddedPostgres:
         return server
 
     @classmethod
-    def there(cls, data_dir: Path) -> bool:
-        """Whether a cluster has been made for this folder already. Changes nothing."""
-        return any(_clusters(home) for home in (data_dir.resolve(), _system_home(data_dir.resolve())))
+    def find(cls, data_dir: Path) -> Path | None:
+        """Where the cluster that was made for this folder lies; None if there is none. Changes nothing."""
+        homes = (data_dir.resolve(), _system_home(data_dir.resolve()))
+        return next((cluster for home in homes for cluster in _clusters(home)), None)
 
     def stop(self) -> None:
         """Let go of the server, and stop it if nobody else uses it. A second call does nothing."""
@@ -146,6 +156,30 @@ class EmbeddedPostgres:
         finally:
             fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
+
+    def is_listening(self) -> bool:
+        """Whether somebody listens at the server's socket. False as soon as its main process is gone."""
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(1)
+            try:
+                knock.connect(str(self._socket_folder / _SOCKET))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+            except OSError:  # it is there, and busy
+                return True
+        return True
+
+    def start_again(self) -> bool:
+        """Start the server that has stopped; False if another process has done so. Raises EmbeddedRefusal."""
+        try:
+            if not (self.data_path / "PG_VERSION").exists():
+                raise EmbeddedRefusal(f"The database folder {self.data_path} is gone: put it back from a backup.")
+            with _locked(self.data_path.with_name(f"{self.data_path.name}.start.lock")):
+                return self._bring_up()
+        except OSError as error:
+            raise EmbeddedRefusal(f"The database folder {self.data_path} cannot be used ({error}).") from error
+        except psycopg.Error as error:
+            raise EmbeddedRefusal(f"The database in {self.data_path} does not work: {_gist(str(error))}") from error
 
     def restart(self, how: str = "fast") -> None:
         """Stop the server and start it again, for whoever wants to see what that does; `immediate` is a crash.
@@ -161,7 +195,7 @@ class EmbeddedPostgres:
         self._lock = _open_lock(self.data_path.with_name(f"{self.data_path.name}.lock"))
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
-    def _create(self, fsync: bool) -> None:
+    def _create(self) -> None:
         """initdb into a folder of another name first, so that half a cluster never looks like a whole one."""
         home, name = self.data_path.parent, self.data_path.name
         for leftover in home.glob(f"{name}.new-*"):  # an initdb whose starter was killed may still be writing there
@@ -171,25 +205,31 @@ class EmbeddedPostgres:
         _refuse_other_majors(home, name)
         self._say(f"Creating the database in {self.data_path} …")
         fresh = Path(tempfile.mkdtemp(prefix=f"{name}.new-", dir=home))
-        self._programs.initdb(fresh, fsync)
+        self._programs.initdb(fresh, self._fsync)
         fresh.rename(self.data_path)
-        if fsync:
+        if self._fsync:
             _flush_folder(home)
 
-    def _bring_up(self, fsync: bool) -> None:
+    def _bring_up(self) -> bool:
+        """Return when the server answers: True if this call started it."""
+        launched = False
         deadline = time.monotonic() + _START_SECONDS
         patience = threading.Timer(3, self._say, ["Still starting: after a hard stop the database repairs itself …"])
         patience.start()
         try:
             while not self._answers():
+                if self._lock is None:
+                    raise EmbeddedRefusal("The database is being stopped.")
                 if time.monotonic() > deadline:
                     raise EmbeddedRefusal(f"The server in {self.data_path} runs but does not answer{self._log()}")
                 if self._is_served():  # starting up, shutting down, or the last of a killed server's processes
                     time.sleep(0.1)
                 else:
-                    self._launch(fsync)
+                    self._launch()
+                    launched = True
         finally:
             patience.cancel()
+        return launched
 
     def _answers(self) -> bool:
         try:
@@ -203,19 +243,14 @@ class EmbeddedPostgres:
         return True
 
     def _is_served(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as knock:
-            try:
-                knock.connect(str(self._socket_folder / _SOCKET))
-            except (FileNotFoundError, ConnectionRefusedError):
-                return bool(_server_processes(self.data_path))
-        return True
+        return self.is_listening() or bool(_server_processes(self.data_path))
 
-    def _launch(self, fsync: bool) -> None:
+    def _launch(self) -> None:
         # We start alone, nobody listens and nobody works in the folder: whatever a lock file says is stale, even if
         # it is empty, or its number belongs to a zombie or somebody else by now. Left there, it may block for ever.
         for stale in ("postmaster.pid", f"{_SOCKET}.lock", "start.log"):
             (self.data_path / stale).unlink(missing_ok=True)
-        settings = _SETTINGS | {"fsync": "on" if fsync else "off"}
+        settings = _SETTINGS | {"fsync": "on" if self._fsync else "off"}
         options = shlex.join(word for key, value in settings.items() for word in ("-c", f"{key}={value}"))
         # pg_ctl puts the server into a session of its own, so Ctrl-C in our terminal does not reach it.
         done = self._programs.control(

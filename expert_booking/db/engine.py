@@ -9,7 +9,7 @@ from time import monotonic, perf_counter
 from typing import Any, Final, TypeVar, cast
 
 import psycopg
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, DiskFull
 from psycopg.rows import namedtuple_row
 from sqlalchemy import ClauseElement, QueuePool, Row, event, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
@@ -32,6 +32,8 @@ Done = TypeVar("Done")
 _DIALECT: Final = PGDialectAsync_psycopg()  # type: ignore[no-untyped-call]
 # Seconds after which a connection that nobody has used is tried, however still it is: a network may forget it silently.
 _TRUSTED: Final = 30.0
+# Seconds after a statement failed because the disk was full in which the disk counts as full.
+_DISK_COUNTS_AS_FULL: Final = 60.0
 
 
 class Database:
@@ -54,6 +56,7 @@ class Database:
         # How many wait for a connection at this moment.
         self.waiting = 0
         self._on_checkout = on_checkout
+        self._disk_full_until = 0.0
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -95,14 +98,14 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements all count, or none. Raises Unavailable when the database does not answer."""
-        with _unavailable_when_down():
+        with self._unavailable_when_down():
             async with self._joined() or _Checkout(self, self._transactions.begin()) as connection:
                 yield connection
 
     @asynccontextmanager
     async def statements(self) -> AsyncIterator[AsyncConnection]:
         """A connection whose statements each count at once: for reading, and for the single insert that asks."""
-        with _unavailable_when_down():
+        with self._unavailable_when_down():
             async with self._joined() or _Checkout(self, self._engine.connect()) as connection:
                 yield connection
 
@@ -120,6 +123,10 @@ class Database:
             return False
         return True
 
+    def disk_was_full(self) -> bool:
+        """Whether a statement failed in the last minute because the database's disk was full."""
+        return monotonic() < self._disk_full_until
+
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
@@ -127,6 +134,16 @@ class Database:
     def _joined(self) -> AbstractAsyncContextManager[AsyncConnection] | None:
         shared = self._shared.get()
         return None if shared is None else _savepoint(shared)
+
+    @contextmanager
+    def _unavailable_when_down(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            log.warning("the database is not available: %s", type(error.__cause__ or error).__name__)
+            if isinstance(getattr(error, "orig", None), DiskFull):
+                self._disk_full_until = monotonic() + _DISK_COUNTS_AS_FULL
+            raise Unavailable from error
 
 
 class _Checkout:
@@ -212,15 +229,6 @@ def _has_something_to_read(connection: psycopg.AsyncConnection[Any]) -> bool:
 async def _savepoint(connection: AsyncConnection) -> AsyncIterator[AsyncConnection]:
     async with connection.begin_nested():
         yield connection
-
-
-@contextmanager
-def _unavailable_when_down() -> Iterator[None]:
-    try:
-        yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        log.warning("the database is not available: %s", type(error.__cause__ or error).__name__)
-        raise Unavailable from error
 
 
 async def again_after_deadlock(work: Callable[[], Coroutine[Any, Any, Done]]) -> Done:

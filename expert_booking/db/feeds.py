@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, delete, func, select
+from sqlalchemy import Select, bindparam, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import booking, expert, feed, installation, session_type
+from expert_booking.db.tables import booking, expert, feed, installation
 
 # Nobody has as many before them; where there are more, the earliest are left out.
 MOST: Final = 1000
@@ -19,17 +19,17 @@ _b, _f = booking.c, feed.c
 _FEED: Final = (
     select(_f.customer_key, _f.expert_id, expert.c.name.label("expert_name"))
     .join_from(feed, expert, expert.c.id == _f.expert_id, isouter=True)
-    .where(_f.id == bindparam("feed_id"))
+    # An expert who is not active has no more rights than anyone else.
+    .where(_f.id == bindparam("feed_id"), or_(_f.expert_id.is_(None), expert.c.active))
 )
 _ENTRY: Final = (
     select(
         _b.id.label("booking_id"), select(installation.c.id).scalar_subquery().label("installation"), _b.status,
-        _b.starts_at, _b.ends_at, _b.sequence, _b.changed_at, session_type.c.title.label("session_title"),
+        _b.starts_at, _b.ends_at, _b.sequence, _b.changed_at, _b.title.label("session_title"),
         expert.c.name.label("expert_name"), _b.name.label("customer_name"), _b.email.label("customer_email"),
-        _b.phone.label("customer_phone"), _b.notes,
+        _b.phone.label("customer_phone"), _b.notes, _b.key_version,
     )
     .join_from(booking, expert, expert.c.id == _b.expert_id)
-    .join(session_type, session_type.c.id == _b.session_type_id)
     # A hold has no customer: it is nobody's booking.
     .where(_b.email.is_not(None))
 )  # fmt: skip

@@ -1,14 +1,17 @@
 """Statements about holds that are there. They are made, as bookings are, in `db/bookings.py`."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, func, select, text, update
+from sqlalchemy import DateTime, LargeBinary, Uuid, and_, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import booking
+
+# The time in which the holds that a network starts are counted.
+MINUTE: Final = timedelta(minutes=1)
 
 _b = booking.c
 _FACTS: Final = (_b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.hold_until, _b.held_at,
@@ -34,7 +37,24 @@ _RELEASE = (
             changed_by=bindparam("by"), changed_with=None, change_reason="")
     .returning(_b.id)
 )  # fmt: skip
-_COUNT = select(func.count()).select_from(booking).where(_b.hold_origin == bindparam("origin"), _LIVES)
+# The network's holds that are not over, and where it has started `most` holds after `since`, the start of the oldest of
+# them. The new hold is counted by the same statement, and taken back with its transaction.
+_COUNT_ONE_MORE = text(
+    """
+    WITH this_one AS (
+      INSERT INTO network_hold (origin, held_at) VALUES (:origin, :now)
+    ), lately AS (
+      SELECT held_at FROM network_hold WHERE origin = :origin AND held_at > :since ORDER BY held_at DESC LIMIT :most
+    )
+    SELECT (SELECT count(*) FROM booking
+             WHERE hold_origin = :origin AND status = 'held' AND hold_until > :now AND id IS DISTINCT FROM :besides),
+           (SELECT min(held_at) FROM lately HAVING count(*) = :most)
+    """
+).bindparams(
+    bindparam("origin", type_=LargeBinary), bindparam("besides", type_=Uuid),
+    bindparam("now", type_=DateTime(timezone=True)), bindparam("since", type_=DateTime(timezone=True)),
+)  # fmt: skip
+_FORGET = text("DELETE FROM network_hold WHERE held_at <= :before")
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(:whose, 'hex'), 0))")
 
 
@@ -76,7 +96,19 @@ async def one_at_a_time(connection: AsyncConnection, whose: bytes) -> None:
     await connection.execute(_ONE_AT_A_TIME, {"whose": whose})
 
 
-async def count(connection: AsyncConnection, origin: bytes, now: datetime, *, besides: UUID | None) -> int:
-    """How many holds from this network address are not over, besides this one."""
-    wanted = _COUNT if besides is None else _COUNT.where(_b.id != besides)
-    return await connection.scalar(wanted, {"origin": origin, "now": now}) or 0
+async def count_one_more(
+    connection: AsyncConnection, origin: bytes, now: datetime, *, besides: UUID | None, per_minute: int
+) -> tuple[int, datetime | None]:
+    """Count a hold that this network starts now; it is taken back with the transaction.
+
+    How many other holds of the network are not over, without `besides`. And where it has already started `per_minute`
+    holds within MINUTE, when the oldest of the last `per_minute` was started; else None.
+    """
+    values = {"origin": origin, "now": now, "since": now - MINUTE, "most": per_minute, "besides": besides}
+    there, full_since = (await connection.execute(_COUNT_ONE_MORE, values)).one()
+    return there, full_since
+
+
+async def forget_old(connection: AsyncConnection, now: datetime) -> None:
+    """Delete what does not count any more of the holds that networks have started."""
+    await connection.execute(_FORGET, {"before": now - MINUTE})

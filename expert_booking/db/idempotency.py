@@ -53,6 +53,11 @@ async def keep(connection: AsyncConnection, caller: bytes, key: str, *, status: 
     await connection.execute(update(kept_answer).where(_this(caller, key)).values(values))
 
 
+async def give_up(connection: AsyncConnection, caller: bytes, key: str) -> None:
+    """Keep nothing of this request: the key is free again when the transaction ends."""
+    await connection.execute(delete(kept_answer).where(_this(caller, key)))
+
+
 async def kept(connection: AsyncConnection, caller: bytes, key: str) -> AnyRow:
     """What the first asked (its fingerprint) and was answered."""
     wanted = select(_k.fingerprint, _k.status, _k.body).where(_this(caller, key))

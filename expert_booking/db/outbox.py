@@ -8,7 +8,6 @@ from sqlalchemy import BigInteger, DateTime, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.availability import TERMS
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import MAIL_CHANNEL
 
@@ -43,19 +42,22 @@ _CLAIM = text(
            m.sequence, installation.id AS installation,
            b.status AS now_is, b.starts_at AS now_starts_at, b.answer_by, b.moves, b.name AS customer_name,
            b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
+           b.key_version,
            c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
-           s.title AS session_title, {", ".join(f"s.{name}" for name in TERMS)},
+           b.title AS session_title, b.cancel_notice_minutes, b.reschedule_notice_minutes, b.max_reschedules,
            e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
-           r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at,
+           r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,
+           r.suppressed,
+           x.name AS address_of, x.pending_email,
            coalesce((SELECT true FROM booking WHERE customer_key = r.customer_key LIMIT 1),
                     (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1), false) AS known
       FROM claimed AS m
      CROSS JOIN installation
       LEFT JOIN booking AS b ON b.id = m.booking_id AND b.email IS NOT NULL
       LEFT JOIN booking_change AS c ON c.id = m.change_id
-      LEFT JOIN session_type AS s ON s.id = b.session_type_id
       LEFT JOIN expert AS e ON e.id = b.expert_id
       LEFT JOIN access_request AS r ON r.id = m.access_request_id
+      LEFT JOIN expert AS x ON x.id = r.expert_id
      ORDER BY m.id
     """  # noqa: S608 - names of ours
 ).bindparams(_instant("now"), _instant("until"))

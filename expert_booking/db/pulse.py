@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from secrets import token_hex
 from time import monotonic
@@ -15,6 +17,8 @@ from expert_booking.domain.errors import Unavailable
 log = logging.getLogger(__name__)
 
 PULSE_CHANNEL: Final = "expert_booking_pulse"
+# Sent in this channel, it makes every process send a beat at once.
+ROLL_CALL: Final = "?"
 # Seconds between two beats.
 _PAUSE: Final = 10.0
 _BEAT: Final = text(f"SELECT pg_notify('{PULSE_CHANNEL}', :name)")
@@ -26,8 +30,11 @@ class Pulse:
     Both ends are read off this process's own clock, so no two clocks have to agree.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock_offset: Callable[[], float] = lambda: 0.0) -> None:
+        """`clock_offset`, in seconds, is told with each beat, so that `doctor` can hear it."""
         self._database = database
+        self._clock_offset = clock_offset
+        self._called = asyncio.Event()
         self._own = token_hex(8)
         self._numbers = count(1)
         self._under_way: dict[str, float] = {}
@@ -40,6 +47,8 @@ class Pulse:
 
     def hear(self, name: str) -> None:
         """A beat has arrived; those of other processes are theirs."""
+        if name == ROLL_CALL:
+            self._called.set()
         sent = self._under_way.pop(name, None)
         if sent is not None:
             self._lag = monotonic() - sent
@@ -55,11 +64,13 @@ class Pulse:
                 pass  # nothing is lost on the way: the next one measures again
             except Exception:
                 log.exception("how long news takes could not be measured")
-            await asyncio.sleep(_PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._called.wait(), _PAUSE)
+            self._called.clear()
 
     async def beat(self) -> None:
         """Send one. Raises Unavailable."""
-        name = f"{self._own}.{next(self._numbers)}"
+        name = f"{self._own}:{next(self._numbers)}:{self._clock_offset():.3f}"
         async with self._database.statements() as connection:
             self._under_way[name] = monotonic()
             try:
@@ -67,3 +78,12 @@ class Pulse:
             except BaseException:
                 self._under_way.pop(name, None)
                 raise
+
+
+def clock_offset_of(name: str) -> tuple[str, float] | None:
+    """The process that sent this beat and the offset of its clock in seconds; None if the beat does not say."""
+    process, _, rest = name.partition(":")
+    try:
+        return process, float(rest.partition(":")[2])
+    except ValueError:
+        return None

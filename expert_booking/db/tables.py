@@ -66,6 +66,8 @@ expert = Table(
     Column("email", Text, nullable=False),
     # The form by which the address signs in, as a customer's (addresses.customer_key).
     Column("email_key", Text, nullable=False, server_default=""),
+    # A new address that has not been confirmed yet.
+    Column("pending_email", Text),
     Column("portrait", Text, nullable=False, server_default=""),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -243,6 +245,14 @@ booking = Table(
     # The browser it was made in (a hash of what its cookie holds), and the form it was sent with, once.
     Column("visitor", LargeBinary),
     Column("submission", Uuid),
+    # What the customer was promised: copied from the session type when the row is inserted (see TERMS_FUNCTION), so a
+    # later change of the session type changes no booking. No max_reschedules: no limit.
+    Column("title", Text, nullable=False),
+    Column("cancel_notice_minutes", Integer, nullable=False),
+    Column("reschedule_notice_minutes", Integer, nullable=False),
+    Column("max_reschedules", SmallInteger),
+    # Links and tokens of this booking count only while they carry this version: one more ends all earlier ones.
+    Column("key_version", Integer, nullable=False, server_default="1"),
     # Where its type has a daily cap: the expert's local day it counts on, and its numbered place there.
     Column("cap_day", Date),
     Column("cap_place", SmallInteger),
@@ -273,6 +283,9 @@ booking = Table(
     CheckConstraint("busy @> tstzrange(starts_at, ends_at)", name="busy_covers"),
     CheckConstraint("(cap_day IS NULL) = (cap_place IS NULL) AND cap_place >= 1", name="cap_place"),
     CheckConstraint("(status = 'held') <= (hold_until IS NOT NULL)", name="hold_ends"),
+    CheckConstraint(
+        "cancel_notice_minutes >= 0 AND reschedule_notice_minutes >= 0 AND max_reschedules >= 0", name="terms"
+    ),
     CheckConstraint(
         "status IN ('held', 'expired') OR (name IS NOT NULL AND email IS NOT NULL AND customer_key IS NOT NULL)",
         name="customer_known",
@@ -323,8 +336,19 @@ Index(
     postgresql_where=text("visitor IS NOT NULL"),
 )
 
+# One row for each hold, for some minutes: counts how many holds a network (a hash of its address) has started lately.
+# The booking rows cannot tell: a hold that was booked or released keeps no network.
+network_hold = Table(
+    "network_hold",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("origin", LargeBinary, nullable=False),
+    Column("held_at", DateTime(timezone=True), nullable=False),
+    Index("ix_network_hold_origin_held_at", "origin", "held_at"),
+)
+
 # What has happened to each booking, written by the database itself (see HISTORY_FUNCTIONS) and never changed again.
-# It outlives the bookings.
+# It outlives the bookings. Holds that never became bookings are not in it.
 booking_change = Table(
     "booking_change",
     metadata,
@@ -372,6 +396,9 @@ token = Table(
     Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE")),
     Column("secret_hash", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    # To the hour.
+    Column("last_used_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
     UniqueConstraint("name"),
     UniqueConstraint("secret_hash"),
@@ -404,9 +431,19 @@ access_request = Table(
     Column("browser", LargeBinary),
     Column("origin", LargeBinary),
     Column("wrong_codes", SmallInteger, nullable=False, server_default="0"),
+    # Requests for the same address in the hour before, and how many of them came from other networks. From the second
+    # request of an hour on, the code is eight letters and digits.
+    Column("earlier", Integer, nullable=False, server_default="0"),
+    Column("earlier_elsewhere", Integer, nullable=False, server_default="0"),
+    # Whether the browser that asked has proven this address before.
+    Column("proven_before", Boolean, nullable=False, server_default=text("false")),
+    # No email is sent: enough were sent to this address a moment ago.
+    Column("suppressed", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("spent_at", DateTime(timezone=True)),
+    # The expert whose new address this is to be.
+    Column("expert_id", Uuid),
     Index("ix_access_request_customer_key_created_at", "customer_key", "created_at"),
     Index("ix_access_request_origin_created_at", "origin", "created_at"),
     Index("ix_access_request_created_at", "created_at"),
@@ -584,38 +621,52 @@ NEWS_TRIGGERS: Final = tuple(
 FREED_CHANNEL: Final = "expert_booking_freed"
 
 # The one place that knows what has happened to a booking, whoever wrote, and which time was set free by it: a booking
-# that was live is so no more, or keeps another time. Holds that nobody made a booking of are swept out silently.
+# that was live is so no more, or keeps another time. A hold has no history, because visitors can start any number of
+# holds: the history of a booking begins when the hold becomes a booking. The time that a hold sets free is announced
+# all the same.
 HISTORY_FUNCTIONS: Final = (
+    f"""
+CREATE FUNCTION tell_slot_freed(expert_id uuid, freed tstzrange) RETURNS void LANGUAGE sql AS $$
+SELECT pg_notify('{FREED_CHANNEL}',
+                 json_build_object('expert', expert_id, 'since', lower(freed), 'until', upper(freed))::text)
+$$
+""",
     f"""
 CREATE FUNCTION write_booking_history() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
     INSERT INTO booking_change (booking_id, expert_id, actor, token_id, to_status, to_starts_at, reason)
-    SELECT id, expert_id, changed_by, changed_with, status, starts_at, change_reason FROM changed;
+    SELECT id, expert_id, changed_by, changed_with, status, starts_at, change_reason
+      FROM changed WHERE status <> 'held' AND email IS NOT NULL;
   ELSIF TG_OP = 'UPDATE' THEN
     INSERT INTO booking_change
            (booking_id, expert_id, actor, token_id, from_status, to_status, from_starts_at, to_starts_at, reason, freed)
     SELECT n.id, o.expert_id, CASE WHEN told THEN n.changed_by ELSE 'database' END,
-           CASE WHEN told THEN n.changed_with END, o.status, n.status, o.starts_at, n.starts_at,
-           CASE WHEN told THEN n.change_reason ELSE '' END,
+           CASE WHEN told THEN n.changed_with END, CASE WHEN was_booked THEN o.status END, n.status,
+           CASE WHEN was_booked THEN o.starts_at END, n.starts_at, CASE WHEN told THEN n.change_reason ELSE '' END,
            CASE WHEN o.{LIVE_ROWS} AND NOT (n.{LIVE_ROWS} AND n.expert_id = o.expert_id AND n.busy @> o.busy)
                 THEN o.busy END
-      FROM changed_before o JOIN changed n USING (id) CROSS JOIN LATERAL (SELECT n.version > o.version) AS by_us (told)
-     WHERE (o.status, o.starts_at, o.busy, o.expert_id) <> (n.status, n.starts_at, n.busy, n.expert_id);
+      FROM changed_before o JOIN changed n USING (id)
+     CROSS JOIN LATERAL (SELECT n.version > o.version, o.status <> 'held' AND o.email IS NOT NULL) AS by_us
+           (told, was_booked)
+     WHERE (o.status, o.starts_at, o.busy, o.expert_id) <> (n.status, n.starts_at, n.busy, n.expert_id)
+       AND (was_booked OR n.status <> 'held' AND n.email IS NOT NULL);
+    PERFORM tell_slot_freed(o.expert_id, o.busy) FROM changed_before o JOIN changed n USING (id)
+     WHERE o.status = 'held' AND (n.status = 'held' OR n.email IS NULL)
+       AND NOT (n.{LIVE_ROWS} AND n.expert_id = o.expert_id AND n.busy @> o.busy);
   ELSE
     INSERT INTO booking_change (booking_id, expert_id, actor, from_status, from_starts_at, freed)
     SELECT id, expert_id, 'database', status, starts_at, CASE WHEN {LIVE_ROWS} THEN busy END
-      FROM changed WHERE status <> 'expired' OR email IS NOT NULL;
+      FROM changed WHERE status <> 'held' AND email IS NOT NULL;
+    PERFORM tell_slot_freed(expert_id, busy) FROM changed WHERE status = 'held';
   END IF;
   RETURN NULL;
 END $$
 """,  # noqa: S608 - names of ours
-    f"""
+    """
 CREATE FUNCTION tell_slots_freed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM pg_notify('{FREED_CHANNEL}',
-                    json_build_object('expert', expert_id, 'since', lower(freed), 'until', upper(freed))::text)
-     FROM written WHERE freed IS NOT NULL;
+  PERFORM tell_slot_freed(expert_id, freed) FROM written WHERE freed IS NOT NULL;
   RETURN NULL;
 END $$
 """,
@@ -654,6 +705,21 @@ SEQUENCE_TRIGGER: Final = (
     "CREATE TRIGGER booking_sequence BEFORE UPDATE ON booking FOR EACH ROW WHEN (OLD.starts_at <> NEW.starts_at "
     "OR OLD.ends_at <> NEW.ends_at OR OLD.status <> NEW.status AND NEW.status IN ('cancelled', 'declined', 'expired')) "
     "EXECUTE FUNCTION count_booking_sequence()"
+)
+# Copies the terms of the session type into a new booking or hold, for writers that do not say them (imports, psql, and
+# processes of the version before). The product itself says them, so the trigger costs it nothing.
+TERMS_FUNCTION: Final = """
+CREATE FUNCTION copy_session_terms() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  SELECT title, cancel_notice_minutes, move_notice_minutes, most_moves
+    INTO NEW.title, NEW.cancel_notice_minutes, NEW.reschedule_notice_minutes, NEW.max_reschedules
+    FROM session_type WHERE id = NEW.session_type_id;
+  RETURN NEW;
+END $$
+"""
+TERMS_TRIGGER: Final = (
+    "CREATE TRIGGER booking_terms BEFORE INSERT ON booking FOR EACH ROW WHEN (NEW.title IS NULL) "
+    "EXECUTE FUNCTION copy_session_terms()"
 )
 # People are told what the history says, whoever made the change; of what is done by hand they are not.
 MESSAGE_FUNCTION: Final = """
@@ -749,6 +815,6 @@ for _function in SEARCH_FUNCTIONS:
     event.listen(metadata, "before_create", _ddl(_function))
 for _statement in (
     NEWS_FUNCTION, *NEWS_TRIGGERS, SEARCH_TRIGGER_FUNCTION, *SEARCH_TRIGGERS, *HISTORY_FUNCTIONS, *HISTORY_TRIGGERS,
-    SEQUENCE_FUNCTION, SEQUENCE_TRIGGER, MESSAGE_FUNCTION, MESSAGE_TRIGGER,
+    SEQUENCE_FUNCTION, SEQUENCE_TRIGGER, TERMS_FUNCTION, TERMS_TRIGGER, MESSAGE_FUNCTION, MESSAGE_TRIGGER,
 ):  # fmt: skip
     event.listen(metadata, "after_create", _ddl(_statement))

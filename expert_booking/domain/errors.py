@@ -272,7 +272,24 @@ class TooManyAccessRequests(TooManyRequests):
         self.retry_after = ceil(wait.total_seconds())
 
 
+class TooManyNewLinks(TooManyRequests):
+    """New links to this booking were sent several times today already. Please use the latest one, or sign in."""
+
+    code = "too_many_new_links"
+    retry_after = 3600
+
+
 class TooManyHolds(TooManyRequests):
     """Too many times are being held from your network at the moment. You can still book without a hold."""
 
     code = "too_many_holds"
+
+
+class TooManyHoldsPerMinute(TooManyHolds):
+    """Many times were held from your network in the last minute. You can still book without a hold."""
+
+    code = "too_many_holds_per_minute"
+
+    def __init__(self, wait: timedelta = timedelta(minutes=1)) -> None:
+        super().__init__()
+        self.retry_after = ceil(wait.total_seconds())

@@ -31,6 +31,9 @@ class AccessRules:
     link_minutes: float = 15
     proof_days: float = 30
     wrong_codes: int = 5
-    # Requests within an hour.
+    # Requests within an hour, from one network: for one address, and for all addresses together.
     per_address: int = 5
     per_origin: int = 20
+    # Emails to one address, from all networks together, within the time that a link counts (`link_minutes`). Further
+    # requests send none: a link of the emails that were sent still works.
+    mails_at_once: int = 5

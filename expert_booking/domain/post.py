@@ -13,7 +13,12 @@ class MessageKind(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     REMINDER = "reminder"
+    # The links to the booking were ended.
+    NEW_LINK = "new_link"
     ACCESS_LINK = "access_link"
+    # An expert's new address: to that one, with a link that confirms it, and to the one until then.
+    NEW_ADDRESS = "new_address"
+    ADDRESS_CHANGE = "address_change"
 
 
 class Audience(StrEnum):

@@ -38,7 +38,7 @@ class Letter:
     preview: str
     lead: Sequence[str]
     facts: Sequence[Fact] = ()
-    # Digits to type in.
+    # What is to be typed in.
     code: str = ""
     button: Link
     after: Sequence[str] = ()
@@ -155,7 +155,7 @@ def as_html(letter: Letter) -> str:
         heading=letter.heading,
         lead=_each(_LEAD, letter.lead),
         facts=_FACTS.format(Markup().join(map(_fact, letter.facts))) if letter.facts else "",
-        code=_CODE.format(first=letter.code[:3], second=letter.code[3:]) if letter.code else "",
+        code=_code(letter.code) if letter.code else "",
         button=_BUTTON.format(url=letter.button.url, words=letter.button.words, font=_FONT),
         after=_each(_SOFT, letter.after),
         links=_each(_SOFT, map(_link, letter.links)),
@@ -163,6 +163,11 @@ def as_html(letter: Letter) -> str:
         font=_FONT,
         anywhere=_ANYWHERE,
     )
+
+
+def _code(code: str) -> Markup:
+    half = len(code) // 2
+    return _CODE.format(first=code[:half], second=code[half:])
 
 
 def _each(around: Markup, texts: "Iterator[Markup] | Sequence[str]") -> Markup:

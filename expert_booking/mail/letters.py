@@ -12,9 +12,17 @@ from expert_booking.mail import ics
 from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text
 from expert_booking.mail.layout import Letter, as_html, as_text
 from expert_booking.mail.news import BookingNews
-from expert_booking.mail.sentences import about_access, about_booking, booking_url, manage_url
+from expert_booking.mail.sentences import (
+    about_access,
+    about_address_change,
+    about_booking,
+    about_new_address,
+    booking_url,
+    manage_url,
+    requests_before,
+)
 
-__all__ = ["BookingNews", "access_letter", "booking_letter"]
+__all__ = ["BookingNews", "access_letter", "address_change_letter", "booking_letter", "new_address_letter"]
 
 
 def booking_letter(
@@ -28,21 +36,47 @@ def booking_letter(
     message = _mail(about_booking(news, house, now), name, email, house, message_id, now)
     if not news.to_customer:
         _answers_go_to(message, news, to=email)
-    # A reminder brings no file: nothing has changed, and a calendar would ask once more for what it has.
-    if news.kind is not MessageKind.REMINDER:
+    # These bring no file: nothing has changed, and a calendar would ask once more for what it has.
+    if news.kind not in (MessageKind.REMINDER, MessageKind.NEW_LINK):
         _put_calendar(message, news, house, installation)
     return message
 
 
 def access_letter(
-    *, email: str, link: str, code: str, expires_at: datetime, house: House, message_id: str, now: datetime
+    *,
+    email: str,
+    link: str,
+    code: str,
+    expires_at: datetime,
+    house: House,
+    message_id: str,
+    now: datetime,
+    earlier: int = 0,
+    elsewhere: int = 0,
 ) -> EmailMessage:
     """The mail that proves an address: a link for once, and a code for the browser that asked.
 
-    Raises ValueError where what stands for the receiver's address is none.
+    `earlier` requests for this address were made in the hour before, `elsewhere` of them from other networks. Raises
+    ValueError where what stands for the receiver's address is none.
     """
-    letter = about_access(email, link, code, expires_at, house, now)
+    asked_before = requests_before(earlier, elsewhere)
+    letter = about_access(email, link, code, expires_at, house, now, asked_before)
     return _mail(letter, "", mail_address(email), house, message_id, now)
+
+
+def new_address_letter(
+    *, email: str, expert: str, link: str, house: House, message_id: str, now: datetime
+) -> EmailMessage:
+    """The email to the new address of the expert of this name, with the link that confirms it.
+
+    Raises ValueError for what is no address.
+    """
+    return _mail(about_new_address(email, expert, link, house), "", mail_address(email), house, message_id, now)
+
+
+def address_change_letter(*, email: str, expert: str, house: House, message_id: str, now: datetime) -> EmailMessage:
+    """The email to the address that counts until then. Raises ValueError for what is no address."""
+    return _mail(about_address_change(expert, house), expert, mail_address(email), house, message_id, now)
 
 
 def _receiver(news: BookingNews) -> tuple[str, str]:

@@ -37,6 +37,8 @@ class BookingNews:
     reason: str
     told_at: datetime
     leeway: Leeway
+    # The version of the customer's key.
+    key_version: int = 1
     minutes_before: int | None = None
 
     @property

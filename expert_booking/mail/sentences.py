@@ -81,6 +81,9 @@ _TO_CUSTOMER: Final[Mapping[MessageKind, _Said | Mapping[_Did, _Said]]] = {
         "{other} has not answered in time. Nothing is booked, and the time is no longer kept for you.",
     ),
     MessageKind.REMINDER: _Said("Reminder", "Your session begins {soon}", "{other} expects you."),
+    MessageKind.NEW_LINK: _Said(
+        "New link", "Your new link", "Earlier links to this booking with {other} no longer work. Please use this one."
+    ),
 }
 _TO_EXPERT: Final[Mapping[MessageKind, _Said | Mapping[_Did, _Said]]] = {
     MessageKind.RECEIVED: _Said("New request", "You have a new request", "{other} asks for this session."),
@@ -141,8 +144,10 @@ def about_booking(news: BookingNews, house: House, now: datetime) -> Letter:
     )
 
 
-def about_access(email: str, link: str, code: str, expires_at: datetime, house: House, now: datetime) -> Letter:
-    """How to prove an address."""
+def about_access(
+    email: str, link: str, code: str, expires_at: datetime, house: House, now: datetime, asked_before: str = ""
+) -> Letter:
+    """How to prove an address. `asked_before` is what `requests_before` says."""
     who = _who_writes(house)
     left = duration(max(1, round((expires_at - now).total_seconds() / 60)))
     return Letter(
@@ -157,10 +162,67 @@ def about_access(email: str, link: str, code: str, expires_at: datetime, house: 
         button=Link("Sign in", link),
         after=[
             f"They count for {left}, and only once.",
+            *filter(None, [asked_before]),
             "Was it not you? Then there is nothing to do: without this mail nobody gets in.",
             "Do not pass this mail on, and tell nobody the code, whoever asks for it.",
         ],
         foot=["You get this mail because somebody typed in this address."],
+        house=who,
+    )
+
+
+def requests_before(earlier: int, elsewhere: int) -> str:
+    """How often an address was asked for in the last hour, and from where; nothing for the first request."""
+    if not earlier:
+        return ""
+    if not elsewhere:
+        where = "all of them from the same network"
+    elif elsewhere == 1:
+        where = "1 of them from another network"
+    else:
+        where = f"{elsewhere} of them from other networks"
+    return f"There were {earlier + 1} requests for this address in the last hour, {where}."
+
+
+def about_new_address(email: str, expert: str, link: str, house: House) -> Letter:
+    """How to confirm that an address is the new one of an expert."""
+    who = _who_writes(house)
+    return Letter(
+        subject=f"Confirm your new address for {who.words}",
+        heading="Confirm your new address",
+        preview="Once you confirm it, emails about your sessions come to this address.",
+        lead=[
+            f"{one_line(email)} was entered as the new address of the expert {one_line(expert)}.",
+            "If that is right, please confirm it. You then sign in with it and get the emails about your sessions.",
+        ],
+        button=Link("Confirm this address", link),
+        after=[
+            "The link works once, within 24 hours. Until you use it, nothing changes.",
+            "You don't know what this is about? Then there is nothing to do. Please don't forward this email.",
+        ],
+        foot=["You get this email because someone entered this address."],
+        house=who,
+    )
+
+
+def about_address_change(expert: str, house: House) -> Letter:
+    """To the old address: a new one was entered."""
+    who = _who_writes(house)
+    return Letter(
+        subject=f"A new address was entered for {one_line(expert)}",
+        heading="A new address was entered",
+        preview="Nothing has changed yet: the new address has to be confirmed first.",
+        lead=[
+            f"Someone entered another address for the expert {one_line(expert)}, in place of this one.",
+            "Once the new address is confirmed, it gets the emails about sessions, and this address no longer signs in "
+            "as the expert.",
+        ],
+        button=Link(f"Open {who.words}", who.url),
+        after=[
+            "Was it not you? Then please tell the people who run this site at once, so that they can revoke the access "
+            "token that was used.",
+        ],
+        foot=["You get this email because this is the expert's address."],
         house=who,
     )
 
@@ -281,14 +343,14 @@ def manage_url(news: BookingNews, house: House) -> str:
     """Where its reader manages a booking; the customer's holds its key."""
     if not news.to_customer:
         return booking_url(news, house)
-    return f"{booking_url(news, house)}?key={Keys(house.secret).booking(news.booking_id)}"
+    return f"{booking_url(news, house)}?key={Keys(house.secret).booking(news.booking_id, news.key_version)}"
 
 
 def _after(news: BookingNews, now: datetime) -> list[str]:
     zone = _zones(news)[0]
     terms = news.leeway.sentences(now, lambda instant: words.moment(instant, zone)) if news.to_customer else []
     said = [" ".join(terms)] if terms else []
-    if news.kind is MessageKind.REMINDER:
+    if news.kind in (MessageKind.REMINDER, MessageKind.NEW_LINK):
         return said
     if news.status not in LIVE:
         return [*said, _OUT_OF_CALENDAR]

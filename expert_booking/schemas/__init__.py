@@ -1,6 +1,7 @@
 """Requests in, views out: what pages, programs and services say to each other. camelCase in JSON, times in UTC."""
 
 from expert_booking.schemas.access import (
+    TOKEN_EXPIRES_SOON,
     TOKEN_ROLES,
     AccessRequest,
     AccessRequested,
@@ -110,6 +111,7 @@ __all__ = [
     "REASON_LENGTH",
     "SEARCH_LENGTH",
     "SLOT_DAYS",
+    "TOKEN_EXPIRES_SOON",
     "TOKEN_ROLES",
     "ZONE_NAMES",
     "AccessRequest",

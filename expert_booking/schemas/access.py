@@ -1,11 +1,12 @@
 """Tokens and proven addresses, and who carries one."""
 
 import re
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from expert_booking.schemas.words import Email, Model, Name, Utc, at_most
 
@@ -21,10 +22,16 @@ class Role(StrEnum):
 TOKEN_ROLES: Final = (Role.ADMIN, Role.EXPERT, Role.READER)
 
 
+# Within this time before its end a token is to be replaced.
+TOKEN_EXPIRES_SOON: Final = timedelta(days=30)
+
+
 class TokenRequest(Model):
     name: Name
     role: Literal[Role.ADMIN, Role.EXPERT, Role.READER]
     expert: str | None = None
+    # How long it counts.
+    days: Annotated[int, Field(ge=1, le=3650)] = 365
 
     @model_validator(mode="after")
     def _expert_named(self) -> "TokenRequest":
@@ -38,8 +45,22 @@ class TokenView(Model):
     name: str
     role: Role
     expert_slug: str | None
+    expert_active: bool | None
     created_at: Utc
+    expires_at: Utc
+    # To the hour.
+    last_used_at: Utc | None
     revoked_at: Utc | None
+
+    def state(self, now: datetime) -> str:
+        """What has become of it, in a few words."""
+        if self.revoked_at is not None:
+            return f"revoked {self.revoked_at:%Y-%m-%d}"
+        if self.expires_at <= now:
+            return "expired"
+        if self.expert_active is False:
+            return "its expert is not active"
+        return "expires soon" if self.expires_at - now < TOKEN_EXPIRES_SOON else "valid"
 
 
 class Caller(Model):
@@ -52,6 +73,8 @@ class Caller(Model):
     # A customer: by the browser that booked (a hash), by the key of one booking, by an address that was proven.
     visitor: bytes | None = None
     booking_id: UUID | None = None
+    # The version of that key: it counts only while it is the booking's own.
+    key_version: int = 1
     customer_key: str | None = None
 
     def reads_everything(self) -> bool:
@@ -62,10 +85,10 @@ class Caller(Model):
         """Whether this caller runs that expert's calendar."""
         return self.role is Role.ADMIN or (self.role is Role.EXPERT and self.expert_id == expert_id)
 
-    def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None) -> bool:
+    def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None, key_version: int) -> bool:
         """Whether this caller is the customer of that booking, who booked with this address, in this browser."""
         return self.role is Role.CUSTOMER and (
-            booking_id == self.booking_id
+            (booking_id == self.booking_id and key_version == self.key_version)
             or (visitor is not None and visitor == self.visitor)
             or (customer_key is not None and customer_key == self.customer_key)
         )
@@ -144,3 +167,5 @@ class LinkView(Model):
 
     email: str
     next_path: str
+    # The expert whose new address it then becomes.
+    expert_name: str | None = None

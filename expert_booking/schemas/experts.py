@@ -251,6 +251,8 @@ class ExpertRecord(ExpertDetail):
     """One expert, as those see them who run the calendar: with all session types, and what the public does not see."""
 
     email: str
+    # A new address that has not been confirmed yet.
+    pending_email: str | None
     active: bool
     country: str | None
     region: str | None

@@ -35,6 +35,7 @@ def _lines(offer: Offer, count: int, number: int, today: datetime) -> str:
     before, minutes, after = (m * MINUTE for m in (length.before_minutes, length.minutes, length.after_minutes))
     starts = _starts(offer.calendar, count, today, chance)
     past, to_come = (_drawn(ends(offer.terms.confirmation, past=past), len(starts), chance) for past in (True, False))
+    promised = _promised(offer)
     notes, customers = chance.choices(_NOTES, k=len(starts)), chance.choices(range(_CUSTOMERS), k=len(starts))
     lines = []
     for index, start in enumerate(starts):
@@ -43,9 +44,17 @@ def _lines(offer: Offer, count: int, number: int, today: datetime) -> str:
         status = past[index] if start < today else to_come[index]
         end = start + minutes
         times = f"{start}\t{end}\t[{start - before},{end + after})"
-        who = f"{name}\t{email}\t{email}\t{phone}\t{notes[index]}\t{zone}"
+        who = f"{name}\t{email}\t{email}\t{phone}\t{notes[index]}\t{zone}\t{promised}"
         lines.append(f"{key}\t{offer.expert_id}\t{offer.session_type_id}\t{times}\t{status}\t{who}\n")
     return "".join(lines)
+
+
+def _promised(offer: Offer) -> str:
+    """Title and terms, with everything escaped that means something in COPY's text format."""
+    terms = offer.terms
+    title = offer.title.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    most = "\\N" if terms.most_moves is None else terms.most_moves
+    return f"{title}\t{terms.cancel_notice_minutes}\t{terms.move_notice_minutes}\t{most}"
 
 
 def _drawn(weights: Mapping[Status, int], count: int, chance: Random) -> list[Status]:

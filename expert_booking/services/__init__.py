@@ -1,12 +1,15 @@
 """Use cases. `Services` is the counter: pages and endpoints ask here, and nowhere else."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from expert_booking.bus import Bus
 from expert_booking.db import backlog, schema
 from expert_booking.db.backlog import Backlog
+from expert_booking.db.embedded import LEAST_FREE
 from expert_booking.db.engine import Database
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.house import House
@@ -26,6 +29,7 @@ from expert_booking.services.outbox import Outbox
 from expert_booking.services.soonest import Soonest
 
 Clock = Callable[[], datetime]
+ClockAgrees = Callable[[], Awaitable[bool]]
 _HOLD_RULES: Final = HoldRules()
 _HOUSE: Final = House()
 
@@ -33,6 +37,17 @@ _HOUSE: Final = House()
 def utc_now() -> datetime:
     """The clock of every day."""
     return datetime.now(UTC)
+
+
+async def _agrees() -> bool:
+    return True
+
+
+class NotReady(NamedTuple):
+    """Why this process should not get any requests now: a code for programs, and a sentence for people."""
+
+    code: str
+    detail: str
 
 
 class Services:
@@ -43,29 +58,37 @@ class Services:
         database: Database,
         bus: Bus | None = None,
         clock: Clock = utc_now,
+        clock_agrees: ClockAgrees = _agrees,
         holds: HoldRules = _HOLD_RULES,
         house: House = _HOUSE,
         post: Post | None = None,
         counts: Counts | None = None,
+        free_space: Callable[[], int] | None = None,
     ) -> None:
-        """`post` takes the mail; without one it waits in the outbox. `counts` is told what people do."""
+        """`post` takes the mail; without one it waits in the outbox. `counts` is told what people do.
+
+        `clock_agrees`: whether the clocks of this machine and the database agree; if not, deadlines and reminders wait.
+        `free_space`: how many bytes are free on the database's disk, where this process can know.
+        """
         self._database = database
         self.house = house
         self.bus = bus or Bus()
         self.clock = clock
+        self._clock_agrees = clock_agrees
+        self._free_space = free_space
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
         self.bookings = Bookings(database, clock) if counts is None else CountedBookings(database, clock, counts)
         self.holds = Holds(database, clock, holds) if counts is None else CountedHolds(database, clock, holds, counts)
-        self.deadlines = Deadlines(database, clock)
+        self.deadlines = Deadlines(database, clock, clock_agrees)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, house)
         self.feeds = Feeds(database, clock, house)
-        self.outbox = Outbox(database, clock, house, self.access, post)
+        self.outbox = Outbox(database, clock, clock_agrees, house, self.access, post)
         # None where mail leaves the house.
         self.mailbox = post if isinstance(post, Mailbox) else None
         self.idempotency = Idempotency(database, clock, house.secret)
-        self.soonest = Soonest(database, clock)
+        self.soonest = Soonest(database, clock, clock_agrees)
 
     async def backlog(self) -> Backlog:
         """The work that waits for some process to do it. Raises Unavailable."""
@@ -77,10 +100,21 @@ class Services:
         for worker in (self.soonest, self.deadlines, self.outbox):
             worker.stop()
 
-    async def ready(self) -> str | None:
-        """None when everything works; otherwise what is missing, in one sentence."""
+    async def ready(self) -> NotReady | None:
+        """None when everything works; otherwise what does not."""
         if not await self._database.answers():
-            return "The database cannot be reached."
+            return NotReady("not_ready", "The database cannot be reached.")
         if not await schema.at_head(self._database):
-            return "The database's schema is not at head: run `expert-booking migrate`."
+            return NotReady("not_ready", "The database's schema is not at head: run `expert-booking migrate`.")
+        if not await self._clock_agrees():
+            return NotReady("clock_wrong", "The clocks of this process and the database are over a minute apart.")
+        if self._database.disk_was_full() or await self._is_disk_full():
+            return NotReady("disk_full", "The database's disk is full.")
         return None
+
+    async def _is_disk_full(self) -> bool:
+        if self._free_space is None:
+            return False
+        with suppress(OSError):  # a folder that is gone is not full: the supervisor sees to it
+            return await asyncio.to_thread(self._free_space) < LEAST_FREE
+        return False

@@ -3,13 +3,13 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from expert_booking.db import access as rows
-from expert_booking.db import experts, tokens
+from expert_booking.db import expert_addresses, experts, tokens
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
@@ -44,6 +44,13 @@ _HOUR: Final = timedelta(hours=1)
 Bearer = Literal["browser", "program"]
 
 
+class Renamed(NamedTuple):
+    """A browser that gets a new id as it signs in or out: hashes of what its cookie held, and holds from now on."""
+
+    before: bytes
+    after: bytes
+
+
 class Access:
     """Tokens of programs, links to prove an address, and whose one is."""
 
@@ -64,15 +71,20 @@ class Access:
             booking_id = self._keys.booking_of(secret.removeprefix(_OF_BOOKING))
             if booking_id is None:
                 raise ProofNeeded("This token is not valid.")
-            return Caller(role=Role.CUSTOMER, booking_id=booking_id, token_id=booking_id)
+            version = self._keys.version_of(secret.removeprefix(_OF_BOOKING))
+            return Caller(role=Role.CUSTOMER, booking_id=booking_id, key_version=version, token_id=booking_id)
         async with self._database.statements() as connection:
             if secret.startswith(_OF_CUSTOMER):
                 proof = await rows.proven(connection, _hash(secret), "program", self._clock())
                 if proof is not None:
                     return Caller(role=Role.CUSTOMER, customer_key=proof.customer_key, token_id=proof.id)
             else:
-                row = await tokens.valid(connection, _hash(secret))
+                row = await tokens.unrevoked(connection, _hash(secret))
                 if row is not None:
+                    now = self._clock()
+                    _check_token(row, now)
+                    if row.last_used_at is None or now - row.last_used_at >= tokens.USE_NOTED:
+                        await tokens.note_use(connection, row.token_id, now)
                     return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
         raise ProofNeeded("This token is not valid.")
 
@@ -81,12 +93,16 @@ class Access:
         return _OF_BOOKING + self._keys.booking(booking_id)
 
     def booking_of_key(self, key: str) -> UUID | None:
-        """The booking that the key in a mail opens; None for what is no such key."""
+        """The booking that the key in a mail belongs to; None for what is no such key."""
         return self._keys.booking_of(key)
+
+    def version_of_key(self, key: str) -> int:
+        """The key version that such a key carries: it opens the booking only while this is the booking's own."""
+        return self._keys.version_of(key)
 
     async def create_token(self, request: TokenRequest) -> str:
         """The secret of a new token, shown this once. Raises ExpertNotFound or TokenNameTaken."""
-        secret = _PREFIX + secrets.token_urlsafe(32)
+        secret, now = _PREFIX + secrets.token_urlsafe(32), self._clock()
         async with self._database.transaction() as connection:
             expert_id: UUID | None = None
             if request.expert is not None:
@@ -95,8 +111,9 @@ class Access:
                     raise ExpertNotFound(f"There is no expert with the slug {request.expert}.")
                 expert_id = row.id
             if not await tokens.add(
-                connection, name=request.name, role=request.role, expert_id=expert_id, secret_hash=_hash(secret)
-            ):
+                connection, name=request.name, role=request.role, expert_id=expert_id, secret_hash=_hash(secret),
+                created_at=now, expires_at=now + timedelta(days=request.days),
+            ):  # fmt: skip
                 raise TokenNameTaken(f"There is already a token named {request.name}.")
         return secret
 
@@ -114,24 +131,53 @@ class Access:
     # --- people ---------------------------------------------------------------------------------------------------
 
     async def ask(
-        self, email: str, *, origin: bytes, browser: bytes | None = None, next_path: str = ""
+        self,
+        email: str,
+        *,
+        origin: bytes,
+        browser: bytes | None = None,
+        next_path: str = "",
+        marks: Collection[str] = (),
     ) -> AccessRequested:
         """Have a link and a code sent to an address, if it is known here; the same is done for every address.
 
-        `origin` and `browser` are hashes; the code counts in that browser alone (None: for a program). Raises
-        TooManyAccessRequests.
+        `origin` and `browser` are hashes; the code counts in that browser alone (None: for a program). `marks` are
+        those that the browser has got from `mark`. Raises TooManyAccessRequests, only for what this network has asked.
         """
         now, key = self._clock(), customer_key(email)
+        proven_before = self._keys.mark(key) in marks
         async with self._database.transaction() as connection:
-            await self._check_rate(connection, key, origin, now)
-            asked = await self._ask(connection, email, key, now, browser=browser, origin=origin, next_path=next_path)
+            earlier = await self._check_rate(connection, key, origin, now, proven_before=proven_before)
+            asked = await self._ask(
+                connection,
+                email,
+                key,
+                now,
+                browser=browser,
+                origin=origin,
+                next_path=next_path,
+                earlier=earlier.earlier,
+                earlier_elsewhere=earlier.elsewhere,
+                proven_before=proven_before,
+                # Then a link in one of the emails of a moment ago still works: nobody is locked out by this.
+                suppressed=earlier.mailed_lately >= self.rules.mails_at_once,
+            )
             await rows.put_mail(connection, asked.id)
         return asked
 
+    def mark(self, email: str) -> str:
+        """What a browser that has proven this address keeps, to ask for it again whatever others have asked."""
+        return self._keys.mark(customer_key(email))
+
     async def link_for(self, email: str) -> str:
-        """A link that proves this address to whoever opens it, once: for whoever runs the house."""
+        """A link that proves this address to whoever opens it, once: for whoever runs the house.
+
+        Where it is the new address of an expert, the link confirms it.
+        """
+        key = customer_key(email)
         async with self._database.transaction() as connection:
-            asked = await self._ask(connection, email, customer_key(email), self._clock())
+            expert_id = await expert_addresses.awaiting(connection, key)
+            asked = await self._ask(connection, email, key, self._clock(), expert_id=expert_id)
         return self.link(asked.id)
 
     async def identity_of(self, email: str) -> Identity:
@@ -143,9 +189,9 @@ class Access:
         """The address that a mail tells for a request."""
         return f"{self._house.url}/sign-in/{self._keys.link(request_id)}"
 
-    def code(self, request_id: UUID) -> str:
-        """The digits that a mail tells for a request."""
-        return self._keys.code(request_id)
+    def code(self, request_id: UUID, *, earlier: int = 0) -> str:
+        """The code that a mail tells for a request, before which its address was asked for `earlier` times."""
+        return self._keys.long_code(request_id) if earlier else self._keys.code(request_id)
 
     async def look_at_link(self, link: str) -> LinkView:
         """What a link would prove. Changes nothing. Raises LinkNotValid."""
@@ -153,24 +199,34 @@ class Access:
             row = await rows.valid_request(connection, self._of_link(link), self._clock())
         if row is None:
             raise LinkNotValid
-        return LinkView(email=row.email, next_path=row.next_path)
+        return LinkView(email=row.email, next_path=row.next_path, expert_name=row.expert_name)
 
-    async def redeem_link(self, link: str, bearer: Bearer) -> tuple[ProofView, str]:
-        """The proof that a link is good for, once, and the page to go on to. Raises LinkNotValid."""
-        return await self._redeem(self._of_link(link), bearer)
+    async def redeem_link(self, link: str, bearer: Bearer, *, renamed: Renamed | None = None) -> tuple[ProofView, str]:
+        """The proof that a link is good for, once, and the page to go on to. Raises LinkNotValid.
+
+        `renamed`: what the browser holds and has booked belongs to its new id from then on.
+        """
+        return await self._redeem(self._of_link(link), bearer, renamed)
 
     async def redeem_code(
-        self, request_id: UUID, code: str, bearer: Bearer, *, browser: bytes | None = None
+        self,
+        request_id: UUID,
+        code: str,
+        bearer: Bearer,
+        *,
+        browser: bytes | None = None,
+        renamed: Renamed | None = None,
     ) -> tuple[ProofView, str]:
         """The same for the code, in the browser that asked. Raises CodeWrong, CodesLocked and LinkNotValid."""
         # Counted for good, whatever comes of it: what is raised below takes nothing back.
         tried = await self._count_try(request_id, browser)
-        if not self._keys.is_code(request_id, re.sub(r"[\s-]", "", code)):
-            left = self.rules.wrong_codes - tried
+        is_code = self._keys.is_long_code if tried.earlier else self._keys.is_code
+        if not is_code(request_id, re.sub(r"[\s-]", "", code)):
+            left = self.rules.wrong_codes - tried.wrong_codes
             if left <= 0:
                 raise CodesLocked
             raise CodeWrong(f"This is not the code in the mail. You can try {left} more time{'s' * (left > 1)}.")
-        return await self._redeem(request_id, bearer)
+        return await self._redeem(request_id, bearer, renamed)
 
     async def who(self, secret: str) -> Identity | None:
         """Whose address a browser's secret proves, and what that may do; None when it proves none any more."""
@@ -180,10 +236,11 @@ class Access:
                 return None
             return await self._identity(connection, proof.email, proof.customer_key)
 
-    async def sign_out(self, secret: str, *, everywhere: bool = False) -> None:
+    async def sign_out(self, secret: str, *, everywhere: bool = False, renamed: Renamed | None = None) -> None:
         """What this browser has proven counts no more.
 
-        Everywhere: nor what any browser or program has, and no browser is known as the one that booked.
+        Everywhere: nor what any browser or program has, no link to a booking of this address, and no browser is known
+        as the one that booked. `renamed`: what the browser holds goes to its new id, what it has booked does not.
         """
         now = self._clock()
         async with self._database.transaction() as connection:
@@ -191,20 +248,35 @@ class Access:
             if proof is not None and everywhere:
                 await rows.end_every_proof(connection, proof.customer_key, now)
             await rows.end_proof(connection, _hash(secret))
+            if renamed is not None:
+                await rows.rename_browser(connection, *renamed, with_bookings=False)
 
     async def sweep(self) -> None:
         """Delete what is over."""
         async with self._database.statements() as connection:
             await rows.sweep(connection, self._clock())
 
-    async def _check_rate(self, connection: AnyConnection, key: str, origin: bytes, now: datetime) -> None:
-        """Raises TooManyAccessRequests. Those that come at once wait here for each other."""
+    async def _check_rate(
+        self, connection: AnyConnection, key: str, origin: bytes, now: datetime, *, proven_before: bool
+    ) -> rows.Asked:
+        """The requests of the last hour. Raises TooManyAccessRequests. Those that come at once wait here in turn.
+
+        Only what came from this very network counts against it; a browser that has proven the address before is
+        counted apart from everybody else there.
+        """
         await rows.ask_in_turn(connection, key, origin)
-        asked = await rows.asked_since(connection, key, origin, now - _HOUR)
-        most = self.rules.per_address, self.rules.per_origin
-        full = [one.first or now for one, limit in zip(asked, most, strict=True) if one.times >= limit]
+        lately = now - timedelta(minutes=self.rules.link_minutes)
+        asked = await rows.asked_since(
+            connection, key, origin, proven_before=proven_before, since=now - _HOUR, lately=lately
+        )
+        full = []
+        if asked.here >= self.rules.per_address:
+            full.append(asked.here_first or now)
+        if asked.network >= self.rules.per_origin and not proven_before:
+            full.append(asked.network_first or now)
         if full:
             raise TooManyAccessRequests(max(full) + _HOUR - now)
+        return asked
 
     async def _ask(
         self,
@@ -216,11 +288,13 @@ class Access:
         browser: bytes | None = None,
         origin: bytes | None = None,
         next_path: str = "",
+        expert_id: UUID | None = None,
+        **counted: int | bool,
     ) -> AccessRequested:
         expires_at = now + timedelta(minutes=self.rules.link_minutes)
         number = await rows.add_request(
             connection, email=email, customer_key=key, browser=browser, origin=origin,
-            next_path=next_path, created_at=now, expires_at=expires_at,
+            next_path=next_path, created_at=now, expires_at=expires_at, expert_id=expert_id, **counted,
         )  # fmt: skip
         return AccessRequested(id=number, expires_at=expires_at)
 
@@ -230,7 +304,7 @@ class Access:
             raise LinkNotValid
         return number
 
-    async def _count_try(self, request_id: UUID, browser: bytes | None) -> int:
+    async def _count_try(self, request_id: UUID, browser: bytes | None) -> AnyRow:
         """How many codes were tried in the browser that asked, with this one. Raises CodesLocked and LinkNotValid."""
         now, most = self._clock(), self.rules.wrong_codes
         async with self._database.statements() as connection:
@@ -250,7 +324,7 @@ class Access:
             experts=tuple(OwnExpert.model_validate(row._mapping) for row in own),
         )
 
-    async def _redeem(self, request_id: UUID, bearer: Bearer) -> tuple[ProofView, str]:
+    async def _redeem(self, request_id: UUID, bearer: Bearer, renamed: Renamed | None) -> tuple[ProofView, str]:
         now = self._clock()
         secret = _OF_CUSTOMER + secrets.token_urlsafe(32)
         expires_at = now + timedelta(days=self.rules.proof_days)
@@ -258,11 +332,25 @@ class Access:
             request: AnyRow | None = await rows.spend(connection, request_id, now)
             if request is None:
                 raise LinkNotValid
+            if request.expert_id is not None:
+                await expert_addresses.confirm(connection, request.expert_id, request.customer_key)
             await rows.add_proof(
                 connection, customer_key=request.customer_key, email=request.email, bearer=bearer,
                 secret_hash=_hash(secret), created_at=now, expires_at=expires_at,
             )  # fmt: skip
+            if renamed is not None:
+                await rows.rename_browser(connection, *renamed, with_bookings=True)
         return ProofView(access_token=secret, email=request.email, expires_at=expires_at), request.next_path
+
+
+def _check_token(row: AnyRow, now: datetime) -> None:
+    """Raises ProofNeeded for a token that does not count now."""
+    if row.expires_at <= now:
+        raise ProofNeeded(
+            f"This token expired on {row.expires_at:%Y-%m-%d}. Make a new one with `expert-booking token create`."
+        )
+    if row.expert_active is False:
+        raise ProofNeeded("This token does not count while its expert is not active.")
 
 
 def _hash(secret: str) -> bytes:

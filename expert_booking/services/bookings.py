@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
+from expert_booking.db import access, bulk, experts, holds
 from expert_booking.db import bookings as rows
-from expert_booking.db import bulk, experts, holds
-from expert_booking.db.availability import Offer, terms_of
+from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database, again_after_deadlock
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.calendar import Slot
@@ -22,10 +22,9 @@ from expert_booking.domain.errors import (
     SlotNotOffered,
     SlotTaken,
     StatusChangeNotAllowed,
+    TooManyNewLinks,
 )
 from expert_booking.domain.lifecycle import Actor, Status, check_move, check_reschedule
-from expert_booking.domain.post import Delivery
-from expert_booking.domain.terms import Terms
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -147,7 +146,7 @@ class Bookings:
             row, by = await _changeable(connection, booking_id, caller)
             check_move(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
             if by.actor is Actor.CUSTOMER and to is Status.CANCELLED:
-                terms_of(row).check_cancel(row.starts_at, self._clock())
+                rows.agreed_terms(row).check_cancel(row.starts_at, self._clock())
             if not await rows.change_status(connection, self._changed(row, by, reason), to.value):
                 raise StatusChangeNotAllowed(_FASTER)
             return await _read_again(connection, row.id)
@@ -166,10 +165,20 @@ class Bookings:
                 row, by = await _changeable(connection, booking_id, caller)
                 check_reschedule(Status(row.status))
                 if by.actor is Actor.CUSTOMER:
-                    terms_of(row).check_move(row.starts_at, row.moves, self._clock())
+                    rows.agreed_terms(row).check_move(row.starts_at, row.moves, self._clock())
                 return await self._reschedule(connection, row, to, by=by, reason=reason)
 
         return await again_after_deadlock(move)
+
+    async def end_links(self, booking_id: UUID, caller: Caller | None) -> None:
+        """End every link and token of a booking, and email its customer a new link.
+
+        For its customer, its expert and admins. Raises ProofNeeded, Forbidden, BookingNotFound or TooManyNewLinks.
+        """
+        async with self._database.transaction() as connection:
+            row, _ = await _changeable(connection, booking_id, caller)
+            if not await access.end_links(connection, row.id):
+                raise TooManyNewLinks
 
     async def history(self, booking_id: UUID, caller: Caller | None) -> BookingHistory:
         """All that has happened to a booking, for those who run its calendar.
@@ -213,6 +222,8 @@ class Bookings:
         new = rows.NewBooking(
             id=uuid4(),
             **placed(offer, slot, now),
+            title=offer.title,
+            terms=offer.terms,
             visitor=visitor,
             own_hold=request.hold_id,
             request=request,
@@ -234,7 +245,7 @@ class Bookings:
             written = await rows.insert_over_lapsed_holds(connection, new)
         if written is None:
             raise await refused(connection, offer, starts_at, now)
-        return _view_of(offer, new, written)
+        return _view(written)
 
     async def _slot(
         self, connection: AnyConnection, offer: Offer, request: BookingRequest, hold: AnyRow | None, now: datetime
@@ -304,7 +315,7 @@ async def _changeable(connection: AnyConnection, booking_id: UUID, caller: Calle
 
 
 def _owns(caller: Caller, row: AnyRow) -> bool:
-    return caller.owns(row.id, row.customer_key, row.visitor)
+    return caller.owns(row.id, row.customer_key, row.visitor, row.key_version)
 
 
 async def _read_again(connection: AnyConnection, booking_id: UUID) -> BookingView:
@@ -338,40 +349,11 @@ def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:
 
 
 def _view(row: AnyRow) -> BookingView:
-    return BookingView.model_validate({**row._mapping, **_free_to_change(terms_of(row), row.starts_at, row.moves)})
-
-
-def _view_of(offer: Offer, new: rows.NewBooking, written: AnyRow) -> BookingView:
-    request, slot = new.request, new.slot
-    # What was validated when it came in is not validated again.
-    return BookingView.model_construct(
-        id=written.id,
-        expert_id=offer.expert_id,
-        expert_slug=offer.slug,
-        expert_name=offer.name,
-        expert_time_zone=offer.calendar.zone.key,
-        session_type_id=offer.session_type_id,
-        session_title=offer.title,
-        starts_at=slot.starts_at,
-        ends_at=slot.ends_at,
-        status=new.status,
-        name=request.name,
-        email=request.email,
-        phone=request.phone,
-        notes=request.notes,
-        time_zone=request.time_zone,
-        answer_by=new.answer_by,
-        created_at=written.created_at,
-        updated_at=written.updated_at,
-        version=written.version,
-        mail=Delivery.WAITING,
-        **_free_to_change(offer.terms, slot.starts_at, 0),
-    )
-
-
-def _free_to_change(terms: Terms, starts_at: datetime, moves: int) -> dict[str, Any]:
-    return {
-        "cancel_until": terms.cancel_until(starts_at),
-        "move_until": terms.move_until(starts_at),
-        "moves_left": terms.moves_left(moves),
+    """The view of a booking that was read or has just been written: the only way to make one."""
+    terms = rows.agreed_terms(row)
+    left = {
+        "cancel_until": terms.cancel_until(row.starts_at),
+        "move_until": terms.move_until(row.starts_at),
+        "moves_left": terms.moves_left(row.moves),
     }
+    return BookingView.model_validate({**row._asdict(), **left})

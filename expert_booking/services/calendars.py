@@ -13,8 +13,10 @@ from zoneinfo import ZoneInfo
 
 from expert_booking.db import availability as offers
 from expert_booking.db import calendars as rows
+from expert_booking.db import expert_addresses
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
+from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
     DaysOffNotFound,
     ExpertNotFound,
@@ -25,6 +27,7 @@ from expert_booking.domain.errors import (
     ProofNeeded,
     SessionTypeNotFound,
     TooMany,
+    TooManyAccessRequests,
 )
 from expert_booking.domain.holidays import place_complaint
 from expert_booking.domain.hours import OverrideKind, Window
@@ -62,6 +65,9 @@ from expert_booking.services.experts import Experts, expert_meant
 # More of them than anybody needs would make every reading of the calendar slow.
 MOST_OVERRIDES: Final = 2000
 MOST_DAYS_OFF: Final = 1000
+# New addresses of one expert within an hour.
+MOST_NEW_ADDRESSES: Final = 5
+_HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=366)
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -71,6 +77,8 @@ class CalendarKey:
     """Its bearer may run this expert's calendar. Only `Calendars.key` gives one."""
 
     expert_id: UUID
+    # Whether an admin has it, who may also say whether the expert is active.
+    admin: bool = False
 
 
 class Calendars:
@@ -91,7 +99,7 @@ class Calendars:
         async with self._database.statements() as connection:
             expert = await expert_meant(connection, reference, rows.by_id, rows.by_slug)
         if caller.runs(expert.id):
-            return CalendarKey(expert.id)
+            return CalendarKey(expert.id, admin=caller.role is Role.ADMIN)
         raise Forbidden if expert.active else ExpertNotFound
 
     # --- the expert ---------------------------------------------------------------------------------------------
@@ -110,17 +118,36 @@ class Calendars:
     async def change_expert(self, key: CalendarKey, change: ExpertChange) -> ExpertRecord:
         """Change what is given. Another zone moves the free slots to come, and no booking.
 
-        Raises ExpertNotFound, SlugTaken, and FieldsWrong where the region is not one of the country.
+        A new address waits until it is confirmed. Raises ExpertNotFound, SlugTaken, Forbidden for `active` without an
+        admin's key, TooManyAccessRequests, and FieldsWrong where the region is not one of the country.
         """
         changes = change.changes()
+        if "active" in changes and not key.admin:
+            raise Forbidden("Only an admin can change whether an expert is active.")
+        email = changes.pop("email", None)
         if "experience" in changes:
             changes["experience_years"] = changes.pop("experience")
         async with self._changing(key) as (connection, expert):
             _check_place({**expert._mapping, **changes})
-            await rows.change_expert(connection, key.expert_id, changes)
+            if changes:
+                await rows.change_expert(connection, key.expert_id, changes)
+            if email is not None:
+                await self._change_address(connection, key.expert_id, email)
             if changes.get("time_zone", expert.time_zone) != expert.time_zone:
                 await self._number_places(connection, key, changes["time_zone"])
             return await self._record(connection, key)
+
+    async def _change_address(self, connection: AnyConnection, expert_id: UUID, email: str) -> None:
+        now = self._clock()
+        _, known_by = await expert_addresses.current(connection, expert_id)
+        if customer_key(email) == known_by:
+            await expert_addresses.put(connection, expert_id, email)
+            return
+        # Each one sends an email to an address that nobody has proven yet.
+        times, first = await expert_addresses.count_since(connection, expert_id, now - _HOUR)
+        if times >= MOST_NEW_ADDRESSES:
+            raise TooManyAccessRequests((first or now) + _HOUR - now)
+        await expert_addresses.put_pending(connection, expert_id, email, now)
 
     # --- session types ------------------------------------------------------------------------------------------
 

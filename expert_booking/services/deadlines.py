@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
 from expert_booking.db import deadlines as rows
-from expert_booking.db import idempotency
+from expert_booking.db import holds, idempotency
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Unavailable
 from expert_booking.services.alarm import Alarm
@@ -20,6 +20,7 @@ _LONGEST_PAUSE: Final = 20.0
 _SHORTEST_PAUSE: Final = 0.05
 _AFTER_A_FAILURE: Final = 1.0
 _SWEEPING: Final = 600.0
+_UNTIL_CLOCKS_AGREE: Final = 5.0
 
 
 class Deadlines:
@@ -29,9 +30,12 @@ class Deadlines:
     is in nobody's way.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], clock_agrees: Callable[[], Awaitable[bool]]
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._clock_agrees = clock_agrees
         self._alarm = Alarm(_COALESCED)
         # When the last round was done without a failure.
         self.round_at: datetime | None = None
@@ -50,12 +54,15 @@ class Deadlines:
         time = asyncio.get_running_loop().time
         while not self._alarm.over:
             try:
-                await self.work_off()
-                if time() >= sweep_at:
-                    await self.sweep()
-                    sweep_at = time() + _SWEEPING
-                pause = await self._pause()
-                self.round_at = self._clock()
+                if await self._clock_agrees():
+                    await self.work_off()
+                    if time() >= sweep_at:
+                        await self.sweep()
+                        sweep_at = time() + _SWEEPING
+                    pause = await self._pause()
+                    self.round_at = self._clock()
+                else:
+                    pause = _UNTIL_CLOCKS_AGREE
             except Unavailable:
                 pause = _AFTER_A_FAILURE
             except Exception:
@@ -77,6 +84,7 @@ class Deadlines:
             while await rows.sweep(connection, now):
                 pass
             await idempotency.forget_old(connection, now)
+            await holds.forget_old(connection, now)
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:

@@ -104,11 +104,12 @@ class Feeds:
             raise BookingNotFound
         manage_url = self._url(booking.id)
         if audience is Audience.CUSTOMER:
-            manage_url += f"?key={self._keys.booking(booking.id)}"
+            manage_url += f"?key={self._keys.booking(booking.id, row.key_version)}"
         return ics.publication([self._entry(row, audience, manage_url)], organizer=self._sender())
 
     def _entry(self, row: AnyRow, audience: Audience, manage_url: str) -> ics.Entry:
         facts = {**row._mapping, "status": Status(row.status)}
+        del facts["key_version"]
         return ics.Entry(**facts, audience=audience, url=self._url(row.booking_id), manage_url=manage_url)
 
     def _name(self, feed: AnyRow) -> str:

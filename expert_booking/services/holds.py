@@ -8,7 +8,7 @@ from expert_booking.db import bookings, holds
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database, again_after_deadlock
 from expert_booking.domain.calendar import Slot
-from expert_booking.domain.errors import HoldNotFound, SlotNotOffered, SlotTaken, TooManyHolds
+from expert_booking.domain.errors import HoldNotFound, SlotNotOffered, SlotTaken, TooManyHolds, TooManyHoldsPerMinute
 from expert_booking.domain.holds import HoldRules
 from expert_booking.schemas import HoldRequest, HoldView
 from expert_booking.services.availability import offer_of, placed, refused, with_busy
@@ -35,7 +35,7 @@ class Holds:
         A visitor (browser) has one hold: for another slot it moves, and stays where it was if that slot is not to be
         had; for the same slot it is as it was, not renewed, and kept by the new keeper (a process whose pages show it).
         `origin` is a hash of the network address. Raises SlotTaken, SlotNotOffered, ExpertNotFound,
-        SessionTypeNotFound or TooManyHolds.
+        SessionTypeNotFound, TooManyHolds or TooManyHoldsPerMinute.
         """
 
         async def take() -> HoldView:
@@ -95,18 +95,19 @@ class Holds:
             await holds.release_of_visitor(connection, visitor)
         until = self._rules.until(now, now)
         new = bookings.NewHold(
-            id=uuid4(), **placed(offer, slot, now), visitor=visitor, hold_until=until, origin=origin, keeper=keeper
-        )
-        if await bookings.insert_or_fail(connection, new) is None:
-            raise await refused(connection, offer, starts_at, now, _own_start(own, offer))
-        return HoldView(
-            id=new.id,
-            expert_id=offer.expert_id,
-            session_type_id=offer.session_type_id,
-            starts_at=slot.starts_at,
-            ends_at=slot.ends_at,
+            id=uuid4(),
+            **placed(offer, slot, now),
+            title=offer.title,
+            terms=offer.terms,
+            visitor=visitor,
             hold_until=until,
+            origin=origin,
+            keeper=keeper,
         )
+        held = await bookings.insert_or_fail(connection, new)
+        if held is None:
+            raise await refused(connection, offer, starts_at, now, _own_start(own, offer))
+        return _view(held)
 
     async def _own(self, connection: AnyConnection, visitor: bytes | None, now: datetime) -> AnyRow | None:
         if visitor is None:
@@ -117,9 +118,13 @@ class Holds:
 
     async def _check_room(self, connection: AnyConnection, origin: bytes, own: AnyRow | None, now: datetime) -> None:
         await holds.one_at_a_time(connection, origin)
-        there = await holds.count(connection, origin, now, besides=own.id if own else None)
+        there, full_since = await holds.count_one_more(
+            connection, origin, now, besides=own.id if own else None, per_minute=self._rules.per_minute
+        )
         if there >= self._rules.per_origin:
             raise TooManyHolds
+        if full_since is not None:
+            raise TooManyHoldsPerMinute(full_since + holds.MINUTE - now)
 
 
 def _keeps(own: AnyRow, offer: Offer, starts_at: datetime) -> bool:
@@ -146,4 +151,4 @@ def _own_start(own: AnyRow | None, offer: Offer) -> datetime | None:
 
 
 def _view(hold: AnyRow) -> HoldView:
-    return HoldView.model_validate(hold._mapping)
+    return HoldView.model_validate(hold._asdict())

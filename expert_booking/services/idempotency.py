@@ -28,17 +28,30 @@ class Idempotency:
         self._clock = clock
         self._secret = secret
 
-    async def once(self, caller: bytes, key: str, fingerprint: bytes, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    async def once(
+        self,
+        caller: bytes,
+        key: str,
+        fingerprint: bytes,
+        work: Callable[[], Awaitable[Answer]],
+        *,
+        keep_refusals: bool = True,
+    ) -> Answer:
         """The answer of `work`, which is done in one transaction and for each caller's key once in a day.
 
-        Work that raises is as if it had never been asked for. Others with the same key wait a little for the first.
-        Raises RequestInFlight when that takes long, IdempotencyKeyReused for another request (its `fingerprint`), and
-        AnswerNotReadable where the answer was kept under another secret of the house: it is never done twice.
+        Without `keep_refusals` an answer of 400 or more is given and not kept: what was written while it was found
+        counts, and the same request is evaluated again. Work that raises is as if it had never been asked for. Others
+        with the same key wait a little for the first. Raises RequestInFlight when that takes long,
+        IdempotencyKeyReused for another request (its `fingerprint`), and AnswerNotReadable where the answer was kept
+        under another secret of the house: it is never done twice.
         """
         seal = Seal(self._secret, caller, key)
         async with self._database.together() as connection:
             if await rows.claim(connection, caller, key, seal.mark(fingerprint), self._clock()):
                 answer = await work()
+                if answer.status >= 400 and not keep_refusals:
+                    await rows.give_up(connection, caller, key)
+                    return answer
                 sealed = seal.closed(answer.headers, answer.body)
                 await rows.keep(connection, caller, key, status=answer.status, sealed=sealed)
                 return answer

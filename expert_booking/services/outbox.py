@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -10,14 +10,21 @@ from email.utils import parseaddr
 from typing import Final
 
 from expert_booking.db import outbox as rows
+from expert_booking.db.bookings import agreed_terms
 from expert_booking.db.engine import AnyRow, Database
 from expert_booking.domain.addresses import in_ascii
 from expert_booking.domain.errors import MessageNotFound, Unavailable
 from expert_booking.domain.house import House
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.post import Audience, MessageKind, pause_after, reminder_windows, reminders_at
-from expert_booking.domain.terms import Leeway, Terms
-from expert_booking.mail.letters import BookingNews, access_letter, booking_letter
+from expert_booking.domain.terms import Leeway
+from expert_booking.mail.letters import (
+    BookingNews,
+    access_letter,
+    address_change_letter,
+    booking_letter,
+    new_address_letter,
+)
 from expert_booking.mail.send import Post, PostRefused
 from expert_booking.schemas import MessageView
 from expert_booking.services.access import Access
@@ -50,10 +57,17 @@ class Outbox:
     """
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], house: House, access: Access, post: Post | None
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        clock_agrees: Callable[[], Awaitable[bool]],
+        house: House,
+        access: Access,
+        post: Post | None,
     ) -> None:
         self._database = database
         self._clock = clock
+        self._clock_agrees = clock_agrees
         self._house = house
         self._access = access
         self._post = post
@@ -79,15 +93,18 @@ class Outbox:
         try:
             while not self._alarm.over:
                 try:
-                    if time() >= plan_at:
+                    # Mail is sent even when the clocks differ: nobody can sign in without it.
+                    agrees = await self._clock_agrees()
+                    if agrees and time() >= plan_at:
                         await self.plan()
                         plan_at = time() + _PLANNING
-                    if time() >= sweep_at:
+                    if agrees and time() >= sweep_at:
                         await self.sweep()
                         sweep_at = time() + _SWEEPING
                     await self._begin()
                     pause = await self._pause()
-                    self.round_at = self._clock()
+                    if agrees:
+                        self.round_at = self._clock()
                 except Unavailable:
                     pause = _AFTER_A_FAILURE
                 except Exception:
@@ -175,6 +192,9 @@ class Outbox:
             letter = self._letter(row)
             if letter is not None:
                 await self._hand_over(letter)
+            elif not await self._clock_agrees():
+                # It may only seem too old because a clock is wrong. It is tried again when its lease is over.
+                return
         except PostRefused as refusal:
             log.warning("message %d (%s) was not taken: %s", row.id, row.kind, refusal.reason)
             await self._note_failure(row, refusal.reason, permanent=refusal.permanent)
@@ -240,6 +260,8 @@ class Outbox:
         now = self._clock()
         if row.kind == MessageKind.ACCESS_LINK:
             return self._access_letter(row, now)
+        if row.kind in (MessageKind.NEW_ADDRESS, MessageKind.ADDRESS_CHANGE):
+            return self._address_letter(row, now)
         if _is_obsolete(row, now, self._house):
             return None
         return booking_letter(
@@ -249,17 +271,29 @@ class Outbox:
     def _access_letter(self, row: AnyRow, now: datetime) -> EmailMessage | None:
         # Only here it is looked up whether the address is known: whoever asked was answered long before.
         known = row.known or row.customer_key in self._house.admins
-        if not known or row.spent_at is not None or row.expires_at <= now:
+        if not known or row.suppressed or row.spent_at is not None or row.expires_at <= now:
             return None
         return access_letter(
             email=row.email,
             link=self._access.link(row.request_id),
-            code=self._access.code(row.request_id),
+            code=self._access.code(row.request_id, earlier=row.earlier),
             expires_at=row.expires_at,
             house=self._house,
             message_id=self._message_id(row),
             now=now,
+            earlier=row.earlier,
+            elsewhere=row.earlier_elsewhere,
         )
+
+    def _address_letter(self, row: AnyRow, now: datetime) -> EmailMessage | None:
+        if row.address_of is None or row.expires_at <= now:
+            return None
+        facts = {"expert": row.address_of, "house": self._house, "message_id": self._message_id(row), "now": now}
+        if row.kind == MessageKind.ADDRESS_CHANGE:
+            return address_change_letter(email=row.email, **facts)
+        if row.spent_at is not None or row.pending_email != row.email:
+            return None
+        return new_address_letter(email=row.email, link=self._access.link(row.request_id), **facts)
 
     def _message_id(self, row: AnyRow) -> str:
         # The same however often it is sent, so that who gets it twice can tell.
@@ -269,7 +303,11 @@ class Outbox:
 
 def _is_obsolete(row: AnyRow, now: datetime, house: House) -> bool:
     """Whether to be told this late is worse than not at all: of a booking that is gone or long over, and reminders."""
-    if row.now_is is None or now > row.ends_at + rows.OVER_FOR_GOOD:
+    if row.now_is is None:
+        return True
+    if row.kind == MessageKind.NEW_LINK:
+        return False
+    if now > row.ends_at + rows.OVER_FOR_GOOD:
         return True
     if row.kind != MessageKind.REMINDER:
         return False
@@ -280,12 +318,7 @@ def _is_obsolete(row: AnyRow, now: datetime, house: House) -> bool:
 
 
 def _news(row: AnyRow, now: datetime) -> BookingNews:
-    terms = Terms(
-        answer_minutes=row.answer_minutes,
-        cancel_notice_minutes=row.cancel_notice_minutes,
-        move_notice_minutes=row.move_notice_minutes,
-        most_moves=row.most_moves,
-    )
+    terms = agreed_terms(row)
     status = Status(row.status)
     return BookingNews(
         kind=MessageKind(row.kind),
@@ -318,6 +351,7 @@ def _news(row: AnyRow, now: datetime) -> BookingNews:
             moves_left=terms.moves_left(row.moves),
         ),
         minutes_before=row.minutes_before,
+        key_version=row.key_version,
     )
 
 

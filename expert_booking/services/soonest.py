@@ -27,6 +27,7 @@ _ANOTHER_TURN: Final = 0.03  # seconds until it may be our turn, for whoever wai
 _SOMEBODY_ELSES_TURN: Final = 1.0
 _LONGEST_PAUSE: Final = 20.0
 _AFTER_A_FAILURE: Final = 2.0
+_UNTIL_CLOCKS_AGREE: Final = 5.0
 
 
 class Soonest:
@@ -36,9 +37,12 @@ class Soonest:
     transaction that writes the rows. So nothing is forgotten, whoever dies in between.
     """
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], clock_agrees: Callable[[], Awaitable[bool]]
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._clock_agrees = clock_agrees
         self._alarm = Alarm(_COALESCED)
         # When the last round was done without a failure.
         self.round_at: datetime | None = None
@@ -56,6 +60,9 @@ class Soonest:
         while not self._alarm.over:
             rest = 0.0
             try:
+                if not await self._clock_agrees():
+                    await self._alarm.pause(_UNTIL_CLOCKS_AGREE)
+                    continue
                 began = time.monotonic()
                 ours = await self._work_off_in_our_turn()
                 self.round_at = self._clock()

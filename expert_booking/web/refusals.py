@@ -20,6 +20,8 @@ _EMPTY: Final = Markup(
 <h1>{title}</h1><p>{text}</p><a class="button" href="{url}">{way_out}</a></div>"""
 )
 
+_FILES: Final = ("/_nicegui/", "/assets/")
+
 
 def not_here(title: str, text: str, *, code: str = "not_found", status: int = 404, **way_out: str) -> None:
     """A page that says what is missing and offers a way out (`url` and `way_out`; by default to all experts)."""
@@ -58,9 +60,20 @@ def no_booking(reference: str) -> Markup:
     """The same as a part of a page."""
     return _panel(
         "This booking is not shown here",
-        "You see a booking in the browser it was made in, by the link in its mails, or after signing in.",
+        "You see a booking in the browser it was made in, by the link in its latest mail, or after signing in.",
         code="booking_not_found",
         url=f"/sign-in?next=/booking/{_number(reference)}" if _number(reference) else "/sign-in",
+        way_out="Sign in",
+    )
+
+
+def link_ended(reference: str, email: str) -> Markup:
+    """The same for the browser that has just ended the links to a booking, and came by one of them."""
+    return _panel(
+        "The links no longer work",
+        f"We've sent a new link to {email}. You can also sign in to see this booking.",
+        code="link_ended",
+        url=f"/sign-in?next=/booking/{_number(reference)}",
         way_out="Sign in",
     )
 
@@ -88,5 +101,7 @@ def found_by() -> str:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether it is a browser that asks, rather than a program."""
+    """Whether it is a browser that asks for a page, rather than a program, or a page for one of its files."""
+    if request.scope["path"].startswith(_FILES):
+        return False
     return "text/html" in request.headers.get("accept", "") and request.method in ("GET", "HEAD", "POST")

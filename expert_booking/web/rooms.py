@@ -10,6 +10,11 @@ from expert_booking.web.wire import Wire
 _wire = Wire(core.sio)
 
 
+def check() -> None:
+    """Send through Socket.IO's own queues from now on, with a warning, if the libraries have changed."""
+    _wire.check()
+
+
 async def enter(client: Client, rooms: Iterable[str]) -> None:
     """Bring a page's sockets into these rooms. They leave by themselves when they disconnect."""
     for sid in _sockets(client):

@@ -1,5 +1,6 @@
 """Signing in and out: the answers that set or end the cookie. Pages have no answers of their own once they are open."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -8,6 +9,7 @@ from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
+from nicegui import Client
 from pydantic import ValidationError
 
 from expert_booking.domain.errors import (
@@ -21,14 +23,25 @@ from expert_booking.domain.errors import (
     TooManyAccessRequests,
     TooManyRequests,
 )
-from expert_booking.schemas import AccessRequest, Complaint, Model, OwnPath, complaints
+from expert_booking.schemas import AccessRequest, Complaint, Model, OwnPath, ProofView, complaints
 from expert_booking.schemas.words import at_most
 from expert_booking.services import Services
-from expert_booking.web.visitor import origin_of, proof_of, remembered_visitor
+from expert_booking.services.access import Renamed
+from expert_booking.web.visitor import (
+    marks_of,
+    new_visitor,
+    origin_of,
+    proof_of,
+    remember_mark,
+    remembered_visitor,
+    visitor_of,
+)
 
 HOME: Final = "/my-bookings"
 # Bytes of an address, a code or a link, and some air.
 _LONGEST: Final = 4096
+# Seconds until other open pages of a browser that has a new id are loaded again: the page that has asked for it leaves.
+_RELOADED_AFTER: Final = 1.0
 _STATUS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (NotFound, 404), (Conflict, 409), (Invalid, 422), (TooManyRequests, 429),
 )  # fmt: skip
@@ -59,32 +72,41 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
             origin=origin_of(request, secret),
             browser=remembered_visitor(request),
             next_path=wanted.next_path,
+            marks=marks_of(request),
         )
         return JSONResponse(asked.model_dump(mode="json", by_alias=True), headers=_NOT_KEPT)
 
     async def code(request: Request, body: bytes) -> Response:
         typed = _Code.model_validate_json(body)
+        browser = remembered_visitor(request)
+        secret, renamed = new_visitor(request)
         proof, path = await services.access.redeem_code(
-            typed.id, typed.code, "browser", browser=remembered_visitor(request)
+            typed.id, typed.code, "browser", browser=browser, renamed=renamed
         )
-        await _signed_in(services, request, proof.access_token)
+        await _signed_in(services, request, proof, secret, renamed)
         return JSONResponse({"next": path or HOME}, headers=_NOT_KEPT)
 
     async def link(request: Request, body: bytes) -> Response:
         sent = _field(body, "link")
+        secret, renamed = new_visitor(request)
         try:
-            proof, path = await services.access.redeem_link(sent, "browser")
+            proof, path = await services.access.redeem_link(sent, "browser", renamed=renamed)
         except LinkNotValid:
             return _go_to("/sign-in?over=1")
-        await _signed_in(services, request, proof.access_token)
+        await _signed_in(services, request, proof, secret, renamed)
         return _go_to(path or HOME)
 
     async def sign_out(request: Request, body: bytes) -> Response:
         proof = proof_of(request)
         if proof:
-            await services.access.sign_out(proof, everywhere=_field(body, "everywhere") == "1")
+            everywhere = _field(body, "everywhere") == "1"
+            secret, renamed = new_visitor(request)
+            await services.access.sign_out(proof, everywhere=everywhere, renamed=renamed)
             # Nor is it known any more as the browser that booked: the next one at this machine may be somebody else.
+            marks = [] if everywhere else marks_of(request)
             request.session.clear()
+            request.session.update({"visitor": secret, "proven": marks})
+            _reload_others(renamed)
         return _go_to(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
@@ -103,11 +125,28 @@ def is_from_here(request: Request, house_url: str) -> bool:
     return origin is None or origin == house_url or origin.partition("://")[2] == request.headers.get("host", "-")
 
 
-async def _signed_in(services: Services, request: Request, secret: str) -> None:
+async def _signed_in(
+    services: Services, request: Request, proof: ProofView, visitor: str, renamed: Renamed | None
+) -> None:
     before = proof_of(request)
-    request.session["proof"] = secret
+    request.session.update({"proof": proof.access_token, "visitor": visitor})
+    remember_mark(request, services.access.mark(proof.email))
     if before:
         await services.access.sign_out(before)
+    _reload_others(renamed)
+
+
+def _reload_others(renamed: Renamed | None) -> None:
+    """Load the browser's other open pages again, a moment later: then its cookie says who it is now."""
+    if renamed is not None:
+        asyncio.get_running_loop().call_later(_RELOADED_AFTER, _reload_pages_of, renamed.before)
+
+
+def _reload_pages_of(visitor: bytes) -> None:
+    for client in list(Client.instances.values()):
+        request = client.request
+        if isinstance(request, Request) and "session" in request.scope and visitor_of(request) == visitor:
+            client.run_javascript("window.leaving || location.reload()")
 
 
 def _for_scripts(answer: Answer, house_url: str) -> Callable[[Request], Awaitable[Response]]:

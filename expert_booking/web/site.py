@@ -17,19 +17,23 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
+from expert_booking.domain.keys import Keys
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
 from expert_booking.services import Services
-from expert_booking.web import live, refusals, sign_in, theme
+from expert_booking.web import component_urls, csp_nonce, live, refusals, rooms, sign_in, theme
 from expert_booking.web.desks import Desks
 from expert_booking.web.listings import Listings
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
 from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.profiles import Profiles
+from expert_booking.web.socket_events import guard_sockets
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 # How long a page outlives its connection: a moment in a tunnel, not an afternoon.
 RECONNECT_SECONDS: Final = 5.0
+# Messages to a page that are kept until it has said that it heard them; a page that missed more is loaded anew.
+_HISTORY: Final = 100
 YEAR: Final = 365 * 24 * 60 * 60
 # An expert's page in 0.19 ms and 6.1 kB; the default, 9, takes 0.33 ms for 5.7 kB.
 _GZIP: Final = 3
@@ -49,9 +53,14 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
 def create_web(
-    services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics
-) -> ASGIApp:
-    """The pages over these services. `secret` signs the cookie that proves a browser is the same one."""
+    services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics,
+    base_url: str | None = None, sockets_per_network: int = 200, unconnected_pages_per_network: int = 100,
+) -> ASGIApp:  # fmt: skip
+    """The pages over these services. `secret` signs the cookie that proves a browser is the same one.
+
+    `base_url` is where people reach the site, if that is set: other sites' pages may not connect.
+    """
+    rooms.check()
     boards, next_free, desks = live.LiveBoards(services), live.NextFree(services), Desks(services)
     metrics.watch("live_boards", "Session types that pages of this process show right now.", lambda: len(boards))
     metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
@@ -84,14 +93,22 @@ def create_web(
     booking.mount_calendar_file(web, services)
     theme.house_with_mailbox = services.mailbox is not None
     if services.mailbox is not None:
-        mailbox.mount(services.mailbox, services.clock, web)
+        mailbox.mount(services.mailbox, services.clock, web, Keys(secret))
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)
         app.add_exception_handler(405, _refused)
     web.add_exception_handler(Unavailable, _refused)
     core.app.on_page_exception(_page_failed)
+    csp_nonce.add_to_template()
+    component_urls.use_content_hashes()
     # NiceGUI keeps something for every tab there ever was, a month long; nothing of ours is in it.
     core.app.storage.max_tab_storage_age = RECONNECT_SECONDS
+    guard_sockets(
+        per_network=sockets_per_network,
+        pages_per_network=unconnected_pages_per_network,
+        base_url=base_url,
+        metrics=metrics,
+    )
     ui.run_with(
         web,
         title=theme.NAME,
@@ -102,9 +119,13 @@ def create_web(
         reconnect_timeout=RECONNECT_SECONDS,
         tailwind=False,
         show_welcome_message=False,
+        message_history_length=_HISTORY,
         gzip_middleware_factory=lambda app: GZipMiddleware(app, compresslevel=_GZIP),
     )
-    return SessionMiddleware(web, secret, session_cookie="eb_browser", max_age=YEAR, same_site="lax", https_only=https)
+    # With this prefix browsers take the cookie from this very host over https alone: no other site of the same domain,
+    # and nobody on an unencrypted network, can put one of theirs in its place.
+    cookie = "__Host-eb_browser" if https else "eb_browser"
+    return SessionMiddleware(web, secret, session_cookie=cookie, max_age=YEAR, same_site="lax", https_only=https)
 
 
 def _pages(*, connected: bool) -> int:

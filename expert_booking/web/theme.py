@@ -23,14 +23,15 @@ ASSETS_URL: Final = f"/assets/{VERSION}"
 NAME: Final = "Expert Booking"
 # Whether mail stays here, to be read at /mailbox: set once, when the pages are brought together.
 house_with_mailbox = False
+# A cookie that says, on every page, that this browser has opened the mailbox once. It opens nothing.
+MAILBOX_MARK: Final = "eb_mailbox_here"
 
 _HEAD: Final = Markup(
     """<meta name="description" content="{description}">
 <meta name="theme-color" content="#0d6e63">
 <link rel="preload" href="{assets}/inter-latin.woff2" as="font" type="font/woff2" crossorigin>
 <link rel="stylesheet" href="{assets}/style.css">
-<script>document.documentElement.lang = "en"; document.documentElement.dataset.zone = "{zone}";</script>
-<script src="{assets}/page.js"></script>"""
+<script src="{assets}/page.js" data-zone="{zone}"></script>"""
 )
 _TOP: Final = Markup(
     """<header class="top"><a class="skip" href="#main">Skip to the content</a><div class="top-row">
@@ -102,7 +103,7 @@ def frame(
         ui.on("zone", changed)
     with _Narrow() if narrow else _Page():
         yield
-    Html(_foot(house_with_mailbox and is_here(client.request)))
+    Html(_foot(house_with_mailbox and MAILBOX_MARK in client.request.cookies and is_here(client.request)))
 
 
 def plain(title: str, content: Markup) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,7 @@ from fastapi import Request
 from expert_booking.domain import origins
 from expert_booking.schemas import ZONE_NAMES, Identity
 from expert_booking.services import Services
+from expert_booking.services.access import Renamed
 
 # Browsers know some zones by names that the tz database has since replaced.
 _RENAMED: Final = {
@@ -33,6 +35,8 @@ _RENAMED: Final = {
     "Pacific/Ponape": "Pacific/Pohnpei",
     "Pacific/Truk": "Pacific/Chuuk",
 }
+# How many addresses a browser is remembered to have proven, the latest first.
+_MOST_MARKS: Final = 5
 
 
 def zone_of(request: Request) -> ZoneInfo | None:
@@ -54,7 +58,7 @@ def zone_named(name: object) -> ZoneInfo | None:
 def visitor_of(request: Request) -> bytes | None:
     """What the database knows this browser by: a hash of what its signed cookie holds. None without a cookie."""
     secret = request.session.get("visitor")
-    return hashlib.sha256(secret.encode()).digest() if isinstance(secret, str) else None
+    return _hash(secret) if isinstance(secret, str) else None
 
 
 def remembered_visitor(request: Request) -> bytes:
@@ -64,6 +68,26 @@ def remembered_visitor(request: Request) -> bytes:
     visitor = visitor_of(request)
     assert visitor is not None
     return visitor
+
+
+def new_visitor(request: Request) -> tuple[str, Renamed | None]:
+    """The secret of a new id for this browser, and what that changes for the database.
+
+    A browser gets a new id when it signs in or out, so that nobody who has put a cookie there before shares it.
+    """
+    secret, before = secrets.token_urlsafe(24), visitor_of(request)
+    return secret, Renamed(before, _hash(secret)) if before is not None else None
+
+
+def marks_of(request: Request) -> Collection[str]:
+    """The marks of the addresses that this browser has proven before; they outlast signing out."""
+    marks = request.session.get("proven")
+    return [mark for mark in marks if isinstance(mark, str)] if isinstance(marks, list) else []
+
+
+def remember_mark(request: Request, mark: str) -> None:
+    """This browser has proven one more address."""
+    request.session["proven"] = [mark, *(one for one in marks_of(request) if one != mark)][:_MOST_MARKS]
 
 
 def is_here(request: Request) -> bool:
@@ -86,3 +110,7 @@ async def identity_of(services: Services, request: Request) -> Identity | None:
 def origin_of(request: Request, secret: str) -> bytes:
     """What the database knows this browser's network by."""
     return origins.origin_of(request.client.host if request.client else "", secret)
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

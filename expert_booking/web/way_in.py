@@ -25,6 +25,10 @@ class WayIn:
         self._proof = proof
         self._key = key
 
+    def forget_key(self) -> None:
+        """The key counts no more."""
+        self._key = ""
+
     @classmethod
     def of(cls, services: Services, reference: str, request: Request) -> Self:
         """The one that this browser has to the booking in an address. Raises BookingNotFound for what is no id."""
@@ -43,6 +47,7 @@ class WayIn:
             role=Role.CUSTOMER,
             visitor=self._visitor,
             booking_id=self._booking_id if self._key else None,
+            key_version=self._services.access.version_of_key(self._key),
             customer_key=identity.customer_key if identity else None,
         )
         with suppress(BookingNotFound):

@@ -171,17 +171,17 @@ async def test_five_wrong_codes_lock_the_request_with_and_without_new_keys(
     assert (await redeem(client, {"link": services.access.link(UUID(number))})).status_code == 200
 
 
-async def test_the_same_wrong_code_sent_again_with_its_key_counts_once(
+async def test_the_same_wrong_code_sent_again_with_its_key_counts_again(
     client: httpx.AsyncClient, services: Services, sql: Connection
 ) -> None:
+    """No refusal of the public is kept, and what a refused request has counted is not taken back."""
     number = (await ask(client)).json()["id"]
     body = {"id": number, "code": wrong_code(services, number)}
-    first = await redeem(client, body, **key("one"))
-    for _ in range(7):
-        again = await redeem(client, body, **key("one"))
-        assert (again.content, again.headers["idempotent-replayed"]) == (first.content, "true")
-    check_problem(await redeem(client, {**body, "code": "000000"}, **key("one")), 422, "idempotency_key_reused")
-    assert sql.execute("SELECT wrong_codes FROM access_request").fetchone() == (1,)
+    for code in ("code_wrong",) * 4 + ("codes_locked",) * 2:
+        answer = await redeem(client, body, **key("one"))
+        assert (answer.json()["code"], "idempotent-replayed" in answer.headers) == (code, False)
+    assert sql.execute("SELECT wrong_codes FROM access_request").fetchone() == (5,)
+    assert sql.execute("SELECT count(*) FROM kept_answer").fetchone() == (0,)
 
 
 @pytest.mark.parametrize("keyed", [False, True])
@@ -295,11 +295,11 @@ async def test_a_customer_is_bound_by_the_terms(
     client: httpx.AsyncClient, services: Services, booking: Json, own: dict[str, str], sql: Connection, clock: Clock
 ) -> None:
     path = f"/bookings/{booking['id']}"
-    sql.execute("UPDATE session_type SET cancel_notice_minutes = 1440, move_notice_minutes = 120, most_moves = 1")
+    sql.execute("UPDATE booking SET cancel_notice_minutes = 1440, reschedule_notice_minutes = 120, max_reschedules = 1")
     moved = await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=own)
     assert moved.json()["movesLeft"] == 0
     check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "no_moves_left")
-    sql.execute("UPDATE session_type SET most_moves = NULL")
+    sql.execute("UPDATE booking SET max_reschedules = NULL")
     clock.move(days=7, hours=23.5)  # an hour and a half before it begins
     body = check_problem(
         await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own), 409, "cancel_too_late"
@@ -381,9 +381,44 @@ async def test_a_token_that_ended_opens_nothing(
     assert (await client.get(f"/bookings/{booking['id']}", headers=token)).status_code == 200
     await services.access.sign_out(browser.access_token, everywhere=True)
     check_problem(await client.get(f"/bookings/{booking['id']}", headers=token), 401, "proof_needed")
-    # The token of the booking itself stays what the confirmation's link is.
+    # Nor does the token of the booking itself, and the link in its emails.
     own = bearing(booking["accessToken"])
-    assert (await client.get(f"/bookings/{booking['id']}", headers=own)).status_code == 200
+    check_problem(await client.get(f"/bookings/{booking['id']}", headers=own), 404, "booking_not_found")
+
+
+@pytest.mark.parametrize("by", ["accessToken", "customer", "expert", "admin"])
+async def test_a_token_of_a_booking_that_was_shared_by_mistake_is_ended(
+    client: httpx.AsyncClient, services: Services, tokens: Tokens, booking: Json, sql: Connection, by: str
+) -> None:
+    own, customers = bearing(booking["accessToken"]), bearing(await customers_token(services, ADA))
+    who = {"accessToken": own, "customer": customers, "expert": tokens["jana"], "admin": tokens["admin"]}[by]
+    path = f"/bookings/{booking['id']}"
+    ended = await client.post(f"{path}/access-token/revoke", headers=who)
+    assert (ended.status_code, ended.content) == (204, b"")
+    check_problem(await client.get(path, headers=own), 404, "booking_not_found")
+    gone = await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own)
+    check_problem(gone, 404, "booking_not_found")
+    check_problem(await client.post(f"{path}/access-token/revoke", headers=own), 404, "booking_not_found")
+    assert (await client.get(path, headers=customers)).status_code == 200
+    assert sql.execute("SELECT audience FROM message WHERE kind = 'new_link'").fetchall() == [("customer",)]
+
+
+async def test_nobody_else_ends_the_tokens_of_a_booking(
+    client: httpx.AsyncClient, services: Services, tokens: Tokens, booking: Json
+) -> None:
+    refusals = {
+        "nobody": (401, "proof_needed"), "garbage": (401, "proof_needed"), "reader": (403, "forbidden"),
+        "omar": (403, "forbidden"), "grace": (404, "booking_not_found"), "stray": (404, "booking_not_found"),
+    }  # fmt: skip
+    for who, refusal in refusals.items():
+        answer = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=tokens[who])
+        check_problem(answer, *refusal)
+    customers = bearing(await customers_token(services, ADA))
+    for _ in range(5):
+        once = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=customers | key("once"))
+        assert once.status_code == 204
+        answer = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=customers)
+    check_problem(answer, 429, "too_many_new_links")
 
 
 async def test_no_route_does_more_for_a_customer_than_for_the_public(

@@ -37,7 +37,8 @@ def test_these_are_all_the_operations(documentation: Any) -> None:
     assert {name for name, _ in operations(documentation)} == {
         "get /experts", "get /experts/{expert}", "get /experts/{expert}/slots", "post /bookings", "get /bookings",
         "get /bookings/{booking}", "patch /bookings/{booking}/status", "patch /bookings/{booking}",
-        "get /bookings/{booking}/changes", "post /holds", "delete /holds/{hold}",
+        "get /bookings/{booking}/changes", "post /bookings/{booking}/access-token/revoke",
+        "post /holds", "delete /holds/{hold}",
         "post /access-links", "post /access-links/redeem", "get /feeds/{key}.ics",
         "get /healthz", "get /readyz",
         *RUNNING,
@@ -106,6 +107,7 @@ def test_what_needs_a_token_says_so_and_what_does_not_does_not(documentation: An
     assert guarded == RUNNING | {
         "get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status",
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
+        "post /bookings/{booking}/access-token/revoke",
         "get /experts/{expert}", "get /experts/{expert}/session-types",
     }  # fmt: skip
 

@@ -170,8 +170,9 @@ async def test_two_keys_are_none(client: httpx.AsyncClient, jana: UUID) -> None:
 
 
 async def test_the_longest_key_and_every_sign_are_welcome(send: Send) -> None:
-    for key in ("k" * 255, "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\')):
-        assert same(await send(key, startsAt="2026-11-24T19:00:00Z"), await send(key, startsAt="2026-11-24T19:00:00Z"))
+    signs = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\')
+    for key, start in (("k" * 255, NINE), (signs, LATER)):
+        assert same(await send(key, startsAt=start), await send(key, startsAt=start))
 
 
 # --- whose key ------------------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ async def test_the_public_is_told_apart_by_network_and_no_address_is_written_dow
     assert done(other)
     assert same(other, await post("2001:db8:1:2:ffff::1", LATER))
     written = sql.execute("SELECT caller, kept_answer::text FROM kept_answer").fetchall()
-    assert len(written) == 3
+    assert len(written) == 2  # the refusal of another network is not kept
     assert all(len(caller) == 32 and b"192.0.2" not in caller and "192.0.2" not in text for caller, text in written)
 
 
@@ -259,45 +260,77 @@ async def until(true: Callable[[], bool]) -> None:
 # --- how long -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_key_counts_for_24_hours_and_then_it_is_new(send: Send, clock: Clock, sql: Connection) -> None:
-    first = await send("key", startsAt=LATER)
+async def test_a_key_counts_for_24_hours_and_then_it_is_new(
+    send: Send, tokens: Tokens, clock: Clock, sql: Connection
+) -> None:
+    admin = tokens["admin"]
+    first = await send("key", startsAt=LATER, headers=admin)
     clock.move(hours=24, seconds=-1)
-    assert same(first, await send("key", startsAt=LATER))
+    assert same(first, await send("key", startsAt=LATER, headers=admin))
     clock.move(seconds=1)
-    anew = await send("key", startsAt=LATER)
+    anew = await send("key", startsAt=LATER, headers=admin)
     check_problem(anew, 409, "slot_taken")
-    assert same(anew, await send("key", startsAt=LATER))
+    assert same(anew, await send("key", startsAt=LATER, headers=admin))
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
-async def test_who_was_refused_is_refused_again_even_when_the_time_is_free_meanwhile(
+@pytest.mark.parametrize("who", ["admin", "jana", "reader"])
+async def test_a_token_that_was_refused_is_refused_again_even_when_the_time_is_free_meanwhile(
+    send: Send, tokens: Tokens, sql: Connection, who: str
+) -> None:
+    await send("theirs")
+    refused = await send("mine", headers=tokens[who])
+    check_problem(refused, 409, "slot_taken")
+    sql.execute("UPDATE booking SET status = 'cancelled'")
+    assert same(refused, await send("mine", headers=tokens[who]))
+    assert done(await send("again", headers=tokens[who]))
+
+
+@pytest.mark.parametrize("who", ["nobody", "garbage", "grace", "stray"])
+async def test_a_refusal_of_the_public_is_not_kept_and_the_request_is_evaluated_again(
+    send: Send, tokens: Tokens, sql: Connection, who: str
+) -> None:
+    await send("theirs")
+    kept = count(sql, "kept_answer")
+    for _ in range(2):
+        refused = await send("mine", headers=tokens[who])
+        check_problem(refused, 409, "slot_taken")
+        assert REPLAYED not in refused.headers
+    check_problem(await send("mine", headers=tokens[who], sessionTypeId=str(uuid4())), 404, "session_type_not_found")
+    assert count(sql, "kept_answer") == kept
+    sql.execute("UPDATE booking SET status = 'cancelled'")
+    made = await send("mine", headers=tokens[who])
+    assert done(made)
+    assert same(made, await send("mine", headers=tokens[who]))
+    check_problem(await send("mine", headers=tokens[who], startsAt=LATER), 422, "idempotency_key_reused")
+
+
+async def test_ten_of_the_public_at_once_who_are_refused_are_each_refused_and_nothing_is_kept(
     send: Send, sql: Connection
 ) -> None:
     await send("theirs")
-    refused = await send("mine")
-    check_problem(refused, 409, "slot_taken")
-    sql.execute("UPDATE booking SET status = 'cancelled'")
-    assert same(refused, await send("mine"))
-    assert done(await send("again"))
+    for answer in await asyncio.gather(*(send("mine") for _ in range(10))):
+        check_problem(answer, 409, "slot_taken")
+    assert count(sql, "kept_answer") == 1
 
 
-async def test_what_is_not_there_or_not_offered_stays_so_for_this_request(
-    send: Send, jana: UUID, sql: Connection
+async def test_what_is_not_there_or_not_offered_stays_so_for_this_request_of_a_token(
+    send: Send, tokens: Tokens, jana: UUID, sql: Connection
 ) -> None:
-    talk = str(uuid4())
-    missing = await send("one", sessionTypeId=talk)
+    talk, admin = str(uuid4()), tokens["admin"]
+    missing = await send("one", sessionTypeId=talk, headers=admin)
     check_problem(missing, 404, "session_type_not_found")
     sql.execute("INSERT INTO session_type (id, expert_id, title, minutes, step_minutes)"
                 " VALUES (%s, %s, 'Talk', 60, 60)", [talk, jana])  # fmt: skip
-    assert same(missing, await send("one", sessionTypeId=talk))
+    assert same(missing, await send("one", sessionTypeId=talk, headers=admin))
     late = "2026-11-24T19:00:00Z"
-    closed = await send("two", startsAt=late)
+    closed = await send("two", startsAt=late, headers=admin)
     check_problem(closed, 422, "slot_not_offered")
     sql.execute("UPDATE availability_rule SET closes_minute = 1440")
-    assert same(closed, await send("two", startsAt=late))
-    assert done(await send("three", startsAt=late))
+    assert same(closed, await send("two", startsAt=late, headers=admin))
+    assert done(await send("three", startsAt=late, headers=admin))
 
 
 async def test_what_was_wrong_with_a_request_can_be_put_right_under_the_same_key(

@@ -18,8 +18,9 @@ PAGE = {"Accept": "text/html"}
 
 @pytest.fixture
 async def api(demo: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """A program that talks to the demo."""
+    """A program that talks to the demo, and has opened its mailbox."""
     async with httpx.AsyncClient(base_url=demo.url, timeout=60) as client:
+        assert (await client.get(demo.mailbox, headers=PAGE)).status_code == 303
         yield client
 
 
@@ -43,7 +44,9 @@ async def test_mail_appears_as_it_is_sent_and_leads_to_the_booking(
     demo: ServerProcess, api: httpx.AsyncClient, visit: Visit, excuse: Excuse
 ) -> None:
     excuse("404")  # where the link leads is the booking page's business
-    page = await visit("/mailbox", at=demo.url)
+    page = await visit(demo.mailbox, at=demo.url)
+    await expect(page).to_have_url(f"{demo.url}/mailbox")
+    await expect(page.get_by_role("link", name="Mailbox (demo)")).to_be_visible()
     await expect(page.get_by_text("Demo: mail that would have been sent.")).to_be_visible()
     made = await book(api, "live@example.com")
     card = page.locator(".mail-card", has_text="live@example.com")
@@ -77,7 +80,7 @@ async def test_mail_appears_as_it_is_sent_and_leads_to_the_booking(
 async def test_a_filter_without_mail_says_so_and_follows_too(
     demo: ServerProcess, api: httpx.AsyncClient, visit: Visit
 ) -> None:
-    page = await visit("/mailbox?to=later@example.com", at=demo.url)
+    page = await visit(f"{demo.mailbox}&to=later@example.com", at=demo.url)
     await expect(page.get_by_role("heading", name="No mail to this address")).to_be_visible()
     await book(api, "later@example.com")
     await expect(page.locator(".mail-card")).to_have_count(1)
@@ -85,7 +88,7 @@ async def test_a_filter_without_mail_says_so_and_follows_too(
 
 async def test_nothing_in_a_mail_runs_or_is_loaded(demo: ServerProcess, api: httpx.AsyncClient, visit: Visit) -> None:
     await book(api, "script@example.com", name="<script>document.title = 'broken'</script><img src=//example.com/x>")
-    page = await visit("/mailbox?to=script@example.com", at=demo.url)
+    page = await visit(f"{demo.mailbox}&to=script@example.com", at=demo.url)
     await page.locator(".mail-card a").click()
     frame = page.locator("iframe")
     await expect(frame).to_have_attribute("sandbox", "allow-popups allow-popups-to-escape-sandbox")
@@ -130,6 +133,7 @@ async def test_mail_that_is_not_there_is_not_found(api: httpx.AsyncClient, path:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
 async def test_this_machine_is_known_by_each_of_its_names(api: httpx.AsyncClient, host: str) -> None:
+    # httpx has kept the cookies for `localhost`, whatever the header says.
     answer = await api.get("/mailbox", headers={**PAGE, "Host": f"{host}:8080"})
     assert answer.status_code == 200
     assert "Mailbox (demo)" in answer.text

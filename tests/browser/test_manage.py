@@ -219,7 +219,7 @@ async def test_a_click_that_comes_too_late_is_answered_in_place(visit: Visit, ja
     await button(page, "Cancel booking").click()
     with sql.transaction():  # terms that change without any news, so that the page does not know
         sql.execute("SET LOCAL session_replication_role = replica")
-        terms(sql, jana, cancel_notice_minutes=10_000)
+        sql.execute("UPDATE booking SET cancel_notice_minutes = 10000 WHERE id = %s", [number])
     await button(page, "Yes, cancel it").click()
     await expect(page.get_by_role("alert")).to_contain_text("This session can only be cancelled until")
     await expect(button(page, "Cancel booking")).to_have_count(0)
@@ -450,7 +450,7 @@ async def test_a_move_that_comes_too_late_is_answered_in_place(visit: Visit, jan
     await slot(page, to).click()
     with sql.transaction():
         sql.execute("SET LOCAL session_replication_role = replica")
-        terms(sql, jana, move_notice_minutes=10_000)
+        sql.execute("UPDATE booking SET reschedule_notice_minutes = 10000 WHERE id = %s", [number])
     await button(page, "Move it").click()
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("That is over.")
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("Your booking stays as it is.")

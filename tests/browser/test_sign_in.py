@@ -11,13 +11,29 @@ from playwright.async_api import Page, expect
 
 from expert_booking.domain.keys import Keys
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit, WatchedServer
-from tests.browser.pages import AT_ONCE, HOUR, Connection, book_on, connected, in_days, slot, until, watches
+from tests.browser.pages import (
+    ADA,
+    AT_ONCE,
+    HOUR,
+    Connection,
+    book_button,
+    book_on,
+    connected,
+    fill_in,
+    holds,
+    in_days,
+    iso,
+    says,
+    slot,
+    until,
+    watches,
+)
 from tests.browser.test_accessible import AUDIT, CONTRAST
 from tests.browser.test_manage import button, news, row, shows, stayed, stays, to_move
 from tests.serving import SECRET_KEY, ServerProcess
 
 KEYS = Keys(SECRET_KEY)
-SAID = "If this address is known here, a mail with a link and a six-digit code is on its way to"
+SAID = "If this address is known here, a mail with a link and a code is on its way to"
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +126,46 @@ async def test_a_code_shows_the_bookings_of_an_address_wherever_they_were_made(
     await expect(card(page, number)).to_be_visible()
     await page.goto(f"/booking/{number}")
     await shows(page, "pending")
+
+
+async def test_a_code_of_letters_and_digits_is_taken_however_it_is_typed(
+    visit: Visit, sql: Connection, email: str
+) -> None:
+    page = await visit("/sign-in")
+    await ask(page, email)
+    await button(page, "Other address").click()
+    await ask(page, email)
+    code = KEYS.long_code(asked(sql, email)).lower()
+    await page.get_by_label("Code").fill(f" {code[:4]}-{code[4:]} ")
+    await page.keyboard.press("Enter")
+    await expect(whose(page)).to_contain_text(email)
+
+
+async def test_a_form_keeps_its_time_while_its_browser_signs_in_and_out_in_another_tab(
+    visit: Visit, jana: Expert, sql: Connection, email: str
+) -> None:
+    form = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
+    await holds(form)
+    await fill_in(form, **ADA)
+    held = "SELECT id, visitor FROM booking WHERE status = 'held' AND expert_id = %s"
+    before = sql.execute(held, [jana.id]).fetchone()
+    other = await form.context.new_page()
+    for change in (lambda: signed_in(other, sql, email), lambda: button(other, "Sign out").click()):
+        await stays(form)
+        await change()
+        # The form is loaded again, by the cookie as it is now, with what was typed.
+        await form.wait_for_function("!window.stayed")
+        await holds(form)
+        await says(form, **ADA)
+        now = sql.execute(held, [jana.id]).fetchone()
+        assert before is not None
+        assert now is not None
+        assert now[0] == before[0]
+        assert now[1] != before[1]
+        before = now
+    await book_button(form).click()
+    await form.wait_for_url("**/booking/*")
+    await shows(form, "pending")
 
 
 async def test_an_address_that_nobody_knows_is_answered_with_the_same_words(
@@ -442,6 +498,44 @@ async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_a
     await shows(mine, "cancelled")
     await stayed(mine)
     await expect(page.get_by_role("heading", name="Add to calendar")).to_have_count(0)
+
+
+async def test_a_link_that_was_shared_by_mistake_is_ended_and_a_new_one_is_sent(
+    visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
+) -> None:
+    excuse("status of 404")
+    mine = await visit()
+    number = await book_on(mine, jana.slug, in_days(3), email=email)
+    await stays(mine)
+    key = KEYS.booking(UUID(number))
+    theirs, page = await visit(f"/booking/{number}?key={key}"), await visit(f"/booking/{number}?key={key}")
+    for one in (theirs, page):
+        await connected(one)
+    await button(page, "This link was shared by mistake").click()
+    await expect(page.get_by_role("heading", name="End all links")).to_be_focused()
+    await button(page, "Keep the links").click()
+    await expect(button(page, "This link was shared by mistake")).to_be_focused()
+    await button(page, "This link was shared by mistake").click()
+    await button(page, "Yes, send a new link").click()
+    # Who came by the link alone is out, and is told where the new one is.
+    await expect(page.locator('[data-refusal="link_ended"]')).to_contain_text(f"sent a new link to {email}")
+    await expect(theirs.locator('[data-refusal="booking_not_found"]')).to_be_visible()
+    assert email not in await theirs.locator("#main").inner_text()
+    answer = await page.goto(f"/booking/{number}?key={key}")
+    assert answer is not None
+    assert answer.status == 404
+    await page.goto(f"/booking/{number}?key={KEYS.booking(UUID(number), 2)}")
+    await shows(page, "pending")
+    # The browser that booked stays, and may do the same.
+    await stayed(mine)
+    await button(mine, "This link was shared by mistake").click()
+    await button(mine, "Yes, send a new link").click()
+    await expect(news(mine)).to_contain_text(f"We've sent a new one to {email}")
+    await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
+    await shows(mine, "pending")
+    await stayed(mine)
+    sent = sql.execute("SELECT kind, audience FROM message WHERE booking_id = %s ORDER BY id", [number]).fetchall()
+    assert sent[-2:] == [("new_link", "customer")] * 2
 
 
 async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(

@@ -48,6 +48,7 @@ async def test_somebody_tries_the_demo_from_booking_to_cancelling_and_every_open
 ) -> None:
     excuse("404")  # what a stranger gets
     page, mailbox, elsewhere = [await visit("", at=demo.url) for _ in range(3)]
+    await mailbox.goto(demo.mailbox)
 
     # Book.
     await page.goto("/")

@@ -215,3 +215,54 @@ def test_a_database_that_does_not_answer_is_told_in_one_line() -> None:
         schema.level("postgresql+psycopg://nobody:secret@127.0.0.1:1/nothing")
     assert "\n" not in str(unreachable.value)
     assert "secret" not in str(unreachable.value)
+
+
+def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_history(
+    empty_database_url: str,
+) -> None:
+    url = empty_database_url
+    command.upgrade(schema.config(url), "0007")
+    with psycopg.connect(driver_url(url), autocommit=True) as sql:
+        sql.execute("INSERT INTO expert (slug, name, category, time_zone, email) SELECT 'e-' || n, 'E', 'C', 'UTC', 'e'"
+                    " FROM generate_series(1, 3) AS n")  # fmt: skip
+        sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, cancel_notice_minutes,"
+                    " move_notice_minutes, most_moves) SELECT id, 'Talk of ' || slug, 60, 60, 60, 30,"
+                    " nullif(right(slug, 1), '1')::smallint FROM expert")  # fmt: skip
+        # Of each expert: a request, a hold that becomes one, a hold that is let go and swept out, and one that stays.
+        sql.execute(
+            "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until, notes,"
+            " name, email, customer_key) SELECT expert_id, id, at, at + interval '1 hour',"
+            " tstzrange(at, at + interval '1 hour'),"
+            " CASE n WHEN 1 THEN 'pending' ELSE 'held' END, '2100-01-01', n, 'A', CASE n WHEN 1 THEN 'a' END, 'a'"
+            " FROM session_type, generate_series(1, 4) AS n,"
+            " LATERAL (SELECT timestamptz '2026-12-01' + n * interval '1 hour') AS t (at)"
+        )
+        sql.execute("UPDATE booking SET status = 'confirmed', email = 'a' WHERE notes = '2'")
+        sql.execute("UPDATE booking SET status = 'expired' WHERE notes = '3'")
+        sql.execute("DELETE FROM booking WHERE notes = '3'")
+        before = sql.execute("SELECT id::text FROM booking_change ORDER BY id").fetchall()
+        assert len(before) == 3 * (1 + 2 + 2 + 1)
+    command.upgrade(schema.config(url), "0008")
+    with psycopg.connect(driver_url(url), autocommit=True) as sql:
+        promised = sql.execute(
+            "SELECT DISTINCT slug, b.title, b.cancel_notice_minutes, b.reschedule_notice_minutes, b.max_reschedules"
+            " FROM booking b JOIN expert e ON e.id = expert_id ORDER BY slug"
+        ).fetchall()
+        assert promised == [
+            ("e-1", "Talk of e-1", 60, 30, None), ("e-2", "Talk of e-2", 60, 30, 2), ("e-3", "Talk of e-3", 60, 30, 3),
+        ]  # fmt: skip
+        history = sql.execute(
+            "SELECT notes, from_status, to_status, count(*) FROM booking_change c JOIN booking b ON b.id = booking_id"
+            " GROUP BY 1, 2, 3 ORDER BY 1, 2 NULLS FIRST"
+        ).fetchall()
+        assert history == [("1", None, "pending", 3), ("2", None, "held", 3), ("2", "held", "confirmed", 3)]
+        assert sql.execute("SELECT count(*) FROM booking_change").fetchone() == (9,)
+        with pytest.raises(psycopg.errors.RaiseException):
+            sql.execute("DELETE FROM booking_change")
+    # As after a migration that was stopped halfway: it goes on.
+    run(url, "UPDATE alembic_version SET version_num = '0007'", "ALTER TABLE booking DROP CONSTRAINT ck_booking_terms",
+        "ALTER TABLE booking ALTER title DROP NOT NULL", "DROP TABLE network_hold",
+        "UPDATE booking SET title = NULL WHERE notes = '1'")  # fmt: skip
+    command.upgrade(schema.config(url), "0008")
+    with psycopg.connect(driver_url(url)) as sql:
+        assert sql.execute("SELECT count(*) FROM booking WHERE title LIKE 'Talk of e-_'").fetchone() == (9,)

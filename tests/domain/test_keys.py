@@ -2,7 +2,7 @@
 
 import hmac
 import string
-from base64 import urlsafe_b64decode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from uuid import UUID
 
@@ -65,6 +65,36 @@ def test_the_proof_of_one_thing_is_none_of_another(one: UUID, another: UUID) -> 
         assert opened(KEYS.link(another)[:border] + KEYS.link(one)[border:]) in ([], [another])
     swapped = urlsafe_b64decode(KEYS.link(another))[:16] + urlsafe_b64decode(KEYS.link(one))[16:]
     assert opened(swapped.hex()) == []
+
+
+@given(st.uuids(), st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1))
+def test_a_booking_has_one_key_for_each_version(number: UUID, version: int, another: int) -> None:
+    key = KEYS.booking(number, version)
+    assert (KEYS.booking_of(key), KEYS.version_of(key)) == (number, version)
+    assert (KEYS.booking(number, another) == key) == (version == another)
+    assert OTHERS.booking_of(key) is None
+    # The version cannot be changed by whoever has a key.
+    raw = bytearray(urlsafe_b64decode(key))
+    raw[16:-20] = another.to_bytes(3)
+    forged = urlsafe_b64encode(raw).decode()
+    assert forged == key or opened(forged) == []
+
+
+@given(st.uuids())
+def test_a_long_code_is_eight_letters_and_digits_in_whatever_case(number: UUID) -> None:
+    code = KEYS.long_code(number)
+    assert len(code) == 8
+    assert set(code) <= set(string.ascii_uppercase + string.digits) - set("IO01")
+    assert KEYS.is_long_code(number, code)
+    assert KEYS.is_long_code(number, code.lower())
+    assert not any(KEYS.is_long_code(number, text) for text in (KEYS.code(number), code[:7], code + "2", "", "\ud800"))
+    assert code != OTHERS.long_code(number)
+
+
+def test_a_mark_is_that_of_one_address_and_tells_nothing_of_it() -> None:
+    marks = {KEYS.mark(f"person{n}@example.com") for n in range(100)}
+    assert len(marks) == 100
+    assert KEYS.mark("ada@example.com") == KEYS.mark("ada@example.com") != OTHERS.mark("ada@example.com")
 
 
 @given(purposes, st.uuids())

@@ -403,6 +403,22 @@ def test_a_mail_that_leaves_late_says_how_long_its_link_still_counts() -> None:
     assert "They count for 1 minute," in text_of(access(minutes=-2))
 
 
+def test_a_new_link_carries_the_bookings_key_version_and_no_calendar_file() -> None:
+    message = letter(news("new_link", actor=None, key_version=2, notes="Buy at evil.example"))
+    [key] = re.findall(r"\?key=(\S+)", text_of(message))
+    assert key == Keys(HOUSE.secret).booking(BOOKING, 2)
+    assert message["Subject"].startswith("New link: ")
+    assert message.get_content_type() == "multipart/alternative"
+    assert "evil.example" not in everything_in(message)
+    assert words_of(text_of(message)) == Seen(html_of(message)).words
+
+
+def test_a_code_of_letters_and_digits_stands_in_two_groups_of_four() -> None:
+    message = access(code="SN3G6Z37")
+    assert "\nSN3G6Z37\n" in text_of(message)
+    assert re.search(r">SN3G<span[^>]*>6Z37<", html_of(message))
+
+
 def test_the_key_in_a_mail_is_the_one_that_opens_the_booking() -> None:
     [key] = re.findall(r"\?key=(\S+)", text_of(letter(news())))
     assert Keys(HOUSE.secret).booking_of(key) == UUID(int=BOOKING.int)

@@ -23,7 +23,7 @@ EXPERT_EMAIL = "jana.private@example.org"
 STATUS = {
     MessageKind.RECEIVED: Status.PENDING, MessageKind.CONFIRMED: Status.CONFIRMED, MessageKind.MOVED: Status.CONFIRMED,
     MessageKind.DECLINED: Status.DECLINED, MessageKind.CANCELLED: Status.CANCELLED, MessageKind.EXPIRED: Status.EXPIRED,
-    MessageKind.REMINDER: Status.CONFIRMED,
+    MessageKind.REMINDER: Status.CONFIRMED, MessageKind.NEW_LINK: Status.CONFIRMED,
 }  # fmt: skip
 # Everything that can be told, with everybody who can have done it.
 KINDS: list[tuple[MessageKind, Actor | None]] = [

@@ -11,7 +11,14 @@ import pytest
 
 from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import SlotState
-from expert_booking.domain.errors import FieldsWrong, HoldNotFound, SlotNotOffered, SlotTaken, TooManyHolds
+from expert_booking.domain.errors import (
+    FieldsWrong,
+    HoldNotFound,
+    SlotNotOffered,
+    SlotTaken,
+    TooManyHolds,
+    TooManyHoldsPerMinute,
+)
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.obstacles import Reason
@@ -227,6 +234,84 @@ async def test_one_network_holds_so_many_times_and_no_more(
     await take(crowd, expert, NINE + 25 * HOUR, origin=origin)
 
 
+async def test_one_network_starts_so_many_holds_a_minute_and_is_told_exactly_when_the_next(
+    database: Database, add_expert: AddExpert, clock: Clock, sql: Connection
+) -> None:
+    services = Services(database, clock=clock, holds=HoldRules(per_minute=3))
+    expert, origin = await add_expert(), b"o" * 32
+    for _ in range(3):
+        held = await take(services, expert, origin=origin)
+        await services.holds.release(held.id)
+        clock.move(seconds=10)
+    for wait in (30, 20):  # 60 seconds after the first
+        with pytest.raises(TooManyHoldsPerMinute) as refused:
+            await take(services, expert, origin=origin)
+        assert refused.value.retry_after == wait
+        clock.move(seconds=10)
+    await take(services, expert, NINE + HOUR, origin=b"p" * 32)
+    clock.move(seconds=10, microseconds=-1)
+    with pytest.raises(TooManyHoldsPerMinute) as refused:
+        await take(services, expert, origin=origin)
+    assert refused.value.retry_after == 1
+    clock.move(microseconds=1)
+    await take(services, expert, origin=origin)
+    with pytest.raises(TooManyHoldsPerMinute) as refused:
+        await take(services, expert, NINE + 2 * HOUR, origin=origin)
+    assert refused.value.retry_after == 10
+
+
+@pytest.mark.parametrize("becomes", ["released", "booked", "replaced", "lapsed"])
+async def test_every_hold_that_was_started_counts_whatever_became_of_it(
+    database: Database, add_expert: AddExpert, clock: Clock, becomes: str
+) -> None:
+    services = Services(database, clock=clock, holds=HoldRules(minutes=0.1, per_minute=2))
+    expert, origin = await add_expert(), b"o" * 32
+    for hour in range(2):
+        start = NINE + hour * HOUR
+        visitor = ADA if becomes == "replaced" else None
+        held = await take(services, expert, start, origin=origin, visitor=visitor)
+        if becomes == "released":
+            await services.holds.release(held.id)
+        elif becomes == "booked":
+            await services.bookings.book(booking_request(expert, start, hold_id=held.id))
+        elif becomes == "lapsed":
+            clock.move(seconds=6)
+            await services.deadlines.work_off()
+    with pytest.raises(TooManyHoldsPerMinute):
+        await take(services, expert, NINE + 3 * HOUR, origin=origin, visitor=ADA if becomes == "replaced" else None)
+
+
+async def test_a_hold_that_was_refused_or_is_there_already_does_not_count(
+    database: Database, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
+) -> None:
+    services = Services(database, clock=clock, holds=HoldRules(per_minute=2))
+    expert, origin = await add_expert(), b"o" * 32
+    await book(expert, NINE)
+    for _ in range(3):
+        with pytest.raises(SlotTaken):
+            await take(services, expert, origin=origin)
+    for _ in range(3):
+        await take(services, expert, NINE + HOUR, origin=origin, visitor=ADA)
+    await take(services, expert, NINE + 2 * HOUR, origin=origin, visitor=BOB)
+    with pytest.raises(TooManyHoldsPerMinute):
+        await take(services, expert, NINE + 3 * HOUR, origin=origin, visitor=BOB)
+    # The hold that could not be replaced is kept.
+    assert (await services.holds.of_visitor(BOB)) is not None
+    assert sql.execute("SELECT count(*) FROM network_hold").fetchone() == (2,)
+
+
+async def test_the_holds_a_network_has_started_are_forgotten_after_a_minute(
+    services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
+) -> None:
+    expert = await add_expert()
+    await take(services, expert, origin=b"o" * 32)
+    clock.move(seconds=30)
+    await take(services, expert, NINE + HOUR, origin=b"o" * 32)
+    clock.move(seconds=30)
+    await services.deadlines.sweep()
+    assert sql.execute("SELECT count(*) FROM network_hold").fetchone() == (1,)
+
+
 async def test_who_holds_already_moves_the_hold_in_a_full_network(crowd: Services, add_expert: AddExpert) -> None:
     expert, origin = await add_expert(), b"o" * 32
     for visitor in (ADA, BOB, b"c" * 32):
@@ -406,4 +491,4 @@ async def test_what_nobody_made_a_booking_of_is_swept_out_after_a_day_and_real_b
     await services.deadlines.sweep()
     assert [row[2] for row in rows(sql)] == ["ada@example.com"]
     changes = sql.execute("SELECT count(*) FROM booking_change WHERE booking_id = %s", [held.id]).fetchone()
-    assert changes == (2,)  # what happened is remembered, that it was swept out is not worth it
+    assert changes == (0,)  # a hold that was never booked leaves nothing behind

@@ -102,6 +102,43 @@ async def test_a_key_that_belongs_to_another_request_is_refused(services: Servic
     assert work.done == 1
 
 
+async def test_a_refusal_that_is_not_kept_leaves_its_effects_and_no_answer(
+    services: Services, database: Database, other: Services, sql: Connection
+) -> None:
+    """What is counted while a request is refused, such as a wrong code, counts for good."""
+    work, refusal = Work(database), Answer(409, {}, b"")
+
+    async def refused() -> Answer:
+        await work()
+        return refusal
+
+    for process in (services, other):
+        assert await process.idempotency.once(ME, "key", ASKED, refused, keep_refusals=False) == refusal
+    assert (work.done, count(sql, "search_word"), count(sql, "kept_answer")) == (2, 4, 0)
+    assert await services.idempotency.once(ME, "key", b"another", work, keep_refusals=False) == DONE
+    assert (await other.idempotency.once(ME, "key", b"another", work, keep_refusals=False)).replayed
+
+
+async def test_who_waited_for_a_refusal_that_is_not_kept_is_the_first(
+    services: Services, database: Database, other: Services
+) -> None:
+    work = Work(database)
+    work.may_go_on.clear()
+
+    async def refused() -> Answer:
+        await work()
+        return Answer(404, {}, b"")
+
+    first = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, refused, keep_refusals=False))
+    await work.begun.wait()
+    second = asyncio.create_task(other.idempotency.once(ME, "key", ASKED, Work(other._database)))
+    _, waiting = await asyncio.wait([second], timeout=0.2)
+    assert waiting
+    work.may_go_on.set()
+    assert (await first).status == 404
+    assert await second == DONE
+
+
 async def test_nothing_of_it_is_seen_before_all_of_it_is(
     services: Services, database: Database, sql: Connection
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 import socketio
 import uvicorn
 from nicegui import core
+from socketio.packet import Packet
 
 from expert_booking import app
 from expert_booking.web import wire
@@ -177,6 +178,53 @@ async def test_a_socket_that_cannot_be_written_to_is_told_the_ordinary_way_and_c
     assert (told.by_emit, caplog.text.count("RuntimeError: another server")) == (3, 1)
     page.close()
     other.close()
+
+
+async def test_where_socket_io_has_changed_messages_go_through_its_own_emit_and_the_log_says_so_once(
+    port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, (page, _), (other, _) = Wire(core.sio), await enter(port, room), await enter(port, room)
+    told.check()
+    await told.tell(room, "slots", NEWS)
+    assert (told.by_emit, caplog.text) == (0, "")
+    monkeypatch.setattr(core.sio, "get_environ", lambda: None)
+    told.check()
+    await told.tell(room, "slots", NEWS)
+    await told.tell(room, "slots", NEWS)
+    assert told.by_emit == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.text.count("through Socket.IO, which is slower with many pages: TypeError") == 1
+    for one in (page, other):
+        assert [await one.event() for _ in range(3)] == 3 * [["slots", NEWS]]
+        one.close()
+
+
+class SpacedPacket(Packet):  # type: ignore[misc]
+    """Its JSON looks different."""
+
+    def encode(self) -> str:
+        """The packet, as one text."""
+        return f"{self.packet_type}{json.dumps(self.data)}"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"environ": None}, "AttributeError"),
+        ({"manager": object()}, "AttributeError"),
+        ({"packet_class": lambda *_, **__: NEWS}, "AttributeError"),
+        ({"packet_class": SpacedPacket}, 'Socket.IO encodes events as \'42["slots", {"version": 1}]\''),
+    ],
+)
+def test_each_part_of_socket_io_that_is_used_is_checked(
+    change: dict[str, Any], problem: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio = socketio.AsyncServer(async_mode="asgi")
+    for name, value in change.items():
+        setattr(sio, name, value)
+    Wire(sio).check()
+    assert len(caplog.records) == 1
+    assert problem in caplog.text
 
 
 async def test_who_comes_into_a_room_is_told_from_then_on_and_who_goes_is_let_go(

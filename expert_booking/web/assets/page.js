@@ -1,12 +1,24 @@
 // Runs before the page is drawn: the theme, and the visitor's time zone. Both are remembered in this browser.
 (() => {
   const root = document.documentElement;
+  root.lang = "en";
+  root.dataset.zone = document.currentScript.dataset.zone; // the one that the server drew the page for
   const year = "; max-age=31536000; path=/; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
   const cookie = (name) => {
     const found = document.cookie.match("(?:^|; )" + name + "=([^;]*)");
     return found ? decodeURIComponent(found[1]) : null;
   };
   const remember = (name, value) => (document.cookie = name + "=" + encodeURIComponent(value) + year);
+
+  // While a new version replaces the old one, a page may come from a process that is gone when its scripts are asked
+  // for. Without them it would stay empty, so it is loaded again, at most once in ten seconds.
+  const loadAgain = (event) => {
+    if (event.target.localName !== "script" || event.target.type !== "module") return;
+    if (Date.now() - Number(sessionStorage.getItem("loaded-again")) < 10_000) return;
+    sessionStorage.setItem("loaded-again", Date.now());
+    location.reload();
+  };
+  addEventListener("error", loadAgain, true);
 
   // --- theme
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -30,6 +42,11 @@
   }
   customElements.define("language-names", LanguageNames);
 
+  // --- a form that leads to another page is on its way there: nothing else may load this page again
+  addEventListener("submit", (event) => {
+    if (!event.defaultPrevented) window.leaving = true;
+  });
+
   // --- time zone
   const here = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   const zone = () => cookie("zone") || here();
@@ -41,6 +58,13 @@
     if (window.did_handshake && window.socket) emitEvent("zone", zone());
     else setTimeout(tell, 20);
   };
+
+  // When somebody comes back to a page, pages that asked for it look again.
+  for (const event of ["focus", "visibilitychange"])
+    addEventListener(event, () => {
+      if (!document.hidden && window.socket?.connected) emitEvent("seen");
+    });
+
   const fill = (select) => {
     if (select.options.length > 1) return;
     const names = new Set([...(Intl.supportedValuesOf?.("timeZone") ?? []), here(), "UTC"]);

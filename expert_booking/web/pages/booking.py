@@ -25,6 +25,7 @@ from expert_booking.web.parts.booking_card import change, moved_to, whole_bookin
 from expert_booking.web.parts.calendar_ways import calendar_ways
 from expert_booking.web.parts.host_actions import HostActions
 from expert_booking.web.parts.mail_state import mail_state
+from expert_booking.web.parts.shared_link import SharedLink
 from expert_booking.web.seen import when_seen
 from expert_booking.web.visitor import zone_of
 from expert_booking.web.way_in import WayIn
@@ -41,6 +42,7 @@ _OVER: Final = Markup(
 <a class="button quiet" href="/my-bookings">My bookings</a></div>"""
 )
 _OF_HOST: Final = Markup('<div class="actions"><a class="button quiet" href="/my-bookings">Sessions with you</a></div>')
+_LINKS_ENDED: Final = Markup("Earlier links to this booking no longer work. We've sent a new one to {}.")
 _OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment."
 
 
@@ -93,6 +95,7 @@ class OneBooking:
         self._expert_zone = ZoneInfo(self._booking.expert_time_zone)
         self._zone = zone or self._expert_zone
         self._live = LiveBooking(services, client, found, way, self._look)
+        self._links_ended = False
 
     def draw(self, *, moved: bool) -> None:
         """All about it."""
@@ -106,6 +109,7 @@ class OneBooking:
         self._actions = BookingActions(move_url=self._way.url("/move"), on_cancel=self.cancel)
         self._calendar = theme.html(Markup(""))
         self._ways_on = theme.html(Markup(""))
+        self._shared_link = SharedLink(on_end=self.end_links)
         self._paint()
 
     def change_zone(self, zone: ZoneInfo) -> None:
@@ -120,6 +124,27 @@ class OneBooking:
     async def change(self, status: str, reason: str) -> None:
         """Bring it to another status, as a host; or say why not."""
         await self._change(status, reason, self._host_actions)
+
+    async def end_links(self) -> None:
+        """End every link to the booking and have a new one sent, or say why not."""
+        # Beforehand: that the key counts no more is news, which may be here before the answer.
+        self._links_ended = True
+        try:
+            _, caller = await self._way.find()
+            await self._services.bookings.end_links(self._booking.id, caller)
+        except Refusal as refusal:
+            self._links_ended = False
+            self._shared_link.rest(str(refusal))
+            return
+        except Exception:
+            log.exception("the links to a booking could not be ended")
+            self._links_ended = False
+            self._shared_link.rest(_OUR_MISTAKE + refusals.found_by())
+            return
+        self._way.forget_key()
+        self._shared_link.done()
+        self._news.show(self._news_html(_LINKS_ENDED.format(self._booking.email)))
+        await self._live.read()
 
     async def _change(self, status: str, reason: str, asked: BookingActions | HostActions) -> None:
         try:
@@ -162,6 +187,7 @@ class OneBooking:
         self._mail.show(mail_state(booking) if self._services.house.mails and not by_host else Markup(""))
         self._calendar.show(self._calendar_html())
         self._ways_on.show(self._ways_on_html())
+        self._shared_link.show("" if by_host or not self._services.house.mails else booking.email)
         self._offer()
 
     def _offer(self) -> None:
@@ -186,7 +212,10 @@ class OneBooking:
     def _show_nothing(self) -> None:
         for shown in (self._news, self._mail, self._calendar, self._ways_on):
             shown.show(Markup(""))
-        self._shown.show(refusals.no_booking(str(self._booking.id)))
+        number = str(self._booking.id)
+        ended = self._links_ended
+        self._shown.show(refusals.link_ended(number, self._booking.email) if ended else refusals.no_booking(number))
+        self._shared_link.show("")
         self._actions.show([], may_move=False, may_cancel=False)
         self._host_actions.show([], may_move=False, when="")
 

@@ -1,17 +1,24 @@
-"""`/mailbox`: the mail of a house without a mail server, to be read on this machine alone."""
+"""`/mailbox`: the mail of a house without a mail server, for browsers on this machine that know its full address.
+
+A proxy on this machine makes every visitor look like a local browser, so the address has a token in it, as Jupyter's
+has. It is printed at the start; a cookie remembers it.
+"""
 
 import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Literal
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 from nicegui import Client
 
 from expert_booking.domain import words
 from expert_booking.domain.errors import MailNotFound
+from expert_booking.domain.keys import Keys
 from expert_booking.domain.words import UTC_ZONE
 from expert_booking.schemas import MailView, OpenedMail
 from expert_booking.services.mailbox import Mailbox
@@ -22,8 +29,8 @@ from expert_booking.web.visitor import is_here, zone_of
 View = Literal["html", "text", "headers"]
 
 _WHAT_IT_IS: Final = Markup(
-    """<p class="note">Demo: mail that would have been sent. It stays on this machine, where everybody can read it;
-with <code>EXPERT_BOOKING_SMTP_URL</code> it goes to a mail server instead.</p>"""
+    """<p class="note">Demo: mail that would have been sent. It stays on this machine; with
+<code>EXPERT_BOOKING_SMTP_URL</code> it goes to a mail server instead.</p>"""
 )
 _FILTER: Final = Markup(
     """<form class="mail-filter" action="/mailbox" role="search"><label class="sr-only" for="to">To whom</label>
@@ -69,6 +76,8 @@ _CONTENT_HEADERS: Final = {
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox",
     "Cache-Control": "no-store",
 }
+_COOKIE: Final = "eb_mailbox"
+_YEAR: Final = 365 * 24 * 60 * 60
 _NEW_TAB: Final = '<base target="_blank">'
 
 
@@ -78,18 +87,35 @@ def from_here(request: Request) -> None:
         raise HTTPException(404)
 
 
-def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI) -> None:
-    """Serve the list, each mail, and what is in it."""
+def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: Keys) -> None:
+    """Serve the list, each mail, and what is in it. `keys` makes the token in the address."""
+
+    def is_open(request: Request) -> bool:
+        return keys.is_mailbox(request.cookies.get(_COOKIE, ""))
+
+    def only_if_open(request: Request) -> None:
+        if not is_open(request):
+            raise HTTPException(404)
 
     @patient.page("/mailbox", dependencies=[Depends(from_here)])
-    async def mails(request: Request, client: Client, to: str = "") -> None:
+    async def mails(request: Request, client: Client, to: str = "", token: str = "") -> Response | None:
+        if keys.is_mailbox(token):
+            client.delete()
+            return _opened_in_browser(to, token)
+        if not is_open(request):
+            _say_where_the_address_is()
+            return None
         view = Mails(mailbox, clock, client, to.strip()[:254], zone_of(request))
         await view.begin()
         with theme.frame("Mailbox", narrow=True, on_zone=view.change_zone):
             view.draw()
+        return None
 
     @patient.page("/mailbox/{number}", dependencies=[Depends(from_here)])
     async def mail(number: str, request: Request, view: str = "") -> None:
+        if not is_open(request):
+            _say_where_the_address_is()
+            return
         try:
             opened = await _opened(mailbox, number)
         except MailNotFound:
@@ -111,7 +137,25 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI) -> None
 
     files: dict[str, Callable[..., object]] = {"content": content, "mail.eml": eml, "invite.ics": ics}
     for name, answer in files.items():
-        web.add_api_route(f"/mailbox/{{number}}/{name}", answer, dependencies=[Depends(from_here)])
+        allowed = [Depends(from_here), Depends(only_if_open)]
+        web.add_api_route(f"/mailbox/{{number}}/{name}", answer, dependencies=allowed)
+
+
+def _opened_in_browser(to: str, token: str) -> Response:
+    """Go on to the list without the token in the address, and have the browser remember it."""
+    answer = RedirectResponse(f"/mailbox?{urlencode({'to': to})}" if to else "/mailbox", 303)
+    answer.headers["Cache-Control"] = "no-store"
+    answer.set_cookie(_COOKIE, token, _YEAR, path="/mailbox", httponly=True, samesite="lax")
+    answer.set_cookie(theme.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax")
+    return answer
+
+
+def _say_where_the_address_is() -> None:
+    refusals.not_here(
+        "The mailbox is closed",
+        "Please open it with its full address. Expert Booking printed it when it started; it ends with ?token=…",
+        code="mailbox_closed",
+    )
 
 
 class Mails:

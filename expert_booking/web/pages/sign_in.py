@@ -9,7 +9,7 @@ from nicegui import Client
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain.errors import LinkNotValid
-from expert_booking.schemas import OwnPath
+from expert_booking.schemas import LinkView, OwnPath
 from expert_booking.services import Services
 from expert_booking.web import patient, theme
 from expert_booking.web.parts.sign_in import SignIn
@@ -27,6 +27,16 @@ _BUTTON: Final = Markup(
 <p class="soft">This browser then sees the bookings of this address, for 30 days or until you sign out.</p>
 <form method="post" action="/sign-in/link"><input type="hidden" name="link" value="{link}">
 <button class="button" type="submit">Sign in</button></form>
+<p class="hint soft small">This is not you? Then close this page: nothing has happened.</p></section>"""
+)
+
+
+_CONFIRM: Final = Markup(
+    """<section class="panel sign-in"><h1>Confirm <span class="address">{email}</span></h1>
+<p class="soft">It becomes the address of the expert <b>{expert}</b>: it gets the emails about sessions and signs in as
+the expert, and the old address no longer does.</p>
+<form method="post" action="/sign-in/link"><input type="hidden" name="link" value="{link}">
+<button class="button" type="submit">Confirm and sign in</button></form>
 <p class="hint soft small">This is not you? Then close this page: nothing has happened.</p></section>"""
 )
 
@@ -60,9 +70,13 @@ def mount(services: Services) -> None:
             return None
         client.delete()  # whoever only looks, again and again, keeps nothing alive here
         # As it is, without a script: some programs for mail show pages without any.
-        return HTMLResponse(
-            theme.plain("Sign in", _BUTTON.format(email=view.email, link=link)), headers={"Cache-Control": "no-store"}
-        )
+        return HTMLResponse(theme.plain("Sign in", _question(view, link)), headers={"Cache-Control": "no-store"})
+
+
+def _question(view: LinkView, link: str) -> Markup:
+    if view.expert_name is not None:
+        return _CONFIRM.format(email=view.email, expert=view.expert_name, link=link)
+    return _BUTTON.format(email=view.email, link=link)
 
 
 def own_path(text: str) -> str:

@@ -23,16 +23,16 @@ export default {
         </div>
       </form>
       <form v-else class="form" novalidate :aria-busy="sending" @submit.prevent="redeem">
-        <p ref="said" tabindex="-1" role="status">If this address is known here, a mail with a link and a six-digit code is on its way to <b>{{ asked.email }}</b>. Both count for {{ minutes }} minutes, and once.</p>
+        <p ref="said" tabindex="-1" role="status">If this address is known here, a mail with a link and a code is on its way to <b>{{ asked.email }}</b>. Both count for {{ minutes }} minutes, and once.</p>
         <div class="field" :class="{ wrong: errors.code }">
           <label for="code">Code</label>
           <div class="with-button">
-            <input id="code" ref="code" class="input code" type="text" inputmode="numeric" autocomplete="one-time-code" maxlength="20" placeholder="123 456" v-model="code"
+            <input id="code" ref="code" class="input code" type="text" inputmode="text" autocomplete="one-time-code" autocapitalize="characters" autocorrect="off" spellcheck="false" maxlength="20" v-model="code"
               required :aria-invalid="errors.code ? 'true' : null" :aria-describedby="errors.code ? 'code-error' : 'code-hint'">
             <button class="button" type="submit" :aria-disabled="sending">{{ sending ? "Just a moment …" : "Sign in" }}</button>
           </div>
           <p v-if="errors.code" class="error" id="code-error" role="alert">{{ errors.code }}</p>
-          <p v-else class="hint" id="code-hint">The code counts in this browser. The link in the mail opens in any.</p>
+          <p v-else class="hint" id="code-hint">Six digits, or eight letters and digits. It works in this browser only; the link in the mail opens in any.</p>
         </div>
         <p v-if="errors.email" class="note bad" role="alert">{{ errors.email }}</p>
         <p v-else-if="again" class="note good" role="status">Another mail is on its way. Codes of earlier mails do not fit here any more.</p>
@@ -83,7 +83,9 @@ export default {
       this.again = this.asked.id !== before;
     },
     async redeem() {
+      window.leaving = true; // with the answer the other pages of this browser are loaded again, and this one leaves
       const answer = await this.post("/sign-in/code", { id: this.asked.id, code: this.code });
+      window.leaving = Boolean(answer);
       if (!answer) return;
       sessionStorage.removeItem(KEPT);
       this.sending = true; // until the next page is here

@@ -12,8 +12,8 @@ _SIGNED_IN: Final = Markup(
 <button class="button quiet" type="submit">Sign out</button></form>
 <details><summary class="button quiet">Sign out everywhere</summary>
 <form method="post" action="/sign-out"><input type="hidden" name="everywhere" value="1">
-<p>This ends it in every browser, for every program that reads these bookings, and for mails with a link
-that were not used yet. The links to single bookings in your mails go on working.</p>
+<p>This ends it in every browser and for every program that reads these bookings. All links that we have mailed
+stop working, too: those to sign in, and those to single bookings.</p>
 <button class="button danger" type="submit">Yes, sign out everywhere</button></form></details></div></section>"""
 )
 

@@ -1,0 +1,80 @@
+"""POST and GET answer with the same booking, every field of it filled in."""
+
+from collections.abc import Collection
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from expert_booking.domain.terms import Confirmation
+from expert_booking.schemas import BookingRequest, BookingView, HoldView, SessionTypeRequest
+from tests.api.conftest import NINE, Json, bearing
+from tests.conftest import AddExpert
+
+# Every field of a session type, each with something else than its default.
+SESSION_TYPE: Final[Json] = {
+    "title": "Career consultation", "description": "An hour.", "minutes": 45, "step_minutes": 15, "before_minutes": 5,
+    "after_minutes": 10, "notice_minutes": 30, "horizon_days": 30, "daily_cap": 3,
+    "confirmation": Confirmation.BY_EXPERT, "answer_minutes": 120, "cancel_notice_minutes": 60,
+    "move_notice_minutes": 30, "most_moves": 2, "active": True,
+}  # fmt: skip
+# Only an active session type can be booked, and only a booking that the expert confirms has a time to answer by.
+DEFAULT_IS_NEEDED: Final = {"active", "confirmation"}
+
+
+def check_filled_in(model: type[BaseModel], values: dict[str, Any], besides: Collection[str] = ()) -> None:
+    """Every field of this model is there, and with something else than nothing and than its default."""
+    assert set(values) == set(model.model_fields)
+    for name, field in model.model_fields.items():
+        nothing = [None, "", 0, False, [], {}]
+        default = [] if field.default is PydanticUndefined else [field.default]
+        assert name in besides or values[name] not in [*nothing, *default], f"give {model.__name__}.{name} a value"
+
+
+def by_field(model: type[BaseModel], answer: Json) -> dict[str, Any]:
+    """The same by the names that the fields have in Python."""
+    names = {field.alias or name: name for name, field in model.model_fields.items()}
+    return {names[name]: value for name, value in answer.items()}
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_post_and_get_answer_with_the_same_booking_and_no_field_is_left_out(
+    client: httpx.AsyncClient, add_expert: AddExpert, held: bool
+) -> None:
+    check_filled_in(SessionTypeRequest, SESSION_TYPE, DEFAULT_IS_NEEDED)
+    expert = str(await add_expert(**SESSION_TYPE))
+    [kind] = (await client.get(f"/experts/{expert}")).json()["sessionTypes"]
+    hold_request = {"expertId": expert, "sessionTypeId": kind["id"], "startsAt": NINE}
+    request = {
+        **hold_request, "name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000",
+        "notes": "My first session.", "timeZone": "Europe/London",
+    }  # fmt: skip
+    if held:
+        answer = (await client.post("/holds", json=hold_request)).json()
+        check_filled_in(HoldView, by_field(HoldView, answer))
+        request["holdId"] = answer["id"]
+    check_filled_in(
+        BookingRequest, {"hold_id": None, **by_field(BookingRequest, request)}, set() if held else {"hold_id"}
+    )
+    made = (await client.post("/bookings", json=request)).json()
+    own = bearing(made.pop("accessToken"))
+    # A new booking has been rescheduled 0 times, which no view says; everything that a view says is here.
+    check_filled_in(BookingView, by_field(BookingView, made))
+    assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made
+    for name, value in request.items():
+        assert name == "holdId" or made[name] == value
+    assert UUID(made["id"]) == UUID(request.get("holdId", made["id"]))
+
+
+async def test_a_booking_that_is_confirmed_at_once_is_the_same_in_post_and_get(
+    client: httpx.AsyncClient, add_expert: AddExpert
+) -> None:
+    expert = str(await add_expert(**{**SESSION_TYPE, "confirmation": Confirmation.AT_ONCE}))
+    request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com", "phone": "+44 20 7946"}
+    made = (await client.post("/bookings", json=request)).json()
+    own = bearing(made.pop("accessToken"))
+    assert (made["status"], made["answerBy"], made["notes"], made["timeZone"]) == ("confirmed", None, "", None)
+    assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made

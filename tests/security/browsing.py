@@ -1,0 +1,34 @@
+"""A Chromium for tests outside of tests/browser, and what pages load."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser.conftest import CHROMIUM, QUIET
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Start it; the test is skipped on machines without it, but not in CI."""
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        reason = "there is no Chromium on this machine"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        await browser.close()
+
+
+def files_of(page: str) -> set[str]:
+    """The addresses of all files that a page loads at once."""
+    found = re.findall(r'(?:href|src|url\()="?((?:/_nicegui|/assets)/[^")]+)', page)
+    assert len(found) > 5
+    return set(found)

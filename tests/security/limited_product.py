@@ -1,0 +1,22 @@
+"""The product with other limits, which the variable TEST_LIMITS gives as JSON: `files`, the soft and the hard limit of
+open files; `opened`, how many are open from the start; and any of those in `ConnectionLimits`.
+
+Run as `python -m tests.security.limited_product serve`.
+"""
+
+import json
+import os
+import resource
+import sys
+
+from expert_booking import app, cli, serving
+from expert_booking.http_protocol import ConnectionLimits
+
+if __name__ == "__main__":
+    limits = json.loads(os.environ["TEST_LIMITS"])
+    if "files" in limits:
+        soft, hard = limits.pop("files")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    opened = [os.dup(0) for _ in range(limits.pop("opened", 0))]
+    app.run = lambda product, listener: serving.serve(product, listener, ConnectionLimits(**limits))
+    cli.main(sys.argv[1:])

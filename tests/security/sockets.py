@@ -1,0 +1,131 @@
+"""Pages and their connections, spoken packet by packet, as a browser never would."""
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.serving import ServerProcess
+
+PATIENCE: Final = 40  # seconds
+_CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
+_ELEMENTS: Final = re.compile(r"parseElements\(String\.raw`(.*?)`\)", re.S)
+PATH: Final = "/_nicegui_ws/socket.io/"
+
+
+@dataclass(frozen=True)
+class FetchedPage:
+    """A page as it was delivered."""
+
+    client_id: str
+    next_message_id: str
+    elements: dict[str, Any]
+
+    def query(self, **changes: str | None) -> str:
+        """The query with which its script connects; None leaves a value out."""
+        values: dict[str, str | None] = {
+            "EIO": "4", "transport": "websocket", "client_id": self.client_id, "implicit_handshake": "true",
+            "next_message_id": self.next_message_id, "document_id": str(uuid4()), "tab_id": str(uuid4()), **changes,
+        }  # fmt: skip
+        return urlencode({key: value for key, value in values.items() if value is not None})
+
+    def listeners(self) -> list[tuple[int, str, str]]:
+        """Element, id and event of everything the page listens to."""
+        return [
+            (int(element), listener["listener_id"], listener["type"])
+            for element, facts in self.elements.items()
+            for listener in facts.get("events", ())
+        ]
+
+    def event(self, kind: str, *arguments: object) -> str:
+        """The packet that says that this has happened."""
+        element, listener, _ = next(one for one in self.listeners() if one[2] == kind)
+        return self.packet("event", id=element, listener_id=listener, args=[json.dumps(one) for one in arguments])
+
+    def packet(self, name: str, **values: object) -> str:
+        """A packet of an event."""
+        return f"42{json.dumps([name, {'client_id': self.client_id, **values}], separators=(',', ':'))}"
+
+
+async def fetch(server: ServerProcess, path: str = "/", headers: dict[str, str] | None = None) -> FetchedPage:
+    """Fetch a page as a browser does."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=60) as browser:
+        answer = await browser.get(path, headers={"Accept": "text/html", **(headers or {})})
+    found, elements = _CLIENT.search(answer.text), _ELEMENTS.search(answer.text)
+    assert found, answer.text
+    assert elements
+    plain = elements[1]
+    for code, letter in (("&#36;", "$"), ("&#96;", "`"), ("&gt;", ">"), ("&lt;", "<"), ("&amp;", "&")):
+        plain = plain.replace(code, letter)
+    return FetchedPage(found[1], found[2], json.loads(plain))
+
+
+async def dial(server: ServerProcess, query: str, headers: dict[str, str] | None = None) -> ClientConnection:
+    """Open a websocket with this query."""
+    url = f"ws://127.0.0.1:{server.port}{PATH}?{query}"
+    return await connect(
+        url, compression=None, ping_interval=None, max_queue=None, open_timeout=60, additional_headers=headers
+    )
+
+
+async def open_page(
+    server: ServerProcess, page: FetchedPage, headers: dict[str, str] | None = None, **changes: str | None
+) -> tuple[ClientConnection, str]:
+    """Connect as the page's script does; the websocket, and what Socket.IO has answered."""
+    websocket = await dial(server, page.query(**changes), headers)
+    assert str(await websocket.recv()).startswith("0")
+    await websocket.send("40")
+    answer = str(await websocket.recv())
+    while answer == "2":
+        await websocket.send("3")
+        answer = str(await websocket.recv())
+    return websocket, answer
+
+
+async def closed(websocket: ClientConnection) -> list[str]:
+    """Answer pings until it is closed; everything else it said."""
+    heard: list[str] = []
+    try:
+        while True:
+            said = str(await websocket.recv())
+            if said == "2":
+                await websocket.send("3")
+            else:
+                heard.append(said)
+    except ConnectionClosed:
+        return heard
+
+
+async def still_open(websocket: ClientConnection, page: FetchedPage) -> bool:
+    """Whether a page's connection still answers."""
+    try:
+        await websocket.send(page.packet("handshake").replace("42", "429", 1))
+        async with asyncio.timeout(PATIENCE):
+            while (said := str(await websocket.recv())) != "439[false]":
+                if said == "2":
+                    await websocket.send("3")
+    except (ConnectionClosed, TimeoutError):
+        return False
+    return True
+
+
+async def until(server: ServerProcess, name: str, most: float) -> None:
+    """Return when a figure of /metrics is at most this."""
+    async with asyncio.timeout(PATIENCE):
+        while await figure(server, name) > most:  # noqa: ASYNC110 - the server has no other way to say it
+            await asyncio.sleep(0.2)
+
+
+async def figure(server: ServerProcess, name: str) -> float:
+    """One figure of /metrics."""
+    async with httpx.AsyncClient(timeout=60) as browser:
+        text = (await browser.get(f"{server.url}/metrics")).text
+    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return float(figures[f"expert_booking_{name}"])

@@ -1,0 +1,262 @@
+"""Pages for this machine alone, `/mailbox` and `/metrics`, stay so behind a proxy that says nothing about itself.
+
+A plain `proxy_pass` sends `Host: 127.0.0.1:PORT` and no forwarding header: its requests look like those of a browser on
+this machine.
+"""
+
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from expert_booking import app
+from expert_booking.api import create_api
+from expert_booking.db.engine import Database
+from expert_booking.domain.origins import ProxyDetector
+from expert_booking.metrics import Metrics
+from expert_booking.reception import Reception
+from expert_booking.services import Services
+from expert_booking.settings import Settings
+from tests.behind import needs
+from tests.serving import PATIENCE, ServerProcess, free_port
+
+PAGE = {"Accept": "text/html"}
+MAIL = "secret.guest@example.com"
+PATHS = ["/mailbox", "/mailbox?to=secret", "/mailbox/{id}", "/mailbox/{id}/content", "/mailbox/{id}/mail.eml",
+         "/mailbox/{id}/invite.ics"]  # fmt: skip
+TOKEN = "5f0d8a572a0b4a379f5d6f1f4f1c8e22"
+PLAIN_PROXY = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{}}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:{behind}; }} }}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[ServerProcess]:
+    """The demo, as it starts with nothing configured."""
+    folder = Path(tempfile.mkdtemp(prefix="expert-booking-local-"))
+    folder.chmod(0o755)  # run as root, the database works under another uid and has to get there
+    server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
+    try:
+        server.wait_until_alive()
+        server.url = f"http://localhost:{server.port}"
+        yield server
+    finally:
+        server.stop(60)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def proxied(demo: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an nginx in front of it that does nothing but `proxy_pass`."""
+    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
+    (folder / "nginx.conf").write_text(PLAIN_PROXY.format(folder=folder, port=port, behind=demo.port))
+    nginx = subprocess.Popen([needs("nginx"), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5)
+            break
+        except httpx.TransportError:
+            assert time.monotonic() < deadline
+            assert nginx.poll() is None, (folder / "error.log").read_text()
+            time.sleep(0.05)  # there is nothing to await: the port is not open yet
+    yield f"http://127.0.0.1:{port}"
+    nginx.terminate()
+    nginx.wait()
+
+
+@pytest.fixture(scope="module")
+def mail_id(demo: ServerProcess) -> str:
+    """The id of an email to MAIL, which is in the mailbox."""
+    with httpx.Client(base_url=demo.url, timeout=PATIENCE) as client:
+        for expert in client.get("/experts", params={"sort": "soonest"}).json()["experts"]:
+            facts = {"expertId": expert["id"], "startsAt": expert["nextAvailable"], "phone": "+44 20 7946 0000"}
+            booked = client.post("/bookings", json={**facts, "name": "Ada Lovelace", "email": MAIL})
+            if booked.status_code == 201:
+                break
+        assert booked.status_code == 201
+    with opened(demo) as client:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = re.search(r"/mailbox/(\d+)", client.get("/mailbox", params={"to": MAIL}, headers=PAGE).text)
+            if found is not None:
+                return found[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # there is nothing to await: the email is on its way
+
+
+@contextmanager
+def opened(demo: ServerProcess) -> Iterator[httpx.Client]:
+    """A browser on this machine which has opened the address that was printed at the start."""
+    with httpx.Client(base_url=demo.url, timeout=PATIENCE, follow_redirects=True) as client:
+        assert client.get(demo.mailbox, headers=PAGE).status_code == 200
+        yield client
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_behind_a_plain_proxy_nobody_reads_the_mailbox(proxied: str, mail_id: str, path: str) -> None:
+    answer = httpx.get(proxied + path.format(id=mail_id), headers=PAGE, timeout=PATIENCE)
+    assert answer.status_code == 404
+    assert MAIL not in answer.text
+    assert "mail-card" not in answer.text
+    assert "Mailbox (demo)" not in httpx.get(proxied, headers=PAGE, timeout=PATIENCE).text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["?token=", "?token=x", "?token=%00", "?token=%F0%9F%94%91", "?token=" + "A" * 5000, "cookie", "mark alone"],
+)
+def test_a_wrong_token_opens_nothing_and_is_told_where_the_right_one_is(
+    demo: ServerProcess, mail_id: str, wrong: str
+) -> None:
+    cookies = {"cookie": "eb_mailbox=AAAA; eb_mailbox_here=1", "mark alone": "eb_mailbox_here=1"}
+    query, cookie = ("", cookies[wrong]) if wrong in cookies else (wrong, "")
+    for path in ("/mailbox", f"/mailbox/{mail_id}"):
+        answer = httpx.get(demo.url + path + query, headers={**PAGE, "Cookie": cookie}, timeout=PATIENCE)
+        assert answer.status_code == 404
+        assert "printed" in answer.text
+        assert MAIL not in answer.text
+        assert "set-cookie" not in answer.headers
+    for file in ("content", "mail.eml", "invite.ics"):
+        url = f"{demo.url}/mailbox/{mail_id}/{file}{query}"
+        assert httpx.get(url, headers={**PAGE, "Cookie": cookie}, timeout=PATIENCE).status_code == 404
+
+
+def test_the_printed_address_opens_the_mailbox_and_the_browser_remembers_it(demo: ServerProcess, mail_id: str) -> None:
+    first = httpx.get(f"{demo.mailbox}&to=secret", headers=PAGE, timeout=PATIENCE)
+    # The token does not stay in the address, where it would be read over a shoulder or copied along.
+    assert (first.status_code, first.headers["location"]) == (303, "/mailbox?to=secret")
+    assert first.headers["cache-control"] == "no-store"
+    cookies = {cookie.partition("=")[0]: cookie for cookie in first.headers.get_list("set-cookie")}
+    assert all(word in cookies["eb_mailbox"] for word in ("HttpOnly", "SameSite=lax", "Path=/mailbox"))
+    assert urlsplit(demo.mailbox).query.removeprefix("token=") not in cookies["eb_mailbox_here"]
+    with opened(demo) as client:
+        for path in PATHS:
+            assert client.get(path.format(id=mail_id), headers=PAGE).status_code == 200
+        assert "Mailbox (demo)" in client.get("/", headers=PAGE).text
+        # Past a proxy that tells of itself it is not there for this browser either.
+        assert client.get("/mailbox", headers={**PAGE, "X-Forwarded-For": "127.0.0.1"}).status_code == 404
+    assert "Mailbox (demo)" not in httpx.get(demo.url, headers=PAGE, timeout=PATIENCE).text
+
+
+def test_the_address_is_the_same_after_a_restart_and_another_elsewhere(tmp_path: Path) -> None:
+    said = [app.where_mail_goes(Settings(data_dir=tmp_path / folder)) for folder in ("one", "one", "two")]
+    assert said[0] == said[1] != said[2]
+    token = re.fullmatch(r"Mail goes to http://localhost:8080/mailbox\?token=([\w-]{32,})", said[0])
+    assert token is not None
+    assert token[1] not in (tmp_path / "one" / "secret.key").read_text()
+
+
+# --- /metrics ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served() -> Callable[..., httpx.AsyncClient]:
+    """A program on this machine that asks the API, with what sees every request in front of it."""
+
+    def served(*, public: bool = False, token: str | None = None, address: str = "127.0.0.1") -> httpx.AsyncClient:
+        proxies, metrics = ProxyDetector(public=public), Metrics()
+        services = Services(Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
+        api = create_api(services, secret="of no use", metrics=metrics, metrics_token=token, proxies=proxies)
+        transport = httpx.ASGITransport(Reception(api, metrics, proxies), client=(address, 1234))
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
+
+    return served
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "localhost:8080"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Origin": "http://localhost:8080"}, 200),
+        ({"Origin": "null"}, 200),
+        ({"Host": "booking.example.com"}, 404),
+        ({"Host": "localhost.example.com"}, 404),
+        ({"X-Forwarded-For": "203.0.113.9"}, 404),
+        ({"X-Forwarded-Proto": "https"}, 404),
+        ({"Forwarded": "for=203.0.113.9"}, 404),
+        ({"X-Real-IP": "203.0.113.9"}, 404),
+        ({"Via": "1.1 proxy"}, 404),
+        ({"Origin": "https://booking.example.com"}, 404),
+    ],
+)
+async def test_one_request_from_elsewhere_ends_metrics_without_a_token(
+    served: Callable[..., httpx.AsyncClient], headers: dict[str, str], status: int
+) -> None:
+    async with served() as client:
+        assert (await client.get("/metrics")).status_code == 200
+        await client.get("/healthz", headers=headers)
+        assert (await client.get("/metrics")).status_code == status
+
+
+async def test_a_page_that_a_proxy_serves_tells_by_the_origin_of_its_websocket() -> None:
+    async def nothing(*_: Any) -> None:
+        return
+
+    proxies = ProxyDetector()
+    sees = Reception(nothing, Metrics(), proxies)
+    headers = [(b"host", b"127.0.0.1:8080"), (b"origin", b"http://127.0.0.1:8080")]
+    await sees({"type": "websocket", "headers": headers}, nothing, nothing)
+    assert not proxies.seen
+    headers = [(b"host", b"127.0.0.1:8080"), (b"origin", b"https://booking.example.com")]
+    await sees({"type": "websocket", "headers": headers}, nothing, nothing)
+    assert proxies.seen
+
+
+async def test_behind_a_proxy_the_token_counts_and_nothing_else(served: Callable[..., httpx.AsyncClient]) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    for public in (False, True):
+        async with served(public=public, token=TOKEN) as client:
+            await client.get("/healthz", headers={"Host": "booking.example.com"})
+            assert [(await client.get("/metrics", headers=h)).status_code for h in (bearer, {})] == [200, 404]
+    async with served(public=True) as client:
+        assert (await client.get("/metrics")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("base_url", "public"),
+    [
+        (None, False),
+        ("http://localhost:8080", False),
+        ("http://127.0.0.1:8080", False),
+        ("http://[::1]:8080", False),
+        ("https://localhost", True),
+        ("http://booking.example.com", True),
+        ("http://192.168.1.7:8080", True),
+    ],
+)
+def test_the_address_of_the_site_says_whether_others_come_to_it(base_url: str | None, public: bool) -> None:
+    assert Settings(base_url=base_url).is_public is public
+
+
+def test_a_server_with_a_public_address_gives_its_metrics_for_the_token_alone(
+    serve: Callable[..., ServerProcess],
+) -> None:
+    server = serve(BASE_URL="https://booking.example.com", METRICS_TOKEN=TOKEN)
+    assert httpx.get(f"{server.url}/metrics", timeout=PATIENCE).status_code == 404
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    assert httpx.get(f"{server.url}/metrics", headers=bearer, timeout=PATIENCE).status_code == 200
+
+
+def test_a_server_that_a_proxy_was_seen_before_keeps_its_metrics_to_itself(serve: Callable[..., ServerProcess]) -> None:
+    server = serve()
+    assert httpx.get(f"{server.url}/metrics", timeout=PATIENCE).status_code == 200
+    httpx.get(server.url, headers={**PAGE, "X-Forwarded-For": "203.0.113.9"}, timeout=PATIENCE)
+    assert httpx.get(f"{server.url}/metrics", timeout=PATIENCE).status_code == 404

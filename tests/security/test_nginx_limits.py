@@ -1,0 +1,135 @@
+"""What one network may ask of the shipped nginx; the processes behind it only have to be busy, or away."""
+
+import json
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from tests.behind import Nginx, needs
+from tests.serving import free_port
+
+# What the file says: requests at once, and open pages.
+BURST = 500
+WEBSOCKETS = 250
+OTHER_NETWORK = "127.0.0.2"
+
+
+@dataclass
+class Process:
+    """A port at which nobody listens, or never answers."""
+
+    port: int
+
+
+@contextmanager
+def running(folder: Path, processes: list[Process], **replaced: str) -> Iterator[Nginx]:
+    """The shipped nginx before these processes."""
+    needs("nginx")
+    nginx = Nginx(folder, processes, **replaced).wait_until_alive()
+    try:
+        yield nginx
+    finally:
+        nginx.stop()
+
+
+def test_a_network_that_asks_too_much_is_told_so_and_others_are_not(tmp_path: Path) -> None:
+    with running(tmp_path, [Process(free_port()), Process(free_port())]) as nginx:
+        # What nginx would pass on it answers with 502.
+        answers = [answer for _ in range(4) for answer in pipelined(nginx.port, BURST)]
+        statuses = Counter(answer.status for answer in answers)
+        assert set(statuses) == {502, 429}
+        assert statuses[502] >= BURST
+        refused = next(answer for answer in answers if answer.status == 429)
+        assert json.loads(refused.body)["code"] == "too_many_requests"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.headers["cache-control"] == "no-store"
+        assert int(refused.headers["retry-after"]) > 0
+        (elsewhere,) = pipelined(nginx.port, 1, source=OTHER_NETWORK)
+        assert elsewhere.status == 502
+
+
+def test_a_network_has_enough_websockets_for_a_lecture_hall_and_no_more(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(2)]
+        nginx = stack.enter_context(
+            running(tmp_path, [Process(port_of(listener)) for listener in listeners], proxy_read_timeout="20s")
+        )
+        opened = [stack.enter_context(websocket(nginx.port)) for _ in range(WEBSOCKETS)]
+        one_more = stack.enter_context(websocket(nginx.port))
+        assert one_more.recv(100).startswith(b"HTTP/1.1 429 ")
+        elsewhere = stack.enter_context(websocket(nginx.port, source=OTHER_NETWORK))
+        for waiting in (opened[0], opened[-1], elsewhere):
+            waiting.setblocking(False)
+            assert not answered(waiting)
+
+
+def test_a_request_that_is_never_finished_is_hung_up_on(tmp_path: Path) -> None:
+    timeouts = {"client_header_timeout": "1s", "client_body_timeout": "1s"}
+    with running(tmp_path, [Process(free_port()), Process(free_port())], **timeouts) as nginx:
+        for begun in (
+            b"",
+            b"GET / HTTP/1.1\r\nHost: x\r\nA: a",
+            b"POST /holds HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+        ):
+            with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as connection:
+                connection.sendall(begun)
+                with suppress(ConnectionResetError):  # `reset_timedout_connection`
+                    assert connection.recv(1000) in (b"", b"HTTP/1.1 408")
+
+
+@dataclass
+class Answer:
+    """One of several over a connection."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def pipelined(port: int, count: int, source: str = "127.0.0.1") -> list[Answer]:
+    """The answers to so many requests, sent without waiting for any."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0)) as connection,
+        connection.makefile("rb") as stream,
+    ):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * count)
+        return [read_answer(stream) for _ in range(count)]
+
+
+def read_answer(stream: BinaryIO) -> Answer:
+    """Read the next answer to its end."""
+    status = int(stream.readline().split()[1])
+    headers = {}
+    while line := stream.readline().strip():
+        name, _, value = line.decode().partition(": ")
+        headers[name.lower()] = value
+    return Answer(status, headers, stream.read(int(headers["content-length"])))
+
+
+@contextmanager
+def websocket(port: int, source: str = "127.0.0.1") -> Iterator[socket.socket]:
+    """A connection that has asked to become a websocket."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0)) as connection:
+        connection.sendall(
+            b"GET /_nicegui_ws/socket.io/?transport=websocket HTTP/1.1\r\nHost: localhost\r\n"
+            b"Connection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+        )
+        yield connection
+
+
+def answered(connection: socket.socket) -> bool:
+    """Whether anything has come back, without waiting for it."""
+    try:
+        return bool(connection.recv(1))
+    except BlockingIOError:
+        return False
+
+
+def port_of(listener: socket.socket) -> int:
+    """Where it listens."""
+    port: int = listener.getsockname()[1]
+    return port
