@@ -414,9 +414,9 @@ async def statements(server: EmbeddedPostgres, wanted: Mapping[str, str], *heade
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("ALTER DATABASE expert_booking SET log_statement = 'all'")
         try:
-            with product(server.url) as house:
+            with product(server.url) as site:
                 wait_until_quiet(connection)
-                visitor = await Http.open(house.port)
+                visitor = await Http.open(site.port)
                 asked = {}
                 for name, path in wanted.items():
                     await timed(visitor, path, *headers)

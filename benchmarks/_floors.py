@@ -31,7 +31,7 @@ def empty_page() -> ASGIApp:
     """A NiceGUI page with nothing on it, set up as the product sets NiceGUI and the collector of garbage up."""
     from nicegui import ui
 
-    from expert_booking.serving import collect_less
+    from expert_booking.server import collect_less
 
     @ui.page("/empty")
     def empty() -> None:

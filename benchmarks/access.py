@@ -71,8 +71,8 @@ async def main(options: argparse.Namespace) -> None:
     with _bench.database() as server, _bench.mail_server() as port:
         _bench.add_experts(server.url, count, opens_hour=9, closes_hour=17)
         mail = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_FROM": "booking@example.com"}
-        with _bench.product(server.url, **mail) as house:
-            visitor = await Http.open(house.port)
+        with _bench.product(server.url, **mail) as site:
+            visitor = await Http.open(site.port)
             await make_known(server.url, visitor, count)
             for number in range(options.rounds + options.warm_up):
                 order.shuffle(variants)

@@ -28,7 +28,7 @@ import _bench
 import psycopg
 from _bench import INSERT, expert_id
 
-from expert_booking.db import checkup
+from expert_booking.db import diagnostics
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import SlotTaken
 from expert_booking.schemas import BookingRequest
@@ -155,7 +155,7 @@ def _pgbench(script: str, options: Sequence[str]) -> Run:
 def check_and_clear(connection: psycopg.Connection, run: Run, kind: str) -> None:
     """As many rows as were promised, no two live ones overlap; then make room for the next run."""
     (rows,) = connection.execute("SELECT count(*) FROM booking").fetchone()
-    overlaps = checkup.overlaps(connection)
+    overlaps = diagnostics.overlaps(connection)
     assert overlaps == 0, f"{overlaps} bookings overlap"
     assert run.won in (None, rows), f"{run.won} were promised, {rows} rows are there"
     assert kind != ONE or rows == 1, f"{rows} rows for one slot"
@@ -165,7 +165,7 @@ def check_and_clear(connection: psycopg.Connection, run: Run, kind: str) -> None
 
 async def main(options: argparse.Namespace) -> None:
     """Measure and print."""
-    with _bench.database() as server, _bench.product(server.url) as house:
+    with _bench.database() as server, _bench.product(server.url) as site:
         _bench.add_experts(server.url, EXPERTS, opens_hour=0, closes_hour=24)
         database = Database(_bench.for_sqlalchemy(server.url))
         with (
@@ -176,13 +176,13 @@ async def main(options: argparse.Namespace) -> None:
             variants = {
                 PGBENCH: lambda *how: through_pgbench(server.url, *how),
                 BARE: lambda *how: through_http(bare.port, *how),
-                HTTP: lambda *how: through_http(house.port, *how),
+                HTTP: lambda *how: through_http(site.port, *how),
                 SERVICE: lambda *how: through_service(services, *how),
             }
-            cpu = {PGBENCH: lambda: sum(os.times()[2:4]), BARE: bare.cpu, HTTP: house.cpu, SERVICE: time.process_time}
+            cpu = {PGBENCH: lambda: sum(os.times()[2:4]), BARE: bare.cpu, HTTP: site.cpu, SERVICE: time.process_time}
 
             async def measured(name: str, clients: int, kind: str, seconds: float) -> Run:
-                with nullcontext() if name == HTTP else house.asleep():
+                with nullcontext() if name == HTTP else site.asleep():
                     used, own = cpu[name](), time.process_time()
                     run = await variants[name](clients, kind, seconds)
                     run.cpu, run.own_cpu = cpu[name]() - used, time.process_time() - own

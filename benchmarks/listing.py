@@ -156,7 +156,7 @@ async def deep(connection: Http, sort: str, pages: int) -> list[str]:
     return cursors
 
 
-def sow(url: str, experts: int, bookings: int) -> None:
+def load(url: str, experts: int, bookings: int) -> None:
     """Make the catalogue with the product's own seed."""
     settings = {"EXPERT_BOOKING_DATABASE_URL": url, "EXPERT_BOOKING_SECRET_KEY": "a secret for the benchmarks only"}
     program = [sys.executable, "-m", "expert_booking", "seed", "--experts", str(experts), "--bookings", str(bookings)]
@@ -201,15 +201,15 @@ async def explain(url: str) -> None:
     print()
 
 
-async def caught_up(url: str, house: _bench.Running) -> None:
+async def caught_up(url: str, site: _bench.Running) -> None:
     """Return when the product has worked out whatever the passing of time has made wrong, and say how long it took."""
-    began, cpu = perf_counter(), house.cpu()
+    began, cpu = perf_counter(), site.cpu()
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         first = behind = await stale(connection)
         while behind:
             await asyncio.sleep(0.2)
             behind = await stale(connection)
-    took = f"{perf_counter() - began:.1f} s, {house.cpu() - cpu:.1f} s of CPU"
+    took = f"{perf_counter() - began:.1f} s, {site.cpu() - cpu:.1f} s of CPU"
     print(f"caught up with {first:,} experts' derived rows: {took}", flush=True)
 
 
@@ -227,17 +227,17 @@ def catalogue_of(options: argparse.Namespace) -> Iterator[str]:
             yield server.url
         return
     with _bench.database() as server:
-        sow(server.url, options.experts, options.bookings)
+        load(server.url, options.experts, options.bookings)
         yield server.url
 
 
 async def measure(
-    house: _bench.Running, floor: _bench.Running, options: argparse.Namespace
+    site: _bench.Running, floor: _bench.Running, options: argparse.Namespace
 ) -> tuple[dict[str, list[float]], list[float]]:
     """The times by kind, and the memory of the product after each round."""
     times: dict[str, list[float]] = defaultdict(list)
     held: list[float] = []
-    visitor, neighbour = await Http.open(house.port), await Http.open(floor.port)
+    visitor, neighbour = await Http.open(site.port), await Http.open(floor.port)
     cursors = {kind: await deep(visitor, sort, options.rounds * 2) for kind, sort in DEEP.items()}
     for number in range(-options.warm_up, options.rounds):
         questions = [(kind, question(Random(f"{kind} {number}"))) for kind, question in KINDS.items()]
@@ -251,7 +251,7 @@ async def measure(
             if number >= 0:
                 times[kind].append(took)
                 times[FLOOR].append(bare)
-        held.append(house.memory())
+        held.append(site.memory())
     return times, held[options.warm_up :]
 
 
@@ -260,12 +260,12 @@ async def main(options: argparse.Namespace) -> None:
     with catalogue_of(options) as url:
         with psycopg.connect(url, autocommit=True) as connection:
             print("{:,} experts, {:,} bookings".format(*connection.execute(SIZE).fetchone() or ()), flush=True)
-        with _bench.product(url) as house, _bench.floor("rows", DATABASE_URL=url) as floor:
+        with _bench.product(url) as site, _bench.floor("rows", DATABASE_URL=url) as floor:
             if options.data:
-                await caught_up(url, house)
+                await caught_up(url, site)
             if options.explain:
                 await explain(url)
-            times, held = await measure(house, floor, options)
+            times, held = await measure(site, floor, options)
     kinds = [*KINDS, *DEEP, COUNTED]
     every = [took for kind in kinds for took in times[kind]]
     rows = [line(FLOOR, times[FLOOR], times[FLOOR]), *(line(kind, times[kind], times[FLOOR]) for kind in kinds)]

@@ -214,7 +214,7 @@ async def main(options: argparse.Namespace) -> None:
     """Measure and print."""
     with (
         _bench.database() as server,
-        _bench.product(server.url) as house,
+        _bench.product(server.url) as site,
         _bench.floor("rooms") as floor,
         _bench.node(other_database(server.url)) as node,
         psycopg.connect(server.url, autocommit=True) as writer,
@@ -222,7 +222,7 @@ async def main(options: argparse.Namespace) -> None:
     ):
         _bench.add_experts(server.url, 2, opens_hour=9, closes_hour=17)
         slots = (_bench.tomorrow() + timedelta(days=n // 8, hours=9 + n % 8) for n in count())
-        pages = Audience(house)
+        pages = Audience(site)
 
         async def book(slot: datetime, *, expert: int = 1) -> float:
             return await asyncio.to_thread(book_raw, writer, expert_id(expert), slot)
@@ -245,7 +245,7 @@ async def main(options: argparse.Namespace) -> None:
         rows, goals = [], list[_bench.Goal]()
         for size in options.viewers:
             for say, audience in audiences.items():
-                await audience.grow(size, socket_path if audience is not pages else lambda: open_page(house.port))
+                await audience.grow(size, socket_path if audience is not pages else lambda: open_page(site.port))
                 await audience.time(say, next(slots))  # once for nothing
             heard: dict[Say, list[Heard]] = {say: [] for say in audiences}
             for number in range(options.rounds):

@@ -56,7 +56,7 @@ class Costs(NamedTuple):
 
 
 @dataclass
-class House:
+class Site:
     """A server, asked for one kind of page only."""
 
     kind: Kind
@@ -65,7 +65,7 @@ class House:
     costs: list[Costs] = field(default_factory=list)
     size = plain = asked = 0
     memory = 0.0
-    floor: "House | None" = None
+    floor: "Site | None" = None
 
     async def window(self, pages: int) -> Costs:
         """Get so many pages, connect to all of them, and leave: pages that nobody connects to would pile up."""
@@ -213,72 +213,72 @@ async def main(options: argparse.Namespace) -> None:
         plain = {kind.name: kind.paths[0] for kind in kinds() if not kind.known}
         asked = await _bench.statements(server, plain, *HEADERS)
         assert len(asked[EXPERT]) == len(asked["/expert/…, no booking"]), "bookings cost statements"
-        # Forms hold times, which is news and work for every process of the house: they are measured by themselves.
+        # Forms hold times, which is news and work for every process of the site: they are measured by themselves.
         *quiet, forms = kinds()
-        houses = await measure(quiet[: options.kinds], server, options)
+        sites = await measure(quiet[: options.kinds], server, options)
         if options.kinds > len(quiet):
-            houses += (await measure([forms], server, options))[1:]
-    report(houses, asked)
+            sites += (await measure([forms], server, options))[1:]
+    report(sites, asked)
 
 
-async def measure(kinds: Sequence[Kind], server: EmbeddedPostgres, options: argparse.Namespace) -> list["House"]:
+async def measure(kinds: Sequence[Kind], server: EmbeddedPostgres, options: argparse.Namespace) -> list["Site"]:
     """The floor and these kinds, side by side."""
     with ExitStack() as stack:
-        houses = [await open_house(stack, Kind(FLOOR, ["/empty"]), None)]
-        houses += [await open_house(stack, kind, server) for kind in kinds]
-        for house in houses:
-            house.floor = houses[0]
-            await house.weigh(options.pages)
+        sites = [await open_site(stack, Kind(FLOOR, ["/empty"]), None)]
+        sites += [await open_site(stack, kind, server) for kind in kinds]
+        for site in sites:
+            site.floor = sites[0]
+            await site.weigh(options.pages)
         for number in range(options.rounds):
-            for house in _bench.swapped(houses, number):
-                house.costs.append(await house.window(options.window))
-    return houses
+            for site in _bench.swapped(sites, number):
+                site.costs.append(await site.window(options.window))
+    return sites
 
 
-async def open_house(stack: ExitStack, kind: Kind, server: EmbeddedPostgres | None) -> House:
+async def open_site(stack: ExitStack, kind: Kind, server: EmbeddedPostgres | None) -> Site:
     """A server for one kind of page, warmed up."""
     running = stack.enter_context(
         _bench.floor("empty_page")
         if server is None
         else _bench.product(server.url, HOLDS_PER_NETWORK="1000", HOLDS_PER_MINUTE="100000")
     )
-    house = House(kind, running)
-    await house.look()
-    return house
+    site = Site(kind, running)
+    await site.look()
+    return site
 
 
-def report(houses: Sequence[House], asked: dict[str, list[str]]) -> None:
+def report(sites: Sequence[Site], asked: dict[str, list[str]]) -> None:
     """Print."""
 
-    def ratio(house: House, what: str) -> float:
-        return _bench.pair_ratio(_all(house, what), _all(house.floor, what))
+    def ratio(site: Site, what: str) -> float:
+        return _bench.pair_ratio(_all(site, what), _all(site.floor, what))
 
-    def heavy(house: House) -> float:
-        return house.memory / house.floor.memory
+    def heavy(site: Site) -> float:
+        return site.memory / site.floor.memory
 
-    def line(house: House) -> tuple[object, ...]:
-        name, statements = house.kind.name, asked.get(house.kind.name, [])
+    def line(site: Site) -> tuple[object, ...]:
+        name, statements = site.kind.name, asked.get(site.kind.name, [])
         pings = statements.count(_bench.PING)
-        return (name, f"{median(_all(house, 'gets')):.0f}", f"{ratio(house, 'gets'):.2f}",
-                f"{fmean(_all(house, 'get_cpu')):.2f}", f"{median(_all(house, 'connects')):.0f}",
-                f"{ratio(house, 'connects'):.2f}", f"{fmean(_all(house, 'connect_cpu')):.2f}",
-                f"{house.plain:,}", f"{house.size:,}", f"{house.memory:.0f}", f"{heavy(house):.2f}",
+        return (name, f"{median(_all(site, 'gets')):.0f}", f"{ratio(site, 'gets'):.2f}",
+                f"{fmean(_all(site, 'get_cpu')):.2f}", f"{median(_all(site, 'connects')):.0f}",
+                f"{ratio(site, 'connects'):.2f}", f"{fmean(_all(site, 'connect_cpu')):.2f}",
+                f"{site.plain:,}", f"{site.size:,}", f"{site.memory:.0f}", f"{heavy(site):.2f}",
                 f"{len(statements) - pings} + {pings}" if name in asked else "")  # fmt: skip
 
     head = ("page", "GET/s", "of the floor", "CPU ms", "connects/s", "of the floor", "CPU ms",
             "bytes", "gzip", "kB open", "of the floor", "statements + pings")  # fmt: skip
-    expert = next(house for house in houses if house.kind.name == EXPERT)
+    expert = next(site for site in sites if site.kind.name == EXPERT)
     cpu = fmean(_all(expert.floor, "get_cpu")) / fmean(_all(expert, "get_cpu"))
     goals = [
         Goal("expert page GET/s, of the empty NiceGUI page's", ratio(expert, "gets"), 0.6),
         Goal("the same by CPU, of which other work on the machine takes nothing", cpu, 0.6),
         Goal("memory of an open expert page, of the empty one's", heavy(expert), 1.5, at_most=True),
     ]
-    _bench.report("pages", head, [line(house) for house in houses], goals)
+    _bench.report("pages", head, [line(site) for site in sites], goals)
 
 
-def _all(house: House, what: str) -> list[float]:
-    return [getattr(cost, what) for cost in house.costs]
+def _all(site: Site, what: str) -> list[float]:
+    return [getattr(cost, what) for cost in site.costs]
 
 
 if __name__ == "__main__":

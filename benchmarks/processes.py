@@ -40,10 +40,10 @@ async def booked(ports: Sequence[int], clients: int, seconds: float) -> bookings
             connection.close()
 
 
-async def check(houses: Sequence[Running], paths: dict[str, str]) -> None:
+async def check(sites: Sequence[Running], paths: dict[str, str]) -> None:
     """Each process answers with what was asked for."""
-    for house in houses:
-        visitor = await Http.open(house.port)
+    for site in sites:
+        visitor = await Http.open(site.port)
         status, body = await visitor.get(paths[SLOTS])
         assert (status, len(json.loads(body)["slots"])) == (200, DAYS * WORKING_HOURS), body[:500]
         status, body = await visitor.get(paths[PAGES])

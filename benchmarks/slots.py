@@ -135,13 +135,13 @@ async def measured(server: EmbeddedPostgres, options: argparse.Namespace) -> dic
     """All four in turn, in ms."""
     times: dict[str, list[float]] = defaultdict(list)
     engine = await Engine.read(server.url)
-    with _bench.product(server.url) as house, psycopg.connect(server.url, autocommit=True) as connection:
-        visitor = await Http.open(house.port)
+    with _bench.product(server.url) as site, psycopg.connect(server.url, autocommit=True) as connection:
+        visitor = await Http.open(site.port)
         await checked(visitor)
         memory = []
         for number in range(-options.warm_up, options.times):
             if number in (0, options.times // 2, options.times - 1):
-                memory.append(resident(house.pid))
+                memory.append(resident(site.pid))
             for name in _bench.swapped((FLOOR, ENGINE, REST, REST_FREE), number):
                 if name == FLOOR:
                     took = floor(connection)
@@ -170,7 +170,7 @@ async def throughput(options: argparse.Namespace) -> None:
     span = {"expert": expert_id(1), "since": first, "until": first + timedelta(days=TWO_WEEKS)}
     rates: dict[tuple[str, str], list[float]] = defaultdict(list)
     cpu: dict[tuple[str, str], list[float]] = defaultdict(list)
-    with _bench.database() as server, _bench.product(server.url) as house:
+    with _bench.database() as server, _bench.product(server.url) as site:
         address = _bench.for_sqlalchemy(server.url)
         with (
             _bench.floor("bare", DATABASE_URL=address) as bare,
@@ -182,16 +182,16 @@ async def throughput(options: argparse.Namespace) -> None:
                 path, bare_path, (query, rows) = kinds[kind]
                 if name == PSYCOPG:
                     return read(connection, query, span, rows, options.seconds)
-                asked, running = (path, house) if name == OURS else (bare_path, bare)
+                asked, running = (path, site) if name == OURS else (bare_path, bare)
                 used = running.cpu()
                 rate = await _bench.per_second([running.port], options.clients, asked, options.seconds)
                 return rate, (running.cpu() - used) / (rate * options.seconds)
 
-            await check(await Http.open(house.port), await Http.open(bare.port), kinds)
+            await check(await Http.open(site.port), await Http.open(bare.port), kinds)
             for kind in kinds:
                 for number in range(-1, options.rounds):
                     for name in _bench.swapped((PSYCOPG, BARE, OURS), number):
-                        with house.asleep() if name != OURS else bare.asleep():
+                        with site.asleep() if name != OURS else bare.asleep():
                             rate, seconds = await ask(name, kind)
                         if number >= 0:
                             rates[kind, name].append(rate)

@@ -32,7 +32,7 @@ from _bench import expert_id, slug
 from news import open_page
 from playwright.async_api import Browser, Page, async_playwright
 
-from expert_booking.db import checkup
+from expert_booking.db import diagnostics
 from expert_booking.db.embedded import EmbeddedPostgres
 from tests.mailing import MailServer
 from tests.serving import ServerProcess
@@ -52,14 +52,14 @@ MAILS: Final = """
            count(*) FROM message GROUP BY 1
 """
 
-Trouble = Callable[["House"], Awaitable[None]]
+Trouble = Callable[["Site"], Awaitable[None]]
 
 
-# --- the house --------------------------------------------------------------------------------------------------
+# --- the site --------------------------------------------------------------------------------------------------
 
 
 @dataclass
-class House:
+class Site:
     """Two servers, their database on a disk of its own, and their mail server."""
 
     database: EmbeddedPostgres
@@ -119,12 +119,12 @@ def small_disk(folder: Path) -> Iterator[Path | None]:
 
 
 @contextmanager
-def house() -> Iterator[House]:
+def site() -> Iterator[Site]:
     """All of it; gone afterwards."""
     with _bench.scratch() as folder, small_disk(folder) as disk:
         database = EmbeddedPostgres.start(disk or folder, say=lambda _: None)
         mail = MailServer().start()
-        ours = House(database, disk, folder, mail)
+        ours = Site(database, disk, folder, mail)
         try:
             _bench.schema.migrate(_bench.for_sqlalchemy(database.url))
             _bench.add_experts(database.url, EXPERTS, opens_hour=8, closes_hour=20)
@@ -142,49 +142,49 @@ def house() -> Iterator[House]:
 # --- the troubles -----------------------------------------------------------------------------------------------
 
 
-async def postgres_restarted(house: House) -> None:
+async def postgres_restarted(site: Site) -> None:
     """An upgrade of the database server."""
-    await asyncio.to_thread(house.database.restart)
+    await asyncio.to_thread(site.database.restart)
 
 
-async def postgres_crashed(house: House) -> None:
+async def postgres_crashed(site: Site) -> None:
     """Its processes are gone from one moment to the next."""
-    await asyncio.to_thread(house.database.restart, "immediate")
+    await asyncio.to_thread(site.database.restart, "immediate")
 
 
-async def listeners_cut(house: House) -> None:
+async def listeners_cut(site: Site) -> None:
     """A firewall has forgotten the connections that hear the news."""
-    with house.connect() as connection:
+    with site.connect() as connection:
         cut = connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT 1$)' AND pid <> pg_backend_pid()"
         ).fetchall()
         assert cut, "nobody listens"
         # What nobody hears now, and no other news of this expert will tell.
-        _bench.book_raw(connection, expert_id(CALM), next(house.calm_times))
+        _bench.book_raw(connection, expert_id(CALM), next(site.calm_times))
 
 
-async def server_killed(house: House) -> None:
+async def server_killed(site: Site) -> None:
     """As the kernel does it when memory is short."""
-    await house.replace(0, ServerProcess.kill)
+    await site.replace(0, ServerProcess.kill)
 
 
-async def server_replaced(house: House) -> None:
+async def server_replaced(site: Site) -> None:
     """A deploy."""
-    await house.replace(1, ServerProcess.stop)
+    await site.replace(1, ServerProcess.stop)
 
 
-async def mail_away(house: House) -> None:
+async def mail_away(site: Site) -> None:
     """The mail server is down."""
-    await asyncio.to_thread(house.mail.stop)
+    await asyncio.to_thread(site.mail.stop)
     await asyncio.sleep(4)
-    house.mail.start()
+    site.mail.start()
 
 
-async def disk_full(house: House) -> None:
+async def disk_full(site: Site) -> None:
     """Not one byte more; then somebody makes room, and starts the database again if it has given up."""
-    assert house.disk is not None
-    ballast = house.disk / "ballast"
+    assert site.disk is not None
+    ballast = site.disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
         for size in (2**20, 2**12):
             with suppress(OSError):
@@ -193,10 +193,10 @@ async def disk_full(house: House) -> None:
     await asyncio.sleep(4)
     ballast.unlink()
     try:
-        with house.connect() as connection:
+        with site.connect() as connection:
             connection.execute("SELECT 1")
     except psycopg.OperationalError:
-        await asyncio.to_thread(house.database.restart)
+        await asyncio.to_thread(site.database.restart)
 
 
 # --- the bookers ------------------------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ class Ledger:
 class Booker:
     """Somebody who books, and asks again until there is an answer."""
 
-    def __init__(self, number: int, house: House, ledger: Ledger, going_on: asyncio.Event) -> None:
-        self._house = house
+    def __init__(self, number: int, site: Site, ledger: Ledger, going_on: asyncio.Event) -> None:
+        self._site = site
         self._ledger = ledger
         self._going_on = going_on
         self._email = f"booker-{number}@example.com"
@@ -285,7 +285,7 @@ class Booker:
     async def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """Ask one server or the other until one has an answer that is not "please try again"."""
         while True:
-            server = self._random.choice(self._house.servers)
+            server = self._random.choice(self._site.servers)
             try:
                 answer = await self._client.request(method, server.url + path, **more)
             except httpx.TransportError as error:
@@ -300,7 +300,7 @@ class Booker:
 
     def _note_broken(self, server: ServerProcess, method: str, error: Exception) -> None:
         self._ledger.broken[type(error).__name__] += 1
-        if server.port not in self._house.away:
+        if server.port not in self._site.away:
             self._ledger.unclear.append(f"{method}: {type(error).__name__} from a server that nobody had taken away")
 
     def _note(self, method: str, answer: httpx.Response) -> dict[str, Any] | None:
@@ -325,10 +325,10 @@ def shown(viewer: int) -> int:
     return CALM if viewer < 2 else 1 + viewer % EXPERTS
 
 
-async def look(house: House, number: int, heard: Counter[str]) -> None:
+async def look(site: Site, number: int, heard: Counter[str]) -> None:
     """Look at boards for ever, as a browser's websocket does it, on one server or the other."""
     while True:
-        port = house.servers[number % 2].port
+        port = site.servers[number % 2].port
         with suppress(OSError, EOFError, AssertionError, websockets.WebSocketException):
             path = await open_page(port, shown(number))
             async with websockets.connect(f"ws://127.0.0.1:{port}{path}", compression=None, open_timeout=20) as socket:
@@ -346,30 +346,30 @@ async def look(house: House, number: int, heard: Counter[str]) -> None:
 class Boards:
     """Pages in a real browser."""
 
-    def __init__(self, house: House, pages: Sequence[tuple[Page, int]]) -> None:
-        self._house = house
+    def __init__(self, site: Site, pages: Sequence[tuple[Page, int]]) -> None:
+        self._site = site
         self._pages = pages
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, house: House, number: int) -> AsyncIterator["Boards"]:
+    async def open(cls, site: Site, number: int) -> AsyncIterator["Boards"]:
         """Some boards, on both servers."""
         chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
         if chromium is None or not number:
             print("There is no Chromium here: no board is compared with the calendar.")
-            yield cls(house, [])
+            yield cls(site, [])
             return
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium, args=QUIET)
-            pages = [(await cls._page(browser, house, n), shown(n)) for n in range(number)]
-            yield cls(house, pages)
+            pages = [(await cls._page(browser, site, n), shown(n)) for n in range(number)]
+            yield cls(site, pages)
             await browser.close()
 
     @staticmethod
-    async def _page(browser: Browser, house: House, number: int) -> Page:
+    async def _page(browser: Browser, site: Site, number: int) -> Page:
         context = await browser.new_context(timezone_id="UTC")
         page = await context.new_page()
-        await page.goto(f"{house.servers[number % 2].url}/expert/{slug(shown(number))}", timeout=PATIENCE * 1000)
+        await page.goto(f"{site.servers[number % 2].url}/expert/{slug(shown(number))}", timeout=PATIENCE * 1000)
         await page.locator("[data-slot]").first.wait_for(timeout=PATIENCE * 1000)
         return page
 
@@ -389,7 +389,7 @@ class Boards:
         if not shown:
             return f"expert {number}: no board"
         days = {"from": min(shown)[:10], "to": max(shown)[:10]}
-        answer = await client.get(f"{self._house.servers[0].url}/experts/{expert_id(number)}/slots", params=days)
+        answer = await client.get(f"{self._site.servers[0].url}/experts/{expert_id(number)}/slots", params=days)
         true = {slot["startsAt"]: slot["state"] for slot in answer.json().get("slots", ())}
         # What has begun in the meantime is on the board until the next tick.
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -400,13 +400,13 @@ class Boards:
 # --- all together -----------------------------------------------------------------------------------------------
 
 
-async def all_is_well(house: House, boards: Boards, what: str) -> str:
+async def all_is_well(site: Site, boards: Boards, what: str) -> str:
     """Wait until both servers are ready, and then until every board is right; how long that took (seconds).
 
     Raises AssertionError where it takes too long.
     """
     began = time.monotonic()
-    while not await ready(house):
+    while not await ready(site):
         assert time.monotonic() - began < PATIENCE, f"{PATIENCE:g} s after {what} the servers are not ready"
         await asyncio.sleep(0.2)
     begun_to_look = time.monotonic()
@@ -417,22 +417,22 @@ async def all_is_well(house: House, boards: Boards, what: str) -> str:
     return f"{time.monotonic() - began:.1f}"
 
 
-async def ready(house: House) -> bool:
+async def ready(site: Site) -> bool:
     """Whether both servers say so."""
     try:
         async with httpx.AsyncClient(timeout=20) as client:
-            answers = [await client.get(f"{server.url}/readyz") for server in house.servers]
+            answers = [await client.get(f"{server.url}/readyz") for server in site.servers]
     except httpx.TransportError:
         return False
     return all(answer.status_code == 200 for answer in answers)
 
 
-def check(house: House, ledger: Ledger) -> dict[str, int]:
+def check(site: Site, ledger: Ledger) -> dict[str, int]:
     """Everything that was acknowledged is there, nothing twice; the counts of what was found. Raises AssertionError."""
-    with house.connect() as connection:
+    with site.connect() as connection:
         rows = {str(number): (status, starts_at.strftime("%Y-%m-%dT%H:%M:%SZ")) for number, status, starts_at in
                 connection.execute("SELECT id, status, starts_at FROM booking").fetchall()}  # fmt: skip
-        overlaps = checkup.overlaps(connection)
+        overlaps = diagnostics.overlaps(connection)
         (twice,) = connection.execute(
             "SELECT count(*) FROM (SELECT FROM booking WHERE notes <> '' GROUP BY notes HAVING count(*) > 1) doubles"
         ).fetchone()
@@ -456,11 +456,11 @@ def check(house: House, ledger: Ledger) -> dict[str, int]:
 class Crowd:
     """Everybody at work at once, who can be asked to stop for a moment."""
 
-    def __init__(self, house: House, bookers: int, viewers: int) -> None:
+    def __init__(self, site: Site, bookers: int, viewers: int) -> None:
         self.ledger, self.heard, self._going_on = Ledger(), Counter[str](), asyncio.Event()
-        self._bookers = [Booker(number, house, self.ledger, self._going_on) for number in range(bookers)]
-        looking = (look(house, number, self.heard) for number in range(viewers))
-        self._tasks = [asyncio.create_task(one) for one in (*(booker.run() for booker in self._bookers), *looking)]
+        self._bookers = [Booker(number, site, self.ledger, self._going_on) for number in range(bookers)]
+        read_only = (look(site, number, self.heard) for number in range(viewers))
+        self._tasks = [asyncio.create_task(one) for one in (*(booker.run() for booker in self._bookers), *read_only)]
         self.go_on()
 
     def go_on(self) -> None:
@@ -483,9 +483,9 @@ class Crowd:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def complaints(house: House) -> Counter[str]:
+def field_errors(site: Site) -> Counter[str]:
     """The last lines of tracebacks in the servers' logs."""
-    logs = "\n".join(log.read_text(errors="replace") for log in house.folder.glob("server-*.log"))
+    logs = "\n".join(log.read_text(errors="replace") for log in site.folder.glob("server-*.log"))
     return Counter(re.findall(r"^([\w.]*(?:Error|Exception|Refused|Unavailable|Timeout))\b", logs, re.MULTILINE))
 
 
@@ -494,7 +494,7 @@ async def main(options: argparse.Namespace) -> None:
     troubles: list[Trouble] = [postgres_restarted, listeners_cut, server_killed, mail_away, server_replaced,
                                postgres_crashed, disk_full]  # fmt: skip
     rows = []
-    with house() as ours:
+    with site() as ours:
         if ours.disk is None:
             print("No small disk may be mounted here: none is made full.")
             troubles.remove(disk_full)
@@ -514,7 +514,7 @@ async def main(options: argparse.Namespace) -> None:
                 crowd.go_on()
             await crowd.end()
         counts = check(ours, crowd.ledger)
-        logged = complaints(ours)
+        logged = field_errors(ours)
     _bench.report("soak", ("trouble", "bookings meanwhile", "all boards right after s"), rows)
     looked = {"boards compared each time": len(boards), "news heard by viewers": crowd.heard["news"],
               "times a viewer came back": crowd.heard["came back"]}  # fmt: skip

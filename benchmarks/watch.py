@@ -17,7 +17,7 @@ from expert_booking.api import create_api
 from expert_booking.db.engine import Database
 from expert_booking.logs import JsonLines
 from expert_booking.metrics import Metrics
-from expert_booking.reception import Reception, access
+from expert_booking.request_log import RequestLogMiddleware, access
 from expert_booking.services import Services
 
 ROUNDS, REQUESTS = (3, 300) if "--quick" in sys.argv else (15, 3000)
@@ -66,7 +66,7 @@ async def main() -> None:
     access.setLevel(logging.WARNING)
     metrics = Metrics()
     bare = create_api(Services(Database(NOWHERE)), secret="of no use here")
-    watched = Reception(bare, metrics)
+    watched = RequestLogMiddleware(bare, metrics)
     ways = {"bare": (cpu_of, bare), "id and count": (cpu_of, watched), "and a line in the log": (logged, watched)}
     took: dict[str, list[float]] = {name: [] for name in ways}
     for measure, app in ways.values():

@@ -17,22 +17,22 @@ from typing import Final
 from sqlalchemy import make_url
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from expert_booking import api, serving, web
-from expert_booking.bus import Bus, NewsSource
+from expert_booking import api, server, web
+from expert_booking.bus import Bus, EventSource
 from expert_booking.db import schema
 from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal, free_space
 from expert_booking.db.engine import Database
 from expert_booking.db.feed import Feed
-from expert_booking.db.pulse import Pulse
+from expert_booking.db.feed_lag import FeedLagProbe
 from expert_booking.db.supervisor import Supervisor
+from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.domain.errors import Unavailable
-from expert_booking.domain.keys import Keys
-from expert_booking.domain.origins import ProxyDetector
+from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.http_security import HttpSecurity
-from expert_booking.mail.send import Post, SmtpPost
-from expert_booking.metrics import Metrics, watch_clock, watch_house
-from expert_booking.reception import Reception
+from expert_booking.mail.send import EmailTransport, SmtpTransport
+from expert_booking.metrics import Metrics, watch_clock, watch_queues
+from expert_booking.request_log import RequestLogMiddleware
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
 from expert_booking.settings import Settings
@@ -64,7 +64,7 @@ class DatabaseLost(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class DatabaseLocation:
     """A database: its address for programs, for people where the data lies, and the embedded server if it is that."""
 
     url: str
@@ -73,20 +73,24 @@ class Place:
 
 
 @contextmanager
-def database_at(settings: Settings, say: Say) -> Iterator[Place]:
+def database_at(settings: Settings, say: Say) -> Iterator[DatabaseLocation]:
     """A database that answers: the given one, or the embedded one while this lasts. Raises EmbeddedRefusal."""
     if settings.database_url is not None:
-        yield Place(settings.database_url, make_url(settings.database_url).render_as_string(hide_password=True))
+        yield DatabaseLocation(
+            settings.database_url, make_url(settings.database_url).render_as_string(hide_password=True)
+        )
         return
     server = EmbeddedPostgres.start(settings.data_dir, say=say)
     try:
-        yield Place(server.url.replace("postgresql://", "postgresql+psycopg://", 1), str(server.data_path), server)
+        yield DatabaseLocation(
+            server.url.replace("postgresql://", "postgresql+psycopg://", 1), str(server.data_path), server
+        )
     finally:
         server.stop()
 
 
 @contextmanager
-def supervised(place: Place) -> Iterator[None]:
+def supervised(place: DatabaseLocation) -> Iterator[None]:
     """Start the embedded server again whenever it stops while this lasts.
 
     If that does not work, the process gets SIGTERM, so that it ends in order. Raises DatabaseLost at the end then.
@@ -110,7 +114,7 @@ def supervised(place: Place) -> Iterator[None]:
             raise DatabaseLost(str(lost[0]))
 
 
-def bring_to_head(settings: Settings, url: str) -> None:
+def ensure_schema(settings: Settings, url: str) -> None:
     """Migrate the embedded database; a given one must be at head already. Raises NotReady."""
     if settings.embedded:
         schema.migrate(url)
@@ -123,7 +127,7 @@ def bring_to_head(settings: Settings, url: str) -> None:
         )
 
 
-class Door:
+class PathRouter:
     """The one there is: paths that belong to programs go to the API, all others to the pages."""
 
     def __init__(self, pages: ASGIApp, programs: ASGIApp) -> None:
@@ -170,7 +174,7 @@ def create_app(
     metrics, proxies = Metrics(), ProxyDetector(public=settings.is_public)
     database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)
     bus = Bus()
-    post = _post(settings, database, bus)
+    transport = _transport(settings, database, bus)
     clock = DatabaseClock(database)
     services = Services(
         database,
@@ -178,16 +182,16 @@ def create_app(
         clock=clock,
         clock_agrees=clock.agrees,
         holds=settings.hold_rules,
-        house=settings.house,
-        post=post,
+        site=settings.site,
+        transport=transport,
         counts=metrics,
         free_space=None if data_path is None else partial(free_space, data_path),
     )
-    source, pulse = _source(settings, url, bus), Pulse(database, clock.offset)
-    bus.listen_for_beats(pulse.hear)
-    watch_house(metrics, services, database, pulse)
+    source, probe = _source(settings, url, bus), FeedLagProbe(database, clock.offset)
+    bus.listen_for_lag_probes(probe.hear)
+    watch_queues(metrics, services, database, probe)
     watch_clock(metrics, clock)
-    bus.listen(services.soonest.wake)
+    bus.listen(services.next_available.wake)
     bus.listen(services.deadlines.wake)
     bus.listen(services.outbox.wake)
     bus.listen_for_mail(services.outbox.wake)
@@ -196,10 +200,10 @@ def create_app(
     async def lifespan(_: object) -> AsyncIterator[None]:
         with suppress(Unavailable, TimeoutError):
             await asyncio.wait_for(clock.measure(), _FIRST_MEASUREMENT)
-        workers = (source.run(), services.soonest.run(), services.deadlines.run(), services.outbox.run())
+        workers = (source.run(), services.next_available.run(), services.deadlines.run(), services.outbox.run())
         running = [asyncio.create_task(worker) for worker in workers]
-        measuring = [asyncio.create_task(measure) for measure in (clock.run(), pulse.run(), metrics.run())]
-        serving.collect_less()
+        measuring = [asyncio.create_task(measure) for measure in (clock.run(), probe.run(), metrics.run())]
+        server.collect_less()
         on_ready()
         yield
         for measure in measuring:
@@ -229,7 +233,7 @@ def create_app(
         metrics_token=settings.metrics_token,
         proxies=proxies,
     )
-    return HttpSecurity(Reception(Door(pages, programs), metrics, proxies))
+    return HttpSecurity(RequestLogMiddleware(PathRouter(pages, programs), metrics, proxies))
 
 
 async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:
@@ -239,19 +243,19 @@ async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:
         worker.cancel()
 
 
-def _source(settings: Settings, url: str, bus: Bus) -> NewsSource:
+def _source(settings: Settings, url: str, bus: Bus) -> EventSource:
     """Where news come from: straight from the database, or through Redis. Raises NotReady."""
     if settings.redis_url is None:
         return Feed(url, bus.publish)
     try:
-        from expert_booking.broker import RedisNews  # its library is there for those who want it
+        from expert_booking.redis_feed import RedisFeed  # its library is there for those who want it
     except ModuleNotFoundError as error:
         raise NotReady(
             "EXPERT_BOOKING_REDIS_URL needs one more library: pip install 'expert-booking[redis]'."
         ) from error
-    # Several houses may share one Redis: the channel is that of this secret, and does not tell it.
+    # Several sites may share one Redis: the channel is that of this secret, and does not tell it.
     channel = "expert-booking:" + hmac.digest(settings.secret().encode(), b"news", "sha256").hex()[:16]
-    return RedisNews(settings.redis_url, channel, bus.publish, lambda publish: Feed(url, publish))
+    return RedisFeed(settings.redis_url, channel, bus.publish, lambda publish: Feed(url, publish))
 
 
 def where_mail_goes(settings: Settings) -> str:
@@ -260,13 +264,13 @@ def where_mail_goes(settings: Settings) -> str:
         return f"Mail goes through {settings.smtp.host}:{settings.smtp.port}."
     if settings.mailbox:
         # Without a full stop, so that it can be copied whole.
-        return f"Mail goes to {settings.public_url}/mailbox?token={Keys(settings.secret()).mailbox()}"
+        return f"Mail goes to {settings.public_url}/mailbox?token={SignedKeys(settings.secret()).mailbox()}"
     return "No mail is sent: set EXPERT_BOOKING_SMTP_URL."
 
 
-def _post(settings: Settings, database: Database, bus: Bus) -> Post | None:
+def _transport(settings: Settings, database: Database, bus: Bus) -> EmailTransport | None:
     if settings.smtp is not None:
-        return SmtpPost(settings.smtp)
+        return SmtpTransport(settings.smtp)
     return Mailbox(database, bus) if settings.mailbox else None
 
 
@@ -287,4 +291,4 @@ def bind(host: str, port: int) -> socket.socket:
 
 def run(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, then finish what was begun, let go of open pages and return."""
-    serving.serve(app, listener)
+    server.serve(app, listener)

@@ -1,4 +1,4 @@
-"""Who wants which news, inside one process."""
+"""Who wants which event, inside one process."""
 
 import logging
 from collections import defaultdict
@@ -7,17 +7,25 @@ from functools import partial
 from typing import Protocol
 from uuid import UUID
 
-from expert_booking.domain.events import Beat, ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
+from expert_booking.domain.events import (
+    Event,
+    ExpertChanged,
+    FeedConnected,
+    FeedDisconnected,
+    LagProbe,
+    MailChanged,
+    SlotFreed,
+)
 
 log = logging.getLogger(__name__)
 
-Follower = Callable[[], None]
+Subscriber = Callable[[], None]
 
 
-class NewsSource(Protocol):
-    """Where news come from: publishes them through the callback that it was made with, in the order of the commits.
+class EventSource(Protocol):
+    """A source of events: it publishes them through the callback it was made with, in the order of their commits.
 
-    First and after every interruption it says `NewsMissed`, as soon as it hears; where it hears no more, `NewsLost`.
+    It publishes `FeedConnected` first and after every interruption, and `FeedDisconnected` when the connection is lost.
     """
 
     async def run(self) -> None:
@@ -28,85 +36,85 @@ class Bus:
     """Hands news of an expert, or of a booking's mail, to whoever follows it, and of lost news to everybody."""
 
     def __init__(self) -> None:
-        self._followers: defaultdict[UUID, dict[object, Follower]] = defaultdict(dict)
-        self._listeners: list[Follower] = []
-        self._posting: list[Follower] = []
-        self._waiting: list[Callable[[SlotFreed], None]] = []
-        self._measuring: list[Callable[[str], None]] = []
-        self._keeping: list[Callable[[UUID | None], None]] = []
-        # Whether news are heard right now, as far as can be known: what was read since the last `NewsMissed`, and of
+        self._subscribers: defaultdict[UUID, dict[object, Subscriber]] = defaultdict(dict)
+        self._listeners: list[Subscriber] = []
+        self._email_listeners: list[Subscriber] = []
+        self._freed_listeners: list[Callable[[SlotFreed], None]] = []
+        self._probe_listeners: list[Callable[[str], None]] = []
+        self._cache_listeners: list[Callable[[UUID | None], None]] = []
+        # Whether news are heard right now, as far as can be known: what was read since the last `FeedConnected`, and of
         # which no news came, is still true. Set before the followers are told to look again.
-        self.hears = False
+        self.connected = False
 
-    def follow(self, subject: UUID, follower: Follower) -> Callable[[], None]:
-        """Call `follower` at news of this expert or booking, until the returned function is called.
+    def subscribe(self, subject: UUID, subscriber: Subscriber) -> Callable[[], None]:
+        """Call `subscriber` at news of this expert or booking, until the returned function is called.
 
         It may be called more than once.
         """
         subscription = object()  # one follower may follow twice
-        self._followers[subject][subscription] = follower
+        self._subscribers[subject][subscription] = subscriber
 
-        def unfollow() -> None:
-            followers = self._followers.get(subject, {})
-            followers.pop(subscription, None)
-            if not followers:
-                self._followers.pop(subject, None)
+        def unsubscribe() -> None:
+            subscribers = self._subscribers.get(subject, {})
+            subscribers.pop(subscription, None)
+            if not subscribers:
+                self._subscribers.pop(subject, None)
 
-        return unfollow
+        return unsubscribe
 
-    def listen(self, listener: Follower) -> None:
+    def listen(self, listener: Subscriber) -> None:
         """Call `listener` at all news of experts, for as long as the bus lives."""
         self._listeners.append(listener)
 
-    def listen_with_names(self, listener: Callable[[UUID | None], None]) -> None:
+    def listen_to_experts(self, listener: Callable[[UUID | None], None]) -> None:
         """The same, with the id of the expert; with None when the news of any expert may have been missed."""
-        self._keeping.append(listener)
+        self._cache_listeners.append(listener)
 
-    def listen_for_mail(self, listener: Follower) -> None:
+    def listen_for_mail(self, listener: Subscriber) -> None:
         """Call `listener` whenever there may be mail to send, for as long as the bus lives."""
-        self._posting.append(listener)
+        self._email_listeners.append(listener)
 
     def listen_for_freed(self, listener: Callable[[SlotFreed], None]) -> None:
         """Call `listener` with every time that is set free, for as long as the bus lives."""
-        self._waiting.append(listener)
+        self._freed_listeners.append(listener)
 
-    def listen_for_beats(self, listener: Callable[[str], None]) -> None:
+    def listen_for_lag_probes(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the name of every beat of a pulse, for as long as the bus lives."""
-        self._measuring.append(listener)
+        self._probe_listeners.append(listener)
 
-    def publish(self, news: News) -> None:
+    def publish(self, event: Event) -> None:
         """Tell the followers. A broken follower must never keep the news from the others."""
-        if isinstance(news, NewsLost):
-            self.hears = False
+        if isinstance(event, FeedDisconnected):
+            self.connected = False
             return
-        if isinstance(news, NewsMissed):
-            self.hears = True
-        followers: Sequence[Follower]
-        if isinstance(news, SlotFreed):
-            followers = [partial(listener, news) for listener in self._waiting]
-        elif isinstance(news, MailChanged):
-            followers = self._posting if news.booking_id is None else self._following(news.booking_id)
-        elif isinstance(news, Beat):
-            followers = [partial(listener, news.name) for listener in self._measuring]
+        if isinstance(event, FeedConnected):
+            self.connected = True
+        subscribers: Sequence[Subscriber]
+        if isinstance(event, SlotFreed):
+            subscribers = [partial(listener, event) for listener in self._freed_listeners]
+        elif isinstance(event, MailChanged):
+            subscribers = self._email_listeners if event.booking_id is None else self._subscribers_of(event.booking_id)
+        elif isinstance(event, LagProbe):
+            subscribers = [partial(listener, event.name) for listener in self._probe_listeners]
         else:
             # Who keeps readings first lets go of them: a follower that reads again must not be given the old ones.
-            about = news.expert_id if isinstance(news, ExpertChanged) else None
-            keepers = [partial(keeper, about) for keeper in self._keeping]
-            followers = [*keepers, *self._listeners, *self._interested(news)]
-        for follower in followers:
+            about = event.expert_id if isinstance(event, ExpertChanged) else None
+            keepers = [partial(keeper, about) for keeper in self._cache_listeners]
+            subscribers = [*keepers, *self._listeners, *self._interested(event)]
+        for subscriber in subscribers:
             try:
-                follower()
+                subscriber()
             except Exception:
                 log.exception("a follower failed")
 
-    def follower_count(self) -> int:
+    def subscriber_count(self) -> int:
         """How many followers there are, over all experts."""
-        return sum(map(len, self._followers.values()))
+        return sum(map(len, self._subscribers.values()))
 
-    def _interested(self, news: News) -> list[Follower]:
-        if isinstance(news, ExpertChanged):
-            return self._following(news.expert_id)
-        return [follower for followers in self._followers.values() for follower in followers.values()]
+    def _interested(self, event: Event) -> list[Subscriber]:
+        if isinstance(event, ExpertChanged):
+            return self._subscribers_of(event.expert_id)
+        return [subscriber for subscribers in self._subscribers.values() for subscriber in subscribers.values()]
 
-    def _following(self, subject: UUID) -> list[Follower]:
-        return list(self._followers.get(subject, {}).values())
+    def _subscribers_of(self, subject: UUID) -> list[Subscriber]:
+        return list(self._subscribers.get(subject, {}).values())

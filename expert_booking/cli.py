@@ -14,13 +14,13 @@ from typing import Any, Final, NoReturn
 from pydantic import ValidationError
 
 from expert_booking import __version__, app, doctor, logs, seed
-from expert_booking.db import archive, schema
+from expert_booking.db import backup, schema
 from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
-from expert_booking.domain.house import House
-from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, complaints
+from expert_booking.domain.site import Site
+from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, field_errors
 from expert_booking.services import Services
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logs.set_up()
     signal.signal(signal.SIGTERM, _leave)
     try:
-        if options.command is examine:
+        if options.command is run_doctor:
             options.command(options)
             return
         settings = read_settings()
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.command(settings, options)
     except (WrongSetting, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
         _refuse(str(refusal))
-    except archive.ArchiveRefusal as refusal:
+    except backup.BackupError as refusal:
         _refuse(str(refusal))
     except app.DatabaseLost as lost:
         _say(f"expert-booking: {lost}")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except schema.DatabaseUnreachable as error:
         _refuse(f"The database cannot be reached: {error}.")
     except ValidationError as error:
-        _refuse("; ".join(f"{c.field}: {c.message}" if c.field != "body" else c.message for c in complaints(error)))
+        _refuse("; ".join(f"{c.field}: {c.message}" if c.field != "body" else c.message for c in field_errors(error)))
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -58,9 +58,9 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
     """Start the product."""
     settings.check()
     with app.bind(settings.host, settings.port) as listener, app.database_at(settings, _say) as place:
-        app.bring_to_head(settings, place.url)
+        app.ensure_schema(settings, place.url)
         if settings.embedded and settings.demo:
-            asyncio.run(_with_database(place.url, _sow_when_empty))
+            asyncio.run(_with_database(place.url, _seed_if_empty))
         data_path = None if place.server is None else place.server.data_path
         product = app.create_app(settings, place.url, data_path=data_path, on_ready=lambda: _say_ready(settings, place))
         try:
@@ -78,14 +78,14 @@ def migrate(settings: Settings, _: argparse.Namespace) -> None:
         _say(f"The schema is at {schema.head()}.")
 
 
-def sow(settings: Settings, options: argparse.Namespace) -> None:
+def seed_data(settings: Settings, options: argparse.Namespace) -> None:
     """Fill the database with sample data."""
     plan = seed.Plan(experts=options.experts, bookings=options.bookings, number=options.number, reset=options.reset)
     with app.database_at(settings, _say) as place:
-        app.bring_to_head(settings, place.url)
+        app.ensure_schema(settings, place.url)
 
         async def fill(database: Database) -> None:
-            _say(await seed.sow(database, plan))
+            _say(await seed.load(database, plan))
 
         asyncio.run(_with_database(place.url, fill))
 
@@ -157,7 +157,7 @@ def mail_resend(settings: Settings, options: argparse.Namespace) -> None:
 def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
     """Make a link that proves an address and print it, alone on the last line."""
     email = AccessRequest(email=options.email).email
-    house = settings.house
+    site = settings.site
 
     async def create(services: Services) -> None:
         link = await services.access.link_for(email)
@@ -165,13 +165,13 @@ def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
         _say(f"For {email}, {await _known_as(services, email)}. It works once, within {minutes:g} minutes.")
         print(link, flush=True)
 
-    _serve_once(settings, create, house)
+    _serve_once(settings, create, site)
 
 
 def back_up(settings: Settings, options: argparse.Namespace) -> None:
     """Write everything in the database into a file."""
     with app.database_at(settings, _say) as place:
-        archive.save(place.url, options.file)
+        backup.save(place.url, options.file)
     _say(f"Everything in the database is in {options.file}, addresses and notes of people too: keep it safe.")
     _say(_about_the_key(settings))
 
@@ -179,7 +179,7 @@ def back_up(settings: Settings, options: argparse.Namespace) -> None:
 def restore(settings: Settings, options: argparse.Namespace) -> None:
     """Fill an empty database from such a file."""
     with app.database_at(settings, _say) as place:
-        archive.restore(place.url, options.file)
+        backup.restore(place.url, options.file)
         revision, head = schema.level(place.url)
     _say(f"The database is as it was. Its schema is at {revision}{'' if revision == head else _MIGRATE}.")
     _say(_about_the_key(settings))
@@ -190,7 +190,7 @@ def _about_the_key(settings: Settings) -> str:
     return f"Not in it: {key}, without which links and tokens that people have end."
 
 
-def examine(options: argparse.Namespace) -> None:
+def run_doctor(options: argparse.Namespace) -> None:
     """Say how everything is, wrong settings among it. Leaves with 1 where something is ill."""
 
     @contextmanager
@@ -199,7 +199,7 @@ def examine(options: argparse.Namespace) -> None:
             yield place.url
 
     findings = []
-    for finding in doctor.examine(open_database):
+    for finding in doctor.run_checks(open_database):
         findings.append(finding)
         if not options.json:
             print(f"{finding.state:<5} {finding.check}: {finding.says}", flush=True)
@@ -221,15 +221,15 @@ async def _known_as(services: Services, email: str) -> str:
 
 
 def _serve_once(
-    settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]], house: House | None = None
+    settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]], site: Site | None = None
 ) -> None:
     with app.database_at(settings, _say) as place:
-        app.bring_to_head(settings, place.url)
+        app.ensure_schema(settings, place.url)
 
         async def use_services(database: Database) -> None:
             clock = DatabaseClock(database)
             await clock.measure()
-            await use(Services(database, clock=clock, house=house or House()))
+            await use(Services(database, clock=clock, site=site or Site()))
 
         asyncio.run(_with_database(place.url, use_services))
 
@@ -242,13 +242,13 @@ async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any,
         await database.close()
 
 
-async def _sow_when_empty(database: Database) -> None:
+async def _seed_if_empty(database: Database) -> None:
     if not await Services(database).experts.any_there():
-        _say("Sowing demo data …")
-        await seed.sow(database, seed.Plan())
+        _say("Loading demo data …")
+        await seed.load(database, seed.Plan())
 
 
-def _say_ready(settings: Settings, place: app.Place) -> None:
+def _say_ready(settings: Settings, place: app.DatabaseLocation) -> None:
     _say(f"Expert Booking is at {settings.public_url}")
     _say(app.where_mail_goes(settings))
     _say(f"The data lies in {place.where}. Ctrl-C stops it.")
@@ -292,7 +292,7 @@ def _parser() -> argparse.ArgumentParser:
         archived.set_defaults(command=command)
     examined = commands.add_parser("doctor", help="look whether everything is as it should be, and change nothing")
     examined.add_argument("--json", action="store_true", help="for programs")
-    examined.set_defaults(command=examine)
+    examined.set_defaults(command=run_doctor)
     link = commands.add_parser("sign-in-link", help="print a link that proves an address, as a mail has it")
     link.add_argument("email")
     link.set_defaults(command=sign_in_link)
@@ -304,7 +304,7 @@ def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bookings", type=_count, default=seed.Plan.bookings, help="how many bookings (%(default)s)")
     parser.add_argument("--number", type=int, default=seed.Plan.number, help="another number, another world")
     parser.add_argument("--reset", action="store_true", help="first delete every expert and booking there is")
-    parser.set_defaults(command=sow)
+    parser.set_defaults(command=seed_data)
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:

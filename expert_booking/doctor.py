@@ -16,12 +16,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from expert_booking import open_files
-from expert_booking.db import checkup, schema
-from expert_booking.db.backlog import Backlog
-from expert_booking.db.checkup import Connection, Unanswered
+from expert_booking.db import diagnostics, schema
 from expert_booking.db.clock import MOST_APART
+from expert_booking.db.diagnostics import Connection, DiagnosticsError
 from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres, EmbeddedRefusal, free_space
-from expert_booking.mail.send import PostRefused, SmtpPost
+from expert_booking.db.queue_sizes import QueueSizes
+from expert_booking.mail.send import DeliveryError, SmtpTransport
 from expert_booking.schemas import TOKEN_EXPIRES_SOON, ZONE_NAMES
 from expert_booking.settings import Settings, WrongSetting, read_settings
 
@@ -59,7 +59,7 @@ class Finding:
     advice: str = ""
 
 
-def examine(open_database: OpenDatabase) -> Iterator[Finding]:
+def run_checks(open_database: OpenDatabase) -> Iterator[Finding]:
     """All findings, one after the other. `open_database` lets the database answer while it lasts, and gives its url."""
     try:
         settings = read_settings()
@@ -87,7 +87,7 @@ def examine(open_database: OpenDatabase) -> Iterator[Finding]:
 
 def _database(settings: Settings, open_database: OpenDatabase) -> Iterator[Finding]:
     try:
-        with open_database(settings) as url, checkup.looking(url) as connection:
+        with open_database(settings) as url, diagnostics.read_only(url) as connection:
             yield database(connection)
             yield clock(connection, url)
             yield connections(connection, settings.pool_size)
@@ -98,7 +98,7 @@ def _database(settings: Settings, open_database: OpenDatabase) -> Iterator[Findi
                 for check in (extensions, fences, bookings, indexes, triggers, expert_zones, tokens):
                     yield _asked(check, connection)
                 yield from workers(connection, settings)
-    except Unanswered as error:
+    except DiagnosticsError as error:
         where = "Does it run, and is EXPERT_BOOKING_DATABASE_URL right?"
         yield Finding("database", State.ILL, f"The database does not answer: {error}.", where)
     except EmbeddedRefusal as refusal:
@@ -108,7 +108,7 @@ def _database(settings: Settings, open_database: OpenDatabase) -> Iterator[Findi
 def _asked(check: Callable[[Connection], Finding], connection: Connection) -> Finding:
     try:
         return check(connection)
-    except Unanswered as error:
+    except DiagnosticsError as error:
         return Finding(check.__name__, State.ILL, f"This could not be looked at: {error}.", "Ask the database's admin.")
 
 
@@ -181,8 +181,8 @@ def mail_server(settings: Settings) -> Finding:
         return Finding(name, State.HINT, "No mail is sent: it waits in the outbox.", "Set EXPERT_BOOKING_SMTP_URL.")
     where = f"{server.host}:{server.port}"
     try:
-        asyncio.run(SmtpPost(server, longest=_PATIENCE).check())
-    except PostRefused as refusal:
+        asyncio.run(SmtpTransport(server, longest=_PATIENCE).check())
+    except DeliveryError as refusal:
         advice = "Does it run, and are the name, port, user and password in EXPERT_BOOKING_SMTP_URL right?"
         return Finding(name, State.ILL, f"The mail server {where} does not let us in: {refusal.reason}.", advice)
     signed_in = "takes our sign-in" if server.user else "answers"
@@ -225,7 +225,7 @@ def redis(url: str) -> Finding:
     try:
         from redis.exceptions import RedisError  # its library is there for those who want it
 
-        from expert_booking.broker import news_take
+        from expert_booking.redis_feed import news_take
     except ModuleNotFoundError:
         missing = "EXPERT_BOOKING_REDIS_URL needs one more library."
         return Finding("redis", State.ILL, missing, "pip install 'expert-booking[redis]'")
@@ -255,7 +255,7 @@ def space(cluster: Path) -> Finding:
 def database(connection: Connection) -> Finding:
     """Whether it is new enough."""
     began = time.monotonic()
-    major, whole = checkup.version(connection)
+    major, whole = diagnostics.version(connection)
     took = 1000 * (time.monotonic() - began)
     if major < _OLDEST_VERSION:
         return Finding("database", State.ILL, f"PostgreSQL {whole} is too old.", f"Take {_OLDEST_VERSION} or later.")
@@ -264,14 +264,14 @@ def database(connection: Connection) -> Finding:
 
 def clock(connection: Connection, url: str) -> Finding:
     """Whether this machine's clock, and that of every server that runs, agrees with the database's."""
-    ahead, unsure = checkup.clock_difference(connection)
+    ahead, unsure = diagnostics.clock_difference(connection)
     apart = max(abs(ahead) - unsure, 0)
     span = f"{abs(ahead):.3f} s" if abs(ahead) < 60 else _span(abs(ahead))
     told = f"The database's clock is {span} {'ahead of' if ahead > 0 else 'behind'} ours."
     advice = "Have both machines keep their time by NTP."
     state = State.GOOD if apart <= 1 else State.ILL if apart > 5 else State.HINT
-    if checkup.servers_connections(connection):
-        wrong = [offset for offset in checkup.server_clock_offsets(url) if abs(offset) > 5]
+    if diagnostics.servers_connections(connection):
+        wrong = [offset for offset in diagnostics.server_clock_offsets(url) if abs(offset) > 5]
         if wrong:
             worst = max(wrong, key=abs)
             state = State.ILL
@@ -283,7 +283,7 @@ def clock(connection: Connection, url: str) -> Finding:
 
 def connections(connection: Connection, pool_size: int) -> Finding:
     """Whether there are connections enough for one more process."""
-    most, in_use = checkup.room(connection)
+    most, in_use = diagnostics.room(connection)
     needed = pool_size + _LISTENER
     told = f"{in_use} of {most} connections are in use; a process may take {needed}."
     advice = "Raise max_connections, lower EXPERT_BOOKING_POOL_SIZE, or run fewer processes."
@@ -296,7 +296,7 @@ def connections(connection: Connection, pool_size: int) -> Finding:
 
 def news(connection: Connection, url: str) -> Finding:
     """Whether notifications come through, without which open pages are only right every 30 seconds."""
-    took = checkup.news_takes(connection, url)
+    took = diagnostics.news_takes(connection, url)
     if took is None:
         advice = "LISTEN needs a connection of its own to the primary: no pooler in transaction mode, no standby."
         return Finding("news", State.ILL, "The database's notifications do not arrive.", advice)
@@ -309,7 +309,7 @@ def schema_level(url: str) -> Finding:
     try:
         revision, head = schema.level(url)
     except schema.DatabaseUnreachable as error:
-        raise Unanswered(str(error)) from error
+        raise DiagnosticsError(str(error)) from error
     if revision == head:
         return Finding("schema", State.GOOD, f"The schema is at head, {head}.")
     told = f"The schema is at {revision or 'nothing'} and has to be at {head}; what is in it was not checked."
@@ -318,9 +318,9 @@ def schema_level(url: str) -> Finding:
 
 def extensions(connection: Connection) -> Finding:
     """Whether PostgreSQL has the extensions that fences and search are made of."""
-    missing = checkup.missing_extensions(connection)
+    missing = diagnostics.missing_extensions(connection)
     if not missing:
-        return Finding("extensions", State.GOOD, f"{_listed(checkup.EXTENSIONS)} are there.")
+        return Finding("extensions", State.GOOD, f"{_listed(diagnostics.EXTENSIONS)} are there.")
     told = f"{_listed(list(missing))} {'is' if len(missing) == 1 else 'are'} not there."
     if not all(missing.values()):
         return Finding("extensions", State.ILL, told, "Install PostgreSQL's contrib package, then run this again.")
@@ -330,16 +330,16 @@ def extensions(connection: Connection) -> Finding:
 
 def fences(connection: Connection) -> Finding:
     """Whether the database still makes double booking impossible."""
-    wrong = checkup.wrong_fences(connection)
+    wrong = diagnostics.wrong_fences(connection)
     if not wrong:
-        return Finding("fences", State.GOOD, f"All {len(checkup.FENCES)} fences against double booking stand.")
+        return Finding("fences", State.GOOD, f"All {len(diagnostics.FENCES)} fences against double booking stand.")
     told = f"Double booking is possible: {_told(wrong)}."
     return Finding("fences", State.ILL, told, f"Move or cancel bookings that overlap. {_in_psql(wrong)}")
 
 
 def bookings(connection: Connection) -> Finding:
     """Whether any time is booked twice."""
-    found = checkup.overlaps(connection)
+    found = diagnostics.overlaps(connection)
     if not found:
         return Finding("bookings", State.GOOD, "No two live bookings of an expert overlap.")
     told = f"{found} live {'booking overlaps' if found == 1 else 'bookings overlap'} another of the same expert."
@@ -348,23 +348,23 @@ def bookings(connection: Connection) -> Finding:
 
 def indexes(connection: Connection) -> Finding:
     """Whether all other indexes are there and whole."""
-    wrong = checkup.wrong_indexes(connection)
+    wrong = diagnostics.wrong_indexes(connection)
     if not wrong:
-        return Finding("indexes", State.GOOD, f"All {len(checkup.INDEXES)} indexes are there and valid.")
+        return Finding("indexes", State.GOOD, f"All {len(diagnostics.INDEXES)} indexes are there and valid.")
     return Finding("indexes", State.ILL, f"{_told(wrong)}.", _in_psql(wrong))
 
 
 def triggers(connection: Connection) -> Finding:
     """Whether the database writes its history, puts mail into the outbox, and tells of what is new."""
-    wrong = checkup.wrong_triggers(connection)
+    wrong = diagnostics.wrong_triggers(connection)
     if not wrong:
-        return Finding("triggers", State.GOOD, f"All {len(checkup.TRIGGERS)} triggers are there and switched on.")
+        return Finding("triggers", State.GOOD, f"All {len(diagnostics.TRIGGERS)} triggers are there and switched on.")
     return Finding("triggers", State.ILL, f"{_told(wrong)}: history, mail or news goes missing.", _in_psql(wrong))
 
 
 def expert_zones(connection: Connection) -> Finding:
     """Whether every expert lives in a zone that is known here."""
-    unknown = checkup.unknown_zones(connection, ZONE_NAMES)
+    unknown = diagnostics.unknown_zones(connection, ZONE_NAMES)
     if not unknown:
         return Finding("experts' zones", State.GOOD, "Every expert's time zone is known here.")
     told = f"{unknown} {'expert lives' if unknown == 1 else 'experts live'} in a time zone that is not known here."
@@ -373,7 +373,7 @@ def expert_zones(connection: Connection) -> Finding:
 
 def tokens(connection: Connection) -> Finding:
     """Whether tokens of programs are about to expire."""
-    ending = checkup.tokens_ending(connection, TOKEN_EXPIRES_SOON.days)
+    ending = diagnostics.tokens_ending(connection, TOKEN_EXPIRES_SOON.days)
     if not ending:
         return Finding("tokens", State.GOOD, f"No token expires within {TOKEN_EXPIRES_SOON.days} days.")
     told = f"{ending} {'token expires' if ending == 1 else 'tokens expire'} within {TOKEN_EXPIRES_SOON.days} days."
@@ -383,14 +383,14 @@ def tokens(connection: Connection) -> Finding:
 
 def workers(connection: Connection, settings: Settings) -> Iterator[Finding]:
     """Whether what waits for some process is being done."""
-    running = checkup.servers_connections(connection) > 0
-    backlog = checkup.backlog(connection)
+    running = diagnostics.servers_connections(connection) > 0
+    backlog = diagnostics.backlog(connection)
     yield _outbox(backlog, running=running, sends=settings.smtp is not None or settings.mailbox)
     yield _deadlines(backlog.late, running=running)
     yield _soonest(connection, backlog.noted, running=running)
 
 
-def _outbox(told: Backlog, *, running: bool, sends: bool) -> Finding:
+def _outbox(told: QueueSizes, *, running: bool, sends: bool) -> Finding:
     waiting = told.waiting + told.retrying
     says = f"{waiting} {'mail waits' if waiting == 1 else 'mails wait'} in the outbox"
     says += f", {told.retrying} after a try that failed" if told.retrying else ""
@@ -416,8 +416,8 @@ def _deadlines(late: float, *, running: bool) -> Finding:
 def _soonest(connection: Connection, noted: int, *, running: bool) -> Finding:
     name = "next free times"
     if noted:
-        first, until = checkup.first_note(connection), time.monotonic() + _A_ROUND
-        while first is not None and checkup.first_note(connection) == first:
+        first, until = diagnostics.first_note(connection), time.monotonic() + _A_ROUND
+        while first is not None and diagnostics.first_note(connection) == first:
             if time.monotonic() > until:
                 says = f"{noted} changed experts' next free times are not worked out."
                 return _nobody_does(name, says, running=running)
@@ -435,7 +435,7 @@ def _nobody_does(name: str, says: str, *, running: bool) -> Finding:
 
 
 def _in_psql(wrong: dict[str, str]) -> str:
-    return IN_PSQL + "; ".join(checkup.remedy(name, how) for name, how in wrong.items()) + ";"
+    return IN_PSQL + "; ".join(diagnostics.remedy(name, how) for name, how in wrong.items()) + ";"
 
 
 def _told(wrong: dict[str, str]) -> str:

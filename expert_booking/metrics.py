@@ -22,15 +22,15 @@ from prometheus_client.exposition import choose_encoder
 
 from expert_booking import __version__
 from expert_booking.db import schema
-from expert_booking.db.backlog import Backlog
 from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.engine import Database
-from expert_booking.db.pulse import Pulse
+from expert_booking.db.feed_lag import FeedLagProbe
+from expert_booking.db.queue_sizes import QueueSizes
 from expert_booking.domain.errors import Unavailable
 from expert_booking.services import Services
-from expert_booking.services.deadlines import Deadlines
-from expert_booking.services.outbox import Outbox
-from expert_booking.services.soonest import Soonest
+from expert_booking.services.workers.deadlines import Deadlines
+from expert_booking.services.workers.next_available import NextAvailable
+from expert_booking.services.workers.outbox import Outbox
 
 _PREFIX: Final = "expert_booking_"
 _OF_ANSWERS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -73,8 +73,8 @@ class Metrics:
         for way in ("page", "api"):
             self._bookings.labels(way)
         self._gauges: dict[str, Gauge] = {}
-        self._ask: Callable[[], Awaitable[Backlog]] | None = None
-        self._backlog: Backlog | None = None
+        self._ask: Callable[[], Awaitable[QueueSizes]] | None = None
+        self._backlog: QueueSizes | None = None
         self._asked_at = -_FRESH
         self._asking = asyncio.Lock()
 
@@ -123,11 +123,11 @@ class Metrics:
             gauge = self._gauges[name] = Gauge(_PREFIX + name, help_, tuple(labels), registry=self._registry)
         (gauge.labels(**labels) if labels else gauge).set_function(read)
 
-    def watch_backlog(self, ask: Callable[[], Awaitable[Backlog]]) -> None:
+    def watch_queue_sizes(self, ask: Callable[[], Awaitable[QueueSizes]]) -> None:
         """The same for what only the database knows: it is asked at most every few seconds, however many scrape."""
         self._ask = ask
 
-        def watch(name: str, help_: str, read: Callable[[Backlog], float], **labels: str) -> None:
+        def watch(name: str, help_: str, read: Callable[[QueueSizes], float], **labels: str) -> None:
             self.watch(name, help_, lambda: nan if self._backlog is None else read(self._backlog), **labels)
 
         self.watch("database_answers", "Whether the database has answered this scrape (or one just before).",
@@ -139,7 +139,7 @@ class Metrics:
         watch("outbox_oldest_seconds", "How long the oldest mail has waited; 0: none waits.", lambda told: told.oldest)
         watch("deadlines_late_seconds", "For how long something has been over that nobody has written down.",
               lambda told: told.late)  # fmt: skip
-        watch("soonest_experts_noted", "Changes after which next free times are still to be worked out, to 10000.",
+        watch("next_available_queue", "Changes after which next free times are still to be worked out, to 10000.",
               lambda told: told.noted)  # fmt: skip
 
     async def exposition(self, accept: str = "") -> tuple[bytes, str]:
@@ -173,25 +173,25 @@ class Metrics:
         return Histogram(_PREFIX + name, help_, labels, buckets=buckets, registry=self._registry)
 
 
-def watch_house(metrics: Metrics, services: Services, database: Database, pulse: Pulse) -> None:
+def watch_queues(metrics: Metrics, services: Services, database: Database, pulse: FeedLagProbe) -> None:
     """Watch what every process has: its pool, its ear at the database, its workers, and who follows what."""
     metrics.watch("build_info", "What runs here.", lambda: 1, version=__version__, revision=schema.head())
     connections = "Connections of the pool: how many there may be, are in use, and are waited for."
     metrics.watch("pool_connections", connections, lambda: database.pool_size, state="size")
     metrics.watch("pool_connections", connections, lambda: database.in_use, state="in_use")
     metrics.watch("pool_connections", connections, lambda: database.waiting, state="waiting")
-    metrics.watch("feed_listening", "Whether news of the database are heard right now.", lambda: services.bus.hears)
+    metrics.watch("feed_listening", "Whether news of the database are heard right now.", lambda: services.bus.connected)
     metrics.watch("feed_lag_seconds",
                   "How long news took from before its commit until this process published it, by one that it sends "
                   "itself every 10 s; while one is on its way for longer, for how long it has been.",
                   pulse.lag)  # fmt: skip
-    metrics.watch("followers", "Subscriptions to news of experts and bookings.", services.bus.follower_count)
+    metrics.watch("subscribers", "Subscriptions to news of experts and bookings.", services.bus.subscriber_count)
     rounds = "When a worker has last done its round without a failure; each does one at least every 20 s."
     for name, worker in (
-        ("soonest", services.soonest), ("deadlines", services.deadlines), ("outbox", services.outbox),
+        ("soonest", services.next_available), ("deadlines", services.deadlines), ("outbox", services.outbox),
     ):  # fmt: skip
         metrics.watch("worker_round_timestamp_seconds", rounds, partial(_last_round, worker), worker=name)
-    metrics.watch_backlog(services.backlog)
+    metrics.watch_queue_sizes(services.queue_sizes)
 
 
 def watch_clock(metrics: Metrics, clock: DatabaseClock) -> None:
@@ -201,5 +201,5 @@ def watch_clock(metrics: Metrics, clock: DatabaseClock) -> None:
                   "while it is over 60.", clock.offset)  # fmt: skip
 
 
-def _last_round(worker: Soonest | Deadlines | Outbox) -> float:
+def _last_round(worker: NextAvailable | Deadlines | Outbox) -> float:
     return nan if worker.round_at is None else worker.round_at.timestamp()

@@ -19,7 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.holds import HoldRules
-from expert_booking.domain.house import DEMO_SENDER, House
+from expert_booking.domain.site import DEMO_SENDER, Site
 from expert_booking.logs import LogFormat, LogLevel
 from expert_booking.mail.send import SmtpServer, smtp_server
 
@@ -148,9 +148,9 @@ class Settings(BaseSettings):
         return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network, self.holds_per_minute)
 
     @property
-    def house(self) -> House:
+    def site(self) -> Site:
         """What the use cases know of these settings. Raises WrongSetting, as `secret` does."""
-        return House(
+        return Site(
             secret=self.secret(),
             url=self.public_url,
             sender=self.mail_from or DEMO_SENDER,

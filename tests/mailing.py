@@ -10,7 +10,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from expert_booking.mail.send import SmtpPost, SmtpServer, smtp_server
+from expert_booking.mail.send import SmtpServer, SmtpTransport, smtp_server
 from tests.serving import free_port
 
 Answer = Callable[[str, EmailMessage], str | None]
@@ -43,9 +43,9 @@ class MailServer:
         """The same, as read from there."""
         return smtp_server(self.url)
 
-    def post(self) -> SmtpPost:
+    def transport(self) -> SmtpTransport:
         """The way to it."""
-        return SmtpPost(self.address)
+        return SmtpTransport(self.address)
 
     def start(self) -> "MailServer":
         """Be there."""

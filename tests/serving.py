@@ -129,7 +129,7 @@ class WatchedServer(ServerProcess):
         """The same, but for rooms, as Prometheus is told of it: all of these pages are connected."""
         figures = httpx.get(f"{self.url}/metrics", timeout=30).text
         names = {
-            "pages": 'pages{state="connected"}', "followers": "followers", "boards": "live_boards",
+            "pages": 'pages{state="connected"}', "subscribers": "subscribers", "boards": "live_boards",
             "next_free": "listed_experts",
         }  # fmt: skip
         lines = dict(line.rsplit(" ", 1) for line in figures.splitlines() if not line.startswith("#"))

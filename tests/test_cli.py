@@ -22,7 +22,7 @@ from expert_booking.cli import main
 from expert_booking.db import schema
 from expert_booking.db.engine import Database, driver_url
 from expert_booking.domain.errors import LinkNotValid
-from expert_booking.domain.house import House
+from expert_booking.domain.site import Site
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Book
 from tests.serving import SECRET_KEY, ServerProcess, command, environment, free_port
@@ -200,13 +200,13 @@ async def test_a_link_is_printed_alone_on_the_last_line_and_proves_the_address_o
     assert made.stderr.strip() == f"For {email}, {known_as}. It works once, within 15 minutes."
     [link] = made.stdout.splitlines()
     assert link.startswith("https://booking.test/sign-in/")
-    house = Services(database, house=House(secret=SECRET_KEY, admins=frozenset({"boss@example.com"})))
-    proof, _ = await house.access.redeem_link(link, "browser")
-    identity = await house.access.who(proof.access_token)
+    site = Services(database, site=Site(secret=SECRET_KEY, admins=frozenset({"boss@example.com"})))
+    proof, _ = await site.access.redeem_link(link, "browser")
+    identity = await site.access.who(proof.access_token)
     assert identity is not None
     assert (identity.email, identity.admin) == (email, email == "Boss@example.com")
     with pytest.raises(LinkNotValid):
-        await house.access.redeem_link(link, "browser")
+        await site.access.redeem_link(link, "browser")
 
 
 def test_a_link_needs_the_secret_that_the_servers_have(run: Run, database_url: str) -> None:

@@ -69,8 +69,8 @@ def test_the_units_ports_are_those_that_nginx_asks() -> None:
 
 
 def test_compose_starts_in_order_and_nginx_asks_the_processes(tmp_path: Path) -> None:
-    house: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
-    services = house["services"]
+    site: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    services = site["services"]
     apps = [service for name, service in services.items() if name.startswith("app")]
     assert len(apps) == 2
     for app in apps:

@@ -1,4 +1,4 @@
-"""The doctor: says that a healthy house is healthy, and finds each illness when there really is one."""
+"""The doctor: says that a healthy site is healthy, and finds each illness when there really is one."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 
 from expert_booking import doctor
-from expert_booking.db import checkup
+from expert_booking.db import diagnostics
 from expert_booking.db.engine import Database, driver_url
 from expert_booking.doctor import Finding, State
 from expert_booking.services import Services
@@ -45,7 +45,7 @@ def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) 
             outside.chdir(tmp_path)
             for name, value in environment(**wanted).items():
                 outside.setenv(name, value)
-            return {finding.check: finding for finding in doctor.examine(given)}
+            return {finding.check: finding for finding in doctor.run_checks(given)}
 
     return examine
 
@@ -71,7 +71,7 @@ async def test_a_healthy_house_is_found_healthy(
     examine: Examine, add_expert: AddExpert, book: Book, services: Services, mail_server: MailServer
 ) -> None:
     await book(await add_expert(), LATER)
-    await services.soonest.work_off()
+    await services.next_available.work_off()
     findings = await asyncio.to_thread(
         examine, SMTP_URL=mail_server.url, MAIL_FROM="Expert Booking <booking@example.com>",
         BASE_URL="https://booking.example.com",
@@ -160,7 +160,7 @@ async def test_work_that_nobody_does_is_an_illness_only_where_a_server_runs(
 
 
 def test_a_dead_letter_is_told_with_the_command_for_it(examine: Examine, sql: Connection) -> None:
-    sql.execute("INSERT INTO message (kind, booking_id, failed_at) VALUES ('moved', gen_random_uuid(), now())")
+    sql.execute("INSERT INTO message (kind, booking_id, failed_at) VALUES ('rescheduled', gen_random_uuid(), now())")
     found = examine()["outbox"]
     assert (found.state, found.says) == (State.HINT, "0 mails wait in the outbox; 1 was given up.")
     assert "mail resend" in found.advice
@@ -211,8 +211,8 @@ def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
 
 
 def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
-    with checkup.looking(database_url) as connection:
-        most, in_use = checkup.room(connection)
+    with diagnostics.read_only(database_url) as connection:
+        most, in_use = diagnostics.room(connection)
         assert doctor.connections(connection, most).state is State.ILL
         assert doctor.connections(connection, most - 1).state is (State.HINT if in_use else State.GOOD)
         assert doctor.connections(connection, 1).state is State.GOOD
@@ -230,7 +230,10 @@ def test_a_key_that_others_can_read(tmp_path: Path) -> None:
 
 
 def test_its_connection_can_only_read(database_url: str) -> None:
-    with pytest.raises(checkup.Unanswered, match="read-only"), checkup.looking(database_url) as connection:
+    with (
+        pytest.raises(diagnostics.DiagnosticsError, match="read-only"),
+        diagnostics.read_only(database_url) as connection,
+    ):
         connection.execute("DELETE FROM booking")
 
 

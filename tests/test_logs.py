@@ -15,7 +15,7 @@ import pytest
 
 from expert_booking.logs import JsonLines, TextLines, request_id, told
 from expert_booking.metrics import Metrics
-from expert_booking.reception import Reception
+from expert_booking.request_log import RequestLogMiddleware
 from tests.conftest import AddExpert
 from tests.serving import ServerProcess
 
@@ -88,7 +88,7 @@ async def test_lines_of_a_connection_carry_its_id_and_others_none() -> None:
 
     async def connect(given: bytes) -> None:
         scope = {"type": "websocket", "headers": [(b"x-request-id", given)]}
-        await Reception(page, Metrics())(scope, None, None)  # type: ignore[arg-type]
+        await RequestLogMiddleware(page, Metrics())(scope, None, None)  # type: ignore[arg-type]
 
     await asyncio.create_task(connect(b"page.1"))
     await asyncio.create_task(connect(b"not {well} formed"))

@@ -17,9 +17,9 @@ from expert_booking.bus import Bus
 from expert_booking.db import schema
 from expert_booking.db.engine import Database
 from expert_booking.db.feed import Feed
-from expert_booking.db.pulse import Pulse
+from expert_booking.db.feed_lag import FeedLagProbe
 from expert_booking.domain.errors import SlotTaken
-from expert_booking.metrics import Metrics, watch_house
+from expert_booking.metrics import Metrics, watch_queues
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Clock, booking_request
 from tests.serving import PATIENCE, ServerProcess
@@ -108,18 +108,18 @@ async def test_two_products_in_one_process_count_apart() -> None:
 
 
 @asynccontextmanager
-async def house(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database, Services]]:
+async def site(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database, Services]]:
     """What `create_app` builds and measures, without the server around it."""
     metrics, bus = Metrics(), Bus()
     database = Database(url, on_checkout=metrics.checked_out, **more)
-    services, feed, pulse = Services(database, bus), Feed(url, bus.publish), Pulse(database)
-    bus.listen_for_beats(pulse.hear)
-    watch_house(metrics, services, database, pulse)
+    services, feed, pulse = Services(database, bus), Feed(url, bus.publish), FeedLagProbe(database)
+    bus.listen_for_lag_probes(pulse.hear)
+    watch_queues(metrics, services, database, pulse)
     listening = asyncio.create_task(feed.run())
     beating: asyncio.Task[Any] | None = None
     try:
         if "nobody" not in url:
-            await until(lambda: bus.hears)
+            await until(lambda: bus.connected)
             beating = asyncio.create_task(pulse.run())
             await until(lambda: pulse.lag() > 0)
         yield metrics, database, services
@@ -142,19 +142,19 @@ async def test_the_backlog_is_told_as_it_is(database_url: str, sql: psycopg.Conn
         """
     )
     sql.execute("INSERT INTO expert_changed (expert_id) VALUES (gen_random_uuid())")
-    async with house(database_url) as (metrics, _, _):
+    async with site(database_url) as (metrics, _, _):
         figure = await figures_of(metrics)
     assert figure("outbox_messages", state="waiting") == 2
     assert figure("outbox_messages", state="retrying") == 1
     assert figure("outbox_messages", state="given_up") == 1
     assert 3 * 3600 <= figure("outbox_oldest_seconds") < 3 * 3600 + PATIENCE
-    assert figure("soonest_experts_noted") == 1
+    assert figure("next_available_queue") == 1
     assert figure("database_answers") == figure("feed_listening") == 1
     assert 0 < figure("feed_lag_seconds") < PATIENCE
 
 
 async def test_without_a_database_everything_else_is_still_told() -> None:
-    async with house("postgresql+psycopg://nobody@127.0.0.1:1/nothing") as (metrics, _, _):
+    async with site("postgresql+psycopg://nobody@127.0.0.1:1/nothing") as (metrics, _, _):
         figure = await figures_of(metrics)
     assert figure("database_answers") == figure("feed_listening") == 0
     assert isnan(figure("outbox_messages", state="waiting"))
@@ -162,7 +162,7 @@ async def test_without_a_database_everything_else_is_still_told() -> None:
 
 
 async def test_whoever_waits_for_the_pool_is_seen(database_url: str) -> None:
-    async with house(database_url, pool_size=1) as (metrics, database, _):
+    async with site(database_url, pool_size=1) as (metrics, database, _):
         async with database.statements():
             waiting = asyncio.create_task(database.answers())
             await until(lambda: database.waiting == 1)
@@ -176,7 +176,7 @@ async def test_whoever_waits_for_the_pool_is_seen(database_url: str) -> None:
 
 
 async def test_news_that_does_not_arrive_is_late_for_as_long_as_it_does_not(database: Database) -> None:
-    pulse = Pulse(database)
+    pulse = FeedLagProbe(database)
     await pulse.beat()
     await until(lambda: pulse.lag() > 0.1)
     pulse.hear("of another process")

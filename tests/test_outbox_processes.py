@@ -36,7 +36,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 def posting(mail_server: MailServer) -> dict[str, str]:
     """The settings of a process that has this mail server."""
-    return {"SMTP_URL": mail_server.url, "MAIL_FROM": "Expert Booking <house@example.com>"}
+    return {"SMTP_URL": mail_server.url, "MAIL_FROM": "Expert Booking <site@example.com>"}
 
 
 async def until(true: Callable[[], object]) -> None:
@@ -78,7 +78,7 @@ async def test_while_the_mail_server_is_down_all_is_booked_and_afterwards_all_ma
     for n in range(5):
         assert await booked(client, server, expert, starts[n], f"p{n}@example.com") < SOON
     await until(lambda: sql.execute("SELECT min(tries) FROM message").fetchone() == (1,))
-    # A change by somebody of the house, as another process makes it.
+    # A change by somebody of the site, as another process makes it.
     sql.execute(
         "UPDATE booking SET status = 'cancelled', version = version + 1, changed_by = 'admin', updated_at = now()"
     )
@@ -87,7 +87,7 @@ async def test_while_the_mail_server_is_down_all_is_booked_and_afterwards_all_ma
     for n in range(5):
         assert subjects(mail_server, f"p{n}@example.com") == ["received", "cancelled"]
     assert set(Counter(mail["Message-ID"] for mail in mail_server.mails).values()) == {1}
-    assert "example.com" not in server.words().replace("house@example.com", "")
+    assert "example.com" not in server.words().replace("site@example.com", "")
     assert f"Mail goes through 127.0.0.1:{mail_server.port}." in server.words()
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Request
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import origin_of_caller
+from expert_booking.api.callers import network_of_caller
 from expert_booking.api.problems import told
 from expert_booking.domain.errors import CodesLocked, CodeWrong, LinkNotValid, TooManyAccessRequests
 from expert_booking.schemas import AccessRequest, AccessRequested, ProofView, RedeemRequest
@@ -61,7 +61,7 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
         before in the last hour. Both count once, for 15 minutes. A network may ask 5 times an hour for one address, and
         20 times in all. What other networks ask for refuses nobody; an address gets at most 5 emails in 15 minutes.
         """
-        return await services.access.ask(wanted.email, origin=origin_of_caller(request, secret))
+        return await services.access.ask(wanted.email, origin=network_of_caller(request, secret))
 
     @router.post("/redeem", responses=_ON_REDEEM)
     async def redeem_access_link(given: Annotated[RedeemRequest, given]) -> ProofView:

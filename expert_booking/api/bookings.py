@@ -36,8 +36,9 @@ _BOOKING: Final = {
     **_BUSY, **_REQUEST, "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
     "expertTimeZone": "Europe/Berlin",
     "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
-    "answerBy": "2026-11-24T09:00:00Z", "cancelUntil": "2026-11-23T09:00:00Z", "moveUntil": "2026-11-24T08:00:00Z",
-    "movesLeft": 2,
+    "answerBy": "2026-11-24T09:00:00Z", "cancelUntil": "2026-11-23T09:00:00Z",
+    "rescheduleUntil": "2026-11-24T08:00:00Z",
+    "reschedulesLeft": 2,
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1, "mail": "sent",
 }  # fmt: skip
 _NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
@@ -110,8 +111,8 @@ _ON_RESCHEDULE: Final[Answers] = {
         _UNKNOWN,
         (409, "slot_taken", "Someone else has just booked this time."),
         (409, "reschedule_not_allowed", "A booking that is cancelled cannot be moved to another time."),
-        (409, "move_too_late", "This session could be moved until 2 hours before it begins."),
-        (409, "no_moves_left", "This booking was moved twice already, which is as often as its terms allow."),
+        (409, "reschedule_too_late", "This session could be moved until 2 hours before it begins."),
+        (409, "no_reschedules_left", "This booking was moved twice already, which is as often as its terms allow."),
         _LONG,
         (422, "slot_not_offered", "This time is outside the expert's hours."),
         _WRONG,
@@ -150,7 +151,7 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
         headers = {"Location": f"/bookings/{booking.id}"}
         return Response(made.model_dump_json(by_alias=True), 201, headers, "application/json")
 
-    # Which fields are required is the house's choice, and the documentation says so.
+    # Which fields are required is the site's choice, and the documentation says so.
     book.__annotations__["request"] = Annotated[BookingRequestWithPhone if phone_required else BookingRequest, wanted]
     router.post("", status_code=201, response_model=NewBookingView, responses=_ON_BOOK)(book)
 

@@ -45,8 +45,8 @@ _VERSION: Final = '"9b2f3c4d5e6f708192a3b4c5d6e7f809"'
 _NEW_TYPE: Final = {
     "title": "Career consultation", "description": "An hour for one question.", "minutes": 60, "stepMinutes": 30,
     "beforeMinutes": 0, "afterMinutes": 15, "noticeMinutes": 120, "horizonDays": 60, "dailyCap": 4,
-    "confirmation": "by_expert", "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "moveNoticeMinutes": 60,
-    "mostMoves": 2, "active": True,
+    "confirmation": "by_expert", "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60,
+    "maxReschedules": 2, "active": True,
 }  # fmt: skip
 _WINDOWS: Final = [
     {"weekday": 1, "opens": "09:00", "closes": "12:00", "validFrom": None, "validUntil": None},
@@ -194,7 +194,7 @@ def _add_session_types(router: APIRouter, services: Services, key: Any, caller_f
 
         `confirmation` says whether bookings of it are confirmed `at_once` or `by_expert`, who has `answerMinutes` for
         that (else they expire). Customers may cancel until `cancelNoticeMinutes` before the start, and move a booking
-        to another time until `moveNoticeMinutes` before, `mostMoves` times (`null`: as often as they like).
+        to another time until `rescheduleNoticeMinutes` before, `maxReschedules` times (`null`: as often as they like).
         """
         added = await services.calendars.add_session_type(key, request)
         response.headers["Location"] = f"/experts/{key.expert_id}/session-types/{added.id}"
@@ -205,7 +205,9 @@ def _add_session_types(router: APIRouter, services: Services, key: Any, caller_f
     @router.patch(one, tags=tags, responses={**changed, **told(*_RUN, _NO_TYPE, _LONG, _WRONG)})
     async def change_session_type(
         session_type: TypeReference,
-        request: Annotated[SessionTypeChange, _body({"minutes": 45, "cancelNoticeMinutes": 720, "mostMoves": None})],
+        request: Annotated[
+            SessionTypeChange, _body({"minutes": 45, "cancelNoticeMinutes": 720, "maxReschedules": None})
+        ],
         key: CalendarKey = key,
     ) -> PlacedSessionType:
         """Change what is given. Bookings stay as they are, and count for a new cap."""

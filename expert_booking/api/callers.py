@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from expert_booking.domain.errors import ProofNeeded
-from expert_booking.domain.origins import origin_of
+from expert_booking.domain.client_network import network_hash
+from expert_booking.domain.errors import NotAuthenticated
 from expert_booking.schemas import Caller
 from expert_booking.services import Services
 
@@ -19,18 +19,18 @@ Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_of)]
 
 
 def caller_of(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Caller | None]]:
-    """A dependency: the caller, or None without a token. Raises ProofNeeded for a token that is not valid."""
+    """A dependency: the caller, or None without a token. Raises NotAuthenticated for a token that is not valid."""
 
     async def caller(bearer: Bearer) -> Caller | None:
         if bearer is None:
             return None
         if not bearer.credentials:
-            raise ProofNeeded
+            raise NotAuthenticated
         return await services.access.identify(bearer.credentials)
 
     return caller
 
 
-def origin_of_caller(request: Request, secret: str) -> bytes:
+def network_of_caller(request: Request, secret: str) -> bytes:
     """A hash, keyed with `secret`, of the network that the request comes from."""
-    return origin_of(request.client.host if request.client else "", secret)
+    return network_hash(request.client.host if request.client else "", secret)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from expert_booking.api.callers import caller_of
 from expert_booking.api.problems import told
-from expert_booking.domain.errors import Forbidden, ProofNeeded
+from expert_booking.domain.errors import Forbidden, NotAuthenticated
 from expert_booking.schemas import Caller, ExpertDetail, ExpertPage, ExpertQuery, ExpertRecord, SlotPage, SlotQuery
 from expert_booking.services import Services
 from expert_booking.services.availability import SlotsFound
@@ -25,7 +25,7 @@ _DETAIL: Final = {
     "bio": "I spent ten years in human resources before I began to coach.",
     "sessionTypes": [
         {"id": _TYPE_ID, "title": "Career consultation", "minutes": 60, "confirmation": "by_expert",
-         "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "moveNoticeMinutes": 60, "mostMoves": 2},
+         "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60, "maxReschedules": 2},
     ],
 }  # fmt: skip
 _SLOTS: Final = {
@@ -83,7 +83,7 @@ def endpoints(services: Services) -> APIRouter:
         """One expert, by id or slug; those who run the calendar see all of it, also of an expert who is not active."""
         try:
             return await services.calendars.expert(await services.calendars.key(expert, caller))
-        except (ProofNeeded, Forbidden):
+        except (NotAuthenticated, Forbidden):
             return await services.experts.get(expert)
 
     @router.get(

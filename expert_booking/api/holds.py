@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import origin_of_caller
+from expert_booking.api.callers import network_of_caller
 from expert_booking.api.problems import told
 from expert_booking.domain.errors import HoldNotFound
 from expert_booking.schemas import HoldRequest, HoldView
@@ -51,11 +51,11 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
     async def take_hold(wanted: Annotated[HoldRequest, wanted], request: Request, response: Response) -> HoldView:
         """Hold a time until `holdUntil`. Give the hold's id as `holdId` to `POST /bookings`, and the time is yours.
 
-        The id is the only key to a hold: keep it to yourself. A hold lasts as long as the house allows (5 minutes
+        The id is the only key to a hold: keep it to yourself. A hold lasts as long as the site allows (5 minutes
         unless it says otherwise) and is not renewed. Each hold is one more, up to a number from one network, and one
         network starts only so many holds in a minute, including those that are over by now.
         """
-        hold = await services.holds.take(wanted, origin=origin_of_caller(request, secret))
+        hold = await services.holds.take(wanted, origin=network_of_caller(request, secret))
         response.headers["Location"] = f"/holds/{hold.id}"
         return hold
 

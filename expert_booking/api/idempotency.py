@@ -10,15 +10,15 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from expert_booking.api.callers import bearer_of, caller_of, origin_of_caller
+from expert_booking.api.callers import bearer_of, caller_of, network_of_caller
 from expert_booking.api.problems import refusal_problem, tell
 from expert_booking.domain.errors import (
     Conflict,
     FieldsWrong,
     Invalid,
+    NotAuthenticated,
     NotFound,
     PreconditionFailed,
-    ProofNeeded,
 )
 from expert_booking.schemas import Role
 from expert_booking.services import Services
@@ -68,7 +68,7 @@ def document(documentation: dict[str, Any]) -> None:
             (
                 409,
                 "answer_not_readable",
-                "The answer was kept under another secret of the house, and is not done again.",
+                "The answer was kept under another secret of the site, and is not done again.",
             ),
             (422, "idempotency_key_reused", "This key belongs to another request."),
         )
@@ -134,8 +134,8 @@ async def _caller(services: Services, secret: str, request: Request) -> tuple[by
     """
     try:
         caller = await caller_of(services)(await bearer_of(request))
-    except ProofNeeded:
+    except NotAuthenticated:
         caller = None
     if caller is not None and caller.token_id is not None:
         return caller.token_id.bytes, caller.role is not Role.CUSTOMER
-    return origin_of_caller(request, secret), False
+    return network_of_caller(request, secret), False

@@ -12,19 +12,19 @@ from expert_booking.domain.errors import (
     FieldsWrong,
     Forbidden,
     Invalid,
+    NotAuthenticated,
     NotFound,
     PlanChanged,
     PreconditionFailed,
-    ProofNeeded,
     Refusal,
     SlotNotOffered,
     SlotTaken,
     TooManyRequests,
     Unavailable,
 )
-from expert_booking.domain.obstacles import Reason
+from expert_booking.domain.unavailability import Reason
 from expert_booking.logs import request_id
-from expert_booking.schemas import Complaint, Model, Utc, obstacle_view, utc_text
+from expert_booking.schemas import FieldError, Model, Utc, blocker_view, utc_text
 
 MEDIA_TYPE: Final = "application/problem+json"
 CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
@@ -33,7 +33,7 @@ _KINDS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (Conflict, 409),
     (PreconditionFailed, 412),
     (Invalid, 422),
-    (ProofNeeded, 401),
+    (NotAuthenticated, 401),
     (Forbidden, 403),
     (TooManyRequests, 429),
     (Unavailable, 503),
@@ -54,7 +54,7 @@ class Problem(Model):
     status: int
     detail: str
     code: str
-    errors: Sequence[Complaint] | None = Field(None, description="With 422: what is wrong with which field.")
+    errors: Sequence[FieldError] | None = Field(None, description="With 422: what is wrong with which field.")
     reason: Reason | None = Field(None, description="With `slot_not_offered` and `slot_taken`: why, for programs.")
     figures: dict[str, Any] | None = Field(None, description=FIGURES)
     alternatives: Sequence[Utc] | None = Field(
@@ -77,7 +77,7 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     """A refusal as an error answer: its kind gives the status, its class the code."""
     status = next((status for kind, status in _KINDS if isinstance(refusal, kind)), 400)
     if isinstance(refusal, SlotNotOffered | SlotTaken):
-        why = obstacle_view(refusal.obstacle)
+        why = blocker_view(refusal.blocker)
         errors: dict[str, Any] = {"errors": [{"field": "startsAt", "message": str(refusal)}]} if status == 422 else {}
         others = [utc_text(start) for start in refusal.alternatives]
         more = {"reason": why.reason, "figures": why.figures, "alternatives": others, **errors}

@@ -15,13 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
-from expert_booking.api import access_links, bookings, calendars, experts, feeds, figures, health, holds
+from expert_booking.api import access_links, bookings, calendars, experts, feeds, health, holds, metrics_endpoint
 from expert_booking.api.idempotency import document, idempotent
 from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
+from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.domain.errors import Refusal
-from expert_booking.domain.origins import ProxyDetector
 from expert_booking.metrics import Metrics
-from expert_booking.schemas import complaint
+from expert_booking.schemas import field_error
 from expert_booking.services import Services
 
 # No request of ours is longer than this, in bytes.
@@ -96,7 +96,7 @@ def create_api(
     api.include_router(access_links.endpoints(services, routes, secret), responses=busy)
     api.include_router(health.endpoints(services))
     if metrics is not None:
-        api.include_router(figures.endpoints(metrics, metrics_token, proxies or ProxyDetector()))
+        api.include_router(metrics_endpoint.endpoints(metrics, metrics_token, proxies or ProxyDetector()))
     api.add_exception_handler(Refusal, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http_error)
@@ -152,7 +152,7 @@ async def _refused(_: Request, refusal: Exception) -> JSONResponse:
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     errors = error.errors()[:MOST_COMPLAINTS]
-    return _wrong([complaint(_for_people(details), skip=1).model_dump() for details in errors])
+    return _wrong([field_error(_for_people(details), skip=1).model_dump() for details in errors])
 
 
 def _wrong(errors: list[dict[str, Any]]) -> JSONResponse:

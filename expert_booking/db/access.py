@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request, booking, expert, message
-from expert_booking.domain.post import MessageKind
+from expert_booking.domain.email_schedule import MessageKind
 
 # What is over is of no use to anybody after this; requests still count for how often somebody asks.
 _KEPT: Final = timedelta(days=1)
@@ -113,7 +113,7 @@ _EXPERTS: Final = (
 )
 
 
-class Asked(NamedTuple):
+class ListingKey(NamedTuple):
     """Requests of the last hour: how many count against a limit, and when the first of these was made (UTC)."""
 
     # For this address from this network; and from this network for whatever address.
@@ -140,13 +140,13 @@ async def asked_since(
     proven_before: bool,
     since: datetime,
     lately: datetime,
-) -> Asked:
+) -> ListingKey:
     """The requests since then that concern this one. `lately`: since when emails are counted."""
     values = {
         "customer_key": customer_key, "origin": origin, "proven_before": proven_before, "since": since,
         "lately": lately,
     }  # fmt: skip
-    return Asked(*(await connection.execute(_ASKED, values)).one())
+    return ListingKey(*(await connection.execute(_ASKED, values)).one())
 
 
 async def add_request(connection: AsyncConnection, **values: Any) -> UUID:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, ColumnElement, Date, DateTime, Text, Uuid, any_, bindparam, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.engine import AnyRow, Direct
+from expert_booking.db.engine import AnyRow, DriverStatement
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
@@ -83,9 +83,9 @@ _SESSION_TYPES = (
     .join_from(expert, session_type, _s.expert_id == _e.id)
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
 )  # fmt: skip
-_OFFERS = Direct(_SESSION_TYPES.where(_e.id == any_(_ids)))
-_OFFERS_BY_SLUG = Direct(_SESSION_TYPES.where(_e.slug == bindparam("slug")))
-_BUSY = Direct(
+_OFFERS = DriverStatement(_SESSION_TYPES.where(_e.id == any_(_ids)))
+_OFFERS_BY_SLUG = DriverStatement(_SESSION_TYPES.where(_e.slug == bindparam("slug")))
+_BUSY = DriverStatement(
     select(
         _b.expert_id,
         func.lower(_b.busy, type_=DateTime(timezone=True)).label("busy_from"),

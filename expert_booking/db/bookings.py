@@ -27,7 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.availability import Offer
-from expert_booking.db.engine import AnyRow, Direct, violated
+from expert_booking.db.engine import AnyRow, DriverStatement, violated
 from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, message
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import SessionTypeNotFound, SlotTaken
@@ -60,7 +60,7 @@ _MAIL: Final = (
 # are read and for those just written, whose columns the statement that writes them returns.
 _OWN: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
-    "time_zone", "answer_by", "moves", "created_at", "updated_at", "version", "visitor", "customer_key", "key_version",
+    "time_zone", "answer_by", "reschedules", "created_at", "updated_at", "version", "visitor", "customer_key", "key_version",
     "sequence",
     "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
 )  # fmt: skip
@@ -93,16 +93,18 @@ def _insert(prefix: str, columns: Sequence[Column[Any]], source: str, returning:
 _LET_GO: Final = """
     WITH gone AS (
       UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(),
-             version = version + 1, changed_by = 'house', changed_with = NULL, change_reason = ''
+             version = version + 1, changed_by = 'system', changed_with = NULL, change_reason = ''
       WHERE expert_id = :expert_id AND status = 'held' AND (hold_until <= CAST(:now AS timestamptz) OR id = :own_hold)
         AND (busy && :busy OR session_type_id = :session_type_id AND cap_day = :cap_day) RETURNING 1
     )"""
 _OVER_LAPSED_HOLDS: Final = f"(SELECT count(*) FROM gone) AS let_go, {_TRIES}"  # noqa: S608
 
 
-def _inserts(columns: Sequence[Column[Any]], returning: str) -> tuple[Direct, Direct]:
+def _inserts(columns: Sequence[Column[Any]], returning: str) -> tuple[DriverStatement, DriverStatement]:
     over = _insert(_LET_GO, columns, _OVER_LAPSED_HOLDS, returning)
-    return Direct(_insert("", columns, _TRIES, returning)), Direct(over.bindparams(bindparam("own_hold", type_=Uuid)))
+    return DriverStatement(_insert("", columns, _TRIES, returning)), DriverStatement(
+        over.bindparams(bindparam("own_hold", type_=Uuid))
+    )
 
 
 _BOOK: Final = _inserts((*_SLOT, *_BOOKED), _BOOKING_WRITTEN)
@@ -136,7 +138,7 @@ _BOOK_HELD = text(
              bindparam("own_hold", type_=Uuid))  # fmt: skip
 # In a row and not in a circle: an UPDATE raises where its new time is taken, and several at once into one time would
 # wait for each other.
-_MOVE_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('move ' || :expert, 0))")
+_LOCK_RESCHEDULES = text("SELECT pg_advisory_xact_lock(hashtextextended('reschedule ' || :expert, 0))")
 _CLEAR_THE_WAY = text(f"{_LET_GO} SELECT count(*) FROM gone").bindparams(  # noqa: S608
     bindparam("expert_id", type_=Uuid), bindparam("session_type_id", type_=Uuid), bindparam("own_hold", type_=Uuid),
     bindparam("busy", type_=_b.busy.type), bindparam("cap_day", type_=Date),
@@ -144,17 +146,17 @@ _CLEAR_THE_WAY = text(f"{_LET_GO} SELECT count(*) FROM gone").bindparams(  # noq
 # On a day of its own its place stays; on another it takes the lowest that is free.
 _RESCHEDULE = text(
     f"""
-    UPDATE booking AS moved
+    UPDATE booking AS rescheduled
        SET starts_at = :starts_at, ends_at = :ends_at, busy = :busy, cap_day = :cap_day,
            cap_place = CASE WHEN CAST(:daily_cap AS int) IS NULL THEN NULL
                             WHEN cap_day = :cap_day THEN cap_place
                             ELSE (SELECT min(place) FROM generate_series(1, :daily_cap) AS place
                                    WHERE NOT EXISTS (SELECT FROM booking AS other
-                                                      WHERE other.session_type_id = moved.session_type_id
+                                                      WHERE other.session_type_id = rescheduled.session_type_id
                                                         AND other.cap_day = :cap_day AND other.cap_place = place
                                                         AND other.{LIVE_ROWS})) END,
            answer_by = CASE WHEN answer_by > :starts_at THEN :starts_at ELSE answer_by END,
-           moves = moves + :counted, updated_at = now(), version = version + 1,
+           reschedules = reschedules + :counted, updated_at = now(), version = version + 1,
            changed_by = :by, changed_with = :token, change_reason = :reason, changed_at = :at
      WHERE id = :booking_id AND status = :now_is AND version = :read
     RETURNING id
@@ -208,7 +210,7 @@ class NewClaim(NewRow):
         terms = self.offer.terms
         return {
             "title": self.offer.title, "cancel_notice_minutes": terms.cancel_notice_minutes,
-            "reschedule_notice_minutes": terms.move_notice_minutes, "max_reschedules": terms.most_moves,
+            "reschedule_notice_minutes": terms.reschedule_notice_minutes, "max_reschedules": terms.max_reschedules,
         }  # fmt: skip
 
 
@@ -253,8 +255,8 @@ def agreed_terms(row: AnyRow) -> Terms:
     """The terms that a booking was made with, as they stand in its own columns."""
     return Terms(
         cancel_notice_minutes=row.cancel_notice_minutes,
-        move_notice_minutes=row.reschedule_notice_minutes,
-        most_moves=row.max_reschedules,
+        reschedule_notice_minutes=row.reschedule_notice_minutes,
+        max_reschedules=row.max_reschedules,
     )
 
 
@@ -281,7 +283,7 @@ async def insert_over_lapsed_holds(connection: AsyncConnection, new: NewBooking 
 
 
 async def _insert_row(
-    connection: AsyncConnection, statement: Direct, new: NewBooking | NewHold, more: dict[str, object]
+    connection: AsyncConnection, statement: DriverStatement, new: NewBooking | NewHold, more: dict[str, object]
 ) -> AnyRow | None:
     places = list(range(1, new.daily_cap + 1)) if new.daily_cap else [None]
     try:
@@ -408,9 +410,9 @@ async def change_status(connection: AsyncConnection, change: Change, to: str) ->
     return (await connection.execute(_CHANGE, {**change.values(), "to": to})).one_or_none() is not None
 
 
-async def move_in_turn(connection: AsyncConnection, expert_id: UUID) -> None:
+async def lock_reschedules(connection: AsyncConnection, expert_id: UUID) -> None:
     """Wait until nobody else moves a booking of this expert; it is our turn until the transaction ends."""
-    await connection.execute(_MOVE_IN_TURN, {"expert": str(expert_id)})
+    await connection.execute(_LOCK_RESCHEDULES, {"expert": str(expert_id)})
 
 
 async def reschedule(connection: AsyncConnection, change: Change, new: NewRow, *, counted: bool) -> bool:

@@ -28,7 +28,7 @@ _EXPIRE = text(
     )
     UPDATE booking
        SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, answer_by = NULL, updated_at = now(),
-           version = version + 1, changed_by = 'house', changed_with = NULL,
+           version = version + 1, changed_by = 'system', changed_with = NULL,
            change_reason = CASE status WHEN 'pending' THEN 'not answered in time' ELSE '' END
      WHERE id IN (SELECT id FROM lapsed UNION ALL SELECT id FROM unanswered)
     """

@@ -39,7 +39,7 @@ _DISK_COUNTS_AS_FULL: Final = 60.0
 class Database:
     """A pool of connections, and two ways to use one: in a transaction, or statement by statement.
 
-    `together` makes one transaction of all of them.
+    `shared_transaction` makes one transaction of all of them.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Database:
         self._shared: ContextVar[AsyncConnection | None] = ContextVar("shared", default=None)
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator[AsyncConnection]:
+    async def shared_transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction that everything joins which is done inside, and nothing of it counts before the end.
 
         Each `transaction()` and `statements()` inside is a savepoint: what leaves it with an exception takes back its
@@ -166,7 +166,7 @@ class _Checkout:
         return await self._taken.__aexit__(*caught)
 
 
-class Direct:
+class DriverStatement:
     """A statement that is asked so often that it goes to the driver itself.
 
     SQLAlchemy compiles it once, and hands out the connection; its way of carrying a statement out takes four times the

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from expert_booking.db import access
 from expert_booking.db.tables import access_request, expert
 from expert_booking.domain.addresses import customer_key
-from expert_booking.domain.post import MessageKind
+from expert_booking.domain.email_schedule import MessageKind
 
 # How long the link in the email counts; the request itself is kept no longer.
 LINK_LASTS: Final = timedelta(days=1)

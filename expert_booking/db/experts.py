@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.engine import AnyRow, Direct
+from expert_booking.db.engine import AnyRow, DriverStatement
 from expert_booking.db.tables import availability_rule, expert, session_type
 from expert_booking.domain.addresses import customer_key
 from expert_booking.schemas import ExpertRequest
@@ -28,8 +28,8 @@ _e = expert.c
 _CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _e.rating_count, _e.headline,
          _e.languages, _e.time_zone, _e.portrait)  # fmt: skip
 _DETAIL = select(*_CARD, _e.bio, _e.active).where(_e.active)
-_BY_SLUG = Direct(_DETAIL.where(_e.slug == bindparam("slug")))
-_BY_ID = Direct(_DETAIL.where(_e.id == bindparam("expert_id")))
+_BY_SLUG = DriverStatement(_DETAIL.where(_e.slug == bindparam("slug")))
+_BY_ID = DriverStatement(_DETAIL.where(_e.id == bindparam("expert_id")))
 _ANY: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
 _SLUGS = select(_e.slug)
 _IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARRAY(Text))))

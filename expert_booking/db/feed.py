@@ -1,4 +1,4 @@
-"""Listens to the database's news. One connection of its own for each process, never from the pool."""
+"""Listens to the database's event. One connection of its own for each process, never from the pool."""
 
 import asyncio
 import json
@@ -12,9 +12,17 @@ from uuid import UUID
 import psycopg
 
 from expert_booking.db.engine import driver_url
-from expert_booking.db.pulse import PULSE_CHANNEL
-from expert_booking.db.tables import FREED_CHANNEL, MAIL_CHANNEL, NEWS_CHANNEL
-from expert_booking.domain.events import Beat, ExpertChanged, MailChanged, News, NewsLost, NewsMissed, SlotFreed
+from expert_booking.db.feed_lag import LAG_PROBE_CHANNEL
+from expert_booking.db.tables import EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL
+from expert_booking.domain.events import (
+    Event,
+    ExpertChanged,
+    FeedConnected,
+    FeedDisconnected,
+    LagProbe,
+    MailChanged,
+    SlotFreed,
+)
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +39,7 @@ _NOTICED: Final = ("SET tcp_keepalives_idle = 5", "SET tcp_keepalives_interval =
 class Feed:
     """Publishes the database's notifications; after every (re)connect first says that news may have been missed."""
 
-    def __init__(self, url: str, publish: Callable[[News], None]) -> None:
+    def __init__(self, url: str, publish: Callable[[Event], None]) -> None:
         self._url = driver_url(url)
         self._publish = publish
         self._listening = False
@@ -58,7 +66,7 @@ class Feed:
             async with self._connection() as connection:
                 for setting in _NOTICED:
                     await connection.execute(setting)
-                took = await connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [NEWS_CHANNEL])
+                took = await connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [EVENT_CHANNEL])
                 if await took.fetchone() == (True,):
                     await self._listen(connection)
         except (psycopg.Error, OSError, TimeoutError) as error:
@@ -76,11 +84,11 @@ class Feed:
             yield connection
 
     async def _listen(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> NoReturn:
-        for channel in (NEWS_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL, PULSE_CHANNEL):
+        for channel in (EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL, LAG_PROBE_CHANNEL):
             await connection.execute(f"LISTEN {channel}")
         # LISTEN first, look again afterwards: what happened in between is then either heard or read.
         self._listening = True
-        self._publish(NewsMissed())
+        self._publish(FeedConnected())
         while True:
             async for message in connection.notifies(timeout=_SILENCE):
                 self._hear(message.channel, message.payload)
@@ -89,7 +97,7 @@ class Feed:
     def _lose(self) -> None:
         if self._listening:
             self._listening = False
-            self._publish(NewsLost())
+            self._publish(FeedDisconnected())
 
     def _hear(self, channel: str, payload: str) -> None:
         try:
@@ -104,9 +112,9 @@ def _freed(payload: str) -> SlotFreed:
     return SlotFreed(UUID(told["expert"]), since, until)
 
 
-_READ: Final[dict[str, Callable[[str], News]]] = {
-    NEWS_CHANNEL: lambda payload: ExpertChanged(UUID(payload)),
+_READ: Final[dict[str, Callable[[str], Event]]] = {
+    EVENT_CHANNEL: lambda payload: ExpertChanged(UUID(payload)),
     FREED_CHANNEL: _freed,
     MAIL_CHANNEL: lambda payload: MailChanged(UUID(payload) if payload else None),
-    PULSE_CHANNEL: Beat,
+    LAG_PROBE_CHANNEL: LagProbe,
 }

@@ -1,4 +1,4 @@
-"""Statements about the mailbox page's mails, in a house without a mail server."""
+"""Statements about the mailbox page's mails, in a site without a mail server."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -145,10 +145,10 @@ session_type = Table(
     # Whether a booking is confirmed at once or by the expert, who then has so long to answer.
     Column("confirmation", Text, nullable=False, server_default="by_expert"),
     Column("answer_minutes", Integer, nullable=False, server_default="2880"),
-    # What the customer may change, and until how long before the start; no most_moves: as often as they like.
+    # What the customer may change, and until how long before the start; no max_reschedules: as often as they like.
     Column("cancel_notice_minutes", Integer, nullable=False, server_default="0"),
-    Column("move_notice_minutes", Integer, nullable=False, server_default="0"),
-    Column("most_moves", SmallInteger),
+    Column("reschedule_notice_minutes", Integer, nullable=False, server_default="0"),
+    Column("max_reschedules", SmallInteger),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("minutes BETWEEN 5 AND 480 AND step_minutes BETWEEN 5 AND 1440", name="length"),
@@ -158,7 +158,9 @@ session_type = Table(
     ),
     CheckConstraint("daily_cap BETWEEN 1 AND 100", name="daily_cap"),
     CheckConstraint("confirmation IN ('at_once', 'by_expert') AND answer_minutes >= 1", name="confirmation"),
-    CheckConstraint("cancel_notice_minutes >= 0 AND move_notice_minutes >= 0 AND most_moves >= 0", name="terms"),
+    CheckConstraint(
+        "cancel_notice_minutes >= 0 AND reschedule_notice_minutes >= 0 AND max_reschedules >= 0", name="terms"
+    ),
     UniqueConstraint("expert_id", "id"),
 )
 Index("ix_session_type_minutes", session_type.c.minutes, session_type.c.expert_id, postgresql_where=text("active"))
@@ -235,7 +237,7 @@ booking = Table(
     # Pending: until when the expert has to answer; without it, until the session begins.
     Column("answer_by", DateTime(timezone=True)),
     # How often the customer has moved it.
-    Column("moves", SmallInteger, nullable=False, server_default="0"),
+    Column("reschedules", SmallInteger, nullable=False, server_default="0"),
     Column("name", Text),
     Column("email", Text),
     Column("customer_key", Text),
@@ -366,7 +368,7 @@ booking_change = Table(
     # The time that this change has set free, buffers included.
     Column("freed", TSTZRANGE),
     # Whoever writes a name of their own into changed_by is told so at once.
-    CheckConstraint("actor IN ('customer', 'expert', 'admin', 'house', 'database')", name="actor"),
+    CheckConstraint("actor IN ('customer', 'expert', 'admin', 'system', 'database')", name="actor"),
     Index("ix_booking_change_booking_id_id", "booking_id", "id"),
 )
 
@@ -409,7 +411,7 @@ token = Table(
 # --- people without accounts -------------------------------------------------------------------------------------
 # What proves an address or opens something is never in here: see domain/keys.py, and hashes of what is made at random.
 
-# Tells this house's calendar entries from those of every other.
+# Tells this site's calendar entries from those of every other.
 installation = Table(
     "installation",
     metadata,
@@ -526,7 +528,7 @@ message = Table(
     Index("ix_message_created_at", "created_at"),
 )
 
-# The mail of a house without a mail server, on its embedded database: what `/mailbox` shows.
+# The mail of a site without a mail server, on its embedded database: what `/mailbox` shows.
 mailbox_mail = Table(
     "mailbox_mail",
     metadata,
@@ -581,12 +583,12 @@ expert_free = Table(
     ),
 )
 
-NEWS_CHANNEL: Final = "expert_booking_news"
+EVENT_CHANNEL: Final = "expert_booking_news"
 
 # The news of a change comes from the database itself, so that no writer (page, API, import, psql) can forget it: a note
 # for whoever works out when the expert is free next, and a call to all who listen now. Once for each expert, however
 # many rows a statement changes; the call carries the expert's id and nothing else.
-NEWS_FUNCTION: Final = f"""
+EVENT_FUNCTION: Final = f"""
 CREATE FUNCTION tell_experts_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   ids uuid[];
@@ -600,7 +602,7 @@ BEGIN
   END IF;
   IF ids <> '{{}}' THEN
     INSERT INTO expert_changed (expert_id) SELECT unnest(ids);
-    PERFORM pg_notify('{NEWS_CHANNEL}', told::text) FROM unnest(ids) AS told;
+    PERFORM pg_notify('{EVENT_CHANNEL}', told::text) FROM unnest(ids) AS told;
   END IF;
   RETURN NULL;
 END $$
@@ -610,7 +612,7 @@ _SEEN: Final = {
     "UPDATE": "OLD TABLE AS changed_before NEW TABLE AS changed",
     "DELETE": "OLD TABLE AS changed",
 }
-NEWS_TRIGGERS: Final = tuple(
+EVENT_TRIGGERS: Final = tuple(
     f"CREATE TRIGGER {table.name}_news_{event_.lower()} AFTER {event_} ON {table.name} REFERENCING {seen} "
     "FOR EACH STATEMENT EXECUTE FUNCTION tell_experts_changed()"
     for table in (expert, session_type, availability_rule, override, day_off, booking)
@@ -711,7 +713,7 @@ SEQUENCE_TRIGGER: Final = (
 TERMS_FUNCTION: Final = """
 CREATE FUNCTION copy_session_terms() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  SELECT title, cancel_notice_minutes, move_notice_minutes, most_moves
+  SELECT title, cancel_notice_minutes, reschedule_notice_minutes, max_reschedules
     INTO NEW.title, NEW.cancel_notice_minutes, NEW.reschedule_notice_minutes, NEW.max_reschedules
     FROM session_type WHERE id = NEW.session_type_id;
   RETURN NEW;
@@ -733,7 +735,7 @@ BEGIN
              WHEN 'pending' THEN 'received' WHEN 'confirmed' THEN 'confirmed' WHEN 'declined' THEN 'declined'
              WHEN 'cancelled' THEN 'cancelled'
              WHEN 'expired' THEN CASE w.from_status WHEN 'pending' THEN 'expired' END END
-           WHEN w.to_status IN ('pending', 'confirmed') AND w.from_starts_at <> w.to_starts_at THEN 'moved' END
+           WHEN w.to_status IN ('pending', 'confirmed') AND w.from_starts_at <> w.to_starts_at THEN 'rescheduled' END
          ) told (kind)
    CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
    WHERE told.kind IS NOT NULL AND w.actor <> 'database'
@@ -814,7 +816,7 @@ event.listen(installation, "after_create", _ddl("INSERT INTO installation DEFAUL
 for _function in SEARCH_FUNCTIONS:
     event.listen(metadata, "before_create", _ddl(_function))
 for _statement in (
-    NEWS_FUNCTION, *NEWS_TRIGGERS, SEARCH_TRIGGER_FUNCTION, *SEARCH_TRIGGERS, *HISTORY_FUNCTIONS, *HISTORY_TRIGGERS,
+    EVENT_FUNCTION, *EVENT_TRIGGERS, SEARCH_TRIGGER_FUNCTION, *SEARCH_TRIGGERS, *HISTORY_FUNCTIONS, *HISTORY_TRIGGERS,
     SEQUENCE_FUNCTION, SEQUENCE_TRIGGER, TERMS_FUNCTION, TERMS_TRIGGER, MESSAGE_FUNCTION, MESSAGE_TRIGGER,
 ):  # fmt: skip
     event.listen(metadata, "after_create", _ddl(_statement))

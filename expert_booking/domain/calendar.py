@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from expert_booking.domain.errors import SlotNotOffered, SlotTaken
 from expert_booking.domain.hours import Hours, Window
-from expert_booking.domain.obstacles import Figures, Obstacle, Reason
+from expert_booking.domain.unavailability import Blocker, Figures, Reason
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -164,33 +164,33 @@ class Calendar:
 
         Raises SlotNotOffered with the reason, or SlotTaken where the known busy time is in the way.
         """
-        for obstacle in self.obstacles(starts_at, now):
-            raise SlotTaken(obstacle) if obstacle.reason in (Reason.BUSY, Reason.HELD) else SlotNotOffered(obstacle)
+        for blocker in self.blockers(starts_at, now):
+            raise SlotTaken(blocker) if blocker.reason in (Reason.BUSY, Reason.HELD) else SlotNotOffered(blocker)
         return self._slot(starts_at)
 
-    def obstacles(self, starts_at: datetime, now: datetime) -> Iterator[Obstacle]:
+    def blockers(self, starts_at: datetime, now: datetime) -> Iterator[Blocker]:
         """Everything that keeps this instant from being booked, the first reason first; nothing where it can be."""
         if not self.active:
-            yield Obstacle(Reason.INACTIVE)
+            yield Blocker(Reason.INACTIVE)
         if starts_at < now:
-            yield Obstacle(Reason.PAST, {"now": now})
+            yield Blocker(Reason.PAST, {"now": now})
         elif starts_at < self._bookable_from(now):
             notice = self.length.notice_minutes
-            yield Obstacle(Reason.MIN_NOTICE, {"noticeMinutes": notice, "bookableFrom": self._bookable_from(now)})
+            yield Blocker(Reason.MIN_NOTICE, {"noticeMinutes": notice, "bookableFrom": self._bookable_from(now)})
         if starts_at >= self.end(now):
             figures: Figures = {"horizonDays": self.length.horizon_days, "lastDay": self.horizon(now)}
-            yield Obstacle(Reason.BEYOND_HORIZON, figures)
+            yield Blocker(Reason.BEYOND_HORIZON, figures)
         yield from self._off_plan(starts_at)
         slot = self._slot(starts_at)
         in_the_way = sorted(b for b in self.busy if b.starts_at < slot.busy_until and slot.busy_from < b.ends_at)
         # As on the board: a time is held where nothing but holds is in its way.
         for busy in [b for b in in_the_way if not b.held][:1] or in_the_way[:1]:
             reason = Reason.HELD if busy.held else Reason.BUSY
-            yield Obstacle(reason, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
+            yield Blocker(reason, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
         day = self.day_of(starts_at)
         if day in self._full_days():
             cap = self.length.daily_cap or 0
-            yield Obstacle(Reason.DAY_FULL, {"day": day, "booked": self._booked()[day], "dailyCap": cap})
+            yield Blocker(Reason.DAY_FULL, {"day": day, "booked": self._booked()[day], "dailyCap": cap})
 
     def horizon(self, now: datetime) -> date:
         """The last local day on which sessions are offered."""
@@ -246,24 +246,24 @@ class Calendar:
             if self.day_of(datetime.fromtimestamp(second, UTC)) not in full:
                 yield range(second, second + 1)
 
-    def _off_plan(self, starts_at: datetime) -> Iterator[Obstacle]:
+    def _off_plan(self, starts_at: datetime) -> Iterator[Blocker]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
         for opens, closes in self.openings(starts_at, starts_at + _INSTANT):
             if opens <= starts_at and starts_at + minutes <= closes:
                 since = (starts_at - opens) % step
                 if since:
                     nearest = {"before": starts_at - since, "after": starts_at - since + step}
-                    yield Obstacle(Reason.OFF_GRID, {"stepMinutes": self.length.step_minutes, **nearest})
+                    yield Blocker(Reason.OFF_GRID, {"stepMinutes": self.length.step_minutes, **nearest})
                 return
         day = self.day_of(starts_at)
         # A time after midnight may belong to hours that were to open on the day before.
         for opening_day in (day, day - DAY, day - 2 * DAY):
             plan = self.hours.on(opening_day)
-            if plan.obstacle and (opening_day == day or self._in_any(plan.shut, opening_day, starts_at)):
-                yield plan.obstacle
+            if plan.blocker and (opening_day == day or self._in_any(plan.shut, opening_day, starts_at)):
+                yield plan.blocker
                 return
         figures: Figures = {"day": day, "hours": [str(window) for window in self.hours.on(day).windows]}
-        yield Obstacle(Reason.OUTSIDE_HOURS, figures)
+        yield Blocker(Reason.OUTSIDE_HOURS, figures)
 
     def _in_any(self, windows: Iterable[Window], day: date, instant: datetime) -> bool:
         return any(opens <= instant < closes for opens, closes in (_opening(self.zone, day, w) for w in windows))

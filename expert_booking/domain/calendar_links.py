@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
-from expert_booking.domain.words import iso
+from expert_booking.domain.formatting import iso
 
 
 def google_link(title: str, starts_at: datetime, ends_at: datetime, details: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import ClassVar
 
-from expert_booking.domain.obstacles import Obstacle, Reason
+from expert_booking.domain.unavailability import Blocker, Reason
 
 
 class Refusal(Exception):
@@ -41,7 +41,7 @@ class PreconditionFailed(Refusal):
     code = "precondition_failed"
 
 
-class ProofNeeded(Refusal):
+class NotAuthenticated(Refusal):
     """Please send a valid token: Authorization: Bearer …"""
 
     code = "proof_needed"
@@ -138,10 +138,10 @@ class SlotTaken(Conflict):
 
     code = "slot_taken"
 
-    def __init__(self, obstacle: Obstacle | None = None) -> None:
-        obstacle = obstacle or Obstacle(Reason.BUSY)
-        super().__init__(str(obstacle))
-        self.obstacle = obstacle
+    def __init__(self, blocker: Blocker | None = None) -> None:
+        blocker = blocker or Blocker(Reason.BUSY)
+        super().__init__(str(blocker))
+        self.blocker = blocker
         # The nearest free starts (UTC), in order of time, where somebody has looked for them.
         self.alternatives: tuple[datetime, ...] = ()
 
@@ -152,16 +152,16 @@ class CancelTooLate(Conflict):
     code = "cancel_too_late"
 
 
-class MoveTooLate(Conflict):
+class RescheduleTooLate(Conflict):
     """It is too late to move this session to another time."""
 
-    code = "move_too_late"
+    code = "reschedule_too_late"
 
 
-class NoMovesLeft(Conflict):
+class NoReschedulesLeft(Conflict):
     """This booking cannot be moved to another time again."""
 
-    code = "no_moves_left"
+    code = "no_reschedules_left"
 
 
 class RescheduleNotAllowed(Conflict):
@@ -249,9 +249,9 @@ class SlotNotOffered(Invalid):
 
     code = "slot_not_offered"
 
-    def __init__(self, obstacle: Obstacle) -> None:
-        super().__init__(str(obstacle))
-        self.obstacle = obstacle
+    def __init__(self, blocker: Blocker) -> None:
+        super().__init__(str(blocker))
+        self.blocker = blocker
         # The nearest free starts (UTC), in order of time, where somebody has looked for them.
         self.alternatives: tuple[datetime, ...] = ()
 

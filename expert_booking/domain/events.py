@@ -13,12 +13,12 @@ class ExpertChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class NewsMissed:
+class FeedConnected:
     """News are heard from now on, and some may have been missed before: whoever follows anything should look again."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewsLost:
+class FeedDisconnected:
     """News are not heard at the moment. Nobody has to do anything but to trust no reading that news would correct."""
 
 
@@ -42,10 +42,10 @@ class MailChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class LagProbe:
     """A process has sent itself this, to measure how long news takes."""
 
     name: str
 
 
-News = ExpertChanged | NewsMissed | NewsLost | SlotFreed | MailChanged | Beat
+Event = ExpertChanged | FeedConnected | FeedDisconnected | SlotFreed | MailChanged | LagProbe

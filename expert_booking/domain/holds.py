@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class HoldRules:
-    """The house's rules: `minutes` after the last input, `longest_minutes` in all.
+    """The site's rules: `minutes` after the last input, `longest_minutes` in all.
 
     One network has at most `per_origin` holds at once, and starts at most `per_minute` holds in any minute.
     """

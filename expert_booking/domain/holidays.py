@@ -20,7 +20,7 @@ class Holidays:
         return _of_year(self.country, self.region, day.year).get(day)
 
 
-def place_complaint(country: str | None, region: str | None, *, closed: bool) -> tuple[str, str] | None:
+def holiday_place_error(country: str | None, region: str | None, *, closed: bool) -> tuple[str, str] | None:
     """What is wrong with a country, a region of it, and keeping its holidays: which of them, and why."""
     known = countries()
     if country is not None and country not in known:

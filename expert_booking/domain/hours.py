@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from expert_booking.domain.holidays import Holidays
-from expert_booking.domain.obstacles import Obstacle, Reason
+from expert_booking.domain.unavailability import Blocker, Reason
 
 # More days than anybody looks ahead.
 _MOST_KNOWN: Final = 100
@@ -77,7 +77,7 @@ class DayPlan:
 
     windows: tuple[Window, ...] = ()
     shut: tuple[Window, ...] = ()
-    obstacle: Obstacle | None = None
+    blocker: Blocker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +107,15 @@ class Hours:
         for off in self.days_off:
             if off.first_day <= day <= off.last_day:
                 figures = {"firstDay": off.first_day, "lastDay": off.last_day}
-                return DayPlan(shut=_joined([*weekly, *own]), obstacle=Obstacle(Reason.DAY_OFF, figures, off.reason))
+                return DayPlan(shut=_joined([*weekly, *own]), blocker=Blocker(Reason.DAY_OFF, figures, off.reason))
         if override and override.kind is OverrideKind.NONE:
-            return DayPlan(shut=_joined(weekly), obstacle=Obstacle(Reason.DAY_OFF, {"firstDay": day, "lastDay": day}))
+            return DayPlan(shut=_joined(weekly), blocker=Blocker(Reason.DAY_OFF, {"firstDay": day, "lastDay": day}))
         if override and override.kind is OverrideKind.HOURS:
             return DayPlan(_joined(own))
         holiday = self.holidays.name_of(day) if self.holidays else None
         if holiday:
-            obstacle = Obstacle(Reason.HOLIDAY, {"day": day, "holiday": holiday})
-            return DayPlan(_joined(own), _joined(weekly), obstacle)
+            blocker = Blocker(Reason.HOLIDAY, {"day": day, "holiday": holiday})
+            return DayPlan(_joined(own), _joined(weekly), blocker)
         return DayPlan(_joined([*weekly, *own]))
 
 

@@ -20,12 +20,12 @@ class Status(StrEnum):
 
 
 class Actor(StrEnum):
-    """Who changes a booking. The house is the product itself, at a deadline; the database whoever writes by hand."""
+    """Who changes a booking. The site is the product itself, at a deadline; the database whoever writes by hand."""
 
     CUSTOMER = "customer"
     EXPERT = "expert"
     ADMIN = "admin"
-    HOUSE = "house"
+    SYSTEM = "system"
     DATABASE = "database"
 
 
@@ -34,11 +34,11 @@ LIVE: Final = frozenset({Status.HELD, Status.PENDING, Status.CONFIRMED, Status.C
 
 HOSTS: Final = frozenset({Actor.EXPERT, Actor.ADMIN})
 _CUSTOMER: Final = frozenset({Actor.CUSTOMER})
-_HOUSE: Final = frozenset({Actor.HOUSE})
+_SYSTEM: Final = frozenset({Actor.SYSTEM})
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """Who may make it, and whether only after the session's end."""
 
     by: frozenset[Actor]
@@ -46,52 +46,54 @@ class Move:
 
 
 # Every move there is. The customer's own ones are also bound by the terms of the session type.
-MOVES: Final[dict[tuple[Status, Status], Move]] = {
-    (Status.HELD, Status.PENDING): Move(_CUSTOMER),
-    (Status.HELD, Status.CONFIRMED): Move(_CUSTOMER),
-    (Status.HELD, Status.EXPIRED): Move(_CUSTOMER | _HOUSE),
-    (Status.PENDING, Status.CONFIRMED): Move(HOSTS),
-    (Status.PENDING, Status.DECLINED): Move(HOSTS),
-    (Status.PENDING, Status.CANCELLED): Move(HOSTS | _CUSTOMER),
-    (Status.PENDING, Status.EXPIRED): Move(_HOUSE),
-    (Status.CONFIRMED, Status.COMPLETED): Move(HOSTS, after_end=True),
-    (Status.CONFIRMED, Status.NO_SHOW): Move(HOSTS, after_end=True),
-    (Status.CONFIRMED, Status.CANCELLED): Move(HOSTS | _CUSTOMER),
+TRANSITIONS: Final[dict[tuple[Status, Status], Transition]] = {
+    (Status.HELD, Status.PENDING): Transition(_CUSTOMER),
+    (Status.HELD, Status.CONFIRMED): Transition(_CUSTOMER),
+    (Status.HELD, Status.EXPIRED): Transition(_CUSTOMER | _SYSTEM),
+    (Status.PENDING, Status.CONFIRMED): Transition(HOSTS),
+    (Status.PENDING, Status.DECLINED): Transition(HOSTS),
+    (Status.PENDING, Status.CANCELLED): Transition(HOSTS | _CUSTOMER),
+    (Status.PENDING, Status.EXPIRED): Transition(_SYSTEM),
+    (Status.CONFIRMED, Status.COMPLETED): Transition(HOSTS, after_end=True),
+    (Status.CONFIRMED, Status.NO_SHOW): Transition(HOSTS, after_end=True),
+    (Status.CONFIRMED, Status.CANCELLED): Transition(HOSTS | _CUSTOMER),
 }
 # What is not settled yet can be moved to another time.
-MOVABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
+RESCHEDULABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
 
 
-def check_move(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now: datetime) -> None:
+def check_transition(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now: datetime) -> None:
     """Pass silently when a booking that ends at `ends_at` may go from one status to the other. Both instants are UTC.
 
     Raises StatusChangeNotAllowed otherwise, also when it already has that status.
     """
-    move = MOVES.get((now_is, to))
-    if move is None:
-        raise StatusChangeNotAllowed(f"A booking that is {words(now_is)} cannot become {words(to)}.")
-    if by not in move.by:
-        whose = " or the ".join(sorted(move.by))
-        raise StatusChangeNotAllowed(f"Only the {whose} can make a booking that is {words(now_is)} {words(to)}.")
-    if move.after_end and now < ends_at:
-        raise StatusChangeNotAllowed(f"A booking can only become {words(to)} after the session has ended.")
+    transition = TRANSITIONS.get((now_is, to))
+    if transition is None:
+        raise StatusChangeNotAllowed(f"A booking that is {status_text(now_is)} cannot become {status_text(to)}.")
+    if by not in transition.by:
+        whose = " or the ".join(sorted(transition.by))
+        raise StatusChangeNotAllowed(
+            f"Only the {whose} can make a booking that is {status_text(now_is)} {status_text(to)}."
+        )
+    if transition.after_end and now < ends_at:
+        raise StatusChangeNotAllowed(f"A booking can only become {status_text(to)} after the session has ended.")
 
 
-def open_moves(now_is: Status, by: Actor, *, ends_at: datetime, now: datetime) -> list[Status]:
+def open_transitions(now_is: Status, by: Actor, *, ends_at: datetime, now: datetime) -> list[Status]:
     """To which statuses this actor can bring a booking at this instant, in the order of its life. Both are UTC."""
     return [
         to
-        for (status, to), move in MOVES.items()
-        if status is now_is and by in move.by and not (move.after_end and now < ends_at)
+        for (status, to), transition in TRANSITIONS.items()
+        if status is now_is and by in transition.by and not (transition.after_end and now < ends_at)
     ]
 
 
 def check_reschedule(now_is: Status) -> None:
     """Pass silently when a booking with this status can be moved to another time. Raises RescheduleNotAllowed."""
-    if now_is not in MOVABLE:
-        raise RescheduleNotAllowed(f"A booking that is {words(now_is)} cannot be moved to another time.")
+    if now_is not in RESCHEDULABLE:
+        raise RescheduleNotAllowed(f"A booking that is {status_text(now_is)} cannot be moved to another time.")
 
 
-def words(status: Status) -> str:
+def status_text(status: Status) -> str:
     """The status as people read it inside a sentence: `no_show` is "no-show"."""
     return status.value.replace("_", "-")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from expert_booking.domain.errors import CancelTooLate, MoveTooLate, NoMovesLeft, RescheduleNotAllowed
-from expert_booking.domain.lifecycle import MOVABLE, Status, check_reschedule
-from expert_booking.domain.obstacles import duration
+from expert_booking.domain.errors import CancelTooLate, NoReschedulesLeft, RescheduleNotAllowed, RescheduleTooLate
+from expert_booking.domain.lifecycle import RESCHEDULABLE, Status, check_reschedule
+from expert_booking.domain.unavailability import duration
 
 
 class Confirmation(StrEnum):
@@ -22,14 +22,14 @@ class Confirmation(StrEnum):
 class Terms:
     """What a session type says about its bookings. Notices are elapsed time before the start; hosts are exempt.
 
-    `most_moves` is how often the customer may move a booking; None: as often as they like.
+    `max_reschedules` is how often the customer may move a booking; None: as often as they like.
     """
 
     confirmation: Confirmation = Confirmation.BY_EXPERT
     answer_minutes: int = 2880
     cancel_notice_minutes: int = 0
-    move_notice_minutes: int = 0
-    most_moves: int | None = None
+    reschedule_notice_minutes: int = 0
+    max_reschedules: int | None = None
 
     def first_status(self) -> Status:
         """What a booking is when the customer has made it."""
@@ -45,60 +45,64 @@ class Terms:
         """The last instant at which the customer may cancel."""
         return starts_at - timedelta(minutes=self.cancel_notice_minutes)
 
-    def move_until(self, starts_at: datetime) -> datetime:
+    def reschedule_until(self, starts_at: datetime) -> datetime:
         """The last instant at which the customer may move it to another time."""
-        return starts_at - timedelta(minutes=self.move_notice_minutes)
+        return starts_at - timedelta(minutes=self.reschedule_notice_minutes)
 
-    def moves_left(self, moves: int) -> int | None:
+    def reschedules_left(self, reschedules: int) -> int | None:
         """How often the customer may still move it; None: as often as they like."""
-        return None if self.most_moves is None else max(0, self.most_moves - moves)
+        return None if self.max_reschedules is None else max(0, self.max_reschedules - reschedules)
 
     def check_cancel(self, starts_at: datetime, now: datetime) -> None:
         """Pass silently while the customer may cancel. Raises CancelTooLate."""
         if now > self.cancel_until(starts_at):
             raise CancelTooLate(f"This session can only be cancelled {until(self.cancel_notice_minutes)}.")
 
-    def check_move(self, starts_at: datetime, moves: int, now: datetime) -> None:
-        """Pass silently while the customer may move the booking. Raises NoMovesLeft or MoveTooLate."""
-        if self.moves_left(moves) == 0:
-            raise NoMovesLeft(_no_moves(self.most_moves or 0))
-        if now > self.move_until(starts_at):
-            raise MoveTooLate(f"This session can only be moved to another time {until(self.move_notice_minutes)}.")
+    def check_reschedule(self, starts_at: datetime, reschedules: int, now: datetime) -> None:
+        """Pass silently while the customer may move the booking. Raises NoReschedulesLeft or RescheduleTooLate."""
+        if self.reschedules_left(reschedules) == 0:
+            raise NoReschedulesLeft(_no_reschedules(self.max_reschedules or 0))
+        if now > self.reschedule_until(starts_at):
+            raise RescheduleTooLate(
+                f"This session can only be moved to another time {until(self.reschedule_notice_minutes)}."
+            )
 
     def sentences(self) -> list[str]:
         """The terms as the customer reads them before booking: how it is confirmed, cancelled, moved."""
-        how_often = {None: "", 1: ", once", 2: ", twice"}.get(self.most_moves, f", up to {self.most_moves} times")
+        how_often = {None: "", 1: ", once", 2: ", twice"}.get(
+            self.max_reschedules, f", up to {self.max_reschedules} times"
+        )
         confirmed = (
             "It is confirmed at once."
             if self.confirmation is Confirmation.AT_ONCE
             else f"The expert confirms it within {duration(self.answer_minutes)}."
         )
-        moved = (
+        rescheduling = (
             "It cannot be moved to another time."
-            if self.most_moves == 0
-            else f"You can move it to another time {until(self.move_notice_minutes)}{how_often}."
+            if self.max_reschedules == 0
+            else f"You can move it to another time {until(self.reschedule_notice_minutes)}{how_often}."
         )
-        return [confirmed, f"You can cancel {until(self.cancel_notice_minutes)}.", moved]
+        return [confirmed, f"You can cancel {until(self.cancel_notice_minutes)}.", rescheduling]
 
 
 @dataclass(frozen=True, slots=True)
 class Leeway:
-    """What the terms still leave the customer of one booking. Instants are UTC; `moves_left` None: without limit."""
+    """What the terms of one booking still allow its customer. Instants are UTC; no `reschedules_left`: no limit."""
 
     status: Status
     starts_at: datetime
     answer_by: datetime | None
     cancel_until: datetime
-    move_until: datetime
-    moves_left: int | None
+    reschedule_until: datetime
+    reschedules_left: int | None
 
     def may_cancel(self, now: datetime) -> bool:
         """Whether the customer may cancel it at this instant."""
-        return self.status in MOVABLE and now <= self.cancel_until
+        return self.status in RESCHEDULABLE and now <= self.cancel_until
 
-    def may_move(self, now: datetime) -> bool:
+    def may_reschedule(self, now: datetime) -> bool:
         """Whether the customer may move it to another time at this instant."""
-        return self.status in MOVABLE and now <= self.move_until and self.moves_left != 0
+        return self.status in RESCHEDULABLE and now <= self.reschedule_until and self.reschedules_left != 0
 
     def answer(self, tell: Callable[[datetime], str]) -> str:
         """Until when the expert answers; empty where nobody is asked. `tell` names an instant with its zone."""
@@ -108,33 +112,33 @@ class Leeway:
 
     def sentences(self, now: datetime, tell: Callable[[datetime], str]) -> list[str]:
         """What the customer may do until when, and what not any more; nothing once it has begun or is off."""
-        if self.status not in MOVABLE or now > self.starts_at:
+        if self.status not in RESCHEDULABLE or now > self.starts_at:
             return []
-        if self.moves_left != 0 and self.cancel_until == self.move_until and now > self.move_until:
-            return [f"You could cancel or move it to another time until {tell(self.move_until)}. That is over."]
-        if self.cancel_until == self.move_until and self.may_move(now):
+        if self.reschedules_left != 0 and self.cancel_until == self.reschedule_until and now > self.reschedule_until:
+            return [f"You could cancel or move it to another time until {tell(self.reschedule_until)}. That is over."]
+        if self.cancel_until == self.reschedule_until and self.may_reschedule(now):
             return [self._cancelling(now, tell), f"Until then you can also move it to another time{self._how_often()}."]
-        return [self._cancelling(now, tell), self.moving(now, tell)]
+        return [self._cancelling(now, tell), self.rescheduling(now, tell)]
 
-    def moving(self, now: datetime, tell: Callable[[datetime], str]) -> str:
+    def rescheduling(self, now: datetime, tell: Callable[[datetime], str]) -> str:
         """Until when the customer may move it, or why they cannot."""
-        if self.moves_left == 0:
+        if self.reschedules_left == 0:
             return "It cannot be moved to another time."
-        if now > self.move_until:
-            return f"You could move it to another time until {tell(self.move_until)}. That is over."
-        return f"You can move it to another time {self._until(self.move_until, tell)}{self._how_often()}."
+        if now > self.reschedule_until:
+            return f"You could move it to another time until {tell(self.reschedule_until)}. That is over."
+        return f"You can move it to another time {self._until(self.reschedule_until, tell)}{self._how_often()}."
 
-    def why_not_move(self, now: datetime, tell: Callable[[datetime], str]) -> str:
+    def why_not_reschedule(self, now: datetime, tell: Callable[[datetime], str]) -> str:
         """Why the customer cannot move it; empty while they can."""
         try:
             check_reschedule(self.status)
         except RescheduleNotAllowed as refusal:
             return str(refusal)
-        return "" if self.may_move(now) else self.moving(now, tell)
+        return "" if self.may_reschedule(now) else self.rescheduling(now, tell)
 
     def next_turn(self, now: datetime) -> datetime | None:
         """The next instant after which something of this reads differently."""
-        turns = (self.answer_by, self.cancel_until, self.move_until, self.starts_at)
+        turns = (self.answer_by, self.cancel_until, self.reschedule_until, self.starts_at)
         return min((turn for turn in turns if turn is not None and turn >= now), default=None)
 
     def _cancelling(self, now: datetime, tell: Callable[[datetime], str]) -> str:
@@ -143,7 +147,7 @@ class Leeway:
         return f"You can cancel {self._until(self.cancel_until, tell)}."
 
     def _how_often(self) -> str:
-        number = self.moves_left
+        number = self.reschedules_left
         return {None: "", 1: ", once more", 2: ", twice more"}.get(number, f", {number} more times")
 
     def _until(self, instant: datetime, tell: Callable[[datetime], str], word: str = "until") -> str:
@@ -157,7 +161,7 @@ def until(notice_minutes: int) -> str:
     return f"until {duration(notice_minutes)} before it begins" if notice_minutes else "until it begins"
 
 
-def _no_moves(most: int) -> str:
+def _no_reschedules(most: int) -> str:
     if most == 0:
         return "This session cannot be moved to another time."
     times = {1: "once", 2: "twice"}.get(most, f"{most} times")

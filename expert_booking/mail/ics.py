@@ -10,8 +10,8 @@ from uuid import UUID
 
 from icalendar import Calendar, Event, vCalAddress, vDuration, vText, vUri
 
+from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.lifecycle import LIVE, Status
-from expert_booking.domain.post import Audience
 from expert_booking.mail.plain import lines, one_line
 
 _PLAIN_IN_URIS: Final = "!$'*+"
@@ -33,7 +33,7 @@ class Entry:
     """A booking as the calendar of its customer or its expert has it. Instants are UTC."""
 
     booking_id: UUID
-    # Of the house, which tells its entries from those of every other.
+    # Of the site, which tells its entries from those of every other.
     installation: UUID
     audience: Audience
     status: Status
@@ -80,7 +80,7 @@ def invitation(entry: Entry, *, organizer: Party, attendee: Party) -> bytes:
 def publication(entries: Sequence[Entry], *, organizer: str, name: str = "") -> bytes:
     """The file of a download, or with a name that of a feed; from the same entries always the same octets.
 
-    `organizer` is the address of the house. Nobody is invited (RFC 5546 wants no attendees here).
+    `organizer` is the address of the site. Nobody is invited (RFC 5546 wants no attendees here).
     """
     calendar = _calendar(Method.PUBLISH, [_event(entry, Party(entry.expert_name, organizer)) for entry in entries])
     if name:

@@ -29,7 +29,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
+class EmailContent:
     """What a letter says, from top to bottom."""
 
     subject: str
@@ -45,15 +45,15 @@ class Letter:
     links: Sequence[Link] = ()
     foot: Sequence[str]
     # Whose letter it is.
-    house: Link
+    site: Link
 
 
-def as_text(letter: Letter) -> str:
+def as_text(letter: EmailContent) -> str:
     """The letter for those who read plain text."""
     return _GAP.join(_paragraphs(letter)) + "\n"
 
 
-def _paragraphs(letter: Letter) -> Iterator[str]:
+def _paragraphs(letter: EmailContent) -> Iterator[str]:
     yield letter.heading
     yield from letter.lead
     for fact in letter.facts:
@@ -66,7 +66,7 @@ def _paragraphs(letter: Letter) -> Iterator[str]:
         yield f"{link.words}:\n{link.url}"
     yield "-- "
     yield from letter.foot
-    yield f"{letter.house.words}\n{letter.house.url}"
+    yield f"{letter.site.words}\n{letter.site.url}"
 
 
 # The look of the pages, see web/assets/style.css. Light stands in the elements, for programs that drop all styles.
@@ -146,7 +146,7 @@ _LINK: Final = Markup('<a class="brand" href="{url}" style="color:#0d6e63">{word
 _ROOM: Final = Markup("&#847;&zwnj;&nbsp;") * 60
 
 
-def as_html(letter: Letter) -> str:
+def as_html(letter: EmailContent) -> str:
     """The letter for everybody else. What people typed is text and nothing else."""
     return _PAGE.format(
         subject=letter.subject,
@@ -159,7 +159,7 @@ def as_html(letter: Letter) -> str:
         button=_BUTTON.format(url=letter.button.url, words=letter.button.words, font=_FONT),
         after=_each(_SOFT, letter.after),
         links=_each(_SOFT, map(_link, letter.links)),
-        foot=_each(_FOOT, [*letter.foot, _link(letter.house)]),
+        foot=_each(_FOOT, [*letter.foot, _link(letter.site)]),
         font=_FONT,
         anywhere=_ANYWHERE,
     )

@@ -34,7 +34,7 @@ _ENHANCED: Final = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 _WRONG: Final = "should look like smtp://user:password@mail.example.com:587 or smtps://…:465"
 
 
-class PostRefused(Exception):
+class DeliveryError(Exception):
     """A mail was not taken.
 
     `permanent`: it never will be as it is. `reason` is short and has nothing personal in it: codes, not the server's
@@ -47,11 +47,11 @@ class PostRefused(Exception):
         self.permanent = permanent
 
 
-class Post(Protocol):
+class EmailTransport(Protocol):
     """Somebody who takes mail."""
 
     async def send(self, letter: EmailMessage) -> None:
-        """Hand it over; whoever returns has it. Raises PostRefused."""
+        """Hand it over; whoever returns has it. Raises DeliveryError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def smtp_server(url: str) -> SmtpServer:
     )
 
 
-class SmtpPost:
+class SmtpTransport:
     """Hands mail to a mail server, each over a connection of its own."""
 
     def __init__(self, server: SmtpServer, *, longest: float = _LONGEST) -> None:
@@ -98,12 +98,12 @@ class SmtpPost:
         self._longest = longest
 
     async def send(self, letter: EmailMessage) -> None:
-        """Hand it over. Raises PostRefused."""
+        """Hand it over. Raises DeliveryError."""
         async with self._connected() as client:
             await _hand_over(client, letter)
 
     async def check(self) -> None:
-        """Connect and sign in as for a mail, and send none. Raises PostRefused."""
+        """Connect and sign in as for a mail, and send none. Raises DeliveryError."""
         async with self._connected():
             pass
 
@@ -118,7 +118,7 @@ class SmtpPost:
             with suppress(SMTPException, OSError):
                 await client.quit(timeout=_FAREWELL)
         except TimeoutError as error:
-            raise PostRefused("timeout", permanent=False) from error
+            raise DeliveryError("timeout", permanent=False) from error
         finally:
             client.close()
 
@@ -146,14 +146,14 @@ async def _connect(client: SMTP) -> None:
     except TimeoutError:
         raise
     except SMTPAuthenticationError as error:
-        raise PostRefused(f"sign-in refused: {_codes(error.code, error.message)}", permanent=False) from error
+        raise DeliveryError(f"sign-in refused: {_codes(error.code, error.message)}", permanent=False) from error
     except SMTPResponseException as error:
-        raise PostRefused(f"connection refused: {_codes(error.code, error.message)}", permanent=False) from error
+        raise DeliveryError(f"connection refused: {_codes(error.code, error.message)}", permanent=False) from error
     except SMTPConnectError as error:
         cause = type(error.__cause__ or error).__name__
-        raise PostRefused(f"no connection ({cause})", permanent=False) from error
+        raise DeliveryError(f"no connection ({cause})", permanent=False) from error
     except (SMTPException, OSError, ValueError) as error:
-        raise PostRefused(f"no connection ({type(error).__name__})", permanent=False) from error
+        raise DeliveryError(f"no connection ({type(error).__name__})", permanent=False) from error
 
 
 async def _hand_over(client: SMTP, letter: EmailMessage) -> None:
@@ -165,20 +165,20 @@ async def _hand_over(client: SMTP, letter: EmailMessage) -> None:
     except SMTPRecipientsRefused as error:
         raise _refused("recipient", error.recipients[0]) from error
     except SMTPSenderRefused as error:
-        raise PostRefused(f"sender refused: {_codes(error.code, error.message)}", permanent=False) from error
+        raise DeliveryError(f"sender refused: {_codes(error.code, error.message)}", permanent=False) from error
     except SMTPResponseException as error:
         raise _refused("mail", error) from error
     except SMTPNotSupported as error:
-        raise PostRefused("the server knows no SMTPUTF8, which this address needs", permanent=True) from error
+        raise DeliveryError("the server knows no SMTPUTF8, which this address needs", permanent=True) from error
     except ValueError as error:
-        raise PostRefused("no address to send to", permanent=True) from error
+        raise DeliveryError("no address to send to", permanent=True) from error
     except (SMTPException, OSError) as error:
-        raise PostRefused(f"connection lost ({type(error).__name__})", permanent=False) from error
+        raise DeliveryError(f"connection lost ({type(error).__name__})", permanent=False) from error
 
 
-def _refused(what: str, error: SMTPResponseException) -> PostRefused:
+def _refused(what: str, error: SMTPResponseException) -> DeliveryError:
     permanent = 500 <= error.code < 600 and error.code not in _OURS_TO_MEND
-    return PostRefused(f"{what} refused: {_codes(error.code, error.message)}", permanent=permanent)
+    return DeliveryError(f"{what} refused: {_codes(error.code, error.message)}", permanent=permanent)
 
 
 def _codes(code: int, said: str) -> str:

@@ -35,6 +35,7 @@ from expert_booking.schemas.bookings import (
 )
 from expert_booking.schemas.calendars import (
     MOST_SESSION_TYPES,
+    BlockerView,
     DaysOffList,
     DaysOffQuery,
     DaysOffRequest,
@@ -43,7 +44,6 @@ from expert_booking.schemas.calendars import (
     ExplainQuery,
     Explanation,
     NewSessionType,
-    ObstacleView,
     OverrideList,
     OverrideQuery,
     OverrideRequest,
@@ -59,9 +59,8 @@ from expert_booking.schemas.calendars import (
     SlotView,
     WeeklyPlan,
     WeeklyWindow,
-    obstacle_view,
+    blocker_view,
 )
-from expert_booking.schemas.complaints import Complaint, complaint, complaints
 from expert_booking.schemas.cursors import ExpertSort, Place, cursor, place_of
 from expert_booking.schemas.experts import (
     ExpertChange,
@@ -76,8 +75,7 @@ from expert_booking.schemas.experts import (
     Language,
     NewExpert,
 )
-from expert_booking.schemas.mail import MailView, MessageView, OpenedMail
-from expert_booking.schemas.words import (
+from expert_booking.schemas.fields import (
     EMAIL_LENGTH,
     FREE_DAYS,
     MAX_PAGE,
@@ -99,6 +97,8 @@ from expert_booking.schemas.words import (
     ZoneName,
     utc_text,
 )
+from expert_booking.schemas.mail import MailView, MessageView, OpenedMail
+from expert_booking.schemas.validation_messages import FieldError, field_error, field_errors
 
 __all__ = [
     "EMAIL_LENGTH",
@@ -116,6 +116,7 @@ __all__ = [
     "ZONE_NAMES",
     "AccessRequest",
     "AccessRequested",
+    "BlockerView",
     "BookingHistory",
     "BookingPage",
     "BookingQuery",
@@ -126,7 +127,6 @@ __all__ = [
     "BusyView",
     "Caller",
     "ChangeView",
-    "Complaint",
     "Day",
     "DayWindow",
     "DaysOffList",
@@ -146,6 +146,7 @@ __all__ = [
     "Explanation",
     "Facet",
     "Facets",
+    "FieldError",
     "HoldRequest",
     "HoldView",
     "Identity",
@@ -160,7 +161,6 @@ __all__ = [
     "NewExpert",
     "NewSessionType",
     "Notes",
-    "ObstacleView",
     "OpenedMail",
     "OverrideList",
     "OverrideQuery",
@@ -191,10 +191,10 @@ __all__ = [
     "WeeklyPlan",
     "WeeklyWindow",
     "ZoneName",
-    "complaint",
-    "complaints",
+    "blocker_view",
     "cursor",
-    "obstacle_view",
+    "field_error",
+    "field_errors",
     "place_of",
     "utc_text",
 ]

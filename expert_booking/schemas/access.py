@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from expert_booking.schemas.words import Email, Model, Name, Utc, at_most
+from expert_booking.schemas.fields import Email, Model, Name, Utc, at_most
 
 
 class Role(StrEnum):
@@ -68,7 +68,7 @@ class Caller(Model):
 
     role: Role
     expert_id: UUID | None = None
-    # Which token it is; none for what the house does itself, and for people.
+    # Which token it is; none for what the site does itself, and for people.
     token_id: UUID | None = None
     # A customer: by the browser that booked (a hash), by the key of one booking, by an address that was proven.
     visitor: bytes | None = None
@@ -120,7 +120,7 @@ class OwnExpert(Model):
 
 
 def _own_path(path: str) -> str:
-    # Only a page of this house: "//elsewhere" and "/\\elsewhere" are addresses of others to a browser.
+    # Only a page of this site: "//elsewhere" and "/\\elsewhere" are addresses of others to a browser.
     return path if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", path) else ""
 
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from expert_booking.domain.email_schedule import Delivery
 from expert_booking.domain.lifecycle import Actor, Status
-from expert_booking.domain.post import Delivery
 from expert_booking.domain.terms import Leeway
-from expert_booking.schemas.words import (
+from expert_booking.schemas.fields import (
     MAX_PAGE,
     Email,
     Instant,
@@ -27,7 +27,7 @@ REASON_LENGTH: Final = 500
 
 
 class BookingRequest(Model):
-    """What a customer says to book, in a house that does not insist on a phone number."""
+    """What a customer says to book, in a site that does not insist on a phone number."""
 
     expert_id: UUID
     session_type_id: UUID | None = None
@@ -91,8 +91,8 @@ class BookingView(BusyView):
     answer_by: Utc | None = None
     # Until when the customer may cancel, and move it to another time, and how often (null: as often as they like).
     cancel_until: Utc
-    move_until: Utc
-    moves_left: int | None
+    reschedule_until: Utc
+    reschedules_left: int | None
     created_at: Utc
     updated_at: Utc
     version: int
@@ -106,8 +106,8 @@ class BookingView(BusyView):
             starts_at=self.starts_at,
             answer_by=self.answer_by,
             cancel_until=self.cancel_until,
-            move_until=self.move_until,
-            moves_left=self.moves_left,
+            reschedule_until=self.reschedule_until,
+            reschedules_left=self.reschedules_left,
         )
 
 

@@ -11,9 +11,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from expert_booking.domain.calendar import SlotState
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window, clock_text
-from expert_booking.domain.obstacles import Obstacle, Reason
 from expert_booking.domain.terms import Confirmation, Terms
-from expert_booking.schemas.words import (
+from expert_booking.domain.unavailability import Blocker, Reason
+from expert_booking.schemas.fields import (
     SLOT_DAYS,
     Day,
     Instant,
@@ -47,7 +47,7 @@ HorizonDays = Annotated[int, Field(ge=1, le=366)]
 DailyCap = Annotated[int, Field(ge=1, le=100)]
 Position = Annotated[int, Field(ge=1, le=1000)]
 AnswerMinutes = Annotated[int, Field(ge=15, le=60 * 24 * 60)]
-MostMoves = Annotated[int, Field(ge=0, le=100)]
+MaxReschedules = Annotated[int, Field(ge=0, le=100)]
 
 
 class SessionTypeRequest(Model):
@@ -68,8 +68,8 @@ class SessionTypeRequest(Model):
     confirmation: Confirmation = Confirmation.BY_EXPERT
     answer_minutes: AnswerMinutes = 2880
     cancel_notice_minutes: NoticeMinutes = 0
-    move_notice_minutes: NoticeMinutes = 0
-    most_moves: MostMoves | None = None
+    reschedule_notice_minutes: NoticeMinutes = 0
+    max_reschedules: MaxReschedules | None = None
     active: bool = True
 
 
@@ -89,15 +89,15 @@ class SessionTypeView(Model):
     confirmation: Confirmation = Confirmation.BY_EXPERT
     answer_minutes: int = 2880
     cancel_notice_minutes: int = 0
-    move_notice_minutes: int = 0
-    most_moves: int | None = None
+    reschedule_notice_minutes: int = 0
+    max_reschedules: int | None = None
     active: bool = True
 
     @property
     def terms(self) -> Terms:
         """How its bookings are confirmed, cancelled and moved."""
-        return Terms(self.confirmation, self.answer_minutes, self.cancel_notice_minutes, self.move_notice_minutes,
-                     self.most_moves)  # fmt: skip
+        return Terms(self.confirmation, self.answer_minutes, self.cancel_notice_minutes, self.reschedule_notice_minutes,
+                     self.max_reschedules)  # fmt: skip
 
 
 class NewSessionType(SessionTypeRequest):
@@ -107,7 +107,7 @@ class NewSessionType(SessionTypeRequest):
 
 
 class SessionTypeChange(Patch):
-    """What to change about a session type. `dailyCap: null` takes the cap away, and so does `mostMoves: null`."""
+    """What to change about a session type. `dailyCap: null` takes the cap away, and so does `maxReschedules: null`."""
 
     title: Name = ""
     description: Description = ""
@@ -121,8 +121,8 @@ class SessionTypeChange(Patch):
     confirmation: Confirmation = Confirmation.BY_EXPERT
     answer_minutes: AnswerMinutes = 2880
     cancel_notice_minutes: NoticeMinutes = 0
-    move_notice_minutes: NoticeMinutes = 0
-    most_moves: MostMoves | None = None
+    reschedule_notice_minutes: NoticeMinutes = 0
+    max_reschedules: MaxReschedules | None = None
     active: bool = True
     position: Position = 1
 
@@ -357,7 +357,7 @@ class SlotView(Model):
     state: SlotState
 
 
-class ObstacleView(Model):
+class BlockerView(Model):
     """Why a time is not free. The figures are the calendar's; the note is for those who run it."""
 
     reason: Reason
@@ -366,16 +366,14 @@ class ObstacleView(Model):
     note: str | None = None
 
 
-def obstacle_view(obstacle: Obstacle, *, with_note: bool = False) -> ObstacleView:
+def blocker_view(blocker: Blocker, *, with_note: bool = False) -> BlockerView:
     """An obstacle as programs get it: instants in UTC with a Z, dates as they are."""
     figures = {
         name: utc_text(figure) if isinstance(figure, datetime) else str(figure) if isinstance(figure, date) else figure
-        for name, figure in obstacle.figures.items()
+        for name, figure in blocker.figures.items()
     }
-    note = obstacle.note or None
-    return ObstacleView(
-        reason=obstacle.reason, message=str(obstacle), figures=figures, note=note if with_note else None
-    )
+    note = blocker.note or None
+    return BlockerView(reason=blocker.reason, message=str(blocker), figures=figures, note=note if with_note else None)
 
 
 class SlotPage(Model):
@@ -405,4 +403,4 @@ class Explanation(Model):
     offered: bool
     reason: Reason | None
     message: str
-    obstacles: Sequence[ObstacleView]
+    blockers: Sequence[BlockerView]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from expert_booking.schemas.words import Instant
+from expert_booking.schemas.fields import Instant
 
 CURSOR_LENGTH: Final = 1000
 

@@ -18,7 +18,7 @@ from expert_booking.schemas.calendars import (
     WeeklyWindows,
 )
 from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
-from expert_booking.schemas.words import (
+from expert_booking.schemas.fields import (
     MAX_PAGE,
     Day,
     Email,
@@ -261,6 +261,6 @@ class ExpertRecord(ExpertDetail):
 
 def check_place(country: str | None, region: str | None, *, closed: bool) -> None:
     """Raises PydanticCustomError for a country or region whose public holidays nobody knows."""
-    complaint = holidays.place_complaint(country, region, closed=closed)
-    if complaint is not None:
-        raise wrong(*complaint)
+    field_error = holidays.holiday_place_error(country, region, closed=closed)
+    if field_error is not None:
+        raise wrong(*field_error)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from expert_booking.domain.post import Audience, Delivery, MessageKind
-from expert_booking.schemas.words import Model, Utc
+from expert_booking.domain.email_schedule import Audience, Delivery, MessageKind
+from expert_booking.schemas.fields import Model, Utc
 
 
 class MessageView(Model):

@@ -44,16 +44,16 @@ class Plan:
         return self.experts > len(PEOPLE) or self.bookings > 50 * self.experts
 
 
-async def sow(database: Database, plan: Plan, *, now: datetime | None = None) -> str:
+async def load(database: Database, plan: Plan, *, now: datetime | None = None) -> str:
     """Fill the database as planned; nobody is mailed about it, nor reminded later. Returns what is there, as words."""
     quiet = Database(database.url, silent=True)
     try:
-        return await _sow(quiet, plan, now)
+        return await _load(quiet, plan, now)
     finally:
         await quiet.close()
 
 
-async def _sow(database: Database, plan: Plan, now: datetime | None) -> str:
+async def _load(database: Database, plan: Plan, now: datetime | None) -> str:
     today = datetime.combine((now or utc_now()).astimezone(UTC), time(), tzinfo=UTC)
 
     def at(moment: datetime) -> Services:
@@ -75,7 +75,7 @@ async def _sow(database: Database, plan: Plan, now: datetime | None) -> str:
     else:
         async with database.statements() as connection:
             begun = await rows.now(connection)
-        await _sow_one_by_one(at, requests, counts, plan.number, today)
+        await _load_one_by_one(at, requests, counts, plan.number, today)
         await at(today - HISTORY + _ANSWERED).deadlines.work_off()
         async with database.statements() as connection:
             await rows.remind_nobody(connection, begun)
@@ -91,7 +91,7 @@ async def _counted(services: Services) -> tuple[int, int]:
     return len(await services.experts.slugs()), await services.bookings.count()
 
 
-async def _sow_one_by_one(
+async def _load_one_by_one(
     at: Callable[[datetime], Services],
     requests: Sequence[ExpertRequest],
     counts: Sequence[int],

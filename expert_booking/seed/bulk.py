@@ -69,8 +69,8 @@ async def work_off(database: Database, services: Services) -> None:
             async for _ in _counted(_made(crew, _work_out, parts, database.url), [len(part) for part in parts], bar):
                 pass
 
-    await services.soonest.work_off_with(work_out_all)
-    await services.soonest.work_off()
+    await services.next_available.work_off_with(work_out_all)
+    await services.next_available.work_off()
 
 
 def _progress(what: str, total: int) -> "tqdm[NoReturn]":
@@ -112,7 +112,7 @@ def _work_out(ids: Sequence[UUID], url: str) -> None:
         database = Database(url)
         try:
             for part in _parts(ids, _AT_ONCE):
-                await Services(database).soonest.work_out(part)
+                await Services(database).next_available.work_out(part)
         finally:
             await database.close()
 

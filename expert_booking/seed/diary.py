@@ -45,7 +45,7 @@ _WAYS: Final[dict[Status, tuple[Status, ...]]] = {
     Status.NO_SHOW: (Status.PENDING, Status.CONFIRMED, Status.NO_SHOW),
     Status.CANCELLED: (Status.PENDING, Status.CONFIRMED, Status.CANCELLED),
     Status.DECLINED: (Status.PENDING, Status.DECLINED),
-    Status.EXPIRED: (Status.PENDING,),  # the house does the rest
+    Status.EXPIRED: (Status.PENDING,),  # the site does the rest
 }
 _ONLY_WHERE_ASKED: Final = frozenset({Status.PENDING, Status.DECLINED, Status.EXPIRED})
 _REASONS: Final = {Status.CANCELLED: EXPERTS_REASONS, Status.DECLINED: DECLINING}

@@ -53,8 +53,8 @@ def _promised(offer: Offer) -> str:
     """Title and terms, with everything escaped that means something in COPY's text format."""
     terms = offer.terms
     title = offer.title.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    most = "\\N" if terms.most_moves is None else terms.most_moves
-    return f"{title}\t{terms.cancel_notice_minutes}\t{terms.move_notice_minutes}\t{most}"
+    most = "\\N" if terms.max_reschedules is None else terms.max_reschedules
+    return f"{title}\t{terms.cancel_notice_minutes}\t{terms.reschedule_notice_minutes}\t{most}"
 
 
 def _drawn(weights: Mapping[Status, int], count: int, chance: Random) -> list[Status]:

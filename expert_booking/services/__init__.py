@@ -7,31 +7,31 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from expert_booking.bus import Bus
-from expert_booking.db import backlog, schema
-from expert_booking.db.backlog import Backlog
+from expert_booking.db import queue_sizes, schema
 from expert_booking.db.embedded import LEAST_FREE
 from expert_booking.db.engine import Database
+from expert_booking.db.queue_sizes import QueueSizes
 from expert_booking.domain.holds import HoldRules
-from expert_booking.domain.house import House
-from expert_booking.mail.send import Post
+from expert_booking.domain.site import Site
+from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
-from expert_booking.services.counted import CountedBookings, CountedHolds, Counts
-from expert_booking.services.deadlines import Deadlines
 from expert_booking.services.experts import Experts
 from expert_booking.services.feeds import Feeds
 from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
+from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
-from expert_booking.services.outbox import Outbox
-from expert_booking.services.soonest import Soonest
+from expert_booking.services.workers.deadlines import Deadlines
+from expert_booking.services.workers.next_available import NextAvailable
+from expert_booking.services.workers.outbox import Outbox
 
 Clock = Callable[[], datetime]
 ClockAgrees = Callable[[], Awaitable[bool]]
 _HOLD_RULES: Final = HoldRules()
-_HOUSE: Final = House()
+_SITE: Final = Site()
 
 
 def utc_now() -> datetime:
@@ -60,44 +60,46 @@ class Services:
         clock: Clock = utc_now,
         clock_agrees: ClockAgrees = _agrees,
         holds: HoldRules = _HOLD_RULES,
-        house: House = _HOUSE,
-        post: Post | None = None,
-        counts: Counts | None = None,
+        site: Site = _SITE,
+        transport: EmailTransport | None = None,
+        counts: BookingMetrics | None = None,
         free_space: Callable[[], int] | None = None,
     ) -> None:
-        """`post` takes the mail; without one it waits in the outbox. `counts` is told what people do.
+        """`transport` takes the mail; without one it waits in the outbox. `counts` is told what people do.
 
         `clock_agrees`: whether the clocks of this machine and the database agree; if not, deadlines and reminders wait.
         `free_space`: how many bytes are free on the database's disk, where this process can know.
         """
         self._database = database
-        self.house = house
+        self.site = site
         self.bus = bus or Bus()
         self.clock = clock
         self._clock_agrees = clock_agrees
         self._free_space = free_space
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
-        self.bookings = Bookings(database, clock) if counts is None else CountedBookings(database, clock, counts)
-        self.holds = Holds(database, clock, holds) if counts is None else CountedHolds(database, clock, holds, counts)
+        self.bookings = Bookings(database, clock) if counts is None else InstrumentedBookings(database, clock, counts)
+        self.holds = (
+            Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
+        )
         self.deadlines = Deadlines(database, clock, clock_agrees)
         self.calendars = Calendars(database, clock, self.experts)
-        self.access = Access(database, clock, house)
-        self.feeds = Feeds(database, clock, house)
-        self.outbox = Outbox(database, clock, clock_agrees, house, self.access, post)
-        # None where mail leaves the house.
-        self.mailbox = post if isinstance(post, Mailbox) else None
-        self.idempotency = Idempotency(database, clock, house.secret)
-        self.soonest = Soonest(database, clock, clock_agrees)
+        self.access = Access(database, clock, site)
+        self.feeds = Feeds(database, clock, site)
+        self.outbox = Outbox(database, clock, clock_agrees, site, self.access, transport)
+        # None where mail leaves the site.
+        self.mailbox = transport if isinstance(transport, Mailbox) else None
+        self.idempotency = Idempotency(database, clock, site.secret)
+        self.next_available = NextAvailable(database, clock, clock_agrees)
 
-    async def backlog(self) -> Backlog:
+    async def queue_sizes(self) -> QueueSizes:
         """The work that waits for some process to do it. Raises Unavailable."""
         async with self._database.statements() as connection:
-            return await backlog.read(connection)
+            return await queue_sizes.read(connection)
 
     def stop(self) -> None:
         """Let those who work on their own end, each as soon as it is through with what it is at."""
-        for worker in (self.soonest, self.deadlines, self.outbox):
+        for worker in (self.next_available, self.deadlines, self.outbox):
             worker.stop()
 
     async def ready(self) -> NotReady | None:

@@ -17,13 +17,13 @@ from expert_booking.domain.errors import (
     CodeWrong,
     ExpertNotFound,
     LinkNotValid,
-    ProofNeeded,
+    NotAuthenticated,
     TokenNameTaken,
     TokenNotFound,
     TooManyAccessRequests,
 )
-from expert_booking.domain.house import AccessRules, House
-from expert_booking.domain.keys import Keys
+from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.domain.site import AccessRules, Site
 from expert_booking.schemas import (
     AccessRequested,
     Caller,
@@ -55,22 +55,22 @@ class Access:
     """Tokens of programs, links to prove an address, and whose one is."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], house: House, rules: AccessRules | None = None
+        self, database: Database, clock: Callable[[], datetime], site: Site, rules: AccessRules | None = None
     ) -> None:
         self._database = database
         self._clock = clock
-        self._house = house
+        self._site = site
         self.rules = rules or AccessRules()
-        self._keys = Keys(house.secret)
+        self._keys = SignedKeys(site.secret)
 
     # --- programs -------------------------------------------------------------------------------------------------
 
     async def identify(self, secret: str) -> Caller:
-        """Who carries this token: a host's, a customer's, or that of one booking. Raises ProofNeeded otherwise."""
+        """Who carries this token: a host's, a customer's, or that of one booking. Raises NotAuthenticated otherwise."""
         if secret.startswith(_OF_BOOKING):
             booking_id = self._keys.booking_of(secret.removeprefix(_OF_BOOKING))
             if booking_id is None:
-                raise ProofNeeded("This token is not valid.")
+                raise NotAuthenticated("This token is not valid.")
             version = self._keys.version_of(secret.removeprefix(_OF_BOOKING))
             return Caller(role=Role.CUSTOMER, booking_id=booking_id, key_version=version, token_id=booking_id)
         async with self._database.statements() as connection:
@@ -86,7 +86,7 @@ class Access:
                     if row.last_used_at is None or now - row.last_used_at >= tokens.USE_NOTED:
                         await tokens.note_use(connection, row.token_id, now)
                     return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
-        raise ProofNeeded("This token is not valid.")
+        raise NotAuthenticated("This token is not valid.")
 
     def booking_token(self, booking_id: UUID) -> str:
         """The bearer token for one booking alone, for whoever has just made it."""
@@ -170,7 +170,7 @@ class Access:
         return self._keys.mark(customer_key(email))
 
     async def link_for(self, email: str) -> str:
-        """A link that proves this address to whoever opens it, once: for whoever runs the house.
+        """A link that proves this address to whoever opens it, once: for whoever runs the site.
 
         Where it is the new address of an expert, the link confirms it.
         """
@@ -187,7 +187,7 @@ class Access:
 
     def link(self, request_id: UUID) -> str:
         """The address that a mail tells for a request."""
-        return f"{self._house.url}/sign-in/{self._keys.link(request_id)}"
+        return f"{self._site.url}/sign-in/{self._keys.link(request_id)}"
 
     def code(self, request_id: UUID, *, earlier: int = 0) -> str:
         """The code that a mail tells for a request, before which its address was asked for `earlier` times."""
@@ -258,7 +258,7 @@ class Access:
 
     async def _check_rate(
         self, connection: AnyConnection, key: str, origin: bytes, now: datetime, *, proven_before: bool
-    ) -> rows.Asked:
+    ) -> rows.ListingKey:
         """The requests of the last hour. Raises TooManyAccessRequests. Those that come at once wait here in turn.
 
         Only what came from this very network counts against it; a browser that has proven the address before is
@@ -320,7 +320,7 @@ class Access:
         return Identity(
             email=email,
             customer_key=key,
-            admin=key in self._house.admins,
+            admin=key in self._site.admins,
             experts=tuple(OwnExpert.model_validate(row._mapping) for row in own),
         )
 
@@ -344,13 +344,13 @@ class Access:
 
 
 def _check_token(row: AnyRow, now: datetime) -> None:
-    """Raises ProofNeeded for a token that does not count now."""
+    """Raises NotAuthenticated for a token that does not count now."""
     if row.expires_at <= now:
-        raise ProofNeeded(
+        raise NotAuthenticated(
             f"This token expired on {row.expires_at:%Y-%m-%d}. Make a new one with `expert-booking token create`."
         )
     if row.expert_active is False:
-        raise ProofNeeded("This token does not count while its expert is not active.")
+        raise NotAuthenticated("This token does not count while its expert is not active.")
 
 
 def _hash(secret: str) -> bytes:

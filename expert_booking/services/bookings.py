@@ -17,14 +17,14 @@ from expert_booking.domain.errors import (
     ExpertNotFound,
     FieldsWrong,
     Forbidden,
-    ProofNeeded,
+    NotAuthenticated,
     RescheduleNotAllowed,
     SlotNotOffered,
     SlotTaken,
     StatusChangeNotAllowed,
     TooManyNewLinks,
 )
-from expert_booking.domain.lifecycle import Actor, Status, check_move, check_reschedule
+from expert_booking.domain.lifecycle import Actor, Status, check_reschedule, check_transition
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -111,9 +111,9 @@ class Bookings:
     async def find(self, query: BookingQuery, caller: Caller | None) -> BookingPage | BusyPage:
         """One page of bookings, as much of them as this caller may see.
 
-        By address for admins, readers and the customer who has proven this very address (ProofNeeded otherwise). By
-        expert everything for those who run that calendar, bare times for everybody else (ExpertNotFound for unknown
-        experts).
+        By address for admins, readers and the customer who has proven that address; others get NotAuthenticated. By
+        expert everything for those who run that calendar, and times and statuses only for everyone else. Raises
+        ExpertNotFound.
         """
         offset = (query.page - 1) * query.limit
         async with self._database.statements() as connection:
@@ -136,15 +136,15 @@ class Bookings:
     async def change_status(
         self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = ""
     ) -> BookingView:
-        """Move a booking to another status, as its expert, an admin or its customer.
+        """Give a booking another status, as its expert, an admin or its customer.
 
-        Raises ProofNeeded without a token, Forbidden where it does not run this expert's calendar, BookingNotFound,
-        StatusChangeNotAllowed for a move that does not exist or when somebody else was faster, and for the customer
-        CancelTooLate.
+        Raises NotAuthenticated without a token, Forbidden if the token does not run this expert's calendar,
+        BookingNotFound, StatusChangeNotAllowed for a transition that does not exist or when another change was faster,
+        and for the customer CancelTooLate.
         """
         async with self._database.transaction() as connection:
             row, by = await _changeable(connection, booking_id, caller)
-            check_move(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
+            check_transition(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
             if by.actor is Actor.CUSTOMER and to is Status.CANCELLED:
                 rows.agreed_terms(row).check_cancel(row.starts_at, self._clock())
             if not await rows.change_status(connection, self._changed(row, by, reason), to.value):
@@ -154,26 +154,26 @@ class Bookings:
     async def reschedule(
         self, booking_id: UUID, to: datetime, caller: Caller | None, *, reason: str = ""
     ) -> BookingView:
-        """Move a booking to another slot of its session type, as its expert, an admin or its customer; `to` is UTC.
+        """Reschedule a booking to another slot of its session type, as its expert, an admin or its customer.
 
-        Raises ProofNeeded, Forbidden or BookingNotFound, RescheduleNotAllowed, for the customer MoveTooLate and
-        NoMovesLeft, and SlotTaken or SlotNotOffered: the old time is then kept as before.
+        `to` is UTC. Raises NotAuthenticated, Forbidden or BookingNotFound, RescheduleNotAllowed, for the customer
+        RescheduleTooLate and NoReschedulesLeft, and SlotTaken or SlotNotOffered; then the booking keeps its time.
         """
 
-        async def move() -> BookingView:
+        async def attempt() -> BookingView:
             async with self._database.transaction() as connection:
                 row, by = await _changeable(connection, booking_id, caller)
                 check_reschedule(Status(row.status))
                 if by.actor is Actor.CUSTOMER:
-                    rows.agreed_terms(row).check_move(row.starts_at, row.moves, self._clock())
+                    rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
                 return await self._reschedule(connection, row, to, by=by, reason=reason)
 
-        return await again_after_deadlock(move)
+        return await again_after_deadlock(attempt)
 
     async def end_links(self, booking_id: UUID, caller: Caller | None) -> None:
         """End every link and token of a booking, and email its customer a new link.
 
-        For its customer, its expert and admins. Raises ProofNeeded, Forbidden, BookingNotFound or TooManyNewLinks.
+        For its customer, its expert and admins. Raises NotAuthenticated, Forbidden, BookingNotFound or TooManyNewLinks.
         """
         async with self._database.transaction() as connection:
             row, _ = await _changeable(connection, booking_id, caller)
@@ -183,7 +183,7 @@ class Bookings:
     async def history(self, booking_id: UUID, caller: Caller | None) -> BookingHistory:
         """All that has happened to a booking, for those who run its calendar.
 
-        Raises ProofNeeded, Forbidden or BookingNotFound.
+        Raises NotAuthenticated, Forbidden or BookingNotFound.
         """
         async with self._database.statements() as connection:
             _, by = await _changeable(connection, booking_id, caller)
@@ -266,7 +266,7 @@ class Bookings:
             return _view(row)
         now = self._clock()
         offer = await offer_of(connection, row.expert_id, row.session_type_id, now)
-        await rows.move_in_turn(connection, row.expert_id)
+        await rows.lock_reschedules(connection, row.expert_id)
         for _ in range(_TRIES):
             calendar = (await with_busy(connection, offer, to, now)).without(row.starts_at)
             try:
@@ -276,11 +276,11 @@ class Bookings:
             new = rows.NewRow(id=row.id, **placed(offer, slot, now))
             counted = by.actor is Actor.CUSTOMER
             try:
-                moved = await rows.reschedule(connection, self._changed(row, by, reason), new, counted=counted)
+                done = await rows.reschedule(connection, self._changed(row, by, reason), new, counted=counted)
             except SlotTaken:
                 # Somebody was faster, or has just taken the place of that day we had chosen: the calendar knows.
                 continue
-            if not moved:
+            if not done:
                 raise RescheduleNotAllowed(_FASTER)
             return await _read_again(connection, row.id)
         raise await refused(connection, offer, to, now, own=row.starts_at)
@@ -300,7 +300,7 @@ class _Who:
 async def _changeable(connection: AnyConnection, booking_id: UUID, caller: Caller | None) -> tuple[AnyRow, _Who]:
     """A booking, and as who this caller changes it."""
     if caller is None:
-        raise ProofNeeded
+        raise NotAuthenticated
     row = await rows.by_id(connection, booking_id)
     if row is None:
         raise BookingNotFound if caller.role is not Role.READER else Forbidden
@@ -344,7 +344,7 @@ def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:
         return
     if caller is not None and query.expert_id is not None and caller.runs(query.expert_id):
         return
-    raise ProofNeeded("Bookings of an address are shown to its owner only: a valid token is needed.")
+    raise NotAuthenticated("Bookings of an address are shown to its owner only: a valid token is needed.")
 
 
 def _view(row: AnyRow) -> BookingView:
@@ -352,7 +352,7 @@ def _view(row: AnyRow) -> BookingView:
     terms = rows.agreed_terms(row)
     left = {
         "cancel_until": terms.cancel_until(row.starts_at),
-        "move_until": terms.move_until(row.starts_at),
-        "moves_left": terms.moves_left(row.moves),
+        "reschedule_until": terms.reschedule_until(row.starts_at),
+        "reschedules_left": terms.reschedules_left(row.reschedules),
     }
     return BookingView.model_validate({**row._asdict(), "session_title": row.title, **left})

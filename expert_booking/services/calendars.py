@@ -22,16 +22,16 @@ from expert_booking.domain.errors import (
     ExpertNotFound,
     FieldsWrong,
     Forbidden,
+    NotAuthenticated,
     OverrideNotFound,
     PlanChanged,
-    ProofNeeded,
     SessionTypeNotFound,
     TooMany,
     TooManyAccessRequests,
 )
-from expert_booking.domain.holidays import place_complaint
+from expert_booking.domain.holidays import holiday_place_error
 from expert_booking.domain.hours import OverrideKind, Window
-from expert_booking.domain.plans import overlaps_of_day, overlaps_of_week
+from expert_booking.domain.plan_checks import overlaps_of_day, overlaps_of_week
 from expert_booking.schemas import (
     MOST_SESSION_TYPES,
     Caller,
@@ -57,7 +57,7 @@ from expert_booking.schemas import (
     SessionTypeView,
     WeeklyPlan,
     WeeklyWindow,
-    obstacle_view,
+    blocker_view,
 )
 from expert_booking.services.availability import next_open
 from expert_booking.services.experts import Experts, expert_meant
@@ -92,10 +92,10 @@ class Calendars:
     async def key(self, reference: str, caller: Caller | None) -> CalendarKey:
         """The key to the calendar of an expert, active or not, by id or slug.
 
-        Raises ProofNeeded without a token, Forbidden for one that does not run it, and ExpertNotFound.
+        Raises NotAuthenticated without a token, Forbidden for one that does not run it, and ExpertNotFound.
         """
         if caller is None:
-            raise ProofNeeded
+            raise NotAuthenticated
         async with self._database.statements() as connection:
             expert = await expert_meant(connection, reference, rows.by_id, rows.by_slug)
         if caller.runs(expert.id):
@@ -105,7 +105,7 @@ class Calendars:
     # --- the expert ---------------------------------------------------------------------------------------------
 
     async def add_expert(self, new: NewExpert, caller: Caller | None) -> ExpertRecord:
-        """Add an expert, as an admin. Raises ProofNeeded, Forbidden, FieldsWrong for hours that overlap, SlugTaken."""
+        """Add an expert, as an admin. Raises NotAuthenticated, Forbidden, FieldsWrong for overlapping hours, SlugTaken."""
         check_admin(caller)
         _check_week(new.windows)
         return await self.expert(CalendarKey(await self._experts.add(new.request())))
@@ -276,17 +276,17 @@ class Calendars:
             found = await offers.offers(connection, ids, min(now, query.at))
             busy = await offers.busy(connection, ids, query.at, query.at, now)
         offer = _meant(found, query.session_type_id).with_busy(busy.get(key.expert_id, ()))
-        obstacles = list(offer.calendar.obstacles(query.at, now))
+        blockers = list(offer.calendar.blockers(query.at, now))
         return Explanation(
             at=query.at,
             expert_id=key.expert_id,
             session_type_id=offer.session_type_id,
             time_zone=offer.calendar.zone.key,
             local_time=query.at.astimezone(offer.calendar.zone).isoformat(),
-            offered=not obstacles,
-            reason=obstacles[0].reason if obstacles else None,
-            message=str(obstacles[0]) if obstacles else "This time can be booked.",
-            obstacles=[obstacle_view(obstacle, with_note=True) for obstacle in obstacles],
+            offered=not blockers,
+            reason=blockers[0].reason if blockers else None,
+            message=str(blockers[0]) if blockers else "This time can be booked.",
+            blockers=[blocker_view(blocker, with_note=True) for blocker in blockers],
         )
 
     # ------------------------------------------------------------------------------------------------------------
@@ -320,9 +320,9 @@ class Calendars:
 
 
 def check_admin(caller: Caller | None) -> None:
-    """Raises ProofNeeded without a token, and Forbidden for one that is not an admin's."""
+    """Raises NotAuthenticated without a token, and Forbidden for one that is not an admin's."""
     if caller is None:
-        raise ProofNeeded
+        raise NotAuthenticated
     if caller.role is not Role.ADMIN:
         raise Forbidden
 
@@ -373,9 +373,9 @@ def _complain(overlapped: Mapping[int, str]) -> None:
 
 
 def _check_place(facts: Mapping[str, Any]) -> None:
-    complaint = place_complaint(facts["country"], facts["region"], closed=facts["closed_on_holidays"])
-    if complaint is not None:
-        raise FieldsWrong(dict([complaint]))
+    field_error = holiday_place_error(facts["country"], facts["region"], closed=facts["closed_on_holidays"])
+    if field_error is not None:
+        raise FieldsWrong(dict([field_error]))
 
 
 def _check_room(there: int, most: int) -> None:

@@ -10,11 +10,11 @@ from uuid import UUID
 
 from expert_booking.db import feeds as rows
 from expert_booking.db.engine import AnyRow, Database
+from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.errors import BookingNotFound, FeedNotFound
-from expert_booking.domain.house import House
-from expert_booking.domain.keys import Keys
 from expert_booking.domain.lifecycle import Status
-from expert_booking.domain.post import Audience
+from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.domain.site import Site
 from expert_booking.mail import ics
 from expert_booking.mail.headers import name_and_address
 from expert_booking.schemas import BookingView
@@ -50,11 +50,11 @@ class CalendarFile:
 class Feeds:
     """Calendars that follow the bookings of a customer or an expert, for as long as their address is not given up."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], house: House) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], site: Site) -> None:
         self._database = database
         self._clock = clock
-        self._house = house
-        self._keys = Keys(house.secret)
+        self._site = site
+        self._keys = SignedKeys(site.secret)
 
     async def url(self, owner: FeedOwner) -> str | None:
         """The address of somebody's calendar; None where there is none."""
@@ -113,14 +113,14 @@ class Feeds:
         return ics.Entry(**facts, audience=audience, url=self._url(row.booking_id), manage_url=manage_url)
 
     def _name(self, feed: AnyRow) -> str:
-        house = name_and_address(self._house.sender)[0] or "Expert Booking"
-        return house if feed.expert_id is None else f"{house}: {feed.expert_name}"
+        site = name_and_address(self._site.sender)[0] or "Expert Booking"
+        return site if feed.expert_id is None else f"{site}: {feed.expert_name}"
 
     def _address(self, number: UUID) -> str:
-        return f"{self._house.url}/feeds/{self._keys.feed(number)}.ics"
+        return f"{self._site.url}/feeds/{self._keys.feed(number)}.ics"
 
     def _url(self, booking_id: UUID) -> str:
-        return f"{self._house.url}/booking/{booking_id}"
+        return f"{self._site.url}/booking/{booking_id}"
 
     def _sender(self) -> str:
-        return name_and_address(self._house.sender)[1]
+        return name_and_address(self._site.sender)[1]

@@ -7,7 +7,7 @@ from datetime import datetime
 from expert_booking.db import idempotency as rows
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import AnswerNotReadable, IdempotencyKeyReused
-from expert_booking.services.seals import Seal
+from expert_booking.services.answer_encryption import AnswerEncryption
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +43,23 @@ class Idempotency:
         counts, and the same request is evaluated again. Work that raises is as if it had never been asked for. Others
         with the same key wait a little for the first. Raises RequestInFlight when that takes long,
         IdempotencyKeyReused for another request (its `fingerprint`), and AnswerNotReadable where the answer was kept
-        under another secret of the house: it is never done twice.
+        under another secret of the site: it is never done twice.
         """
-        seal = Seal(self._secret, caller, key)
-        async with self._database.together() as connection:
-            if await rows.claim(connection, caller, key, seal.mark(fingerprint), self._clock()):
+        encryption = AnswerEncryption(self._secret, caller, key)
+        async with self._database.shared_transaction() as connection:
+            if await rows.claim(connection, caller, key, encryption.mark(fingerprint), self._clock()):
                 answer = await work()
                 if answer.status >= 400 and not keep_refusals:
                     await rows.give_up(connection, caller, key)
                     return answer
-                sealed = seal.closed(answer.headers, answer.body)
+                sealed = encryption.encrypt(answer.headers, answer.body)
                 await rows.keep(connection, caller, key, status=answer.status, sealed=sealed)
                 return answer
             first = await rows.kept(connection, caller, key)
-        opened = seal.opened(first.body or b"")
+        opened = encryption.decrypt(first.body or b"")
         if opened is None:
             raise AnswerNotReadable
-        if first.fingerprint != seal.mark(fingerprint):
+        if first.fingerprint != encryption.mark(fingerprint):
             raise IdempotencyKeyReused
         headers, body = opened
         return Answer(first.status, headers, body, replayed=True)

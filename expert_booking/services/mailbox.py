@@ -1,4 +1,4 @@
-"""The mailbox of a house without a mail server: mail stays here, to be read on a page."""
+"""The mailbox of a site without a mail server: mail stays here, to be read on a page."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ from typing import Final
 from expert_booking.bus import Bus
 from expert_booking.db import mailbox as rows
 from expert_booking.db.engine import AnyRow, Database
+from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.errors import MailNotFound
-from expert_booking.domain.post import MessageKind
 from expert_booking.schemas import MailView, OpenedMail
 
 _LARGEST_ID: Final = 2**63 - 1
@@ -23,7 +23,7 @@ class Mailbox:
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
-        self._followers: dict[object, Callable[[], None]] = {}
+        self._subscribers: dict[object, Callable[[], None]] = {}
         # Told by the database, so mails of other processes are seen too.
         bus.listen_for_mail(self._tell)
 
@@ -57,15 +57,15 @@ class Mailbox:
             raw=bytes(row.raw),
         )
 
-    def follow(self, follower: Callable[[], None]) -> Callable[[], None]:
-        """Call `follower` whenever there may be another mail, until the returned function is called."""
+    def subscribe(self, subscriber: Callable[[], None]) -> Callable[[], None]:
+        """Call `subscriber` whenever there may be another mail, until the returned function is called."""
         subscription = object()
-        self._followers[subscription] = follower
+        self._subscribers[subscription] = subscriber
 
-        def unfollow() -> None:
-            self._followers.pop(subscription, None)
+        def unsubscribe() -> None:
+            self._subscribers.pop(subscription, None)
 
-        return unfollow
+        return unsubscribe
 
     async def sweep(self) -> None:
         """Forget all but the latest."""
@@ -73,8 +73,8 @@ class Mailbox:
             await rows.sweep(connection)
 
     def _tell(self) -> None:
-        for follower in list(self._followers.values()):
-            follower()
+        for subscriber in list(self._subscribers.values()):
+            subscriber()
 
 
 def _parsed(row: AnyRow) -> EmailMessage:

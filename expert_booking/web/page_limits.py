@@ -12,7 +12,7 @@ from typing import Final
 
 from nicegui import Client
 
-from expert_booking.domain.origins import network_of
+from expert_booking.domain.client_network import network_of
 
 log = logging.getLogger(__name__)
 

@@ -23,14 +23,14 @@ from expert_booking.domain.errors import (
     TooManyAccessRequests,
     TooManyRequests,
 )
-from expert_booking.schemas import AccessRequest, Complaint, Model, OwnPath, ProofView, complaints
-from expert_booking.schemas.words import at_most
+from expert_booking.schemas import AccessRequest, FieldError, Model, OwnPath, ProofView, field_errors
+from expert_booking.schemas.fields import at_most
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
 from expert_booking.web.visitor import (
     marks_of,
+    network_hash,
     new_visitor,
-    origin_of,
     proof_of,
     remember_mark,
     remembered_visitor,
@@ -69,7 +69,7 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         wanted = _Ask.model_validate_json(body)
         asked = await services.access.ask(
             wanted.email,
-            origin=origin_of(request, secret),
+            origin=network_hash(request, secret),
             browser=remembered_visitor(request),
             next_path=wanted.next_path,
             marks=marks_of(request),
@@ -110,19 +110,19 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         return _go_to(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
-        web.add_api_route(path, _for_scripts(answer, services.house.url), methods=["POST"])
+        web.add_api_route(path, _for_scripts(answer, services.site.url), methods=["POST"])
     for path, answer in (("/sign-in/link", link), ("/sign-out", sign_out)):
-        web.add_api_route(path, _for_forms(answer, services.house.url), methods=["POST"])
+        web.add_api_route(path, _for_forms(answer, services.site.url), methods=["POST"])
 
 
-def is_from_here(request: Request, house_url: str) -> bool:
-    """Whether a page of this house has sent this, and no other site in somebody's browser."""
+def is_from_here(request: Request, site_url: str) -> bool:
+    """Whether a page of this site has sent this, and no other site in somebody's browser."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("origin")
     # No browser sends a form to another site without saying where it comes from. A proxy may hide the name we go by.
-    return origin is None or origin == house_url or origin.partition("://")[2] == request.headers.get("host", "-")
+    return origin is None or origin == site_url or origin.partition("://")[2] == request.headers.get("host", "-")
 
 
 async def _signed_in(
@@ -149,17 +149,17 @@ def _reload_pages_of(visitor: bytes) -> None:
             client.run_javascript("window.leaving || location.reload()")
 
 
-def _for_scripts(answer: Answer, house_url: str) -> Callable[[Request], Awaitable[Response]]:
+def _for_scripts(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
     async def answered(request: Request) -> Response:
-        if not is_from_here(request, house_url):
-            return _problem(403, "forbidden", "This can only be sent from a page of this house.")
+        if not is_from_here(request, site_url):
+            return _problem(403, "forbidden", "This can only be sent from a page of this site.")
         body = await _body(request)
         if body is None:
             return _problem(413, "body_too_large", "This is more than belongs here.")
         try:
             return await answer(request, body)
         except ValidationError as error:
-            found = complaints(error)
+            found = field_errors(error)
             return _problem(422, "invalid", found[0].message, found)
         except (NotFound, Conflict, Invalid, TooManyRequests) as refusal:
             return _refused(refusal)
@@ -167,9 +167,9 @@ def _for_scripts(answer: Answer, house_url: str) -> Callable[[Request], Awaitabl
     return answered
 
 
-def _for_forms(answer: Answer, house_url: str) -> Callable[[Request], Awaitable[Response]]:
+def _for_forms(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
     async def answered(request: Request) -> Response:
-        body = await _body(request) if is_from_here(request, house_url) else None
+        body = await _body(request) if is_from_here(request, site_url) else None
         return _go_to("/sign-in") if body is None else await answer(request, body)
 
     return answered
@@ -196,11 +196,11 @@ def _go_to(path: str) -> Response:
 def _refused(refusal: Refusal) -> Response:
     status = next(status for kind, status in _STATUS if isinstance(refusal, kind))
     field = _FIELDS.get(type(refusal))
-    found = [Complaint(field=field, message=str(refusal))] if field else []
+    found = [FieldError(field=field, message=str(refusal))] if field else []
     return _problem(status, refusal.code, str(refusal), found)
 
 
-def _problem(status: int, code: str, detail: str, found: list[Complaint] | None = None) -> Response:
+def _problem(status: int, code: str, detail: str, found: list[FieldError] | None = None) -> Response:
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -209,7 +209,7 @@ def _problem(status: int, code: str, detail: str, found: list[Complaint] | None 
         "code": code,
     }
     if found:
-        body["errors"] = [complaint.model_dump(mode="json") for complaint in found]
+        body["errors"] = [field_error.model_dump(mode="json") for field_error in found]
     return JSONResponse(body, status, media_type="application/problem+json", headers=_NOT_KEPT)
 
 

@@ -17,16 +17,17 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
-from expert_booking.domain.keys import Keys
+from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
 from expert_booking.services import Services
-from expert_booking.web import component_urls, csp_nonce, live, refusals, rooms, sign_in, theme
-from expert_booking.web.desks import Desks
-from expert_booking.web.listings import Listings
-from expert_booking.web.pages import book, booking, expert, experts, mailbox, move, my_bookings
+from expert_booking.web import component_urls, csp_nonce, error_pages, layout, sign_in
+from expert_booking.web.live import rooms, slot_boards
+from expert_booking.web.live.listing_cache import ListingCache
+from expert_booking.web.live.profile_cache import ProfileCache
+from expert_booking.web.open_holds import OpenHolds
+from expert_booking.web.pages import book, booking, expert, experts, mailbox, my_bookings, reschedule
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.profiles import Profiles
 from expert_booking.web.socket_events import guard_sockets
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
@@ -61,39 +62,43 @@ def create_web(
     `base_url` is where people reach the site, if that is set: other sites' pages may not connect.
     """
     rooms.check()
-    boards, next_free, desks = live.LiveBoards(services), live.NextFree(services), Desks(services)
+    boards, next_free, open_holds = (
+        slot_boards.LiveBoards(services),
+        slot_boards.NextFree(services),
+        OpenHolds(services),
+    )
     metrics.watch("live_boards", "Session types that pages of this process show right now.", lambda: len(boards))
     metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
     metrics.watch("pages", _PAGES, lambda: _pages(connected=True), state="connected")
     metrics.watch("pages", _PAGES, lambda: _pages(connected=False), state="not_connected")
-    profiles = Profiles(services)
+    profiles = ProfileCache(services)
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
         async with lifespan(app):
-            ticking = asyncio.create_task(live.tick(boards, next_free))
+            ticking = asyncio.create_task(slot_boards.tick(boards, next_free))
             yield
             ticking.cancel()
             with suppress(asyncio.CancelledError):
                 await ticking
 
     web = FastAPI(lifespan=living, openapi_url=None, docs_url=None, redoc_url=None)
-    web.mount("/assets/" + theme.VERSION, _Assets(directory=theme.ASSETS), name="assets")
+    web.mount("/assets/" + layout.VERSION, _Assets(directory=layout.ASSETS), name="assets")
     web.add_api_route("/favicon.svg", _favicon)
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portraits(services))
-    experts.mount(services, next_free, Listings(services))
-    expert.mount(services, profiles, boards, desks)
-    book.mount(services, profiles, boards, desks, secret=secret, phone_required=phone_required)
+    experts.mount(services, next_free, ListingCache(services))
+    expert.mount(services, profiles, boards, open_holds)
+    book.mount(services, profiles, boards, open_holds, secret=secret, phone_required=phone_required)
     booking.mount(services)
-    move.mount(services, boards)
+    reschedule.mount(services, boards)
     my_bookings.mount(services)
     sign_in_page.mount(services)
     sign_in.mount(web, services, secret=secret)
     booking.mount_calendar_file(web, services)
-    theme.house_with_mailbox = services.mailbox is not None
+    layout.has_mailbox_page = services.mailbox is not None
     if services.mailbox is not None:
-        mailbox.mount(services.mailbox, services.clock, web, Keys(secret))
+        mailbox.mount(services.mailbox, services.clock, web, SignedKeys(secret))
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)
         app.add_exception_handler(405, _refused)
@@ -111,8 +116,8 @@ def create_web(
     )
     ui.run_with(
         web,
-        title=theme.NAME,
-        favicon=theme.ASSETS / "favicon.svg",
+        title=layout.NAME,
+        favicon=layout.ASSETS / "favicon.svg",
         dark=None,
         language="en-US",
         binding_refresh_interval=None,
@@ -156,7 +161,7 @@ def _portraits(services: Services) -> Callable[[str], Any]:
 
 
 async def _favicon() -> FileResponse:
-    return FileResponse(theme.ASSETS / "favicon.svg", headers={"Cache-Control": "public, max-age=86400"})
+    return FileResponse(layout.ASSETS / "favicon.svg", headers={"Cache-Control": "public, max-age=86400"})
 
 
 async def _robots() -> PlainTextResponse:
@@ -166,7 +171,7 @@ async def _robots() -> PlainTextResponse:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
-    if not refusals.wants_page(request):
+    if not error_pages.wants_page(request):
         code, text = _REFUSED[status]
         title = HTTPStatus(status).phrase
         body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
@@ -177,18 +182,18 @@ async def _refused(request: Request, error: Exception) -> Response:
         if status == 503:
             _page_failed(error)
         else:
-            refusals.not_here("This page is not here", "The address may be mistyped, or the page has moved.")
+            error_pages.not_here("This page is not here", "The address may be mistyped, or the page has moved.")
     return client.build_response(request, client.status_code)
 
 
 def _page_failed(error: Exception) -> None:
     if isinstance(error, Unavailable):
-        refusals.unavailable(error)
+        error_pages.unavailable(error)
         return
-    refusals.not_here(
+    error_pages.not_here(
         "Something went wrong",
         "It is our mistake, not yours, and it has been written down. Please try again in a moment."
-        + refusals.found_by(),
+        + error_pages.found_by(),
         code="internal_error",
         status=500,
     )

@@ -22,10 +22,10 @@ from urllib.parse import parse_qs
 from socketio import AsyncServer
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from expert_booking.domain.origins import network_of
+from expert_booking.domain.client_network import network_of
 from expert_booking.logs import CountedWarning
 from expert_booking.metrics import Metrics
-from expert_booking.web.frames import EXTENSION
+from expert_booking.web.live.websocket import EXTENSION
 from expert_booking.web.own_origin import is_own_origin
 from expert_booking.web.socket_packets import Packet, packet_of
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request
 
-from expert_booking.domain import origins
+from expert_booking.domain import client_network
 from expert_booking.schemas import ZONE_NAMES, Identity
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
@@ -92,7 +92,7 @@ def remember_mark(request: Request, mark: str) -> None:
 
 def is_here(request: Request) -> bool:
     """Whether a browser on this very machine asks for this very machine: by no other name, and past no proxy."""
-    return origins.is_here(request.client.host if request.client else "", request.headers)
+    return client_network.is_here(request.client.host if request.client else "", request.headers)
 
 
 def proof_of(request: Request) -> str | None:
@@ -107,9 +107,9 @@ async def identity_of(services: Services, request: Request) -> Identity | None:
     return await services.access.who(proof) if proof else None
 
 
-def origin_of(request: Request, secret: str) -> bytes:
+def network_hash(request: Request, secret: str) -> bytes:
     """What the database knows this browser's network by."""
-    return origins.origin_of(request.client.host if request.client else "", secret)
+    return client_network.network_hash(request.client.host if request.client else "", secret)
 
 
 def _hash(secret: str) -> bytes:

@@ -297,8 +297,8 @@ async def test_a_customer_is_bound_by_the_terms(
     path = f"/bookings/{booking['id']}"
     sql.execute("UPDATE booking SET cancel_notice_minutes = 1440, reschedule_notice_minutes = 120, max_reschedules = 1")
     moved = await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=own)
-    assert moved.json()["movesLeft"] == 0
-    check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "no_moves_left")
+    assert moved.json()["reschedulesLeft"] == 0
+    check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "no_reschedules_left")
     sql.execute("UPDATE booking SET max_reschedules = NULL")
     clock.move(days=7, hours=23.5)  # an hour and a half before it begins
     body = check_problem(
@@ -306,7 +306,7 @@ async def test_a_customer_is_bound_by_the_terms(
     )
     assert "1 day before" in body["detail"]
     body = check_problem(
-        await client.patch(path, json={"startsAt": "2026-12-01T13:00:00Z"}, headers=own), 409, "move_too_late"
+        await client.patch(path, json={"startsAt": "2026-12-01T13:00:00Z"}, headers=own), 409, "reschedule_too_late"
     )
     assert "2 hours before" in body["detail"]
     assert (await client.get(path, headers=own)).json()["startsAt"] == "2026-12-01T09:00:00Z"

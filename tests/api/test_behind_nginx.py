@@ -1,4 +1,4 @@
-"""Two processes behind nginx are one house: whoever answers, and while they are replaced."""
+"""Two processes behind nginx are one site: whoever answers, and while they are replaced."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from expert_booking.domain.keys import Keys
+from expert_booking.domain.signed_keys import SignedKeys
 from tests.api.conftest import booking_of
 from tests.behind import SHIPPED, Nginx, again, needs
 from tests.conftest import AddExpert
@@ -81,7 +81,7 @@ async def test_whoever_answers_it_is_one_house(
         row = sql.execute("SELECT id FROM access_request").fetchone()
         assert row is not None
         elsewhere = httpx.AsyncClient(base_url=servers[1].url)
-        redeemed = await elsewhere.post("/access-links/redeem", json={"link": Keys(SECRET_KEY).link(row[0])})
+        redeemed = await elsewhere.post("/access-links/redeem", json={"link": SignedKeys(SECRET_KEY).link(row[0])})
         assert redeemed.status_code == 200, redeemed.text
 
         # And the cookie that one has signed is that of the same visitor to the other: who forged it has a new one.

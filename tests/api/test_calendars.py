@@ -30,8 +30,8 @@ NEW_EXPERT: Json = {
     "sessionTypes": [NEW_TYPE], "windows": [MORNING],
 }  # fmt: skip
 TERMS: Json = {
-    "confirmation": "at_once", "answerMinutes": 90, "cancelNoticeMinutes": 1440, "moveNoticeMinutes": 60,
-    "mostMoves": 2,
+    "confirmation": "at_once", "answerMinutes": 90, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60,
+    "maxReschedules": 2,
 }  # fmt: skip
 OFF: Json = {"firstDay": "2026-12-24", "lastDay": "2027-01-03", "reason": "Skiing with Eve"}
 DAY: Json = {"kind": "hours", "windows": [{"opens": "14:00", "closes": "18:00"}]}
@@ -355,14 +355,16 @@ async def test_a_type_of_somebody_else_is_not_there(ask: Ask, client: httpx.Asyn
         ({"minutes": 30.5, "stepMinutes": "x", "active": "maybe"}, {"minutes", "stepMinutes", "active"}),
         ({"minutes": 10**30, "position": 0}, {"minutes", "position"}),
         ({"title": "a\x00"}, {"title"}),
-        ({"confirmation": "maybe", "answerMinutes": 14, "mostMoves": -1},
-         {"confirmation", "answerMinutes", "mostMoves"}),
-        ({"confirmation": 1, "answerMinutes": 86401, "mostMoves": 101}, {"confirmation", "answerMinutes", "mostMoves"}),
-        ({"cancelNoticeMinutes": -1, "moveNoticeMinutes": 86401}, {"cancelNoticeMinutes", "moveNoticeMinutes"}),
-        ({"cancelNoticeMinutes": "a day", "moveNoticeMinutes": 1.5, "mostMoves": 10**30},
-         {"cancelNoticeMinutes", "moveNoticeMinutes", "mostMoves"}),
-        ({"confirmation": None, "answerMinutes": None, "cancelNoticeMinutes": None, "moveNoticeMinutes": None},
-         {"confirmation", "answerMinutes", "cancelNoticeMinutes", "moveNoticeMinutes"}),
+        ({"confirmation": "maybe", "answerMinutes": 14, "maxReschedules": -1},
+         {"confirmation", "answerMinutes", "maxReschedules"}),
+        ({"confirmation": 1, "answerMinutes": 86401, "maxReschedules": 101},
+         {"confirmation", "answerMinutes", "maxReschedules"}),
+        ({"cancelNoticeMinutes": -1, "rescheduleNoticeMinutes": 86401},
+         {"cancelNoticeMinutes", "rescheduleNoticeMinutes"}),
+        ({"cancelNoticeMinutes": "a day", "rescheduleNoticeMinutes": 1.5, "maxReschedules": 10**30},
+         {"cancelNoticeMinutes", "rescheduleNoticeMinutes", "maxReschedules"}),
+        ({"confirmation": None, "answerMinutes": None, "cancelNoticeMinutes": None, "rescheduleNoticeMinutes": None},
+         {"confirmation", "answerMinutes", "cancelNoticeMinutes", "rescheduleNoticeMinutes"}),
         ({"minutes": None, "stepMinutes": None, "title": None, "active": None, "description": None, "noticeMinutes":
           None, "horizonDays": None, "beforeMinutes": None, "afterMinutes": None},
          {"minutes", "stepMinutes", "title", "active", "description", "noticeMinutes", "horizonDays", "beforeMinutes",
@@ -380,10 +382,19 @@ async def test_terms_are_given_changed_and_shown_to_everybody(ask: Ask, client: 
     added = (await ask("POST", "/session-types", {**NEW_TYPE, **TERMS})).json()
     path = f"/session-types/{added['id']}"
     assert {key: added[key] for key in TERMS} == TERMS
-    change = {"confirmation": "by_expert", "answerMinutes": 15, "cancelNoticeMinutes": 0, "moveNoticeMinutes": 86_400}
-    assert (await ask("PATCH", path, {**change, "mostMoves": None})).json() == {**added, **change, "mostMoves": None}
-    assert (await ask("PATCH", path, {"mostMoves": 0})).json()["mostMoves"] == 0
-    expected = {**change, "mostMoves": 0}
+    change = {
+        "confirmation": "by_expert",
+        "answerMinutes": 15,
+        "cancelNoticeMinutes": 0,
+        "rescheduleNoticeMinutes": 86_400,
+    }
+    assert (await ask("PATCH", path, {**change, "maxReschedules": None})).json() == {
+        **added,
+        **change,
+        "maxReschedules": None,
+    }
+    assert (await ask("PATCH", path, {"maxReschedules": 0})).json()["maxReschedules"] == 0
+    expected = {**change, "maxReschedules": 0}
     for address in ("/experts/jana-muller", "/experts/jana-muller/session-types"):
         shown = (await client.get(address)).json()["sessionTypes"][1]
         assert {key: shown[key] for key in expected} == expected
@@ -392,8 +403,8 @@ async def test_terms_are_given_changed_and_shown_to_everybody(ask: Ask, client: 
 async def test_without_any_terms_the_expert_confirms_within_two_days_and_all_may_change_until_the_start(
     ask: Ask, client: httpx.AsyncClient, tokens: Tokens
 ) -> None:
-    usual = {"confirmation": "by_expert", "answerMinutes": 2880, "cancelNoticeMinutes": 0, "moveNoticeMinutes": 0,
-             "mostMoves": None}  # fmt: skip
+    usual = {"confirmation": "by_expert", "answerMinutes": 2880, "cancelNoticeMinutes": 0, "rescheduleNoticeMinutes": 0,
+             "maxReschedules": None}  # fmt: skip
     added = (await ask("POST", "/session-types", NEW_TYPE)).json()
     assert {key: added[key] for key in usual} == usual
     wanted = {**NEW_EXPERT, "sessionTypes": [{**NEW_TYPE, **TERMS}]}
@@ -405,7 +416,7 @@ async def test_the_terms_decide_what_a_booking_is_and_until_when_it_may_be_chang
     ask: Ask, post: Post, type_id: str
 ) -> None:
     asked = (await post()).json()
-    assert (asked["status"], asked["answerBy"], asked["cancelUntil"], asked["movesLeft"]) == (
+    assert (asked["status"], asked["answerBy"], asked["cancelUntil"], asked["reschedulesLeft"]) == (
         "pending",
         NINE,
         NINE,
@@ -413,8 +424,8 @@ async def test_the_terms_decide_what_a_booking_is_and_until_when_it_may_be_chang
     )
     await ask("PATCH", f"/session-types/{type_id}", TERMS)
     made = (await post(startsAt="2026-11-25T08:00:00Z")).json()
-    assert (made["status"], made["answerBy"], made["movesLeft"]) == ("confirmed", None, 2)
-    assert (made["cancelUntil"], made["moveUntil"]) == (NINE, "2026-11-25T07:00:00Z")
+    assert (made["status"], made["answerBy"], made["reschedulesLeft"]) == ("confirmed", None, 2)
+    assert (made["cancelUntil"], made["rescheduleUntil"]) == (NINE, "2026-11-25T07:00:00Z")
 
 
 async def test_there_is_an_end_to_session_types(ask: Ask) -> None:

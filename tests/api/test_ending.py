@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from expert_booking.db.engine import driver_url
-from expert_booking.serving import Drain
+from expert_booking.server import Drain
 from tests.api.conftest import booking_of, check_problem
 from tests.conftest import AddExpert
 from tests.mailing import MailServer

@@ -22,7 +22,7 @@ async def feed(services: Services, post: Post) -> str:
 
 
 def path_of(url: str) -> str:
-    """What stands behind the house's own address."""
+    """What stands behind the site's own address."""
     return "/feeds/" + url.rpartition("/")[2]
 
 

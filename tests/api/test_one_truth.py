@@ -12,11 +12,11 @@ import pytest
 
 from expert_booking.domain.errors import Conflict, Refusal, SlotTaken
 from expert_booking.domain.hours import OverrideKind
-from expert_booking.domain.obstacles import Reason
+from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import HoldRequest, RuleRequest, SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web.parts.slot_grid import first_day, snapshot
+from expert_booking.web.components.slot_grid import first_day, snapshot
 from tests.conftest import AddExpert, Book, Clock
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -128,7 +128,7 @@ async def _check_wording(book: Book, expert_id: UUID, board: Board) -> None:
         with pytest.raises(SlotTaken) as refused:
             await book(expert_id, slot.starts_at)
         reason, ending = said[slot.state.value]
-        assert refused.value.obstacle.reason is reason
+        assert refused.value.blocker.reason is reason
         assert str(refused.value).endswith(ending)
         assert slot.starts_at not in refused.value.alternatives
 

@@ -19,7 +19,7 @@ SESSION_TYPE: Final[Json] = {
     "title": "Career consultation", "description": "An hour.", "minutes": 45, "step_minutes": 15, "before_minutes": 5,
     "after_minutes": 10, "notice_minutes": 30, "horizon_days": 30, "daily_cap": 3,
     "confirmation": Confirmation.BY_EXPERT, "answer_minutes": 120, "cancel_notice_minutes": 60,
-    "move_notice_minutes": 30, "most_moves": 2, "active": True,
+    "reschedule_notice_minutes": 30, "max_reschedules": 2, "active": True,
 }  # fmt: skip
 # Only an active session type can be booked, and only a booking that the expert confirms has a time to answer by.
 DEFAULT_IS_NEEDED: Final = {"active", "confirmation"}

@@ -9,7 +9,7 @@ import pytest
 
 from expert_booking.bus import Bus
 from expert_booking.db.engine import Database
-from expert_booking.domain.house import House
+from expert_booking.domain.site import Site
 from expert_booking.schemas import Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
@@ -19,7 +19,8 @@ from tests.conftest import Clock
 Connection = psycopg.Connection[tuple[Any, ...]]
 TEN = "2026-11-24T09:00:00Z"
 STRICT: Json = {
-    "title": "Another title", "cancelNoticeMinutes": 7 * 24 * 60, "moveNoticeMinutes": 7 * 24 * 60, "mostMoves": 0,
+    "title": "Another title", "cancelNoticeMinutes": 7 * 24 * 60, "rescheduleNoticeMinutes": 7 * 24 * 60,
+    "maxReschedules": 0,
 }  # fmt: skip
 
 
@@ -40,7 +41,7 @@ async def booked(client: httpx.AsyncClient, jana: UUID, way: str) -> Json:
     made = await client.post("/bookings", json=booking_of(jana, **more))
     assert made.status_code == 201, made.text
     body: Json = made.json()
-    assert (body["cancelUntil"], body["moveUntil"], body["movesLeft"]) == (NINE, NINE, None)
+    assert (body["cancelUntil"], body["rescheduleUntil"], body["reschedulesLeft"]) == (NINE, NINE, None)
     return body
 
 
@@ -52,7 +53,7 @@ async def test_a_customer_cancels_by_the_terms_of_the_booking_and_not_by_those_o
     own = bearing(made["accessToken"])
     await change_session_type(client, jana, tokens)
     now = (await client.get(f"/bookings/{made['id']}", headers=own)).json()
-    assert (now["cancelUntil"], now["moveUntil"], now["movesLeft"], now["sessionTitle"]) == (
+    assert (now["cancelUntil"], now["rescheduleUntil"], now["reschedulesLeft"], now["sessionTitle"]) == (
         NINE, NINE, None, "Consultation",
     )  # fmt: skip
     cancelled = await client.patch(f"/bookings/{made['id']}/status", json={"status": "cancelled"}, headers=own)
@@ -70,7 +71,7 @@ async def test_a_customer_reschedules_by_the_terms_of_the_booking_which_keeps_th
         moved = await client.patch(address, json={"startsAt": start}, headers=own)
         assert moved.status_code == 200, moved.text
         body = moved.json()
-        assert (body["cancelUntil"], body["moveUntil"], body["movesLeft"]) == (start, start, None)
+        assert (body["cancelUntil"], body["rescheduleUntil"], body["reschedulesLeft"]) == (start, start, None)
         assert body["sessionTitle"] == "Consultation"
 
 
@@ -79,12 +80,12 @@ async def test_the_other_way_round_stricter_terms_stay_too(
 ) -> None:
     await change_session_type(client, jana, tokens)
     made = (await client.post("/bookings", json=booking_of(jana))).json()
-    loose = {"title": "Consultation", "cancelNoticeMinutes": 0, "moveNoticeMinutes": 0, "mostMoves": None}
+    loose = {"title": "Consultation", "cancelNoticeMinutes": 0, "rescheduleNoticeMinutes": 0, "maxReschedules": None}
     await change_session_type(client, jana, tokens, **loose)
     own, address = bearing(made["accessToken"]), f"/bookings/{made['id']}"
     cancelled = await client.patch(f"{address}/status", json={"status": "cancelled"}, headers=own)
     check_problem(cancelled, 409, "cancel_too_late")
-    check_problem(await client.patch(address, json={"startsAt": TEN}, headers=own), 409, "no_moves_left")
+    check_problem(await client.patch(address, json={"startsAt": TEN}, headers=own), 409, "no_reschedules_left")
     assert (await client.get(address, headers=own)).json()["sessionTitle"] == "Another title"
 
 
@@ -94,7 +95,7 @@ async def test_a_time_that_was_held_is_booked_on_the_terms_of_when_it_was_chosen
     held = (await client.post("/holds", json={"expertId": str(jana), "startsAt": NINE})).json()
     await change_session_type(client, jana, tokens)
     made = (await client.post("/bookings", json=booking_of(jana, holdId=held["id"]))).json()
-    assert (made["cancelUntil"], made["movesLeft"], made["sessionTitle"]) == (NINE, None, "Consultation")
+    assert (made["cancelUntil"], made["reschedulesLeft"], made["sessionTitle"]) == (NINE, None, "Consultation")
 
 
 async def test_emails_and_calendars_say_the_title_and_the_terms_of_the_booking(
@@ -103,7 +104,7 @@ async def test_emails_and_calendars_say_the_title_and_the_terms_of_the_booking(
     made = await booked(client, jana, "at once")
     await change_session_type(client, jana, tokens)
     mailbox = Mailbox(database, Bus())
-    services = Services(database, clock=clock, house=House(secret="a secret"), post=mailbox)
+    services = Services(database, clock=clock, site=Site(secret="a secret"), transport=mailbox)
     await services.outbox.work_off()
     mails = [await mailbox.open(mail.id) for mail in await mailbox.mails()]
     assert len(mails) == 2
@@ -121,7 +122,9 @@ async def test_writers_that_say_no_terms_get_those_of_the_session_type(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, sql: Connection
 ) -> None:
     """Imports, psql, and processes of the version before."""
-    await change_session_type(client, jana, tokens, cancelNoticeMinutes=60, moveNoticeMinutes=30, mostMoves=2)
+    await change_session_type(
+        client, jana, tokens, cancelNoticeMinutes=60, rescheduleNoticeMinutes=30, maxReschedules=2
+    )
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
         " SELECT expert_id, id, %(at)s, %(end)s, tstzrange(%(at)s, %(end)s), 'Eve', 'eve@example.com',"

@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-# --- the house --------------------------------------------------------------------------------------------------
+# --- the site --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
@@ -209,14 +209,14 @@ async def visit(
 ) -> AsyncIterator[Visit]:
     """Open a page in a browser that was never here before: `await visit("/", zone="Asia/Kathmandu")`."""
     mine: list[tuple[str, BrowserContext]] = []
-    complaints: list[str] = []
+    field_errors: list[str] = []
 
     def hear(said: ConsoleMessage) -> None:
         if said.type == "error":
-            complaints.append(said.text)
+            field_errors.append(said.text)
 
     def fail(error: WebError) -> None:
-        complaints.append(str(error.error))
+        field_errors.append(str(error.error))
 
     async def visit(path: str = "", *, zone: str = BERLIN, at: str = server.url, **options: Any) -> Page:
         wanted = {"base_url": at, "timezone_id": zone, "locale": "en-GB", **options}
@@ -239,7 +239,7 @@ async def visit(
         with suppress(TimeoutError):
             await asyncio.wait_for(_tidied(context), 30)
             _used[kind].append(context)
-    unexpected = [text for text in complaints if not any(re.search(pattern, text) for pattern in _excused)]
+    unexpected = [text for text in field_errors if not any(re.search(pattern, text) for pattern in _excused)]
     assert not unexpected, f"the pages complained: {unexpected}"
 
 

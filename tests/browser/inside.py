@@ -1,7 +1,7 @@
 """The server as people run it, with a window into it: `/inside` counts what open pages keep alive, and `/inside/weight`
 what there is in the whole process.
 
-Run as `python -m tests.browser.inside`. The window finds the parts of the house among all objects of the process, so
+Run as `python -m tests.browser.inside`. The window finds the parts of the site among all objects of the process, so
 the product needs no door for it.
 """
 
@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from expert_booking import app, cli
 from expert_booking.bus import Bus
-from expert_booking.web.live import LiveBoards, NextFree
-from expert_booking.web.wire import Wire
+from expert_booking.web.live.broadcast import Broadcaster
+from expert_booking.web.live.slot_boards import LiveBoards, NextFree
 
 
 async def counted() -> dict[str, int]:
@@ -30,7 +30,7 @@ async def counted() -> dict[str, int]:
     rooms = (room for spaces in core.sio.manager.rooms.values() for room in spaces if room)
     return {
         "pages": len(Client.instances),
-        "followers": sum(bus.follower_count() for bus in _all(Bus)),
+        "subscribers": sum(bus.subscriber_count() for bus in _all(Bus)),
         "boards": sum(map(len, _all(LiveBoards))),
         "next_free": sum(map(len, _all(NextFree))),
         "rooms": sum(room.startswith(("slots:", "next:")) for room in rooms),
@@ -47,7 +47,7 @@ async def weight() -> dict[str, int]:
     return {
         "tasks": len(asyncio.all_tasks()),
         "timers": sum(type(thing).__name__ == "TimerHandle" for thing in objects),
-        "behind": sum(wire.behind() for wire in _all(Wire)),
+        "behind": sum(wire.behind() for wire in _all(Broadcaster)),
         "objects": len(objects),
         "memory": pages * os.sysconf("SC_PAGE_SIZE") // 1024,
     }
@@ -60,8 +60,8 @@ def _all(kind: type[Any]) -> Iterator[Any]:
 class Window:
     """Answers `/inside`, and hands on everything else."""
 
-    def __init__(self, house: ASGIApp) -> None:
-        self.app = house
+    def __init__(self, site: ASGIApp) -> None:
+        self.app = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on one connection."""

@@ -119,7 +119,7 @@ async def all_pages(visit: Visit, new_expert: NewExpert, sql: Connection, excuse
         "addresses": ["/", f"/?search={expert.slug}x", expert.page, several.page, f"{several.page}?session=none",
                       f"/book/{several.slug}?at={iso(at)}", f"/book/{several.slug}?at={iso(at)}&session=none",
                       f"/book/{expert.slug}?at={iso(in_days(5))}",
-                      f"/book/{expert.slug}?at={iso(at)}", f"/booking/{number}", f"/booking/{number}/move",
+                      f"/book/{expert.slug}?at={iso(at)}", f"/booking/{number}", f"/booking/{number}/reschedule",
                       "/my-bookings", "/nothing/here", f"/book/{expert.slug}"],
         "form": f"/book/{expert.slug}?at={iso(in_days(5))}",
     }  # fmt: skip

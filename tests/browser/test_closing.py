@@ -5,7 +5,7 @@ import asyncio
 from tests.browser.conftest import Expert, NewExpert, Visit, WatchedServer
 from tests.browser.pages import AT_ONCE, Connection, by_hand, connected, in_days, iso, sees, until, watches
 
-NOTHING = {"pages": 0, "followers": 0, "boards": 0, "next_free": 0, "rooms": 0}
+NOTHING = {"pages": 0, "subscribers": 0, "boards": 0, "next_free": 0, "rooms": 0}
 
 
 async def test_of_closed_pages_nothing_is_left_even_of_those_that_were_waiting_for_an_answer(
@@ -59,4 +59,4 @@ async def test_turning_pages_and_changing_zones_keeps_one_page_followed_not_all_
     await page.locator("#zone").focus()
     await page.locator("#zone").select_option("America/New_York")
     await page.get_by_text("Times in America/New York").wait_for()
-    assert watched.inside() == {"pages": 1, "followers": 2, "boards": 0, "next_free": 2, "rooms": 2}
+    assert watched.inside() == {"pages": 1, "subscribers": 2, "boards": 0, "next_free": 2, "rooms": 2}

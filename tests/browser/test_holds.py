@@ -178,7 +178,7 @@ async def test_times_that_only_ones_own_hold_is_in_the_way_of_stay_free_for_ones
     await sees(board, at + HOUR / 2, "booked", within=AT_ONCE)
     await slot(board, at - HOUR / 2).click()
     await holds(board)
-    await expect(clock(page)).to_have_attribute("data-hold", "moved")
+    await expect(clock(page)).to_have_attribute("data-hold", "rescheduled")
     # Somebody's booking and one's own hold are in the way of it.
     busy = await tab_of(page, form_of(often, at + HOUR / 2))
     await expect(busy.locator('[data-reason="busy"]')).to_be_visible()
@@ -221,13 +221,13 @@ async def test_another_time_in_another_tab_moves_the_hold_and_the_first_tab_says
     await fill_in(first, **GRACE)
     second = await tab_of(first, form_of(jana, at + HOUR))
     await holds(second)
-    await expect(clock(first)).to_have_attribute("data-hold", "moved", timeout=2 * AT_ONCE)
+    await expect(clock(first)).to_have_attribute("data-hold", "rescheduled", timeout=2 * AT_ONCE)
     await expect(clock(first)).to_contain_text("You are keeping another time now. It is")
     await expect(clock(first)).to_contain_text("11:00. This one is still free.")
     await says(first, **GRACE)
     await button(first, "Keep this time again").click()
     await holds(first)
-    await expect(clock(second)).to_have_attribute("data-hold", "moved")
+    await expect(clock(second)).to_have_attribute("data-hold", "rescheduled")
 
 
 # --- letting go -------------------------------------------------------------------------------------------------
@@ -488,7 +488,7 @@ async def test_a_form_whose_hold_has_moved_books_all_the_same_even_beside_the_ne
     await fill_in(first, **ADA)
     second = await tab_of(first, form_of(often, at + HOUR / 2))  # overlaps the first
     await holds(second)
-    await expect(clock(first)).to_have_attribute("data-hold", "moved")
+    await expect(clock(first)).to_have_attribute("data-hold", "rescheduled")
     await book_button(first).click()
     await first.wait_for_url("**/booking/*")
     assert bookings_at(sql, often.id, at) == 1
@@ -551,7 +551,7 @@ async def test_a_time_is_held_and_booked_with_nothing_but_the_keyboard(visit: Vi
 async def test_terms_are_read_before_booking_and_the_button_says_who_decides(
     visit: Visit, new_expert: NewExpert
 ) -> None:
-    asks = await new_expert(cancel_notice_minutes=1440, move_notice_minutes=120, most_moves=1)
+    asks = await new_expert(cancel_notice_minutes=1440, reschedule_notice_minutes=120, max_reschedules=1)
     page = await visit(asks.page)
     said = ("The expert confirms it within 2 days.", "You can cancel until 1 day before it begins.",
             "You can move it to another time until 2 hours before it begins, once.")  # fmt: skip

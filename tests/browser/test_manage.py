@@ -81,7 +81,7 @@ def button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
-def to_move(page: Page) -> Locator:
+def to_reschedule(page: Page) -> Locator:
     """The way to the other times."""
     return page.get_by_role("link", name="Move to another time")
 
@@ -123,7 +123,7 @@ async def test_a_cancelled_booking_is_off_with_its_reason_and_its_time_is_free_f
     await sees(other, at, "open", within=AT_ONCE)
     assert row(sql, number)[1] == "cancelled"
     assert last_change(sql, number) == ("customer", "pending", "cancelled", "I am <b>ill</b>.\nSorry.")
-    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), to_move(page)):
+    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), to_reschedule(page)):
         await expect(gone).to_have_count(0)
     await stayed(page)
     await stayed(other)
@@ -170,7 +170,7 @@ async def test_the_terms_are_said_in_the_visitors_zone_and_are_those_that_decide
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at = in_days(3)
-    terms(sql, jana, cancel_notice_minutes=1440, move_notice_minutes=120, most_moves=2)
+    terms(sql, jana, cancel_notice_minutes=1440, reschedule_notice_minutes=120, max_reschedules=2)
     page = await visit(zone="Asia/Kathmandu")
     await book_on(page, jana.slug, at)
     there = (at - 24 * HOUR).astimezone(ZoneInfo("Asia/Kathmandu"))
@@ -195,7 +195,7 @@ async def test_the_day_of_the_answer_is_said_while_it_is_awaited(visit: Visit, j
 async def test_what_is_not_allowed_any_more_disappears_by_itself_when_its_time_is_over(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
-    terms(sql, jana, cancel_notice_minutes=60, move_notice_minutes=60)
+    terms(sql, jana, cancel_notice_minutes=60, reschedule_notice_minutes=60)
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
     await stays(page)
@@ -205,7 +205,7 @@ async def test_what_is_not_allowed_any_more_disappears_by_itself_when_its_time_i
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("Because")
     await expect(page.locator(".manage")).to_contain_text("You could cancel or move it to another time until")
-    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), to_move(page)):
+    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), to_reschedule(page)):
         await expect(gone).to_have_count(0)
     await expect(news(page)).to_be_focused()
     await stayed(page)
@@ -223,7 +223,7 @@ async def test_a_click_that_comes_too_late_is_answered_in_place(visit: Visit, ja
     await button(page, "Yes, cancel it").click()
     await expect(page.get_by_role("alert")).to_contain_text("This session can only be cancelled until")
     await expect(button(page, "Cancel booking")).to_have_count(0)
-    await expect(to_move(page)).to_be_visible()
+    await expect(to_reschedule(page)).to_be_visible()
     await shows(page, "pending")
     assert row(sql, number)[1] == "pending"
     await stayed(page)
@@ -307,15 +307,15 @@ async def test_a_booking_is_moved_to_a_free_time_and_all_who_look_see_it(
     await listed.goto("/my-bookings")
     await stays(listed)
 
-    await to_move(page).click()
+    await to_reschedule(page).click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Move your booking")
-    await expect(page.locator(".move-now")).to_contain_text("Asia/Kathmandu (UTC+5:45)")
-    await expect(page.locator(".move-now")).to_contain_text("10:00–11:00")
+    await expect(page.locator(".reschedule-now")).to_contain_text("Asia/Kathmandu (UTC+5:45)")
+    await expect(page.locator(".reschedule-now")).to_contain_text("10:00–11:00")
     await expect(slot(page, at)).to_have_accessible_name(re.compile("your time"))
     await expect(slot(page, at)).to_be_disabled()
     await watches(page, to)
     await slot(page, to).click()
-    question = page.get_by_role("form", name="Move your booking?").or_(page.locator(".move-question form"))
+    question = page.get_by_role("form", name="Move your booking?").or_(page.locator(".reschedule-question form"))
     await expect(question).to_contain_text(f"{to.astimezone(ZoneInfo('Asia/Kathmandu')):%H:%M}")
     await expect(question).to_contain_text("14:00–15:00, Europe/Berlin")
     assert row(sql, number) == (at, "pending", 0)
@@ -338,7 +338,7 @@ async def test_the_old_time_can_be_kept_and_the_focus_goes_back(visit: Visit, ja
     at, to = in_days(3), in_days(4)
     page = await visit()
     number = await book_on(page, jana.slug, at)
-    await page.goto(f"/booking/{number}/move")
+    await page.goto(f"/booking/{number}/reschedule")
     await watches(page, to)
     for leave in ("click", "escape"):
         await slot(page, to).focus()
@@ -362,7 +362,7 @@ async def test_a_booking_is_moved_onto_a_time_that_overlaps_itself(
     await watches(other, at)
     number = await book_on(page, jana.slug, at)
     await sees(other, at + 30 * MINUTE, "booked")
-    await page.goto(f"/booking/{number}/move")
+    await page.goto(f"/booking/{number}/reschedule")
     await watches(page, at + 30 * MINUTE)
     await slot(page, at + 30 * MINUTE).click()
     await button(page, "Move it").click()
@@ -377,7 +377,7 @@ async def test_a_time_that_was_taken_a_moment_ago_costs_nothing_and_others_are_o
     at, to = in_days(3), in_days(4)
     page = await visit()
     number = await book_on(page, jana.slug, at)
-    await page.goto(f"/booking/{number}/move")
+    await page.goto(f"/booking/{number}/reschedule")
     await watches(page, to)
     await slot(page, to).click()
     with sql.transaction():
@@ -406,7 +406,7 @@ async def test_a_time_that_is_taken_while_it_is_asked_about_is_said_by_itself(
     at, to = in_days(3), in_days(4)
     page = await visit()
     number = await book_on(page, jana.slug, at)
-    await page.goto(f"/booking/{number}/move")
+    await page.goto(f"/booking/{number}/reschedule")
     await watches(page, to)
     await slot(page, to).click()
     await expect(button(page, "Move it")).to_be_visible()
@@ -420,18 +420,18 @@ async def test_without_moves_left_it_is_said_and_the_way_back_is_shown(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, to = in_days(3), in_days(4)
-    terms(sql, jana, most_moves=1)
+    terms(sql, jana, max_reschedules=1)
     page = await visit()
     number = await book_on(page, jana.slug, at)
     other = await page.context.new_page()
     for tab in (page, other):
-        await tab.goto(f"/booking/{number}/move")
+        await tab.goto(f"/booking/{number}/reschedule")
         await watches(tab, to)
     await slot(other, to + HOUR).click()
     await slot(page, to).click()
     await button(page, "Move it").click()
     await page.wait_for_url(f"**/booking/{number}*")
-    await expect(to_move(page)).to_have_count(0)
+    await expect(to_reschedule(page)).to_have_count(0)
     await expect(page.locator(".manage")).to_contain_text("It cannot be moved to another time.")
     # The other tab has learned it, too.
     await expect(other.locator('[data-refusal="move"]')).to_contain_text("It cannot be moved to another time.")
@@ -445,7 +445,7 @@ async def test_a_move_that_comes_too_late_is_answered_in_place(visit: Visit, jan
     at, to = in_days(1), in_days(4)
     page = await visit()
     number = await book_on(page, jana.slug, at)
-    await page.goto(f"/booking/{number}/move")
+    await page.goto(f"/booking/{number}/reschedule")
     await watches(page, to)
     await slot(page, to).click()
     with sql.transaction():
@@ -462,7 +462,7 @@ async def test_a_booking_that_is_cancelled_while_another_time_is_looked_for_is_s
 ) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
-    await page.goto(f"/booking/{number}/move")
+    await page.goto(f"/booking/{number}/reschedule")
     await watches(page, in_days(4))
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [number])
     await expect(news(page)).to_have_text("Your booking has been cancelled.")
@@ -476,14 +476,14 @@ async def test_a_booking_that_somebody_deletes_is_not_there_any_more(
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
     moving = await page.context.new_page()
-    await moving.goto(f"/booking/{number}/move")
+    await moving.goto(f"/booking/{number}/reschedule")
     await watches(moving, in_days(4))
     await connected(page)
     sql.execute("DELETE FROM booking WHERE id = %s", [number])
     for tab in (page, moving):
         await expect(tab.get_by_role("heading", level=1)).to_have_text("This booking is not shown here")
         assert await tab.evaluate(AUDIT) == []
-        for gone in (button(tab, "Cancel booking"), to_move(tab), slot(tab, in_days(4))):
+        for gone in (button(tab, "Cancel booking"), to_reschedule(tab), slot(tab, in_days(4))):
             await expect(gone).not_to_be_visible()
 
 
@@ -495,7 +495,7 @@ async def test_neither_page_is_shown_to_another_browser(visit: Visit, jana: Expe
     mine, theirs = await visit(), await visit()
     number = await book_on(mine, jana.slug, in_days(3))
     await book_on(theirs, jana.slug, in_days(4))
-    for path in (f"/booking/{number}", f"/booking/{number}/move", "/booking/nonsense/move"):
+    for path in (f"/booking/{number}", f"/booking/{number}/reschedule", "/booking/nonsense/reschedule"):
         answer = await theirs.goto(path)
         assert answer is not None
         assert answer.status == 404
@@ -509,7 +509,7 @@ async def test_on_a_phone_everything_fits_and_can_be_reached(visit: Visit, jana:
     await button(page, "Cancel booking").click()
     await expect(button(page, "Yes, cancel it")).to_be_in_viewport()
     await fits(page)
-    await page.goto(f"/booking/{number}/move")
+    await page.goto(f"/booking/{number}/reschedule")
     await watches(page, in_days(4))
     await slot(page, in_days(4)).click()
     await expect(button(page, "Move it")).to_be_in_viewport()
@@ -554,7 +554,7 @@ async def test_closed_pages_of_a_booking_leave_nothing_behind(
     page = await visit(at=watched.url)
     number = await book_on(page, jana.slug, in_days(3))
     moving = await page.context.new_page()
-    await moving.goto(f"/booking/{number}/move")
+    await moving.goto(f"/booking/{number}/reschedule")
     await watches(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(moving, "Move it").wait_for()
@@ -576,7 +576,7 @@ async def test_while_the_database_is_away_it_is_said_and_the_question_stays(
     page, at = await visit(at=serve().url), in_days(3)
     number = await book_on(page, jana.slug, at)
     moving = await page.context.new_page()
-    await moving.goto(f"/booking/{number}/move")
+    await moving.goto(f"/booking/{number}/reschedule")
     await watches(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(page, "Cancel booking").click()

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
-from expert_booking.domain.keys import Keys
+from expert_booking.domain.signed_keys import SignedKeys
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit, WatchedServer
 from tests.browser.pages import (
     ADA,
@@ -29,10 +29,10 @@ from tests.browser.pages import (
     watches,
 )
 from tests.browser.test_accessible import AUDIT, CONTRAST
-from tests.browser.test_manage import button, news, row, shows, stayed, stays, to_move
+from tests.browser.test_manage import button, news, row, shows, stayed, stays, to_reschedule
 from tests.serving import SECRET_KEY, ServerProcess
 
-KEYS = Keys(SECRET_KEY)
+KEYS = SignedKeys(SECRET_KEY)
 SAID = "If this address is known here, a mail with a link and a code is on its way to"
 
 
@@ -371,9 +371,9 @@ def test_odd_bodies_are_answered_and_never_break_anything(server: ServerProcess)
 def test_the_cookie_is_kept_from_scripts_other_sites_and_plain_http(
     serve: Any, sql: Connection, email: str, server: ServerProcess
 ) -> None:
-    for house, secure in ((server, False), (serve(BASE_URL="https://booking.example.com"), True)):
+    for site, secure in ((server, False), (serve(BASE_URL="https://booking.example.com"), True)):
         link = link_for(sql, email).rpartition("/")[2]
-        answer = httpx.post(f"{house.url}/sign-in/link", data={"link": link})
+        answer = httpx.post(f"{site.url}/sign-in/link", data={"link": link})
         cookie = answer.headers["set-cookie"].lower()
         assert "httponly" in cookie
         assert "samesite=lax" in cookie
@@ -421,7 +421,7 @@ async def test_signing_out_everywhere_is_asked_once_more_and_ends_open_pages_els
     theirs = await other.context.new_page()
     await theirs.goto(f"/booking/{number}")
     moving = await other.context.new_page()
-    await moving.goto(f"/booking/{number}/move")
+    await moving.goto(f"/booking/{number}/reschedule")
     await watches(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(theirs, "Cancel booking").click()
@@ -452,7 +452,7 @@ async def test_what_was_proven_and_is_no_more_changes_nothing_on_pages_that_have
     await signed_in(page, sql, email)
     await page.goto(f"/booking/{number}")
     moving = await page.context.new_page()
-    await moving.goto(f"/booking/{number}/move")
+    await moving.goto(f"/booking/{number}/reschedule")
     await watches(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(page, "Cancel booking").click()
@@ -476,7 +476,7 @@ async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_a
     await stays(mine)
     key = KEYS.booking(UUID(number))
     page = await visit(f"/booking/{number}?key={key}")
-    await to_move(page).click()
+    await to_reschedule(page).click()
     await watches(page, to)
     await page.reload()
     await watches(page, to)
@@ -550,7 +550,7 @@ async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(
     unknown = str(UUID(int=UUID(number).int ^ 1))
     told = []
     for one in (number, unknown):
-        for path in ("", "/move", f"?key={KEYS.booking(UUID(second))}", f"/move?key={number}"):
+        for path in ("", "/reschedule", f"?key={KEYS.booking(UUID(second))}", f"/reschedule?key={number}"):
             answer = await page.goto(f"/booking/{one}{path}")
             assert answer is not None
             assert answer.status == 404
@@ -656,14 +656,14 @@ async def test_an_expert_signs_in_sees_requests_as_they_come_and_answers_them_wh
 async def test_a_host_moves_a_booking_and_says_afterwards_what_became_of_it(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
-    omar = await new_expert(move_notice_minutes=60 * 24 * 14)
+    omar = await new_expert(reschedule_notice_minutes=60 * 24 * 14)
     address = f"{omar.slug}.omar@example.com"
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     customer, host, to = await visit(), await visit(), in_days(4)
     number = await book_on(customer, omar.slug, in_days(3))
     await signed_in(host, sql, address)
     await host.goto(f"/booking/{number}")
-    await to_move(host).click()
+    await to_reschedule(host).click()
     await watches(host, to)
     await slot(host, to).click()
     await button(host, "Move it").click()
@@ -788,7 +788,7 @@ async def test_closed_pages_of_who_has_signed_in_leave_nothing_behind(
     await page.get_by_role("button", name="Subscribe").click()
     await page.get_by_role("textbox", name="Address").wait_for()
     alive = watched.inside()
-    assert alive["followers"] >= 2
+    assert alive["subscribers"] >= 2
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
     await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")

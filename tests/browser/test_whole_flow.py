@@ -114,7 +114,7 @@ async def test_somebody_tries_the_demo_from_booking_to_cancelling_and_every_open
         await expect(page.locator("[role=status].news, #news")).to_contain_text("has been moved", timeout=2 * AT_ONCE)
         moved = await sequence_of(client, feed)
         assert (moved[0], moved[1], iso(moved[2])) == (first[0], first[1] + 1, later)
-        await expect((await newest_mail(mailbox, "moved")).get_by_text("Old time")).to_be_visible()
+        await expect((await newest_mail(mailbox, "rescheduled")).get_by_text("Old time")).to_be_visible()
 
         # Cancel it there.
         await elsewhere.goto(link)

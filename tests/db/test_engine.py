@@ -11,11 +11,11 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.exc import IntegrityError
 
 from expert_booking.db import engine
-from expert_booking.db.engine import AnyConnection, Database, Direct, violated
+from expert_booking.db.engine import AnyConnection, Database, DriverStatement, violated
 from expert_booking.domain.errors import Unavailable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-WHO = Direct(text("SELECT pg_backend_pid() AS pid"))
+WHO = DriverStatement(text("SELECT pg_backend_pid() AS pid"))
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ async def test_connections_that_the_server_has_ended_cost_nobody_an_error(
 
 
 async def test_a_connection_that_ends_under_a_direct_statement_is_unavailable_once(database: Database) -> None:
-    suicide = Direct(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    suicide = DriverStatement(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     with pytest.raises(Unavailable):
         async with database.statements() as connection:
             await suicide.all(connection, {})
@@ -95,7 +95,7 @@ async def test_a_connection_that_ends_under_a_direct_statement_is_unavailable_on
 
 async def test_a_direct_statement_that_is_given_up_leaves_the_connection_as_it_was(database: Database) -> None:
     async def sleep(connection: AnyConnection) -> None:
-        await Direct(text("SELECT pg_sleep(60)")).all(connection, {})
+        await DriverStatement(text("SELECT pg_sleep(60)")).all(connection, {})
 
     async with database.statements() as connection:
         sleeping = asyncio.create_task(sleep(connection))
@@ -108,7 +108,7 @@ async def test_a_direct_statement_that_is_given_up_leaves_the_connection_as_it_w
 
 async def test_a_direct_statement_belongs_to_the_transaction_around_it(database: Database, sql: Connection) -> None:
     sql.execute("CREATE TABLE note (word text PRIMARY KEY)")
-    write = Direct(text("INSERT INTO note VALUES (:word) RETURNING word").bindparams(bindparam("word")))
+    write = DriverStatement(text("INSERT INTO note VALUES (:word) RETURNING word").bindparams(bindparam("word")))
 
     async def write_twice() -> None:
         async with database.transaction() as connection:

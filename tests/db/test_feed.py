@@ -15,9 +15,9 @@ from sqlalchemy import make_url
 from expert_booking.bus import Bus
 from expert_booking.db.engine import driver_url
 from expert_booking.db.feed import Feed
-from expert_booking.db.tables import NEWS_CHANNEL
+from expert_booking.db.tables import EVENT_CHANNEL
 from expert_booking.domain.errors import SlotTaken
-from expert_booking.domain.events import ExpertChanged, News, NewsLost, NewsMissed, SlotFreed
+from expert_booking.domain.events import Event, ExpertChanged, FeedConnected, FeedDisconnected, SlotFreed
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, HoldRequest, Role
 from expert_booking.services import Services
@@ -32,18 +32,18 @@ class Ear:
     """All news so far, and a way to wait for some."""
 
     def __init__(self) -> None:
-        self.heard: list[News] = []
+        self.heard: list[Event] = []
         self.bus = Bus()
         self._more = asyncio.Event()
 
-    def __call__(self, news: News) -> None:
+    def __call__(self, news: Event) -> None:
         """One piece of news; a loss is noted apart."""
         self.bus.publish(news)
-        if not isinstance(news, NewsLost):
+        if not isinstance(news, FeedDisconnected):
             self.heard.append(news)
         self._more.set()
 
-    async def until(self, enough: Callable[[list[News]], bool]) -> list[News]:
+    async def until(self, enough: Callable[[list[Event]], bool]) -> list[Event]:
         """Wait until enough has been heard; everything since the last time."""
         async with asyncio.timeout(PATIENCE):
             while not enough(self.heard):
@@ -58,7 +58,7 @@ async def ear(database_url: str) -> AsyncIterator[Ear]:
     """An ear at a running feed that already listens."""
     ear = Ear()
     running = asyncio.create_task(Feed(database_url, ear).run())
-    assert await ear.until(bool) == [NewsMissed()]
+    assert await ear.until(bool) == [FeedConnected()]
     yield ear
     running.cancel()
     with suppress(asyncio.CancelledError):
@@ -71,7 +71,7 @@ async def everything(add_expert: AddExpert, sql: Connection, ear: Ear) -> Callab
     nobody = await add_expert(name="Nobody")
     await ear.until(lambda heard: ExpertChanged(nobody) in heard)
 
-    async def everything() -> list[News]:
+    async def everything() -> list[Event]:
         sql.execute("UPDATE expert SET updated_at = now() WHERE id = %s", [nobody])
         return (await ear.until(lambda heard: ExpertChanged(nobody) in heard))[:-1]
 
@@ -82,7 +82,7 @@ async def everything(add_expert: AddExpert, sql: Connection, ear: Ear) -> Callab
 def last(everything: Callable[[], Any]) -> Callable[[], Any]:
     """The same, as far as it is about whom to look at anew."""
 
-    async def last() -> list[News]:
+    async def last() -> list[Event]:
         return [news for news in await everything() if not isinstance(news, SlotFreed)]
 
     return last
@@ -171,7 +171,7 @@ async def test_the_message_is_the_experts_id_and_holds_nothing_personal(
 ) -> None:
     jana = await add_expert()
     with psycopg.connect(driver_url(database_url), autocommit=True) as listener:
-        listener.execute(f"LISTEN {NEWS_CHANNEL}")
+        listener.execute(f"LISTEN {EVENT_CHANNEL}")
         made = await book(jana, NINE, notes="Something very private")
         await services.bookings.change_status(made.id, Status.CONFIRMED, Caller(role=Role.ADMIN))
         payloads = [message.payload for message in listener.notifies(timeout=PATIENCE, stop_after=2)]
@@ -181,8 +181,8 @@ async def test_the_message_is_the_experts_id_and_holds_nothing_personal(
 async def test_words_that_are_no_experts_id_are_left_unheard_and_do_no_harm(
     add_expert: AddExpert, sql: Connection, last: Last
 ) -> None:
-    sql.execute(f"NOTIFY {NEWS_CHANNEL}, 'hello'")
-    sql.execute(f"NOTIFY {NEWS_CHANNEL}")
+    sql.execute(f"NOTIFY {EVENT_CHANNEL}, 'hello'")
+    sql.execute(f"NOTIFY {EVENT_CHANNEL}")
     sql.execute("NOTIFY something_else, 'x'")
     assert await last() == []
 
@@ -194,7 +194,7 @@ async def test_after_its_connection_is_killed_the_feed_says_so_and_hears_again(
     await last()
     for _ in range(3):
         assert kill_listeners(sql) == 1
-        assert await ear.until(bool) == [NewsMissed()]
+        assert await ear.until(bool) == [FeedConnected()]
         sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
         assert await last() == [ExpertChanged(jana)]
 
@@ -214,11 +214,11 @@ async def test_a_database_that_is_down_for_a_moment_is_heard_again(
         async with asyncio.timeout(PATIENCE):
             await attempts.third.wait()
         assert ear.heard == []
-        assert not ear.bus.hears
+        assert not ear.bus.connected
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     logger.removeHandler(attempts)
-    assert await ear.until(bool) == [NewsMissed()]
-    assert ear.bus.hears
+    assert await ear.until(bool) == [FeedConnected()]
+    assert ear.bus.connected
     sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
     assert await last() == [ExpertChanged(jana)]
 
@@ -226,16 +226,16 @@ async def test_a_database_that_is_down_for_a_moment_is_heard_again(
 async def test_what_changes_while_the_feed_is_away_is_read_after_the_word_that_news_were_missed(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, ear: Ear, last: Last
 ) -> None:
-    """Whoever looks again at `NewsMissed` sees everything: the feed listens before it says so."""
+    """Whoever looks again at `FeedConnected` sees everything: the feed listens before it says so."""
     jana = await add_expert()
     await last()
     for hour in range(6):
         kill_listeners(sql)
         made = await book(jana, NINE.replace(hour=8 + hour))
-        heard = await ear.until(lambda news: NewsMissed() in news)
+        heard = await ear.until(lambda news: FeedConnected() in news)
         board = await services.availability.board(jana)
         assert [slot.state for slot in board.slots if slot.starts_at == made.starts_at] == ["booked"]
-        assert set(heard) <= {NewsMissed(), ExpertChanged(jana)}
+        assert set(heard) <= {FeedConnected(), ExpertChanged(jana)}
 
 
 class Attempts(logging.Handler):

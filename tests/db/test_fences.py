@@ -215,8 +215,8 @@ async def test_a_place_of_a_day_is_taken_once_by_whatever_lives(add_expert: AddE
         ("confirmation = 'maybe'", "ck_session_type_confirmation"),
         ("answer_minutes = 0", "ck_session_type_confirmation"),
         ("cancel_notice_minutes = -1", "ck_session_type_terms"),
-        ("move_notice_minutes = -1", "ck_session_type_terms"),
-        ("most_moves = -1", "ck_session_type_terms"),
+        ("reschedule_notice_minutes = -1", "ck_session_type_terms"),
+        ("max_reschedules = -1", "ck_session_type_terms"),
     ],
 )
 async def test_terms_that_make_no_sense_are_refused(

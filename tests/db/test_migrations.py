@@ -226,7 +226,7 @@ def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_his
         sql.execute("INSERT INTO expert (slug, name, category, time_zone, email) SELECT 'e-' || n, 'E', 'C', 'UTC', 'e'"
                     " FROM generate_series(1, 3) AS n")  # fmt: skip
         sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, cancel_notice_minutes,"
-                    " move_notice_minutes, most_moves) SELECT id, 'Talk of ' || slug, 60, 60, 60, 30,"
+                    " reschedule_notice_minutes, max_reschedules) SELECT id, 'Talk of ' || slug, 60, 60, 60, 30,"
                     " nullif(right(slug, 1), '1')::smallint FROM expert")  # fmt: skip
         # Of each expert: a request, a hold that becomes one, a hold that is let go and swept out, and one that stays.
         sql.execute(

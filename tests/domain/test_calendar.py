@@ -406,7 +406,7 @@ def test_a_time_that_is_not_offered_is_refused_with_its_reason(
     weekdays = [f"{day} 09:00-17:00" for day in range(1, 6)]
     with pytest.raises(SlotNotOffered) as refused:
         calendar("UTC", *weekdays, **options).offered(at(starts_at), now=NOW)
-    assert refused.value.obstacle.reason == reason
+    assert refused.value.blocker.reason == reason
 
 
 @pytest.mark.parametrize("held", [True, False])

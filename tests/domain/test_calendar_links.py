@@ -15,20 +15,20 @@ TITLES = ["Consultation with Jana Müller", "a&b=c#d?e/f", '"><script>alert(1)</
 
 def test_google_is_told_the_session_in_utc() -> None:
     berlin = NINE.astimezone(ZoneInfo("Europe/Berlin"))
-    link = google_link("Consultation", berlin, berlin + HOUR, "https://house.example/booking/1")
+    link = google_link("Consultation", berlin, berlin + HOUR, "https://site.example/booking/1")
     assert link == (
         "https://calendar.google.com/calendar/render?action=TEMPLATE&text=Consultation"
-        "&dates=20261124T080000Z/20261124T090000Z&details=https%3A//house.example/booking/1"
+        "&dates=20261124T080000Z/20261124T090000Z&details=https%3A//site.example/booking/1"
     )
 
 
 def test_outlook_is_told_the_session_in_utc() -> None:
-    link = urlsplit(outlook_link("Consultation", NINE, NINE + HOUR, "https://house.example/booking/1"))
+    link = urlsplit(outlook_link("Consultation", NINE, NINE + HOUR, "https://site.example/booking/1"))
     assert (link.scheme, link.netloc, link.path) == ("https", "outlook.live.com", "/calendar/0/deeplink/compose")
     assert parse_qs(link.query) == {
         "path": ["/calendar/action/compose"], "rru": ["addevent"], "subject": ["Consultation"],
         "startdt": ["2026-11-24T08:00:00Z"], "enddt": ["2026-11-24T09:00:00Z"],
-        "body": ["https://house.example/booking/1"],
+        "body": ["https://site.example/booking/1"],
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from expert_booking.domain.calendar import Busy, Calendar, SessionLength, SlotSt
 from expert_booking.domain.errors import SlotNotOffered, SlotTaken
 from expert_booking.domain.holidays import Holidays, countries
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
-from expert_booking.domain.obstacles import Obstacle, Reason
+from expert_booking.domain.unavailability import Blocker, Reason
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)  # Monday, 09:00 in Berlin
@@ -39,12 +39,12 @@ def local(day: date, clock: str) -> datetime:
     return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=BERLIN).astimezone(UTC)
 
 
-def why_not(of: Calendar, day: date, clock: str) -> Obstacle:
+def why_not(of: Calendar, day: date, clock: str) -> Blocker:
     """The first thing in the way of a session at this local time."""
     with pytest.raises((SlotNotOffered, SlotTaken)) as refused:
         of.offered(local(day, clock), NOW)
     assert str(refused.value)
-    return refused.value.obstacle  # type: ignore[no-any-return]
+    return refused.value.blocker  # type: ignore[no-any-return]
 
 
 # --- seasons ----------------------------------------------------------------------------------------------------
@@ -162,22 +162,22 @@ def test_a_notice_is_said_in_the_unit_that_fits(minutes: int, words: str) -> Non
 def test_a_day_off_is_told_by_its_dates_and_its_reason_only_in_the_note() -> None:
     away = calendar(days_off=(DaysOff(TUESDAY, FRIDAY, "hospital"),))
     for clock in ("10:00", "03:00", "10:30"):
-        obstacle = why_not(away, TUESDAY, clock)
-        assert obstacle.reason is Reason.DAY_OFF
-        assert dict(obstacle.figures) == {"firstDay": TUESDAY, "lastDay": FRIDAY}
-        assert obstacle.note == "hospital"
-        assert "hospital" not in str(obstacle)
+        blocker = why_not(away, TUESDAY, clock)
+        assert blocker.reason is Reason.DAY_OFF
+        assert dict(blocker.figures) == {"firstDay": TUESDAY, "lastDay": FRIDAY}
+        assert blocker.note == "hospital"
+        assert "hospital" not in str(blocker)
 
 
 def test_a_date_without_hours_by_override_is_a_day_off() -> None:
-    obstacle = why_not(calendar(overrides={TUESDAY: Override(OverrideKind.NONE)}), TUESDAY, "10:00")
-    assert (obstacle.reason, obstacle.figures["firstDay"]) == (Reason.DAY_OFF, TUESDAY)
+    blocker = why_not(calendar(overrides={TUESDAY: Override(OverrideKind.NONE)}), TUESDAY, "10:00")
+    assert (blocker.reason, blocker.figures["firstDay"]) == (Reason.DAY_OFF, TUESDAY)
 
 
 def test_a_holiday_is_told_by_its_name() -> None:
-    obstacle = why_not(calendar(holidays=Holidays("DE")), CHRISTMAS, "10:00")
-    assert (obstacle.reason, obstacle.figures["holiday"]) == (Reason.HOLIDAY, "Christmas Day")
-    assert "Christmas Day" in str(obstacle)
+    blocker = why_not(calendar(holidays=Holidays("DE")), CHRISTMAS, "10:00")
+    assert (blocker.reason, blocker.figures["holiday"]) == (Reason.HOLIDAY, "Christmas Day")
+    assert "Christmas Day" in str(blocker)
 
 
 def test_the_small_hours_after_a_day_off_belong_to_it_where_its_hours_would_have_reached() -> None:
@@ -190,34 +190,34 @@ def test_the_small_hours_after_a_day_off_belong_to_it_where_its_hours_would_have
 
 
 def test_outside_the_hours_the_hours_are_told() -> None:
-    obstacle = why_not(calendar(), TUESDAY, "12:00")
-    assert (obstacle.reason, obstacle.figures) == (
+    blocker = why_not(calendar(), TUESDAY, "12:00")
+    assert (blocker.reason, blocker.figures) == (
         Reason.OUTSIDE_HOURS, {"day": TUESDAY, "hours": ["09:00–12:00"]},
     )  # fmt: skip
     assert why_not(calendar(), date(2026, 11, 28), "10:00").figures["hours"] == []
 
 
 def test_off_the_grid_the_neighbours_are_told() -> None:
-    obstacle = why_not(calendar(length={"minutes": 30, "step_minutes": 30}), TUESDAY, "09:40")
-    assert obstacle.reason is Reason.OFF_GRID
-    assert obstacle.figures["before"] == local(TUESDAY, "09:30")
-    assert obstacle.figures["after"] == local(TUESDAY, "10:00")
-    assert obstacle.figures["stepMinutes"] == 30
+    blocker = why_not(calendar(length={"minutes": 30, "step_minutes": 30}), TUESDAY, "09:40")
+    assert blocker.reason is Reason.OFF_GRID
+    assert blocker.figures["before"] == local(TUESDAY, "09:30")
+    assert blocker.figures["after"] == local(TUESDAY, "10:00")
+    assert blocker.figures["stepMinutes"] == 30
 
 
 def test_a_booking_in_the_way_counts_more_than_a_hold() -> None:
     held = Busy(local(TUESDAY, "08:00"), local(TUESDAY, "09:30"), held=True)
     busy = Busy(local(TUESDAY, "09:45"), local(TUESDAY, "11:10"))
-    obstacle = why_not(calendar(busy=(held, busy)), TUESDAY, "09:00")
-    assert (obstacle.reason, obstacle.figures["busyFrom"]) == (Reason.BUSY, busy.starts_at)
+    blocker = why_not(calendar(busy=(held, busy)), TUESDAY, "09:00")
+    assert (blocker.reason, blocker.figures["busyFrom"]) == (Reason.BUSY, busy.starts_at)
 
 
 def test_a_busy_time_is_told_by_when_it_is_busy_and_a_hold_counts() -> None:
     for held in (True, False):
         busy = Busy(local(TUESDAY, "09:50"), local(TUESDAY, "11:10"), held)
-        obstacle = why_not(calendar(busy=(busy,)), TUESDAY, "09:00")
-        assert obstacle.reason is (Reason.HELD if held else Reason.BUSY)
-        assert obstacle.figures == {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at}
+        blocker = why_not(calendar(busy=(busy,)), TUESDAY, "09:00")
+        assert blocker.reason is (Reason.HELD if held else Reason.BUSY)
+        assert blocker.figures == {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at}
 
 
 def booked(day: date, clock: str, session_type: UUID = TYPE) -> Busy:
@@ -229,10 +229,10 @@ def booked(day: date, clock: str, session_type: UUID = TYPE) -> Busy:
 def test_a_day_with_a_cap_is_full_when_as_many_sessions_of_the_type_are_booked() -> None:
     one, two = booked(TUESDAY, "09:00"), booked(TUESDAY, "10:00")
     full = calendar(length={"daily_cap": 2}, busy=(one, two))
-    obstacle = why_not(full, TUESDAY, "11:00")
-    assert obstacle.reason is Reason.DAY_FULL
-    assert obstacle.figures == {"day": TUESDAY, "booked": 2, "dailyCap": 2}
-    assert str(obstacle) == "This day is full: 2 of 2 sessions are booked."
+    blocker = why_not(full, TUESDAY, "11:00")
+    assert blocker.reason is Reason.DAY_FULL
+    assert blocker.figures == {"day": TUESDAY, "booked": 2, "dailyCap": 2}
+    assert str(blocker) == "This day is full: 2 of 2 sessions are booked."
     slots = full.slots(local(TUESDAY, "00:00"), local(TUESDAY, "23:00"), NOW)
     assert [slot.state for slot in slots] == [SlotState.BOOKED, SlotState.BOOKED]
     assert on(full, date(2026, 11, 25)) == ["09:00", "10:00", "11:00"]
@@ -258,7 +258,7 @@ def test_everything_in_the_way_is_told_the_first_reason_first() -> None:
         active=False, busy=(busy,), days_off=(DaysOff(FRIDAY, FRIDAY),),
         length={"notice_minutes": 10_000, "horizon_days": 1, "daily_cap": 1},
     )  # fmt: skip
-    reasons = [obstacle.reason for obstacle in calendar_.obstacles(local(FRIDAY, "10:00"), NOW)]
+    reasons = [blocker.reason for blocker in calendar_.blockers(local(FRIDAY, "10:00"), NOW)]
     assert reasons == [Reason.INACTIVE, Reason.MIN_NOTICE, Reason.BEYOND_HORIZON, Reason.DAY_OFF, Reason.BUSY,
                        Reason.DAY_FULL]  # fmt: skip
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from expert_booking.domain.errors import CancelTooLate, MoveTooLate, NoMovesLeft
+from expert_booking.domain.errors import CancelTooLate, NoReschedulesLeft, RescheduleTooLate
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.terms import Leeway, Terms
 
@@ -25,15 +25,15 @@ def leeway(terms: Terms, *, moves: int = 0, status: Status = Status.CONFIRMED) -
         starts_at=NINE,
         answer_by=terms.answer_by(NINE, NINE - 72 * HOUR),
         cancel_until=terms.cancel_until(NINE),
-        move_until=terms.move_until(NINE),
-        moves_left=terms.moves_left(moves),
+        reschedule_until=terms.reschedule_until(NINE),
+        reschedules_left=terms.reschedules_left(moves),
     )
 
 
 def allowed(check: Callable[..., None], *args: object) -> bool:
     try:
         check(*args)
-    except (CancelTooLate, MoveTooLate, NoMovesLeft):
+    except (CancelTooLate, RescheduleTooLate, NoReschedulesLeft):
         return False
     return True
 
@@ -41,30 +41,30 @@ def allowed(check: Callable[..., None], *args: object) -> bool:
 @pytest.mark.parametrize("moves", [0, 1, 2])
 @pytest.mark.parametrize("before", [49 * HOUR, 48 * HOUR, 48 * HOUR - MOMENT, 24 * HOUR, 24 * HOUR - MOMENT, -HOUR])
 def test_what_pages_offer_is_what_the_terms_decide(moves: int, before: timedelta) -> None:
-    terms = Terms(cancel_notice_minutes=1440, move_notice_minutes=2880, most_moves=2)
+    terms = Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=2880, max_reschedules=2)
     left, now = leeway(terms, moves=moves), NINE - before
     assert left.may_cancel(now) == allowed(terms.check_cancel, NINE, now)
-    assert left.may_move(now) == allowed(terms.check_move, NINE, moves, now)
+    assert left.may_reschedule(now) == allowed(terms.check_reschedule, NINE, moves, now)
 
 
 @pytest.mark.parametrize("status", set(Status) - {Status.PENDING, Status.CONFIRMED})
 def test_what_is_off_or_over_leaves_nothing_to_do_and_nothing_to_say(status: Status) -> None:
     left, now = leeway(Terms(), status=status), NINE - 72 * HOUR
-    assert (left.may_cancel(now), left.may_move(now), left.sentences(now, tell)) == (False, False, [])
-    assert f"that is {status.value.replace('_', '-')} cannot be moved" in left.why_not_move(now, tell)
+    assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, tell)) == (False, False, [])
+    assert f"that is {status.value.replace('_', '-')} cannot be moved" in left.why_not_reschedule(now, tell)
 
 
 @pytest.mark.parametrize(
     ("terms", "moves", "said"),
     [
         (Terms(), 0, ["You can cancel until it begins.", "Until then you can also move it to another time."]),
-        (Terms(cancel_notice_minutes=1440, move_notice_minutes=60, most_moves=2), 0,
+        (Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=60, max_reschedules=2), 0,
          ["You can cancel until 23 Nov 09:00.", "You can move it to another time until 24 Nov 08:00, twice more."]),
-        (Terms(cancel_notice_minutes=60, move_notice_minutes=60, most_moves=2), 1,
+        (Terms(cancel_notice_minutes=60, reschedule_notice_minutes=60, max_reschedules=2), 1,
          ["You can cancel until 24 Nov 08:00.", "Until then you can also move it to another time, once more."]),
-        (Terms(most_moves=7), 2,
+        (Terms(max_reschedules=7), 2,
          ["You can cancel until it begins.", "Until then you can also move it to another time, 5 more times."]),
-        (Terms(most_moves=0), 0, ["You can cancel until it begins.", "It cannot be moved to another time."]),
+        (Terms(max_reschedules=0), 0, ["You can cancel until it begins.", "It cannot be moved to another time."]),
     ],
 )  # fmt: skip
 def test_until_when_one_may_cancel_and_move_is_said_with_its_own_instants(
@@ -74,11 +74,11 @@ def test_until_when_one_may_cancel_and_move_is_said_with_its_own_instants(
 
 
 def test_what_is_over_is_said_as_over() -> None:
-    both = leeway(Terms(cancel_notice_minutes=1440, move_notice_minutes=1440))
+    both = leeway(Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=1440))
     assert both.sentences(NINE - HOUR, tell) == [
         "You could cancel or move it to another time until 23 Nov 09:00. That is over."
     ]
-    assert both.why_not_move(NINE - HOUR, tell) == (
+    assert both.why_not_reschedule(NINE - HOUR, tell) == (
         "You could move it to another time until 23 Nov 09:00. That is over."
     )
     cancelling = leeway(Terms(cancel_notice_minutes=1440))
@@ -99,7 +99,7 @@ def test_the_day_of_the_answer_is_said_while_it_is_awaited() -> None:
 
 
 def test_something_reads_differently_after_each_of_its_instants_and_nothing_after_the_last() -> None:
-    left = leeway(Terms(answer_minutes=1440, cancel_notice_minutes=1440, move_notice_minutes=60))
+    left = leeway(Terms(answer_minutes=1440, cancel_notice_minutes=1440, reschedule_notice_minutes=60))
     turns, now = [], NINE - 72 * HOUR
     while (turn := left.next_turn(now)) is not None:
         turns.append((NINE - turn) // HOUR)

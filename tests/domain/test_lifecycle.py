@@ -6,13 +6,13 @@ from itertools import product
 import pytest
 
 from expert_booking.domain.errors import RescheduleNotAllowed, StatusChangeNotAllowed
-from expert_booking.domain.lifecycle import LIVE, Actor, Status, check_move, check_reschedule, open_moves
+from expert_booking.domain.lifecycle import LIVE, Actor, Status, check_reschedule, check_transition, open_transitions
 
 # Written out by hand, not read from the code: who may, and whether only afterwards.
-MOVES = {
-    ("held", "pending"): "customer", ("held", "confirmed"): "customer", ("held", "expired"): "customer house",
+TRANSITIONS = {
+    ("held", "pending"): "customer", ("held", "confirmed"): "customer", ("held", "expired"): "customer system",
     ("pending", "confirmed"): "expert admin", ("pending", "declined"): "expert admin",
-    ("pending", "cancelled"): "customer expert admin", ("pending", "expired"): "house",
+    ("pending", "cancelled"): "customer expert admin", ("pending", "expired"): "system",
     ("confirmed", "completed"): "expert admin, afterwards", ("confirmed", "no_show"): "expert admin, afterwards",
     ("confirmed", "cancelled"): "customer expert admin",
 }  # fmt: skip
@@ -28,13 +28,13 @@ def test_these_are_all_the_statuses() -> None:
 @pytest.mark.parametrize(("now_is", "to"), list(product(NAMES, NAMES)))
 @pytest.mark.parametrize("now", [JUST_BEFORE, ENDS_AT])
 def test_a_move_is_allowed_exactly_if_it_is_one_of_ours(now_is: str, to: str, now: datetime) -> None:
-    who, _, when = MOVES.get((now_is, to), "").partition(", ")
+    who, _, when = TRANSITIONS.get((now_is, to), "").partition(", ")
     for actor in Actor:
         if actor in who.split() and (now is ENDS_AT or not when):
-            check_move(Status(now_is), Status(to), actor, ends_at=ENDS_AT, now=now)
+            check_transition(Status(now_is), Status(to), actor, ends_at=ENDS_AT, now=now)
             continue
         with pytest.raises(StatusChangeNotAllowed) as refused:
-            check_move(Status(now_is), Status(to), actor, ends_at=ENDS_AT, now=now)
+            check_transition(Status(now_is), Status(to), actor, ends_at=ENDS_AT, now=now)
         said = str(refused.value)
         assert to.replace("_", "-") in said
         assert "_" not in said
@@ -45,11 +45,11 @@ def test_a_move_is_allowed_exactly_if_it_is_one_of_ours(now_is: str, to: str, no
 def test_what_is_offered_is_what_is_allowed(now_is: Status, now: datetime) -> None:
     for actor in Actor:
         for to in Status:
-            if to in open_moves(now_is, actor, ends_at=ENDS_AT, now=now):
-                check_move(now_is, to, actor, ends_at=ENDS_AT, now=now)
+            if to in open_transitions(now_is, actor, ends_at=ENDS_AT, now=now):
+                check_transition(now_is, to, actor, ends_at=ENDS_AT, now=now)
                 continue
             with pytest.raises(StatusChangeNotAllowed):
-                check_move(now_is, to, actor, ends_at=ENDS_AT, now=now)
+                check_transition(now_is, to, actor, ends_at=ENDS_AT, now=now)
 
 
 def test_a_booking_keeps_its_time_unless_it_was_called_off() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength, SlotState, local_instant
 from expert_booking.domain.errors import SlotNotOffered
-from expert_booking.domain.free import free_times
+from expert_booking.domain.free_times import free_times
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
 
@@ -224,12 +224,12 @@ def test_what_is_listed_can_be_booked_and_what_is_not_listed_cannot(
     listed = {slot.starts_at: slot for slot in calendar.slots(since, until, since)}
     for start, slot in list(listed.items())[:20]:
         assert calendar.offered(start, now=since) == slot
-        assert not list(calendar.obstacles(start, now=since))
+        assert not list(calendar.blockers(start, now=since))
     elsewhere = since + data.draw(st.integers(0, max(0, (until - since) // MINUTE - 1))) * MINUTE
     if since <= elsewhere < until and elsewhere not in listed:
         with pytest.raises(SlotNotOffered) as refused:
             calendar.offered(elsewhere, now=since)
-        assert refused.value.obstacle == next(calendar.obstacles(elsewhere, now=since))
+        assert refused.value.blocker == next(calendar.blockers(elsewhere, now=since))
         assert "{" not in str(refused.value)
 
 

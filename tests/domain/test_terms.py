@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from expert_booking.domain.errors import CancelTooLate, MoveTooLate, NoMovesLeft
+from expert_booking.domain.errors import CancelTooLate, NoReschedulesLeft, RescheduleTooLate
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.terms import Confirmation, Terms
 
@@ -26,24 +26,24 @@ def test_without_notice_it_is_cancelled_until_it_begins() -> None:
 
 
 def test_a_booking_is_moved_until_its_own_cut_off_and_so_often() -> None:
-    terms = Terms(move_notice_minutes=120, most_moves=2)
+    terms = Terms(reschedule_notice_minutes=120, max_reschedules=2)
     two_hours_before = STARTS_AT - timedelta(hours=2)
-    terms.check_move(STARTS_AT, 1, two_hours_before)
-    with pytest.raises(MoveTooLate, match="until 2 hours before it begins"):
-        terms.check_move(STARTS_AT, 1, two_hours_before + INSTANT)
-    with pytest.raises(NoMovesLeft, match="moved twice already"):
-        terms.check_move(STARTS_AT, 2, two_hours_before)
-    assert [terms.moves_left(moves) for moves in range(4)] == [2, 1, 0, 0]
+    terms.check_reschedule(STARTS_AT, 1, two_hours_before)
+    with pytest.raises(RescheduleTooLate, match="until 2 hours before it begins"):
+        terms.check_reschedule(STARTS_AT, 1, two_hours_before + INSTANT)
+    with pytest.raises(NoReschedulesLeft, match="moved twice already"):
+        terms.check_reschedule(STARTS_AT, 2, two_hours_before)
+    assert [terms.reschedules_left(moves) for moves in range(4)] == [2, 1, 0, 0]
 
 
 def test_without_a_number_it_is_moved_as_often_as_one_likes() -> None:
-    Terms().check_move(STARTS_AT, 1000, STARTS_AT)
-    assert Terms().moves_left(1000) is None
+    Terms().check_reschedule(STARTS_AT, 1000, STARTS_AT)
+    assert Terms().reschedules_left(1000) is None
 
 
 def test_a_session_that_cannot_be_moved_says_so() -> None:
-    with pytest.raises(NoMovesLeft, match="cannot be moved"):
-        Terms(most_moves=0).check_move(STARTS_AT, 0, STARTS_AT - DAY)
+    with pytest.raises(NoReschedulesLeft, match="cannot be moved"):
+        Terms(max_reschedules=0).check_reschedule(STARTS_AT, 0, STARTS_AT - DAY)
 
 
 def test_who_confirms_decides_how_a_booking_begins_and_until_when_somebody_has_to_answer() -> None:
@@ -68,12 +68,12 @@ def test_who_confirms_decides_how_a_booking_begins_and_until_when_somebody_has_t
             "You can move it to another time until 90 minutes before it begins, once.",
         ),
         (
-            Terms(answer_minutes=180, cancel_notice_minutes=60, most_moves=0),
+            Terms(answer_minutes=180, cancel_notice_minutes=60, max_reschedules=0),
             "The expert confirms it within 3 hours. You can cancel until 1 hour before it begins. "
             "It cannot be moved to another time.",
         ),
         (
-            Terms(most_moves=5),
+            Terms(max_reschedules=5),
             "The expert confirms it within 2 days. You can cancel until it begins. "
             "You can move it to another time until it begins, up to 5 times.",
         ),

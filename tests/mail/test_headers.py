@@ -55,5 +55,5 @@ def test_what_is_no_address_is_refused(wrong: str) -> None:
 
 
 def test_a_sender_has_a_name_or_none() -> None:
-    assert name_and_address("The House <a@b.example>") == ("The House", "a@b.example")
+    assert name_and_address("The Site <a@b.example>") == ("The Site", "a@b.example")
     assert name_and_address("a@b.example") == ("", "a@b.example")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from icalendar import Calendar, Event
 
+from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.lifecycle import Status
-from expert_booking.domain.post import Audience
 from expert_booking.mail.ics import Entry, Party, invitation, publication
 from tests.mail.told import BOOKING, HOUR, INSTALLATION, NINE, NOW
 
@@ -19,10 +19,10 @@ ENTRY = Entry(
     booking_id=BOOKING, installation=INSTALLATION, audience=Audience.CUSTOMER, status=Status.CONFIRMED, starts_at=NINE,
     ends_at=NINE + HOUR, sequence=2, changed_at=NOW, session_title="Consultation", expert_name="Jana Müller",
     customer_name="Ada Lovelace", customer_email="ada@example.com", customer_phone="+44 20 7946 0000",
-    notes="My first session.", url="https://house.example/booking/1",
-    manage_url="https://house.example/booking/1?key=k",
+    notes="My first session.", url="https://site.example/booking/1",
+    manage_url="https://site.example/booking/1?key=k",
 )  # fmt: skip
-HOUSE, ADA = Party("Jana Müller", "booking@house.example"), Party("Ada Lovelace", "ada@example.com")
+SYSTEM, ADA = Party("Jana Müller", "booking@site.example"), Party("Ada Lovelace", "ada@example.com")
 OF_CALENDAR = ["BEGIN", "VERSION", "PRODID", "CALSCALE", "METHOD"]
 OF_EVENT = {
     "BEGIN", "UID", "SEQUENCE", "STATUS", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND", "SUMMARY", "DESCRIPTION",
@@ -80,7 +80,7 @@ def text_of(value: str) -> str:
     return re.sub(r"\\(.)", lambda escaped: signs[escaped[1]], value[1:])
 
 
-def invited(entry: Entry = ENTRY, attendee: Party = ADA, organizer: Party = HOUSE) -> bytes:
+def invited(entry: Entry = ENTRY, attendee: Party = ADA, organizer: Party = SYSTEM) -> bytes:
     """The file of a mail."""
     return invitation(entry, organizer=organizer, attendee=attendee)
 
@@ -98,9 +98,9 @@ def test_a_calendar_reads_everything_that_belongs_into_an_entry() -> None:
     assert (event.decoded("DTSTART"), event.decoded("DTEND")) == (NINE, NINE + HOUR)
     assert (event.decoded("DTSTAMP"), event.decoded("LAST-MODIFIED")) == (NOW, NOW)
     assert event["SUMMARY"] == "Consultation with Jana Müller"
-    assert event["DESCRIPTION"] == "Manage your booking: https://house.example/booking/1?key=k"
-    assert event["URL"] == "https://house.example/booking/1"
-    assert (event["ORGANIZER"], event["ORGANIZER"].params["CN"]) == ("mailto:booking@house.example", "Jana Müller")
+    assert event["DESCRIPTION"] == "Manage your booking: https://site.example/booking/1?key=k"
+    assert event["URL"] == "https://site.example/booking/1"
+    assert (event["ORGANIZER"], event["ORGANIZER"].params["CN"]) == ("mailto:booking@site.example", "Jana Müller")
     assert event["ATTENDEE"] == "mailto:ada@example.com"
     assert event["ATTENDEE"].params["RSVP"] == "FALSE"
 
@@ -153,7 +153,7 @@ def test_the_expert_reads_who_comes_and_what_they_said_and_no_key() -> None:
     assert event["SUMMARY"] == "Consultation with Ada Lovelace"
     assert event["DESCRIPTION"].splitlines() == [
         "Customer: Ada Lovelace", "E-mail: ada@example.com", "Phone: +44 20 7946 0000", "Notes:", "My first session.",
-        "Manage this booking: https://house.example/booking/1",
+        "Manage this booking: https://site.example/booking/1",
     ]  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def test_what_the_customer_typed_is_only_in_the_expert_file() -> None:
 
 
 def test_a_file_that_is_only_shown_invites_nobody() -> None:
-    file = publication([ENTRY], organizer="booking@house.example")
+    file = publication([ENTRY], organizer="booking@site.example")
     told = properties(file)
     assert told["METHOD"] == ":PUBLISH"
     assert "ATTENDEE" not in told
@@ -174,13 +174,13 @@ def test_a_file_that_is_only_shown_invites_nobody() -> None:
 
 def test_a_feed_has_a_name_says_how_often_to_look_and_is_the_same_to_the_octet() -> None:
     entries = [ENTRY, replace(ENTRY, booking_id=UUID(int=1))]
-    file = publication(entries, organizer="booking@house.example", name="Jana, Müller")
+    file = publication(entries, organizer="booking@site.example", name="Jana, Müller")
     lines = content_lines(file)
     assert {"NAME:Jana\\, Müller", "X-WR-CALNAME:Jana\\, Müller"} < set(lines)
     assert {"REFRESH-INTERVAL;VALUE=DURATION:PT15M", "X-PUBLISHED-TTL:PT15M"} < set(lines)
     assert lines.count("BEGIN:VEVENT") == 2
-    assert file == publication(entries, organizer="booking@house.example", name="Jana, Müller")
-    assert content_lines(publication([], organizer="booking@house.example", name="x"))[-1] == "END:VCALENDAR"
+    assert file == publication(entries, organizer="booking@site.example", name="Jana, Müller")
+    assert content_lines(publication([], organizer="booking@site.example", name="x"))[-1] == "END:VCALENDAR"
 
 
 def test_another_house_has_other_names_for_its_entries() -> None:
@@ -222,9 +222,9 @@ def test_what_has_a_meaning_in_calendars_comes_out_as_it_was_typed(typed: str) -
 
 
 def test_a_name_in_quotes_stays_one_parameter() -> None:
-    file = invited(organizer=Party('"Jana";X-EVIL=1:mailto:mallory@example.com, Dr.', "booking@house.example"))
+    file = invited(organizer=Party('"Jana";X-EVIL=1:mailto:mallory@example.com, Dr.', "booking@site.example"))
     organizer = event_of(file)["ORGANIZER"]
-    assert organizer == "mailto:booking@house.example"
+    assert organizer == "mailto:booking@site.example"
     assert dict(organizer.params) == {"CN": "'Jana';X-EVIL=1:mailto:mallory@example.com, Dr."}
 
 
@@ -246,17 +246,17 @@ def test_nothing_that_anybody_types_becomes_a_line_or_a_property(
             ENTRY, audience=audience, customer_name=name, session_title=title, notes=notes, expert_name=expert_name,
             customer_phone=name, customer_email=title,
         )  # fmt: skip
-        file = invited(entry, Party(name, "ada@example.com"), Party(expert_name, "booking@house.example"))
+        file = invited(entry, Party(name, "ada@example.com"), Party(expert_name, "booking@site.example"))
         told = properties(file)
         assert set(told) == OF_EVENT | {"METHOD"}
         assert (told["UID"], told["METHOD"]) == (f":{BOOKING}@{INSTALLATION}", ":REQUEST")
-        assert told["ORGANIZER"].endswith(":mailto:booking@house.example")
+        assert told["ORGANIZER"].endswith(":mailto:booking@site.example")
         assert told["ATTENDEE"].endswith(":mailto:ada@example.com")
         assert "\n" not in text_of(told["SUMMARY"])
         event = event_of(file)
         assert event["ATTENDEE"] == "mailto:ada@example.com"
         assert set(event["ATTENDEE"].params) <= {"CN", "CUTYPE", "PARTSTAT", "ROLE", "RSVP"}
         assert set(event["ORGANIZER"].params) <= {"CN"}
-        feed = content_lines(publication([entry], organizer="booking@house.example", name=expert_name))
+        feed = content_lines(publication([entry], organizer="booking@site.example", name=expert_name))
         assert [line for line in feed if line.startswith("METHOD")] == ["METHOD:PUBLISH"]
         assert sum(line.startswith("BEGIN:") for line in feed) == 2

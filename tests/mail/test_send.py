@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from expert_booking.mail.send import PostRefused, SmtpPost, SmtpServer, smtp_server
+from expert_booking.mail.send import DeliveryError, SmtpServer, SmtpTransport, smtp_server
 from tests.mailing import MailServer
 from tests.serving import free_port
 
@@ -22,35 +22,35 @@ from tests.serving import free_port
 def letter(to: str = "ada@example.com") -> EmailMessage:
     """Some mail."""
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "House <house@example.com>", to, "Grüße"
+    mail["From"], mail["To"], mail["Subject"] = "Site <site@example.com>", to, "Grüße"
     mail.set_content("Schöne Grüße\n")
     return mail
 
 
-async def refused(post: SmtpPost, mail: EmailMessage | None = None) -> PostRefused:
+async def refused(post: SmtpTransport, mail: EmailMessage | None = None) -> DeliveryError:
     """How a mail is refused."""
-    with pytest.raises(PostRefused) as refusal:
+    with pytest.raises(DeliveryError) as refusal:
         await post.send(mail or letter())
     assert "@" not in refusal.value.reason
     return refusal.value
 
 
 async def test_a_mail_arrives_as_it_was_written(mail_server: MailServer) -> None:
-    await mail_server.post().send(letter())
+    await mail_server.transport().send(letter())
     [mail], [(sender, recipients, _)] = mail_server.mails, mail_server.envelopes
-    assert (sender, recipients) == ("house@example.com", ["ada@example.com"])
+    assert (sender, recipients) == ("site@example.com", ["ada@example.com"])
     assert (mail["Subject"], mail.get_content().rstrip()) == ("Grüße", "Schöne Grüße")
 
 
 async def test_an_address_in_other_letters_is_sent_with_smtputf8(mail_server: MailServer) -> None:
-    await mail_server.post().send(letter("жанна@example.com"))
+    await mail_server.transport().send(letter("жанна@example.com"))
     [(_, recipients, options)] = mail_server.envelopes
     assert recipients == ["жанна@example.com"]
     assert "SMTPUTF8" in options
 
 
 async def test_a_domain_in_other_letters_is_sent_as_dns_knows_it(mail_server: MailServer) -> None:
-    await mail_server.post().send(letter("Ada Bücher <ada@bücher-straße.example>"))
+    await mail_server.transport().send(letter("Ada Bücher <ada@bücher-straße.example>"))
     [mail], [(_, recipients, options)] = mail_server.mails, mail_server.envelopes
     assert recipients == ["ada@xn--bcher-strae-46a18a.example"]
     assert "SMTPUTF8" not in options
@@ -60,7 +60,7 @@ async def test_a_domain_in_other_letters_is_sent_as_dns_knows_it(mail_server: Ma
 async def test_a_server_that_knows_no_smtputf8_refuses_such_an_address_for_good() -> None:
     server = MailServer(enable_SMTPUTF8=False).start()
     try:
-        assert (await refused(server.post(), letter("жанна@example.com"))).permanent
+        assert (await refused(server.transport(), letter("жанна@example.com"))).permanent
         assert server.mails == []
     finally:
         server.stop()
@@ -79,7 +79,7 @@ async def test_what_is_said_to_the_recipient_is_told_by_its_codes_alone(
     mail_server: MailServer, answer: str, permanent: bool, reason: str
 ) -> None:
     mail_server.to_recipient = lambda _: answer
-    refusal = await refused(mail_server.post())
+    refusal = await refused(mail_server.transport())
     assert (refusal.permanent, refusal.reason) == (permanent, f"recipient refused: {reason}")
 
 
@@ -91,18 +91,18 @@ async def test_what_is_said_to_the_mail_is_told_by_its_codes_alone(
     mail_server: MailServer, answer: str, permanent: bool, reason: str
 ) -> None:
     mail_server.to_mail = lambda *_: answer
-    refusal = await refused(mail_server.post())
+    refusal = await refused(mail_server.transport())
     assert (refusal.permanent, refusal.reason) == (permanent, f"mail refused: {reason}")
 
 
 async def test_a_server_that_is_not_there_is_tried_again() -> None:
-    post = SmtpPost(smtp_server(f"smtp://127.0.0.1:{free_port()}"))
+    post = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{free_port()}"))
     assert not (await refused(post)).permanent
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        post = SmtpPost(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
+        post = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
         async with asyncio.timeout(20):
             refusal = await refused(post)
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
@@ -111,7 +111,7 @@ async def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
 async def test_a_server_that_does_not_come_to_an_end_is_not_waited_for_either(mail_server: MailServer) -> None:
     mail_server.going_on.clear()
     async with asyncio.timeout(20):
-        refusal = await refused(SmtpPost(mail_server.address, longest=0.5))
+        refusal = await refused(SmtpTransport(mail_server.address, longest=0.5))
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
 
 
@@ -147,7 +147,7 @@ def guarded(certificate: ssl.SSLContext) -> Iterator[MailServer]:
     def known(*said: object) -> AuthResult:
         given = said[-1]
         assert isinstance(given, LoginPassword)
-        return AuthResult(success=given == LoginPassword(b"house", b"p@ss/word"), handled=False)
+        return AuthResult(success=given == LoginPassword(b"site", b"p@ss/word"), handled=False)
 
     server = MailServer(tls_context=certificate, authenticator=known, auth_required=True).start()
     yield server
@@ -155,12 +155,12 @@ def guarded(certificate: ssl.SSLContext) -> Iterator[MailServer]:
 
 
 async def test_a_password_is_told_to_a_server_on_this_machine(guarded: MailServer) -> None:
-    await SmtpPost(smtp_server(f"smtp://house:p%40ss%2Fword@127.0.0.1:{guarded.port}")).send(letter())
+    await SmtpTransport(smtp_server(f"smtp://site:p%40ss%2Fword@127.0.0.1:{guarded.port}")).send(letter())
     assert len(guarded.mails) == 1
 
 
 async def test_a_wrong_password_is_for_the_operator_to_mend(guarded: MailServer) -> None:
-    refusal = await refused(SmtpPost(smtp_server(f"smtp://house:wrong@127.0.0.1:{guarded.port}")))
+    refusal = await refused(SmtpTransport(smtp_server(f"smtp://site:wrong@127.0.0.1:{guarded.port}")))
     assert not refusal.permanent
     assert refusal.reason.startswith("sign-in refused: 535")
     assert "wrong" not in refusal.reason
@@ -169,12 +169,12 @@ async def test_a_wrong_password_is_for_the_operator_to_mend(guarded: MailServer)
 async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(guarded: MailServer) -> None:
     # As on any other machine: there STARTTLS is a must wherever there is a password.
     elsewhere = SmtpServer("127.0.0.1", guarded.port, "house", "p@ss/word", tls=False, starttls_needed=True)
-    refusal = await refused(SmtpPost(elsewhere))
+    refusal = await refused(SmtpTransport(elsewhere))
     assert not refusal.permanent
     assert guarded.mails == []
 
 
 async def test_no_password_goes_over_an_open_line_where_starttls_is_a_must(mail_server: MailServer) -> None:
     elsewhere = SmtpServer("127.0.0.1", mail_server.port, "house", "p@ss/word", tls=False, starttls_needed=True)
-    assert not (await refused(SmtpPost(elsewhere))).permanent
+    assert not (await refused(SmtpTransport(elsewhere))).permanent
     assert mail_server.mails == []

@@ -8,20 +8,21 @@ from html.parser import HTMLParser
 from typing import Any
 from uuid import UUID
 
-from expert_booking.domain.house import House
+from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
-from expert_booking.domain.post import Audience, MessageKind
+from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Leeway
-from expert_booking.mail.letters import BookingNews, booking_letter
+from expert_booking.mail.compose import BookingEmail, compose_booking_email
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR = timedelta(hours=1)
-HOUSE = House(secret="s" * 32, url="https://booking.example.com", sender="The House <booking@house.example>")
+SYSTEM = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
 BOOKING, INSTALLATION = UUID(int=0xB00), UUID(int=0x1157)
 EXPERT_EMAIL = "jana.private@example.org"
 STATUS = {
-    MessageKind.RECEIVED: Status.PENDING, MessageKind.CONFIRMED: Status.CONFIRMED, MessageKind.MOVED: Status.CONFIRMED,
+    MessageKind.RECEIVED: Status.PENDING, MessageKind.CONFIRMED: Status.CONFIRMED,
+    MessageKind.RESCHEDULED: Status.CONFIRMED,
     MessageKind.DECLINED: Status.DECLINED, MessageKind.CANCELLED: Status.CANCELLED, MessageKind.EXPIRED: Status.EXPIRED,
     MessageKind.REMINDER: Status.CONFIRMED, MessageKind.NEW_LINK: Status.CONFIRMED,
 }  # fmt: skip
@@ -29,16 +30,18 @@ STATUS = {
 KINDS: list[tuple[MessageKind, Actor | None]] = [
     (MessageKind.RECEIVED, Actor.CUSTOMER), (MessageKind.CONFIRMED, Actor.CUSTOMER),
     (MessageKind.CONFIRMED, Actor.EXPERT), (MessageKind.CONFIRMED, Actor.ADMIN), (MessageKind.DECLINED, Actor.EXPERT),
-    (MessageKind.DECLINED, Actor.ADMIN), (MessageKind.MOVED, Actor.CUSTOMER), (MessageKind.MOVED, Actor.EXPERT),
-    (MessageKind.MOVED, Actor.ADMIN), (MessageKind.CANCELLED, Actor.CUSTOMER), (MessageKind.CANCELLED, Actor.EXPERT),
-    (MessageKind.CANCELLED, Actor.ADMIN), (MessageKind.EXPIRED, Actor.HOUSE), (MessageKind.REMINDER, None),
+    (MessageKind.DECLINED, Actor.ADMIN), (MessageKind.RESCHEDULED, Actor.CUSTOMER),
+    (MessageKind.RESCHEDULED, Actor.EXPERT),
+    (MessageKind.RESCHEDULED, Actor.ADMIN), (MessageKind.CANCELLED, Actor.CUSTOMER),
+    (MessageKind.CANCELLED, Actor.EXPERT),
+    (MessageKind.CANCELLED, Actor.ADMIN), (MessageKind.EXPIRED, Actor.SYSTEM), (MessageKind.REMINDER, None),
 ]  # fmt: skip
 EVERY = [(kind, actor, audience) for kind, actor in KINDS for audience in Audience]
 
 
 def news(
     kind: str = "confirmed", audience: str = "customer", actor: Actor | None = Actor.EXPERT, **more: Any
-) -> BookingNews:
+) -> BookingEmail:
     """What is told: Ada, in London, has booked an hour with Jana, in Berlin."""
     said = MessageKind(kind)
     status, starts_at = more.pop("status", STATUS[said]), more.pop("starts_at", NINE)
@@ -47,25 +50,25 @@ def news(
         "expert_slug": "jana-muller", "expert_name": "Jana Müller", "expert_email": EXPERT_EMAIL,
         "expert_zone": "Europe/Berlin", "customer_name": "Ada Lovelace", "customer_email": "ada@example.com",
         "customer_phone": "+44 20 7946 0000", "customer_zone": "Europe/London", "notes": "My first session.",
-        "previous_starts_at": starts_at - 24 * HOUR if said is MessageKind.MOVED else None, "reason": "",
+        "previous_starts_at": starts_at - 24 * HOUR if said is MessageKind.RESCHEDULED else None, "reason": "",
         "told_at": NOW, "leeway": leeway(status, starts_at),
     }  # fmt: skip
     facts |= {"kind": said, "audience": Audience(audience), "status": status, "starts_at": starts_at, "actor": actor}
-    return BookingNews(**{**facts, **more})
+    return BookingEmail(**{**facts, **more})
 
 
 def leeway(status: Status, starts_at: datetime, **more: Any) -> Leeway:
     """What the terms leave: changes until two hours before; requests are answered within five hours."""
     said: dict[str, Any] = {
         "answer_by": NOW + 5 * HOUR if status is Status.PENDING else None, "cancel_until": starts_at - 2 * HOUR,
-        "move_until": starts_at - 2 * HOUR, "moves_left": 2,
+        "reschedule_until": starts_at - 2 * HOUR, "reschedules_left": 2,
     }  # fmt: skip
     return Leeway(status=status, starts_at=starts_at, **{**said, **more})
 
 
-def letter(told: BookingNews, now: datetime = NOW, house: House = HOUSE) -> EmailMessage:
+def letter(told: BookingEmail, now: datetime = NOW, site: Site = SYSTEM) -> EmailMessage:
     """The mail about it, as it arrives."""
-    return arrived(booking_letter(told, house, installation=INSTALLATION, message_id="<1@house.example>", now=now))
+    return arrived(compose_booking_email(told, site, installation=INSTALLATION, message_id="<1@site.example>", now=now))
 
 
 def arrived(message: EmailMessage) -> EmailMessage:

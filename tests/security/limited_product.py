@@ -9,7 +9,7 @@ import os
 import resource
 import sys
 
-from expert_booking import app, cli, serving
+from expert_booking import app, cli, server
 from expert_booking.http_protocol import ConnectionLimits
 
 if __name__ == "__main__":
@@ -18,5 +18,5 @@ if __name__ == "__main__":
         soft, hard = limits.pop("files")
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     opened = [os.dup(0) for _ in range(limits.pop("opened", 0))]
-    app.run = lambda product, listener: serving.serve(product, listener, ConnectionLimits(**limits))
+    app.run = lambda product, listener: server.serve(product, listener, ConnectionLimits(**limits))
     cli.main(sys.argv[1:])

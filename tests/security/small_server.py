@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from expert_booking import logs, serving
+from expert_booking import logs, server
 from expert_booking.http_protocol import ConnectionLimits
 
 LIMITS: Final = ConnectionLimits(
@@ -51,7 +51,7 @@ def main(port: int) -> None:
     )
     logs.set_up()
     listener = socket.create_server(("127.0.0.1", port), backlog=2048)
-    serving.serve(app, listener, LIMITS)
+    server.serve(app, listener, LIMITS)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from expert_booking.db import archive
+from expert_booking.db import backup
 from expert_booking.settings import Settings, WrongSetting
 
 
@@ -24,7 +24,7 @@ def test_a_backup_is_not_written_through_a_planted_link(database_url: str, share
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("untouched")
     (shared / "booking.dump.part").symlink_to(elsewhere)
-    archive.save(database_url, shared / "booking.dump")
+    backup.save(database_url, shared / "booking.dump")
     assert elsewhere.read_text() == "untouched"
     assert (shared / "booking.dump.part").is_symlink()  # not ours: neither used nor removed
     assert whole(shared / "booking.dump")
@@ -36,7 +36,7 @@ def test_a_backup_is_readable_by_us_alone_whatever_file_was_planted(database_url
     planted.chmod(0o666)
     saved = shared / "booking.dump"
     with planted.open("rb") as open_before:
-        archive.save(database_url, saved)
+        backup.save(database_url, saved)
         assert open_before.read() == b""
         assert saved.stat().st_ino != os.fstat(open_before.fileno()).st_ino
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
@@ -48,7 +48,7 @@ def test_a_backup_replaces_a_link_instead_of_following_it(database_url: str, sha
     elsewhere.write_text("untouched")
     saved = shared / "booking.dump"
     saved.symlink_to(elsewhere)
-    archive.save(database_url, saved)
+    backup.save(database_url, saved)
     assert elsewhere.read_text() == "untouched"
     assert not saved.is_symlink()
     assert whole(saved)
@@ -56,13 +56,13 @@ def test_a_backup_replaces_a_link_instead_of_following_it(database_url: str, sha
 
 def test_a_backup_that_fails_leaves_nothing_behind(database_url: str, shared: Path) -> None:
     saved = shared / "booking.dump"
-    archive.save(database_url, saved)
+    backup.save(database_url, saved)
     before = saved.read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # as where the disk is full
     try:
-        with pytest.raises(archive.ArchiveRefusal, match="pg_dump"):
-            archive.save(database_url, saved)
+        with pytest.raises(backup.BackupError, match="pg_dump"):
+            backup.save(database_url, saved)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(shared.iterdir()) == [saved]

@@ -15,7 +15,7 @@ import pytest
 from itsdangerous import TimestampSigner
 
 from expert_booking.db.engine import Database
-from expert_booking.domain.keys import Keys
+from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.schemas import HoldRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, fresh_database
@@ -61,7 +61,7 @@ def sign_in(client: httpx.Client, sql: Connection, email: str = ADA) -> None:
         [email, email, now, now + timedelta(minutes=15)],
     ).fetchone()
     assert row is not None
-    answer = client.post("/sign-in/link", data={"link": Keys(SECRET_KEY).link(row[0])})
+    answer = client.post("/sign-in/link", data={"link": SignedKeys(SECRET_KEY).link(row[0])})
     assert answer.headers["location"] == "/my-bookings"
 
 

@@ -13,11 +13,11 @@ import psycopg
 import pytest
 
 from expert_booking import doctor
-from expert_booking.db import checkup
+from expert_booking.db import diagnostics
 from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.engine import Database
 from expert_booking.doctor import Finding, State
-from expert_booking.domain.house import House
+from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Confirmation
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock
@@ -133,7 +133,7 @@ async def test_mail_that_seems_too_old_is_kept_while_the_clocks_differ(
         return agree
 
     services = Services(
-        database, clock=clock, clock_agrees=clock_agrees, house=House(secret="x" * 16), post=mail_server.post()
+        database, clock=clock, clock_agrees=clock_agrees, site=Site(secret="x" * 16), transport=mail_server.transport()
     )
     await book(await add_expert(), start)
     clock.move(days=30)
@@ -199,7 +199,7 @@ def figure_is_missing(server: ServerProcess, *workers: str) -> bool:
 
 def doctor_about_the_clock(database_url: str) -> Finding:
     """What `doctor` says of the clock."""
-    with checkup.looking(database_url) as connection:
+    with diagnostics.read_only(database_url) as connection:
         return doctor.clock(connection, database_url)
 
 

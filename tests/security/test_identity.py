@@ -15,19 +15,19 @@ from expert_booking.domain.errors import (
     BookingNotFound,
     CodeWrong,
     Forbidden,
-    ProofNeeded,
+    NotAuthenticated,
     TooManyAccessRequests,
     TooManyNewLinks,
 )
-from expert_booking.domain.house import House
-from expert_booking.domain.keys import Keys
+from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.domain.site import Site
 from expert_booking.schemas import AccessRequested, BookingView, Caller, HoldRequest, Role
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock
 from tests.mailing import MailServer
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-HOUSE = House(secret="the secret of this house", url="https://booking.test")
+SYSTEM = Site(secret="the secret of this site", url="https://booking.test")
 ADA = "ada@example.com"
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HERS = b"h" * 32
@@ -37,7 +37,7 @@ HERS = b"h" * 32
 async def services(database_url: str, clock: Clock, mail_server: MailServer) -> AsyncIterator[Services]:
     """The product with a secret and a mail server."""
     database = Database(database_url)
-    yield Services(database, clock=clock, house=HOUSE, post=mail_server.post())
+    yield Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
     await database.close()
 
 
@@ -213,7 +213,7 @@ async def test_ending_the_links_ends_keys_and_tokens_and_emails_a_new_link_to_th
     services: Services, booking: BookingView, book: Book, mail_server: MailServer
 ) -> None:
     other = await book(booking.expert_id, NINE + timedelta(hours=1))
-    keys, customer = Keys(HOUSE.secret), Caller(role=Role.CUSTOMER, visitor=HERS)
+    keys, customer = SignedKeys(SYSTEM.secret), Caller(role=Role.CUSTOMER, visitor=HERS)
     shared = by_key(services, keys.booking(booking.id))
     token = services.access.booking_token(booking.id)
     assert await opens(services, booking.id, shared)
@@ -243,7 +243,7 @@ async def test_ending_the_links_ends_keys_and_tokens_and_emails_a_new_link_to_th
 async def test_signing_out_everywhere_ends_the_links_to_all_bookings_of_the_address(
     services: Services, booking: BookingView, book: Book
 ) -> None:
-    keys = Keys(HOUSE.secret)
+    keys = SignedKeys(SYSTEM.secret)
     second = await book(booking.expert_id, NINE + timedelta(hours=1), email="ADA@example.com")
     bens = await book(booking.expert_id, NINE + timedelta(hours=2), email="ben@example.com")
     proof, _ = await services.access.redeem_link(await services.access.link_for(ADA), "browser")
@@ -256,7 +256,7 @@ async def test_only_the_customer_and_hosts_end_links_and_not_without_limit(
     services: Services, booking: BookingView, sql: Connection
 ) -> None:
     end = services.bookings.end_links
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await end(booking.id, None)
     with pytest.raises(Forbidden):
         await end(booking.id, Caller(role=Role.READER))
@@ -280,7 +280,7 @@ async def test_only_the_customer_and_hosts_end_links_and_not_without_limit(
 
 
 def _stray() -> str:
-    return Keys(HOUSE.secret).booking(uuid4())
+    return SignedKeys(SYSTEM.secret).booking(uuid4())
 
 
 async def test_keys_from_before_there_were_versions_are_those_of_version_one(
@@ -288,5 +288,5 @@ async def test_keys_from_before_there_were_versions_are_those_of_version_one(
 ) -> None:
     # Fixed: links in people's mailboxes must go on working.
     number = UUID("c1c2f4a4-9a0e-4b6b-8a7c-3b9f2f1f7d10")
-    assert Keys("a secret of long ago").booking(number) == "wcL0pJoOS2uKfDufLx99EFAaU6u1U7NjSSWl3eccYdy3JOPv"
-    assert Keys("a secret of long ago").booking_of("wcL0pJoOS2uKfDufLx99EFAaU6u1U7NjSSWl3eccYdy3JOPv") == number
+    assert SignedKeys("a secret of long ago").booking(number) == "wcL0pJoOS2uKfDufLx99EFAaU6u1U7NjSSWl3eccYdy3JOPv"
+    assert SignedKeys("a secret of long ago").booking_of("wcL0pJoOS2uKfDufLx99EFAaU6u1U7NjSSWl3eccYdy3JOPv") == number

@@ -21,9 +21,9 @@ import pytest
 from expert_booking import app
 from expert_booking.api import create_api
 from expert_booking.db.engine import Database
-from expert_booking.domain.origins import ProxyDetector
+from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.metrics import Metrics
-from expert_booking.reception import Reception
+from expert_booking.request_log import RequestLogMiddleware
 from expert_booking.services import Services
 from expert_booking.settings import Settings
 from tests.behind import needs
@@ -173,7 +173,7 @@ def served() -> Callable[..., httpx.AsyncClient]:
         proxies, metrics = ProxyDetector(public=public), Metrics()
         services = Services(Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing"))
         api = create_api(services, secret="of no use", metrics=metrics, metrics_token=token, proxies=proxies)
-        transport = httpx.ASGITransport(Reception(api, metrics, proxies), client=(address, 1234))
+        transport = httpx.ASGITransport(RequestLogMiddleware(api, metrics, proxies), client=(address, 1234))
         return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
 
     return served
@@ -211,7 +211,7 @@ async def test_a_page_that_a_proxy_serves_tells_by_the_origin_of_its_websocket()
         return
 
     proxies = ProxyDetector()
-    sees = Reception(nothing, Metrics(), proxies)
+    sees = RequestLogMiddleware(nothing, Metrics(), proxies)
     headers = [(b"host", b"127.0.0.1:8080"), (b"origin", b"http://127.0.0.1:8080")]
     await sees({"type": "websocket", "headers": headers}, nothing, nothing)
     assert not proxies.seen

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from expert_booking.web.frames import FramedWebSocket, problem_with
+from expert_booking.web.live.websocket import FrameWebSocket, problem_with
 from tests.api.conftest import booking_of
 from tests.conftest import AddExpert
 from tests.security.changed_libraries import WebSocketWithoutBackPressure
@@ -19,13 +19,13 @@ from tests.viewers import Viewer
 PATIENCE = 20
 
 
-class WithoutBackPressure(FramedWebSocket):
+class WithoutBackPressure(FrameWebSocket):
     """It goes on writing to a socket whose buffer is full."""
 
     pause_writing = WebSocketWithoutBackPressure.pause_writing
 
 
-class WithMoreBytes(FramedWebSocket):
+class WithMoreBytes(FrameWebSocket):
     """It writes something else besides the message."""
 
     async def send(self, message: Any) -> None:
@@ -34,7 +34,7 @@ class WithMoreBytes(FramedWebSocket):
         self.transport.write(b"\x89\x00")
 
 
-class WithoutWriting(FramedWebSocket):
+class WithoutWriting(FrameWebSocket):
     """It keeps messages for later."""
 
     async def send(self, message: Any) -> None:
@@ -43,13 +43,13 @@ class WithoutWriting(FramedWebSocket):
             await super().send(message)
 
 
-class WithAnotherName(FramedWebSocket):
+class WithAnotherName(FrameWebSocket):
     """What says that a buffer is full is called something else."""
 
     pause_writing: Any = None
 
 
-class WithMoreArguments(FramedWebSocket):
+class WithMoreArguments(FrameWebSocket):
     """Its constructor wants something that uvicorn passes, and we do not."""
 
     def __init__(self, *args: Any, more: object, **kwargs: Any) -> None:
@@ -57,7 +57,7 @@ class WithMoreArguments(FramedWebSocket):
 
 
 def test_the_installed_uvicorn_is_as_expected() -> None:
-    assert problem_with(FramedWebSocket) is None
+    assert problem_with(FrameWebSocket) is None
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 
 from expert_booking import doctor
 from expert_booking.api import create_api
-from expert_booking.db import checkup
+from expert_booking.db import diagnostics
 from expert_booking.db.engine import Database
-from expert_booking.domain.errors import FeedNotFound, LinkNotValid, ProofNeeded, TooManyAccessRequests
-from expert_booking.domain.house import House
+from expert_booking.domain.errors import FeedNotFound, LinkNotValid, NotAuthenticated, TooManyAccessRequests
+from expert_booking.domain.site import Site
 from expert_booking.schemas import ExpertChange, Role, TokenRequest
 from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
@@ -25,13 +25,13 @@ from tests.serving import SECRET_KEY
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 OLD, NEW = "jana@example.com", "jana.new@example.com"
-HOUSE = House(secret=SECRET_KEY, url="https://booking.test")
+SYSTEM = Site(secret=SECRET_KEY, url="https://booking.test")
 
 
 @pytest.fixture
 def services(database: Database, clock: Clock, mail_server: MailServer) -> Services:
     """With a way for emails to leave."""
-    return Services(database, clock=clock, house=HOUSE, post=mail_server.post())
+    return Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
 
 
 @pytest.fixture
@@ -229,7 +229,7 @@ async def test_a_token_expires_after_a_year_or_when_it_was_said(
     week = await services.access.create_token(TokenRequest(name="week", role=Role.READER, days=7))
     clock.move(days=7)
     assert (await services.access.identify(year)).role is Role.ADMIN
-    with pytest.raises(ProofNeeded, match="expired on 2026-11-30"):
+    with pytest.raises(NotAuthenticated, match="expired on 2026-11-30"):
         await services.access.identify(week)
     answer = await client.get("/bookings", params={"email": "ada@example.com"}, headers=bearing(week))
     assert (answer.status_code, answer.json()["code"]) == (401, "proof_needed")
@@ -237,7 +237,7 @@ async def test_a_token_expires_after_a_year_or_when_it_was_said(
     clock.move(days=365 - 7, seconds=-1)
     await services.access.identify(year)
     clock.move(seconds=1)
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.access.identify(year)
 
 
@@ -286,7 +286,7 @@ async def test_the_list_of_tokens_says_what_has_become_of_each(
 
 
 async def test_doctor_tells_of_tokens_that_are_about_to_expire(database_url: str, sql: Connection) -> None:
-    with checkup.looking(database_url) as connection:
+    with diagnostics.read_only(database_url) as connection:
         assert doctor.tokens(connection).state is doctor.State.GOOD
         sql.execute(
             "INSERT INTO token (name, role, secret_hash, expires_at, revoked_at) VALUES"

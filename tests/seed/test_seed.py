@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import SlotState
-from expert_booking.domain.lifecycle import MOVES, Actor, Status
+from expert_booking.domain.lifecycle import TRANSITIONS, Actor, Status
 from expert_booking.schemas import ExpertPage, ExpertQuery, Role, TokenRequest
-from expert_booking.seed import Plan, sow
+from expert_booking.seed import Plan, load
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, fresh_database
 
@@ -57,7 +57,7 @@ async def world(database: Database) -> list[tuple[Any, ...]]:
 
 
 async def test_the_demo_shows_many_experts_of_many_trades_and_zones(database: Database, services: Services) -> None:
-    said = await sow(database, Plan(), now=MONDAY_MORNING)
+    said = await load(database, Plan(), now=MONDAY_MORNING)
     experts = (await everybody(services)).experts
     assert said == "30 experts and 480 bookings are there (30 and 480 new)."
     assert len(experts) == 30
@@ -68,7 +68,7 @@ async def test_the_demo_shows_many_experts_of_many_trades_and_zones(database: Da
 
 
 async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await load(database, Plan(), now=MONDAY_MORNING)
     past = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at < '2026-11-23'")}
     to_come = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at >= '2026-11-23'")}
     assert past == {Status.COMPLETED, Status.CANCELLED, Status.DECLINED, Status.EXPIRED, Status.NO_SHOW}
@@ -76,13 +76,13 @@ async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(databa
 
 
 async def test_no_booking_has_a_life_that_nobody_could_have_given_it(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await load(database, Plan(), now=MONDAY_MORNING)
     told = rows(sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL")
     for before, after, actor in told:
-        assert Actor(actor) in MOVES[Status(before), Status(after)].by
+        assert Actor(actor) in TRANSITIONS[Status(before), Status(after)].by
     assert {(after, actor) for _, after, actor in told} == {
         ("confirmed", "expert"), ("declined", "expert"), ("completed", "expert"), ("no_show", "expert"),
-        ("expired", "house"), ("cancelled", "expert"), ("cancelled", "customer"),
+        ("expired", "system"), ("cancelled", "expert"), ("cancelled", "customer"),
     }  # fmt: skip
     begun = """
         SELECT DISTINCT t.confirmation, c.to_status, c.actor FROM booking_change c JOIN booking b ON b.id = booking_id
@@ -99,22 +99,22 @@ async def test_no_booking_has_a_life_that_nobody_could_have_given_it(database: D
 
 
 async def test_who_waits_for_an_answer_has_not_waited_too_long_when_the_day_ends(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await load(database, Plan(), now=MONDAY_MORNING)
     waiting = "SELECT count(*) > 20, bool_and(answer_by = starts_at OR answer_by > '2026-11-24 06:00Z') FROM booking"
     assert rows(sql, f"{waiting} WHERE status = 'pending'") == [(True, True)]
 
 
 async def test_experts_have_different_terms(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(bookings=0), now=MONDAY_MORNING)
-    for what, at_least in (("confirmation", 2), ("cancel_notice_minutes", 5), ("move_notice_minutes", 5),
-                           ("coalesce(most_moves, -1)", 5), ("answer_minutes", 2)):  # fmt: skip
+    await load(database, Plan(bookings=0), now=MONDAY_MORNING)
+    for what, at_least in (("confirmation", 2), ("cancel_notice_minutes", 5), ("reschedule_notice_minutes", 5),
+                           ("coalesce(max_reschedules, -1)", 5), ("answer_minutes", 2)):  # fmt: skip
         assert rows(sql, f"SELECT count(DISTINCT {what}) >= {at_least} FROM session_type") == [(True,)], what
 
 
 async def test_most_boards_of_the_next_fortnight_have_both_open_and_booked_times(
     database: Database, services: Services
 ) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await load(database, Plan(), now=MONDAY_MORNING)
     lively = 0
     for expert in (await everybody(services)).experts:
         board = await services.availability.board(expert.id)
@@ -124,7 +124,7 @@ async def test_most_boards_of_the_next_fortnight_have_both_open_and_booked_times
 
 
 async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(), now=MONDAY_MORNING)
+    await load(database, Plan(), now=MONDAY_MORNING)
     outside = """
         SELECT e.slug, b.starts_at FROM booking b JOIN expert e ON e.id = b.expert_id WHERE NOT EXISTS (
           SELECT FROM generate_series(-1, 0) back
@@ -146,26 +146,26 @@ async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: 
 
 
 async def test_sowing_again_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
-    await sow(database, FEW, now=MONDAY_MORNING)
+    await load(database, FEW, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await sow(database, FEW, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
+    assert await load(database, FEW, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
 async def test_sowing_again_tomorrow_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
-    await sow(database, FEW, now=MONDAY_MORNING)
+    await load(database, FEW, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await sow(database, FEW, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
+    assert await load(database, FEW, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
 async def test_sowing_again_completes_what_an_interrupted_run_has_left(database: Database, sql: Sql) -> None:
-    await sow(database, FEW, now=MONDAY_MORNING)
+    await load(database, FEW, now=MONDAY_MORNING)
     sql.execute("DELETE FROM booking WHERE expert_id IN (SELECT id FROM expert ORDER BY slug LIMIT 4)")
     sql.execute("DELETE FROM expert WHERE id IN (SELECT id FROM expert ORDER BY slug LIMIT 2)")
     sql.execute("DELETE FROM booking WHERE id IN (SELECT id FROM booking ORDER BY submission LIMIT 20)")
     sql.execute("UPDATE booking SET status = 'pending' WHERE status = 'completed'")
-    said = await sow(database, FEW, now=TOMORROW)
+    said = await load(database, FEW, now=TOMORROW)
     assert said.startswith("8 experts and 120 bookings are there (2 and ")
     assert rows(sql, "SELECT count(*) FROM booking WHERE status = 'pending' AND starts_at < '2026-11-23'") == [(0,)]
 
@@ -173,21 +173,21 @@ async def test_sowing_again_completes_what_an_interrupted_run_has_left(database:
 async def test_what_people_have_changed_stays_as_they_left_it(
     database: Database, services: Services, book: Book, sql: Sql
 ) -> None:
-    await sow(database, FEW, now=MONDAY_MORNING)
+    await load(database, FEW, now=MONDAY_MORNING)
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE status IN ('pending', 'confirmed')")
     expert = (await everybody(services)).experts[0]
     board = await services.availability.board(expert.id)
     free = next(slot for slot in board.slots if slot.state is SlotState.OPEN)
     booked = await book(expert.id, free.starts_at)
-    said = await sow(database, FEW, now=TOMORROW)
+    said = await load(database, FEW, now=TOMORROW)
     assert said == "8 experts and 121 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id FROM booking WHERE status IN ('pending', 'confirmed')") == [(booked.id,)]
 
 
 async def test_an_expert_who_was_closed_gets_no_more_bookings(database: Database, sql: Sql) -> None:
-    await sow(database, replace(FEW, bookings=0), now=MONDAY_MORNING)
+    await load(database, replace(FEW, bookings=0), now=MONDAY_MORNING)
     sql.execute("UPDATE expert SET active = false WHERE id = (SELECT id FROM expert ORDER BY slug LIMIT 1)")
-    await sow(database, FEW, now=MONDAY_MORNING)
+    await load(database, FEW, now=MONDAY_MORNING)
     assert rows(sql, "SELECT count(*) FROM booking JOIN expert e ON e.id = expert_id WHERE NOT e.active") == [(0,)]
 
 
@@ -195,16 +195,16 @@ async def test_an_expert_who_was_closed_gets_no_more_bookings(database: Database
 async def test_the_same_number_is_the_same_world_and_another_number_another(
     database: Database, another_database: Database, plan: Plan
 ) -> None:
-    await sow(database, plan, now=MONDAY_MORNING)
-    await sow(another_database, plan, now=MONDAY_MORNING + timedelta(hours=9))
+    await load(database, plan, now=MONDAY_MORNING)
+    await load(another_database, plan, now=MONDAY_MORNING + timedelta(hours=9))
     assert await world(database) == await world(another_database)
-    await sow(another_database, replace(plan, number=2, reset=True), now=MONDAY_MORNING)
+    await load(another_database, replace(plan, number=2, reset=True), now=MONDAY_MORNING)
     assert await world(database) != await world(another_database)
 
 
 async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql: Sql) -> None:
     plan = Plan(experts=60, bookings=6_000)
-    said = await sow(database, plan, now=MONDAY_MORNING)
+    said = await load(database, plan, now=MONDAY_MORNING)
     assert said == "60 experts and 6,000 bookings are there (60 and 6,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
     assert len(rows(sql, "SELECT DISTINCT status FROM booking")) == 7
@@ -217,23 +217,23 @@ async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql:
         sql, f"SELECT bool_and({over} = (ends_at <= '2026-11-23')) FROM booking WHERE status <> 'cancelled'"
     ) == [(True,)]
     assert rows(sql, "SELECT count(*) BETWEEN 2900 AND 3600 FROM booking WHERE starts_at < '2026-11-23'") == [(True,)]
-    assert await sow(database, plan, now=TOMORROW) == "60 experts and 6,000 bookings are there (0 and 0 new)."
+    assert await load(database, plan, now=TOMORROW) == "60 experts and 6,000 bookings are there (0 and 0 new)."
 
 
 async def test_as_many_bookings_as_go_in_one_by_one_find_room(database: Database) -> None:
-    said = await sow(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
+    said = await load(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
     assert said == "4 experts and 200 bookings are there (4 and 200 new)."
 
 
 async def test_few_experts_with_many_bookings_go_further_back(database: Database, sql: Sql) -> None:
-    said = await sow(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
+    said = await load(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
     assert said == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
 
 
 async def test_a_large_plan_completes_the_demo(database: Database) -> None:
-    await sow(database, FEW, now=MONDAY_MORNING)
-    said = await sow(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
+    await load(database, FEW, now=MONDAY_MORNING)
+    said = await load(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
     assert said.startswith("100 experts and 1,")
     assert "(92 and " in said
 
@@ -241,7 +241,7 @@ async def test_a_large_plan_completes_the_demo(database: Database) -> None:
 @pytest.mark.parametrize("plan", [Plan(experts=0), Plan(experts=0, bookings=0), Plan(experts=3, bookings=1)])
 async def test_very_small_plans_are_plans_too(database: Database, plan: Plan) -> None:
     expected = f"{plan.experts} experts and {plan.bookings if plan.experts else 0} bookings are there"
-    assert (await sow(database, plan, now=MONDAY_MORNING)).startswith(expected)
+    assert (await load(database, plan, now=MONDAY_MORNING)).startswith(expected)
 
 
 async def test_reset_starts_anew_and_keeps_the_tokens_of_the_house(
@@ -249,12 +249,12 @@ async def test_reset_starts_anew_and_keeps_the_tokens_of_the_house(
 ) -> None:
     stranger = await add_expert(slug="stranger")
     await book(stranger, MONDAY_MORNING + timedelta(hours=2))
-    await services.access.create_token(TokenRequest(name="house", role=Role.ADMIN))
+    await services.access.create_token(TokenRequest(name="crm", role=Role.ADMIN))
     await services.access.create_token(TokenRequest(name="theirs", role=Role.EXPERT, expert="stranger"))
-    said = await sow(database, replace(FEW, reset=True), now=MONDAY_MORNING)
+    said = await load(database, replace(FEW, reset=True), now=MONDAY_MORNING)
     assert said == "8 experts and 120 bookings are there (8 and 120 new)."
     assert "stranger" not in await services.experts.slugs()
-    assert [token.name for token in await services.access.tokens()] == ["house"]
+    assert [token.name for token in await services.access.tokens()] == ["crm"]
 
 
 async def test_reset_is_news_to_everybody_who_looks_at_a_board(
@@ -268,7 +268,7 @@ async def test_reset_is_news_to_everybody_who_looks_at_a_board(
 
 
 async def test_no_expert_has_nothing_but_a_name(database: Database, services: Services) -> None:
-    await sow(database, Plan(experts=60, bookings=0), now=MONDAY_MORNING)
+    await load(database, Plan(experts=60, bookings=0), now=MONDAY_MORNING)
     for expert in (await everybody(services)).experts:
         detail = await services.experts.get(expert.slug)
         assert detail.bio
@@ -277,7 +277,7 @@ async def test_no_expert_has_nothing_but_a_name(database: Database, services: Se
 
 
 async def test_the_demo_shows_what_calendars_can_be_like(database: Database, services: Services, sql: Sql) -> None:
-    await sow(database, Plan(bookings=0), now=MONDAY_MORNING)
+    await load(database, Plan(bookings=0), now=MONDAY_MORNING)
     details = [await services.experts.get(expert.slug) for expert in (await everybody(services)).experts]
     assert {types.minutes for d in details for types in d.session_types} == {30, 60, 90, 120}
     assert {len(d.session_types) for d in details} == {1, 2, 3}
@@ -297,7 +297,7 @@ async def test_the_demo_shows_what_calendars_can_be_like(database: Database, ser
 
 async def test_after_sowing_everybodys_next_free_time_is_known(database: Database, sql: Sql) -> None:
     for plan in (FEW, Plan(experts=60, bookings=6_000)):
-        await sow(database, plan)
+        await load(database, plan)
         assert rows(sql, "SELECT count(*) FROM expert_changed") == [(0,)]
         assert rows(sql, "SELECT count(*) FROM expert_next WHERE minutes = 0") == [(plan.experts,)]
         assert rows(sql, "SELECT count(*) > 0 FROM expert_next WHERE free_at IS NOT NULL") == [(True,)]
@@ -305,7 +305,7 @@ async def test_after_sowing_everybodys_next_free_time_is_known(database: Databas
 
 
 async def test_made_up_experts_differ_in_lengths_and_languages(database: Database, sql: Sql) -> None:
-    await sow(database, Plan(experts=200, bookings=0), now=MONDAY_MORNING)
+    await load(database, Plan(experts=200, bookings=0), now=MONDAY_MORNING)
     assert rows(sql, "SELECT count(DISTINCT languages) > 10 FROM expert") == [(True,)]
     many = "SELECT count(*) BETWEEN 40 AND 120 FROM session_type WHERE position = 2"
     assert rows(sql, many) == [(True,)]
@@ -315,7 +315,7 @@ async def test_several_processes_make_the_same_world_as_one(
     database: Database, another_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = Plan(experts=60, bookings=3_000)
-    await sow(database, plan, now=MONDAY_MORNING)
+    await load(database, plan, now=MONDAY_MORNING)
     monkeypatch.setattr("expert_booking.seed.bulk._MANY", 1)
-    await sow(another_database, plan, now=MONDAY_MORNING)
+    await load(another_database, plan, now=MONDAY_MORNING)
     assert await world(database) == await world(another_database)

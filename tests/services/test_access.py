@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from expert_booking.domain.errors import ExpertNotFound, ProofNeeded, TokenNameTaken, TokenNotFound
+from expert_booking.domain.errors import ExpertNotFound, NotAuthenticated, TokenNameTaken, TokenNotFound
 from expert_booking.schemas import Caller, Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert
@@ -44,21 +44,21 @@ async def test_only_the_hash_is_kept(services: Services, sql: Connection) -> Non
 @pytest.mark.parametrize("wrong", ["", " ", "eb_", "x" * 10_000, "\x00", "\ud800", "\u00fc"])
 async def test_what_is_no_token_is_refused(services: Services, wrong: str) -> None:
     await services.access.create_token(ADMIN)
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.access.identify(wrong)
 
 
 async def test_almost_a_token_is_none(services: Services) -> None:
     secret = await services.access.create_token(ADMIN)
     for wrong in (secret[:-1], secret + "x", secret.swapcase(), f" {secret}", secret.removeprefix("eb_")):
-        with pytest.raises(ProofNeeded):
+        with pytest.raises(NotAuthenticated):
             await services.access.identify(wrong)
 
 
 async def test_a_revoked_token_is_none_at_once_and_stays_listed(services: Services) -> None:
     secret = await services.access.create_token(ADMIN)
     await services.access.revoke_token("robot")
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.access.identify(secret)
     [view] = await services.access.tokens()
     assert view.revoked_at is not None
@@ -93,7 +93,7 @@ async def test_the_token_of_a_deleted_expert_is_gone_with_the_expert(
     await add_expert()
     secret = await services.access.create_token(TokenRequest(name="jana", role=Role.EXPERT, expert="jana-muller"))
     sql.execute("DELETE FROM expert")
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.access.identify(secret)
 
 

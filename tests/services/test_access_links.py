@@ -16,18 +16,18 @@ from expert_booking.domain.errors import (
     CodesLocked,
     CodeWrong,
     LinkNotValid,
-    ProofNeeded,
+    NotAuthenticated,
     TooManyAccessRequests,
 )
-from expert_booking.domain.house import House
-from expert_booking.domain.keys import Keys
+from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.domain.site import Site
 from expert_booking.schemas import AccessRequested, Caller, Role
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock, browser
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-HOUSE = House(secret="the secret of this house", url="https://booking.test", admins=frozenset({"boss@example.com"}))
+SYSTEM = Site(secret="the secret of this site", url="https://booking.test", admins=frozenset({"boss@example.com"}))
 ADA = "ada@example.com"
 HOME, OFFICE = b"home", b"office"
 HERS, HIS = b"h" * 32, b"i" * 32  # browsers
@@ -36,15 +36,15 @@ NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
-    """Those of a house with a secret and an admin."""
-    return Services(database, clock=clock, house=HOUSE)
+    """Those of a site with a secret and an admin."""
+    return Services(database, clock=clock, site=SYSTEM)
 
 
 @pytest.fixture
 async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
     """The same with as many connections as a crowd needs."""
     database = Database(database_url, pool_size=25)
-    yield Services(database, clock=clock, house=HOUSE)
+    yield Services(database, clock=clock, site=SYSTEM)
     await database.close()
 
 
@@ -214,8 +214,8 @@ async def test_what_is_no_link_is_refused(services: Services, wrong: str) -> Non
 
 async def test_a_link_of_another_house_and_a_key_of_something_else_are_none(services: Services) -> None:
     asked = await ask(services)
-    keys = Keys(HOUSE.secret)
-    for key in (Keys("another").link(asked.id), keys.booking(asked.id), keys.feed(asked.id)):
+    keys = SignedKeys(SYSTEM.secret)
+    for key in (SignedKeys("another").link(asked.id), keys.booking(asked.id), keys.feed(asked.id)):
         with pytest.raises(LinkNotValid):
             await services.access.redeem_link(key, "browser")
     await services.access.redeem_link(keys.link(asked.id), "browser")  # the last part is enough
@@ -271,13 +271,13 @@ async def test_of_wrong_codes_that_come_at_once_five_are_compared(
     crowd: Services, sql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[str] = []
-    is_code = Keys.is_code
+    is_code = SignedKeys.is_code
 
-    def compare(keys: Keys, number: UUID, typed: str) -> bool:
+    def compare(keys: SignedKeys, number: UUID, typed: str) -> bool:
         compared.append(typed)
         return is_code(keys, number, typed)
 
-    monkeypatch.setattr(Keys, "is_code", compare)
+    monkeypatch.setattr(SignedKeys, "is_code", compare)
     asked = await ask(crowd)
     results = await asyncio.gather(
         *(crowd.access.redeem_code(asked.id, code, "program") for code in wrong_codes(crowd, asked.id)),
@@ -314,14 +314,14 @@ async def test_a_proof_lasts_thirty_days(services: Services, clock: Clock) -> No
     assert (await services.access.identify(program.access_token)).customer_key == ADA
     clock.move(microseconds=1)
     assert await services.access.who(secret) is None
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.access.identify(program.access_token)
 
 
 async def test_a_browsers_secret_is_no_token_and_a_token_no_browsers_secret(services: Services) -> None:
     browsers = await sign_in(services)
     programs, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.access.identify(browsers)
     assert await services.access.who(programs.access_token) is None
 
@@ -338,7 +338,7 @@ async def test_signing_out_ends_one_proof_and_everywhere_all_of_this_address(ser
 
     await services.access.sign_out(second, everywhere=True)
     assert await services.access.who(second) is None
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.access.identify(program.access_token)
     with pytest.raises(LinkNotValid):
         await services.access.redeem_link(services.access.link(waiting.id), "browser")
@@ -438,8 +438,8 @@ async def test_the_token_of_one_booking_names_it_and_nothing_else(services: Serv
     assert caller.owns(one, None, None, 1)
     assert not caller.owns(one, None, None, 2)
     assert not caller.owns(another, ADA, HERS, 1)
-    for wrong in (Keys("another").booking(one), Keys(HOUSE.secret).link(one), "", "x", "\ud800"):
-        with pytest.raises(ProofNeeded):
+    for wrong in (SignedKeys("another").booking(one), SignedKeys(SYSTEM.secret).link(one), "", "x", "\ud800"):
+        with pytest.raises(NotAuthenticated):
             await services.access.identify(f"eb_booking_{wrong}")
 
 

@@ -77,7 +77,7 @@ async def test_a_board_says_why_a_time_cannot_be_booked(
     for start, reason in ((NINE - 2 * DAY, "past"), (NINE - HOUR, "outside_hours"), (NINE + HOUR / 2, "off_grid")):
         refusal = board.refusal(start)
         assert isinstance(refusal, SlotNotOffered)
-        assert refusal.obstacle.reason == reason
+        assert refusal.blocker.reason == reason
 
 
 async def test_a_booking_that_began_the_day_before_still_keeps_its_time(

@@ -16,7 +16,7 @@ from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
     Forbidden,
-    ProofNeeded,
+    NotAuthenticated,
     SessionTypeNotFound,
     SlotNotOffered,
     SlotTaken,
@@ -302,7 +302,7 @@ async def test_what_is_not_offered_cannot_be_booked(
     expert = await add_expert()
     with pytest.raises(SlotNotOffered) as refused:
         await book(expert, **change)
-    assert refused.value.obstacle.reason == reason
+    assert refused.value.blocker.reason == reason
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (0,)
 
 
@@ -311,7 +311,7 @@ async def test_notice_is_kept(add_expert: AddExpert, book: Book, clock: Clock) -
     clock.now = NINE - HOUR + timedelta(seconds=1)
     with pytest.raises(SlotNotOffered) as refused:
         await book(expert, NINE)
-    assert refused.value.obstacle.reason == "min_notice"
+    assert refused.value.blocker.reason == "min_notice"
     clock.now = NINE - HOUR
     await book(expert, NINE)
 
@@ -321,7 +321,7 @@ async def test_an_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: 
     sql.execute("UPDATE expert SET active = false")
     with pytest.raises(SlotNotOffered) as refused:
         await book(expert, NINE)
-    assert refused.value.obstacle.reason == "inactive"
+    assert refused.value.blocker.reason == "inactive"
 
 
 async def test_unknown_experts_and_session_types_of_others_are_not_found(add_expert: AddExpert, book: Book,
@@ -391,7 +391,7 @@ async def test_only_those_who_run_the_calendar_change_a_status(
     services: Services, add_expert: AddExpert, book: Book, caller: Caller | None
 ) -> None:
     booking = await book(await add_expert(), NINE)
-    with pytest.raises(ProofNeeded if caller is None else Forbidden):
+    with pytest.raises(NotAuthenticated if caller is None else Forbidden):
         await services.bookings.change_status(booking.id, Status.CONFIRMED, caller)
     assert (await services.bookings.get(booking.id, ADMIN)).status is Status.PENDING
 

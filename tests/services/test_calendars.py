@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 from expert_booking.db.engine import Database, driver_url
-from expert_booking.db.tables import NEWS_CHANNEL
+from expert_booking.db.tables import EVENT_CHANNEL
 from expert_booking.domain.errors import (
     ExpertNotFound,
     Forbidden,
+    NotAuthenticated,
     PlanChanged,
-    ProofNeeded,
     SessionTypeInUse,
     SessionTypeNotFound,
     SlotNotOffered,
@@ -90,7 +90,7 @@ def outcomes(results: list[Any]) -> Counter[str]:
     """How often what came out: `booked`, the reason why not, or the name of the exception."""
     return Counter(
         "booked" if isinstance(result, BookingView)
-        else result.obstacle.reason.value if isinstance(result, SlotNotOffered)
+        else result.blocker.reason.value if isinstance(result, SlotNotOffered)
         else type(result).__name__
         for result in results
     )  # fmt: skip
@@ -121,7 +121,7 @@ async def test_of_many_at_once_on_different_hours_of_a_day_exactly_as_many_win_a
         assert outcomes(results) == {"booked": most, "day_full": 8 - most}
         for result in results:
             if isinstance(result, SlotNotOffered):
-                assert result.obstacle.figures == {"day": TUESDAY, "booked": most, "dailyCap": most}
+                assert result.blocker.figures == {"day": TUESDAY, "booked": most, "dailyCap": most}
         assert sorted(place or 0 for _, _, place in places(sql)) == list(range(1, most + 1))
         sql.execute("UPDATE booking SET status = 'cancelled'")
 
@@ -245,7 +245,7 @@ async def test_a_cap_that_is_set_later_counts_the_bookings_made_before(
     assert places(sql) == [("24 08", TUESDAY, 1), ("24 11", TUESDAY, 2), ("25 08", WEDNESDAY, 1)]
     with pytest.raises(SlotNotOffered) as refused:
         await book(jana.expert_id, NINE + HOUR)
-    assert refused.value.obstacle.figures == {"day": TUESDAY, "booked": 2, "dailyCap": 2}
+    assert refused.value.blocker.figures == {"day": TUESDAY, "booked": 2, "dailyCap": 2}
     await book(jana.expert_id, NINE + DAY + HOUR)
 
 
@@ -293,7 +293,7 @@ async def test_after_a_change_of_zone_the_new_local_days_have_the_cap(
     assert places(sql) == [("24 08", TUESDAY, 1), ("24 22", WEDNESDAY, 1), ("25 01", WEDNESDAY, 2)]
     with pytest.raises(SlotNotOffered) as refused:
         await book(key.expert_id, NINE + DAY)  # 17:00 on Wednesday in Tokyo
-    assert refused.value.obstacle.figures == {"day": WEDNESDAY, "booked": 2, "dailyCap": 2}
+    assert refused.value.blocker.figures == {"day": WEDNESDAY, "booked": 2, "dailyCap": 2}
     await book(key.expert_id, NINE + HOUR)
     plan = await services.calendars.plan(key)
     await services.calendars.put_plan(key, plan.model_copy(update={"time_zone": "UTC"}))
@@ -396,9 +396,9 @@ async def test_every_change_of_a_calendar_is_news_of_exactly_this_expert(
     await services.calendars.add_days_off(jana, OFF)
     await services.calendars.put_override(jana, WEDNESDAY, OverrideRequest(kind=OverrideKind.NONE))
     with psycopg.connect(driver_url(database_url), autocommit=True) as listener:
-        listener.execute(f"LISTEN {NEWS_CHANNEL}")
+        listener.execute(f"LISTEN {EVENT_CHANNEL}")
         await CHANGES[change](services, jana)
-        listener.execute(f"NOTIFY {NEWS_CHANNEL}, 'the end'")
+        listener.execute(f"NOTIFY {EVENT_CHANNEL}, 'the end'")
         heard = [message.payload for message in listener.notifies(timeout=20, stop_after=2)]
     assert heard == [str(jana.expert_id), "the end"]
 
@@ -414,7 +414,7 @@ async def test_keys_are_given_to_those_who_run_the_calendar(
         for reference in ("jana-muller", str(jana.expert_id)):
             key = await services.calendars.key(reference, caller)
             assert (key.expert_id, key.admin) == (jana.expert_id, caller is ADMIN)
-    with pytest.raises(ProofNeeded):
+    with pytest.raises(NotAuthenticated):
         await services.calendars.key("jana-muller", None)
     for caller in (Caller(role=Role.READER), Caller(role=Role.EXPERT, expert_id=uuid4())):
         with pytest.raises(Forbidden):

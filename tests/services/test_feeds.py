@@ -11,12 +11,12 @@ import pytest
 from icalendar import Calendar, Event
 
 from expert_booking.db.engine import Database
+from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.errors import BookingNotFound, FeedNotFound
-from expert_booking.domain.house import House
-from expert_booking.domain.keys import Keys
 from expert_booking.domain.lifecycle import Actor, Status
-from expert_booking.domain.post import Audience, MessageKind
-from expert_booking.mail.letters import booking_letter
+from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.domain.site import Site
+from expert_booking.mail.compose import compose_booking_email
 from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.feeds import CalendarFile, FeedOwner
@@ -27,15 +27,15 @@ from tests.services.conftest import Counted
 Connection = psycopg.Connection[tuple[Any, ...]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-HOUSE = House(secret="s" * 32, url="https://booking.example.com", sender="The House <booking@house.example>")
+SYSTEM = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
 ADA = FeedOwner(customer_key="ada@example.com")
 ADMIN = Caller(role=Role.ADMIN)
 
 
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
-    """A house with an address and a secret of its own."""
-    return Services(database, clock=clock, house=HOUSE)
+    """A site with an address and a secret of its own."""
+    return Services(database, clock=clock, site=SYSTEM)
 
 
 async def read(services: Services, url: str) -> CalendarFile:
@@ -133,7 +133,7 @@ async def test_neither_an_id_nor_another_key_nor_another_house_opens_it(
     url = await services.feeds.open(ADA)
     row = sql.execute("SELECT id, feed::text FROM feed").fetchone()
     assert row is not None
-    keys, others = Keys(HOUSE.secret), Keys("t" * 32)
+    keys, others = SignedKeys(SYSTEM.secret), SignedKeys("t" * 32)
     assert keys.feed(row[0]) in url
     # Nothing in the database is the address, or a part of it.
     assert keys.feed(row[0]) not in row[1]
@@ -146,7 +146,7 @@ async def test_neither_an_id_nor_another_key_nor_another_house_opens_it(
     ):
         with pytest.raises(FeedNotFound):
             await services.feeds.content(wrong)
-    copied = Services(database, clock=clock, house=House(secret="t" * 32))
+    copied = Services(database, clock=clock, site=Site(secret="t" * 32))
     with pytest.raises(FeedNotFound):
         await copied.feeds.content(keys.feed(row[0]))
 
@@ -181,7 +181,7 @@ async def test_a_customer_sees_their_own_bookings_and_nothing_of_others(
     file = (await read(services, await services.feeds.open(ADA))).body
     for secret in (b"Eve", b"eve@", b"0100", b"her notes", b"jana@example.com", b"?key="):
         assert secret not in file
-    assert Calendar.from_ical(file)["X-WR-CALNAME"] == "The House"
+    assert Calendar.from_ical(file)["X-WR-CALNAME"] == "The Site"
     assert (
         list(walk((await read(services, await services.feeds.open(FeedOwner(customer_key="x@y.example")))).body)) == []
     )
@@ -197,9 +197,9 @@ async def test_an_expert_sees_who_comes(services: Services, add_expert: AddExper
     for fact in ("Ada Lovelace", "ada@example.com", "+44 20 7946 0000", "my notes"):
         assert fact in event["DESCRIPTION"]
     assert "ATTENDEE" not in event
-    assert event["ORGANIZER"] == "mailto:booking@house.example"
+    assert event["ORGANIZER"] == "mailto:booking@site.example"
     body = (await read(services, await services.feeds.open(owner))).body
-    assert Calendar.from_ical(body)["X-WR-CALNAME"] == "The House: Jana Müller"
+    assert Calendar.from_ical(body)["X-WR-CALNAME"] == "The Site: Jana Müller"
 
 
 async def test_an_entry_keeps_its_name_and_counts_when_it_is_moved_and_goes_when_it_is_cancelled(
@@ -229,12 +229,13 @@ async def test_mails_downloads_and_feeds_have_one_and_the_same_entry(
     row = sql.execute("SELECT sequence, changed_at FROM booking").fetchone()
     assert row is not None
     told = news(
-        MessageKind.MOVED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=moved.starts_at,
+        MessageKind.RESCHEDULED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=moved.starts_at,
         booking_id=moved.id, sequence=row[0], told_at=row[1], previous_starts_at=NINE,
     )  # fmt: skip
     number = installation_of(sql)
     mail = part_of(
-        booking_letter(told, HOUSE, installation=number, message_id="<1@x.example>", now=clock()), "text/calendar"
+        compose_booking_email(told, SYSTEM, installation=number, message_id="<1@x.example>", now=clock()),
+        "text/calendar",
     )
     assert mail is not None
     [in_mail] = walk(mail.get_content().encode())
@@ -323,7 +324,7 @@ async def test_the_file_of_a_booking_has_the_key_for_its_customer_alone(
     booking = await book(await add_expert(), NINE, notes="my notes")
     own, experts = await services.feeds.file_of(booking), await services.feeds.file_of(booking, Audience.EXPERT)
     [mine], [theirs] = list(walk(own)), list(walk(experts))
-    assert f"/booking/{booking.id}?key={Keys(HOUSE.secret).booking(booking.id)}" in mine["DESCRIPTION"]
+    assert f"/booking/{booking.id}?key={SignedKeys(SYSTEM.secret).booking(booking.id)}" in mine["DESCRIPTION"]
     assert "key=" not in theirs["DESCRIPTION"]
     assert "my notes" in theirs["DESCRIPTION"]
     assert mine["URL"] == theirs["URL"] == f"https://booking.example.com/booking/{booking.id}"

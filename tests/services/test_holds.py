@@ -21,8 +21,8 @@ from expert_booking.domain.errors import (
 )
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.lifecycle import Status
-from expert_booking.domain.obstacles import Reason
 from expert_booking.domain.terms import Confirmation
+from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import HoldRequest, HoldView
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock, booking_request
@@ -65,7 +65,7 @@ async def test_a_hold_keeps_a_slot_from_others_for_five_minutes(
     assert (await states(services, expert))[NINE] is SlotState.HELD
     with pytest.raises(SlotTaken) as refused:
         await book(expert, NINE)
-    assert refused.value.obstacle.reason is Reason.HELD
+    assert refused.value.blocker.reason is Reason.HELD
     assert str(refused.value) == "Someone else is booking this time right now."
     assert refused.value.alternatives == tuple(NINE + n * HOUR for n in range(1, 7))
     with pytest.raises(SlotTaken):
@@ -128,7 +128,7 @@ async def test_a_late_submit_is_told_what_else_is_free(
     await book(expert, NINE, email="bob@example.com")
     with pytest.raises(SlotTaken) as refused:
         await book(expert, NINE, hold_id=held.id, visitor=ADA)
-    assert refused.value.obstacle.reason is Reason.BUSY
+    assert refused.value.blocker.reason is Reason.BUSY
     assert NINE + HOUR in refused.value.alternatives
     assert NINE not in refused.value.alternatives
     assert [row[1:] for row in rows(sql)] == [("expired", None), ("pending", "bob@example.com")]
@@ -419,7 +419,7 @@ async def test_a_day_off_beats_a_hold(services: Services, add_expert: AddExpert,
     )
     with pytest.raises(SlotNotOffered) as refused:
         await book(expert, NINE, hold_id=held.id)
-    assert refused.value.obstacle.reason is Reason.DAY_OFF
+    assert refused.value.blocker.reason is Reason.DAY_OFF
 
 
 async def test_a_session_that_has_another_length_by_now_is_booked_as_it_is_offered_now(
@@ -440,7 +440,7 @@ async def test_holds_count_for_the_cap_of_a_day_and_give_their_place_back(
     held = await take(crowd, expert, visitor=ADA)
     with pytest.raises(SlotNotOffered) as refused:
         await take(crowd, expert, NINE + HOUR, visitor=BOB)
-    assert refused.value.obstacle.reason is Reason.DAY_FULL
+    assert refused.value.blocker.reason is Reason.DAY_FULL
     moved = await take(crowd, expert, NINE + HOUR, visitor=ADA)
     made = await crowd.bookings.book(booking_request(expert, NINE + HOUR, hold_id=moved.id), visitor=ADA)
     assert (made.id, held.id) == (moved.id, held.id)

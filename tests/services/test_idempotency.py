@@ -266,7 +266,7 @@ async def test_what_leaves_with_an_exception_takes_back_its_own_effects_alone(
         async with way() as connection:
             await connection.execute(text("SELECT 1 / 0"))
 
-    async with database.together() as connection:
+    async with database.shared_transaction() as connection:
         await add(connection, "kept")
         for way in (database.transaction, database.statements):
             with pytest.raises(Conflict):
@@ -286,8 +286,8 @@ async def test_others_and_what_comes_later_have_no_part_in_it(database: Database
         async with database.statements() as connection:
             await add(connection, "meanwhile")
 
-    async def together() -> None:
-        async with database.together() as connection:
+    async def shared_transaction() -> None:
+        async with database.shared_transaction() as connection:
             await add(connection, "inside")
             meanwhile.set()
             await other
@@ -295,7 +295,7 @@ async def test_others_and_what_comes_later_have_no_part_in_it(database: Database
 
     other = asyncio.create_task(somebody_else())
     with pytest.raises(Conflict):
-        await together()
+        await shared_transaction()
     async with database.statements() as connection:
         await add(connection, "afterwards")
     assert sql.execute("SELECT word FROM search_word ORDER BY word").fetchall() == [("afterwards",), ("meanwhile",)]

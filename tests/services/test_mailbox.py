@@ -1,4 +1,4 @@
-"""The mailbox of a house without a mail server."""
+"""The mailbox of a site without a mail server."""
 
 from datetime import timedelta
 from email.headerregistry import Address
@@ -10,7 +10,7 @@ from expert_booking.bus import Bus
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import MailNotFound
 from expert_booking.domain.events import MailChanged
-from expert_booking.domain.house import House
+from expert_booking.domain.site import Site
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
@@ -25,7 +25,7 @@ def mailbox(database: Database) -> Mailbox:
 def letter(to: str, subject: str = "Grüße") -> EmailMessage:
     """Some mail."""
     mail = EmailMessage()
-    mail["From"], mail["Subject"] = "house@example.com", subject
+    mail["From"], mail["Subject"] = "site@example.com", subject
     mail["To"] = Address("Dr. Friederike von Hohenstein-Großkreutz", addr_spec=to)
     mail.set_content("Schöne Grüße")
     mail.add_alternative("<p>Schöne Grüße</p>", "html")
@@ -52,7 +52,7 @@ async def test_a_mail_is_opened_with_all_that_is_in_it(mailbox: Mailbox) -> None
     assert opened.calendar is not None
     assert opened.calendar.startswith(b"BEGIN:VCALENDAR")
     assert ("Subject", "Grüße") in opened.headers
-    assert opened.raw.startswith(b"From: house@example.com\r\n")
+    assert opened.raw.startswith(b"From: site@example.com\r\n")
 
 
 @pytest.mark.parametrize("number", [0, -1, 424242, 2**70])
@@ -74,10 +74,10 @@ async def test_only_the_newest_three_hundred_stay(mailbox: Mailbox, database: Da
 
 async def test_whoever_follows_hears_of_mail_until_they_stop(database: Database) -> None:
     bus, heard = Bus(), []
-    unfollow = Mailbox(database, bus).follow(lambda: heard.append(1))
+    unsubscribe = Mailbox(database, bus).subscribe(lambda: heard.append(1))
     bus.publish(MailChanged(None))
-    unfollow()
-    unfollow()
+    unsubscribe()
+    unsubscribe()
     bus.publish(MailChanged(None))
     assert heard == [1]
 
@@ -86,7 +86,7 @@ async def test_mail_of_a_house_without_a_mail_server_comes_here_with_its_kind(
     database: Database, clock: Clock, add_expert: AddExpert, book: Book
 ) -> None:
     bus = Bus()
-    services = Services(database, bus, clock, house=House(secret="of the tests alone"), post=Mailbox(database, bus))
+    services = Services(database, bus, clock, site=Site(secret="of the tests alone"), transport=Mailbox(database, bus))
     await book(await add_expert(), MONDAY_MORNING + timedelta(days=1))
     await services.outbox.work_off()
     assert services.mailbox is not None

@@ -14,14 +14,14 @@ import pytest
 
 from expert_booking import seed
 from expert_booking.db.engine import Database
+from expert_booking.domain.email_schedule import Delivery
 from expert_booking.domain.errors import MessageNotFound
-from expert_booking.domain.house import House
 from expert_booking.domain.lifecycle import Status
-from expert_booking.domain.post import Delivery
+from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import BookingView, Caller, HoldRequest, Role
 from expert_booking.services import Services
-from expert_booking.services.outbox import LEASE
+from expert_booking.services.workers.outbox import LEASE
 from tests.conftest import AddExpert, Book, Clock
 from tests.mailing import MailServer
 from tests.services.conftest import Counted
@@ -30,7 +30,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 ADMIN = Caller(role=Role.ADMIN)
-HOUSE = House(secret="of the tests alone", admins=frozenset({"boss@example.com"}))
+SYSTEM = Site(secret="of the tests alone", admins=frozenset({"boss@example.com"}))
 ORIGIN = b"o" * 32
 PATIENCE = 60
 
@@ -39,7 +39,7 @@ PATIENCE = 60
 async def posting(database_url: str, clock: Clock, mail_server: MailServer) -> AsyncIterator[Services]:
     """The product with a mail server, as a process of its own would have it."""
     database = Database(database_url)
-    yield Services(database, clock=clock, house=HOUSE, post=mail_server.post())
+    yield Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
     await database.close()
 
 
@@ -47,7 +47,7 @@ async def posting(database_url: str, clock: Clock, mail_server: MailServer) -> A
 async def others(database_url: str, clock: Clock, mail_server: MailServer) -> AsyncIterator[list[Services]]:
     """Five processes more."""
     databases = [Database(database_url, pool_size=4) for _ in range(5)]
-    yield [Services(database, clock=clock, house=HOUSE, post=mail_server.post()) for database in databases]
+    yield [Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport()) for database in databases]
     for database in databases:
         await database.close()
 
@@ -97,7 +97,7 @@ async def test_customer_and_expert_hear_of_each_event_once_and_in_order(
     assert await mail_of(services, made) is Delivery.WAITING
     await posting.outbox.work_off()
     await posting.outbox.work_off()
-    story = ["received", "confirmed", "moved", "cancelled"]
+    story = ["received", "confirmed", "rescheduled", "cancelled"]
     assert kinds(mail_server.to("ada@example.com")) == story
     assert kinds(mail_server.to("jana@example.com")) == story
     assert await mail_of(services, made) is Delivery.SENT
@@ -186,7 +186,7 @@ async def test_a_slow_server_holds_no_connection_of_the_pool(
         await book(expert, NINE + n * HOUR)
     mail_server.going_on.clear()
     database = Database(database_url, pool_size=1)
-    services = Services(database, clock=clock, house=HOUSE, post=mail_server.post())
+    services = Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
     sending = asyncio.create_task(services.outbox.work_off())
     # Four at once, none of which waits for the other; and the one connection is there for everybody else.
     await until(lambda: mail_server.in_hand == 4)
@@ -398,7 +398,7 @@ async def test_what_is_changed_by_hand_mails_nobody(
 async def test_the_seed_mails_nobody_and_nobody_is_reminded_of_it(
     posting: Services, database: Database, clock: Clock, sql: Connection, mail_server: MailServer, plan: seed.Plan
 ) -> None:
-    await seed.sow(database, plan, now=clock())
+    await seed.load(database, plan, now=clock())
     for _ in range(4):
         clock.move(hours=12)
         await posting.outbox.work_off()
@@ -554,13 +554,13 @@ async def test_reminders_follow_what_is_moved_and_cancelled(
     # Of two bookings, so in whatever order.
     assert sorted(await reminded(posting, mail_server, clock, NINE)) == ["cancelled", "reminder"]
     await moved(services, one, NINE + 72 * HOUR)
-    assert await reminded(posting, mail_server, clock, NINE + 23 * HOUR) == ["moved"]
+    assert await reminded(posting, mail_server, clock, NINE + 23 * HOUR) == ["rescheduled"]
     assert await reminded(posting, mail_server, clock, NINE + 25 * HOUR) == []
     assert await reminded(posting, mail_server, clock, NINE + 48 * HOUR) == ["reminder"]
     assert await reminded(posting, mail_server, clock, NINE + 71 * HOUR) == ["reminder"]
 
 
-@pytest.mark.parametrize("how", ["moved", "cancelled"])
+@pytest.mark.parametrize("how", ["rescheduled", "cancelled"])
 async def test_a_reminder_that_waits_is_dropped_when_its_session_is_not_then_any_more(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock,
     sql: Connection, how: str,
@@ -570,7 +570,7 @@ async def test_a_reminder_that_waits_is_dropped_when_its_session_is_not_then_any
     clock.now = NINE
     await posting.outbox.plan()
     assert left(sql) == [("reminder", "customer", 0), ("reminder", "expert", 0)]
-    if how == "moved":
+    if how == "rescheduled":
         await moved(services, made, NINE + 72 * HOUR)
     else:
         await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
@@ -587,7 +587,7 @@ async def test_moved_away_and_back_again_is_reminded_once_more_only_where_that_i
     assert await reminded(posting, mail_server, clock, start - 24 * HOUR) == ["reminder"]
     await moved(services, made, start + 24 * HOUR)
     await moved(services, made, start)
-    assert await reminded(posting, mail_server, clock, start - 23 * HOUR) == ["moved", "moved"]
+    assert await reminded(posting, mail_server, clock, start - 23 * HOUR) == ["rescheduled", "rescheduled"]
     assert await reminded(posting, mail_server, clock, start - HOUR) == ["reminder"]
 
 
@@ -655,7 +655,9 @@ async def test_over_a_clock_change_a_day_before_is_24_hours(
 async def test_a_house_that_wants_no_reminders_sends_none(
     database: Database, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
-    posting = Services(database, clock=clock, house=House(secret="x" * 16, reminders=()), post=mail_server.post())
+    posting = Services(
+        database, clock=clock, site=Site(secret="x" * 16, reminders=()), transport=mail_server.transport()
+    )
     await book(await at_once(add_expert), NINE + 24 * HOUR)
     await reminded(posting, mail_server, clock, clock())
     assert await reminded(posting, mail_server, clock, NINE) == []

@@ -15,7 +15,7 @@ from tests.viewers import Viewer
 
 PAGES: Final = 500
 SLUGS: Final = [f"expert-{number}" for number in range(4)]
-NOTHING: Final = {"pages": 0, "followers": 0, "boards": 0, "next_free": 0, "rooms": 0}
+NOTHING: Final = {"pages": 0, "subscribers": 0, "boards": 0, "next_free": 0, "rooms": 0}
 AT_REST: Final = 40  # tasks: workers, the server's own, and whoever looks
 PATIENCE: Final = 60  # seconds
 

@@ -7,7 +7,7 @@ import pytest
 from fastapi import Request
 
 from expert_booking.schemas import ExpertDetail, ExpertQuery, ExpertSort, SessionTypeView
-from expert_booking.web.boards import chosen
+from expert_booking.web.live.board_view import chosen
 from expert_booking.web.pages.book import instant_of, session_of
 from expert_booking.web.pages.experts import PAGE_LENGTH, query_of
 from expert_booking.web.visitor import zone_named, zone_of

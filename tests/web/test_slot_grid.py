@@ -13,8 +13,8 @@ from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.hours import AvailabilityRule, Hours
 from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
-from expert_booking.web.boards import Own
-from expert_booking.web.parts.slot_grid import first_day, snapshot
+from expert_booking.web.components.slot_grid import first_day, snapshot
+from expert_booking.web.live.board_view import VisitorSlot
 
 BERLIN, KATHMANDU, UTC_ZONE = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu"), ZoneInfo("UTC")
 MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC)  # 09:00 in Berlin
@@ -165,6 +165,6 @@ def test_starts_that_only_this_visitor_may_see_are_drawn_as_no_slots_of_the_boar
 def test_ones_own_hold_opens_what_only_it_is_in_the_way_of_and_ones_own_booking_all_but_itself() -> None:
     nine = datetime(2026, 11, 24, 8, tzinfo=UTC)
     kept = board(busy=[Busy(nine, nine + timedelta(hours=1), True, None, nine)])
-    assert Own(nine, UUID(int=1), booked=False).opens(kept) == [nine]
-    assert Own(nine, UUID(int=1), booked=True).opens(kept) == []
-    assert Own(nine + timedelta(hours=1), UUID(int=1), booked=False).opens(kept) == []
+    assert VisitorSlot(nine, UUID(int=1), booked=False).opens(kept) == [nine]
+    assert VisitorSlot(nine, UUID(int=1), booked=True).opens(kept) == []
+    assert VisitorSlot(nine + timedelta(hours=1), UUID(int=1), booked=False).opens(kept) == []

@@ -14,11 +14,11 @@ from markupsafe import Markup
 from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
-from expert_booking.domain import words
+from expert_booking.domain import formatting
 from expert_booking.domain.calendar import MINUTE
 from expert_booking.domain.errors import ExpertNotFound, HoldNotFound, NotFound, Refusal, TooManyHolds, Unavailable
-from expert_booking.domain.obstacles import Reason
 from expert_booking.domain.terms import Confirmation
+from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
@@ -28,17 +28,15 @@ from expert_booking.schemas import (
     HoldView,
     Instant,
     SessionTypeView,
-    complaints,
+    field_errors,
 )
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
-from expert_booking.web import patient, refusals, theme
-from expert_booking.web.desks import Desks
-from expert_booking.web.live import Coalesced, LiveBoard, LiveBoards
-from expert_booking.web.parts.booking_card import when
-from expert_booking.web.parts.booking_form import BookingForm
-from expert_booking.web.parts.hold_clock import HoldClock, Keeping
-from expert_booking.web.parts.refusal_note import (
+from expert_booking.web import error_pages, layout, page_route
+from expert_booking.web.components.booking_card import when
+from expert_booking.web.components.booking_form import BookingForm
+from expert_booking.web.components.hold_clock import HoldClock, HoldState
+from expert_booking.web.components.refusal_note import (
     alternatives,
     kept,
     our_mistake,
@@ -47,8 +45,10 @@ from expert_booking.web.parts.refusal_note import (
     what_now,
     yours,
 )
-from expert_booking.web.profiles import Profiles
-from expert_booking.web.visitor import origin_of, remembered_visitor, visitor_of, zone_of
+from expert_booking.web.live.profile_cache import ProfileCache
+from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards, Throttle
+from expert_booking.web.open_holds import OpenHolds
+from expert_booking.web.visitor import network_hash, remembered_visitor, visitor_of, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -59,24 +59,30 @@ _SUMMARY: Final = Markup(
 )
 _TERMS: Final = Markup('<ul class="terms">{}</ul>')
 # What happened before somebody else got the time.
-_BEFORE: Final = {Keeping.OVER: "Your hold is over. ", Keeping.MOVED: "You are keeping another time now. "}
+_BEFORE: Final = {HoldState.OVER: "Your hold is over. ", HoldState.RESCHEDULED: "You are keeping another time now. "}
 
 
 def mount(
-    services: Services, profiles: Profiles, boards: LiveBoards, desks: Desks, *, secret: str, phone_required: bool
+    services: Services,
+    profiles: ProfileCache,
+    boards: LiveBoards,
+    open_holds: OpenHolds,
+    *,
+    secret: str,
+    phone_required: bool,
 ) -> None:
     """Serve the page."""
 
-    @patient.page("/book/{slug}")
+    @page_route.page("/book/{slug}")
     async def book(slug: str, request: Request, client: Client) -> None:
         try:
             expert = (await profiles.of(slug)).expert
         except ExpertNotFound:
-            refusals.expert_not_found()
+            error_pages.expert_not_found()
             return
         at = instant_of(request.query_params.get("at"))
         if at is None:
-            refusals.not_here(
+            error_pages.not_here(
                 "Which time?",
                 f"This address names no time that can be read. Choose one from {expert.name}'s calendar.",
                 code="no_time",
@@ -87,7 +93,7 @@ def mount(
         session = session_of(expert, request.query_params.get("session"))
         if session is None:
             # Never a form for another session than the one that was wanted.
-            refusals.not_here(
+            error_pages.not_here(
                 "This session is not offered",
                 f"{expert.name} does not offer it at the moment. See what else there is.",
                 code="session_type_not_found",
@@ -96,11 +102,11 @@ def mount(
             )
             return
         newcomer = visitor_of(request) is None
-        visitor = Visitor(remembered_visitor(request), origin_of(request, secret), zone_of(request))
+        visitor = Visitor(remembered_visitor(request), network_hash(request, secret), zone_of(request))
         live = boards.of(expert.id, session.id)
-        view = BookingDesk(services, desks, live, client, expert, session, at, visitor, phone_required=phone_required)
+        view = BookPage(services, open_holds, live, client, expert, session, at, visitor, phone_required=phone_required)
         await view.read(newcomer=newcomer)
-        with theme.frame(f"Book {expert.name}", on_zone=view.change_zone):
+        with layout.frame(f"Book {expert.name}", on_zone=view.change_zone):
             view.draw()
 
 
@@ -112,7 +118,7 @@ class Visitor(NamedTuple):
     zone: ZoneInfo | None
 
 
-class BookingDesk:
+class BookPage:
     """One visitor filling in the form for one slot, which is held for them while the page is open.
 
     Reading the page holds nothing: that happens when the page has arrived in a browser and calls back.
@@ -121,7 +127,7 @@ class BookingDesk:
     def __init__(
         self,
         services: Services,
-        desks: Desks,
+        open_holds: OpenHolds,
         live: LiveBoard,
         client: Client,
         expert: ExpertDetail,
@@ -132,7 +138,7 @@ class BookingDesk:
         phone_required: bool,
     ) -> None:
         self._services = services
-        self._desks = desks
+        self._open_holds = open_holds
         self._live = live
         self._client = client
         self._expert = expert
@@ -146,14 +152,14 @@ class BookingDesk:
         self._phone_required = phone_required
         self._refusal: Refusal | None = None
         self._mine: BookingView | None = None
-        self._keeping = Keeping.ASKING
+        self._keeping = HoldState.ASKING
         self._own: HoldView | None = None  # what this browser holds, be it this slot or another
         self._held_since: datetime | None = None
         self._why_alone = ""
         self._hold_id: UUID | None = None  # the last hold of this form, over or not
         self._asked = self._drawn = self._sending = False
         self._one_at_a_time = asyncio.Lock()
-        look_again = Coalesced(self._look_again)
+        look_again = Throttle(self._look_again)
         client.on_delete(live.watch(lambda _: look_again()))
         client.on_delete(self._close)
         client.on_connect(self._connected)
@@ -169,12 +175,12 @@ class BookingDesk:
     def draw(self) -> None:
         """The form beside what it is about."""
         times = f"/expert/{self._expert.slug}{self._session.replace('&', '?')}"
-        theme.html(Markup('<a class="crumb" href="{}">← Other times</a>').format(times))
+        layout.html(Markup('<a class="crumb" href="{}">← Other times</a>').format(times))
         with ui.element("div").classes("two"):
             with ui.element("div").classes("form"):
-                theme.html(Markup("Book your session"), tag="h1")
+                layout.html(Markup("Book your session"), tag="h1")
                 self._clock = HoldClock(on_keep=self.keep, on_release=self.release, on_over=self._over)
-                self._notice = theme.html(Markup(""))
+                self._notice = layout.html(Markup(""))
                 self._form = BookingForm(
                     draft=self._expert.slug,
                     submission=str(uuid4()),
@@ -184,7 +190,7 @@ class BookingDesk:
                     on_typing=self.renew,
                 )
             with ui.element("aside").classes("panel").props('aria-label="Your session"'):
-                self._summary = theme.html(Markup("")).classes("summary")
+                self._summary = layout.html(Markup("")).classes("summary")
         self._drawn = True
         self._paint()
 
@@ -199,17 +205,17 @@ class BookingDesk:
             if self._hold_id is None:
                 return
             try:
-                await self._desks.release(self._hold_id, self._visitor.browser)
+                await self._open_holds.release(self._hold_id, self._visitor.browser)
             except Unavailable as refusal:
                 with self._client:
                     ui.notify(str(refusal))
                 return
-            self._keeping = Keeping.RELEASED
+            self._keeping = HoldState.RELEASED
             await self.read()
 
     async def renew(self) -> None:
         """Somebody types: the slot is kept for longer."""
-        if self._keeping is not Keeping.HELD or self._hold_id is None:
+        if self._keeping is not HoldState.HELD or self._hold_id is None:
             return
         try:
             self._own = await self._services.holds.renew(self._hold_id)
@@ -225,7 +231,7 @@ class BookingDesk:
         try:
             request = self._request_model.model_validate({**_only_typed(typed), **self._about()})
         except ValidationError as error:
-            self._form.complain(complaints(error))
+            self._form.complain(field_errors(error))
             return
         self._sending = True
         try:
@@ -268,9 +274,9 @@ class BookingDesk:
     async def _take(self) -> None:
         wanted = HoldRequest(expert_id=self._expert.id, session_type_id=self._session_type.id, starts_at=self._at)
         try:
-            hold = await self._desks.take(wanted, self._visitor.browser, self._visitor.origin)
+            hold = await self._open_holds.take(wanted, self._visitor.browser, self._visitor.origin)
         except (TooManyHolds, Unavailable) as refusal:
-            self._keeping, self._why_alone = Keeping.ALONE, str(refusal)
+            self._keeping, self._why_alone = HoldState.ALONE, str(refusal)
             self._paint()
         except Refusal as refusal:
             await self._live.read()
@@ -283,7 +289,7 @@ class BookingDesk:
         if self._hold_id is not None:
             hold_id, self._hold_id = self._hold_id, None
             with suppress(Unavailable):  # then it lapses by itself
-                await self._desks.close(hold_id, self._visitor.browser)
+                await self._open_holds.close(hold_id, self._visitor.browser)
 
     async def _over(self) -> None:
         async with self._one_at_a_time:
@@ -293,7 +299,7 @@ class BookingDesk:
     async def _with_hold(self, request: BookingRequest) -> BookingRequest:
         """The same request, with the hold that keeps its time, or once did."""
         async with self._one_at_a_time:  # a hold that is just being taken must not be in its own visitor's way
-            if self._keeping is not Keeping.HELD and self._own is not None:
+            if self._keeping is not HoldState.HELD and self._own is not None:
                 # Nor must what this visitor holds instead.
                 await self._take()
         return request.model_copy(update={"hold_id": self._hold_id})
@@ -311,7 +317,7 @@ class BookingDesk:
     async def _look(self, refusal: Refusal | None = None, *, newcomer: bool = False) -> None:
         """See how the time stands; `refusal` is what has just been said about it."""
         own = None if newcomer else await self._services.holds.of_visitor(self._visitor.browser)
-        if self._keeping is Keeping.HELD and own is None:
+        if self._keeping is HoldState.HELD and own is None:
             await self._live.read()  # the board may still show our own hold, and would have it be somebody else's
         refusal = refusal or self._why_not(own)
         mine = None
@@ -322,22 +328,22 @@ class BookingDesk:
             )
         was_refused, self._refusal, self._mine = self._refusal is not None, refusal, mine
         if was_refused and refusal is None:
-            self._keeping = Keeping.FREE
+            self._keeping = HoldState.FREE
         await self._stands(own)
 
     async def _stands(self, own: HoldView | None) -> None:
         """This browser holds this, be it this slot or another one."""
         self._own = own
         if own is not None and self._is_here(own):
-            if self._keeping is not Keeping.HELD:
+            if self._keeping is not HoldState.HELD:
                 self._held_since = self._services.clock()
-            self._keeping = Keeping.HELD
+            self._keeping = HoldState.HELD
             # Reading the page is not enough; and another tab may have taken it for both.
             if self._asked and self._hold_id != own.id:
-                self._desks.open(own.id, instead_of=self._hold_id)
+                self._open_holds.open(own.id, instead_of=self._hold_id)
                 self._hold_id = own.id
-        elif self._keeping in (Keeping.HELD, Keeping.MOVED):
-            self._keeping = Keeping.MOVED if own else Keeping.OVER
+        elif self._keeping in (HoldState.HELD, HoldState.RESCHEDULED):
+            self._keeping = HoldState.RESCHEDULED if own else HoldState.OVER
         self._paint()
         if self._client.is_deleted:  # it was closed in the meantime
             await self._close()
@@ -365,17 +371,18 @@ class BookingDesk:
         if not self._drawn:
             return
         seconds = (self._own.hold_until - self._services.clock()).total_seconds() if self._own else 0
-        held = self._keeping is Keeping.HELD
+        held = self._keeping is HoldState.HELD
         self._clock.show(None if self._refusal else self._keeping, seconds=seconds if held else 0, text=self._text())
         self._notice.show(self._notice_html())
         self._summary.show(self._summary_html())
 
     def _text(self) -> str:
-        if self._keeping is Keeping.ALONE:
+        if self._keeping is HoldState.ALONE:
             return self._why_alone
-        if self._keeping is Keeping.MOVED and self._own is not None:
+        if self._keeping is HoldState.RESCHEDULED and self._own is not None:
             zone, start = self._shown_zone(), self._own.starts_at
-            return f"It is {words.short_day(start, zone)}, {words.clock_time(start, zone)}. This one is still free."
+            day, time = formatting.short_day(start, zone), formatting.clock_time(start, zone)
+            return f"It is {day}, {time}. This one is still free."
         return ""
 
     def _about(self) -> dict[str, Any]:
@@ -414,7 +421,7 @@ class BookingDesk:
             return yours(self._mine.id)
         refusal, zone, about = self._refusal, self._shown_zone(), self._expert
         free = [] if isinstance(refusal, NotFound) else self._board().nearest_open(self._at)
-        in_zone = words.zone_at(zone, self._at) if free else None
+        in_zone = formatting.zone_at(zone, self._at) if free else None
         return refusal_note(
             refusal,
             _BEFORE.get(self._keeping, ""),

@@ -12,23 +12,23 @@ from nicegui import Client
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from expert_booking.domain import words
+from expert_booking.domain import formatting
+from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable
-from expert_booking.domain.lifecycle import LIVE, MOVABLE, Actor, Status, open_moves
-from expert_booking.domain.post import Audience
+from expert_booking.domain.lifecycle import LIVE, RESCHEDULABLE, Actor, Status, open_transitions
 from expert_booking.schemas import BookingView, Caller, Role, StatusRequest
 from expert_booking.services import Services
-from expert_booking.web import patient, refusals, theme
-from expert_booking.web.live_booking import LiveBooking
-from expert_booking.web.parts.booking_actions import BookingActions
-from expert_booking.web.parts.booking_card import change, moved_to, whole_booking
-from expert_booking.web.parts.calendar_ways import calendar_ways
-from expert_booking.web.parts.host_actions import HostActions
-from expert_booking.web.parts.mail_state import mail_state
+from expert_booking.web import error_pages, layout, page_route
+from expert_booking.web.booking_access import BookingAccess
+from expert_booking.web.components.booking_actions import BookingActions
+from expert_booking.web.components.booking_card import change, rescheduled_to, whole_booking
+from expert_booking.web.components.calendar_links import calendar_ways
+from expert_booking.web.components.host_actions import HostActions
+from expert_booking.web.components.mail_state import mail_state
+from expert_booking.web.live.booking_status import LiveBooking
+from expert_booking.web.on_return import on_return
 from expert_booking.web.parts.shared_link import SharedLink
-from expert_booking.web.seen import when_seen
 from expert_booking.web.visitor import zone_of
-from expert_booking.web.way_in import WayIn
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +49,17 @@ _OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please t
 def mount(services: Services) -> None:
     """Serve the page."""
 
-    @patient.page("/booking/{reference}")
+    @page_route.page("/booking/{reference}")
     async def shown(reference: str, request: Request, client: Client) -> None:
         try:
-            way = WayIn.of(services, reference, request)
+            way = BookingAccess.of(services, reference, request)
             found = await way.find()
         except BookingNotFound:
-            refusals.booking_not_found(reference)
+            error_pages.booking_not_found(reference)
             return
         view = OneBooking(services, client, found, way, zone_of(request))
-        with theme.frame("Your booking", here="/my-bookings", narrow=True, on_zone=view.change_zone):
-            view.draw(moved="moved" in request.query_params)
+        with layout.frame("Your booking", here="/my-bookings", narrow=True, on_zone=view.change_zone):
+            view.draw(rescheduled="rescheduled" in request.query_params)
 
 
 def mount_calendar_file(web: FastAPI, services: Services) -> None:
@@ -67,7 +67,7 @@ def mount_calendar_file(web: FastAPI, services: Services) -> None:
 
     async def calendar_file(reference: str, request: Request) -> Response:
         try:
-            booking, caller = await WayIn.of(services, reference, request).find()
+            booking, caller = await BookingAccess.of(services, reference, request).find()
             audience = Audience.CUSTOMER if caller.role is Role.CUSTOMER else Audience.EXPERT
             body = await services.feeds.file_of(booking, audience)
         except BookingNotFound as refusal:
@@ -86,29 +86,29 @@ class OneBooking:
         services: Services,
         client: Client,
         found: tuple[BookingView, Caller],
-        way: WayIn,
+        way: BookingAccess,
         zone: ZoneInfo | None,
     ) -> None:
         self._services = services
         self._booking = found[0]
-        self._way = way
+        self._access = way
         self._expert_zone = ZoneInfo(self._booking.expert_time_zone)
         self._zone = zone or self._expert_zone
         self._live = LiveBooking(services, client, found, way, self._look)
         self._links_ended = False
 
-    def draw(self, *, moved: bool) -> None:
+    def draw(self, *, rescheduled: bool) -> None:
         """All about it."""
-        when_seen(self._live.refresh)
+        on_return(self._live.refresh)
         # What has changed is said in a place that stays, so that it is read out.
-        said = moved_to(self._booking.starts_at, self._zone, by_host=self._live.by_host) if moved else ""
-        self._news = theme.html(self._news_html(said)).props('id=news role=status tabindex="-1"').classes("news")
-        self._shown = theme.html(Markup(""))
-        self._mail = theme.html(Markup("")).props("role=status")
-        self._host_actions = HostActions(move_url=self._way.url("/move"), on_change=self.change)
-        self._actions = BookingActions(move_url=self._way.url("/move"), on_cancel=self.cancel)
-        self._calendar = theme.html(Markup(""))
-        self._ways_on = theme.html(Markup(""))
+        said = rescheduled_to(self._booking.starts_at, self._zone, by_host=self._live.by_host) if rescheduled else ""
+        self._news = layout.html(self._news_html(said)).props('id=news role=status tabindex="-1"').classes("news")
+        self._shown = layout.html(Markup(""))
+        self._mail = layout.html(Markup("")).props("role=status")
+        self._host_actions = HostActions(reschedule_url=self._access.url("/reschedule"), on_change=self.change)
+        self._actions = BookingActions(reschedule_url=self._access.url("/reschedule"), on_cancel=self.cancel)
+        self._calendar = layout.html(Markup(""))
+        self._ways_on = layout.html(Markup(""))
         self._shared_link = SharedLink(on_end=self.end_links)
         self._paint()
 
@@ -130,7 +130,7 @@ class OneBooking:
         # Beforehand: that the key counts no more is news, which may be here before the answer.
         self._links_ended = True
         try:
-            _, caller = await self._way.find()
+            _, caller = await self._access.find()
             await self._services.bookings.end_links(self._booking.id, caller)
         except Refusal as refusal:
             self._links_ended = False
@@ -139,9 +139,9 @@ class OneBooking:
         except Exception:
             log.exception("the links to a booking could not be ended")
             self._links_ended = False
-            self._shared_link.rest(_OUR_MISTAKE + refusals.found_by())
+            self._shared_link.rest(_OUR_MISTAKE + error_pages.found_by())
             return
-        self._way.forget_key()
+        self._access.forget_key()
         self._shared_link.done()
         self._news.show(self._news_html(_LINKS_ENDED.format(self._booking.email)))
         await self._live.read()
@@ -160,7 +160,7 @@ class OneBooking:
             await self._refused(refusal, asked)
         except Exception:
             log.exception("a booking could not be changed")
-            asked.rest(_OUR_MISTAKE + refusals.found_by())
+            asked.rest(_OUR_MISTAKE + error_pages.found_by())
         else:
             asked.rest()
 
@@ -169,7 +169,7 @@ class OneBooking:
             with suppress(Refusal):
                 await self._live.read()
         # Where it is off already, that is said above.
-        asked.rest(str(refusal) if self._booking.status in MOVABLE else "")
+        asked.rest(str(refusal) if self._booking.status in RESCHEDULABLE else "")
 
     def _look(self, booking: BookingView | None) -> None:
         if booking is None:
@@ -184,40 +184,44 @@ class OneBooking:
     def _paint(self) -> None:
         booking, by_host = self._booking, self._live.by_host
         self._shown.show(whole_booking(booking, self._zone, self._expert_zone, by_host=by_host))
-        self._mail.show(mail_state(booking) if self._services.house.mails and not by_host else Markup(""))
+        self._mail.show(mail_state(booking) if self._services.site.mails and not by_host else Markup(""))
         self._calendar.show(self._calendar_html())
         self._ways_on.show(self._ways_on_html())
-        self._shared_link.show("" if by_host or not self._services.house.mails else booking.email)
+        self._shared_link.show("" if by_host or not self._services.site.mails else booking.email)
         self._offer()
 
     def _offer(self) -> None:
         booking, now, by_host = self._booking, self._services.clock(), self._live.by_host
         left = booking.leeway()
-        day = words.long_day(booking.starts_at, self._zone)
-        time = words.time_span(booking.starts_at, booking.ends_at, self._zone)
-        zone = words.zone_at(self._zone, booking.starts_at)
+        day = formatting.long_day(booking.starts_at, self._zone)
+        time = formatting.time_span(booking.starts_at, booking.ends_at, self._zone)
+        zone = formatting.zone_at(self._zone, booking.starts_at)
         self._actions.show(
             [] if by_host else left.sentences(now, self._moment),
             day=day,
             time=time,
             zone=zone,
-            may_move=left.may_move(now) and not by_host,
+            may_reschedule=left.may_reschedule(now) and not by_host,
             may_cancel=left.may_cancel(now) and not by_host,
         )
         # Experts and admins may do the same.
-        moves = open_moves(booking.status, Actor.EXPERT, ends_at=booking.ends_at, now=now) if by_host else []
-        may_move = by_host and booking.status in MOVABLE and now < booking.ends_at
-        self._host_actions.show(moves, may_move=may_move, when=f"{day}, {time}, {zone}")
+        transitions = (
+            open_transitions(booking.status, Actor.EXPERT, ends_at=booking.ends_at, now=now) if by_host else []
+        )
+        may_reschedule = by_host and booking.status in RESCHEDULABLE and now < booking.ends_at
+        self._host_actions.show(transitions, may_reschedule=may_reschedule, when=f"{day}, {time}, {zone}")
 
     def _show_nothing(self) -> None:
         for shown in (self._news, self._mail, self._calendar, self._ways_on):
             shown.show(Markup(""))
         number = str(self._booking.id)
         ended = self._links_ended
-        self._shown.show(refusals.link_ended(number, self._booking.email) if ended else refusals.no_booking(number))
+        self._shown.show(
+            error_pages.link_ended(number, self._booking.email) if ended else error_pages.no_booking(number)
+        )
         self._shared_link.show("")
-        self._actions.show([], may_move=False, may_cancel=False)
-        self._host_actions.show([], may_move=False, when="")
+        self._actions.show([], may_reschedule=False, may_cancel=False)
+        self._host_actions.show([], may_reschedule=False, when="")
 
     def _news_html(self, said: str) -> Markup:
         good = " good" if self._booking.status in LIVE else ""
@@ -225,18 +229,18 @@ class OneBooking:
 
     def _calendar_html(self) -> Markup:
         booking = self._booking
-        if booking.status not in MOVABLE or booking.ends_at <= self._services.clock():
+        if booking.status not in RESCHEDULABLE or booking.ends_at <= self._services.clock():
             return Markup("")
         with_whom = booking.name if self._live.by_host else booking.expert_name
-        page = f"{self._services.house.url}/booking/{booking.id}"  # no key: the links go to others
-        return calendar_ways(booking, with_whom, self._way.url("/calendar.ics"), page)
+        page = f"{self._services.site.url}/booking/{booking.id}"  # no key: the links go to others
+        return calendar_ways(booking, with_whom, self._access.url("/calendar.ics"), page)
 
     def _ways_on_html(self) -> Markup:
         booking = self._booking
         if self._live.by_host:
             return _OF_HOST
-        ways = _AHEAD if booking.status in MOVABLE else _OVER
+        ways = _AHEAD if booking.status in RESCHEDULABLE else _OVER
         return ways.format(slug=booking.expert_slug, name=booking.expert_name, session=booking.session_type_id)
 
     def _moment(self, instant: datetime) -> str:
-        return words.moment(instant, self._zone)
+        return formatting.moment(instant, self._zone)

@@ -7,16 +7,16 @@ from fastapi import Request
 from markupsafe import Markup
 from nicegui import Client
 
-from expert_booking.domain import words
+from expert_booking.domain import formatting
 from expert_booking.domain.errors import ExpertNotFound
 from expert_booking.schemas import ExpertDetail, HoldView
 from expert_booking.services import Services
-from expert_booking.web import patient, refusals, theme
-from expert_booking.web.boards import BoardView, Own
-from expert_booking.web.desks import Desks
-from expert_booking.web.live import LiveBoards
-from expert_booking.web.parts.markup import Html, plain_json
-from expert_booking.web.profiles import Profiles
+from expert_booking.web import error_pages, layout, page_route
+from expert_booking.web.components.raw_html import RawHtml, plain_json
+from expert_booking.web.live.board_view import BoardView, VisitorSlot
+from expert_booking.web.live.profile_cache import ProfileCache
+from expert_booking.web.live.slot_boards import LiveBoards
+from expert_booking.web.open_holds import OpenHolds
 from expert_booking.web.visitor import visitor_of
 
 _PROFILE: Final = Markup(
@@ -34,15 +34,15 @@ _STARS: Final = Markup(
 )
 
 
-def mount(services: Services, profiles: Profiles, boards: LiveBoards, desks: Desks) -> None:
+def mount(services: Services, profiles: ProfileCache, boards: LiveBoards, open_holds: OpenHolds) -> None:
     """Serve the page."""
 
-    @patient.page("/expert/{slug}")
+    @page_route.page("/expert/{slug}")
     async def profile(slug: str, request: Request, client: Client) -> None:
         try:
             known = await profiles.of(slug)
         except ExpertNotFound:
-            refusals.expert_not_found()
+            error_pages.expert_not_found()
             return
         expert = known.expert
         view = BoardView(services, boards, client, expert, request)
@@ -50,14 +50,16 @@ def mount(services: Services, profiles: Profiles, boards: LiveBoards, desks: Des
         if visitor is not None:
 
             def show_own(hold: HoldView | None) -> None:
-                view.change_own(Own.of(hold) if hold and hold.expert_id == expert.id else None)
+                view.change_own(VisitorSlot.of(hold) if hold and hold.expert_id == expert.id else None)
 
-            client.on_delete(desks.follow(visitor, show_own))
+            client.on_delete(open_holds.subscribe(visitor, show_own))
             show_own(await services.holds.of_visitor(visitor))
-        with theme.frame(expert.name, description=f"{expert.headline} – book {expert.name}.", on_zone=view.change_zone):
+        with layout.frame(
+            expert.name, description=f"{expert.headline} – book {expert.name}.", on_zone=view.change_zone
+        ):
             if "profile" not in known.drawn:
                 known.drawn["profile"] = plain_json(profile_html(expert))
-            Html(known.drawn["profile"])
+            RawHtml(known.drawn["profile"])
             view.draw()
         await view.begin()
 
@@ -73,9 +75,9 @@ def profile_html(expert: ExpertDetail) -> Markup:
         category=expert.category,
         rating=rating_html(expert),
         experience=f"{years} of experience",
-        session=words.minutes(min(lengths), max(lengths)) if lengths else "No sessions at the moment",
+        session=formatting.minutes(min(lengths), max(lengths)) if lengths else "No sessions at the moment",
         languages=_LANGUAGES.format(" ".join(expert.languages)) if expert.languages else "",
-        zone=words.zone_name(ZoneInfo(expert.time_zone)),
+        zone=formatting.zone_name(ZoneInfo(expert.time_zone)),
         bio=expert.bio,
     )
 

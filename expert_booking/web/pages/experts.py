@@ -10,13 +10,14 @@ from nicegui import Client
 from pydantic import ValidationError
 
 from expert_booking.domain.errors import Invalid
-from expert_booking.schemas import ExpertPage, ExpertQuery, complaints
+from expert_booking.schemas import ExpertPage, ExpertQuery, field_errors
 from expert_booking.services import Services
-from expert_booking.web import patient, rooms, theme
-from expert_booking.web.listings import Asked, Listings, Shown
-from expert_booking.web.live import Look, NextFree
-from expert_booking.web.parts.expert_cards import ExpertCards, result_of
-from expert_booking.web.parts.markup import Html, plain_json
+from expert_booking.web import layout, page_route
+from expert_booking.web.components.expert_cards import ExpertCards, result_of
+from expert_booking.web.components.raw_html import RawHtml, plain_json
+from expert_booking.web.live import rooms
+from expert_booking.web.live.listing_cache import CachedListing, ListingCache, ListingKey
+from expert_booking.web.live.slot_boards import NextFree, NextFreeKey
 from expert_booking.web.visitor import visitor_of, zone_of
 
 PAGE_LENGTH: Final = 12
@@ -30,14 +31,14 @@ _HERO: Final = plain_json(
 )
 
 
-def mount(services: Services, next_free: NextFree, listings: Listings) -> None:
+def mount(services: Services, next_free: NextFree, listings: ListingCache) -> None:
     """Serve the page."""
 
-    @patient.page("/")
+    @page_route.page("/")
     async def listing(request: Request, client: Client) -> None:
         page = Listing(services, next_free, client, zone_of(request), query_of(_asked(request)))
-        with theme.frame("", here="/", on_zone=page.change_zone):
-            Html(_HERO).classes("hero")
+        with layout.frame("", here="/", on_zone=page.change_zone):
+            RawHtml(_HERO).classes("hero")
             page.cards = ExpertCards(on_look=page.look)
         # Who is known to us may have booked just now, and news of it may still be on their way.
         await page.begin(listings if visitor_of(request) is None else None)
@@ -63,7 +64,7 @@ class Listing:
         client.on_connect(self._connected)
         client.on_delete(lambda: self._unfollow())
 
-    async def begin(self, listings: Listings | None) -> None:
+    async def begin(self, listings: ListingCache | None) -> None:
         """Deliver the page with its first result, or with skeletons until the visitor's zone is known.
 
         It may be one of these `listings`, that others have been shown lately.
@@ -94,16 +95,16 @@ class Listing:
         if self._zone is not None:  # otherwise the answer comes as soon as the zone is known
             self.cards.show(await self._find(self._zone, ask))
 
-    async def _first(self, zone: ZoneInfo, listings: Listings | None) -> Shown:
-        asked = Asked(self._query, zone.key)
+    async def _first(self, zone: ZoneInfo, listings: ListingCache | None) -> CachedListing:
+        asked = ListingKey(self._query, zone.key)
         shown = listings.of(asked, self._next_free.version) if listings is not None else None
         if shown is not None:
-            await self._follow(shown.ids, Look(zone, self._query.minutes))
+            await self._follow(shown.ids, NextFreeKey(zone, self._query.minutes))
             return shown
         news, now = listings.news if listings is not None else 0, self._services.clock()
         result = await self._find(zone)
         ids = [UUID(expert["id"]) for expert in result["experts"]]
-        shown = Shown(ids, result["version"], plain_json(result), now)
+        shown = CachedListing(ids, result["version"], plain_json(result), now)
         if listings is not None and not result["note"]:
             listings.keep(asked, shown, news)
         return shown
@@ -112,7 +113,7 @@ class Listing:
         found, note = await self._found(zone)
         ids = [expert.id for expert in found.experts]
         # Follow first, read the times afterwards: what happens in between is then heard.
-        look = Look(zone, self._query.minutes)
+        look = NextFreeKey(zone, self._query.minutes)
         await self._follow(ids, look)
         version = self._next_free.version
         free = await self._services.availability.next_open(ids, look.minutes)
@@ -129,10 +130,10 @@ class Listing:
             self._query = self._query.model_copy(update=outdated)
             return await self._services.experts.names(query.model_copy(update=outdated)), str(refusal)
 
-    async def _follow(self, ids: list[UUID], look: Look) -> None:
+    async def _follow(self, ids: list[UUID], look: NextFreeKey) -> None:
         before, self._rooms = self._rooms, [self._next_free.room(expert_id, look) for expert_id in ids]
-        unfollow, self._unfollow = self._unfollow, self._next_free.follow(ids, look)
-        unfollow()
+        unsubscribe, self._unfollow = self._unfollow, self._next_free.subscribe(ids, look)
+        unsubscribe()
         await rooms.leave(self._client, before)
         await rooms.enter(self._client, self._rooms)
 
@@ -144,7 +145,7 @@ def query_of(wanted: Mapping[str, Any]) -> ExpertQuery:
         try:
             return ExpertQuery(**asked, limit=PAGE_LENGTH)
         except ValidationError as error:
-            wrong = {complaint.field.partition(".")[0] for complaint in complaints(error)}
+            wrong = {field_error.field.partition(".")[0] for field_error in field_errors(error)}
             asked = {name: asked[name] for name in asked.keys() - wrong} if wrong & asked.keys() else {}
 
 

@@ -1,4 +1,4 @@
-"""`/mailbox`: the mail of a house without a mail server, for browsers on this machine that know its full address.
+"""`/mailbox`: the mail of a site without a mail server, for browsers on this machine that know its full address.
 
 A proxy on this machine makes every visitor look like a local browser, so the address has a token in it, as Jupyter's
 has. It is printed at the start; a cookie remembers it.
@@ -16,14 +16,14 @@ from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 from nicegui import Client
 
-from expert_booking.domain import words
+from expert_booking.domain import formatting
 from expert_booking.domain.errors import MailNotFound
-from expert_booking.domain.keys import Keys
-from expert_booking.domain.words import UTC_ZONE
+from expert_booking.domain.formatting import UTC_ZONE
+from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.schemas import MailView, OpenedMail
 from expert_booking.services.mailbox import Mailbox
-from expert_booking.web import patient, refusals, theme
-from expert_booking.web.live import Coalesced
+from expert_booking.web import error_pages, layout, page_route
+from expert_booking.web.live.slot_boards import Throttle
 from expert_booking.web.visitor import is_here, zone_of
 
 View = Literal["html", "text", "headers"]
@@ -87,7 +87,7 @@ def from_here(request: Request) -> None:
         raise HTTPException(404)
 
 
-def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: Keys) -> None:
+def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: SignedKeys) -> None:
     """Serve the list, each mail, and what is in it. `keys` makes the token in the address."""
 
     def is_open(request: Request) -> bool:
@@ -97,7 +97,7 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: K
         if not is_open(request):
             raise HTTPException(404)
 
-    @patient.page("/mailbox", dependencies=[Depends(from_here)])
+    @page_route.page("/mailbox", dependencies=[Depends(from_here)])
     async def mails(request: Request, client: Client, to: str = "", token: str = "") -> Response | None:
         if keys.is_mailbox(token):
             client.delete()
@@ -107,11 +107,11 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: K
             return None
         view = Mails(mailbox, clock, client, to.strip()[:254], zone_of(request))
         await view.begin()
-        with theme.frame("Mailbox", narrow=True, on_zone=view.change_zone):
+        with layout.frame("Mailbox", narrow=True, on_zone=view.change_zone):
             view.draw()
         return None
 
-    @patient.page("/mailbox/{number}", dependencies=[Depends(from_here)])
+    @page_route.page("/mailbox/{number}", dependencies=[Depends(from_here)])
     async def mail(number: str, request: Request, view: str = "") -> None:
         if not is_open(request):
             _say_where_the_address_is()
@@ -119,7 +119,7 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: K
         try:
             opened = await _opened(mailbox, number)
         except MailNotFound:
-            refusals.not_here("This mail is not here", "Only the latest are kept.", code=MailNotFound.code)
+            error_pages.not_here("This mail is not here", "Only the latest are kept.", code=MailNotFound.code)
             return
         _draw(opened, view, zone_of(request))
 
@@ -146,12 +146,12 @@ def _opened_in_browser(to: str, token: str) -> Response:
     answer = RedirectResponse(f"/mailbox?{urlencode({'to': to})}" if to else "/mailbox", 303)
     answer.headers["Cache-Control"] = "no-store"
     answer.set_cookie(_COOKIE, token, _YEAR, path="/mailbox", httponly=True, samesite="lax")
-    answer.set_cookie(theme.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax")
+    answer.set_cookie(layout.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax")
     return answer
 
 
 def _say_where_the_address_is() -> None:
-    refusals.not_here(
+    error_pages.not_here(
         "The mailbox is closed",
         "Please open it with its full address. Expert Booking printed it when it started; it ends with ?token=…",
         code="mailbox_closed",
@@ -169,8 +169,8 @@ class Mails:
         self._client = client
         self._to = to
         self._zone = zone or UTC_ZONE
-        refresh = Coalesced(self._read_and_show)
-        client.on_delete(mailbox.follow(refresh))
+        refresh = Throttle(self._read_and_show)
+        client.on_delete(mailbox.subscribe(refresh))
         client.on_connect(refresh)
 
     async def begin(self) -> None:
@@ -179,10 +179,10 @@ class Mails:
 
     def draw(self) -> None:
         """What it is, the filter, and the mails."""
-        theme.html(Markup("Mailbox"), tag="h1").classes("over")
-        theme.html(_WHAT_IT_IS)
-        theme.html(_FILTER.format(to=self._to, all=_ALL if self._to else ""))
-        self._list = theme.html(self._html())
+        layout.html(Markup("Mailbox"), tag="h1").classes("over")
+        layout.html(_WHAT_IT_IS)
+        layout.html(_FILTER.format(to=self._to, all=_ALL if self._to else ""))
+        self._list = layout.html(self._html())
 
     def change_zone(self, zone: ZoneInfo) -> None:
         """Name the times in another zone."""
@@ -215,7 +215,7 @@ class Mails:
             chip=_CHIP.format(kind.replace("_", " ")) if kind else "",
             subject=mail.subject or "(no subject)",
             recipient=mail.recipient,
-            at=words.near_time(mail.created_at, self._zone, self._clock()),
+            at=formatting.near_time(mail.created_at, self._zone, self._clock()),
         )
 
 
@@ -229,14 +229,14 @@ def _draw(mail: OpenedMail, view: str, zone: ZoneInfo | None) -> None:
             id=mail.id,
             subject=mail.subject or "(no subject)",
             recipient=mail.recipient,
-            at=words.moment(mail.created_at, zone),
+            at=formatting.moment(mail.created_at, zone),
             calendar=_CALENDAR.format(id=mail.id) if mail.calendar is not None else "",
             views=views,
         )
 
-    with theme.frame(mail.subject or "Mail", narrow=True, on_zone=lambda zone: top.show(head(zone))):
-        top = theme.html(head(zone or UTC_ZONE))
-        theme.html(_shown(mail, chosen))
+    with layout.frame(mail.subject or "Mail", narrow=True, on_zone=lambda zone: top.show(head(zone))):
+        top = layout.html(head(zone or UTC_ZONE))
+        layout.html(_shown(mail, chosen))
 
 
 def _view(number: int, view: View, *, current: bool) -> Markup:

@@ -13,19 +13,19 @@ from markupsafe import Markup
 from nicegui import Client, ui
 
 from expert_booking.domain.errors import Unavailable
+from expert_booking.domain.formatting import UTC_ZONE
 from expert_booking.domain.lifecycle import LIVE, Status
-from expert_booking.domain.words import UTC_ZONE
 from expert_booking.schemas import BookingView, Identity
 from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
-from expert_booking.web import patient, refusals, theme
-from expert_booking.web.live import Coalesced
-from expert_booking.web.parts.booking_card import booking_card, host_card
-from expert_booking.web.parts.feed_box import FeedBox
-from expert_booking.web.parts.mail_state import mail_mark
-from expert_booking.web.parts.sign_in import SignIn
-from expert_booking.web.parts.signed_in import signed_in
-from expert_booking.web.seen import when_seen
+from expert_booking.web import error_pages, layout, page_route
+from expert_booking.web.components.booking_card import booking_card, host_card
+from expert_booking.web.components.feed_box import FeedBox
+from expert_booking.web.components.mail_state import mail_mark
+from expert_booking.web.components.sign_in import SignIn
+from expert_booking.web.components.signed_in import signed_in
+from expert_booking.web.live.slot_boards import Throttle
+from expert_booking.web.on_return import on_return
 from expert_booking.web.visitor import proof_of, remembered_visitor, zone_of
 
 log = logging.getLogger(__name__)
@@ -56,13 +56,13 @@ _MOST_BOXES: Final = 10
 def mount(services: Services) -> None:
     """Serve the page."""
 
-    @patient.page("/my-bookings")
+    @page_route.page("/my-bookings")
     async def mine(request: Request, client: Client) -> None:
         # A browser that was never here is known from now on: what it books in another tab is then found here.
         view = MyBookings(services, client, remembered_visitor(request), proof_of(request), zone_of(request))
         await view.begin()
-        when_seen(view.refresh)
-        with theme.frame("My bookings", here="/my-bookings", narrow=True, on_zone=view.change_zone):
+        on_return(view.refresh)
+        with layout.frame("My bookings", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw()
 
 
@@ -96,7 +96,7 @@ class MyBookings:
         self._following: set[UUID] = set()
         self._unfollow: list[Callable[[], None]] = []
         # Look again soon.
-        self.refresh = Coalesced(self._read_and_show)
+        self.refresh = Throttle(self._read_and_show)
         client.on_delete(self._end)
         client.on_connect(self.refresh)
 
@@ -106,10 +106,10 @@ class MyBookings:
 
     def draw(self) -> None:
         """Whose they are or how to sign in, what to answer, what was booked, and the calendars."""
-        theme.html(Markup("My bookings"), tag="h1").classes("over")
+        layout.html(Markup("My bookings"), tag="h1").classes("over")
         self._top = ui.element("div")
-        self._hosted = theme.html(self._hosted_html())
-        self._list = theme.html(self._list_html())
+        self._hosted = layout.html(self._hosted_html())
+        self._list = layout.html(self._list_html())
         self._feeds = ui.element("div")
         self._draw_for(self._found.who)
 
@@ -136,15 +136,15 @@ class MyBookings:
         self._feeds.clear()
         with self._top:
             if who is not None:
-                theme.html(signed_in(who.email))
+                layout.html(signed_in(who.email))
             else:
-                SignIn(next_path="", title="See all your bookings", mails=self._services.house.mails)
+                SignIn(next_path="", title="See all your bookings", mails=self._services.site.mails)
         if who is not None:
             with self._feeds:
                 self._draw_feeds(who)
 
     def _draw_feeds(self, who: Identity) -> None:
-        theme.html(Markup("In your calendar"), tag="h2").classes("feeds")
+        layout.html(Markup("In your calendar"), tag="h2").classes("feeds")
         self._feed_box("My bookings", FeedOwner(customer_key=who.customer_key))
         for expert in who.experts[:_MOST_BOXES]:
             self._feed_box(f"Sessions with {expert.name}", FeedOwner(expert_id=expert.id))
@@ -170,7 +170,7 @@ class MyBookings:
             box.rest(str(refusal))
         except Exception:
             log.exception("a calendar's address could not be changed")
-            box.rest(_OUR_MISTAKE + refusals.found_by())
+            box.rest(_OUR_MISTAKE + error_pages.found_by())
         else:
             box.show(url, _SAID[what])
 
@@ -204,11 +204,11 @@ class MyBookings:
     def _follow(self, subjects: set[UUID]) -> None:
         self._end()
         self._following = subjects
-        self._unfollow = [self._services.bus.follow(subject, self.refresh) for subject in subjects]
+        self._unfollow = [self._services.bus.subscribe(subject, self.refresh) for subject in subjects]
 
     def _end(self) -> None:
-        for unfollow in self._unfollow:
-            unfollow()
+        for unsubscribe in self._unfollow:
+            unsubscribe()
         self._unfollow = []
 
     def _hosted_html(self) -> Markup:
@@ -247,7 +247,7 @@ class MyBookings:
         )
 
     def _card(self, booking: BookingView, *, past: bool) -> Markup:
-        mail = Markup("") if past or not self._services.house.mails else mail_mark(booking)
+        mail = Markup("") if past or not self._services.site.mails else mail_mark(booking)
         return booking_card(booking, self._zone, past=past, mail=mail)
 
 

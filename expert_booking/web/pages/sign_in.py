@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from expert_booking.domain.errors import LinkNotValid
 from expert_booking.schemas import LinkView, OwnPath
 from expert_booking.services import Services
-from expert_booking.web import patient, theme
-from expert_booking.web.parts.sign_in import SignIn
+from expert_booking.web import layout, page_route
+from expert_booking.web.components.sign_in import SignIn
 from expert_booking.web.visitor import identity_of
 
 _PATH: Final[TypeAdapter[str]] = TypeAdapter(OwnPath)
@@ -44,33 +44,33 @@ the expert, and the old address no longer does.</p>
 def mount(services: Services) -> None:
     """Serve the pages."""
 
-    @patient.page("/sign-in")
+    @page_route.page("/sign-in")
     async def sign_in(request: Request) -> None:
         next_path = own_path(request.query_params.get("next", ""))
         identity = await identity_of(services, request)
-        with theme.frame("Sign in", here="/my-bookings", narrow=True):
-            theme.html(Markup("Sign in"), tag="h1").classes("over")
+        with layout.frame("Sign in", here="/my-bookings", narrow=True):
+            layout.html(Markup("Sign in"), tag="h1").classes("over")
             over = "over" in request.query_params
             if over:
-                theme.html(_OVER.format(LinkNotValid()))
+                layout.html(_OVER.format(LinkNotValid()))
             if identity is not None:
-                theme.html(_SIGNED_IN.format(email=identity.email, next=next_path or _HOME))
-            SignIn(next_path=next_path, title="By a mail to your address", mails=services.house.mails, anew=over)
+                layout.html(_SIGNED_IN.format(email=identity.email, next=next_path or _HOME))
+            SignIn(next_path=next_path, title="By a mail to your address", mails=services.site.mails, anew=over)
 
-    @patient.page("/sign-in/{link}")
+    @page_route.page("/sign-in/{link}")
     async def by_link(link: str, client: Client) -> Response | None:
         try:
             view = await services.access.look_at_link(link)
         except LinkNotValid as refusal:
             client.status_code = 404
-            with theme.frame("Sign in", here="/my-bookings", narrow=True):
-                theme.html(Markup("Sign in"), tag="h1").classes("over")
-                theme.html(_OVER.format(refusal))
-                SignIn(next_path="", title="Ask for a new mail", mails=services.house.mails, anew=True)
+            with layout.frame("Sign in", here="/my-bookings", narrow=True):
+                layout.html(Markup("Sign in"), tag="h1").classes("over")
+                layout.html(_OVER.format(refusal))
+                SignIn(next_path="", title="Ask for a new mail", mails=services.site.mails, anew=True)
             return None
         client.delete()  # whoever only looks, again and again, keeps nothing alive here
         # As it is, without a script: some programs for mail show pages without any.
-        return HTMLResponse(theme.plain("Sign in", _question(view, link)), headers={"Cache-Control": "no-store"})
+        return HTMLResponse(layout.plain("Sign in", _question(view, link)), headers={"Cache-Control": "no-store"})
 
 
 def _question(view: LinkView, link: str) -> Markup:
@@ -80,7 +80,7 @@ def _question(view: LinkView, link: str) -> Markup:
 
 
 def own_path(text: str) -> str:
-    """Where to go afterwards, if that is a page of this house; otherwise nothing."""
+    """Where to go afterwards, if that is a page of this site; otherwise nothing."""
     try:
         return _PATH.validate_python(text)
     except ValidationError:

@@ -1,0 +1,96 @@
+"""When one expert is free, in the few values that the catalogue sorts and filters by; and how long they hold."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from expert_booking.domain.calendar import DAY, MINUTE, Calendar, local_instant
+
+# For so many days ahead free starts are kept by the half day.
+DAYS_AHEAD: Final = 62
+
+_HALF_DAY: Final = 12 * 60 * 60
+_MOMENT: Final = timedelta(microseconds=1)
+_NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+Span = tuple[int, int]  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class FreeTimes:
+    """When an expert is free for sessions of one length, all in UTC.
+
+    `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day, by its
+    number since 1970, and in seconds since then. At `check_at` the passing of time alone makes this wrong, or may do
+    so; never before.
+    """
+
+    first_at: datetime | None = None
+    check_at: datetime = _NEVER
+    half_days: Mapping[int, Span] = field(default_factory=dict)
+
+
+def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime | None = None) -> dict[int, FreeTimes]:
+    """When one expert is free, by the minutes of the session; 0, which is always there, means any length.
+
+    `calendars` are those of all session types, of the same hours, each with all busy time up to its horizon; at
+    `lapses_at` (UTC) the first hold among it lapses.
+    """
+    offered = [calendar for calendar in calendars if calendar.active]
+    if not offered:
+        return {0: FreeTimes()}
+    found: dict[int, FreeTimes] = {}
+    openings = list(offered[0].openings(now, max(calendar.end(now) for calendar in offered)))
+    for calendar in offered:
+        free = _of_one(calendar, openings, now, lapses_at or _NEVER)
+        for minutes in (0, calendar.length.minutes):
+            found[minutes] = _either(found[minutes], free) if minutes in found else free
+    return found
+
+
+def _of_one(
+    calendar: Calendar, openings: Sequence[tuple[datetime, datetime]], now: datetime, lapses_at: datetime
+) -> FreeTimes:
+    first_at: datetime | None = None
+    half_days: dict[int, Span] = {}
+    known_until = (now + (DAYS_AHEAD + 1) * DAY).timestamp()
+    for run in calendar.open_runs(now, calendar.end(now), now, openings):
+        first_at = first_at or datetime.fromtimestamp(run[0], UTC)
+        if run[0] >= known_until:
+            break
+        for half_day, first, last in _halved(run):
+            half_days[half_day] = (half_days[half_day][0] if half_day in half_days else first, last)
+    passes_at = first_at - calendar.length.notice_minutes * MINUTE + _MOMENT if first_at else _NEVER
+    return FreeTimes(first_at, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
+
+
+def _halved(run: range) -> Iterator[tuple[int, int, int]]:
+    """The half days of some starts, with the first and the last in each."""
+    first, last, step = run[0], run[-1], run.step
+    while first <= last:
+        half_day = first // _HALF_DAY
+        end = (half_day + 1) * _HALF_DAY
+        inside = last if last < end else first + (end - 1 - first) // step * step
+        yield half_day, first, inside
+        first = inside + step
+
+
+def _next_midnight(calendar: Calendar, now: datetime) -> datetime:
+    """When the horizon moves on by a day."""
+    tomorrow = calendar.day_of(now) + DAY
+    midnight = local_instant(calendar.zone, tomorrow, 0)
+    # Where the clocks are set back over midnight, the first of the two may be over already.
+    return midnight if midnight > now else local_instant(calendar.zone, tomorrow, 0, latest=True)
+
+
+def _either(one: FreeTimes, other: FreeTimes) -> FreeTimes:
+    half_days = {
+        half_day: (min(first, other.half_days[half_day][0]), max(last, other.half_days[half_day][1]))
+        for half_day, (first, last) in one.half_days.items()
+        if half_day in other.half_days
+    }
+    firsts = [free.first_at for free in (one, other) if free.first_at]
+    return FreeTimes(
+        min(firsts, default=None), min(one.check_at, other.check_at), {**one.half_days, **other.half_days, **half_days}
+    )

@@ -1,0 +1,280 @@
+"""PATCH /bookings/{id} and /bookings/{id}/status, and what /bookings/{id}/changes tells of it."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from expert_booking.services import Services
+from tests.api.conftest import NINE, Json, Post, Tokens, check_problem, wrong_fields
+from tests.conftest import Clock
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+Change = Callable[..., Awaitable[httpx.Response]]
+CUSTOMERS = ("grace", "jana_herself", "stray")
+EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
+TEN, ELEVEN = "2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z"
+WHERE_IT_WAS = "SELECT starts_at = '2026-11-24 08:00Z', version FROM booking ORDER BY created_at LIMIT 1"
+REFUSED = {"nobody": (401, "proof_needed"), "garbage": (401, "proof_needed"), "revoked": (401, "proof_needed"),
+           "reader": (403, "forbidden"), "omar": (403, "forbidden"),
+           **dict.fromkeys(CUSTOMERS, (404, "booking_not_found"))}  # fmt: skip
+
+
+@pytest.fixture
+async def booking(post: Post) -> Json:
+    """A booking of Jana's time at nine."""
+    body: Json = (await post()).json()
+    return body
+
+
+@pytest.fixture
+def move(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
+    """Move the booking: `move(TEN)`, as Jana if nobody else is named."""
+
+    async def move(to: Any, *, who: str = "jana", **more: Any) -> httpx.Response:
+        body = {"startsAt": to, **more}
+        return await client.patch(f"/bookings/{booking['id']}", json=body, headers=tokens[who])
+
+    return move
+
+
+@pytest.fixture
+def become(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
+    """Change the booking's status: `become("confirmed")`, as Jana if nobody else is named."""
+
+    async def become(to: str, *, who: str = "jana", **more: Any) -> httpx.Response:
+        path, body = f"/bookings/{booking['id']}/status", {"status": to, **more}
+        return await client.patch(path, json=body, headers=tokens[who])
+
+    return become
+
+
+@pytest.fixture
+def changes(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
+    """The booking's history."""
+
+    async def changes(*, who: str = "jana") -> httpx.Response:
+        return await client.get(f"/bookings/{booking['id']}/changes", headers=tokens[who])
+
+    return changes
+
+
+# --- to another time --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+async def test_a_booking_is_moved_by_the_expert_and_by_admins_only(
+    client: httpx.AsyncClient, move: Change, booking: Json, tokens: Tokens, sql: Connection, who: str
+) -> None:
+    answer = await move(ELEVEN, who=who)
+    if who in REFUSED:
+        check_problem(answer, *REFUSED[who])
+        assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+        return
+    body = answer.json()
+    assert (answer.status_code, body["startsAt"], body["endsAt"]) == (200, ELEVEN, "2026-11-24T11:00:00Z")
+    assert (body["version"], body["status"]) == (2, "pending")
+    same = set(body) - {"startsAt", "endsAt", "version", "updatedAt", "answerBy", "cancelUntil", "rescheduleUntil"}
+    assert {key: body[key] for key in same} == {key: booking[key] for key in same}
+    assert (await client.get(f"/bookings/{booking['id']}", headers=tokens[who])).json() == body
+
+
+@pytest.mark.parametrize("who", ["admin", "reader", "jana", "nobody"])
+async def test_moving_an_unknown_booking_tells_nothing(client: httpx.AsyncClient, tokens: Tokens, who: str) -> None:
+    for reference in (str(uuid4()), "1", "%00", "x" * 3000):
+        answer = await client.patch(f"/bookings/{reference}", json={"startsAt": TEN}, headers=tokens[who])
+        if reference == "1" or len(reference) != 36:
+            check_problem(answer, 404, "booking_not_found")
+        else:
+            check_problem(answer, *REFUSED.get(who, (404, "booking_not_found")))
+
+
+async def test_the_old_time_is_free_when_the_booking_has_moved(move: Change, post: Post) -> None:
+    assert (await move(TEN)).status_code == 200
+    assert (await post()).status_code == 201
+    check_problem(await post(startsAt=TEN), 409, "slot_taken")
+
+
+async def test_onto_a_taken_time_it_does_not_move_and_the_old_time_is_still_held(
+    move: Change, post: Post, sql: Connection
+) -> None:
+    await post(startsAt=TEN)
+    body = check_problem(await move(TEN), 409, "slot_taken")
+    assert (body["reason"], body["figures"]) == ("busy", {"busyFrom": TEN, "busyUntil": ELEVEN})
+    assert body["alternatives"] == [f"2026-11-24T{hour:02}:00:00Z" for hour in range(10, 16)]
+    assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+    check_problem(await post(), 409, "slot_taken")
+    assert (await move(body["alternatives"][0])).status_code == 200
+
+
+async def test_onto_a_time_that_somebody_holds_it_does_not_move(
+    client: httpx.AsyncClient, move: Change, jana: UUID, clock: Clock
+) -> None:
+    await client.post("/holds", json={"expertId": str(jana), "startsAt": TEN})
+    assert check_problem(await move(TEN), 409, "slot_taken")["reason"] == "held"
+    clock.move(minutes=5)
+    assert (await move(TEN)).status_code == 200
+
+
+async def test_onto_a_time_overlapping_itself_it_moves(move: Change, sql: Connection) -> None:
+    sql.execute("UPDATE session_type SET step_minutes = 30")
+    assert (await move("2026-11-24T08:30:00Z")).json()["startsAt"] == "2026-11-24T08:30:00Z"
+
+
+async def test_to_where_it_is_nothing_happens(move: Change, changes: Change) -> None:
+    assert (await move(NINE)).json()["version"] == 1
+    assert len((await changes()).json()["changes"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("to", "reason"),
+    [("2026-11-20T08:00:00Z", "past"), ("2026-11-24T07:00:00Z", "outside_hours"), ("2026-11-24T08:30:00Z", "off_grid"),
+     ("2027-11-24T08:00:00Z", "beyond_horizon")],
+)  # fmt: skip
+async def test_to_a_time_that_is_not_offered_it_does_not_move(
+    move: Change, sql: Connection, to: str, reason: str
+) -> None:
+    body = check_problem(await move(to), 422, "slot_not_offered")
+    assert (body["reason"], [error["field"] for error in body["errors"]]) == (reason, ["startsAt"])
+    assert len(body["alternatives"]) == 6
+    assert NINE not in body["alternatives"]
+    assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+
+
+@pytest.mark.parametrize("status", ["cancelled", "declined"])
+async def test_what_is_over_does_not_move(move: Change, become: Change, status: str) -> None:
+    await become(status)
+    body = check_problem(await move(TEN), 409, "reschedule_not_allowed")
+    assert body["detail"] == f"A booking that is {status} cannot be moved to another time."
+
+
+async def test_of_two_who_move_into_one_time_one_does_and_the_other_stays(
+    client: httpx.AsyncClient, move: Change, post: Post, tokens: Tokens, sql: Connection
+) -> None:
+    other = (await post(startsAt=TEN)).json()["id"]
+    both = move(ELEVEN), client.patch(f"/bookings/{other}", json={"startsAt": ELEVEN}, headers=tokens["admin"])
+    answers = await asyncio.gather(*both)
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 1}
+    assert sql.execute("SELECT count(*) FROM booking WHERE status = 'pending'").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [({}, {"startsAt"}), ({"status": "confirmed"}, {"startsAt"}), ({"startsAt": None}, {"startsAt"}),
+     ({"startsAt": "tomorrow"}, {"startsAt"}), ({"startsAt": "2026-11-24T09:00:00"}, {"startsAt"}),
+     ({"startsAt": TEN, "reason": "x" * 501}, {"reason"}), ({"startsAt": 5, "reason": "\x00"}, {"startsAt", "reason"}),
+     ([], {"body"}), (None, {"body"})],
+)  # fmt: skip
+async def test_a_move_to_nowhere_is_refused(
+    client: httpx.AsyncClient, tokens: Tokens, booking: Json, sql: Connection, body: Any, fields: set[str]
+) -> None:
+    answer = await client.patch(f"/bookings/{booking['id']}", json=body, headers=tokens["jana"])
+    assert wrong_fields(answer) == fields
+    assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+
+
+# --- to another status ------------------------------------------------------------------------------------------
+
+
+async def test_there_is_a_time_to_answer_until_there_is_an_answer(become: Change, booking: Json) -> None:
+    assert booking["answerBy"] == NINE  # two days from now would be after the start
+    assert (await become("confirmed")).json()["answerBy"] is None
+
+
+async def test_a_session_is_over_only_after_its_end(become: Change, clock: Clock) -> None:
+    await become("confirmed")
+    clock.move(hours=24, minutes=59)
+    for to in ("completed", "no_show"):
+        body = check_problem(await become(to), 409, "status_change_not_allowed")
+        assert "after the session has ended" in body["detail"]
+    clock.move(minutes=1)
+    assert (await become("completed")).json()["status"] == "completed"
+    check_problem(await become("no_show"), 409, "status_change_not_allowed")
+
+
+@pytest.mark.parametrize("who", ["jana", "admin"])
+async def test_what_the_house_does_nobody_else_does(
+    client: httpx.AsyncClient, become: Change, jana: UUID, tokens: Tokens, who: str
+) -> None:
+    body = check_problem(await become("expired", who=who), 409, "status_change_not_allowed")
+    assert body["detail"] == "Only the site can make a booking that is pending expired."
+    held = (await client.post("/holds", json={"expertId": str(jana), "startsAt": TEN})).json()["id"]
+    for to in ("pending", "confirmed", "expired"):
+        answer = await client.patch(f"/bookings/{held}/status", json={"status": to}, headers=tokens[who])
+        assert answer.status_code in (404, 409), answer.text
+
+
+async def test_a_request_that_nobody_answers_is_expired_and_nobody_changes_it_any_more(
+    services: Services, become: Change, changes: Change, clock: Clock
+) -> None:
+    clock.move(hours=24)
+    await services.deadlines.work_off()
+    check_problem(await become("confirmed"), 409, "status_change_not_allowed")
+    last = (await changes()).json()["changes"][-1]
+    assert (last["actor"], last["fromStatus"], last["toStatus"]) == ("system", "pending", "expired")
+    assert last["reason"] == "not answered in time"
+
+
+@pytest.mark.parametrize("reason", [None, 5, "x" * 501, "\x00", "\ud800", ["x"]])
+async def test_a_reason_that_is_none_is_refused(
+    client: httpx.AsyncClient, tokens: Tokens, booking: Json, reason: Any
+) -> None:
+    content = json.dumps({"status": "confirmed", "reason": reason})
+    headers = {**tokens["jana"], "Content-Type": "application/json"}
+    answer = await client.patch(f"/bookings/{booking['id']}/status", content=content, headers=headers)
+    assert wrong_fields(answer) == {"reason"}
+
+
+async def test_of_a_confirmation_and_a_cancellation_at_once_both_are_not_lost(become: Change, changes: Change) -> None:
+    answers = await asyncio.gather(become("confirmed"), become("declined", who="admin"))
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 1}
+    assert len((await changes()).json()["changes"]) == 2
+
+
+# --- what has happened ------------------------------------------------------------------------------------------
+
+
+async def test_everything_that_has_happened_is_told_with_who_and_why(
+    become: Change, move: Change, changes: Change
+) -> None:
+    await become("confirmed")
+    await move(ELEVEN, who="admin", reason="  The room is \r\n taken ")
+    check_problem(await move("2026-11-24T07:00:00Z"), 422, "slot_not_offered")
+    await become("cancelled", reason="Ill")
+    told = (await changes()).json()
+    assert set(told) == {"changes"}
+    assert [(c["actor"], c["fromStatus"], c["toStatus"], c["fromStartsAt"], c["toStartsAt"], c["reason"])
+            for c in told["changes"]] == [
+        ("customer", None, "pending", None, NINE, ""),
+        ("expert", "pending", "confirmed", NINE, NINE, ""),
+        ("admin", "confirmed", "confirmed", NINE, ELEVEN, "The room is \n taken"),
+        ("expert", "confirmed", "cancelled", ELEVEN, ELEVEN, "Ill"),
+    ]  # fmt: skip
+    assert [c["at"] for c in told["changes"]] == sorted(c["at"] for c in told["changes"])
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+async def test_the_history_is_for_those_who_run_the_calendar(changes: Change, who: str) -> None:
+    answer = await changes(who=who)
+    if who in REFUSED:
+        check_problem(answer, *REFUSED[who])
+        assert "pending" not in answer.text
+    else:
+        assert len(answer.json()["changes"]) == 1
+
+
+@pytest.mark.parametrize("reference", [str(uuid4()), "1", "%00", "x" * 3000])
+async def test_what_is_not_there_has_no_history(client: httpx.AsyncClient, tokens: Tokens, reference: str) -> None:
+    answer = await client.get(f"/bookings/{reference}/changes", headers=tokens["admin"])
+    check_problem(answer, 404, "booking_not_found")
+
+
+async def test_nothing_of_the_history_is_anybodys_name_or_address(post: Post, changes: Change) -> None:
+    text = (await changes()).text
+    assert not [personal for personal in ("Ada", "ada@", "7946 0000") if personal in text]

@@ -1,0 +1,425 @@
+"""Letters as they arrive: parsed again, in both kinds of text, to both sides, with the file that comes along."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.header import decode_header
+from email.headerregistry import Address
+from email.message import EmailMessage
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from icalendar import Calendar
+
+from expert_booking.domain.email_schedule import Audience, MessageKind
+from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.mail.compose import BookingEmail, compose_access_email, compose_booking_email
+from tests.mail.told import (
+    BOOKING,
+    EVERY,
+    EXPERT_EMAIL,
+    HOUR,
+    INSTALLATION,
+    NINE,
+    NOW,
+    SYSTEM,
+    Seen,
+    arrived,
+    everything_in,
+    html_of,
+    leeway,
+    letter,
+    news,
+    part_of,
+    text_of,
+    words_of,
+)
+
+KEY = SignedKeys(SYSTEM.secret).booking(BOOKING)
+MANAGE = f"https://booking.example.com/booking/{BOOKING}?key={KEY}"
+PLAIN = f"https://booking.example.com/booking/{BOOKING}"
+FOLD = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first 02:30 in Berlin
+BEFORE_GAP = datetime(2027, 3, 28, 0, 30, tzinfo=UTC)  # 01:30 in Berlin, whose clocks go from 02:00 to 03:00
+EVIL = "Eve\r\nBcc: victim@example.com\r\n\r\n<script>alert(1)</script>"
+every_letter = pytest.mark.parametrize(("kind", "actor", "audience"), EVERY)
+NASTY = st.lists(
+    st.one_of(
+        st.characters(),
+        st.sampled_from('\r\n\t ,;:<>@"\\()=?é😀\u2028\x85\x00\ud800\u202e'),
+        st.sampled_from(["\r\nBcc: victim@example.com", "=?utf-8?q?=0D=0A?=", ", mallory@example.com", "x" * 80]),
+    ),
+    max_size=40,
+).map("".join)
+
+
+def access(code: str = "042917", minutes: float = 15, email: str = "ada@example.com") -> EmailMessage:
+    """A mail that proves an address."""
+    link, expires_at = "https://booking.example.com/sign-in/KEY", NOW + timedelta(minutes=minutes)
+    return arrived(
+        compose_access_email(
+            email=email, link=link, code=code, expires_at=expires_at, site=SYSTEM, message_id="<2@x.example>", now=NOW
+        )
+    )
+
+
+# --- the envelope and the headers -------------------------------------------------------------------------------
+
+
+@every_letter
+def test_every_letter_is_complete_and_says_the_same_in_text_and_in_html(
+    kind: MessageKind, actor: Actor | None, audience: Audience
+) -> None:
+    message = letter(news(kind, audience, actor, reason="The train is late."))
+    to = "ada@example.com" if audience is Audience.CUSTOMER else EXPERT_EMAIL
+    assert [address.addr_spec for address in message["To"].addresses] == [to]
+    assert [address.addr_spec for address in message["From"].addresses] == ["booking@site.example"]
+    assert message["From"].addresses[0].display_name == "The Site"
+    assert (message["Message-ID"], message["Auto-Submitted"]) == ("<1@site.example>", "auto-generated")
+    assert message["Date"].datetime == NOW
+    assert message["Subject"]
+    assert words_of(text_of(message)) == Seen(html_of(message)).words
+    assert "{" not in text_of(message)
+
+
+@every_letter
+def test_the_calendar_comes_along_twice_and_says_in_both_places_what_it_is_to_do(
+    kind: MessageKind, actor: Actor | None, audience: Audience
+) -> None:
+    message = letter(news(kind, audience, actor, sequence=3))
+    part, file = part_of(message, "text/calendar"), part_of(message, "application/ics")
+    if kind is MessageKind.REMINDER:
+        # Nothing has changed: a calendar would ask once more for what it has.
+        assert (part, file, message.get_content_type()) == (None, None, "multipart/alternative")
+        return
+    assert part is not None
+    assert file is not None
+    ends = kind in (MessageKind.CANCELLED, MessageKind.DECLINED, MessageKind.EXPIRED)
+    assert part["Content-Type"].params["method"] == ("CANCEL" if ends else "REQUEST")
+    assert part["Content-Type"].params["charset"] == "utf-8"
+    calendar = Calendar.from_ical(part.get_content())
+    assert calendar["METHOD"] == part["Content-Type"].params["method"]
+    [event] = calendar.walk("VEVENT")
+    assert (event["UID"], event["SEQUENCE"]) == (f"{BOOKING}@{INSTALLATION}", 3)
+    assert event["ATTENDEE"] == f"mailto:{message['To'].addresses[0].addr_spec}"
+    assert event["ORGANIZER"] == "mailto:booking@site.example"
+    assert event["ORGANIZER"].params["CN"] == "Jana Müller"
+    assert file.get_filename() == "booking.ics"
+    assert file.get_content() == part.get_content().encode().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    assert message.get_content_type() == "multipart/mixed"
+    inner = [one.get_content_type() for one in next(iter(message.iter_parts())).iter_parts()]
+    assert inner == ["text/plain", "text/html", "text/calendar"]
+
+
+@every_letter
+def test_no_customer_learns_the_address_of_an_expert_nor_reads_what_somebody_typed_in_their_name(
+    kind: MessageKind, actor: Actor | None, audience: Audience
+) -> None:
+    told = news(kind, "customer", actor, notes="Buy at evil.example", reason="Buy now", customer_phone="+1 900 12345")
+    message = letter(told)
+    everything = everything_in(message)
+    for secret in (EXPERT_EMAIL, "evil.example", "+1 900"):
+        assert secret not in everything
+        assert secret not in str(message)
+    assert ("Buy now" in everything) == (actor in (Actor.EXPERT, Actor.ADMIN))
+
+
+@every_letter
+def test_only_the_customer_gets_the_key_to_the_booking(
+    kind: MessageKind, actor: Actor | None, audience: Audience
+) -> None:
+    message = letter(news(kind, audience, actor))
+    links = Seen(html_of(message)).links
+    assert (MANAGE in links) == (audience is Audience.CUSTOMER)
+    assert (MANAGE in text_of(message)) == (audience is Audience.CUSTOMER)
+    if audience is Audience.EXPERT:
+        assert PLAIN in links
+        assert PLAIN in text_of(message)
+        assert KEY not in everything_in(message)
+    for link in links:
+        assert link in text_of(message).splitlines() or link == "mailto:ada@example.com"
+        assert link.startswith(("https://booking.example.com", "mailto:"))
+
+
+def test_the_expert_answers_the_customer_and_the_customer_nobody() -> None:
+    answers = letter(news(audience="expert"))["Reply-To"].addresses
+    assert answers == (Address("Ada Lovelace", "ada", "example.com"),)
+    assert "Reply-To" not in letter(news())
+
+
+@pytest.mark.parametrize("audience", ["customer", "expert"])
+def test_no_row_of_the_database_adds_a_header_a_part_or_an_element(audience: str) -> None:
+    told = news(
+        "rescheduled", audience, customer_name=EVIL, expert_name=EVIL, session_title=EVIL, notes=EVIL, reason=EVIL,
+        customer_phone=EVIL, expert_slug=EVIL,
+    )  # fmt: skip
+    message, harmless = letter(told), letter(news("rescheduled", audience))
+    assert message.keys() == harmless.keys()
+    assert "Bcc" not in message
+    assert "victim@example.com" not in [one.addr_spec for one in message["To"].addresses]
+    assert [part.get_content_type() for part in message.walk()] == [part.get_content_type() for part in harmless.walk()]
+    assert "<script" not in html_of(message)
+    assert "alert(1)" in html_of(message)
+    assert words_of(text_of(message)) == Seen(html_of(message)).words
+
+
+@pytest.mark.parametrize(
+    "wrong", ["ada@example.com\r\nBcc: victim@example.com", "ada@example.com, eve@example.com", "x", ""]
+)
+def test_what_is_no_address_gets_no_mail(wrong: str) -> None:
+    for told in (news(customer_email=wrong), news(audience="expert", expert_email=wrong)):
+        with pytest.raises(ValueError, match=r".+"):
+            letter(told)
+    with pytest.raises(ValueError, match=r".+"):
+        access(email=wrong)
+    # An expert is told nevertheless, and can answer nobody.
+    message = letter(news(audience="expert", customer_email=wrong))
+    assert "Reply-To" not in message
+    assert message["To"].addresses[0].addr_spec == EXPERT_EMAIL
+
+
+def test_domains_with_letters_of_all_scripts_are_written_as_mail_servers_know_them() -> None:
+    message = letter(news(customer_email="Ada@bücher.example"))
+    assert message["To"].addresses[0].addr_spec == "Ada@xn--bcher-kva.example"
+    assert letter(news(audience="expert", customer_email="Ada@bücher.example"))["Reply-To"].addresses[0].domain == (
+        "xn--bcher-kva.example"
+    )
+
+
+def test_a_mail_to_letters_of_all_scripts_needs_a_server_that_knows_them_and_no_other_mail_does() -> None:
+    def made(told: BookingEmail) -> EmailMessage:
+        return compose_booking_email(told, SYSTEM, installation=INSTALLATION, message_id="<1@x.example>", now=NOW)
+
+    assert "<jürgen@example.com>\r\n".encode() in bytes(made(news(customer_email="jürgen@example.com")))
+    answered = made(news(audience="expert", customer_email="jürgen@example.com"))
+    assert bytes(answered).isascii()
+    assert "Reply-To" not in answered
+
+
+@given(NASTY, NASTY, st.sampled_from(list(Audience)))
+def test_headers_hold_what_was_typed_on_one_line_and_nothing_else(name: str, title: str, audience: Audience) -> None:
+    told = news("received", audience, Actor.CUSTOMER, customer_name=name, expert_name=name, session_title=title)
+    made = compose_booking_email(told, SYSTEM, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
+    raw = bytes(made).partition(b"\r\n\r\n")[0]
+    assert raw.isascii()
+    assert max(map(len, raw.split(b"\r\n"))) <= 78
+    message = arrived(made)
+    assert message.keys() == letter(news("received", audience)).keys()
+    [to] = message["To"].addresses
+    assert to.addr_spec == ("ada@example.com" if audience is Audience.CUSTOMER else EXPERT_EMAIL)
+    assert message["Subject"].startswith(("Request received: ", "New request: "))
+    assert len(message["Subject"].splitlines()) == 1
+    assert words_of(text_of(message)) == Seen(html_of(message)).words
+
+
+def test_long_names_in_all_scripts_stay_whole_in_subject_and_address() -> None:
+    name = 'Ünal, "Dr." 😀 (Zürich) <x@y> ' * 4
+    message = letter(news(customer_name=name, expert_name=name))
+    # Read by the older reader: the newer one of Python 3.11 puts spaces between encoded words.
+    [(encoded, charset), (address, _)] = decode_header(dict(message.raw_items())["To"])
+    assert (encoded.decode(charset), address) == (name.strip(), b"<ada@example.com>")
+    assert message["Subject"].endswith(f"Consultation with {name.strip()}")
+    plain = "Maximiliana von und zu " * 5 + "x" * 120
+    assert letter(news(expert_name=plain))["Subject"].endswith(plain)
+    assert letter(news(expert_name=plain[:100]))["Subject"].endswith(plain[:100].strip())
+
+
+# --- times ------------------------------------------------------------------------------------------------------
+
+
+def test_each_side_reads_its_own_clock_first_and_every_time_names_its_zone() -> None:
+    text = text_of(letter(news()))
+    assert "Tuesday, 24 November 2026\n  08:00–09:00, Europe/London (UTC)\n" in text
+    assert "For the expert: Tue 24 Nov, 09:00–10:00, Europe/Berlin (UTC+1)" in text
+    text = text_of(letter(news(audience="expert")))
+    assert "Tuesday, 24 November 2026\n  09:00–10:00, Europe/Berlin (UTC+1)\n" in text
+    assert "For the customer: Tue 24 Nov, 08:00–09:00, Europe/London (UTC)" in text
+    assert letter(news())["Subject"].startswith("Confirmed: Tue 24 Nov, 08:00 (UTC), ")
+    assert letter(news(audience="expert"))["Subject"].startswith("Confirmed: Tue 24 Nov, 09:00 (UTC+1), ")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", None, "Nowhere/Land", "../../etc/passwd", ""])
+def test_where_there_is_one_zone_one_time_is_told(zone: str | None) -> None:
+    for audience in ("customer", "expert"):
+        text = text_of(letter(news(audience=audience, customer_zone=zone)))
+        assert "09:00–10:00, Europe/Berlin (UTC+1)" in text
+        assert "For the" not in text
+
+
+def test_in_kathmandu_it_may_be_another_time_by_quarters_and_in_apia_another_day() -> None:
+    assert "13:45–14:45, Asia/Kathmandu (UTC+5:45)" in text_of(letter(news(customer_zone="Asia/Kathmandu")))
+    late = NINE + 5 * HOUR
+    text = text_of(letter(news(customer_zone="Pacific/Apia", starts_at=late)))
+    assert "Wednesday, 25 November 2026\n  02:00–03:00, Pacific/Apia (UTC+13)" in text
+    assert "For the expert: Tue 24 Nov, 14:00–15:00, Europe/Berlin (UTC+1)" in text
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "berlin", "london"),
+    [(FOLD, "02:30 (UTC+2)–02:30 (UTC+1), Europe/Berlin (UTC+2)", "01:30 (UTC+1)–01:30 (UTC), Europe/London (UTC+1)"),
+     (FOLD + HOUR, "02:30 (UTC+1)–03:30, Europe/Berlin (UTC+1)", "01:30 (UTC)–02:30, Europe/London (UTC)"),
+     (BEFORE_GAP, "01:30–03:30, Europe/Berlin (UTC+1)", "00:30–02:30, Europe/London (UTC)")],
+)  # fmt: skip
+def test_when_clocks_change_both_times_are_right(starts_at: datetime, berlin: str, london: str) -> None:
+    now = starts_at - 24 * HOUR
+    for kind in ("received", "confirmed", "rescheduled", "cancelled", "reminder"):
+        told = news(kind, starts_at=starts_at)
+        text = text_of(letter(told, now))
+        assert london in text
+        assert f"For the expert: {starts_at:%a} {starts_at.day} {starts_at:%b}, {berlin}" in text
+    part = part_of(letter(news("rescheduled", starts_at=starts_at), now), "text/calendar")
+    assert part is not None
+    assert f"DTSTART:{starts_at:%Y%m%dT%H%M%SZ}" in part.get_content()
+
+
+def test_who_is_moved_reads_the_old_and_the_new_time_in_both_zones() -> None:
+    text = text_of(letter(news("rescheduled", previous_starts_at=FOLD)))
+    new, old = text.index("New time"), text.index("Old time")
+    assert new < text.index("08:00–09:00, Europe/London (UTC)") < text.index("09:00–10:00, Europe/Berlin") < old
+    assert old < text.index("01:30 (UTC+1)–01:30 (UTC), Europe/London") < text.index("02:30 (UTC+2)–02:30 (UTC+1)")
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [({"hours": 24}, "in 24 hours"), ({"hours": 23, "minutes": 59, "seconds": 40}, "in 24 hours"),
+     ({"hours": 22, "minutes": 20}, "in 22 hours"), ({"hours": 1}, "in 1 hour"), ({"minutes": 59}, "in 59 minutes"),
+     ({"minutes": 75}, "in 1 hour 15 minutes"), ({"minutes": 1}, "in 1 minute"), ({"seconds": 5}, "now"),
+     ({"days": 3}, "in 3 days"), ({"minutes": -4}, "now")],
+)  # fmt: skip
+def test_a_reminder_says_how_far_away_it_really_is_however_late_it_leaves(before: dict[str, float], words: str) -> None:
+    for audience in ("customer", "expert"):
+        told = news("reminder", audience, None, minutes_before=1440)
+        assert f"Your session begins {words}\n" in text_of(letter(told, NINE - timedelta(**before)))
+
+
+# --- words ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "actor", "customer", "expert"),
+    [("received", Actor.CUSTOMER, "We have your request", "You have a new request"),
+     ("confirmed", Actor.CUSTOMER, "Your booking is confirmed", "You have a new booking"),
+     ("confirmed", Actor.EXPERT, "Jana Müller has confirmed your session.", "You have confirmed this booking"),
+     ("confirmed", Actor.ADMIN, "Your session with Jana Müller is confirmed.", "A booking was confirmed for you"),
+     ("declined", Actor.EXPERT, "Jana Müller cannot take this session.", "You have declined this request"),
+     ("rescheduled", Actor.CUSTOMER, "You have moved your booking",
+      "Ada Lovelace has moved the session to another time."),
+     ("rescheduled", Actor.EXPERT, "Jana Müller has moved your session", "You have moved this booking"),
+     ("cancelled", Actor.CUSTOMER, "You have cancelled your booking", "Ada Lovelace has cancelled the session."),
+     ("cancelled", Actor.EXPERT, "Jana Müller has cancelled your session.", "You have cancelled this booking"),
+     ("cancelled", Actor.ADMIN, "Your session with Jana Müller has been cancelled.", "A booking was cancelled for you"),
+     ("expired", Actor.SYSTEM, "Jana Müller has not answered in time.", "A request has expired"),
+     ("reminder", None, "Jana Müller expects you.", "Ada Lovelace expects you.")],
+)  # fmt: skip
+def test_each_side_is_told_who_did_it_in_words_that_fit_them(
+    kind: str, actor: Actor | None, customer: str, expert: str
+) -> None:
+    assert customer in text_of(letter(news(kind, "customer", actor)))
+    assert expert in text_of(letter(news(kind, "expert", actor)))
+
+
+def test_a_request_says_until_when_it_is_answered_to_both_sides_on_their_own_clocks() -> None:
+    customer, expert = (text_of(letter(news("received", side, Actor.CUSTOMER))) for side in ("customer", "expert"))
+    assert "The expert answers by Monday, 23 November 2026, 13:00, Europe/London (UTC). Without an answer" in customer
+    assert "Please answer by Monday, 23 November 2026, 14:00, Europe/Berlin (UTC+1). Without an answer" in expert
+    soon = leeway(Status.PENDING, NINE, answer_by=NINE)
+    assert "Please answer before it begins." in text_of(letter(news("received", "expert", leeway=soon)))
+    # So it does where it was moved meanwhile.
+    assert "Please answer by" in text_of(letter(news("rescheduled", "expert", Actor.CUSTOMER, status=Status.PENDING)))
+
+
+def test_the_terms_are_those_of_the_pages_and_for_the_customer_alone() -> None:
+    told = news()
+    said = told.leeway.sentences(NOW, lambda _: "Tuesday, 24 November 2026, 06:00, Europe/London (UTC)")
+    assert len(said) == 2
+    for sentence in said:
+        assert sentence in text_of(letter(told)).replace("\n", " ")
+    assert "You can cancel" not in text_of(letter(news(audience="expert")))
+    assert "You can cancel" not in text_of(letter(news("cancelled")))
+
+
+def test_an_expert_is_asked_to_answer_only_while_there_is_something_to_answer() -> None:
+    assert "Answer the request" in text_of(letter(news("received", "expert")))
+    # Answered by the time this mail leaves.
+    answered = leeway(Status.CONFIRMED, NINE)
+    for told in (news("confirmed", "expert"), news("received", "expert", leeway=answered), news("expired", "expert")):
+        assert "See the booking" in text_of(letter(told))
+        assert "nswer the request" not in text_of(letter(told))
+
+
+def test_what_is_over_leads_to_another_time() -> None:
+    for kind in ("declined", "cancelled", "expired"):
+        assert "https://booking.example.com/expert/jana-muller" in Seen(html_of(letter(news(kind)))).links
+
+
+def test_the_expert_reads_who_it_is_and_every_line_of_the_notes() -> None:
+    text = text_of(letter(news("received", "expert", notes="One\n\n<b>Two</b> & three\u2028Four")))
+    for fact in ("Customer\n  Ada Lovelace\n", "E-mail\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
+        assert fact in text
+    assert "Notes\n  One\n\n  <b>Two</b> & three\n  Four\n" in text
+    assert "Phone" not in text_of(letter(news("received", "expert", customer_phone=None)))
+
+
+# --- layout -----------------------------------------------------------------------------------------------------
+
+
+@every_letter
+def test_the_html_needs_nothing_from_elsewhere_and_says_its_language_and_both_colour_schemes(
+    kind: MessageKind, actor: Actor | None, audience: Audience
+) -> None:
+    html = html_of(letter(news(kind, audience, actor)))
+    seen = Seen(html)
+    assert ("html", {"lang": "en", "dir": "ltr"}) in seen.elements
+    assert ("meta", {"name": "color-scheme", "content": "light dark"}) in seen.elements
+    assert "@media (prefers-color-scheme: dark)" in html
+    assert not {"img", "script", "link", "iframe", "form"} & {tag for tag, _ in seen.elements}
+    assert "url(" not in html
+    assert all(said.get("role") == "presentation" for tag, said in seen.elements if tag == "table")
+
+
+# --- proving an address -----------------------------------------------------------------------------------------
+
+
+def test_the_mail_that_proves_an_address_has_a_link_and_a_code_and_says_how_long_they_count() -> None:
+    message = access()
+    text, page = text_of(message), Seen(html_of(message))
+    assert message["Subject"] == "Sign in to The Site"
+    assert [address.addr_spec for address in message["To"].addresses] == ["ada@example.com"]
+    assert "\n042917\n" in text
+    # In two groups for the eyes; who copies it gets six digits, as all pages read them.
+    assert "042" in page.words
+    assert "917" in page.words or "042917" in page.words
+    assert "https://booking.example.com/sign-in/KEY" in page.links
+    assert "https://booking.example.com/sign-in/KEY" in text
+    for said in ("They count for 15 minutes, and only once.", "Was it not you?", "ada@example.com"):
+        assert said in text
+        assert said in " ".join(page.words)
+    assert "042917" not in message["Subject"]
+    assert re.search(r">042<span[^>]*>917<", html_of(message))
+
+
+def test_a_mail_that_leaves_late_says_how_long_its_link_still_counts() -> None:
+    assert "They count for 9 minutes," in text_of(access(minutes=9))
+    assert "They count for 1 minute," in text_of(access(minutes=-2))
+
+
+def test_a_new_link_carries_the_bookings_key_version_and_no_calendar_file() -> None:
+    message = letter(news("new_link", actor=None, key_version=2, notes="Buy at evil.example"))
+    [key] = re.findall(r"\?key=(\S+)", text_of(message))
+    assert key == SignedKeys(SYSTEM.secret).booking(BOOKING, 2)
+    assert message["Subject"].startswith("New link: ")
+    assert message.get_content_type() == "multipart/alternative"
+    assert "evil.example" not in everything_in(message)
+    assert words_of(text_of(message)) == Seen(html_of(message)).words
+
+
+def test_a_code_of_letters_and_digits_stands_in_two_groups_of_four() -> None:
+    message = access(code="SN3G6Z37")
+    assert "\nSN3G6Z37\n" in text_of(message)
+    assert re.search(r">SN3G<span[^>]*>6Z37<", html_of(message))
+
+
+def test_the_key_in_a_mail_is_the_one_that_opens_the_booking() -> None:
+    [key] = re.findall(r"\?key=(\S+)", text_of(letter(news())))
+    assert SignedKeys(SYSTEM.secret).booking_of(key) == UUID(int=BOOKING.int)

@@ -1,0 +1,780 @@
+"""A booking's life at random: whatever a few people, a program, the hosts, time and psql do, in whatever order.
+
+The judge is a small model of its own and plain SQL; of the product it knows nothing but the services it calls.
+`pytest tests/services/test_life.py --hypothesis-profile=long --timeout=0` goes on for a long time.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, NamedTuple, TypeVar
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from psycopg.rows import dict_row
+
+from expert_booking.db.engine import Database
+from expert_booking.domain.errors import (
+    BookingNotFound,
+    CancelTooLate,
+    FieldsWrong,
+    Forbidden,
+    HoldNotFound,
+    NoReschedulesLeft,
+    NotAuthenticated,
+    Refusal,
+    RescheduleNotAllowed,
+    RescheduleTooLate,
+    SlotNotOffered,
+    SlotTaken,
+    StatusChangeNotAllowed,
+)
+from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.terms import Confirmation
+from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role, SessionTypeRequest, SlotQuery
+from expert_booking.services import Services
+from tests.conftest import Clock, booking_request, browser, expert_request
+
+Done = TypeVar("Done")
+Connection = psycopg.Connection[dict[str, Any]]
+MINUTE, HOUR, DAY, INSTANT = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
+BROWSERS: Final = (b"a" * 32, b"b" * 32)
+PROGRAM: Final = None  # has no cookie, only the ids it was given
+HORIZON: Final = 2
+OPENS, CLOSES = time(9), time(12, 30)
+LIVE: Final = {"held", "pending", "confirmed", "completed", "no_show"}
+HOLD_MINUTES, LONGEST_HOLD = 5 * MINUTE, 20 * MINUTE
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A session type and its expert, as this test knows them."""
+
+    expert: int
+    zone: ZoneInfo
+    minutes: int
+    before: int = 0
+    after: int = 0
+    notice: int = 0
+    cap: int | None = None
+    answer: int | None = None  # minutes; None: confirmed at once
+    cancel_notice: int = 0
+    reschedule_notice: int = 0
+    max_reschedules: int | None = None
+
+    def request(self) -> SessionTypeRequest:
+        """The same, as the product is told of it."""
+        return SessionTypeRequest(
+            title="Session", minutes=self.minutes, step_minutes=30, before_minutes=self.before,
+            after_minutes=self.after, notice_minutes=self.notice, horizon_days=HORIZON, daily_cap=self.cap,
+            confirmation=Confirmation.BY_EXPERT if self.answer else Confirmation.AT_ONCE,
+            answer_minutes=self.answer or 60, cancel_notice_minutes=self.cancel_notice,
+            reschedule_notice_minutes=self.reschedule_notice, max_reschedules=self.max_reschedules,
+        )  # fmt: skip
+
+    def start(self, day: date, step: int) -> datetime:
+        """The start so many half hours after opening, UTC."""
+        return datetime.combine(day, OPENS, self.zone).astimezone(UTC) + step * 30 * MINUTE
+
+    def steps(self) -> range:
+        """The steps of a day."""
+        opens, closes = (datetime.combine(date(2026, 11, 24), at) for at in (OPENS, CLOSES))
+        return range((closes - opens - self.minutes * MINUTE) // (30 * MINUTE) + 1)
+
+    def day_of(self, instant: datetime) -> date:
+        """The expert's local date."""
+        return instant.astimezone(self.zone).date()
+
+    def on_grid(self, start: datetime) -> bool:
+        """Whether sessions start then, on any day."""
+        return start in {self.start(self.day_of(start), step) for step in self.steps()}
+
+    def busy(self, start: datetime) -> tuple[datetime, datetime]:
+        """What a session that starts then keeps."""
+        return start - self.before * MINUTE, start + (self.minutes + self.after) * MINUTE
+
+
+BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
+KINDS: Final = (
+    Kind(0, BERLIN, 60, after=15, answer=120, cancel_notice=60, reschedule_notice=90, max_reschedules=2),
+    Kind(0, BERLIN, 45, before=10, notice=60, cap=2),
+    Kind(1, NEW_YORK, 30, cap=2, answer=2880, cancel_notice=1440, max_reschedules=1),
+)
+
+
+@dataclass
+class Entry:
+    """What this test believes of one row."""
+
+    id: UUID
+    kind: int
+    starts_at: datetime
+    status: str
+    visitor: bytes | None
+    held_at: datetime | None = None
+    hold_until: datetime | None = None
+    answer_by: datetime | None = None
+    reschedules: int = 0
+    booked: bool = False
+
+    @property
+    def busy(self) -> tuple[datetime, datetime]:
+        """What it keeps."""
+        return KINDS[self.kind].busy(self.starts_at)
+
+    def lapsed(self, now: datetime) -> bool:
+        """A hold that is over, whether somebody has written so or not."""
+        return self.status == "held" and self.hold_until is not None and self.hold_until <= now
+
+    def blocks(self, now: datetime) -> bool:
+        """Whether it keeps its time from others."""
+        return self.status in LIVE and not self.lapsed(now)
+
+
+class Change(NamedTuple):
+    """A row of the history."""
+
+    booking: UUID
+    actor: str
+    token: UUID | None
+    was: str | None
+    becomes: str | None
+    since: datetime | None
+    until: datetime | None
+    reason: str
+    freed: tuple[datetime, datetime] | None
+
+
+@dataclass
+class World:
+    """The product on a real database, and the means to look past it."""
+
+    services: Services
+    clock: Clock
+    sql: Connection
+    loop: asyncio.AbstractEventLoop
+    experts: tuple[UUID, ...] = ()
+    types: tuple[UUID, ...] = ()
+    hosts: dict[str, Caller] = field(default_factory=dict)
+    # How often what came out how, for whoever wants to know (`pytest -s`).
+    happened: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def run(self, work: Awaitable[Done] | Coroutine[Any, Any, Done]) -> Done:
+        """Do it now."""
+        return self.loop.run_until_complete(work)
+
+    def rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        """Plain SQL."""
+        return self.sql.execute(statement, values).fetchall()
+
+
+@pytest.fixture
+def world(database_url: str) -> Iterator[World]:
+    """Two experts with three kinds of sessions."""
+    loop, clock = asyncio.new_event_loop(), Clock()
+    database = Database(database_url)
+    address = database_url.replace("+psycopg", "")
+    with psycopg.connect(address, autocommit=True, row_factory=dict_row) as sql:
+        sql.execute("SET TIME ZONE 'UTC'")
+        world = World(Services(database, clock=clock), clock, sql, loop)
+        for number, zone in enumerate((BERLIN, NEW_YORK)):
+            kinds = [kind.request() for kind in KINDS if kind.expert == number]
+            request = expert_request(name=f"Expert {number}", time_zone=zone.key, hours=(540, 750), session_types=kinds)
+            world.experts += (world.run(world.services.experts.add(request)),)
+        for expert in world.experts:
+            found = world.rows("SELECT id FROM session_type WHERE expert_id = %s ORDER BY minutes DESC", expert)
+            world.types += tuple(row["id"] for row in found)
+        world.hosts = {
+            "admin": Caller(role=Role.ADMIN, token_id=uuid4()),
+            "reader": Caller(role=Role.READER, token_id=uuid4()),
+            "first": Caller(role=Role.EXPERT, expert_id=world.experts[0], token_id=uuid4()),
+            "second": Caller(role=Role.EXPERT, expert_id=world.experts[1], token_id=uuid4()),
+        }
+        yield world
+        loop.run_until_complete(database.close())
+    loop.close()
+
+
+def test_a_bookings_life_at_random_keeps_every_promise(world: World) -> None:
+    shape = settings(
+        max_examples=settings().max_examples // 4, stateful_step_count=50, deadline=None,
+        suppress_health_check=list(HealthCheck), phases=[p for p in Phase if p is not Phase.explain],
+    )  # fmt: skip
+    run_state_machine_as_test(lambda: Life(world), settings=shape)
+    print(*sorted(world.happened.items()), sep="\n")
+
+
+NTH = st.one_of(st.sampled_from((0, 1, 2)), st.integers(0, 30))
+BROWSER = st.sampled_from(BROWSERS)
+ANYBODY = st.sampled_from((*BROWSERS, *BROWSERS, PROGRAM))
+HOST = st.sampled_from(("own", "own", "own", "admin", "admin", "other", "reader", "nobody"))
+REASON = st.sampled_from(("", "I am ill", "Ёж 💐"))
+KIND = st.sampled_from((0, 1, 0, 1, 2))
+# A day from today, one of them beyond the horizon; a half hour from opening, some of them outside the hours.
+PLACE = st.tuples(st.sampled_from((1, 1, 1, 1, 0, 0, 2, 3)), st.sampled_from((0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, -1)))
+NEAR = st.one_of(PLACE, st.sampled_from((-1, 0, 1)))
+TOWARDS = st.sampled_from(("confirmed", "confirmed", "cancelled", "declined", "completed", "no_show", "expired",
+                           "pending", "held"))  # fmt: skip
+
+
+class Life(RuleBasedStateMachine):
+    """What may happen, what should come of it, and what must always be so."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.entries: dict[UUID, Entry] = {}
+        self.expected: list[Change] = []
+        world.sql.execute("DELETE FROM booking")
+        world.clock.now = datetime(2026, 11, 23, 8, tzinfo=UTC)
+        self.seen = self.last_change()
+        self.steps = 0
+
+    # --- holds ---------------------------------------------------------------------------------------------------
+
+    @rule(who=ANYBODY, kind=KIND, place=PLACE)
+    def hold(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
+        self.take(who, kind, place)
+
+    def take(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
+        """Hold a place, which may be one's own already."""
+        start = self.start(kind, place)
+        own = next((e for e in self.mine(who) if e.status == "held" and not e.lapsed(self.now)), None)
+        request = HoldRequest(expert_id=self.expert(kind), session_type_id=self.world.types[kind], starts_at=start)
+        work = self.world.services.holds.take(request, visitor=who)
+        if own is not None and (own.kind, own.starts_at) == (kind, start):
+            view = self.does("hold the same again", work)
+            assert view is not None
+            assert (view.id, view.hold_until) == (own.id, own.hold_until)
+            return
+        view = self.does("hold", work, self.verdict(kind, start, besides=own))
+        if view is None:
+            return
+        if own is not None:
+            self.lets_go(own, "expired", "customer")
+        made = Entry(view.id, kind, start, "held", who, self.now, self.now + HOLD_MINUTES)
+        assert view == HoldView(
+            id=view.id, expert_id=self.expert(kind), session_type_id=self.world.types[kind], starts_at=start,
+            ends_at=start + KINDS[kind].minutes * MINUTE, hold_until=made.hold_until,
+        )  # fmt: skip
+        self.begins(made)
+
+    @precondition(lambda self: self.holds())
+    @rule(nth=NTH)
+    def hold_once_more(self, nth: int) -> None:
+        hold = self.pick(self.holds(), nth)
+        if hold.visitor is not None and hold.blocks(self.now) and not hold.booked:
+            days = (KINDS[hold.kind].day_of(hold.starts_at) - KINDS[hold.kind].day_of(self.now)) // DAY
+            step = (hold.starts_at - self.start(hold.kind, (days, 0))) // (30 * MINUTE)
+            self.take(hold.visitor, hold.kind, (days, step))
+
+    @precondition(lambda self: self.holds())
+    @rule(nth=NTH)
+    def renew(self, nth: int) -> None:
+        hold = self.pick(self.holds(), nth)
+        work = self.world.services.holds.renew(hold.id)
+        view = self.does("renew", work, None if hold.blocks(self.now) and not hold.booked else HoldNotFound)
+        if view is not None:
+            assert hold.held_at is not None
+            hold.hold_until = min(self.now + HOLD_MINUTES, hold.held_at + LONGEST_HOLD)
+            assert view.hold_until == hold.hold_until
+
+    @precondition(lambda self: self.holds())
+    @rule(nth=NTH)
+    def release(self, nth: int) -> None:
+        hold = self.pick(self.holds(), nth)
+        over = hold.booked or not hold.blocks(self.now)
+        self.does("release", self.world.services.holds.release(hold.id), HoldNotFound if over else None)
+        if not over:
+            self.lets_go(hold, "expired", "customer")
+
+    # --- bookings ------------------------------------------------------------------------------------------------
+
+    @rule(who=ANYBODY, kind=KIND, place=PLACE)
+    def book(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
+        start = self.start(kind, place)
+        self.books("book", who, kind, start, None, self.verdict(kind, start))
+
+    @precondition(lambda self: self.holds())
+    @rule(nth=NTH)
+    def book_what_is_held(self, nth: int) -> None:
+        hold = self.pick(self.holds(), nth)
+        if hold.booked or not hold.blocks(self.now):
+            self.books(
+                "book late", hold.visitor, hold.kind, hold.starts_at, hold, self.verdict(hold.kind, hold.starts_at)
+            )
+            return
+        # A promise: the notice and the horizon count from when it was held, only it must not have begun.
+        asked = hold.held_at if hold.starts_at > self.now else self.now
+        refusal = None if self.is_offered(hold.kind, hold.starts_at, asked) else SlotNotOffered
+        self.books("book a hold", hold.visitor, hold.kind, hold.starts_at, hold, refusal)
+
+    @precondition(lambda self: self.holds())
+    @rule(nth=NTH, place=PLACE)
+    def book_another_time_with_a_hold(self, nth: int, place: tuple[int, int]) -> None:
+        hold = self.pick(self.holds(), nth)
+        start = self.start(hold.kind, place)
+        if start != hold.starts_at:
+            kept = not hold.booked and hold.blocks(self.now)
+            refusal = FieldsWrong if kept else self.verdict(hold.kind, start)
+            self.books("book another time", hold.visitor, hold.kind, start, hold, refusal)
+
+    @precondition(lambda self: self.entries)
+    @rule(nth=NTH, to=TOWARDS, host=HOST, reason=REASON)
+    def change_status(self, nth: int, to: str, host: str, reason: str) -> None:
+        booking = self.pick(self.entries.values(), nth)
+        caller, actor = self.caller(host, booking)
+        refusal = self.not_for(host, booking) or (None if self.host_may(booking, to) else StatusChangeNotAllowed)
+        work = self.world.services.bookings.change_status(booking.id, Status(to), caller, reason=reason)
+        view = self.does(f"to {to}", work, refusal)
+        if view is not None:
+            assert view.status == to
+            self.lets_go(booking, to, actor, caller and caller.token_id, reason)
+
+    @precondition(lambda self: self.entries)
+    @rule(nth=NTH, who=BROWSER, own=st.integers(0, 3), reason=REASON)
+    def cancel(self, nth: int, who: bytes, own: int, reason: str) -> None:
+        booking = self.pick(self.entries.values(), nth)
+        who = booking.visitor or who if own else who
+        until = booking.starts_at - KINDS[booking.kind].cancel_notice * MINUTE
+        refusal: type[Refusal] | None = None
+        if not booking.booked or booking.visitor != who:
+            refusal = BookingNotFound
+        elif booking.status not in ("pending", "confirmed"):
+            refusal = StatusChangeNotAllowed
+        elif self.now > until:
+            refusal = CancelTooLate
+        work = self.world.services.bookings.change_status(booking.id, Status.CANCELLED, browser(who), reason=reason)
+        view = self.does("cancel", work, refusal)
+        if view is not None:
+            assert (view.status, view.cancel_until) == ("cancelled", until)
+            self.lets_go(booking, "cancelled", "customer", None, reason)
+
+    @precondition(lambda self: self.entries)
+    @rule(nth=NTH, who=BROWSER, own=st.integers(0, 3), place=NEAR)
+    def move(self, nth: int, who: bytes, own: int, place: tuple[int, int] | int) -> None:
+        booking = self.pick(self.entries.values(), nth)
+        who = booking.visitor or who if own else who
+        kind, start = KINDS[booking.kind], self.near(booking, place)
+        refusal: type[Refusal] | None
+        if not booking.booked or booking.visitor != who:
+            refusal = BookingNotFound
+        elif booking.status not in ("pending", "confirmed"):
+            refusal = RescheduleNotAllowed
+        elif kind.max_reschedules is not None and booking.reschedules >= kind.max_reschedules:
+            refusal = NoReschedulesLeft
+        elif self.now > booking.starts_at - kind.reschedule_notice * MINUTE:
+            refusal = RescheduleTooLate
+        else:
+            refusal = None if start == booking.starts_at else self.verdict(booking.kind, start, besides=booking)
+        work = self.world.services.bookings.reschedule(booking.id, start, browser(who))
+        self.moved("move", booking, start, self.does("move", work, refusal), "customer", None, "")
+
+    @precondition(lambda self: self.entries)
+    @rule(nth=NTH, host=HOST, place=NEAR, reason=REASON)
+    def move_as_host(self, nth: int, host: str, place: tuple[int, int] | int, reason: str) -> None:
+        booking = self.pick(self.entries.values(), nth)
+        caller, actor = self.caller(host, booking)
+        start = self.near(booking, place)
+        refusal = self.not_for(host, booking)
+        if refusal is None and booking.status not in ("pending", "confirmed"):
+            refusal = RescheduleNotAllowed
+        if refusal is None and start != booking.starts_at:
+            refusal = self.verdict(booking.kind, start, besides=booking)
+        work = self.world.services.bookings.reschedule(booking.id, start, caller, reason=reason)
+        view = self.does("move as host", work, refusal)
+        self.moved("move as host", booking, start, view, actor, caller and caller.token_id, reason)
+
+    # --- time ----------------------------------------------------------------------------------------------------
+
+    @rule(span=st.sampled_from((MINUTE, 4 * MINUTE, HOUR / 2, 2 * HOUR)))
+    def time_passes(self, span: timedelta) -> None:
+        self.world.clock.now += span
+
+    @precondition(lambda self: any(e.status == "confirmed" for e in self.entries.values()))
+    @rule()
+    def a_night_passes(self) -> None:
+        self.world.clock.now += 17 * HOUR
+
+    @precondition(lambda self: any(e.status == "held" and not e.lapsed(self.now) for e in self.entries.values()))
+    @rule(by=st.sampled_from((-1, 0, 1)))
+    def time_passes_to_the_last_moment_of_a_hold(self, by: int) -> None:
+        ends = min(e.hold_until for e in self.entries.values() if e.status == "held" and not e.lapsed(self.now))
+        self.world.clock.now = max(self.now, ends + by * INSTANT)
+
+    @precondition(lambda self: any(e.status == "pending" for e in self.entries.values()))
+    @rule(by=st.sampled_from((-1, 0)))
+    def time_passes_to_the_last_moment_of_a_request(self, by: int) -> None:
+        ends = min(e.answer_by for e in self.entries.values() if e.status == "pending" and e.answer_by)
+        self.world.clock.now = max(self.now, ends + by * INSTANT)
+
+    @precondition(lambda self: any(self.due(e) for e in self.entries.values()))
+    @rule()
+    def deadlines_are_worked_off(self) -> None:
+        self.does("work off", self.world.services.deadlines.work_off())
+        for entry in self.entries.values():
+            if self.due(entry):
+                reason = "not answered in time" if entry.status == "pending" else ""
+                self.lets_go(entry, "expired", "system", None, reason)
+
+    @precondition(lambda self: any(e.status == "expired" and not e.booked for e in self.entries.values()))
+    @rule()
+    def what_nobody_needs_is_swept_out(self) -> None:
+        self.does("sweep", self.world.services.deadlines.sweep())
+        there = {row["id"] for row in self.world.rows("SELECT id FROM booking")}
+        for entry in [e for e in self.entries.values() if e.id not in there]:
+            assert entry.lapsed(self.now) or entry.status == "expired"
+            assert not entry.booked
+            del self.entries[entry.id]
+
+    # --- by hand -------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.entries)
+    @rule(nth=NTH)
+    def delete_by_hand(self, nth: int) -> None:
+        entry = self.pick(self.entries.values(), nth)
+        was = self.world.rows("DELETE FROM booking WHERE id = %s RETURNING status", entry.id)[0]["status"]
+        if entry.booked:
+            freed = entry.busy if was in LIVE else None
+            self.expects(entry, "database", was, None, entry.starts_at, None, freed=freed)
+        del self.entries[entry.id]
+
+    @precondition(lambda self: any(e.booked for e in self.entries.values()))
+    @rule(nth=NTH, to=st.sampled_from(("cancelled", "confirmed", "no_show")))
+    def change_status_by_hand(self, nth: int, to: str) -> None:
+        entry = self.pick([e for e in self.entries.values() if e.booked], nth)
+        if entry.status in LIVE and to != entry.status:
+            self.world.rows("UPDATE booking SET status = %s WHERE id = %s RETURNING id", to, entry.id)
+            self.lets_go(entry, to, "database")
+
+    @precondition(lambda self: any(e.status in LIVE for e in self.entries.values()))
+    @rule(nth=NTH, by=st.sampled_from((-2, -1, 1, 2)))
+    def move_by_hand(self, nth: int, by: int) -> None:
+        entry = self.pick([e for e in self.entries.values() if e.status in LIVE and not e.lapsed(self.now)], nth)
+        to = entry.starts_at + by * 30 * MINUTE if entry else None
+        if to is None or not KINDS[entry.kind].on_grid(to):
+            return
+        in_the_way = [e for e in self.neighbours(entry.kind, to) if e is not entry and self.really_live(e)]
+        try:
+            self.world.rows(
+                "UPDATE booking SET starts_at = starts_at + %(by)s, ends_at = ends_at + %(by)s,"
+                " busy = tstzrange(lower(busy) + %(by)s, upper(busy) + %(by)s) WHERE id = %(id)s RETURNING id"
+                .replace("%(by)s", f"interval '{by * 30} min'").replace("%(id)s", "%s"), entry.id,
+            )  # fmt: skip
+        except psycopg.IntegrityError:
+            assert in_the_way
+        else:
+            assert not in_the_way
+            self.goes(entry, to, "database", None, "")
+
+    # --- what must always be so ----------------------------------------------------------------------------------
+
+    @invariant()
+    def every_promise_is_kept(self) -> None:
+        self.steps += 1
+        self.every_change_is_written_down_once()
+        self.the_table_is_as_it_should_be()
+        self.nothing_overlaps()
+        self.no_day_has_more_than_its_cap()
+        self.everybody_finds_the_own_hold_and_has_one_at_most()
+        self.the_board_is_what_the_table_says()
+
+    def nothing_overlaps(self) -> None:
+        assert not self.world.rows(
+            "SELECT a.id, b.id FROM booking a JOIN booking b ON a.expert_id = b.expert_id AND a.id < b.id"
+            " WHERE a.status = ANY(%s) AND b.status = ANY(%s) AND (a.busy && b.busy OR a.starts_at = b.starts_at)",
+            list(LIVE), list(LIVE),
+        )  # fmt: skip
+
+    def no_day_has_more_than_its_cap(self) -> None:
+        assert not self.world.rows(
+            "SELECT t.id, (b.starts_at AT TIME ZONE e.time_zone)::date AS day FROM booking b"
+            " JOIN session_type t ON t.id = b.session_type_id JOIN expert e ON e.id = b.expert_id"
+            " WHERE b.status = ANY(%s) GROUP BY 1, 2, t.daily_cap HAVING count(*) > t.daily_cap",
+            list(LIVE),
+        )
+
+    def every_change_is_written_down_once(self) -> None:
+        for row in self.table():
+            entry = self.entries.get(row["id"])
+            # Whoever meets a lapsed hold may write that it is over; nobody has to.
+            if entry is not None and entry.lapsed(self.now) and row["status"] == "expired":
+                assert (row["changed_by"], row["starts_at"]) in (
+                    ("system", entry.starts_at),
+                    ("customer", entry.starts_at),
+                )
+                entry.status = "expired"
+        # Holds have no history: it begins with the booking.
+        written = self.changes()
+        assert sorted(written, key=repr) == sorted(self.expected, key=repr)
+        self.expected = []
+
+    def the_table_is_as_it_should_be(self) -> None:
+        rows = {row["id"]: row for row in self.table()}
+        assert rows.keys() == self.entries.keys()
+        for entry in self.entries.values():
+            row = rows[entry.id]
+            kind = KINDS[entry.kind]
+            assert (row["status"], row["starts_at"], row["moves"]) == (entry.status, entry.starts_at, entry.reschedules)
+            assert row["ends_at"] == entry.starts_at + kind.minutes * MINUTE
+            assert (row["busy_from"], row["busy_until"]) == entry.busy
+            assert (row["email"] is not None, row["visitor"]) == (entry.booked, entry.visitor)
+            if entry.status == "held":
+                assert row["hold_until"] == entry.hold_until
+            if entry.booked:
+                assert (row["answer_by"], row["hold_until"]) == (entry.answer_by, None)
+
+    def the_board_is_what_the_table_says(self) -> None:
+        rows = self.table()
+        for number, kind in enumerate(KINDS):
+            told, expert, session_type = self.told(rows, kind), self.expert(number), self.world.types[number]
+            board = self.world.run(self.world.services.availability.board(expert, session_type))
+            assert {slot.starts_at: slot.state.value for slot in board.slots} == told
+            if number != self.steps % len(KINDS):
+                continue  # programs read the same calendar: one of them in turn
+            today = kind.day_of(self.now)
+            query = SlotQuery.model_validate(
+                {"from": today.isoformat(), "to": (today + HORIZON * DAY).isoformat(), "sessionTypeId": session_type}
+            )
+            page = self.world.run(self.world.services.availability.slots(expert, query))
+            assert {slot.starts_at: slot.state.value for slot in page.slots} == told
+
+    def everybody_finds_the_own_hold_and_has_one_at_most(self) -> None:
+        who = BROWSERS[self.steps % len(BROWSERS)]
+        found = self.world.run(self.world.services.holds.of_visitor(who))
+        mine = [e.id for e in self.mine(who) if e.status == "held" and not e.lapsed(self.now)]
+        assert ([] if found is None else [found.id]) == mine
+
+    # --- the judge -----------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """The time."""
+        return self.world.clock.now
+
+    def expert(self, kind: int) -> UUID:
+        """Whose sessions these are."""
+        return self.world.experts[KINDS[kind].expert]
+
+    def start(self, kind: int, place: tuple[int, int]) -> datetime:
+        """The start that a place means now."""
+        days, step = place
+        return KINDS[kind].start(KINDS[kind].day_of(self.now) + days * DAY, step)
+
+    def near(self, booking: Entry, place: tuple[int, int] | int) -> datetime:
+        """Another place, or so many half hours from its own."""
+        return booking.starts_at + place * 30 * MINUTE if isinstance(place, int) else self.start(booking.kind, place)
+
+    def pick(self, entries: Any, nth: int) -> Any:
+        """One of these, rather one that something can still become of, rather a young one."""
+        found = sorted(entries, key=lambda e: e.blocks(self.now) and e.status in ("held", "pending", "confirmed"))
+        return found[-1 - nth % len(found)] if found else None
+
+    def holds(self) -> list[Entry]:
+        """What is or was a hold, those that are none any more first."""
+        return sorted((e for e in self.entries.values() if e.held_at), key=lambda e: not e.booked)
+
+    def mine(self, who: bytes | None) -> list[Entry]:
+        """What one browser has made."""
+        return [e for e in self.entries.values() if who is not None and e.visitor == who]
+
+    def due(self, entry: Entry) -> bool:
+        """Whether its time is over: a hold's, or that of a request nobody has answered."""
+        unanswered = entry.status == "pending" and (entry.answer_by or entry.starts_at) <= self.now
+        return entry.lapsed(self.now) or unanswered
+
+    def neighbours(self, kind: int, start: datetime) -> list[Entry]:
+        """What overlaps a session that starts then."""
+        since, until = KINDS[kind].busy(start)
+        there = [e for e in self.entries.values() if KINDS[e.kind].expert == KINDS[kind].expert]
+        return [e for e in there if e.busy[0] < until and since < e.busy[1]]
+
+    def really_live(self, entry: Entry) -> bool:
+        """Live for somebody who writes by hand: a lapsed hold is, until it is written that it is over."""
+        return entry.status in LIVE
+
+    def is_offered(self, number: int, start: datetime, now: datetime) -> bool:
+        """Whether there are sessions then, taken or not, for somebody who asks at that moment."""
+        kind = KINDS[number]
+        in_time = start >= now + kind.notice * MINUTE and kind.day_of(start) <= kind.day_of(now) + HORIZON * DAY
+        return in_time and kind.on_grid(start)
+
+    def verdict(self, number: int, start: datetime, besides: Entry | None = None) -> type[Refusal] | None:
+        """What becomes of somebody who wants this time; None: they get it."""
+        kind = KINDS[number]
+        if not self.is_offered(number, start, self.now):
+            return SlotNotOffered
+        if any(e is not besides and e.blocks(self.now) for e in self.neighbours(number, start)):
+            return SlotTaken
+        there = [e for e in self.entries.values() if e.kind == number and e is not besides and e.blocks(self.now)]
+        that_day = [e for e in there if kind.day_of(e.starts_at) == kind.day_of(start)]
+        return SlotNotOffered if kind.cap is not None and len(that_day) >= kind.cap else None
+
+    def told(self, rows: list[dict[str, Any]], kind: Kind) -> dict[datetime, str]:
+        """The board, worked out from nothing but the table."""
+        expert, session_type = self.world.experts[kind.expert], self.world.types[KINDS.index(kind)]
+        live = [
+            row for row in rows
+            if row["status"] in LIVE and row["expert_id"] == expert
+            and not (row["status"] == "held" and row["hold_until"] <= self.now)
+        ]  # fmt: skip
+        board: dict[datetime, str] = {}
+        today = kind.day_of(self.now)
+        for day in (today + n * DAY for n in range(HORIZON + 1)):
+            there = [r for r in live if r["session_type_id"] == session_type and kind.day_of(r["starts_at"]) == day]
+            for start in (kind.start(day, step) for step in kind.steps()):
+                since, until = kind.busy(start)
+                in_the_way = {r["status"] for r in live if r["busy_from"] < until and since < r["busy_until"]}
+                if start < self.now + kind.notice * MINUTE or (
+                    not in_the_way and kind.cap is not None and len(there) >= kind.cap
+                ):
+                    continue
+                board[start] = "open" if not in_the_way else "held" if in_the_way == {"held"} else "booked"
+        return board
+
+    def caller(self, host: str, booking: Entry) -> tuple[Caller | None, str]:
+        """The token somebody comes with, and what the history calls them."""
+        experts = ("first", "second") if KINDS[booking.kind].expert == 0 else ("second", "first")
+        name = {"own": experts[0], "other": experts[1]}.get(host, host)
+        return self.world.hosts.get(name), "admin" if host == "admin" else "expert"
+
+    def not_for(self, host: str, booking: Entry) -> type[Refusal] | None:
+        """Why somebody has nothing to say about this booking."""
+        if host == "nobody":
+            return NotAuthenticated
+        if host == "reader":
+            return Forbidden
+        if not booking.booked:
+            return BookingNotFound
+        return Forbidden if host == "other" else None
+
+    def host_may(self, booking: Entry, to: str) -> bool:
+        """The moves that hosts can make."""
+        over = self.now >= booking.starts_at + KINDS[booking.kind].minutes * MINUTE
+        allowed = {
+            "pending": {"confirmed", "declined", "cancelled"},
+            "confirmed": {"cancelled"} | ({"completed", "no_show"} if over else set()),
+        }
+        return to in allowed.get(booking.status, set())
+
+    # --- doing, and keeping the books ----------------------------------------------------------------------------
+
+    def does(self, what: str, work: Coroutine[Any, Any, Done], refusal: type[Refusal] | None = None) -> Done | None:
+        """Do it. Where a refusal is due it has to come, of this very class, and nothing may have changed."""
+        self.world.happened[what, refusal.__name__ if refusal else "done"] += 1
+        if refusal is None:
+            return self.world.run(work)
+        before = self.images()
+        with pytest.raises(Refusal) as refused:
+            self.world.run(work)
+        assert type(refused.value) is refusal
+        assert self.images() == before
+        return None
+
+    def books(
+        self, what: str, who: bytes | None, number: int, start: datetime, hold: Entry | None,
+        refusal: type[Refusal] | None,
+    ) -> None:  # fmt: skip
+        """Book, with a hold or without."""
+        kind = KINDS[number]
+        request = booking_request(
+            self.expert(number), start, session_type_id=self.world.types[number], hold_id=hold and hold.id
+        )
+        view = self.does(what, self.world.services.bookings.book(request, visitor=who), refusal)
+        if view is None:
+            return
+        answer_by = None if kind.answer is None else min(self.now + kind.answer * MINUTE, start)
+        status = "confirmed" if kind.answer is None else "pending"
+        assert (view.status, view.starts_at, view.answer_by) == (status, start, answer_by)
+        if hold is not None and not hold.booked and hold.blocks(self.now):
+            assert view.id == hold.id
+            self.expects(hold, "customer", None, status, None, start)
+            hold.status, hold.answer_by, hold.booked, hold.hold_until = status, answer_by, True, None
+        else:
+            self.begins(Entry(view.id, number, start, status, who, answer_by=answer_by, booked=True))
+
+    def begins(self, entry: Entry) -> None:
+        """A new row."""
+        self.entries[entry.id] = entry
+        if entry.booked:
+            self.expects(entry, "customer", None, entry.status, None, entry.starts_at)
+
+    def lets_go(self, entry: Entry, to: str, actor: str, token: UUID | None = None, reason: str = "") -> None:
+        """Another status; where it is no live one, its time is free."""
+        freed = entry.busy if entry.status in LIVE and to not in LIVE else None
+        if entry.booked:
+            self.expects(entry, actor, entry.status, to, entry.starts_at, entry.starts_at, token, reason, freed)
+        entry.status = to
+        if actor != "database":
+            entry.answer_by = None  # nobody is asked any more
+
+    def moved(
+        self, what: str, entry: Entry, to: datetime, view: BookingView | None, actor: str, token: UUID | None,
+        reason: str,
+    ) -> None:  # fmt: skip
+        """Another time, if somebody got it."""
+        if view is None:
+            return
+        assert (view.id, view.starts_at, view.status) == (entry.id, to, entry.status)
+        if to != entry.starts_at:
+            self.goes(entry, to, actor, token, reason)
+            entry.reschedules += actor == "customer"
+            entry.answer_by = entry.answer_by and min(entry.answer_by, to)
+        most = KINDS[entry.kind].max_reschedules
+        assert view.reschedules_left == (None if most is None else max(0, most - entry.reschedules))
+
+    def goes(self, entry: Entry, to: datetime, actor: str, token: UUID | None, reason: str) -> None:
+        """Another time."""
+        if entry.booked:
+            self.expects(entry, actor, entry.status, entry.status, entry.starts_at, to, token, reason, entry.busy)
+        entry.starts_at = to
+
+    def expects(
+        self, entry: Entry, actor: str, was: str | None, becomes: str | None, since: datetime | None,
+        until: datetime | None, token: UUID | None = None, reason: str = "",
+        freed: tuple[datetime, datetime] | None = None,
+    ) -> None:  # fmt: skip
+        """This has to be in the history."""
+        self.expected.append(Change(entry.id, actor, token, was, becomes, since, until, reason, freed))
+
+    # --- plain SQL -----------------------------------------------------------------------------------------------
+
+    def table(self) -> list[dict[str, Any]]:
+        """All rows."""
+        return self.world.rows(
+            "SELECT *, lower(busy) AS busy_from, upper(busy) AS busy_until FROM booking ORDER BY created_at, id"
+        )
+
+    def images(self) -> list[str]:
+        """All rows as they stand there, but for holds that are over: whoever meets one may write so."""
+        statement = "SELECT b::text AS image FROM booking b WHERE NOT (hold_until IS NOT NULL AND hold_until <= %s)"
+        rows = [row["image"] for row in self.world.rows(statement + " ORDER BY id", self.now)]
+        kept = {e.id for e in self.entries.values() if not e.lapsed(self.now)}
+        changes = [str(change) for change in self.changes(keep=True) if change.booking in kept]
+        return [*rows, *changes]
+
+    def last_change(self) -> int:
+        """The newest line of the history."""
+        newest: int = self.world.rows("SELECT coalesce(max(id), 0) AS id FROM booking_change")[0]["id"]
+        return newest
+
+    def changes(self, *, keep: bool = False) -> list[Change]:
+        """The lines of the history since the last time."""
+        rows = self.world.rows("SELECT * FROM booking_change WHERE id > %s ORDER BY id", self.seen)
+        if rows and not keep:
+            self.seen = rows[-1]["id"]
+        return [
+            Change(
+                row["booking_id"], row["actor"], row["token_id"], row["from_status"], row["to_status"],
+                row["from_starts_at"], row["to_starts_at"], row["reason"],
+                row["freed"] and (row["freed"].lower, row["freed"].upper),
+            )
+            for row in rows
+        ]  # fmt: skip

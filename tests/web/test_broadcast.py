@@ -1,0 +1,327 @@
+"""The short way to many sockets: a real server, and clients that speak Socket.IO byte by byte."""
+
+import asyncio
+import gc
+import json
+import socket
+import tracemalloc
+import weakref
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+import httpx
+import pytest
+import socketio
+import uvicorn
+from nicegui import core
+from socketio.packet import Packet
+
+from expert_booking import app
+from expert_booking.web.live import broadcast
+from expert_booking.web.live.broadcast import MISSED, Broadcaster
+from expert_booking.web.live.websocket import EXTENSION, FrameWebSocket
+
+PATIENCE = 20
+NEWS = {
+    "expert": "Jana Müller",
+    "version": 3,
+    "changes": [["2026-11-24T09:00:00Z", "booked"]],
+    "zone": "Asia/Kathmandu",
+}
+_numbers = count(1)
+
+
+class Socket:
+    """A browser's websocket: `frame` reads the next one as it came, pings are not among what is sent here."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, port: int, query: str = "") -> "Socket":
+        """Connect, as far as the protocol of websockets goes."""
+        self = cls(*await asyncio.open_connection("127.0.0.1", port))
+        lines = (f"GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket",
+                 "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+                 f"Sec-WebSocket-Key: {b64encode(bytes(16)).decode()}", "", "")  # fmt: skip
+        self._writer.write("\r\n".join(lines).encode())
+        assert (await self._reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        return self
+
+    async def frame(self) -> bytes:
+        """The next frame, whole."""
+        async with asyncio.timeout(PATIENCE):
+            head = await self._reader.readexactly(2)
+            more = {126: 2, 127: 8}.get(head[1], 0)
+            long = await self._reader.readexactly(more)
+            return head + long + await self._reader.readexactly(int.from_bytes(long, "big") if more else head[1])
+
+    async def event(self) -> list[Any]:
+        """The next event; what Engine.IO says to itself is none."""
+        while b"42[" not in (frame := await self.frame()):
+            pass
+        event: list[Any] = json.loads(frame[frame.index(b"42[") + 2 :])
+        return event
+
+    def say(self, text: str) -> None:
+        """One frame, masked with zeros."""
+        self._writer.write(bytes((0x81, 0x80 | len(text))) + bytes(4) + text.encode())
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.transport.abort()
+
+
+@asynccontextmanager
+async def serving(listener: socket.socket) -> AsyncIterator[int]:
+    """NiceGUI's own Socket.IO server, behind the server and the protocol that the product runs on; its port."""
+    config = uvicorn.Config(socketio.ASGIApp(core.sio), ws=FrameWebSocket, ws_per_message_deflate=False,
+                            log_level="warning", lifespan="off", timeout_graceful_shutdown=1)  # fmt: skip
+    server = uvicorn.Server(config)
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    await running
+
+
+@pytest.fixture(scope="module")
+async def port() -> AsyncIterator[int]:
+    """Where the server is."""
+    async with serving(app.bind("127.0.0.1", 0)) as port:
+        yield port
+
+
+@pytest.fixture
+def room() -> str:
+    """A room nobody else is in."""
+    return f"room:{next(_numbers)}"
+
+
+async def enter(port: int, room: str) -> tuple[Socket, str]:
+    """A page with a websocket, in this room; and its name."""
+    page = await Socket.open(port)
+    await page.frame()
+    page.say("40")
+    sid = json.loads((await page.frame())[4:])["sid"]
+    await core.sio.enter_room(sid, room)
+    return page, sid
+
+
+async def enter_polling(port: int, room: str) -> tuple[str, str]:
+    """A page that polls, in this room: where it does so, and its name."""
+    url = f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling"
+    async with httpx.AsyncClient() as browser:
+        url += "&sid=" + json.loads((await browser.get(url)).text[1:])["sid"]
+        await browser.post(url, content="40")
+        sid = json.loads((await browser.get(url)).text[2:])["sid"]
+    await core.sio.enter_room(sid, room)
+    return url, sid
+
+
+@pytest.mark.parametrize("size", [1, 200, 70_000])  # websockets have three kinds of heads
+async def test_what_is_told_arrives_byte_by_byte_as_socket_io_itself_would_send_it(
+    port: int, room: str, size: int
+) -> None:
+    told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(3)]
+    for message in (NEWS, {"changes": "ä" * size, "nothing": None, "number": 0.25, "of": {"a": [1, "”", True]}}):
+        await core.sio.emit("slots", message, room=room)
+        await told.tell(room, "slots", message)
+        for page, _ in pages:
+            assert await page.frame() == await page.frame()
+    assert told.by_emit == 0
+    for page, _ in pages:
+        page.close()
+
+
+async def test_a_page_that_polls_one_that_began_so_and_what_is_not_one_text_go_the_ordinary_way(
+    port: int, room: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, (page, _), (polling, _) = Broadcaster(core.sio), await enter(port, room), await enter_polling(port, room)
+    began_so, _ = await enter_polling(port, room)
+    upgraded = await Socket.open(port, "&sid=" + began_so.rpartition("=")[2])
+    upgraded.say("2probe")
+    assert (await upgraded.frame()).endswith(b"3probe")
+    upgraded.say("5")
+    await told.tell(room, "slots", NEWS)
+    assert told.by_emit == 2
+    for one in (page, upgraded):
+        assert await one.event() == ["slots", NEWS]
+    async with httpx.AsyncClient() as browser:
+        assert json.loads((await browser.get(polling)).text[2:]) == ["slots", NEWS]
+    assert "short way" not in caplog.text
+    await told.tell(room, "slots", {"portrait": b"png"})
+    for one in (page, upgraded):
+        assert b'451-["slots",{"portrait":' in await one.frame()
+        assert (await one.frame())[2:] == b"png"
+        one.close()
+
+
+class Broken:
+    """A transport of another kind."""
+
+    def is_closing(self) -> bool:
+        raise RuntimeError("another server, another way")
+
+
+async def test_a_socket_that_cannot_be_written_to_is_told_the_ordinary_way_and_complained_of_once(
+    port: int, room: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
+    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = Broken()
+    for _ in range(3):
+        await told.tell(room, "slots", NEWS)
+    for _ in range(3):
+        assert [await page.event(), await other.event()] == 2 * [["slots", NEWS]]
+    assert (told.by_emit, caplog.text.count("RuntimeError: another server")) == (3, 1)
+    page.close()
+    other.close()
+
+
+async def test_where_socket_io_has_changed_messages_go_through_its_own_emit_and_the_log_says_so_once(
+    port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, (page, _), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
+    told.check()
+    await told.tell(room, "slots", NEWS)
+    assert (told.by_emit, caplog.text) == (0, "")
+    monkeypatch.setattr(core.sio, "get_environ", lambda: None)
+    told.check()
+    await told.tell(room, "slots", NEWS)
+    await told.tell(room, "slots", NEWS)
+    assert told.by_emit == 2
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.text.count("through Socket.IO, which is slower with many pages: TypeError") == 1
+    for one in (page, other):
+        assert [await one.event() for _ in range(3)] == 3 * [["slots", NEWS]]
+        one.close()
+
+
+class SpacedPacket(Packet):  # type: ignore[misc]
+    """Its JSON looks different."""
+
+    def encode(self) -> str:
+        """The packet, as one text."""
+        return f"{self.packet_type}{json.dumps(self.data)}"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"environ": None}, "AttributeError"),
+        ({"manager": object()}, "AttributeError"),
+        ({"packet_class": lambda *_, **__: NEWS}, "AttributeError"),
+        ({"packet_class": SpacedPacket}, 'Socket.IO encodes events as \'42["slots", {"version": 1}]\''),
+    ],
+)
+def test_each_part_of_socket_io_that_is_used_is_checked(
+    change: dict[str, Any], problem: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sio = socketio.AsyncServer(async_mode="asgi")
+    for name, value in change.items():
+        setattr(sio, name, value)
+    Broadcaster(sio).check()
+    assert len(caplog.records) == 1
+    assert problem in caplog.text
+
+
+async def test_who_comes_into_a_room_is_told_from_then_on_and_who_goes_is_let_go(
+    port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(broadcast, "KEPT", 0.2)
+    told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
+    await told.tell(room, "slots", {"version": 1})
+    later, later_sid = await enter(port, room)
+    await told.tell(room, "slots", {"version": 2})
+    # One that has just gone, of which the room does not know yet, is no reason to complain, nor to go another way.
+    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION].abort()
+    await told.tell(room, "slots", {"version": 3})
+    assert [(await other.event())[1]["version"] for _ in range(3)] == [1, 2, 3]
+    assert [(await later.event())[1]["version"] for _ in range(2)] == [2, 3]
+    assert (told.by_emit, "short way" in caplog.text) == (0, False)
+
+    # When everybody has gone, and nobody is told anything any more, nothing is left of them.
+    transport = weakref.ref(core.sio.get_environ(later_sid)["asgi.scope"]["extensions"][EXTENSION])
+    assert transport() is not None
+    for one in (page, other, later):
+        one.close()
+    async with asyncio.timeout(PATIENCE):
+        while transport() is not None:
+            gc.collect()
+            await asyncio.sleep(0.05)
+
+
+async def test_messages_of_a_room_arrive_in_the_order_they_were_told_also_among_niceguis_own(
+    port: int, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "AT_ONCE", 1)  # everybody else has a turn after each socket
+    told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(5)]
+
+    async def update(number: int) -> None:
+        for _, sid in pages:
+            await core.sio.emit("update", number, to=sid)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(60):
+            group.create_task(told.tell(room, "slots", {"version": number}))
+            group.create_task(update(number))
+    for page, _ in pages:
+        heard = [await page.event() for _ in range(120)]
+        assert [said["version"] for kind, said in heard if kind == "slots"] == list(range(60))
+    # Nor does a message overtake when there are fewer left to tell it to.
+    earlier = asyncio.create_task(told.tell(room, "slots", {"version": 60}))
+    await asyncio.sleep(0)
+    for _, sid in pages[:-1]:
+        await core.sio.leave_room(sid, room)
+    await told.tell(room, "slots", {"version": 61})
+    await earlier
+    assert [(await pages[-1][0].event())[1]["version"] for _ in range(2)] == [60, 61]
+    for page, _ in pages:
+        page.close()
+
+
+async def test_a_page_that_does_not_read_keeps_nobody_waiting_costs_no_memory_and_hears_that_it_missed_something(
+    port: int, room: str
+) -> None:
+    told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
+    pages, much, most = [await enter(port, room) for _ in range(3)], "x" * 40_000, 500
+    tracemalloc.start()
+    for number in range(most):
+        await told.tell(room, "slots", {"version": number, "much": much})
+        for page, _ in pages:
+            assert (await page.event())[1]["version"] == number
+    assert (told.behind(), told.by_emit) == (1, 0)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 3_000_000, "of 20 MB that it has not read"
+
+    # It reads again: first what was on its way, without a gap, then that there was more.
+    versions = []
+    while (event := await laggard.event())[0] == "slots":
+        versions.append(event[1]["version"])
+    assert event == [MISSED, {}]
+    assert versions == list(range(len(versions)))
+    assert len(versions) < most
+    # What is told from then on reaches it as everybody.
+    await told.tell(room, "slots", NEWS)
+    assert await laggard.event() == ["slots", NEWS]
+    assert told.behind() == 0
+    for page, _ in [*pages, (laggard, "")]:
+        page.close()
+
+
+async def test_a_page_that_never_reads_again_is_hung_up_on_and_forgotten(
+    room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "TAKES_NOTHING", 0.5)
+    async with serving(app.bind("127.0.0.1", 0)) as port:
+        told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
+        while not told.behind():
+            await told.tell(room, "slots", {"much": "x" * 100_000})
+            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE):
+            while told.behind():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        laggard.close()

@@ -1,0 +1,156 @@
+"""Parts of pages that only draw: what people wrote is escaped, what they need to know is there."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from expert_booking.domain.email_schedule import Delivery
+from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
+from expert_booking.web.components.booking_card import booking_card, change, host_card, when, whole_booking
+from expert_booking.web.components.calendar_links import calendar_ways
+from expert_booking.web.components.mail_state import mail_mark, mail_state
+from expert_booking.web.components.signed_in import signed_in
+from expert_booking.web.pages.expert import profile_html
+
+BERLIN, KATHMANDU = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")
+NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
+NASTY = "<script>alert(1)</script>\"'{{ 7*7 }}</dd>"
+ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;{{ 7*7 }}&lt;/dd&gt;"
+
+
+def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView:
+    """A booking of tomorrow, nine o'clock in Berlin."""
+    facts = {
+        "id": UUID(int=7), "expert_id": UUID(int=1), "expert_slug": "jana", "expert_name": "Jana", "name": "Ada",
+        "expert_time_zone": "Europe/Berlin",
+        "session_type_id": UUID(int=2), "session_title": "Consultation", "starts_at": NINE, "status": status,
+        "ends_at": NINE + timedelta(hours=1), "email": "ada@example.com", "phone": None, "notes": "", "version": 1,
+        "time_zone": None, "created_at": NINE, "updated_at": NINE, "answer_by": None, "cancel_until": NINE,
+        "reschedule_until": NINE, "reschedules_left": None,
+    }  # fmt: skip
+    return BookingView.model_validate({**facts, **overrides})
+
+
+NASTY_WORDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes"), NASTY)
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_every_status_is_said_and_marked_for_programs(status: Status) -> None:
+    whole = whole_booking(booking(status), BERLIN, BERLIN)
+    assert f'data-booking="{UUID(int=7)}" data-status="{status.value}"' in whole
+    assert ("done-mark off" in whole) == (status not in LIVE - {Status.NO_SHOW})
+    assert f'data-status="{status.value}"' in booking_card(booking(status), BERLIN, past=False)
+
+
+def test_what_people_wrote_is_escaped_everywhere() -> None:
+    nasty = booking(**NASTY_WORDS)
+    failed = nasty.model_copy(update={"mail": Delivery.FAILED})
+    for drawn in (
+        whole_booking(nasty, BERLIN, KATHMANDU),
+        whole_booking(nasty, BERLIN, KATHMANDU, by_host=True),
+        booking_card(nasty, BERLIN, past=True),
+        host_card(nasty, BERLIN),
+        mail_state(failed),
+        signed_in(NASTY),
+    ):
+        assert "<script" not in drawn
+        assert ESCAPED in drawn
+    assert whole_booking(nasty, BERLIN, BERLIN).count(ESCAPED) == len(NASTY_WORDS)
+
+
+def test_an_experts_own_words_are_escaped() -> None:
+    expert = ExpertDetail(
+        id=UUID(int=1), slug="jana", name=NASTY, category=NASTY, experience=1, rating=4.96, rating_count=1234,
+        headline=NASTY, time_zone="America/New_York", bio=NASTY,
+        session_types=[SessionTypeView(id=UUID(int=2), title=NASTY, minutes=45)],
+    )  # fmt: skip
+    drawn = profile_html(expert)
+    assert drawn.count(ESCAPED) == 4
+    for words in ("1 year of experience", "America/New York", "45 minutes", "Rated 4.96 of 5 by 1,234 people"):
+        assert words in drawn
+    unrated = profile_html(expert.model_copy(update={"rating": None, "session_types": [], "experience": 2}))
+    assert "no ratings yet" in unrated
+    assert "No sessions" in unrated
+    assert "2 years" in unrated
+
+
+def test_the_profile_says_how_long_sessions_are_from_the_shortest_to_the_longest() -> None:
+    expert = ExpertDetail(
+        id=UUID(int=1), slug="jana", name="Jana", category="Law", experience=1, rating=None, rating_count=0,
+        headline="", time_zone="Europe/Berlin", bio="",
+        session_types=[SessionTypeView(id=UUID(int=n), title="A", minutes=n) for n in (60, 90, 30)],
+    )  # fmt: skip
+    assert "<span>30 to 90 minutes</span>" in profile_html(expert)
+    alike = [SessionTypeView(id=UUID(int=n), title="A", minutes=45) for n in (1, 2)]
+    assert "<span>45 minutes</span>" in profile_html(expert.model_copy(update={"session_types": alike}))
+
+
+def test_both_clocks_are_shown_where_they_differ_and_one_where_they_do_not() -> None:
+    both = when(NINE, NINE + timedelta(hours=1), KATHMANDU, BERLIN)
+    for words in ("13:45–14:45", "Asia/Kathmandu (UTC+5:45)", "09:00–10:00", "Europe/Berlin (UTC+1)"):
+        assert words in both
+    assert "At the expert's" not in when(NINE, NINE + timedelta(hours=1), BERLIN, BERLIN)
+
+
+def test_rows_without_content_are_left_out() -> None:
+    bare, full = booking(), booking(phone="+49 30 1234567", notes="Two\nlines")
+    assert "Phone" not in whole_booking(bare, BERLIN, BERLIN)
+    assert "Notes" not in whole_booking(bare, BERLIN, BERLIN)
+    assert "Two\nlines" in whole_booking(full, BERLIN, BERLIN)
+
+
+def test_a_pending_booking_says_until_when_the_expert_answers_on_the_clock_of_who_reads_it() -> None:
+    waiting = booking(answer_by=NINE - timedelta(hours=20))
+    words = "The expert answers by Monday, 23 November 2026, 17:45, Asia/Kathmandu (UTC+5:45)."
+    assert words in whole_booking(waiting, KATHMANDU, BERLIN)
+    confirmed = booking(Status.CONFIRMED, answer_by=NINE - timedelta(hours=20))
+    assert "The expert answers" not in whole_booking(confirmed, KATHMANDU, BERLIN)
+
+
+def test_what_may_still_be_done_is_the_bookings_own() -> None:
+    left = booking(
+        cancel_until=NINE - timedelta(hours=1), reschedule_until=NINE - timedelta(hours=2), reschedules_left=1
+    ).leeway()
+    now = NINE - timedelta(minutes=90)
+    assert (left.may_cancel(now), left.may_reschedule(now), left.reschedules_left) == (True, False, 1)
+
+
+def test_what_has_changed_is_said_in_a_sentence_and_what_is_nothing_to_speak_of_is_not() -> None:
+    before = booking()
+    assert change(before, booking(Status.CONFIRMED), BERLIN) == "The expert has confirmed your booking."
+    moved = booking(Status.CONFIRMED, starts_at=NINE + timedelta(days=1), ends_at=NINE + timedelta(days=1, hours=1))
+    assert change(before, moved, KATHMANDU) == (
+        "Your booking has been moved to Wednesday, 25 November 2026, 13:45, Asia/Kathmandu (UTC+5:45). "
+        "The expert has confirmed your booking."
+    )
+    assert change(before, booking(version=2, notes="Other words"), BERLIN) == ""
+
+
+@pytest.mark.parametrize("status", set(Status) - {Status.PENDING})
+def test_every_turn_of_a_booking_has_its_own_words(status: Status) -> None:
+    assert change(booking(), booking(status), BERLIN).endswith(".")
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_hosts_are_spoken_to_as_hosts(status: Status) -> None:
+    said = whole_booking(booking(status, answer_by=NINE), BERLIN, BERLIN, by_host=True)
+    for words in ("kept for you", "The expert answers", "The expert expects you"):
+        assert words not in said
+    assert ("Please answer before it begins." in said) == (status is Status.PENDING)
+
+
+def test_what_became_of_the_mail_is_said_only_where_there_was_one() -> None:
+    assert mail_state(booking()) == mail_mark(booking()) == ""
+    for delivery in Delivery:
+        one = booking(mail=delivery)
+        assert f'data-mail="{delivery.value}"' in mail_state(one)
+        assert f'data-mail="{delivery.value}"' in mail_mark(one)
+        assert "ada@example.com" in mail_state(one)
+
+
+def test_what_people_wrote_cannot_leave_the_links_to_calendars() -> None:
+    drawn = calendar_ways(booking(**NASTY_WORDS), NASTY, '/"><script>', '"><script>')
+    assert "<script" not in drawn
