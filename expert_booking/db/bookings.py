@@ -60,9 +60,8 @@ _MAIL: Final = (
 # are read and for those just written, whose columns the statement that writes them returns.
 _OWN: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
-    "time_zone", "answer_by", "reschedules", "created_at", "updated_at", "version", "visitor", "customer_key", "key_version",
-    "sequence",
-    "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
+    "time_zone", "answer_by", "reschedules", "created_at", "updated_at", "version", "visitor", "customer_key",
+    "key_version", "sequence", "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
 )  # fmt: skip
 _OF_EXPERT: Final = {
     "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,

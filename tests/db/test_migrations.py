@@ -226,7 +226,7 @@ def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_his
         sql.execute("INSERT INTO expert (slug, name, category, time_zone, email) SELECT 'e-' || n, 'E', 'C', 'UTC', 'e'"
                     " FROM generate_series(1, 3) AS n")  # fmt: skip
         sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, cancel_notice_minutes,"
-                    " reschedule_notice_minutes, max_reschedules) SELECT id, 'Talk of ' || slug, 60, 60, 60, 30,"
+                    " move_notice_minutes, most_moves) SELECT id, 'Talk of ' || slug, 60, 60, 60, 30,"
                     " nullif(right(slug, 1), '1')::smallint FROM expert")  # fmt: skip
         # Of each expert: a request, a hold that becomes one, a hold that is let go and swept out, and one that stays.
         sql.execute(
@@ -266,3 +266,37 @@ def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_his
     command.upgrade(schema.config(url), "0008")
     with psycopg.connect(driver_url(url)) as sql:
         assert sql.execute("SELECT count(*) FROM booking WHERE title LIKE 'Talk of e-_'").fetchone() == (9,)
+
+
+def test_0011_renames_values_with_data_up_down_and_up_again(empty_database_url: str) -> None:
+    url = empty_database_url
+    command.upgrade(schema.config(url), "0010")
+    with psycopg.connect(driver_url(url), autocommit=True) as sql:
+        sql.execute("INSERT INTO expert (slug, name, category, time_zone, email) VALUES ('e', 'E', 'C', 'UTC', 'e')")
+        sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, move_notice_minutes, most_moves)"
+                    " SELECT id, 'Talk', 60, 60, 30, 2 FROM expert")  # fmt: skip
+        sql.execute("INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email,"
+                    " customer_key, moves, changed_by) SELECT expert_id, id, at, at + interval '1 hour',"
+                    " tstzrange(at, at + interval '1 hour'), 'pending', 'A', 'a', 'a', 1, 'customer' FROM session_type,"
+                    " LATERAL (SELECT timestamptz '2026-12-01') AS t (at)")  # fmt: skip
+        sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 hour', ends_at = ends_at + interval '1 hour',"
+                    " busy = tstzrange(lower(busy) + interval '1 hour', upper(busy) + interval '1 hour'),"
+                    " version = version + 1, changed_by = 'customer'")  # fmt: skip
+        sql.execute("UPDATE booking SET status = 'expired', version = version + 1, changed_by = 'house'")
+    old, new = ("house", "moved"), ("system", "rescheduled")
+    for revision, names, (counted, notice, most) in (
+        ("0010", old, ("moves", "move_notice_minutes", "most_moves")),
+        ("0011", new, ("reschedules", "reschedule_notice_minutes", "max_reschedules")),
+        ("0010", old, ("moves", "move_notice_minutes", "most_moves")),
+        ("0011", new, ("reschedules", "reschedule_notice_minutes", "max_reschedules")),
+    ):
+        (command.downgrade if revision == "0010" else command.upgrade)(schema.config(url), revision)
+        with psycopg.connect(driver_url(url)) as sql:
+            actors = sql.execute("SELECT actor FROM booking_change ORDER BY id").fetchall()
+            assert actors[-1] == (names[0],)
+            assert sql.execute("SELECT DISTINCT changed_by FROM booking").fetchall() == [(names[0],)]
+            assert sql.execute("SELECT count(*) FROM message WHERE kind = %s", [names[1]]).fetchone() == (2,)
+            terms = sql.execute(f"SELECT {counted}, s.{notice}, s.{most} FROM booking JOIN session_type s ON true")
+            assert terms.fetchall() == [(1, 30, 2)]
+            with pytest.raises(psycopg.errors.RaiseException):
+                sql.execute("DELETE FROM booking_change")
