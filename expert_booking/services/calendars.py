@@ -105,7 +105,7 @@ class Calendars:
     # --- the expert ---------------------------------------------------------------------------------------------
 
     async def add_expert(self, new: NewExpert, caller: Caller | None) -> ExpertRecord:
-        """Add an expert, as an admin. Raises NotAuthenticated, Forbidden, SlugTaken, FieldsWrong for overlapping hours."""
+        """Add an expert, as an admin. Raises NotAuthenticated, Forbidden, SlugTaken or FieldsWrong."""
         check_admin(caller)
         _check_week(new.windows)
         return await self.expert(CalendarKey(await self._experts.add(new.request())))

@@ -273,14 +273,14 @@ def test_0011_renames_values_with_data_up_down_and_up_again(empty_database_url: 
     command.upgrade(schema.config(url), "0010")
     with psycopg.connect(driver_url(url), autocommit=True) as sql:
         sql.execute("INSERT INTO expert (slug, name, category, time_zone, email) VALUES ('e', 'E', 'C', 'UTC', 'e')")
-        sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, move_notice_minutes, most_moves)"
-                    " SELECT id, 'Talk', 60, 60, 30, 2 FROM expert")  # fmt: skip
+        sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, move_notice_minutes,"
+                    " most_moves) SELECT id, 'Talk', 60, 60, 30, 2 FROM expert")  # fmt: skip
         sql.execute("INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email,"
                     " customer_key, moves, changed_by) SELECT expert_id, id, at, at + interval '1 hour',"
                     " tstzrange(at, at + interval '1 hour'), 'pending', 'A', 'a', 'a', 1, 'customer' FROM session_type,"
                     " LATERAL (SELECT timestamptz '2026-12-01') AS t (at)")  # fmt: skip
-        sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 hour', ends_at = ends_at + interval '1 hour',"
-                    " busy = tstzrange(lower(busy) + interval '1 hour', upper(busy) + interval '1 hour'),"
+        sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 hour', ends_at = ends_at + interval"
+                    " '1 hour', busy = tstzrange(lower(busy) + interval '1 hour', upper(busy) + interval '1 hour'),"
                     " version = version + 1, changed_by = 'customer'")  # fmt: skip
         sql.execute("UPDATE booking SET status = 'expired', version = version + 1, changed_by = 'house'")
     old, new = ("house", "moved"), ("system", "rescheduled")
