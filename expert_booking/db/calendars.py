@@ -16,7 +16,7 @@ from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
 from expert_booking.domain.errors import SessionTypeInUse, SlugTaken, Unavailable
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window
-from expert_booking.domain.plan_checks import CapPlace, places
+from expert_booking.domain.plan_checks import CapPlace, cap_places
 
 _e, _s, _r, _o, _d, _b = expert.c, session_type.c, availability_rule.c, override.c, day_off.c, booking.c
 # As often as somebody may book a place while it is being numbered anew.
@@ -230,7 +230,7 @@ async def _number_places(connection: AsyncConnection, expert_id: UUID, zone: Zon
     first_day = since.date() - timedelta(days=1)
     await connection.execute(_CLEAR_PLACES, {"expert": expert_id, "first_day": first_day})
     starts = (await connection.execute(_CAPPED_STARTS, {"expert": expert_id, "since": since})).all()
-    numbered: list[CapPlace] = places(((row.id, row.session_type_id, row.starts_at) for row in starts), zone)
+    numbered: list[CapPlace] = cap_places(((row.id, row.session_type_id, row.starts_at) for row in starts), zone)
     if numbered:
         ids, days, numbers = zip(*numbered, strict=True)
         await connection.execute(_SET_PLACES, {"ids": list(ids), "days": list(days), "numbers": list(numbers)})

@@ -151,7 +151,7 @@ async def test_to_a_time_that_is_not_offered_it_does_not_move(
 async def test_what_is_over_does_not_move(move: Change, become: Change, status: str) -> None:
     await become(status)
     body = check_problem(await move(TEN), 409, "reschedule_not_allowed")
-    assert body["detail"] == f"A booking that is {status} cannot be moved to another time."
+    assert body["detail"] == f"A booking that is {status} cannot be rescheduled."
 
 
 async def test_of_two_who_move_into_one_time_one_does_and_the_other_stays(

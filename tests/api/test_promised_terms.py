@@ -115,7 +115,7 @@ async def test_emails_and_calendars_say_the_title_and_the_terms_of_the_booking(
         assert "Consultation" in text
         assert "Another title" not in text
     [to_customer] = [mail.text for mail in mails if "ada@example.com" in mail.recipient]
-    assert "until it begins" in to_customer
+    assert "until the start" in to_customer
 
 
 async def test_writers_that_say_no_terms_get_those_of_the_session_type(

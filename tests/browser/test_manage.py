@@ -204,7 +204,7 @@ async def test_what_is_not_allowed_any_more_disappears_by_itself_when_its_time_i
     # Somebody just asked whether to cancel it, and is still writing why.
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("Because")
-    await expect(page.locator(".manage")).to_contain_text("You could cancel or move it to another time until")
+    await expect(page.locator(".manage")).to_contain_text("Cancelling and rescheduling were possible until")
     for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), to_reschedule(page)):
         await expect(gone).to_have_count(0)
     await expect(news(page)).to_be_focused()
@@ -432,9 +432,9 @@ async def test_without_moves_left_it_is_said_and_the_way_back_is_shown(
     await button(page, "Move it").click()
     await page.wait_for_url(f"**/booking/{number}*")
     await expect(to_reschedule(page)).to_have_count(0)
-    await expect(page.locator(".manage")).to_contain_text("It cannot be moved to another time.")
+    await expect(page.locator(".manage")).to_contain_text("This booking cannot be rescheduled.")
     # The other tab has learned it, too.
-    await expect(other.locator('[data-refusal="move"]')).to_contain_text("It cannot be moved to another time.")
+    await expect(other.locator('[data-refusal="move"]')).to_contain_text("This booking cannot be rescheduled.")
     await expect(button(other, "Move it")).not_to_be_visible()
     await other.get_by_role("link", name="To your booking").click()
     await shows(other, "pending")
@@ -452,7 +452,7 @@ async def test_a_move_that_comes_too_late_is_answered_in_place(visit: Visit, jan
         sql.execute("SET LOCAL session_replication_role = replica")
         sql.execute("UPDATE booking SET reschedule_notice_minutes = 10000 WHERE id = %s", [number])
     await button(page, "Move it").click()
-    await expect(page.locator('[data-refusal="move"]')).to_contain_text("That is over.")
+    await expect(page.locator('[data-refusal="move"]')).to_contain_text("Rescheduling was possible until")
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("Your booking stays as it is.")
     assert row(sql, number) == (at, "pending", 0)
 
@@ -466,7 +466,7 @@ async def test_a_booking_that_is_cancelled_while_another_time_is_looked_for_is_s
     await watches(page, in_days(4))
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [number])
     await expect(news(page)).to_have_text("Your booking has been cancelled.")
-    await expect(page.locator('[data-refusal="move"]')).to_contain_text("cannot be moved to another time")
+    await expect(page.locator('[data-refusal="move"]')).to_contain_text("cannot be rescheduled")
     await expect(slot(page, in_days(4))).not_to_be_visible()
 
 
@@ -584,7 +584,7 @@ async def test_while_the_database_is_away_it_is_said_and_the_question_stays(
     with nobody_listening(server_url, sql):
         for tab, yes in ((page, "Yes, cancel it"), (moving, "Move it")):
             await button(tab, yes).click()
-            await expect(tab.get_by_role("alert")).to_contain_text("This does not work at the moment.")
+            await expect(tab.get_by_role("alert")).to_contain_text("This service is temporarily unavailable.")
         assert row(sql, number) == (at, "pending", 0)
     await button(moving, "Move it").click()
     await moving.wait_for_url(f"**/booking/{number}*")

@@ -235,7 +235,7 @@ async def test_asking_too_often_is_said_and_another_address_can_be_given(
         await button(page, "Other address").click()
     await page.get_by_label("E-mail").fill(email)
     await page.keyboard.press("Enter")
-    await expect(page.locator("#email-error")).to_contain_text("many requests already")
+    await expect(page.locator("#email-error")).to_contain_text("several emails already")
     await ask(page, f"other.{email}")
 
 

@@ -51,20 +51,20 @@ def test_what_pages_offer_is_what_the_terms_decide(moves: int, before: timedelta
 def test_what_is_off_or_over_leaves_nothing_to_do_and_nothing_to_say(status: Status) -> None:
     left, now = leeway(Terms(), status=status), NINE - 72 * HOUR
     assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, tell)) == (False, False, [])
-    assert f"that is {status.value.replace('_', '-')} cannot be moved" in left.why_not_reschedule(now, tell)
+    assert f"that is {status.value.replace('_', '-')} cannot be rescheduled" in left.why_not_reschedule(now, tell)
 
 
 @pytest.mark.parametrize(
     ("terms", "moves", "said"),
     [
-        (Terms(), 0, ["You can cancel until it begins.", "Until then you can also move it to another time."]),
+        (Terms(), 0, ["You can cancel until the start.", "Until then you can also reschedule."]),
         (Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=60, max_reschedules=2), 0,
-         ["You can cancel until 23 Nov 09:00.", "You can move it to another time until 24 Nov 08:00, twice more."]),
+         ["You can cancel until 23 Nov 09:00.", "You can reschedule until 24 Nov 08:00, twice more."]),
         (Terms(cancel_notice_minutes=60, reschedule_notice_minutes=60, max_reschedules=2), 1,
-         ["You can cancel until 24 Nov 08:00.", "Until then you can also move it to another time, once more."]),
+         ["You can cancel until 24 Nov 08:00.", "Until then you can also reschedule, once more."]),
         (Terms(max_reschedules=7), 2,
-         ["You can cancel until it begins.", "Until then you can also move it to another time, 5 more times."]),
-        (Terms(max_reschedules=0), 0, ["You can cancel until it begins.", "It cannot be moved to another time."]),
+         ["You can cancel until the start.", "Until then you can also reschedule, 5 more times."]),
+        (Terms(max_reschedules=0), 0, ["You can cancel until the start.", "This booking cannot be rescheduled."]),
     ],
 )  # fmt: skip
 def test_until_when_one_may_cancel_and_move_is_said_with_its_own_instants(
@@ -75,15 +75,11 @@ def test_until_when_one_may_cancel_and_move_is_said_with_its_own_instants(
 
 def test_what_is_over_is_said_as_over() -> None:
     both = leeway(Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=1440))
-    assert both.sentences(NINE - HOUR, tell) == [
-        "You could cancel or move it to another time until 23 Nov 09:00. That is over."
-    ]
-    assert both.why_not_reschedule(NINE - HOUR, tell) == (
-        "You could move it to another time until 23 Nov 09:00. That is over."
-    )
+    assert both.sentences(NINE - HOUR, tell) == ["Cancelling and rescheduling were possible until 23 Nov 09:00."]
+    assert both.why_not_reschedule(NINE - HOUR, tell) == "Rescheduling was possible until 23 Nov 09:00."
     cancelling = leeway(Terms(cancel_notice_minutes=1440))
     assert cancelling.sentences(NINE - HOUR, tell) == [
-        "You could cancel until 23 Nov 09:00. That is over.", "You can move it to another time until it begins."
+        "Cancelling was possible until 23 Nov 09:00.", "You can reschedule until the start."
     ]  # fmt: skip
     assert both.sentences(NINE + MOMENT, tell) == []
 
@@ -91,17 +87,17 @@ def test_what_is_over_is_said_as_over() -> None:
 def test_the_day_of_the_answer_is_said_while_it_is_awaited() -> None:
     by_expert = Terms(answer_minutes=1440)
     assert leeway(by_expert, status=Status.PENDING).answer(tell) == (
-        "The expert answers by 22 Nov 09:00. Without an answer it expires."
+        "The expert answers by 22 Nov 09:00. Without an answer, the booking expires."
     )
     late = leeway(Terms(answer_minutes=1440 * 7), status=Status.PENDING)
-    assert late.answer(tell) == "The expert answers before it begins. Without an answer it expires."
+    assert late.answer(tell) == "The expert answers before the start. Without an answer, the booking expires."
     assert leeway(by_expert, status=Status.CONFIRMED).answer(tell) == ""
 
 
 def test_something_reads_differently_after_each_of_its_instants_and_nothing_after_the_last() -> None:
     left = leeway(Terms(answer_minutes=1440, cancel_notice_minutes=1440, reschedule_notice_minutes=60))
     turns, now = [], NINE - 72 * HOUR
-    while (turn := left.next_turn(now)) is not None:
+    while (turn := left.next_change(now)) is not None:
         turns.append((NINE - turn) // HOUR)
         now = turn + MOMENT
     assert turns == [48, 24, 1, 0]

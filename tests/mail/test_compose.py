@@ -324,7 +324,7 @@ def test_a_request_says_until_when_it_is_answered_to_both_sides_on_their_own_clo
     assert "The expert answers by Monday, 23 November 2026, 13:00, Europe/London (UTC). Without an answer" in customer
     assert "Please answer by Monday, 23 November 2026, 14:00, Europe/Berlin (UTC+1). Without an answer" in expert
     soon = leeway(Status.PENDING, NINE, answer_by=NINE)
-    assert "Please answer before it begins." in text_of(letter(news("received", "expert", leeway=soon)))
+    assert "Please answer before the start." in text_of(letter(news("received", "expert", leeway=soon)))
     # So it does where it was moved meanwhile.
     assert "Please answer by" in text_of(letter(news("rescheduled", "expert", Actor.CUSTOMER, status=Status.PENDING)))
 

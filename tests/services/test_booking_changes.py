@@ -406,7 +406,7 @@ async def test_the_customer_moves_until_the_cut_off_to_the_microsecond_and_the_h
     clock.now = NINE + HOUR + INSTANT
     with pytest.raises(RescheduleTooLate) as late:
         await services.bookings.reschedule(made.id, NINE + 2 * DAY, browser(ADA))
-    assert str(late.value) == "This session can only be moved to another time until 1 day before it begins."
+    assert str(late.value) == "This session can only be rescheduled until 1 day before the start."
     await services.bookings.reschedule(made.id, NINE + 2 * DAY, ADMIN)
 
 
@@ -422,7 +422,7 @@ async def test_only_the_customers_moves_count(
     assert (await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))).reschedules_left == 0
     with pytest.raises(NoReschedulesLeft) as refused:
         await services.bookings.reschedule(made.id, NINE + 4 * HOUR, browser(ADA))
-    assert str(refused.value) == "This booking has been moved twice already, and cannot be moved again."
+    assert str(refused.value) == "This booking has already been rescheduled twice and cannot be rescheduled again."
     assert (await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)).reschedules_left == 0
     assert sql.execute("SELECT moves FROM booking").fetchone() == (2,)
 
@@ -431,7 +431,7 @@ async def test_a_session_that_can_not_be_moved_says_so(services: Services, add_e
     made = await book(await add_expert(max_reschedules=0), NINE, visitor=ADA)
     with pytest.raises(NoReschedulesLeft) as refused:
         await services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA))
-    assert str(refused.value) == "This session cannot be moved to another time."
+    assert str(refused.value) == "This session cannot be rescheduled."
 
 
 async def test_a_request_that_is_moved_nearer_is_to_be_answered_before_it_begins(
@@ -509,7 +509,7 @@ async def test_the_customer_cancels_until_the_cut_off_to_the_microsecond_and_the
     clock.now = late.cancel_until + INSTANT
     with pytest.raises(CancelTooLate) as refused:
         await services.bookings.change_status(late.id, Status.CANCELLED, browser(ADA))
-    assert str(refused.value) == "This session can only be cancelled until 2 hours before it begins."
+    assert str(refused.value) == "This session can only be cancelled until 2 hours before the start."
     assert times(sql) == [(NINE, "cancelled"), (NINE + HOUR, "pending")]
     own = Caller(role=Role.EXPERT, expert_id=expert)
     assert (await services.bookings.change_status(late.id, Status.CANCELLED, own)).status is Status.CANCELLED

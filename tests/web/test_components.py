@@ -139,7 +139,7 @@ def test_hosts_are_spoken_to_as_hosts(status: Status) -> None:
     said = whole_booking(booking(status, answer_by=NINE), BERLIN, BERLIN, by_host=True)
     for words in ("kept for you", "The expert answers", "The expert expects you"):
         assert words not in said
-    assert ("Please answer before it begins." in said) == (status is Status.PENDING)
+    assert ("Please answer before the start." in said) == (status is Status.PENDING)
 
 
 def test_what_became_of_the_mail_is_said_only_where_there_was_one() -> None:

@@ -13,7 +13,7 @@ from expert_booking.db import outbox as rows
 from expert_booking.db.bookings import agreed_terms
 from expert_booking.db.engine import AnyRow, Database
 from expert_booking.domain.addresses import in_ascii
-from expert_booking.domain.email_schedule import Audience, MessageKind, pause_after, reminder_windows, reminders_at
+from expert_booking.domain.email_schedule import Audience, MessageKind, reminder_windows, reminders_at, retry_delay
 from expert_booking.domain.errors import MessageNotFound, Unavailable
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.site import Site
@@ -232,7 +232,7 @@ class Outbox:
 
     async def _note_failure(self, row: AnyRow, error: str, *, permanent: bool) -> None:
         now = self._clock()
-        pause = None if permanent else pause_after(row.tries)
+        pause = None if permanent else retry_delay(row.tries)
         due, failed_at = (None, now) if pause is None else (now + pause, None)
         async with self._database.statements() as connection:
             await rows.not_sent(connection, row.id, row.tries, due=due, failed_at=failed_at, error=error)

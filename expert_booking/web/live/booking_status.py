@@ -94,5 +94,5 @@ class LiveBooking:
 
 def _next_turn(booking: BookingView, now: datetime) -> datetime | None:
     # When the session has ended, its host can say what became of it.
-    turns = (booking.leeway().next_turn(now), booking.ends_at)
+    turns = (booking.leeway().next_change(now), booking.ends_at)
     return min((turn for turn in turns if turn is not None and turn >= now), default=None)
