@@ -225,12 +225,12 @@ def redis(url: str) -> Finding:
     try:
         from redis.exceptions import RedisError  # its library is there for those who want it
 
-        from expert_booking.redis_feed import news_take
+        from expert_booking.redis_feed import delivery_time
     except ModuleNotFoundError:
         missing = "EXPERT_BOOKING_REDIS_URL needs one more library."
         return Finding("redis", State.ILL, missing, "pip install 'expert-booking[redis]'")
     try:
-        took = news_take(url)
+        took = delivery_time(url)
     except (RedisError, OSError) as error:
         says = f"Redis does not let news through ({type(error).__name__}); pages are right every 30 seconds only."
         advice = "Does it run, is EXPERT_BOOKING_REDIS_URL right, and may this user publish and subscribe?"
