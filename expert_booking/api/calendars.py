@@ -35,7 +35,8 @@ from expert_booking.schemas import (
     WeeklyPlan,
 )
 from expert_booking.services import Services
-from expert_booking.services.calendars import CalendarKey, check_admin
+from expert_booking.services.calendars import CalendarKey
+from expert_booking.services.permissions import check_admin
 
 _ID: Final = "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"
 _TYPE_ID: Final = "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30"

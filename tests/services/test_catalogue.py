@@ -432,7 +432,7 @@ async def test_every_choice_is_counted_under_all_other_filters(
 async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew_where_that_takes_long(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr(experts, "CACHE_THRESHOLD", 0)
 
     async def languages(**query: Any) -> dict[str, int]:
         found = (await services.experts.names(ExpertQuery(facets=True, **query))).facets
@@ -454,7 +454,7 @@ async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew_where_tha
 async def test_counts_that_are_quickly_made_are_always_of_this_moment(
     services: Services, add_expert: AddExpert, sql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 60)
+    monkeypatch.setattr(experts, "CACHE_THRESHOLD", 60)
     await add_expert(languages=["en"])
     for language in ("de", "fr"):
         sql.execute("UPDATE expert SET languages = %s", [[language]])
