@@ -383,7 +383,7 @@ async def test_a_database_that_goes_away_for_a_while_stops_nothing_for_good(
         expert = await add_expert()
         services.next_available.wake()
         await asyncio.sleep(1)
-        assert "could not be worked out" in caplog.text
+        assert "next-available worker failed" in caplog.text
         sql.execute("ALTER TABLE hidden RENAME TO expert_next")
         await until(lambda: kept(sql, expert).get(0) == MONDAY_MORNING)
     finally:
