@@ -96,12 +96,12 @@ def create_web(
     sign_in_page.mount(services)
     sign_in.mount(web, services, secret=secret)
     booking.mount_calendar_file(web, services)
-    layout.has_mailbox_page = services.mailbox is not None
     if services.mailbox is not None:
         mailbox.mount(services.mailbox, services.clock, web, SignedKeys(secret))
     for app in (web, core.app):  # a picture or an asset that is missing, and a page
         app.add_exception_handler(404, _refused)
         app.add_exception_handler(405, _refused)
+        app.state.has_mailbox = services.mailbox is not None
     web.add_exception_handler(Unavailable, _refused)
     core.app.on_page_exception(_page_failed)
     csp_nonce.add_to_template()
@@ -171,7 +171,7 @@ async def _robots() -> PlainTextResponse:
 
 async def _refused(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
-    if not error_pages.wants_page(request):
+    if not error_pages.wants_html(request):
         code, text = _REFUSED[status]
         title = HTTPStatus(status).phrase
         body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
@@ -182,7 +182,7 @@ async def _refused(request: Request, error: Exception) -> Response:
         if status == 503:
             _page_failed(error)
         else:
-            error_pages.not_here("This page is not here", "The address may be mistyped, or the page has moved.")
+            error_pages.show_error("This page is not here", "The address may be mistyped, or the page has moved.")
     return client.build_response(request, client.status_code)
 
 
@@ -190,10 +190,10 @@ def _page_failed(error: Exception) -> None:
     if isinstance(error, Unavailable):
         error_pages.unavailable(error)
         return
-    error_pages.not_here(
+    error_pages.show_error(
         "Something went wrong",
         "It is our mistake, not yours, and it has been written down. Please try again in a moment."
-        + error_pages.found_by(),
+        + error_pages.error_reference(),
         code="internal_error",
         status=500,
     )
