@@ -9,7 +9,7 @@ export default {
           <form class="form" :aria-busy="sending" @submit.prevent="end" @keydown.esc.prevent="keep">
             <div>
               <h2 id="end-links" ref="question" tabindex="-1">End all links to this booking?</h2>
-              <p>The links to this booking in our mails stop working for everyone. We'll send a new one to <b>{{ email }}</b>.</p>
+              <p>The links to this booking in our emails stop working for everyone. We'll send a new one to <b>{{ email }}</b>.</p>
             </div>
             <p v-if="error" class="note bad" role="alert" data-refusal="end-links">{{ error }}</p>
             <div class="actions">
