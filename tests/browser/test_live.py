@@ -1,4 +1,4 @@
-"""Whoever changes a booking, by whatever way: everybody who looks sees it at once, and nobody else hears of it."""
+"""Every page that shows a booking's time is updated at once, however the booking was changed, and no other page is."""
 
 from collections.abc import Callable
 
@@ -27,14 +27,14 @@ from tests.browser.pages import (
 from tests.serving import ServerProcess
 
 
-async def test_a_booking_in_one_browser_disables_the_slot_in_the_other_at_once(visit: Visit, jana: Expert) -> None:
+async def test_booking_in_one_browser_disables_the_slot_in_another(visit: Visit, jana: Expert) -> None:
     at, watching = in_days(3), await visit(jana.page)
     await watches(watching, at)
     booking = await visit(f"/book/{jana.slug}?at={iso(at)}")
     await watching.evaluate("window.here = true")
     await fill_in(booking, **ADA)
     await book_button(booking).click()
-    await sees(watching, at, "booked", within=2 * AT_ONCE)  # the click and the booking are in it
+    await sees(watching, at, "booked", within=2 * AT_ONCE)  # includes the click and the booking
     await booking.wait_for_url("**/booking/*")
     await expect(slot(watching, at)).to_have_accessible_name(
         r := await slot(watching, at).get_attribute("aria-label") or ""
@@ -42,10 +42,10 @@ async def test_a_booking_in_one_browser_disables_the_slot_in_the_other_at_once(v
     assert r.endswith(", booked")
     await expect(watching.get_by_role("status").first).to_contain_text("10:00 is now booked")
     await expect(slot(watching, at + HOUR)).to_be_enabled()
-    assert await watching.evaluate("window.here"), "the page was loaded anew"
+    assert await watching.evaluate("window.here"), "the page was reloaded"
 
 
-async def test_a_slot_booked_and_freed_through_rest_is_disabled_and_free_again_at_once(
+async def test_booking_and_cancelling_through_the_api_updates_open_boards(
     visit: Visit, jana: Expert, rest: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:
     at, page = in_days(3), await visit(jana.page)
@@ -59,7 +59,7 @@ async def test_a_slot_booked_and_freed_through_rest_is_disabled_and_free_again_a
     await sees(page, at, "open", within=AT_ONCE)
 
 
-async def test_rows_written_moved_and_deleted_by_hand_are_seen_at_once(
+async def test_rows_inserted_changed_and_deleted_with_sql_update_open_boards(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, page = in_days(3), await visit(jana.page)
@@ -75,9 +75,7 @@ async def test_rows_written_moved_and_deleted_by_hand_are_seen_at_once(
     await sees(page, later, "open", within=AT_ONCE)
 
 
-async def test_a_slot_that_is_being_booked_says_so_and_cannot_be_pressed(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_held_slot_is_labelled_and_disabled(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, page = in_days(3), await visit(jana.page)
     await watches(page, at)
     sql.execute(
@@ -104,7 +102,7 @@ async def test_new_hours_appear_on_an_open_board(visit: Visit, jana: Expert, sql
 
 
 @pytest.mark.parametrize("way", ["through the database", "through Redis"])
-async def test_a_booking_made_in_another_server_process_is_seen_at_once(
+async def test_booking_in_another_server_process_updates_open_boards(
     serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, rest: httpx.AsyncClient,
     way: str, request: pytest.FixtureRequest,
 ) -> None:  # fmt: skip
@@ -121,7 +119,7 @@ async def test_a_booking_made_in_another_server_process_is_seen_at_once(
     await sees(here, at + HOUR, "booked", within=AT_ONCE)
 
 
-async def test_pages_of_other_experts_hear_nothing_and_do_not_change(
+async def test_pages_of_other_experts_receive_nothing_and_do_not_change(
     visit: Visit, jana: Expert, new_expert: NewExpert, sql: Connection
 ) -> None:
     omar, at = await new_expert(), in_days(3)
@@ -139,7 +137,7 @@ async def test_pages_of_other_experts_hear_nothing_and_do_not_change(
     await sees(janas, at + HOUR, "open")
 
 
-async def test_what_pages_hear_of_a_booking_is_its_time_and_nothing_of_its_customer(
+async def test_events_for_pages_contain_the_time_but_no_customer_data(
     visit: Visit, jana: Expert, rest: httpx.AsyncClient
 ) -> None:
     at, page = in_days(3), await visit(jana.page)
@@ -154,7 +152,7 @@ async def test_what_pages_hear_of_a_booking_is_its_time_and_nothing_of_its_custo
         assert private not in heard
 
 
-async def test_a_change_of_status_shows_on_the_bookings_page_and_among_my_bookings(
+async def test_status_change_updates_the_bookings_page_and_my_bookings(
     visit: Visit, jana: Expert, rest: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:
     page = await visit()
@@ -176,16 +174,16 @@ async def test_a_change_of_status_shows_on_the_bookings_page_and_among_my_bookin
 
 @pytest.fixture
 async def rare(new_expert: NewExpert) -> Expert:
-    """Three times a week, all on one day, with notice: the next free times are known."""
+    """An expert with three slots a week on one day and two days' notice, so that the next free times are known."""
     return await new_expert(hours=(600, 780), weekdays=[in_days(4).isoweekday()], notice_minutes=2880)
 
 
 def next_free(page: Page, expert: Expert) -> Locator:
-    """What the listing says about the next free time."""
+    """Return the listing's text about the next free time."""
     return page.locator(f'[data-next="{expert.slug}"]')
 
 
-async def test_the_listings_next_free_time_follows_what_is_booked_and_freed(
+async def test_next_free_time_in_the_listing_follows_bookings_and_cancellations(
     visit: Visit, rare: Expert, sql: Connection
 ) -> None:
     ten = in_days(4)
@@ -200,7 +198,7 @@ async def test_the_listings_next_free_time_follows_what_is_booked_and_freed(
     await expect(next_free(page, rare)).to_contain_text("10:00", timeout=AT_ONCE)
 
 
-async def test_the_listing_says_when_nobody_is_free_and_when_somebody_is_again(
+async def test_listing_shows_when_no_time_is_free_and_when_one_becomes_free(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     at = in_days(4)
@@ -213,7 +211,7 @@ async def test_the_listing_says_when_nobody_is_free_and_when_somebody_is_again(
     await expect(next_free(page, once)).to_contain_text("10:00", timeout=AT_ONCE)
 
 
-async def test_the_form_says_at_once_when_somebody_else_takes_the_time_and_when_it_is_free_again(
+async def test_form_shows_immediately_when_its_time_is_taken_and_freed(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at = in_days(3)
@@ -228,9 +226,7 @@ async def test_the_form_says_at_once_when_somebody_else_takes_the_time_and_when_
     await expect(page.locator("[data-refusal]")).to_have_count(0, timeout=AT_ONCE)
 
 
-async def test_many_changes_in_a_row_leave_every_page_as_the_calendar_is(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_many_changes_in_a_row_leave_every_page_up_to_date(visit: Visit, jana: Expert, sql: Connection) -> None:
     starts = [in_days(day, hour) for day in (2, 3, 4) for hour in range(9, 17)]
     pages = [await visit(jana.page), await visit(jana.page, zone="Asia/Kathmandu")]
     for page in pages:
@@ -243,12 +239,12 @@ async def test_many_changes_in_a_row_leave_every_page_as_the_calendar_is(
         await expect(page.locator('[data-state="booked"]')).to_have_count(1)
 
 
-async def test_news_that_overtake_an_older_board_count_and_a_gap_is_asked_about_once(
+async def test_older_board_does_not_overwrite_events_and_a_gap_is_requested_once(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, page = in_days(3), await visit(jana.page)
     await watches(page, at)
-    # An older board arrives after the news: the news stay.
+    # An older board arrives after the event: the event still applies.
     await page.evaluate(
         "window.grid = [...Array(99).keys()].map(window.getElement).find((part) => part?.askForAll);"
         " window.old = [JSON.stringify(grid.shown), null]; window.sent = 0;"
@@ -260,11 +256,11 @@ async def test_news_that_overtake_an_older_board_count_and_a_gap_is_asked_about_
     await page.evaluate("grid.show(...window.old)")
     await sees(page, at, "booked")
     assert await page.evaluate("window.sent") == 0
-    # What cannot be right, after a gap: the whole is asked for, once, and comes.
+    # An event that cannot be right, after a gap: the page requests the whole board once and shows it.
     lies = f"{{ room: grid.shown.room, version: grid.version + 1, changes: [['{iso(at + HOUR)}', 'booked']] }}"
     await page.evaluate(f"window.socket.listeners('slots').forEach((hear) => hear({lies}))")
     await sees(page, at + HOUR, "booked")
-    # In one go with forgetting them: the board that is asked for may be here before another evaluation is.
+    # In one call with clearing the events: the requested board may arrive before a second evaluation runs.
     await page.evaluate(
         "for (let n = 5; n < 25; n++) window.socket.listeners('slots').forEach((hear) =>"
         " hear({ room: grid.shown.room, version: grid.version + n, changes: [] })); grid.heard = []"
@@ -273,14 +269,12 @@ async def test_news_that_overtake_an_older_board_count_and_a_gap_is_asked_about_
     assert await page.evaluate("window.sent") == 1
 
 
-async def test_a_page_that_could_not_be_told_something_asks_for_the_whole(
-    visit: Visit, rare: Expert, sql: Connection
-) -> None:
+async def test_page_that_missed_messages_requests_the_whole_board(visit: Visit, rare: Expert, sql: Connection) -> None:
     at = in_days(4)
     board, listing = await visit(rare.page), await visit(f"/?search={rare.name}")
     await watches(board, at)
     await connected(listing)
-    for page in (board, listing):  # they do not hear the news
+    for page in (board, listing):  # these pages receive no events
         await page.evaluate("for (const kind of ['slots', 'next']) window.socket.off(kind)")
     by_hand(sql, rare.id, at)
     watching = await visit(rare.page)

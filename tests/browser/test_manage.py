@@ -1,4 +1,4 @@
-"""Afterwards: the customer cancels a booking or moves it, as far as its terms allow, and all who look see it."""
+"""After booking: the customer cancels or reschedules within the terms, and every open page shows it."""
 
 import re
 from collections.abc import Callable
@@ -33,20 +33,20 @@ MINUTE = timedelta(minutes=1)
 
 
 def terms(sql: Connection, expert: Expert, **columns: Any) -> None:
-    """Change the terms of the expert's sessions."""
+    """Change the terms of the expert's session types."""
     for column, value in columns.items():
         sql.execute(f"UPDATE session_type SET {column} = %s WHERE expert_id = %s", [value, expert.id])
 
 
 def row(sql: Connection, number: str) -> tuple[Any, ...]:
-    """Start, status and moves of a booking, as the table has them."""
-    found = sql.execute("SELECT starts_at, status, moves FROM booking WHERE id = %s", [number]).fetchone()
+    """Return start, status and number of reschedules of a booking from the database."""
+    found = sql.execute("SELECT starts_at, status, reschedules FROM booking WHERE id = %s", [number]).fetchone()
     assert found is not None
     return found
 
 
 def last_change(sql: Connection, number: str) -> tuple[Any, ...]:
-    """Who made the last change of a booking, from what to what, and why."""
+    """Return actor, old status, new status and reason of a booking's last change."""
     found = sql.execute(
         "SELECT actor, from_status, to_status, reason FROM booking_change"
         " WHERE booking_id = %s ORDER BY id DESC LIMIT 1",
@@ -57,14 +57,14 @@ def last_change(sql: Connection, number: str) -> tuple[Any, ...]:
 
 
 def waiting(sql: Connection) -> int:
-    """How many statements wait for another one."""
+    """Count the locks that have not been granted."""
     found = sql.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
     assert found is not None
     return int(found[0])
 
 
 def brought_to(sql: Connection, number: str, starts_at: datetime) -> None:
-    """Have a booking start at any instant, as psql would."""
+    """Set the start of a booking to any instant with plain SQL."""
     sql.execute(
         "UPDATE booking SET starts_at = %(at)s, ends_at = %(end)s, busy = tstzrange(%(at)s, %(end)s) WHERE id = %(id)s",
         {"at": starts_at, "end": starts_at + HOUR, "id": number},
@@ -72,40 +72,40 @@ def brought_to(sql: Connection, number: str, starts_at: datetime) -> None:
 
 
 async def shows(page: Page, status: str) -> None:
-    """Wait until the booking's page says this status."""
+    """Wait until the booking's page shows this status."""
     await expect(page.locator("section[data-booking]")).to_have_attribute("data-status", status)
 
 
 def button(page: Page, name: str) -> Locator:
-    """A button by what it says."""
+    """Return a button by its label."""
     return page.get_by_role("button", name=name, exact=True)
 
 
 def to_reschedule(page: Page) -> Locator:
-    """The way to the other times."""
+    """Return the link to the reschedule page."""
     return page.get_by_role("link", name="Move to another time")
 
 
 def news(page: Page) -> Locator:
-    """Where a page says what has changed."""
+    """Return the element in which a page announces changes."""
     return page.locator("#news")
 
 
 async def stays(page: Page) -> None:
-    """From now on it counts whether the page is loaded anew."""
+    """Mark the loaded page, so that `stayed` can detect a reload."""
     await connected(page)
     await page.evaluate("window.stayed = true")
 
 
 async def stayed(page: Page) -> None:
-    """Expect that it was not."""
-    assert await page.evaluate("window.stayed"), f"{page.url} was loaded anew"
+    """Expect that the page has not been reloaded since it was marked."""
+    assert await page.evaluate("window.stayed"), f"{page.url} was reloaded"
 
 
 # --- cancelling -------------------------------------------------------------------------------------------------
 
 
-async def test_a_cancelled_booking_is_off_with_its_reason_and_its_time_is_free_for_others_at_once(
+async def test_cancelling_stores_the_reason_and_frees_the_time_immediately(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, page, other = in_days(3), await visit(), await visit(jana.page)
@@ -131,7 +131,7 @@ async def test_a_cancelled_booking_is_off_with_its_reason_and_its_time_is_free_f
     await sees(page, at, "open")
 
 
-async def test_who_thinks_again_keeps_the_booking(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_backing_out_of_cancelling_keeps_the_booking(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
     await button(page, "Cancel booking").click()
@@ -141,9 +141,7 @@ async def test_who_thinks_again_keeps_the_booking(visit: Visit, jana: Expert, sq
     assert row(sql, number)[1] == "pending"
 
 
-async def test_with_the_keyboard_alone_a_booking_is_asked_about_kept_and_cancelled(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_cancelling_works_with_the_keyboard_alone(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
     question = page.get_by_role("heading", name="Cancel this booking?")
@@ -166,7 +164,7 @@ async def test_with_the_keyboard_alone_a_booking_is_asked_about_kept_and_cancell
     assert last_change(sql, number)[3] == "No time"
 
 
-async def test_the_terms_are_said_in_the_visitors_zone_and_are_those_that_decide(
+async def test_terms_are_shown_in_the_visitors_zone_and_are_the_ones_enforced(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at = in_days(3)
@@ -183,7 +181,9 @@ async def test_the_terms_are_said_in_the_visitors_zone_and_are_those_that_decide
     await expect(page.locator(".manage")).to_contain_text(f"{at - 2 * HOUR:%H:%M}, UTC, twice more.")
 
 
-async def test_the_day_of_the_answer_is_said_while_it_is_awaited(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_answer_deadline_is_shown_while_the_booking_is_pending(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
     await expect(page.locator("section[data-booking]")).to_contain_text("The expert answers by ")
@@ -192,16 +192,14 @@ async def test_the_day_of_the_answer_is_said_while_it_is_awaited(visit: Visit, j
     await expect(page.locator("section[data-booking]")).not_to_contain_text("The expert answers by ")
 
 
-async def test_what_is_not_allowed_any_more_disappears_by_itself_when_its_time_is_over(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_actions_disappear_when_their_deadline_passes(visit: Visit, jana: Expert, sql: Connection) -> None:
     terms(sql, jana, cancel_notice_minutes=60, reschedule_notice_minutes=60)
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
     await stays(page)
     brought_to(sql, number, datetime.now(UTC) + HOUR + timedelta(seconds=4))
     await expect(news(page)).to_contain_text("Your booking has been moved to")
-    # Somebody just asked whether to cancel it, and is still writing why.
+    # The cancel question is open and the reason is being typed.
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("Because")
     await expect(page.locator(".manage")).to_contain_text("You could cancel or move it to another time until")
@@ -212,12 +210,12 @@ async def test_what_is_not_allowed_any_more_disappears_by_itself_when_its_time_i
     assert row(sql, number)[1] == "pending"
 
 
-async def test_a_click_that_comes_too_late_is_answered_in_place(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_late_cancellation_is_refused_in_place(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(1))
     await stays(page)
     await button(page, "Cancel booking").click()
-    with sql.transaction():  # terms that change without any news, so that the page does not know
+    with sql.transaction():  # changes the terms without an event, so the page does not know
         sql.execute("SET LOCAL session_replication_role = replica")
         sql.execute("UPDATE booking SET cancel_notice_minutes = 10000 WHERE id = %s", [number])
     await button(page, "Yes, cancel it").click()
@@ -229,10 +227,10 @@ async def test_a_click_that_comes_too_late_is_answered_in_place(visit: Visit, ja
     await stayed(page)
 
 
-# --- what others do meanwhile -----------------------------------------------------------------------------------
+# --- changes by others -----------------------------------------------------------------------------------
 
 
-async def test_what_the_host_decides_is_said_while_the_customer_looks(
+async def test_host_decisions_appear_on_open_pages(
     visit: Visit, jana: Expert, rest: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:
     page = await visit()
@@ -256,7 +254,7 @@ async def test_what_the_host_decides_is_said_while_the_customer_looks(
 
 
 @pytest.mark.parametrize(("status", "said"), [("declined", "declined"), ("expired", "expired without an answer")])
-async def test_a_booking_that_is_not_taken_offers_another_time(
+async def test_declined_or_expired_booking_offers_another_time(
     visit: Visit, jana: Expert, sql: Connection, status: str, said: str
 ) -> None:
     page = await visit()
@@ -269,9 +267,7 @@ async def test_a_booking_that_is_not_taken_offers_another_time(
     await expect(page).to_have_url(re.compile(f"/expert/{jana.slug}"))
 
 
-async def test_two_tabs_of_one_booking_agree_and_the_second_click_does_no_harm(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_cancelling_in_two_tabs_cancels_once(visit: Visit, jana: Expert, sql: Connection) -> None:
     one = await visit()
     number = await book_on(one, jana.slug, in_days(3))
     two = await one.context.new_page()
@@ -292,12 +288,10 @@ async def test_two_tabs_of_one_booking_agree_and_the_second_click_does_no_harm(
     assert turns == [("pending",)]
 
 
-# --- moving -----------------------------------------------------------------------------------------------------
+# --- rescheduling -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_booking_is_moved_to_a_free_time_and_all_who_look_see_it(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_rescheduling_updates_every_open_page(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4, 14)
     page, other = await visit(zone="Asia/Kathmandu"), await visit(jana.page)
     await watches(other, at)
@@ -329,12 +323,12 @@ async def test_a_booking_is_moved_to_a_free_time_and_all_who_look_see_it(
     assert row(sql, number) == (to, "pending", 1)
     for one in (other, listed):
         await stayed(one)
-    # It is said once, not again after a reload.
+    # The change is announced once, not again after a reload.
     await page.reload()
     await expect(news(page)).to_have_text("")
 
 
-async def test_the_old_time_can_be_kept_and_the_focus_goes_back(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_backing_out_of_rescheduling_restores_the_focus(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4)
     page = await visit()
     number = await book_on(page, jana.slug, at)
@@ -353,7 +347,7 @@ async def test_the_old_time_can_be_kept_and_the_focus_goes_back(visit: Visit, ja
     assert row(sql, number) == (at, "pending", 0)
 
 
-async def test_a_booking_is_moved_onto_a_time_that_overlaps_itself(
+async def test_booking_can_be_rescheduled_to_a_time_overlapping_its_own(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     jana, at = await new_expert(), in_days(3)
@@ -371,7 +365,7 @@ async def test_a_booking_is_moved_onto_a_time_that_overlaps_itself(
     await sees(other, at - 30 * MINUTE, "open", within=AT_ONCE)
 
 
-async def test_a_time_that_was_taken_a_moment_ago_costs_nothing_and_others_are_offered(
+async def test_rescheduling_to_a_time_just_taken_keeps_the_booking_and_offers_others(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, to = in_days(3), in_days(4)
@@ -381,10 +375,10 @@ async def test_a_time_that_was_taken_a_moment_ago_costs_nothing_and_others_are_o
     await watches(page, to)
     await slot(page, to).click()
     with sql.transaction():
-        sql.execute("SET LOCAL session_replication_role = replica")  # no news: the page hears of it only when it asks
+        sql.execute("SET LOCAL session_replication_role = replica")  # no event, so the page learns of it only by asking
         by_hand(sql, jana.id, to)
         await button(page, "Move it").click()
-        await until(lambda: waiting(sql), "the move to find somebody else on its way there")
+        await until(lambda: waiting(sql), "the reschedule to wait for the other booking's transaction")
     refused = page.locator('[data-refusal="slot_taken"]')
     await expect(refused).to_contain_text("Someone else has just booked this time.")
     await expect(refused).to_contain_text("Your old time is still yours.")
@@ -400,9 +394,7 @@ async def test_a_time_that_was_taken_a_moment_ago_costs_nothing_and_others_are_o
     assert row(sql, number) == (to + HOUR, "pending", 1)
 
 
-async def test_a_time_that_is_taken_while_it_is_asked_about_is_said_by_itself(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_time_taken_while_confirming_is_reported_live(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4)
     page = await visit()
     number = await book_on(page, jana.slug, at)
@@ -416,9 +408,7 @@ async def test_a_time_that_is_taken_while_it_is_asked_about_is_said_by_itself(
     await expect(button(page, "Move it")).to_be_visible()
 
 
-async def test_without_moves_left_it_is_said_and_the_way_back_is_shown(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_last_reschedule_removes_the_option_in_every_tab(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4)
     terms(sql, jana, max_reschedules=1)
     page = await visit()
@@ -433,7 +423,7 @@ async def test_without_moves_left_it_is_said_and_the_way_back_is_shown(
     await page.wait_for_url(f"**/booking/{number}*")
     await expect(to_reschedule(page)).to_have_count(0)
     await expect(page.locator(".manage")).to_contain_text("It cannot be moved to another time.")
-    # The other tab has learned it, too.
+    # The other tab learns of it, too.
     await expect(other.locator('[data-refusal="move"]')).to_contain_text("It cannot be moved to another time.")
     await expect(button(other, "Move it")).not_to_be_visible()
     await other.get_by_role("link", name="To your booking").click()
@@ -441,7 +431,7 @@ async def test_without_moves_left_it_is_said_and_the_way_back_is_shown(
     assert row(sql, number) == (to, "pending", 1)
 
 
-async def test_a_move_that_comes_too_late_is_answered_in_place(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_late_reschedule_is_refused_in_place(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(1), in_days(4)
     page = await visit()
     number = await book_on(page, jana.slug, at)
@@ -457,7 +447,7 @@ async def test_a_move_that_comes_too_late_is_answered_in_place(visit: Visit, jan
     assert row(sql, number) == (at, "pending", 0)
 
 
-async def test_a_booking_that_is_cancelled_while_another_time_is_looked_for_is_said_to_be(
+async def test_cancelled_booking_is_reported_on_the_reschedule_page(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page = await visit()
@@ -470,9 +460,7 @@ async def test_a_booking_that_is_cancelled_while_another_time_is_looked_for_is_s
     await expect(slot(page, in_days(4))).not_to_be_visible()
 
 
-async def test_a_booking_that_somebody_deletes_is_not_there_any_more(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_deleted_booking_is_reported_on_open_pages(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3))
     moving = await page.context.new_page()
@@ -487,10 +475,10 @@ async def test_a_booking_that_somebody_deletes_is_not_there_any_more(
             await expect(gone).not_to_be_visible()
 
 
-# --- who, and where ---------------------------------------------------------------------------------------------
+# --- access and layout ---------------------------------------------------------------------------------------------
 
 
-async def test_neither_page_is_shown_to_another_browser(visit: Visit, jana: Expert, excuse: Excuse) -> None:
+async def test_booking_pages_are_hidden_from_other_browsers(visit: Visit, jana: Expert, excuse: Excuse) -> None:
     excuse("status of 404")
     mine, theirs = await visit(), await visit()
     number = await book_on(mine, jana.slug, in_days(3))
@@ -503,7 +491,7 @@ async def test_neither_page_is_shown_to_another_browser(visit: Visit, jana: Expe
         assert jana.name not in await theirs.content()
 
 
-async def test_on_a_phone_everything_fits_and_can_be_reached(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_booking_pages_fit_on_a_phone(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit(viewport={"width": 390, "height": 844}, has_touch=True)
     number = await book_on(page, jana.slug, in_days(3))
     await button(page, "Cancel booking").click()
@@ -526,7 +514,7 @@ async def test_on_a_phone_everything_fits_and_can_be_reached(visit: Visit, jana:
 
 
 async def fits(page: Page) -> None:
-    """Expect that nobody has to scroll sideways, and that all can be heard and read, by day and by night."""
+    """Expect no sideways scrolling, no accessibility problems, and enough contrast in light and dark mode."""
     wide, window = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide <= window
     assert await page.evaluate(AUDIT) == []
@@ -536,9 +524,7 @@ async def fits(page: Page) -> None:
         assert (await page.evaluate(CONTRAST))["weak"] == []
 
 
-async def test_a_first_booking_in_another_tab_is_found_when_one_comes_back_to_the_list(
-    visit: Visit, jana: Expert
-) -> None:
+async def test_first_booking_in_another_tab_appears_when_the_list_regains_focus(visit: Visit, jana: Expert) -> None:
     listed = await visit("/my-bookings")
     await stays(listed)
     number = await book_on(await listed.context.new_page(), jana.slug, in_days(3))
@@ -548,7 +534,7 @@ async def test_a_first_booking_in_another_tab_is_found_when_one_comes_back_to_th
     await stayed(listed)
 
 
-async def test_closed_pages_of_a_booking_leave_nothing_behind(
+async def test_closed_booking_pages_leave_nothing_behind(
     watched: WatchedServer, visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page = await visit(at=watched.url)
@@ -560,17 +546,17 @@ async def test_closed_pages_of_a_booking_leave_nothing_behind(
     await button(moving, "Move it").wait_for()
     alive = watched.inside()
     assert (alive["boards"], alive["rooms"]) == (1, 1)
-    # They leave while news are on the way to them.
+    # The pages close while events are on the way to them.
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
     await moving.close()
     await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
 
 
-# --- while nothing works ----------------------------------------------------------------------------------------------
+# --- outages ----------------------------------------------------------------------------------------------
 
 
-async def test_while_the_database_is_away_it_is_said_and_the_question_stays(
+async def test_database_outage_is_reported_and_the_open_question_stays(
     server_url: str, serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page, at = await visit(at=serve().url), in_days(3)

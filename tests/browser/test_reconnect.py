@@ -1,4 +1,4 @@
-"""A page that was away is right as soon as it is back: after a moment, after an afternoon, after a restart."""
+"""A page is up to date as soon as it reconnects: after a short break, a long one, or a server restart."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,19 +27,19 @@ CONNECTION_LOST = "WebSocket|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_|Failed to
 
 
 async def goes_away(page: Page) -> None:
-    """The connection breaks, as in a tunnel."""
+    """Break the connection, as in a tunnel."""
     await page.context.set_offline(True)
     await page.evaluate("window.stayed = true; window.socket.io.engine.close()")
     await page.wait_for_function("!window.socket.connected")
 
 
 async def comes_back(page: Page) -> None:
-    """The tunnel ends."""
+    """Restore the connection."""
     await page.context.set_offline(False)
     await page.evaluate("window.socket.connect()")
 
 
-async def test_after_a_short_absence_the_same_page_is_right_again(
+async def test_short_disconnection_updates_the_same_page(
     visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
@@ -53,13 +53,13 @@ async def test_after_a_short_absence_the_same_page_is_right_again(
     await sees(away, at, "open")
     await comes_back(away)
     await sees(away, at, "booked")
-    assert await away.evaluate("window.stayed"), "the page was loaded anew"
-    # It hears again, too.
+    assert await away.evaluate("window.stayed"), "the page was reloaded"
+    # It receives events again.
     by_hand(sql, jana.id, at + HOUR)
     await sees(away, at + HOUR, "booked", within=AT_ONCE)
 
 
-async def test_after_a_long_absence_the_page_is_loaded_anew_and_right(
+async def test_long_disconnection_reloads_the_page(
     visit: Visit, watched: WatchedServer, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
@@ -67,7 +67,7 @@ async def test_after_a_long_absence_the_page_is_loaded_anew_and_right(
     page = await visit(jana.page, at=watched.url)
     await watches(page, at)
     await goes_away(page)
-    await until(lambda: watched.inside()["pages"] == 0, "the server to give the page up")
+    await until(lambda: watched.inside()["pages"] == 0, "the server to remove the page")
     by_hand(sql, jana.id, at)
     async with page.expect_navigation():
         await comes_back(page)
@@ -77,7 +77,7 @@ async def test_after_a_long_absence_the_page_is_loaded_anew_and_right(
     await sees(page, at + HOUR, "booked", within=AT_ONCE)
 
 
-async def test_listing_bookings_and_form_are_right_again_after_a_short_absence(
+async def test_all_page_kinds_are_updated_after_a_short_disconnection(
     visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
@@ -107,12 +107,10 @@ async def test_listing_bookings_and_form_are_right_again_after_a_short_absence(
     await expect(listing.locator("[data-next]")).to_contain_text(":01")
     assert ":01" not in free
     for page in everything:
-        assert await page.evaluate("window.stayed"), f"{page.url} was loaded anew"
+        assert await page.evaluate("window.stayed"), f"{page.url} was reloaded"
 
 
-async def test_a_page_that_has_missed_one_message_asks_for_the_whole_board(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_page_that_missed_a_message_requests_the_whole_board(visit: Visit, jana: Expert, sql: Connection) -> None:
     at = in_days(3)
     deaf, hearing = await visit(jana.page), await visit(jana.page)
     await watches(deaf, at)
@@ -127,11 +125,9 @@ async def test_a_page_that_has_missed_one_message_asks_for_the_whole_board(
     await sees(deaf, at + HOUR, "booked", within=AT_ONCE)
 
 
-async def test_what_happens_between_delivery_and_connection_is_shown_on_the_board_and_in_the_listing(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_changes_between_page_load_and_connection_are_shown(visit: Visit, jana: Expert, sql: Connection) -> None:
     at = in_days(3)
-    first = await visit("/my-bookings")  # the zone is known afterwards, so pages are delivered with their content
+    first = await visit("/my-bookings")  # sets the zone cookie, so the next pages are served with their content
     board, listing, early = [await first.context.new_page() for _ in range(3)]
     await early.goto(f"/?search={jana.name}")
     await connected(early)
@@ -145,14 +141,14 @@ async def test_what_happens_between_delivery_and_connection_is_shown_on_the_boar
     by_hand(sql, jana.id, at)
     sql.execute("UPDATE availability_rule SET opens_minute = 601, closes_minute = 1021 WHERE expert_id = %s", [jana.id])
     await expect(early.locator("[data-next]")).to_contain_text(":01")
-    await until(lambda: len(held) >= 2, "both pages to call")
+    await until(lambda: len(held) >= 2, "both pages to open their websockets")
     for connect in held:
         connect()
     await expect(slot(board, at)).to_have_count(0)
     await expect(listing.locator("[data-next]")).to_contain_text(":01")
 
 
-async def test_a_restarted_server_gets_its_open_pages_back_and_they_are_right(
+async def test_open_pages_are_updated_after_a_server_restart(
     serve: Callable[..., ServerProcess], restart: Restart, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
@@ -173,14 +169,14 @@ async def test_a_restarted_server_gets_its_open_pages_back_and_they_are_right(
     await sees(board, at + 2 * HOUR, "booked", within=AT_ONCE)
 
 
-async def test_pages_are_right_again_after_the_database_ended_the_connection_that_listens(
+async def test_pages_are_updated_after_the_listening_connection_was_terminated(
     server_url: str, serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, server = in_days(3), serve()
     page = await visit(jana.page, at=server.url)
     await watches(page, at)
     with nobody_listening(server_url, sql):
-        by_hand(sql, jana.id, at)  # nobody hears of it
+        by_hand(sql, jana.id, at)  # no process receives the notification
     await sees(page, at, "booked")
     by_hand(sql, jana.id, at + HOUR)
     await sees(page, at + HOUR, "booked")
@@ -188,17 +184,17 @@ async def test_pages_are_right_again_after_the_database_ended_the_connection_tha
 
 
 @contextmanager
-def nobody_listening(server_url: str, sql: Connection) -> Iterator[None]:
-    """End all connections that listen, or wait for something to do, and keep them away for a while."""
-    with psycopg.connect(driver_url(server_url), autocommit=True) as door:
+def database_unreachable(server_url: str, sql: Connection) -> Iterator[None]:
+    """Terminate all connections except this one and refuse new ones inside the block."""
+    with psycopg.connect(driver_url(server_url), autocommit=True) as admin:
         name = sql.info.dbname
-        door.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
-            ended = door.execute(
+            ended = admin.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> %s",
                 [name, sql.info.backend_pid],
             ).fetchall()
             assert ended
             yield
         finally:
-            door.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

@@ -1,4 +1,4 @@
-"""The form carries a key of its own: what is sent again, by whatever accident, is one booking."""
+"""Each form carries an idempotency key: submitting it again, for whatever reason, makes one booking."""
 
 import asyncio
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.lost_answers import lost_answers
 from tests.serving import ServerProcess
 
 
-async def test_a_form_whose_answer_was_lost_with_its_server_is_sent_again_and_finds_its_booking(
+async def test_form_whose_response_was_lost_is_resubmitted_and_finds_its_booking(
     database_url: str, tmp_path: Path, restart: Restart, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
@@ -37,7 +37,7 @@ async def test_a_form_whose_answer_was_lost_with_its_server_is_sent_again_and_fi
             await book_button(page).click()
             wanted = "SELECT FROM booking WHERE email = %s"
             await until(lambda: sql.execute(wanted, [email]).fetchone() is not None, "the booking")
-            # It is in the database, which the server has not heard yet, and the page neither.
+            # The booking is in the database, but neither the server nor the page has received the response.
             await expect(page.get_by_role("button", name="Sending …")).to_be_visible()
             doomed.kill()
     await page.wait_for_function("!window.socket.connected")

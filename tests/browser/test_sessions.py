@@ -1,4 +1,4 @@
-"""An expert with several sessions: the visitor chooses one, and address, board and form follow."""
+"""Experts with several session types: the visitor chooses one, and the URL, board and form follow."""
 
 import re
 from uuid import UUID
@@ -37,7 +37,7 @@ SHORT, LONG, WHOLE = "First talk", "Consultation", "Deep dive"
 
 @pytest.fixture
 async def omar(new_expert: NewExpert) -> Expert:
-    """Three sessions, all from nine to five: 30 minutes every half hour, 60 every hour, 90 once a day."""
+    """An expert with three session types, nine to five: 30 minutes every half hour, 60 every hour, 90 once a day."""
     kinds = [
         SessionTypeRequest(title=SHORT, description="To get to know each other.", minutes=30, step_minutes=30,
                            notice_minutes=0),
@@ -49,23 +49,23 @@ async def omar(new_expert: NewExpert) -> Expert:
 
 @pytest.fixture
 async def ids(services: Services, omar: Expert) -> dict[str, UUID]:
-    """The ids of the sessions, by title."""
+    """The ids of the session types, by title."""
     return {one.title: one.id for one in (await services.experts.profile(omar.slug)).session_types}
 
 
 def choice(page: Page, session: UUID) -> Locator:
-    """What one presses to see a session's times."""
+    """Return the link that selects a session type."""
     return page.locator(f'[data-session-type="{session}"]')
 
 
 async def is_chosen(page: Page, session: UUID) -> None:
-    """Expect that this session is marked, and no other one."""
+    """Expect that only this session type is selected."""
     await expect(choice(page, session)).to_have_attribute("aria-current", "true")
     await expect(page.locator("[data-session-type][aria-current]")).to_have_count(1)
     await expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
 
-async def test_an_experts_sessions_are_shown_with_title_length_and_words_and_the_first_is_chosen(
+async def test_session_types_are_listed_and_the_first_is_selected(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page = await visit(omar.page)
@@ -79,14 +79,14 @@ async def test_an_experts_sessions_are_shown_with_title_length_and_words_and_the
     await sees(page, in_days(3) + HALF, "open")
 
 
-async def test_an_only_session_is_no_choice_but_a_fact(visit: Visit, jana: Expert) -> None:
+async def test_single_session_type_is_shown_without_a_choice(visit: Visit, jana: Expert) -> None:
     page = await visit(jana.page)
     await expect(page.get_by_role("heading", name="Consultation 60 minutes")).to_be_visible()
     await expect(page.get_by_role("heading", name="Choose a session")).to_have_count(0)
     await expect(page.locator("a[data-session-type]")).to_have_count(0)
 
 
-async def test_choosing_another_session_changes_board_and_address_without_a_load_and_keeps_week_and_zone(
+async def test_selecting_a_session_type_updates_board_and_url_and_keeps_week_and_zone(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page, at = await visit(omar.page, zone="Asia/Kathmandu"), in_days(10)
@@ -112,7 +112,7 @@ async def test_choosing_another_session_changes_board_and_address_without_a_load
     await expect(slot(shared, at + HALF)).to_have_count(0)
 
 
-async def test_back_and_forward_lead_through_the_chosen_sessions(
+async def test_back_and_forward_restore_the_selected_session_type(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page, at = await visit(omar.page), in_days(3)
@@ -133,12 +133,12 @@ async def test_back_and_forward_lead_through_the_chosen_sessions(
     assert await page.evaluate("window.stayed")
 
 
-async def test_who_chooses_in_a_hurry_sees_the_last_choice_and_hears_of_it_only(
+async def test_rapid_selection_ends_with_the_last_choice_and_its_events_only(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection
 ) -> None:
     page, other, at = await visit(omar.page), await visit(omar.page), in_days(3)
     await watches(page, at)
-    await watches(other, at)  # so that there is news of the first session, too
+    await watches(other, at)  # another page keeps events of the first session type coming
     await page.evaluate(
         "(ids) => ids.forEach((id) => document.querySelector(`[data-session-type='${id}']`).click())",
         [str(ids[title]) for title in (LONG, WHOLE, SHORT, LONG, SHORT, WHOLE)],
@@ -151,7 +151,7 @@ async def test_who_chooses_in_a_hurry_sees_the_last_choice_and_hears_of_it_only(
     assert await page.evaluate("window.heard") == [f"slots:{omar.id}:{ids[WHOLE]}"]
 
 
-async def test_news_of_a_session_that_was_shown_before_change_nothing(
+async def test_events_of_a_previously_selected_session_type_are_ignored(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page, at = await visit(omar.page), in_days(3)
@@ -163,13 +163,13 @@ async def test_news_of_a_session_that_was_shown_before_change_nothing(
         f"(news) => {{ news.version = {grid}.version + 1;"
         " window.socket.listeners('slots').forEach((hear) => hear(news)); }"
     )
-    for title, state in ((SHORT, "open"), (LONG, "booked")):  # the second proves that it would have been heard
+    for title, state in ((SHORT, "open"), (LONG, "booked")):  # the second proves that the event would have been applied
         room = f"slots:{omar.id}:{ids[title]}"
         await page.evaluate(tell, {"room": room, "changes": [[iso(at), "booked"]]})
         await sees(page, at, state)
 
 
-async def test_a_booking_of_one_session_takes_the_time_from_the_boards_of_the_others_at_once(
+async def test_booking_one_session_type_blocks_the_time_on_all_boards(
     visit: Visit, omar: Expert, ids: dict[str, UUID], services: Services
 ) -> None:
     at = in_days(3)
@@ -182,7 +182,7 @@ async def test_a_booking_of_one_session_takes_the_time_from_the_boards_of_the_ot
         await sees(page, free, "open")
 
 
-async def test_a_session_in_the_address_that_is_not_offered_gives_way_to_the_first_with_a_word_about_it(
+async def test_session_type_in_the_url_that_is_not_offered_falls_back_to_the_first(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection, jana: Expert
 ) -> None:
     sql.execute("UPDATE session_type SET active = false WHERE id = %s", [ids[WHOLE]])
@@ -206,7 +206,7 @@ async def test_a_session_in_the_address_that_is_not_offered_gives_way_to_the_fir
 
 
 @pytest.mark.parametrize("how", ["UPDATE session_type SET active = false", "DELETE FROM session_type"])
-async def test_a_session_that_ends_while_somebody_looks_says_so_and_the_others_are_there(
+async def test_session_type_removed_while_shown_is_reported_and_others_remain(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection, how: str
 ) -> None:
     page, at = await visit(f"{omar.page}?session={ids[LONG]}"), in_days(3)
@@ -221,7 +221,9 @@ async def test_a_session_that_ends_while_somebody_looks_says_so_and_the_others_a
     await expect(page.get_by_text("not offered any more")).to_have_count(0)
 
 
-async def test_new_sessions_and_new_words_appear_on_an_open_page(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_new_and_renamed_session_types_appear_on_an_open_page(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
     page, at = await visit(jana.page), in_days(3)
     await watches(page, at)
     sql.execute("UPDATE session_type SET title = 'Second opinion' WHERE expert_id = %s", [jana.id])
@@ -237,7 +239,7 @@ async def test_new_sessions_and_new_words_appear_on_an_open_page(visit: Visit, j
     await sees(page, at + HOUR / 3, "open")
 
 
-async def test_the_form_is_for_the_chosen_session_and_leads_back_to_it(
+async def test_form_is_for_the_selected_session_type_and_links_back_to_it(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection
 ) -> None:
     page, at = await visit(f"{omar.page}?session={ids[WHOLE]}"), in_days(3)
@@ -258,7 +260,7 @@ async def test_the_form_is_for_the_chosen_session_and_leads_back_to_it(
     assert rows.fetchall() == [(ids[WHOLE], 3 * HALF)]
 
 
-async def test_a_form_without_a_session_in_its_address_is_for_the_first_one(
+async def test_form_without_a_session_type_in_its_url_uses_the_first(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page = await visit(f"/book/{omar.slug}?at={iso(in_days(3) + HALF)}")
@@ -268,7 +270,7 @@ async def test_a_form_without_a_session_in_its_address_is_for_the_first_one(
     await is_chosen(page, ids[SHORT])
 
 
-async def test_a_form_for_a_session_that_is_not_offered_is_for_no_other_one_and_leads_to_the_expert(
+async def test_form_for_an_unknown_session_type_is_refused_with_a_link_to_the_expert(
     visit: Visit, omar: Expert, excuse: Excuse
 ) -> None:
     excuse("status of 404")
@@ -278,7 +280,7 @@ async def test_a_form_for_a_session_that_is_not_offered_is_for_no_other_one_and_
     await sees(page, in_days(3), "open")
 
 
-async def test_alternatives_are_of_the_same_session_and_what_was_typed_stays(
+async def test_alternatives_are_of_the_same_session_type_and_keep_the_input(
     visit: Visit, omar: Expert, ids: dict[str, UUID], services: Services
 ) -> None:
     at = in_days(3)
@@ -300,7 +302,7 @@ async def test_alternatives_are_of_the_same_session_and_what_was_typed_stays(
     await says(page, **ADA)
 
 
-async def test_ones_own_booking_of_one_session_is_nobody_elses_when_it_is_in_the_way_of_another(
+async def test_own_booking_that_blocks_another_session_type_is_shown_as_own(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page, at = await visit(), in_days(3)
@@ -313,7 +315,7 @@ async def test_ones_own_booking_of_one_session_is_nobody_elses_when_it_is_in_the
     await expect(stranger.get_by_role("alert")).to_contain_text("Someone else has just booked this time")
 
 
-async def test_a_form_whose_session_ends_meanwhile_says_so_and_loses_no_word(
+async def test_form_whose_session_type_is_removed_says_so_and_keeps_the_input(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection
 ) -> None:
     for title, how in ((LONG, "UPDATE session_type SET active = false"), (WHOLE, "DELETE FROM session_type")):
@@ -342,7 +344,7 @@ async def test_a_form_whose_session_ends_meanwhile_says_so_and_loses_no_word(
         ("UPDATE session_type SET step_minutes = 50 WHERE expert_id = %(expert)s", "off_grid", "do not start"),
     ],
 )  # fmt: skip
-async def test_a_form_says_in_words_why_its_time_is_not_free_any_more_and_names_the_nearest(
+async def test_form_explains_why_its_time_is_no_longer_free(
     visit: Visit, jana: Expert, sql: Connection, change: str, reason: str, words: str
 ) -> None:
     page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
@@ -356,7 +358,7 @@ async def test_a_form_says_in_words_why_its_time_is_not_free_any_more_and_names_
         await expect(page.locator("[data-alternative]").first).to_be_visible()
 
 
-async def test_a_day_that_is_full_loses_its_free_times_and_gets_them_back_when_somebody_cancels(
+async def test_full_day_loses_its_free_times_until_a_booking_is_cancelled(
     visit: Visit, omar: Expert, ids: dict[str, UUID], rest: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:
     at, other_day = in_days(3), in_days(4)
@@ -379,7 +381,7 @@ async def test_a_day_that_is_full_loses_its_free_times_and_gets_them_back_when_s
     refusal = late.locator('[data-refusal="slot_not_offered"][data-reason="day_full"]')
     await expect(refusal).to_contain_text("This day is full: 1 of 1 sessions are booked.")
     await says(late, **ADA)
-    # Other sessions of the expert have no such cap.
+    # The expert's other session types have no such cap.
     await choice(watching, ids[SHORT]).click()
     await sees(watching, day[3], "open")
     await choice(watching, ids[WHOLE]).click()
@@ -394,7 +396,7 @@ async def test_a_day_that_is_full_loses_its_free_times_and_gets_them_back_when_s
     await expect(late.locator("[data-refusal]")).to_have_count(0)
 
 
-async def test_an_expert_who_moves_to_another_zone_moves_the_free_times_and_the_board_names_the_zone(
+async def test_expert_changing_time_zone_shifts_free_times_and_shows_the_new_zone(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page, at = await visit(jana.page), in_days(3)
@@ -407,7 +409,7 @@ async def test_an_expert_who_moves_to_another_zone_moves_the_free_times_and_the_
     await expect(slot(page, at + HOUR)).to_have_count(0)
 
 
-async def test_the_keyboard_alone_is_enough_to_choose_a_session(
+async def test_session_type_can_be_selected_with_the_keyboard_alone(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page = await visit(omar.page)
@@ -430,7 +432,7 @@ async def test_the_keyboard_alone_is_enough_to_choose_a_session(
 
 
 def by_hand_of(sql: Connection, expert: Expert, session: UUID, at: object) -> None:
-    """Half an hour of one session, as psql would book it."""
+    """Book half an hour of one session type with plain SQL."""
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"
         " VALUES (%(expert)s, %(session)s, %(at)s, %(at)s::timestamptz + interval '30 minutes',"

@@ -1,4 +1,4 @@
-"""Two processes behind nginx: pages of one hear of the other, and go to the other when theirs is gone."""
+"""Two server processes behind nginx: events reach the pages of both, and pages move to the other when one stops."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ Several = tuple[Nginx, list[ServerProcess]]
 
 @pytest.fixture
 def several(serve: Callable[..., ServerProcess], tmp_path: Path) -> Iterator[Several]:
-    """Two servers, and nginx before them."""
+    """Two server processes behind nginx."""
     needs("nginx")
     servers = [serve(), serve()]
     nginx = Nginx(tmp_path, servers).wait_until_alive()
@@ -42,7 +42,7 @@ def several(serve: Callable[..., ServerProcess], tmp_path: Path) -> Iterator[Sev
 
 
 async def opened(visit: Visit, nginx: Nginx, path: str, process: int) -> Page:
-    """A page that this process has made."""
+    """Open a page on a given server process."""
     page = await visit(at=nginx.url)
     await page.context.add_cookies([{"name": "eb_route", "value": str(process), "url": nginx.url}])
     await page.goto(path)
@@ -51,12 +51,12 @@ async def opened(visit: Visit, nginx: Nginx, path: str, process: int) -> Page:
 
 
 async def process_of(page: Page) -> str:
-    """Which process this browser goes to."""
+    """Return the server process that this browser is routed to."""
     return next(one["value"] for one in await page.context.cookies() if one["name"] == "eb_route")
 
 
 @pytest.mark.parametrize("end", ["sigterm", "kill"])
-async def test_when_a_process_goes_its_pages_come_back_on_the_other_with_all_that_was_typed(
+async def test_pages_of_a_stopped_process_reconnect_to_the_other_with_their_input(
     several: Several, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse, end: str
 ) -> None:
     excuse("WebSocket|ERR_|Failed to load resource|Failed to fetch")
@@ -68,7 +68,7 @@ async def test_when_a_process_goes_its_pages_come_back_on_the_other_with_all_tha
     await sees(board, at, "held")
     await watches(board, at + HOUR)
 
-    # Made by the other process, seen on this one's page.
+    # A booking through the other process shows on a page of this one.
     async with httpx.AsyncClient(timeout=30) as program:
         made = await program.post(f"{second.url}/bookings", json=request_json(jana.id, at + HOUR))
     assert made.status_code == 201

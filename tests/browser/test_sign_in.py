@@ -1,4 +1,4 @@
-"""Signing in without an account: what a mail holds proves the address, here and now, and until one signs out."""
+"""Signing in without an account: a link or code from an email proves the address until the browser signs out."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -37,19 +37,19 @@ SAID = "If this address is known here, a mail with a link and a code is on its w
 
 
 @pytest.fixture(autouse=True)
-def patience(sql: Connection) -> None:
-    """All tests ask from one network; what earlier ones have asked for is long ago."""
+def age_access_requests(sql: Connection) -> None:
+    """Age earlier access requests: all tests share one network, whose limit they would otherwise reach."""
     sql.execute("UPDATE access_request SET created_at = created_at - interval '2 hours'")
 
 
 @pytest.fixture
 def email(jana: Expert) -> str:
-    """An address that no other test knows."""
+    """An address that only this test uses."""
     return f"{jana.slug}.ada@example.com"
 
 
 def link_for(sql: Connection, email: str, next_path: str = "", *, minutes: int = 15) -> str:
-    """The path of a link to prove this address, as a mail has it."""
+    """Create an access request and return the path of its link, as in the email."""
     now = datetime.now(UTC)
     found = sql.execute(
         "INSERT INTO access_request (email, customer_key, next_path, created_at, expires_at)"
@@ -61,7 +61,7 @@ def link_for(sql: Connection, email: str, next_path: str = "", *, minutes: int =
 
 
 def asked(sql: Connection, email: str) -> UUID:
-    """The last request for this address."""
+    """Return the id of the last access request for this address."""
     found = sql.execute(
         "SELECT id FROM access_request WHERE email = %s ORDER BY created_at DESC LIMIT 1", [email]
     ).fetchone()
@@ -70,47 +70,47 @@ def asked(sql: Connection, email: str) -> UUID:
 
 
 def proofs(sql: Connection, email: str) -> int:
-    """How many browsers prove this address."""
+    """Count the proofs of this address."""
     found = sql.execute("SELECT count(*) FROM access_proof WHERE email = %s", [email]).fetchone()
     assert found is not None
     return int(found[0])
 
 
 def mail_is(sql: Connection, number: str, **columns: Any) -> None:
-    """Write down the fate of the mails about a booking, as the outbox does."""
+    """Set the delivery state of a booking's emails, as the outbox does."""
     for column, value in columns.items():
         sql.execute(f"UPDATE message SET {column} = %s WHERE booking_id = %s", [value, number])
     sql.execute("SELECT pg_notify('expert_booking_mail', %s)", [number])
 
 
 async def ask(page: Page, email: str) -> None:
-    """Have a mail sent there."""
+    """Request a sign-in email."""
     await page.get_by_label("E-mail").fill(email)
     await button(page, "Send me a mail").click()
     await expect(page.get_by_label("Code")).to_be_focused()
 
 
 async def signed_in(page: Page, sql: Connection, email: str, next_path: str = "") -> None:
-    """Sign this browser in, by a link."""
+    """Sign this browser in with a link."""
     await page.goto(link_for(sql, email, next_path))
     await button(page, "Sign in").click()
     await page.wait_for_url(f"**{next_path or '/my-bookings'}")
 
 
 def whose(page: Page) -> Any:
-    """Where the page says who has signed in."""
+    """Return the element that shows the signed-in address."""
     return page.locator("[data-signed-in]")
 
 
 def card(page: Page, number: str) -> Any:
-    """A booking in the list."""
+    """Return a booking's card in the list."""
     return page.locator(f'li[data-booking="{number}"]')
 
 
 # --- by code and by link ----------------------------------------------------------------------------------------------
 
 
-async def test_a_code_shows_the_bookings_of_an_address_wherever_they_were_made(
+async def test_code_shows_all_bookings_of_an_address_wherever_they_were_made(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     elsewhere, page = await visit(), await visit("/my-bookings")
@@ -119,7 +119,7 @@ async def test_a_code_shows_the_bookings_of_an_address_wherever_they_were_made(
     await ask(page, email.upper().replace("@EXAMPLE.COM", "@example.com"))
     await expect(page.get_by_text(SAID)).to_be_visible()
     code = KEYS.code(asked(sql, email.upper().replace("@EXAMPLE.COM", "@example.com")))
-    await page.reload()  # whoever comes back from the mail finds the field again
+    await page.reload()  # the code field is still there after returning from the email
     await page.get_by_label("Code").fill(f"{code[:3]} {code[3:]}")
     await page.keyboard.press("Enter")
     await expect(whose(page)).to_contain_text("Signed in as")
@@ -128,9 +128,7 @@ async def test_a_code_shows_the_bookings_of_an_address_wherever_they_were_made(
     await shows(page, "pending")
 
 
-async def test_a_code_of_letters_and_digits_is_taken_however_it_is_typed(
-    visit: Visit, sql: Connection, email: str
-) -> None:
+async def test_alphanumeric_code_is_accepted_in_any_spelling(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit("/sign-in")
     await ask(page, email)
     await button(page, "Other address").click()
@@ -141,7 +139,7 @@ async def test_a_code_of_letters_and_digits_is_taken_however_it_is_typed(
     await expect(whose(page)).to_contain_text(email)
 
 
-async def test_a_form_keeps_its_time_while_its_browser_signs_in_and_out_in_another_tab(
+async def test_form_keeps_its_hold_while_another_tab_signs_in_and_out(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     form = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
@@ -153,7 +151,7 @@ async def test_a_form_keeps_its_time_while_its_browser_signs_in_and_out_in_anoth
     for change in (lambda: signed_in(other, sql, email), lambda: button(other, "Sign out").click()):
         await stays(form)
         await change()
-        # The form is loaded again, by the cookie as it is now, with what was typed.
+        # The form is reloaded with the new cookie and keeps its input.
         await form.wait_for_function("!window.stayed")
         await holds(form)
         await says(form, **ADA)
@@ -168,20 +166,18 @@ async def test_a_form_keeps_its_time_while_its_browser_signs_in_and_out_in_anoth
     await shows(form, "pending")
 
 
-async def test_an_address_that_nobody_knows_is_answered_with_the_same_words(
-    visit: Visit, jana: Expert, sql: Connection, email: str
-) -> None:
+async def test_unknown_address_gets_the_same_response(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
     await book_on(await visit(), jana.slug, in_days(3), email=email)
     said = []
     for address in (email, "nobody.at.all@example.com"):
         page = await visit("/sign-in")
         await ask(page, address)
         said.append((await page.locator(".sign-in").inner_text()).replace(address, "…"))
-        asked(sql, address)  # fails where there is no request
+        asked(sql, address)  # fails if there is no request
     assert re.sub(r"in \d+ s", "in … s", said[0]) == re.sub(r"in \d+ s", "in … s", said[1])
 
 
-async def test_what_is_no_address_is_answered_beside_the_field_and_stays_there(visit: Visit, excuse: Excuse) -> None:
+async def test_invalid_address_is_reported_beside_the_field_and_kept(visit: Visit, excuse: Excuse) -> None:
     excuse("status of 422")
     page = await visit("/my-bookings")
     for typed, said in (("", "Please fill this in"), ("ada at example", "name@example.com")):
@@ -192,7 +188,7 @@ async def test_what_is_no_address_is_answered_beside_the_field_and_stays_there(v
         await expect(page.get_by_label("E-mail")).to_be_focused()
 
 
-async def test_after_five_wrong_codes_only_the_link_still_works(
+async def test_after_five_wrong_codes_only_the_link_works(
     visit: Visit, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 4")
@@ -214,7 +210,7 @@ async def test_after_five_wrong_codes_only_the_link_still_works(
     await expect(whose(page)).to_contain_text(email)
 
 
-async def test_a_code_counts_only_in_the_browser_that_asked(
+async def test_code_is_valid_only_in_the_browser_that_requested_it(
     visit: Visit, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     page = await visit("/sign-in")
@@ -225,7 +221,7 @@ async def test_a_code_counts_only_in_the_browser_that_asked(
     assert proofs(sql, email) == 0
 
 
-async def test_asking_too_often_is_said_and_another_address_can_be_given(
+async def test_too_many_requests_are_refused_per_address(
     visit: Visit, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 429")
@@ -239,7 +235,7 @@ async def test_asking_too_often_is_said_and_another_address_can_be_given(
     await ask(page, f"other.{email}")
 
 
-async def test_a_link_opened_in_another_browser_signs_that_one_in_and_leads_to_where_it_was_asked_for(
+async def test_link_opened_in_another_browser_signs_in_there_and_continues_to_the_page(
     visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 404")
@@ -254,14 +250,14 @@ async def test_a_link_opened_in_another_browser_signs_that_one_in_and_leads_to_w
     await shows(other, "pending")
 
 
-async def test_the_page_of_a_link_needs_no_script(visit: Visit, sql: Connection, email: str) -> None:
+async def test_link_page_works_without_javascript(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit(link_for(sql, email), java_script_enabled=False)
     await button(page, "Sign in").click()
     await page.wait_for_url("**/my-bookings")
     assert proofs(sql, email) == 1
 
 
-async def test_whoever_only_looks_at_a_link_spends_nothing(
+async def test_viewing_a_link_does_not_use_it_up(
     visit: Visit, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     link = link_for(sql, email)
@@ -276,7 +272,7 @@ async def test_whoever_only_looks_at_a_link_spends_nothing(
 
 
 @pytest.mark.parametrize("why", ["used", "over", "invented"])
-async def test_a_link_that_counts_no_more_says_so_and_another_can_be_asked_for(
+async def test_invalid_link_says_so_and_offers_a_new_one(
     visit: Visit, sql: Connection, email: str, excuse: Excuse, why: str
 ) -> None:
     excuse("status of 404")
@@ -293,9 +289,7 @@ async def test_a_link_that_counts_no_more_says_so_and_another_can_be_asked_for(
     await ask(page, email)
 
 
-async def test_a_link_that_is_used_while_its_page_is_open_is_refused_politely(
-    visit: Visit, sql: Connection, email: str
-) -> None:
+async def test_link_used_while_its_page_is_open_is_refused(visit: Visit, sql: Connection, email: str) -> None:
     link = link_for(sql, email)
     late = await visit(link)
     first = await visit(link)
@@ -309,7 +303,7 @@ async def test_a_link_that_is_used_while_its_page_is_open_is_refused_politely(
 @pytest.mark.parametrize(
     "next_path", ["//evil.example", "/\\evil.example", "https://evil.example/", "javascript:hit()"]
 )
-async def test_signing_in_never_leads_out_of_the_house(
+async def test_sign_in_never_redirects_to_another_site(
     visit: Visit, sql: Connection, email: str, next_path: str
 ) -> None:
     page = await visit(f"/sign-in?next={next_path}")
@@ -320,7 +314,7 @@ async def test_signing_in_never_leads_out_of_the_house(
     await expect(whose(page)).to_contain_text(email)
 
 
-def test_a_page_that_a_program_names_leads_out_of_the_house_no_more_than_others(
+def test_next_path_sent_by_a_program_never_redirects_to_another_site(
     server: ServerProcess, sql: Connection, email: str
 ) -> None:
     for sent, leads_to in (("//evil.example", "/my-bookings"), ("/booking/1", "/booking/1")):
@@ -329,10 +323,10 @@ def test_a_page_that_a_program_names_leads_out_of_the_house_no_more_than_others(
         assert httpx.post(f"{server.url}/sign-in/link", data={"link": link}).headers["location"] == leads_to
 
 
-# --- what is sent -----------------------------------------------------------------------------------------------------
+# --- requests -----------------------------------------------------------------------------------------------------
 
 
-def test_forms_of_other_sites_are_refused(server: ServerProcess, sql: Connection, email: str) -> None:
+def test_cross_site_forms_are_refused(server: ServerProcess, sql: Connection, email: str) -> None:
     link = link_for(sql, email).rpartition("/")[2]
     for said in (
         {"Origin": "https://evil.example"},
@@ -349,7 +343,7 @@ def test_forms_of_other_sites_are_refused(server: ServerProcess, sql: Connection
     assert proofs(sql, email) == 1
 
 
-def test_odd_bodies_are_answered_and_never_break_anything(server: ServerProcess) -> None:
+def test_malformed_bodies_are_refused(server: ServerProcess) -> None:
     odd = (
         b"", b"null", b"[]", b"{", b"\xff\xfe", b"[" * 4000, b"link=%ff%00&link=%", b'{"email": 7}',
         b'{"email": "\\ud800@example.com"}', b'{"email": "a@example.com\\u0000", "nextPath": {}}',
@@ -368,7 +362,7 @@ def test_odd_bodies_are_answered_and_never_break_anything(server: ServerProcess)
     assert httpx.post(f"{server.url}/sign-in/link", content=b"link=" + b"x" * 5000).status_code == 303
 
 
-def test_the_cookie_is_kept_from_scripts_other_sites_and_plain_http(
+def test_cookie_is_httponly_samesite_and_secure_under_https(
     serve: Any, sql: Connection, email: str, server: ServerProcess
 ) -> None:
     for site, secure in ((server, False), (serve(BASE_URL="https://booking.example.com"), True)):
@@ -381,7 +375,7 @@ def test_the_cookie_is_kept_from_scripts_other_sites_and_plain_http(
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_pages_of_people_are_kept_from_search_engines(server: ServerProcess) -> None:
+def test_private_pages_are_excluded_from_search_engines(server: ServerProcess) -> None:
     hidden = httpx.get(f"{server.url}/robots.txt").text
     for path in ("/sign-in", "/my-bookings", "/booking/", "/mailbox"):
         assert f"Disallow: {path}\n" in hidden
@@ -390,7 +384,7 @@ def test_pages_of_people_are_kept_from_search_engines(server: ServerProcess) -> 
 # --- signing out ------------------------------------------------------------------------------------------------------
 
 
-async def test_signing_out_ends_it_in_this_browser_and_no_other(
+async def test_signing_out_affects_only_this_browser(
     visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 404")
@@ -411,7 +405,7 @@ async def test_signing_out_ends_it_in_this_browser_and_no_other(
     await expect(card(other, number)).to_be_visible()
 
 
-async def test_signing_out_everywhere_is_asked_once_more_and_ends_open_pages_elsewhere(
+async def test_signing_out_everywhere_asks_first_and_ends_open_pages_elsewhere(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     number = await book_on(await visit(), jana.slug, in_days(3), email=email)
@@ -433,7 +427,7 @@ async def test_signing_out_everywhere_is_asked_once_more_and_ends_open_pages_els
     await button(page, "Yes, sign out everywhere").click()
     await expect(page.get_by_label("E-mail")).to_be_visible()
     assert proofs(sql, email) == 0
-    # The browser that booked is forgotten, too: that is news, and pages that are still open show nothing any more.
+    # The binding of the browser that booked is revoked, too; the event clears its open pages.
     for one in (theirs, moving):
         await expect(one.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     assert row(sql, number) == (in_days(3), "pending", 0)
@@ -444,7 +438,7 @@ async def test_signing_out_everywhere_is_asked_once_more_and_ends_open_pages_els
         await stayed(one)
 
 
-async def test_what_was_proven_and_is_no_more_changes_nothing_on_pages_that_have_not_heard_of_it(
+async def test_revoked_proof_is_refused_on_pages_that_received_no_event(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     number = await book_on(await visit(), jana.slug, in_days(3), email=email)
@@ -464,10 +458,10 @@ async def test_what_was_proven_and_is_no_more_changes_nothing_on_pages_that_have
     assert row(sql, number) == (in_days(3), "pending", 0)
 
 
-# --- what else opens a booking ----------------------------------------------------------------------------------------
+# --- other access to a booking ----------------------------------------------------------------------------------------
 
 
-async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_and_to_cancel_it(
+async def test_emailed_link_allows_rescheduling_and_cancelling_in_another_browser(
     visit: Visit, jana: Expert, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     at, to = in_days(3), in_days(4, 14)
@@ -500,7 +494,7 @@ async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_a
     await expect(page.get_by_role("heading", name="Add to calendar")).to_have_count(0)
 
 
-async def test_a_link_that_was_shared_by_mistake_is_ended_and_a_new_one_is_sent(
+async def test_replacing_shared_links_revokes_the_old_and_sends_a_new_one(
     visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 404")
@@ -517,7 +511,7 @@ async def test_a_link_that_was_shared_by_mistake_is_ended_and_a_new_one_is_sent(
     await expect(button(page, "This link was shared by mistake")).to_be_focused()
     await button(page, "This link was shared by mistake").click()
     await button(page, "Yes, send a new link").click()
-    # Who came by the link alone is out, and is told where the new one is.
+    # Browsers that had only the link lose access, and the one that asked learns where the new link went.
     await expect(page.locator('[data-refusal="link_ended"]')).to_contain_text(f"sent a new link to {email}")
     await expect(theirs.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     assert email not in await theirs.locator("#main").inner_text()
@@ -526,7 +520,7 @@ async def test_a_link_that_was_shared_by_mistake_is_ended_and_a_new_one_is_sent(
     assert answer.status == 404
     await page.goto(f"/booking/{number}?key={KEYS.booking(UUID(number), 2)}")
     await shows(page, "pending")
-    # The browser that booked stays, and may do the same.
+    # The browser that booked keeps its access and may do the same.
     await stayed(mine)
     await button(mine, "This link was shared by mistake").click()
     await button(mine, "Yes, send a new link").click()
@@ -538,7 +532,7 @@ async def test_a_link_that_was_shared_by_mistake_is_ended_and_a_new_one_is_sent(
     assert sent[-2:] == [("new_link", "customer")] * 2
 
 
-async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(
+async def test_strangers_cannot_see_a_booking_or_learn_that_it_exists(
     visit: Visit, jana: Expert, sql: Connection, email: str, rest: httpx.AsyncClient, excuse: Excuse
 ) -> None:
     excuse("status of 404")
@@ -561,7 +555,7 @@ async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(
     assert told[:4] == told[4:]
 
 
-async def test_links_to_calendars_on_the_web_carry_no_key(visit: Visit, jana: Expert, email: str) -> None:
+async def test_web_calendar_links_contain_no_key(visit: Visit, jana: Expert, email: str) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3), email=email)
     key = KEYS.booking(UUID(number))
@@ -578,9 +572,7 @@ async def test_links_to_calendars_on_the_web_carry_no_key(visit: Visit, jana: Ex
 # --- live -------------------------------------------------------------------------------------------------------------
 
 
-async def test_what_becomes_of_the_mail_is_said_while_the_customer_looks(
-    visit: Visit, jana: Expert, sql: Connection, email: str
-) -> None:
+async def test_email_delivery_state_is_shown_live(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
     page = await visit()
     number = await book_on(page, jana.slug, in_days(3), email=email)
     listed = await page.context.new_page()
@@ -600,7 +592,7 @@ async def test_what_becomes_of_the_mail_is_said_while_the_customer_looks(
         await stayed(one)
 
 
-async def test_a_booking_made_elsewhere_is_found_when_one_comes_back_to_the_list(
+async def test_booking_made_elsewhere_appears_when_the_list_regains_focus(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     page = await visit()
@@ -609,13 +601,13 @@ async def test_a_booking_made_elsewhere_is_found_when_one_comes_back_to_the_list
     number = await book_on(await visit(), jana.slug, in_days(3), email=email)
     await page.evaluate("dispatchEvent(new Event('focus'))")
     await expect(card(page, number)).to_be_visible()
-    # From now on the expert is followed, and so is what is booked with them.
+    # From now on the page follows this expert's events, so new bookings appear.
     second = await book_on(await visit(), jana.slug, in_days(4), email=email)
     await expect(card(page, second)).to_be_visible()
     await stayed(page)
 
 
-async def test_an_expert_signs_in_sees_requests_as_they_come_and_answers_them_while_customers_look(
+async def test_signed_in_expert_sees_and_answers_requests_live(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     omar = await new_expert()
@@ -653,7 +645,7 @@ async def test_an_expert_signs_in_sees_requests_as_they_come_and_answers_them_wh
     assert changes == [("expert", "confirmed", ""), ("expert", "declined", "I am away.")]
 
 
-async def test_a_host_moves_a_booking_and_says_afterwards_what_became_of_it(
+async def test_host_reschedules_a_booking_and_marks_it_completed(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     omar = await new_expert(reschedule_notice_minutes=60 * 24 * 14)
@@ -686,7 +678,7 @@ async def test_a_host_moves_a_booking_and_says_afterwards_what_became_of_it(
 # --- calendars --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_address_of_a_calendar_is_shown_when_asked_for_replaced_and_given_up(
+async def test_feed_address_is_shown_on_request_replaced_and_removed(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     await book_on(await visit(), jana.slug, in_days(3), email=email)
@@ -710,10 +702,10 @@ async def test_the_address_of_a_calendar_is_shown_when_asked_for_replaced_and_gi
     assert found == (0,)
 
 
-# --- for everybody ----------------------------------------------------------------------------------------------------
+# --- accessibility ----------------------------------------------------------------------------------------------------
 
 
-async def test_signing_in_works_with_the_keyboard_alone(visit: Visit, sql: Connection, email: str) -> None:
+async def test_signing_in_and_out_works_with_the_keyboard_alone(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit("/sign-in")
     await page.get_by_label("E-mail").focus()
     await page.keyboard.type(email)
@@ -735,7 +727,7 @@ async def test_signing_in_works_with_the_keyboard_alone(visit: Visit, sql: Conne
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_all_its_pages_can_be_read_by_everybody(
+async def test_sign_in_and_console_pages_are_accessible(
     visit: Visit, new_expert: NewExpert, sql: Connection, excuse: Excuse, width: int
 ) -> None:
     excuse("status of 404")
@@ -764,7 +756,7 @@ async def test_all_its_pages_can_be_read_by_everybody(
 
 
 async def readable(page: Page, address: str = "") -> None:
-    """Expect names, headings and contrast as they should be, and nothing that is wider than the window."""
+    """Expect no accessibility problems, enough contrast, and nothing wider than the window."""
     if address:
         await page.goto(address)
     if await page.locator("html.plain").count() == 0:
@@ -778,7 +770,7 @@ async def readable(page: Page, address: str = "") -> None:
         assert (await page.evaluate(CONTRAST))["weak"] == [], page.url
 
 
-async def test_closed_pages_of_who_has_signed_in_leave_nothing_behind(
+async def test_closed_pages_of_a_signed_in_visitor_leave_nothing_behind(
     watched: WatchedServer, visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     page = await visit(at=watched.url)

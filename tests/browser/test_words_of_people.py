@@ -1,4 +1,4 @@
-"""Whatever people write is shown as they wrote it, and never becomes part of the page."""
+"""User input is shown exactly as typed and never becomes part of the page."""
 
 import re
 
@@ -13,7 +13,7 @@ NASTY = """<script>window.hit=1</script></script><img src=x onerror="window.hit=
 
 
 async def unharmed(page: Page) -> None:
-    """Nothing of what people wrote has run or become an element."""
+    """Expect that no user input has run as script or become an element."""
     await connected(page)
     assert await page.evaluate("window.hit") is None
     assert await page.locator("#main img[src=x]").count() == 0
@@ -22,16 +22,14 @@ async def unharmed(page: Page) -> None:
 
 @pytest.fixture
 def nasty() -> dict[str, str]:
-    """An expert who tries."""
+    """The texts of a malicious expert."""
     return {"name": NASTY, "category": NASTY[:75], "headline": NASTY, "bio": f"{NASTY}\n</textarea>\\u003cscript>"}
 
 
-async def test_what_experts_write_about_themselves_is_shown_literally(
-    visit: Visit, new_expert: NewExpert, nasty: dict[str, str]
-) -> None:
+async def test_expert_texts_are_shown_literally(visit: Visit, new_expert: NewExpert, nasty: dict[str, str]) -> None:
     kinds = [SessionTypeRequest(title=NASTY, description=NASTY, notice_minutes=0), SessionTypeRequest(title="Other")]
     mallory = await new_expert(**nasty, session_types=kinds)
-    page = await visit("/my-bookings")  # from now on pages are delivered with their content
+    page = await visit("/my-bookings")  # sets the zone cookie, so the next pages are served with their content
     await page.goto("/?search=window.hit")
     await expect(page.locator("[data-expert] h2")).to_have_text(NASTY)
     await expect(page.locator(".card-body p")).to_have_text(NASTY)
@@ -47,7 +45,7 @@ async def test_what_experts_write_about_themselves_is_shown_literally(
     assert NASTY in (await page.locator("meta[name=description]").get_attribute("content") or "")
     await unharmed(page)
     await expect(slot(page, in_days(3))).to_be_enabled()
-    first = await visit(mallory.page)  # and without: the first visit
+    first = await visit(mallory.page)  # the same on a first visit, without the cookie
     await expect(first.get_by_role("heading", level=1)).to_have_text(NASTY)
     await expect(slot(first, in_days(3))).to_be_enabled()
     await unharmed(first)
@@ -56,7 +54,7 @@ async def test_what_experts_write_about_themselves_is_shown_literally(
     await unharmed(page)
 
 
-async def test_what_customers_write_is_shown_to_them_literally(
+async def test_customer_texts_are_shown_literally(
     visit: Visit, new_expert: NewExpert, nasty: dict[str, str], excuse: Excuse
 ) -> None:
     excuse("status of 422")
@@ -84,7 +82,7 @@ async def test_what_customers_write_is_shown_to_them_literally(
     await unharmed(page)
 
 
-async def test_what_stands_in_addresses_is_shown_literally(visit: Visit, new_expert: NewExpert) -> None:
+async def test_url_parameters_and_cookies_are_shown_literally(visit: Visit, new_expert: NewExpert) -> None:
     jana = await new_expert()
     page = await visit("/my-bookings")
     await page.goto(
