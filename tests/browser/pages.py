@@ -39,22 +39,22 @@ def slot(page: Page, at: datetime) -> Locator:
     return page.locator(f'[data-slot="{iso(at)}"]')
 
 
-async def sees(page: Page, at: datetime, state: str, *, within: float | None = None) -> None:
+async def expect_slot(page: Page, at: datetime, state: str, *, within: float | None = None) -> None:
     """Wait until a board shows this slot as open, held or booked. Only an open slot is enabled."""
     pressable = ":enabled" if state == "open" else ":disabled"
     found = page.locator(f'[data-slot="{iso(at)}"][data-state="{state}"]{pressable}')
     await found.wait_for(timeout=within)
 
 
-async def connected(page: Page) -> None:
+async def wait_until_connected(page: Page) -> None:
     """Wait until the page receives events."""
     await page.wait_for_function("window.did_handshake && window.socket?.connected")
 
 
-async def watches(page: Page, at: datetime) -> None:
+async def wait_for_live_slot(page: Page, at: datetime) -> None:
     """Wait until the page shows this slot as open and receives its events."""
-    await sees(page, at, "open")
-    await connected(page)
+    await expect_slot(page, at, "open")
+    await wait_until_connected(page)
 
 
 async def fill_in(page: Page, **typed: str) -> None:
@@ -63,7 +63,7 @@ async def fill_in(page: Page, **typed: str) -> None:
         await page.get_by_label(LABELS[field]).fill(text)
 
 
-async def says(page: Page, **typed: str) -> None:
+async def expect_form(page: Page, **typed: str) -> None:
     """Expect these values in the form."""
     for field, text in typed.items():
         await expect(page.get_by_label(LABELS[field])).to_have_value(text)
@@ -74,12 +74,12 @@ def book_button(page: Page) -> Locator:
     return page.get_by_role("button", name=re.compile("book this time$", re.IGNORECASE))
 
 
-async def holds(page: Page, *, within: float | None = None) -> None:
+async def expect_held(page: Page, *, within: float | None = None) -> None:
     """Wait until the form shows that its time is held for the visitor."""
     await page.locator('[data-hold="held"]').wait_for(timeout=within)
 
 
-async def book_on(page: Page, slug: str, at: datetime, **typed: str) -> str:
+async def book_on_page(page: Page, slug: str, at: datetime, **typed: str) -> str:
     """Book on the page, from the form to the booking's page. Returns the booking's id."""
     await page.goto(f"/book/{slug}?at={iso(at)}")
     await fill_in(page, **{**ADA, **typed})
@@ -95,7 +95,7 @@ async def booking_id(page: Page) -> str:
     return found
 
 
-def by_hand(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pending") -> UUID:
+def insert_booking(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pending") -> UUID:
     """Insert a booking of an hour with plain SQL, bypassing the product. Holds in its way are expired first.
 
     A page that has just been opened may take its hold between the two statements, so they are retried.
@@ -105,14 +105,14 @@ def by_hand(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pe
     for tries_left in reversed(range(5)):
         try:
             with sql.transaction():
-                return _by_hand(sql, at_this_time)
+                return _insert_booking(sql, at_this_time)
         except psycopg.errors.ExclusionViolation:
             if not tries_left:
                 raise
     raise AssertionError
 
 
-def _by_hand(sql: Connection, at_this_time: dict[str, Any]) -> UUID:
+def _insert_booking(sql: Connection, at_this_time: dict[str, Any]) -> UUID:
     sql.execute(
         "UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL"
         " WHERE expert_id = %(expert)s AND status = 'held' AND busy && tstzrange(%(at)s, %(end)s)",
@@ -144,7 +144,7 @@ def request_json(expert_id: UUID, at: datetime, **said: str) -> dict[str, str]:
     return {"expertId": str(expert_id), "startsAt": iso(at), **ADA, "email": f"{uuid4().hex}@example.com", **said}
 
 
-async def until(check: Callable[[], Any], description: str, seconds: float = 20) -> None:
+async def wait_until(check: Callable[[], Any], description: str, seconds: float = 20) -> None:
     """Wait for a condition that no page shows."""
     deadline = time.monotonic() + seconds
     while not check():

@@ -11,12 +11,12 @@ from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
 from tests.browser.pages import (
     Connection,
     book_button,
-    book_on,
-    by_hand,
-    connected,
+    book_on_page,
     in_days,
+    insert_booking,
     iso,
     slot,
+    wait_until_connected,
 )
 
 LONG_NAME = "Prof. Dr. Wilhelmine-Henriette Schmidt-Rottenburg-Lichtenstein von und zu Donaudampfschifffahrtsstein"
@@ -107,8 +107,8 @@ async def all_pages(visit: Visit, new_expert: NewExpert, sql: Connection, excuse
         name=LONG_NAME, headline="Calm help", bio="Many words.\n\nAnd more.", rating=4.7, rating_count=1234
     )
     page = await visit()
-    number = await book_on(page, expert.slug, at, name=LONG_NAME, notes=60 * "long" + " notes")
-    by_hand(sql, expert.id, in_days(4))
+    number = await book_on_page(page, expert.slug, at, name=LONG_NAME, notes=60 * "long" + " notes")
+    insert_booking(sql, expert.id, in_days(4))
     kinds = [
         SessionTypeRequest(title=LONG_NAME, description=30 * "Many words. " + 60 * "long", minutes=45),
         SessionTypeRequest(title="Deep dive", minutes=90),
@@ -128,7 +128,7 @@ async def all_pages(visit: Visit, new_expert: NewExpert, sql: Connection, excuse
 async def open_page(page: Page, address: str) -> None:
     """Go to a URL and wait until the page is complete."""
     await page.goto(address)
-    await connected(page)
+    await wait_until_connected(page)
     await expect(page.locator(".bone")).to_have_count(0)
 
 
@@ -182,7 +182,7 @@ async def test_pages_do_not_scroll_sideways_on_a_narrow_phone(all_pages: dict[st
 
 
 async def test_slot_buttons_are_named_by_date_time_zone_and_state(visit: Visit, jana: Expert, sql: Connection) -> None:
-    by_hand(sql, jana.id, in_days(4))
+    insert_booking(sql, jana.id, in_days(4))
     page = await visit(jana.page)
     for at, state in ((in_days(3), "free"), (in_days(4), "booked")):
         day = f"{at:%A}, {at.day} {at:%B %Y}"
@@ -197,10 +197,10 @@ async def test_changes_on_the_board_are_announced_to_screen_readers(
     at = in_days(3)
     page = await visit(jana.page)
     await expect(slot(page, at)).to_be_enabled()
-    await connected(page)
+    await wait_until_connected(page)
     spoken = page.locator("[aria-live=polite]")
     await expect(spoken).to_have_text("")
-    by_hand(sql, jana.id, at)
+    insert_booking(sql, jana.id, at)
     await expect(spoken).to_have_text(f"{at:%A}, {at.day} {at:%B %Y}, 10:00 is now booked.")
 
 
@@ -227,7 +227,7 @@ async def test_booking_is_possible_with_the_keyboard_alone(visit: Visit, jana: E
     await expect(slot(page, at)).to_be_focused()
     await press("Enter")
     await page.wait_for_url("**/book/**")
-    await connected(page)
+    await wait_until_connected(page)
     for _ in range(30):
         await press("Tab")
         if await page.evaluate("document.activeElement.id") == "name":
@@ -248,7 +248,7 @@ async def test_booking_is_possible_with_the_keyboard_alone(visit: Visit, jana: E
 
 async def test_listing_can_be_used_with_the_keyboard_alone(visit: Visit, jana: Expert) -> None:
     page = await visit("/")
-    await connected(page)
+    await wait_until_connected(page)
     for _ in range(12):
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement.id") == "search":

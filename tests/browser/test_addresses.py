@@ -6,7 +6,18 @@ from zoneinfo import ZoneInfo
 from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
-from tests.browser.pages import ADA, HOUR, Connection, by_hand, connected, fill_in, in_days, iso, slot, watches
+from tests.browser.pages import (
+    ADA,
+    HOUR,
+    Connection,
+    fill_in,
+    in_days,
+    insert_booking,
+    iso,
+    slot,
+    wait_for_live_slot,
+    wait_until_connected,
+)
 
 
 async def test_invalid_query_strings_do_not_break_the_listing(visit: Visit, jana: Expert) -> None:
@@ -15,7 +26,7 @@ async def test_invalid_query_strings_do_not_break_the_listing(visit: Visit, jana
     for query in ("page=99999999999999999999", "sort=cheapest&page=", "category=%00", nonsense, "page=1&page=zzz", "%"):
         await page.goto(f"/?{query}")
         await expect(page.get_by_role("status").first).to_contain_text(re.compile(r"\d experts?"))
-    await connected(page)
+    await wait_until_connected(page)
     await page.get_by_label("Search experts").fill(jana.name)
     await expect(page.locator("[data-expert] h2")).to_have_text([jana.name])
 
@@ -25,7 +36,7 @@ async def test_board_pages_week_by_week_to_the_horizon_and_its_url_can_be_shared
 ) -> None:
     jana = await new_expert(horizon_days=20)
     page = await visit(jana.page)
-    await watches(page, in_days(3))
+    await wait_for_live_slot(page, in_days(3))
     earlier = page.get_by_role("button", name="Earlier week")
     later = page.get_by_role("button", name="Later week")
     await expect(earlier).to_be_disabled()
@@ -59,7 +70,7 @@ async def test_board_without_free_times_links_to_the_next_one(
     at = in_days(23)
     jana = await new_expert(hours=(600, 660), weekdays=[at.isoweekday()])
     for days in (2, 9, 16):
-        by_hand(sql, jana.id, in_days(days))
+        insert_booking(sql, jana.id, in_days(days))
     page = await visit(jana.page)
     note = page.get_by_text("Nothing is free in these two weeks.").locator("..")
     await expect(note.get_by_role("link")).to_contain_text("10:00")

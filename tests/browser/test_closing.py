@@ -3,7 +3,17 @@
 import asyncio
 
 from tests.browser.conftest import Expert, NewExpert, Visit, WatchedServer
-from tests.browser.pages import AT_ONCE, Connection, by_hand, connected, in_days, iso, sees, until, watches
+from tests.browser.pages import (
+    AT_ONCE,
+    Connection,
+    expect_slot,
+    in_days,
+    insert_booking,
+    iso,
+    wait_for_live_slot,
+    wait_until,
+    wait_until_connected,
+)
 
 EMPTY = {"pages": 0, "subscribers": 0, "boards": 0, "next_free": 0, "rooms": 0}
 
@@ -25,24 +35,24 @@ async def test_closed_pages_leave_nothing_behind_even_with_answers_pending(
     pages = [first] + [await first.context.new_page() for _ in range(2 * len(places) - 1)]
     for page, place in zip(pages, 2 * places, strict=True):
         await page.goto(place)
-        await connected(page)
+        await wait_until_connected(page)
     listing, board = pages[0], pages[2]
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     alive = watched.inside()
     assert (alive["pages"], alive["boards"]) == (len(pages), 2)
     assert min(alive.values()) > 0
     assert watched.told().items() <= alive.items()
 
     # The pages close while events and answers are on the way to them.
-    number = by_hand(sql, jana.id, at)
-    await sees(board, at, "booked", within=3 * AT_ONCE)
+    number = insert_booking(sql, jana.id, at)
+    await expect_slot(board, at, "booked", within=3 * AT_ONCE)
     sql.execute("DELETE FROM booking WHERE id = %s", [number])
     await listing.evaluate(
         "for (const word of ['a', 'b', 'jana']) { const field = document.getElementById('search'); field.value = word;"
         " field.dispatchEvent(new Event('input')); field.form.requestSubmit(); }"
     )
     await asyncio.gather(*(page.close() for page in pages))
-    await until(lambda: watched.inside() == EMPTY, f"nothing left of {alive}")
+    await wait_until(lambda: watched.inside() == EMPTY, f"nothing left of {alive}")
 
 
 async def test_paging_and_changing_zones_keeps_one_subscription(
@@ -52,7 +62,7 @@ async def test_paging_and_changing_zones_keeps_one_subscription(
     for _ in range(14):
         await new_expert(category=category)
     page = await visit(f"/?category={category}", at=watched.url)
-    await connected(page)
+    await wait_until_connected(page)
     for way, turn in (("Next", 2), ("Previous", 1), ("Next", 2)):
         await page.get_by_role("link", name=way).click()
         await page.get_by_text(f"Page {turn} of 2").wait_for()

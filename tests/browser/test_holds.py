@@ -18,19 +18,19 @@ from tests.browser.pages import (
     Connection,
     book_button,
     bookings_at,
-    by_hand,
-    connected,
+    expect_form,
+    expect_held,
+    expect_slot,
     fill_in,
-    holds,
     in_days,
+    insert_booking,
     iso,
-    says,
-    sees,
     slot,
-    until,
-    watches,
+    wait_for_live_slot,
+    wait_until,
+    wait_until_connected,
 )
-from tests.browser.test_reconnect import CONNECTION_LOST, nobody_listening
+from tests.browser.test_reconnect import CONNECTION_LOST, database_unreachable
 from tests.serving import ServerProcess
 
 Serve = Callable[..., ServerProcess]
@@ -46,7 +46,7 @@ def form_url(expert: Expert, at: datetime) -> str:
 async def open_held_form(visit: Visit, expert: Expert, start: datetime, **where: Any) -> Page:
     """Open the form in a new browser and wait until its time is held."""
     page = await visit(form_url(expert, start), **where)
-    await holds(page)
+    await expect_held(page)
     return page
 
 
@@ -101,11 +101,11 @@ async def test_opening_the_form_holds_its_time_and_others_see_it_on_hold(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, board = in_days(3), await visit(jana.page)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     await board.evaluate("window.heard = []; window.socket.onAny((...said) => window.heard.push(JSON.stringify(said)))")
     await board.evaluate("window.here = true")
     page = await open_held_form(visit, jana, at)
-    await sees(board, at, "held", within=AT_ONCE)
+    await expect_slot(board, at, "held", within=AT_ONCE)
     await expect(slot(board, at)).to_contain_text("being booked")
     assert (await slot(board, at).get_attribute("aria-label") or "").endswith(", being booked by somebody")
     assert await slot(board, at).get_attribute("data-mine") is None
@@ -125,9 +125,9 @@ async def test_form_submitted_while_its_hold_is_being_taken_still_books(
         # The hold is inserted but waits for this lock before it commits.
         sql.execute("LOCK TABLE expert_changed IN SHARE ROW EXCLUSIVE MODE")
         await page.goto(form_url(jana, at))
-        await connected(page)
+        await wait_until_connected(page)
         await fill_in(page, **ADA)
-        await until(lambda: waiting_locks(sql) >= 1, "the hold to be under way")
+        await wait_until(lambda: waiting_locks(sql) >= 1, "the hold to be under way")
         await book_button(page).click()
         await asyncio.sleep(0.5)
     await page.wait_for_url("**/booking/*")
@@ -148,9 +148,9 @@ async def test_choosing_another_time_changes_the_hold_on_both_boards(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, board = in_days(3), await visit(jana.page)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     page = await open_held_form(visit, jana, at)
-    await sees(board, at, "held")
+    await expect_slot(board, at, "held")
     await page.goto(jana.page)
     mine = slot(page, at)
     await expect(mine).to_be_enabled()
@@ -158,24 +158,24 @@ async def test_choosing_another_time_changes_the_hold_on_both_boards(
     await expect(mine).to_have_attribute("data-mine", "")
     assert (await mine.get_attribute("aria-label") or "").endswith(", kept for you")
     await slot(page, at + HOUR).click()
-    await holds(page)
-    await sees(board, at, "open", within=AT_ONCE)
-    await sees(board, at + HOUR, "held", within=AT_ONCE)
+    await expect_held(page)
+    await expect_slot(board, at, "open", within=AT_ONCE)
+    await expect_slot(board, at + HOUR, "held", within=AT_ONCE)
     assert [start for _, start, _ in held(sql, jana)] == [at + HOUR]
 
 
 async def test_own_hold_does_not_block_own_alternatives(visit: Visit, new_expert: NewExpert, sql: Connection) -> None:
     often, at = await new_expert(step_minutes=30), in_days(3)
     others = await visit(often.page)
-    await watches(others, at + HOUR / 2)
+    await wait_for_live_slot(others, at + HOUR / 2)
     page = await open_held_form(visit, often, at)
-    await sees(others, at + HOUR / 2, "held")
+    await expect_slot(others, at + HOUR / 2, "held")
     board = await open_tab(page, often.page)
-    await sees(board, at + HOUR / 2, "open")
-    by_hand(sql, often.id, at + HOUR)  # 10:30 would overlap this one
-    await sees(board, at + HOUR / 2, "booked", within=AT_ONCE)
+    await expect_slot(board, at + HOUR / 2, "open")
+    insert_booking(sql, often.id, at + HOUR)  # 10:30 would overlap this one
+    await expect_slot(board, at + HOUR / 2, "booked", within=AT_ONCE)
     await slot(board, at - HOUR / 2).click()
-    await holds(board)
+    await expect_held(board)
     await expect(clock(page)).to_have_attribute("data-hold", "rescheduled")
     # Another booking and the visitor's own hold both block this time.
     busy = await open_tab(page, form_url(often, at + HOUR / 2))
@@ -185,23 +185,23 @@ async def test_own_hold_does_not_block_own_alternatives(visit: Visit, new_expert
 async def test_daily_cap_filled_by_own_hold_does_not_block_oneself(visit: Visit, new_expert: NewExpert) -> None:
     rare, at = await new_expert(daily_cap=1), in_days(3)
     others = await visit(rare.page)
-    await watches(others, at + HOUR)
+    await wait_for_live_slot(others, at + HOUR)
     page = await open_held_form(visit, rare, at)
     await expect(slot(others, at + HOUR)).to_have_count(0)
     board = await open_tab(page, rare.page)
-    await sees(board, at + HOUR, "open")
+    await expect_slot(board, at + HOUR, "open")
     await slot(board, at + HOUR).click()
-    await holds(board)
-    await sees(others, at + HOUR, "held")
+    await expect_held(board)
+    await expect_slot(others, at + HOUR, "held")
 
 
 async def test_open_board_in_the_same_browser_shows_the_visitors_hold_immediately(visit: Visit, jana: Expert) -> None:
     at, first = in_days(3), await visit(form_url(jana, in_days(4)))
-    await holds(first)
+    await expect_held(first)
     board = await open_tab(first, jana.page)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     form = await open_tab(first, form_url(jana, at))
-    await holds(form)
+    await expect_held(form)
     await expect(slot(board, at)).to_contain_text("kept for you", timeout=2 * AT_ONCE)
     await expect(slot(board, at)).to_be_enabled()
     await expect(board.locator("[data-mine]")).to_have_count(1)
@@ -216,13 +216,13 @@ async def test_another_time_in_a_second_tab_changes_the_hold_and_the_first_tab_s
     first = await open_held_form(visit, jana, at)
     await fill_in(first, **GRACE)
     second = await open_tab(first, form_url(jana, at + HOUR))
-    await holds(second)
+    await expect_held(second)
     await expect(clock(first)).to_have_attribute("data-hold", "rescheduled", timeout=2 * AT_ONCE)
     await expect(clock(first)).to_contain_text("You are keeping another time now. It is")
     await expect(clock(first)).to_contain_text("11:00. This one is still free.")
-    await says(first, **GRACE)
+    await expect_form(first, **GRACE)
     await button(first, "Keep this time again").click()
-    await holds(first)
+    await expect_held(first)
     await expect(clock(second)).to_have_attribute("data-hold", "rescheduled")
 
 
@@ -233,27 +233,27 @@ async def test_expired_hold_is_open_to_all_within_a_second_and_can_be_taken_agai
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, board = in_days(3), await visit(jana.page)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     page = await open_held_form(visit, jana, at)
     began = held(sql, jana)
     await fill_in(page, **GRACE)
-    await sees(board, at, "held")
-    await until(lambda: held(sql, jana) != began, "typing to renew the hold")
+    await expect_slot(board, at, "held")
+    await wait_until(lambda: held(sql, jana) != began, "typing to renew the hold")
     expire_hold_in(sql, jana, 3)
-    await sees(board, at, "open", within=3 * AT_ONCE + AT_ONCE)
+    await expect_slot(board, at, "open", within=3 * AT_ONCE + AT_ONCE)
     await expect(clock(page)).to_have_attribute("data-hold", "over", timeout=AT_ONCE)
     await expect(clock(page)).to_contain_text("Your hold is over.The time is still free.")
-    await says(page, **GRACE)
+    await expect_form(page, **GRACE)
     await button(page, "Keep it again").click()
-    await holds(page)
-    await sees(board, at, "held", within=AT_ONCE)
+    await expect_held(page)
+    await expect_slot(board, at, "held", within=AT_ONCE)
 
 
 async def test_last_minute_of_a_hold_is_shown_and_announced(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await open_held_form(visit, jana, in_days(3))
     expire_hold_in(sql, jana, 62)
     await page.reload()
-    await holds(page)
+    await expect_held(page)
     await expect(clock(page)).not_to_contain_class("last")
     await expect(clock(page)).to_contain_class("last")
     await expect(clock(page).get_by_role("status")).to_have_text("One minute left of the time kept for you.")
@@ -262,27 +262,27 @@ async def test_last_minute_of_a_hold_is_shown_and_announced(visit: Visit, jana: 
 
 async def test_released_time_is_open_immediately_and_one_key_takes_it_back(visit: Visit, jana: Expert) -> None:
     at, board = in_days(3), await visit(jana.page)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     page = await open_held_form(visit, jana, at)
-    await sees(board, at, "held")
+    await expect_slot(board, at, "held")
     await button(page, "Release this time").focus()
     await page.keyboard.press("Enter")
-    await sees(board, at, "open", within=2 * AT_ONCE)
+    await expect_slot(board, at, "open", within=2 * AT_ONCE)
     await expect(clock(page)).to_have_attribute("data-hold", "released")
     await expect(button(page, "Keep it again")).to_be_focused()
     await page.keyboard.press("Enter")
-    await sees(board, at, "held", within=2 * AT_ONCE)
+    await expect_slot(board, at, "held", within=2 * AT_ONCE)
     await expect(button(page, "Release this time")).to_be_focused()
 
 
 async def test_closed_tab_releases_its_time_after_the_reconnect_timeout(visit: Visit, jana: Expert) -> None:
     at, board = in_days(3), await visit(jana.page)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     page = await open_held_form(visit, jana, at)
-    await sees(board, at, "held")
+    await expect_slot(board, at, "held")
     closed = time.monotonic()
     await page.close()
-    await sees(board, at, "open", within=(RECONNECT + 2) * 1000)
+    await expect_slot(board, at, "open", within=(RECONNECT + 2) * 1000)
     assert time.monotonic() - closed > RECONNECT - 1, "it might have been a reload"
 
 
@@ -292,7 +292,7 @@ async def test_reload_keeps_the_same_hold_without_renewing_it(visit: Visit, jana
     before = held(sql, jana)
     for _ in range(2):
         await page.reload()
-        await holds(page)
+        await expect_held(page)
     assert 150 < await seconds_left(page) <= 200
     await asyncio.sleep(RECONNECT + 1)  # until the closed pages have been removed
     assert held(sql, jana) == before
@@ -303,13 +303,13 @@ async def test_two_tabs_share_a_hold_and_closing_one_keeps_it(visit: Visit, jana
     at = in_days(3)
     first = await open_held_form(visit, jana, at)
     second = await open_tab(first, form_url(jana, at))
-    await holds(second)
+    await expect_held(second)
     before = held(sql, jana)
     await first.close()
     await asyncio.sleep(RECONNECT + 1)
     assert held(sql, jana) == before
     await second.close()
-    await until(lambda: held(sql, jana) == [], "the last tab to release it")
+    await wait_until(lambda: held(sql, jana) == [], "the last tab to release it")
 
 
 async def test_hold_released_and_retaken_in_one_tab_is_held_in_the_other(
@@ -318,12 +318,12 @@ async def test_hold_released_and_retaken_in_one_tab_is_held_in_the_other(
     at = in_days(3)
     first = await open_held_form(visit, jana, at)
     second = await open_tab(first, form_url(jana, at))
-    await holds(second)
+    await expect_held(second)
     await button(first, "Release this time").click()
     await expect(clock(second)).to_have_attribute("data-hold", "over")
     await button(second, "Keep it again").click()
-    await holds(second)
-    await holds(first)
+    await expect_held(second)
+    await expect_held(first)
     await second.close()
     await asyncio.sleep(RECONNECT + 1)
     assert len(held(sql, jana)) == 1
@@ -337,7 +337,7 @@ async def test_only_typing_renews_a_hold(visit: Visit, jana: Expert, sql: Connec
     page = await open_held_form(visit, jana, in_days(3))
     expire_hold_in(sql, jana, 100)
     await page.reload()
-    await holds(page)
+    await expect_held(page)
     await page.get_by_label("Name").click()
     await page.keyboard.press("Tab")
     await page.mouse.wheel(0, 300)
@@ -361,14 +361,14 @@ async def test_killed_process_blocks_a_time_no_longer_than_the_hold(
     excuse(CONNECTION_LOST)
     at, short = in_days(3), serve(HOLD_MINUTES="0.1")
     board = await visit(jana.page)  # of another server process
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     await open_held_form(visit, jana, at, at=short.url)
-    await sees(board, at, "held", within=AT_ONCE)
+    await expect_slot(board, at, "held", within=AT_ONCE)
     short.kill()
     assert len(held(sql, jana)) == 1
     row = sql.execute("SELECT extract(epoch FROM hold_until - now()) FROM booking WHERE expert_id = %s", [jana.id])
     left = float((row.fetchone() or (0,))[0])
-    await sees(board, at, "open", within=left * 1000 + AT_ONCE)
+    await expect_slot(board, at, "open", within=left * 1000 + AT_ONCE)
 
 
 async def test_server_restart_releases_no_hold_and_the_page_keeps_its_own(
@@ -383,8 +383,8 @@ async def test_server_restart_releases_no_hold_and_the_page_keeps_its_own(
     restart(server)
     async with page.expect_navigation():
         pass
-    await holds(page)
-    await says(page, **GRACE)
+    await expect_held(page)
+    await expect_form(page, **GRACE)
     assert [row[0] for row in held(sql, jana)] == [before[0][0]]
     await asyncio.sleep(RECONNECT + 1)
     assert len(held(sql, jana)) == 1
@@ -397,7 +397,7 @@ async def test_hold_shown_by_another_process_is_not_released_by_the_first(
     here = await open_held_form(visit, jana, at)
     there = await here.context.new_page()  # cookies ignore the port, so this is the same browser
     await there.goto(second.url + form_url(jana, at))
-    await holds(there)
+    await expect_held(there)
     before = held(sql, jana)
     await here.close()
     await asyncio.sleep(RECONNECT + 1)
@@ -411,15 +411,15 @@ async def test_form_waits_while_the_database_is_down_and_then_books(
     page = await open_held_form(visit, jana, at, at=server.url)
     expire_hold_in(sql, jana, 6)
     await page.reload()
-    await holds(page)
-    with nobody_listening(server_url, sql):
+    await expect_held(page)
+    with database_unreachable(server_url, sql):
         await fill_in(page, **ADA)
         await book_button(page).click()
         await expect(page.locator('[data-refusal="unavailable"]')).to_contain_text("Nothing you typed is lost")
         await expect(page.get_by_role("timer")).to_have_text("0:00")
     await expect(clock(page)).to_have_attribute("data-hold", "over")
     await expect(page.locator("[data-refusal]")).to_have_count(0)
-    await says(page, **ADA)
+    await expect_form(page, **ADA)
     await book_button(page).click()
     await page.wait_for_url("**/booking/*")
     assert bookings_at(sql, jana.id, at) == 1
@@ -430,13 +430,13 @@ async def test_form_waits_while_the_database_is_down_and_then_books(
 
 async def test_held_time_becomes_the_booking(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, board = in_days(3), await visit(jana.page)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     page = await open_held_form(visit, jana, at)
     [(number, *_)] = held(sql, jana)
     await fill_in(page, **ADA)
     await book_button(page).click()
     await page.wait_for_url("**/booking/*")
-    await sees(board, at, "booked", within=AT_ONCE)
+    await expect_slot(board, at, "booked", within=AT_ONCE)
     assert bookings_at(sql, jana.id, at) == 1
     assert sql.execute("SELECT status FROM booking WHERE id = %s", [number]).fetchone() != ("held",)
 
@@ -458,17 +458,17 @@ async def test_late_submission_for_a_taken_time_keeps_the_input_and_offers_alter
     at = in_days(3)
     page = await open_held_form(visit, jana, at)
     await fill_in(page, **GRACE)
-    by_hand(sql, jana.id, at)
+    insert_booking(sql, jana.id, at)
     notice = page.locator('[data-reason="busy"]')
     await expect(notice).to_contain_text("Your hold is over. Someone else has just booked this time.", timeout=AT_ONCE)
     await book_button(page).click()
     await expect(notice).to_contain_text("Nothing you typed is lost.")
-    await says(page, **GRACE)
+    await expect_form(page, **GRACE)
     assert bookings_at(sql, jana.id, at) == 1
     await notice.locator(f'[data-alternative="{iso(at + HOUR)}"]').click()
     await page.wait_for_url(f"**at={iso(at + HOUR)}")
-    await holds(page)
-    await says(page, **GRACE)
+    await expect_held(page)
+    await expect_form(page, **GRACE)
     await book_button(page).click()
     await page.wait_for_url("**/booking/*")
 
@@ -480,7 +480,7 @@ async def test_form_whose_hold_was_replaced_still_books_beside_the_new_hold(
     first = await open_held_form(visit, often, at)
     await fill_in(first, **ADA)
     second = await open_tab(first, form_url(often, at + HOUR / 2))  # overlaps the first
-    await holds(second)
+    await expect_held(second)
     await expect(clock(first)).to_have_attribute("data-hold", "rescheduled")
     await book_button(first).click()
     await first.wait_for_url("**/booking/*")
@@ -497,14 +497,14 @@ async def test_time_held_by_another_visitor_is_offered_when_it_is_released(visit
     await expect(notice).to_contain_text("It may be free again in a few minutes")
     await expect(notice.locator(f'[data-alternative="{iso(at + HOUR)}"]')).to_be_visible()
     await expect(clock(page)).to_have_count(0)
-    await connected(page)
+    await wait_until_connected(page)
     await fill_in(page, **GRACE)
     await button(theirs, "Release this time").click()
     await expect(clock(page)).to_have_attribute("data-hold", "free", timeout=2 * AT_ONCE)
     await expect(page.locator("[data-refusal]")).to_have_count(0)
     await button(page, "Keep it for me").click()
-    await holds(page)
-    await says(page, **GRACE)
+    await expect_held(page)
+    await expect_form(page, **GRACE)
     await expect(theirs.locator('[data-reason="held"]')).to_be_visible()
 
 
@@ -525,10 +525,10 @@ async def test_network_hold_limit_is_explained_and_booking_still_works(
 
 async def test_time_is_held_and_booked_with_the_keyboard_alone(visit: Visit, jana: Expert) -> None:
     at, page = in_days(3), await visit(jana.page)
-    await watches(page, at)
+    await wait_for_live_slot(page, at)
     await slot(page, at).focus()
     await page.keyboard.press("Enter")
-    await holds(page)
+    await expect_held(page)
     await page.get_by_role("link", name="Other times").focus()
     await page.keyboard.press("Tab")
     await expect(button(page, "Release this time")).to_be_focused()

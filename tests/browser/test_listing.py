@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, Expert, NewExpert, Visit
-from tests.browser.pages import AT_ONCE, Connection, by_hand, connected, in_days
+from tests.browser.pages import AT_ONCE, Connection, in_days, insert_booking, wait_until_connected
 
 SHELF = "Shelf of thirteen"
 
@@ -139,7 +139,7 @@ async def test_filters_can_be_set_are_shown_and_can_be_removed(visit: Visit, new
     await expect(page).to_have_url(re.compile(r"category=Filtering&minutes=60&language=de$"))
     await page.goto(f"{page.url}&minRating=4.5")
     await expect(page.get_by_role("heading", name="No expert fits")).to_be_visible()
-    await connected(page)
+    await wait_until_connected(page)
     await page.get_by_role("button", name="Remove filter Rated 4.5 and up").click()
     await expect_cards(page, "Filter Zwei")
     await page.get_by_role("button", name="Remove filter 60 minutes").click()
@@ -158,7 +158,7 @@ async def test_next_free_order_and_day_filter_follow_the_bookings(
     await page.goto("/?category=Soonest&sort=soonest")
     await expect_cards_after_reloading(page, early.name, late.name)
     for days in range(4):
-        by_hand(sql, early.id, in_days(days))
+        insert_booking(sql, early.id, in_days(days))
     # The derived next free times follow a booking within a few seconds, and an open listing does not reorder itself.
     await expect_cards_after_reloading(page, late.name, early.name)
     await page.get_by_label("Free", exact=True).select_option("Tomorrow")
@@ -182,7 +182,7 @@ async def test_past_day_in_a_link_is_reported_and_ignored(visit: Visit, jana: Ex
 async def test_filters_on_a_phone_open_with_a_button_and_work_by_keyboard(visit: Visit, new_expert: NewExpert) -> None:
     await new_expert(name="Tasten Tom", category="Keyboard only")
     page = await visit("/?search=tasten", viewport={"width": 390, "height": 844})
-    await connected(page)
+    await wait_until_connected(page)
     await expect_cards(page, "Tasten Tom")
     await expect(page.get_by_label("Any rating")).to_be_hidden()
     await page.get_by_role("button", name="Filters").focus()

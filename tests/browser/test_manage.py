@@ -15,24 +15,24 @@ from tests.browser.pages import (
     AT_ONCE,
     HOUR,
     Connection,
-    book_on,
-    by_hand,
-    connected,
+    book_on_page,
+    expect_slot,
     in_days,
+    insert_booking,
     iso,
-    sees,
     slot,
-    until,
-    watches,
+    wait_for_live_slot,
+    wait_until,
+    wait_until_connected,
 )
 from tests.browser.test_accessible import AUDIT, CONTRAST
-from tests.browser.test_reconnect import nobody_listening
+from tests.browser.test_reconnect import database_unreachable
 from tests.serving import ServerProcess
 
 MINUTE = timedelta(minutes=1)
 
 
-def terms(sql: Connection, expert: Expert, **columns: Any) -> None:
+def set_terms(sql: Connection, expert: Expert, **columns: Any) -> None:
     """Change the terms of the expert's session types."""
     for column, value in columns.items():
         sql.execute(f"UPDATE session_type SET {column} = %s WHERE expert_id = %s", [value, expert.id])
@@ -56,14 +56,14 @@ def last_change(sql: Connection, number: str) -> tuple[Any, ...]:
     return found
 
 
-def waiting(sql: Connection) -> int:
+def waiting_locks(sql: Connection) -> int:
     """Count the locks that have not been granted."""
     found = sql.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
     assert found is not None
     return int(found[0])
 
 
-def brought_to(sql: Connection, number: str, starts_at: datetime) -> None:
+def set_start(sql: Connection, number: str, starts_at: datetime) -> None:
     """Set the start of a booking to any instant with plain SQL."""
     sql.execute(
         "UPDATE booking SET starts_at = %(at)s, ends_at = %(end)s, busy = tstzrange(%(at)s, %(end)s) WHERE id = %(id)s",
@@ -71,7 +71,7 @@ def brought_to(sql: Connection, number: str, starts_at: datetime) -> None:
     )
 
 
-async def shows(page: Page, status: str) -> None:
+async def expect_status(page: Page, status: str) -> None:
     """Wait until the booking's page shows this status."""
     await expect(page.locator("section[data-booking]")).to_have_attribute("data-status", status)
 
@@ -81,7 +81,7 @@ def button(page: Page, name: str) -> Locator:
     return page.get_by_role("button", name=name, exact=True)
 
 
-def to_reschedule(page: Page) -> Locator:
+def reschedule_link(page: Page) -> Locator:
     """Return the link to the reschedule page."""
     return page.get_by_role("link", name="Move to another time")
 
@@ -91,13 +91,13 @@ def news(page: Page) -> Locator:
     return page.locator("#news")
 
 
-async def stays(page: Page) -> None:
+async def mark_loaded(page: Page) -> None:
     """Mark the loaded page, so that `stayed` can detect a reload."""
-    await connected(page)
+    await wait_until_connected(page)
     await page.evaluate("window.stayed = true")
 
 
-async def stayed(page: Page) -> None:
+async def expect_not_reloaded(page: Page) -> None:
     """Expect that the page has not been reloaded since it was marked."""
     assert await page.evaluate("window.stayed"), f"{page.url} was reloaded"
 
@@ -109,31 +109,31 @@ async def test_cancelling_stores_the_reason_and_frees_the_time_immediately(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, page, other = in_days(3), await visit(), await visit(jana.page)
-    await watches(other, at)
+    await wait_for_live_slot(other, at)
     await other.evaluate("window.stayed = true")
-    number = await book_on(page, jana.slug, at)
-    await sees(other, at, "booked")
-    await stays(page)
+    number = await book_on_page(page, jana.slug, at)
+    await expect_slot(other, at, "booked")
+    await mark_loaded(page)
 
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("I am <b>ill</b>.\nSorry.")
     await button(page, "Yes, cancel it").click()
-    await shows(page, "cancelled")
+    await expect_status(page, "cancelled")
     await expect(news(page)).to_have_text("Your booking has been cancelled.")
-    await sees(other, at, "open", within=AT_ONCE)
+    await expect_slot(other, at, "open", within=AT_ONCE)
     assert row(sql, number)[1] == "cancelled"
     assert last_change(sql, number) == ("customer", "pending", "cancelled", "I am <b>ill</b>.\nSorry.")
-    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), to_reschedule(page)):
+    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), reschedule_link(page)):
         await expect(gone).to_have_count(0)
-    await stayed(page)
-    await stayed(other)
+    await expect_not_reloaded(page)
+    await expect_not_reloaded(other)
     await page.get_by_role("link", name="Book another time").click()
-    await sees(page, at, "open")
+    await expect_slot(page, at, "open")
 
 
 async def test_backing_out_of_cancelling_keeps_the_booking(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     await button(page, "Cancel booking").click()
     await button(page, "Keep it").click()
     await expect(button(page, "Cancel booking")).to_be_focused()
@@ -143,7 +143,7 @@ async def test_backing_out_of_cancelling_keeps_the_booking(visit: Visit, jana: E
 
 async def test_cancelling_works_with_the_keyboard_alone(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     question = page.get_by_role("heading", name="Cancel this booking?")
     await button(page, "Cancel booking").focus()
     await page.keyboard.press("Enter")
@@ -159,7 +159,7 @@ async def test_cancelling_works_with_the_keyboard_alone(visit: Visit, jana: Expe
     await page.keyboard.press("Tab")
     await expect(button(page, "Yes, cancel it")).to_be_focused()
     await page.keyboard.press("Enter")
-    await shows(page, "cancelled")
+    await expect_status(page, "cancelled")
     await expect(news(page)).to_be_focused()
     assert last_change(sql, number)[3] == "No time"
 
@@ -168,9 +168,9 @@ async def test_terms_are_shown_in_the_visitors_zone_and_are_the_ones_enforced(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at = in_days(3)
-    terms(sql, jana, cancel_notice_minutes=1440, reschedule_notice_minutes=120, max_reschedules=2)
+    set_terms(sql, jana, cancel_notice_minutes=1440, reschedule_notice_minutes=120, max_reschedules=2)
     page = await visit(zone="Asia/Kathmandu")
-    await book_on(page, jana.slug, at)
+    await book_on_page(page, jana.slug, at)
     there = (at - 24 * HOUR).astimezone(ZoneInfo("Asia/Kathmandu"))
     said = f"You can cancel until {there:%A}, {there.day} {there:%B %Y, %H:%M}, Asia/Kathmandu (UTC+5:45)."
     await expect(page.locator(".manage")).to_contain_text(said)
@@ -185,35 +185,35 @@ async def test_answer_deadline_is_shown_while_the_booking_is_pending(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     await expect(page.locator("section[data-booking]")).to_contain_text("The expert answers by ")
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
-    await shows(page, "confirmed")
+    await expect_status(page, "confirmed")
     await expect(page.locator("section[data-booking]")).not_to_contain_text("The expert answers by ")
 
 
 async def test_actions_disappear_when_their_deadline_passes(visit: Visit, jana: Expert, sql: Connection) -> None:
-    terms(sql, jana, cancel_notice_minutes=60, reschedule_notice_minutes=60)
+    set_terms(sql, jana, cancel_notice_minutes=60, reschedule_notice_minutes=60)
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
-    await stays(page)
-    brought_to(sql, number, datetime.now(UTC) + HOUR + timedelta(seconds=4))
+    number = await book_on_page(page, jana.slug, in_days(3))
+    await mark_loaded(page)
+    set_start(sql, number, datetime.now(UTC) + HOUR + timedelta(seconds=4))
     await expect(news(page)).to_contain_text("Your booking has been moved to")
     # The cancel question is open and the reason is being typed.
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("Because")
     await expect(page.locator(".manage")).to_contain_text("You could cancel or move it to another time until")
-    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), to_reschedule(page)):
+    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), reschedule_link(page)):
         await expect(gone).to_have_count(0)
     await expect(news(page)).to_be_focused()
-    await stayed(page)
+    await expect_not_reloaded(page)
     assert row(sql, number)[1] == "pending"
 
 
 async def test_late_cancellation_is_refused_in_place(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(1))
-    await stays(page)
+    number = await book_on_page(page, jana.slug, in_days(1))
+    await mark_loaded(page)
     await button(page, "Cancel booking").click()
     with sql.transaction():  # changes the terms without an event, so the page does not know
         sql.execute("SET LOCAL session_replication_role = replica")
@@ -221,10 +221,10 @@ async def test_late_cancellation_is_refused_in_place(visit: Visit, jana: Expert,
     await button(page, "Yes, cancel it").click()
     await expect(page.get_by_role("alert")).to_contain_text("This session can only be cancelled until")
     await expect(button(page, "Cancel booking")).to_have_count(0)
-    await expect(to_reschedule(page)).to_be_visible()
-    await shows(page, "pending")
+    await expect(reschedule_link(page)).to_be_visible()
+    await expect_status(page, "pending")
     assert row(sql, number)[1] == "pending"
-    await stayed(page)
+    await expect_not_reloaded(page)
 
 
 # --- changes by others -----------------------------------------------------------------------------------
@@ -234,23 +234,23 @@ async def test_host_decisions_appear_on_open_pages(
     visit: Visit, jana: Expert, rest: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     second = await page.context.new_page()
     await second.goto("/my-bookings")
     for one in (page, second):
-        await stays(one)
+        await mark_loaded(one)
     for status, said in (
         ("confirmed", "The expert has confirmed your booking."),
         ("cancelled", "Your booking has been cancelled."),
     ):
         answer = await rest.patch(f"/bookings/{number}/status", json={"status": status}, headers=admin)
         assert answer.status_code == 200
-        await shows(page, status)
+        await expect_status(page, status)
         await expect(news(page)).to_have_text(said)
         await expect(second.locator(f'[data-booking="{number}"]')).to_have_attribute("data-status", status)
     await expect(page.get_by_role("link", name="Book another time")).to_be_visible()
     for one in (page, second):
-        await stayed(one)
+        await expect_not_reloaded(one)
 
 
 @pytest.mark.parametrize(("status", "said"), [("declined", "declined"), ("expired", "expired without an answer")])
@@ -258,8 +258,8 @@ async def test_declined_or_expired_booking_offers_another_time(
     visit: Visit, jana: Expert, sql: Connection, status: str, said: str
 ) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
-    await stays(page)
+    number = await book_on_page(page, jana.slug, in_days(3))
+    await mark_loaded(page)
     sql.execute("UPDATE booking SET status = %s WHERE id = %s", [status, number])
     await expect(news(page)).to_contain_text(said)
     await expect(button(page, "Cancel booking")).to_have_count(0)
@@ -269,16 +269,16 @@ async def test_declined_or_expired_booking_offers_another_time(
 
 async def test_cancelling_in_two_tabs_cancels_once(visit: Visit, jana: Expert, sql: Connection) -> None:
     one = await visit()
-    number = await book_on(one, jana.slug, in_days(3))
+    number = await book_on_page(one, jana.slug, in_days(3))
     two = await one.context.new_page()
     await two.goto(f"/booking/{number}")
-    await connected(two)
+    await wait_until_connected(two)
     for tab in (one, two):
         await button(tab, "Cancel booking").click()
     await button(two, "Yes, cancel it").focus()
     await button(one, "Yes, cancel it").click()
     for tab in (one, two):
-        await shows(tab, "cancelled")
+        await expect_status(tab, "cancelled")
         await expect(news(tab)).to_have_text("Your booking has been cancelled.")
         await expect(tab.get_by_role("alert")).to_have_count(0)
     await expect(news(two)).to_be_focused()
@@ -294,20 +294,20 @@ async def test_cancelling_in_two_tabs_cancels_once(visit: Visit, jana: Expert, s
 async def test_rescheduling_updates_every_open_page(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4, 14)
     page, other = await visit(zone="Asia/Kathmandu"), await visit(jana.page)
-    await watches(other, at)
+    await wait_for_live_slot(other, at)
     await other.evaluate("window.stayed = true")
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     listed = await page.context.new_page()
     await listed.goto("/my-bookings")
-    await stays(listed)
+    await mark_loaded(listed)
 
-    await to_reschedule(page).click()
+    await reschedule_link(page).click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("Move your booking")
     await expect(page.locator(".reschedule-now")).to_contain_text("Asia/Kathmandu (UTC+5:45)")
     await expect(page.locator(".reschedule-now")).to_contain_text("10:00–11:00")
     await expect(slot(page, at)).to_have_accessible_name(re.compile("your time"))
     await expect(slot(page, at)).to_be_disabled()
-    await watches(page, to)
+    await wait_for_live_slot(page, to)
     await slot(page, to).click()
     question = page.get_by_role("form", name="Move your booking?").or_(page.locator(".reschedule-question form"))
     await expect(question).to_contain_text(f"{to.astimezone(ZoneInfo('Asia/Kathmandu')):%H:%M}")
@@ -317,12 +317,12 @@ async def test_rescheduling_updates_every_open_page(visit: Visit, jana: Expert, 
 
     await page.wait_for_url(f"**/booking/{number}*")
     await expect(news(page)).to_contain_text(f"Your booking has been moved to {to:%A}")
-    await sees(other, at, "open", within=AT_ONCE)
-    await sees(other, to, "booked", within=AT_ONCE)
+    await expect_slot(other, at, "open", within=AT_ONCE)
+    await expect_slot(other, to, "booked", within=AT_ONCE)
     await expect(listed.locator(f'[data-booking="{number}"]')).to_contain_text(f"{to:%A}")
     assert row(sql, number) == (to, "pending", 1)
     for one in (other, listed):
-        await stayed(one)
+        await expect_not_reloaded(one)
     # The change is announced once, not again after a reload.
     await page.reload()
     await expect(news(page)).to_have_text("")
@@ -331,9 +331,9 @@ async def test_rescheduling_updates_every_open_page(visit: Visit, jana: Expert, 
 async def test_backing_out_of_rescheduling_restores_the_focus(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4)
     page = await visit()
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     await page.goto(f"/booking/{number}/reschedule")
-    await watches(page, to)
+    await wait_for_live_slot(page, to)
     for leave in ("click", "escape"):
         await slot(page, to).focus()
         await page.keyboard.press("Enter")
@@ -351,18 +351,18 @@ async def test_booking_can_be_rescheduled_to_a_time_overlapping_its_own(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     jana, at = await new_expert(), in_days(3)
-    terms(sql, jana, step_minutes=30)
+    set_terms(sql, jana, step_minutes=30)
     page, other = await visit(), await visit(jana.page)
-    await watches(other, at)
-    number = await book_on(page, jana.slug, at)
-    await sees(other, at + 30 * MINUTE, "booked")
+    await wait_for_live_slot(other, at)
+    number = await book_on_page(page, jana.slug, at)
+    await expect_slot(other, at + 30 * MINUTE, "booked")
     await page.goto(f"/booking/{number}/reschedule")
-    await watches(page, at + 30 * MINUTE)
+    await wait_for_live_slot(page, at + 30 * MINUTE)
     await slot(page, at + 30 * MINUTE).click()
     await button(page, "Move it").click()
     await page.wait_for_url(f"**/booking/{number}*")
     assert row(sql, number) == (at + 30 * MINUTE, "pending", 1)
-    await sees(other, at - 30 * MINUTE, "open", within=AT_ONCE)
+    await expect_slot(other, at - 30 * MINUTE, "open", within=AT_ONCE)
 
 
 async def test_rescheduling_to_a_time_just_taken_keeps_the_booking_and_offers_others(
@@ -370,15 +370,15 @@ async def test_rescheduling_to_a_time_just_taken_keeps_the_booking_and_offers_ot
 ) -> None:
     at, to = in_days(3), in_days(4)
     page = await visit()
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     await page.goto(f"/booking/{number}/reschedule")
-    await watches(page, to)
+    await wait_for_live_slot(page, to)
     await slot(page, to).click()
     with sql.transaction():
         sql.execute("SET LOCAL session_replication_role = replica")  # no event, so the page learns of it only by asking
-        by_hand(sql, jana.id, to)
+        insert_booking(sql, jana.id, to)
         await button(page, "Move it").click()
-        await until(lambda: waiting(sql), "the reschedule to wait for the other booking's transaction")
+        await wait_until(lambda: waiting_locks(sql), "the reschedule to wait for the other booking's transaction")
     refused = page.locator('[data-refusal="slot_taken"]')
     await expect(refused).to_contain_text("Someone else has just booked this time.")
     await expect(refused).to_contain_text("Your old time is still yours.")
@@ -397,12 +397,12 @@ async def test_rescheduling_to_a_time_just_taken_keeps_the_booking_and_offers_ot
 async def test_time_taken_while_confirming_is_reported_live(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4)
     page = await visit()
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     await page.goto(f"/booking/{number}/reschedule")
-    await watches(page, to)
+    await wait_for_live_slot(page, to)
     await slot(page, to).click()
     await expect(button(page, "Move it")).to_be_visible()
-    taken = by_hand(sql, jana.id, to)
+    taken = insert_booking(sql, jana.id, to)
     await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("Your old time is still yours.")
     sql.execute("DELETE FROM booking WHERE id = %s", [taken])
     await expect(button(page, "Move it")).to_be_visible()
@@ -410,33 +410,33 @@ async def test_time_taken_while_confirming_is_reported_live(visit: Visit, jana: 
 
 async def test_last_reschedule_removes_the_option_in_every_tab(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(3), in_days(4)
-    terms(sql, jana, max_reschedules=1)
+    set_terms(sql, jana, max_reschedules=1)
     page = await visit()
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     other = await page.context.new_page()
     for tab in (page, other):
         await tab.goto(f"/booking/{number}/reschedule")
-        await watches(tab, to)
+        await wait_for_live_slot(tab, to)
     await slot(other, to + HOUR).click()
     await slot(page, to).click()
     await button(page, "Move it").click()
     await page.wait_for_url(f"**/booking/{number}*")
-    await expect(to_reschedule(page)).to_have_count(0)
+    await expect(reschedule_link(page)).to_have_count(0)
     await expect(page.locator(".manage")).to_contain_text("It cannot be moved to another time.")
     # The other tab learns of it, too.
     await expect(other.locator('[data-refusal="move"]')).to_contain_text("It cannot be moved to another time.")
     await expect(button(other, "Move it")).not_to_be_visible()
     await other.get_by_role("link", name="To your booking").click()
-    await shows(other, "pending")
+    await expect_status(other, "pending")
     assert row(sql, number) == (to, "pending", 1)
 
 
 async def test_late_reschedule_is_refused_in_place(visit: Visit, jana: Expert, sql: Connection) -> None:
     at, to = in_days(1), in_days(4)
     page = await visit()
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     await page.goto(f"/booking/{number}/reschedule")
-    await watches(page, to)
+    await wait_for_live_slot(page, to)
     await slot(page, to).click()
     with sql.transaction():
         sql.execute("SET LOCAL session_replication_role = replica")
@@ -451,9 +451,9 @@ async def test_cancelled_booking_is_reported_on_the_reschedule_page(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     await page.goto(f"/booking/{number}/reschedule")
-    await watches(page, in_days(4))
+    await wait_for_live_slot(page, in_days(4))
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [number])
     await expect(news(page)).to_have_text("Your booking has been cancelled.")
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("cannot be moved to another time")
@@ -462,16 +462,16 @@ async def test_cancelled_booking_is_reported_on_the_reschedule_page(
 
 async def test_deleted_booking_is_reported_on_open_pages(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     moving = await page.context.new_page()
     await moving.goto(f"/booking/{number}/reschedule")
-    await watches(moving, in_days(4))
-    await connected(page)
+    await wait_for_live_slot(moving, in_days(4))
+    await wait_until_connected(page)
     sql.execute("DELETE FROM booking WHERE id = %s", [number])
     for tab in (page, moving):
         await expect(tab.get_by_role("heading", level=1)).to_have_text("This booking is not shown here")
         assert await tab.evaluate(AUDIT) == []
-        for gone in (button(tab, "Cancel booking"), to_reschedule(tab), slot(tab, in_days(4))):
+        for gone in (button(tab, "Cancel booking"), reschedule_link(tab), slot(tab, in_days(4))):
             await expect(gone).not_to_be_visible()
 
 
@@ -481,8 +481,8 @@ async def test_deleted_booking_is_reported_on_open_pages(visit: Visit, jana: Exp
 async def test_booking_pages_are_hidden_from_other_browsers(visit: Visit, jana: Expert, excuse: Excuse) -> None:
     excuse("status of 404")
     mine, theirs = await visit(), await visit()
-    number = await book_on(mine, jana.slug, in_days(3))
-    await book_on(theirs, jana.slug, in_days(4))
+    number = await book_on_page(mine, jana.slug, in_days(3))
+    await book_on_page(theirs, jana.slug, in_days(4))
     for path in (f"/booking/{number}", f"/booking/{number}/reschedule", "/booking/nonsense/reschedule"):
         answer = await theirs.goto(path)
         assert answer is not None
@@ -493,27 +493,27 @@ async def test_booking_pages_are_hidden_from_other_browsers(visit: Visit, jana: 
 
 async def test_booking_pages_fit_on_a_phone(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit(viewport={"width": 390, "height": 844}, has_touch=True)
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     await button(page, "Cancel booking").click()
     await expect(button(page, "Yes, cancel it")).to_be_in_viewport()
-    await fits(page)
+    await expect_fits(page)
     await page.goto(f"/booking/{number}/reschedule")
-    await watches(page, in_days(4))
+    await wait_for_live_slot(page, in_days(4))
     await slot(page, in_days(4)).click()
     await expect(button(page, "Move it")).to_be_in_viewport()
     await expect(slot(page, in_days(4))).to_be_in_viewport()
-    await fits(page)
-    by_hand(sql, jana.id, in_days(4))
+    await expect_fits(page)
+    insert_booking(sql, jana.id, in_days(4))
     await expect(page.locator("[data-alternative]").first).to_be_in_viewport()
-    await fits(page)
+    await expect_fits(page)
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [number])
     await expect(page.locator('[data-refusal="move"]')).to_be_visible()
-    await fits(page)
+    await expect_fits(page)
     await page.goto(f"/booking/{number}")
-    await fits(page)
+    await expect_fits(page)
 
 
-async def fits(page: Page) -> None:
+async def expect_fits(page: Page) -> None:
     """Expect no sideways scrolling, no accessibility problems, and enough contrast in light and dark mode."""
     wide, window = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide <= window
@@ -526,22 +526,22 @@ async def fits(page: Page) -> None:
 
 async def test_first_booking_in_another_tab_appears_when_the_list_regains_focus(visit: Visit, jana: Expert) -> None:
     listed = await visit("/my-bookings")
-    await stays(listed)
-    number = await book_on(await listed.context.new_page(), jana.slug, in_days(3))
+    await mark_loaded(listed)
+    number = await book_on_page(await listed.context.new_page(), jana.slug, in_days(3))
     await listed.bring_to_front()
     await listed.evaluate("dispatchEvent(new Event('focus'))")
     await expect(listed.locator(f'[data-booking="{number}"]')).to_be_visible()
-    await stayed(listed)
+    await expect_not_reloaded(listed)
 
 
 async def test_closed_booking_pages_leave_nothing_behind(
     watched: WatchedServer, visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page = await visit(at=watched.url)
-    number = await book_on(page, jana.slug, in_days(3))
+    number = await book_on_page(page, jana.slug, in_days(3))
     moving = await page.context.new_page()
     await moving.goto(f"/booking/{number}/reschedule")
-    await watches(moving, in_days(4))
+    await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(moving, "Move it").wait_for()
     alive = watched.inside()
@@ -550,7 +550,7 @@ async def test_closed_booking_pages_leave_nothing_behind(
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
     await moving.close()
-    await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+    await wait_until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
 
 
 # --- outages ----------------------------------------------------------------------------------------------
@@ -560,14 +560,14 @@ async def test_database_outage_is_reported_and_the_open_question_stays(
     server_url: str, serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page, at = await visit(at=serve().url), in_days(3)
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     moving = await page.context.new_page()
     await moving.goto(f"/booking/{number}/reschedule")
-    await watches(moving, in_days(4))
+    await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("No time")
-    with nobody_listening(server_url, sql):
+    with database_unreachable(server_url, sql):
         for tab, yes in ((page, "Yes, cancel it"), (moving, "Move it")):
             await button(tab, yes).click()
             await expect(tab.get_by_role("alert")).to_contain_text("This does not work at the moment.")
@@ -576,5 +576,5 @@ async def test_database_outage_is_reported_and_the_open_question_stays(
     await moving.wait_for_url(f"**/booking/{number}*")
     await expect(page.get_by_label("Reason")).to_have_value("No time")
     await button(page, "Yes, cancel it").click()
-    await shows(page, "cancelled")
+    await expect_status(page, "cancelled")
     assert last_change(sql, number)[3] == "No time"

@@ -5,7 +5,17 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Expert, Visit
-from tests.browser.pages import Connection, book_button, book_on, connected, fill_in, in_days, iso, slot, watches
+from tests.browser.pages import (
+    Connection,
+    book_button,
+    book_on_page,
+    fill_in,
+    in_days,
+    iso,
+    slot,
+    wait_for_live_slot,
+    wait_until_connected,
+)
 from tests.serving import ServerProcess
 
 DEACTIVATE = "UPDATE session_type SET active = false WHERE expert_id = %s"
@@ -15,8 +25,8 @@ async def test_deactivated_session_types_remove_slots_but_keep_bookings(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     customer, watcher = await visit(), await visit(f"/expert/{jana.slug}")
-    await watches(watcher, in_days(4))
-    number = await book_on(customer, jana.slug, in_days(3))
+    await wait_for_live_slot(watcher, in_days(4))
+    number = await book_on_page(customer, jana.slug, in_days(3))
     sql.execute(DEACTIVATE, [jana.id])
     await expect(slot(watcher, in_days(4))).to_have_count(0)
     await customer.reload()
@@ -28,8 +38,8 @@ async def test_deactivated_session_types_remove_slots_but_keep_bookings(
 
 async def test_deleted_booking_is_reported_on_its_open_page(visit: Visit, jana: Expert, sql: Connection) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3))
-    await connected(page)
+    number = await book_on_page(page, jana.slug, in_days(3))
+    await wait_until_connected(page)
     sql.execute("DELETE FROM booking WHERE id = %s", [number])
     await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     await expect(page.locator("section[data-booking]")).to_have_count(0)
@@ -39,7 +49,7 @@ async def test_form_for_a_time_already_booked_by_the_visitor_links_to_the_bookin
     visit: Visit, jana: Expert, excuse: Excuse
 ) -> None:
     page, at = await visit(), in_days(3)
-    number = await book_on(page, jana.slug, at)
+    number = await book_on_page(page, jana.slug, at)
     await page.goto(f"/book/{jana.slug}?at={iso(at)}")
     await expect(page.get_by_role("alert")).to_contain_text("You have booked this time")
     await page.get_by_role("link", name="Here is your booking").click()
@@ -50,7 +60,7 @@ async def test_form_for_a_time_already_booked_by_the_visitor_links_to_the_bookin
 
 async def test_booking_made_in_another_tab_is_recognized_as_own(visit: Visit, jana: Expert) -> None:
     first, at = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}"), in_days(3)
-    await connected(first)
+    await wait_until_connected(first)
     second = await first.context.new_page()
     await second.goto(f"/book/{jana.slug}?at={iso(at)}")
     await fill_in(second, name="Ada", email="ada@example.com", phone="+44 20 7946 0000")

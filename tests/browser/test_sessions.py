@@ -16,18 +16,18 @@ from tests.browser.pages import (
     HOUR,
     Connection,
     book_button,
-    book_on,
+    book_on_page,
     booking_id,
-    by_hand,
-    connected,
+    expect_form,
+    expect_held,
+    expect_slot,
     fill_in,
-    holds,
     in_days,
+    insert_booking,
     iso,
-    says,
-    sees,
     slot,
-    watches,
+    wait_for_live_slot,
+    wait_until_connected,
 )
 from tests.conftest import booking_request
 
@@ -53,14 +53,14 @@ async def ids(services: Services, omar: Expert) -> dict[str, UUID]:
     return {one.title: one.id for one in (await services.experts.profile(omar.slug)).session_types}
 
 
-def choice(page: Page, session: UUID) -> Locator:
+def session_link(page: Page, session: UUID) -> Locator:
     """Return the link that selects a session type."""
     return page.locator(f'[data-session-type="{session}"]')
 
 
-async def is_chosen(page: Page, session: UUID) -> None:
+async def expect_selected(page: Page, session: UUID) -> None:
     """Expect that only this session type is selected."""
-    await expect(choice(page, session)).to_have_attribute("aria-current", "true")
+    await expect(session_link(page, session)).to_have_attribute("aria-current", "true")
     await expect(page.locator("[data-session-type][aria-current]")).to_have_count(1)
     await expect(page.locator("[aria-busy=true]")).to_have_count(0)
 
@@ -71,12 +71,12 @@ async def test_session_types_are_listed_and_the_first_is_selected(
     page = await visit(omar.page)
     await expect(page.locator("[data-session-type]")).to_have_count(3)
     for title, length in ((SHORT, 30), (LONG, 60), (WHOLE, 90)):
-        await expect(choice(page, ids[title])).to_have_accessible_name(f"{title} {length} minutes")
-        await expect(choice(page, ids[title])).to_have_role("link")
-    await expect(choice(page, ids[LONG])).to_have_accessible_description("With a plan for two weeks.")
+        await expect(session_link(page, ids[title])).to_have_accessible_name(f"{title} {length} minutes")
+        await expect(session_link(page, ids[title])).to_have_role("link")
+    await expect(session_link(page, ids[LONG])).to_have_accessible_description("With a plan for two weeks.")
     await expect(page.get_by_text("30 to 90 minutes")).to_be_visible()
-    await is_chosen(page, ids[SHORT])
-    await sees(page, in_days(3) + HALF, "open")
+    await expect_selected(page, ids[SHORT])
+    await expect_slot(page, in_days(3) + HALF, "open")
 
 
 async def test_single_session_type_is_shown_without_a_choice(visit: Visit, jana: Expert) -> None:
@@ -91,14 +91,14 @@ async def test_selecting_a_session_type_updates_board_and_url_and_keeps_week_and
 ) -> None:
     page, at = await visit(omar.page, zone="Asia/Kathmandu"), in_days(10)
     week = f"{in_days(7, zone='Asia/Kathmandu'):%Y-%m-%d}"
-    await connected(page)
+    await wait_until_connected(page)
     await page.evaluate("window.stayed = true")
     await page.get_by_role("button", name="Later week").click()
-    await sees(page, at + HALF, "open")
-    await choice(page, ids[LONG]).click()
+    await expect_slot(page, at + HALF, "open")
+    await session_link(page, ids[LONG]).click()
     await expect(slot(page, at + HALF)).to_have_count(0)
-    await sees(page, at, "open")
-    await is_chosen(page, ids[LONG])
+    await expect_slot(page, at, "open")
+    await expect_selected(page, ids[LONG])
     await expect(page).to_have_url(re.compile(rf"\?from={week}&session={ids[LONG]}$"))
     board = page.get_by_role("region", name="Choose a time")
     await expect(board).to_contain_text("Consultation, 60 minutes.")
@@ -107,8 +107,8 @@ async def test_selecting_a_session_type_updates_board_and_url_and_keeps_week_and
     assert await page.evaluate("window.stayed")
 
     shared = await visit(page.url)
-    await is_chosen(shared, ids[LONG])
-    await sees(shared, at, "open")
+    await expect_selected(shared, ids[LONG])
+    await expect_slot(shared, at, "open")
     await expect(slot(shared, at + HALF)).to_have_count(0)
 
 
@@ -116,20 +116,20 @@ async def test_back_and_forward_restore_the_selected_session_type(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page, at = await visit(omar.page), in_days(3)
-    await watches(page, at)
+    await wait_for_live_slot(page, at)
     await page.evaluate("window.stayed = true")
     for title in (LONG, WHOLE):
-        await choice(page, ids[title]).click()
-        await is_chosen(page, ids[title])
+        await session_link(page, ids[title]).click()
+        await expect_selected(page, ids[title])
     await page.go_back()
-    await is_chosen(page, ids[LONG])
+    await expect_selected(page, ids[LONG])
     await page.go_back()
-    await is_chosen(page, ids[SHORT])
+    await expect_selected(page, ids[SHORT])
     await expect(page).to_have_url(re.compile(rf"{omar.page}$"))
-    await sees(page, at + HALF, "open")
+    await expect_slot(page, at + HALF, "open")
     await page.go_forward()
     await page.go_forward()
-    await is_chosen(page, ids[WHOLE])
+    await expect_selected(page, ids[WHOLE])
     assert await page.evaluate("window.stayed")
 
 
@@ -137,17 +137,17 @@ async def test_rapid_selection_ends_with_the_last_choice_and_its_events_only(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection
 ) -> None:
     page, other, at = await visit(omar.page), await visit(omar.page), in_days(3)
-    await watches(page, at)
-    await watches(other, at)  # another page keeps events of the first session type coming
+    await wait_for_live_slot(page, at)
+    await wait_for_live_slot(other, at)  # another page keeps events of the first session type coming
     await page.evaluate(
         "(ids) => ids.forEach((id) => document.querySelector(`[data-session-type='${id}']`).click())",
         [str(ids[title]) for title in (LONG, WHOLE, SHORT, LONG, SHORT, WHOLE)],
     )
-    await is_chosen(page, ids[WHOLE])
+    await expect_selected(page, ids[WHOLE])
     await page.evaluate("window.heard = []; window.socket.on('slots', (news) => window.heard.push(news.room))")
-    by_hand_of(sql, omar, ids[SHORT], at)
-    await sees(page, at, "booked", within=AT_ONCE)
-    await sees(other, at, "booked", within=AT_ONCE)
+    insert_session_booking(sql, omar, ids[SHORT], at)
+    await expect_slot(page, at, "booked", within=AT_ONCE)
+    await expect_slot(other, at, "booked", within=AT_ONCE)
     assert await page.evaluate("window.heard") == [f"slots:{omar.id}:{ids[WHOLE]}"]
 
 
@@ -155,9 +155,9 @@ async def test_events_of_a_previously_selected_session_type_are_ignored(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page, at = await visit(omar.page), in_days(3)
-    await watches(page, at)
-    await choice(page, ids[LONG]).click()
-    await is_chosen(page, ids[LONG])
+    await wait_for_live_slot(page, at)
+    await session_link(page, ids[LONG]).click()
+    await expect_selected(page, ids[LONG])
     grid = "[...Array(99).keys()].map(window.getElement).find((part) => part?.askForAll)"
     tell = (
         f"(news) => {{ news.version = {grid}.version + 1;"
@@ -166,7 +166,7 @@ async def test_events_of_a_previously_selected_session_type_are_ignored(
     for title, state in ((SHORT, "open"), (LONG, "booked")):  # the second proves that the event would have been applied
         room = f"slots:{omar.id}:{ids[title]}"
         await page.evaluate(tell, {"room": room, "changes": [[iso(at), "booked"]]})
-        await sees(page, at, state)
+        await expect_slot(page, at, state)
 
 
 async def test_booking_one_session_type_blocks_the_time_on_all_boards(
@@ -175,11 +175,11 @@ async def test_booking_one_session_type_blocks_the_time_on_all_boards(
     at = in_days(3)
     short, long, whole = [await visit(f"{omar.page}?session={ids[title]}") for title in (SHORT, LONG, WHOLE)]
     for page in (short, long, whole):
-        await watches(page, at)
+        await wait_for_live_slot(page, at)
     await services.bookings.book(booking_request(omar.id, at, session_type_id=ids[LONG]))
     for page, taken, free in ((short, at + HALF, at + HOUR), (long, at, at + HOUR), (whole, at - HOUR, at + HOUR)):
-        await sees(page, taken, "booked", within=AT_ONCE)
-        await sees(page, free, "open")
+        await expect_slot(page, taken, "booked", within=AT_ONCE)
+        await expect_slot(page, free, "open")
 
 
 async def test_session_type_in_the_url_that_is_not_offered_falls_back_to_the_first(
@@ -192,16 +192,16 @@ async def test_session_type_in_the_url_that_is_not_offered_falls_back_to_the_fir
         assert answer is not None
         assert answer.status == 200
         await expect(page.locator(note)).to_contain_text("Here are the times of First talk instead")
-        await is_chosen(page, ids[SHORT])
-        await sees(page, in_days(3), "open")
-    await connected(page)
-    await choice(page, ids[LONG]).click()
-    await is_chosen(page, ids[LONG])
+        await expect_selected(page, ids[SHORT])
+        await expect_slot(page, in_days(3), "open")
+    await wait_until_connected(page)
+    await session_link(page, ids[LONG]).click()
+    await expect_selected(page, ids[LONG])
     await expect(page.locator(note)).to_have_count(0)
     await page.goto(f"{jana.page}?session={ids[LONG]}")
     await expect(page.locator(note)).to_contain_text("Consultation")
     await page.goto(f"{omar.page}?session={str(ids[LONG]).upper()}")
-    await is_chosen(page, ids[LONG])
+    await expect_selected(page, ids[LONG])
     await expect(page.locator(note)).to_have_count(0)
 
 
@@ -210,14 +210,14 @@ async def test_session_type_removed_while_shown_is_reported_and_others_remain(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection, how: str
 ) -> None:
     page, at = await visit(f"{omar.page}?session={ids[LONG]}"), in_days(3)
-    await watches(page, at)
+    await wait_for_live_slot(page, at)
     sql.execute(how + " WHERE id = %s", [ids[LONG]])  # type: ignore[arg-type]
     await expect(page.get_by_text("Consultation is not offered any more.")).to_be_visible()
     await expect(page.locator("[data-slot]")).to_have_count(0)
-    await expect(choice(page, ids[LONG])).to_have_count(0)
-    await choice(page, ids[SHORT]).click()
-    await is_chosen(page, ids[SHORT])
-    await sees(page, at, "open")
+    await expect(session_link(page, ids[LONG])).to_have_count(0)
+    await session_link(page, ids[SHORT]).click()
+    await expect_selected(page, ids[SHORT])
+    await expect_slot(page, at, "open")
     await expect(page.get_by_text("not offered any more")).to_have_count(0)
 
 
@@ -225,7 +225,7 @@ async def test_new_and_renamed_session_types_appear_on_an_open_page(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page, at = await visit(jana.page), in_days(3)
-    await watches(page, at)
+    await wait_for_live_slot(page, at)
     sql.execute("UPDATE session_type SET title = 'Second opinion' WHERE expert_id = %s", [jana.id])
     await expect(page.get_by_role("heading", name="Second opinion 60 minutes")).to_be_visible()
     row = sql.execute(
@@ -234,23 +234,23 @@ async def test_new_and_renamed_session_types_appear_on_an_open_page(
         " SELECT expert_id, 9, 'Just listening', '', 20, 20, 0, 0, 0, 60, true FROM session_type WHERE expert_id = %s"
         " RETURNING id", [jana.id]).fetchone()  # fmt: skip
     assert row is not None
-    await choice(page, row[0]).click()
-    await is_chosen(page, row[0])
-    await sees(page, at + HOUR / 3, "open")
+    await session_link(page, row[0]).click()
+    await expect_selected(page, row[0])
+    await expect_slot(page, at + HOUR / 3, "open")
 
 
 async def test_form_is_for_the_selected_session_type_and_links_back_to_it(
     visit: Visit, omar: Expert, ids: dict[str, UUID], sql: Connection
 ) -> None:
     page, at = await visit(f"{omar.page}?session={ids[WHOLE]}"), in_days(3)
-    await watches(page, at)
+    await wait_for_live_slot(page, at)
     await slot(page, at).click()
     await expect(page).to_have_url(f"/book/{omar.slug}?at={iso(at).replace(':', '%3A')}&session={ids[WHOLE]}")
     summary = page.get_by_role("complementary", name="Your session")
     await expect(summary).to_contain_text("Deep dive · 90 min")
     await expect(summary).to_contain_text("10:00–11:30")
     await page.get_by_role("link", name="Other times").click()
-    await is_chosen(page, ids[WHOLE])
+    await expect_selected(page, ids[WHOLE])
     await slot(page, at).click()
     await page.wait_for_url("**/book/**")
     await fill_in(page, **ADA)
@@ -267,7 +267,7 @@ async def test_form_without_a_session_type_in_its_url_uses_the_first(
     await expect(page.get_by_role("complementary")).to_contain_text("First talk · 30 min")
     await expect(page.locator("[data-refusal]")).to_have_count(0)
     await page.get_by_role("link", name="Other times").click()
-    await is_chosen(page, ids[SHORT])
+    await expect_selected(page, ids[SHORT])
 
 
 async def test_form_for_an_unknown_session_type_is_refused_with_a_link_to_the_expert(
@@ -277,7 +277,7 @@ async def test_form_for_an_unknown_session_type_is_refused_with_a_link_to_the_ex
     page = await visit(f"/book/{omar.slug}?at={iso(in_days(3))}&session={UUID(int=0)}")
     await expect(page.locator('[data-refusal="session_type_not_found"]')).to_be_visible()
     await page.get_by_role("link", name=f"To {omar.name}").click()
-    await sees(page, in_days(3), "open")
+    await expect_slot(page, in_days(3), "open")
 
 
 async def test_alternatives_are_of_the_same_session_type_and_keep_the_input(
@@ -285,7 +285,7 @@ async def test_alternatives_are_of_the_same_session_type_and_keep_the_input(
 ) -> None:
     at = in_days(3)
     page = await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[LONG]}")
-    await holds(page)
+    await expect_held(page)
     await fill_in(page, **ADA)
     await page.get_by_role("button", name="Release this time").click()
     await expect(page.locator('[data-hold="released"]')).to_be_visible()
@@ -295,18 +295,18 @@ async def test_alternatives_are_of_the_same_session_type_and_keep_the_input(
     await expect(refusal.locator(f'[data-alternative="{iso(at - HALF)}"]')).to_have_count(0)
     await refusal.locator(f'[data-alternative="{iso(at + HOUR)}"]').click()
     await page.wait_for_url(f"**at={iso(at + HOUR)}&session={ids[LONG]}")
-    await says(page, **ADA)
+    await expect_form(page, **ADA)
     await expect(page.get_by_role("complementary")).to_contain_text("11:00–12:00")
     await page.goto(f"/book/{omar.slug}?at={iso(at)}&session={ids[SHORT]}")
     await expect(page.locator("[data-refusal]")).to_have_count(0)
-    await says(page, **ADA)
+    await expect_form(page, **ADA)
 
 
 async def test_own_booking_that_blocks_another_session_type_is_shown_as_own(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page, at = await visit(), in_days(3)
-    number = await book_on(page, omar.slug, at + HALF)
+    number = await book_on_page(page, omar.slug, at + HALF)
     address = f"/book/{omar.slug}?at={iso(at)}&session={ids[LONG]}"
     await page.goto(address)
     await expect(page.get_by_role("alert")).to_contain_text("You have booked this time")
@@ -320,7 +320,7 @@ async def test_form_whose_session_type_is_removed_says_so_and_keeps_the_input(
 ) -> None:
     for title, how in ((LONG, "UPDATE session_type SET active = false"), (WHOLE, "DELETE FROM session_type")):
         page = await visit(f"/book/{omar.slug}?at={iso(in_days(3))}&session={ids[title]}")
-        await connected(page)
+        await wait_until_connected(page)
         await fill_in(page, **ADA)
         sql.execute(how + " WHERE id = %s", [ids[title]])  # type: ignore[arg-type]
         refusal = page.locator("[data-refusal]")
@@ -329,7 +329,7 @@ async def test_form_whose_session_type_is_removed_says_so_and_keeps_the_input(
         await book_button(page).click()
         await expect(book_button(page)).to_have_attribute("aria-disabled", "false")
         await expect(refusal.get_by_role("link")).to_have_attribute("href", omar.page)
-        await says(page, **ADA)
+        await expect_form(page, **ADA)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ async def test_form_explains_why_its_time_is_no_longer_free(
     visit: Visit, jana: Expert, sql: Connection, change: str, reason: str, words: str
 ) -> None:
     page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
-    await connected(page)
+    await wait_until_connected(page)
     sql.execute(change, {"expert": jana.id, "day": in_days(3).date()})  # type: ignore[arg-type]
     refusal = page.locator('[data-refusal="slot_not_offered"]')
     await expect(refusal).to_have_attribute("data-reason", reason)
@@ -364,35 +364,35 @@ async def test_full_day_loses_its_free_times_until_a_booking_is_cancelled(
     at, other_day = in_days(3), in_days(4)
     day = [at + hours * HOUR for hours in (-1, 1, 2, 4)]
     watching = await visit(f"{omar.page}?session={ids[WHOLE]}")
-    await watches(watching, at)
+    await wait_for_live_slot(watching, at)
     late = await visit(f"/book/{omar.slug}?at={iso(day[3])}&session={ids[WHOLE]}")
-    await holds(late)
+    await expect_held(late)
     await fill_in(late, **ADA)
     await late.get_by_role("button", name="Release this time").click()
     await expect(late.locator('[data-hold="released"]')).to_be_visible()
     booking = await visit(f"/book/{omar.slug}?at={iso(at)}&session={ids[WHOLE]}")
-    await holds(booking)
+    await expect_held(booking)
     await fill_in(booking, **ADA)
     await book_button(booking).click()
-    await sees(watching, at, "booked", within=2 * AT_ONCE)
+    await expect_slot(watching, at, "booked", within=2 * AT_ONCE)
     await expect(slot(watching, day[3])).to_have_count(0, timeout=AT_ONCE)
     await expect(watching.locator('[data-state="open"]').first).to_be_visible()
-    await sees(watching, other_day, "open")
+    await expect_slot(watching, other_day, "open")
     refusal = late.locator('[data-refusal="slot_not_offered"][data-reason="day_full"]')
     await expect(refusal).to_contain_text("This day is full: 1 of 1 sessions are booked.")
-    await says(late, **ADA)
+    await expect_form(late, **ADA)
     # The expert's other session types have no such cap.
-    await choice(watching, ids[SHORT]).click()
-    await sees(watching, day[3], "open")
-    await choice(watching, ids[WHOLE]).click()
-    await is_chosen(watching, ids[WHOLE])
+    await session_link(watching, ids[SHORT]).click()
+    await expect_slot(watching, day[3], "open")
+    await session_link(watching, ids[WHOLE]).click()
+    await expect_selected(watching, ids[WHOLE])
 
     await booking.wait_for_url("**/booking/*")
     number = await booking_id(booking)
     answer = await rest.patch(f"/bookings/{number}/status", json={"status": "cancelled"}, headers=admin)
     assert answer.status_code == 200
     for start in (at, day[3]):
-        await sees(watching, start, "open", within=2 * AT_ONCE)
+        await expect_slot(watching, start, "open", within=2 * AT_ONCE)
     await expect(late.locator("[data-refusal]")).to_have_count(0)
 
 
@@ -400,11 +400,11 @@ async def test_expert_changing_time_zone_shifts_free_times_and_shows_the_new_zon
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     page, at = await visit(jana.page), in_days(3)
-    await watches(page, at)
-    by_hand(sql, jana.id, at)
+    await wait_for_live_slot(page, at)
+    insert_booking(sql, jana.id, at)
     sql.execute("UPDATE expert SET time_zone = 'Asia/Kathmandu' WHERE id = %s", [jana.id])
     there = in_days(3, 10, "Asia/Kathmandu")
-    await sees(page, there, "open", within=2 * AT_ONCE)
+    await expect_slot(page, there, "open", within=2 * AT_ONCE)
     await expect(page.get_by_text("the expert is in Asia/Kathmandu (UTC+5:45)")).to_be_visible()
     await expect(slot(page, at + HOUR)).to_have_count(0)
 
@@ -413,16 +413,16 @@ async def test_session_type_can_be_selected_with_the_keyboard_alone(
     visit: Visit, omar: Expert, ids: dict[str, UUID]
 ) -> None:
     page = await visit(omar.page)
-    await watches(page, in_days(3))
+    await wait_for_live_slot(page, in_days(3))
     await page.locator(".crumb").focus()
     for title in (SHORT, LONG):
         await page.keyboard.press("Tab")
-        await expect(choice(page, ids[title])).to_be_focused()
+        await expect(session_link(page, ids[title])).to_be_focused()
     outline = "(e) => getComputedStyle(e, '::after').outlineStyle"
-    assert await choice(page, ids[LONG]).evaluate(outline) == "solid"
+    assert await session_link(page, ids[LONG]).evaluate(outline) == "solid"
     await page.keyboard.press("Enter")
-    await is_chosen(page, ids[LONG])
-    await expect(choice(page, ids[LONG])).to_be_focused()
+    await expect_selected(page, ids[LONG])
+    await expect(session_link(page, ids[LONG])).to_be_focused()
     for _ in range(40):
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement.dataset.slot"):
@@ -431,7 +431,7 @@ async def test_session_type_can_be_selected_with_the_keyboard_alone(
     await page.wait_for_url(f"**session={ids[LONG]}")
 
 
-def by_hand_of(sql: Connection, expert: Expert, session: UUID, at: object) -> None:
+def insert_session_booking(sql: Connection, expert: Expert, session: UUID, at: object) -> None:
     """Book half an hour of one session type with plain SQL."""
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"

@@ -15,19 +15,19 @@ from tests.browser.pages import (
     Connection,
     book_button,
     bookings_at,
-    connected,
+    expect_form,
+    expect_held,
+    expect_slot,
     fill_in,
-    holds,
     in_days,
     iso,
     request_json,
-    says,
-    sees,
-    watches,
+    wait_for_live_slot,
+    wait_until_connected,
 )
 from tests.serving import ServerProcess
 
-COMES_BACK = 40_000  # milliseconds
+RECONNECT_MS = 40_000  # milliseconds
 Several = tuple[Nginx, list[ServerProcess]]
 
 
@@ -41,12 +41,12 @@ def several(serve: Callable[..., ServerProcess], tmp_path: Path) -> Iterator[Sev
     nginx.stop()
 
 
-async def opened(visit: Visit, nginx: Nginx, path: str, process: int) -> Page:
+async def open_page(visit: Visit, nginx: Nginx, path: str, process: int) -> Page:
     """Open a page on a given server process."""
     page = await visit(at=nginx.url)
     await page.context.add_cookies([{"name": "eb_route", "value": str(process), "url": nginx.url}])
     await page.goto(path)
-    await connected(page)
+    await wait_until_connected(page)
     return page
 
 
@@ -61,18 +61,18 @@ async def test_pages_of_a_stopped_process_reconnect_to_the_other_with_their_inpu
 ) -> None:
     excuse("WebSocket|ERR_|Failed to load resource|Failed to fetch")
     at, (nginx, (first, second)) = in_days(3), several
-    board = await opened(visit, nginx, jana.page, 1)
-    form = await opened(visit, nginx, f"/book/{jana.slug}?at={iso(at)}", 1)
+    board = await open_page(visit, nginx, jana.page, 1)
+    form = await open_page(visit, nginx, f"/book/{jana.slug}?at={iso(at)}", 1)
     await fill_in(form, name="Ada Lovelace", email="ada@example.com", notes="Half a sen")
-    await holds(form)
-    await sees(board, at, "held")
-    await watches(board, at + HOUR)
+    await expect_held(form)
+    await expect_slot(board, at, "held")
+    await wait_for_live_slot(board, at + HOUR)
 
     # A booking through the other process shows on a page of this one.
     async with httpx.AsyncClient(timeout=30) as program:
         made = await program.post(f"{second.url}/bookings", json=request_json(jana.id, at + HOUR))
     assert made.status_code == 201
-    await sees(board, at + HOUR, "booked", within=AT_ONCE)
+    await expect_slot(board, at + HOUR, "booked", within=AT_ONCE)
     async with httpx.AsyncClient(timeout=30) as program:
         mine = await program.post(f"{first.url}/bookings", json=request_json(jana.id, at + 2 * HOUR))
     assert mine.status_code == 201
@@ -82,18 +82,18 @@ async def test_pages_of_a_stopped_process_reconnect_to_the_other_with_their_inpu
     else:
         assert first.stop() == 0
         assert "Traceback" not in first.words()
-    await board.wait_for_function("window.socket?.connected", timeout=COMES_BACK)
-    await sees(board, at + 2 * HOUR, "booked", within=COMES_BACK)
-    await form.wait_for_function("window.did_handshake && window.socket?.connected", timeout=COMES_BACK)
-    await holds(form, within=COMES_BACK)
-    await says(form, name="Ada Lovelace", email="ada@example.com", notes="Half a sen")
-    await sees(board, at, "held")
+    await board.wait_for_function("window.socket?.connected", timeout=RECONNECT_MS)
+    await expect_slot(board, at + 2 * HOUR, "booked", within=RECONNECT_MS)
+    await form.wait_for_function("window.did_handshake && window.socket?.connected", timeout=RECONNECT_MS)
+    await expect_held(form, within=RECONNECT_MS)
+    await expect_form(form, name="Ada Lovelace", email="ada@example.com", notes="Half a sen")
+    await expect_slot(board, at, "held")
     assert (await process_of(board), await process_of(form)) == ("2", "2")
 
-    await watches(board, at + 3 * HOUR)
+    await wait_for_live_slot(board, at + 3 * HOUR)
     await fill_in(form, phone="+44 20 7946 0000")
     await book_button(form).click()
     await form.wait_for_url("**/booking/*")
-    await sees(board, at, "booked")
+    await expect_slot(board, at, "booked")
     for hours in range(3):
         assert bookings_at(sql, jana.id, at + hours * HOUR) == 1

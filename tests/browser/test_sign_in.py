@@ -17,23 +17,31 @@ from tests.browser.pages import (
     HOUR,
     Connection,
     book_button,
-    book_on,
-    connected,
+    book_on_page,
+    expect_form,
+    expect_held,
     fill_in,
-    holds,
     in_days,
     iso,
-    says,
     slot,
-    until,
-    watches,
+    wait_for_live_slot,
+    wait_until,
+    wait_until_connected,
 )
 from tests.browser.test_accessible import AUDIT, CONTRAST
-from tests.browser.test_manage import button, news, row, shows, stayed, stays, to_reschedule
+from tests.browser.test_manage import (
+    button,
+    expect_not_reloaded,
+    expect_status,
+    mark_loaded,
+    news,
+    reschedule_link,
+    row,
+)
 from tests.serving import SECRET_KEY, ServerProcess
 
 KEYS = SignedKeys(SECRET_KEY)
-SAID = "If this address is known here, a mail with a link and a code is on its way to"
+REQUEST_ACCEPTED = "If this address is known here, a mail with a link and a code is on its way to"
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +68,7 @@ def link_for(sql: Connection, email: str, next_path: str = "", *, minutes: int =
     return f"/sign-in/{KEYS.link(found[0])}"
 
 
-def asked(sql: Connection, email: str) -> UUID:
+def latest_request(sql: Connection, email: str) -> UUID:
     """Return the id of the last access request for this address."""
     found = sql.execute(
         "SELECT id FROM access_request WHERE email = %s ORDER BY created_at DESC LIMIT 1", [email]
@@ -76,21 +84,21 @@ def proofs(sql: Connection, email: str) -> int:
     return int(found[0])
 
 
-def mail_is(sql: Connection, number: str, **columns: Any) -> None:
+def set_email_state(sql: Connection, number: str, **columns: Any) -> None:
     """Set the delivery state of a booking's emails, as the outbox does."""
     for column, value in columns.items():
         sql.execute(f"UPDATE message SET {column} = %s WHERE booking_id = %s", [value, number])
     sql.execute("SELECT pg_notify('expert_booking_mail', %s)", [number])
 
 
-async def ask(page: Page, email: str) -> None:
+async def request_email(page: Page, email: str) -> None:
     """Request a sign-in email."""
     await page.get_by_label("E-mail").fill(email)
     await button(page, "Send me a mail").click()
     await expect(page.get_by_label("Code")).to_be_focused()
 
 
-async def signed_in(page: Page, sql: Connection, email: str, next_path: str = "") -> None:
+async def sign_in(page: Page, sql: Connection, email: str, next_path: str = "") -> None:
     """Sign this browser in with a link."""
     await page.goto(link_for(sql, email, next_path))
     await button(page, "Sign in").click()
@@ -114,26 +122,26 @@ async def test_code_shows_all_bookings_of_an_address_wherever_they_were_made(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     elsewhere, page = await visit(), await visit("/my-bookings")
-    number = await book_on(elsewhere, jana.slug, in_days(3), email=email)
+    number = await book_on_page(elsewhere, jana.slug, in_days(3), email=email)
     await expect(page.get_by_text("Nothing booked here yet")).to_be_visible()
-    await ask(page, email.upper().replace("@EXAMPLE.COM", "@example.com"))
-    await expect(page.get_by_text(SAID)).to_be_visible()
-    code = KEYS.code(asked(sql, email.upper().replace("@EXAMPLE.COM", "@example.com")))
+    await request_email(page, email.upper().replace("@EXAMPLE.COM", "@example.com"))
+    await expect(page.get_by_text(REQUEST_ACCEPTED)).to_be_visible()
+    code = KEYS.code(latest_request(sql, email.upper().replace("@EXAMPLE.COM", "@example.com")))
     await page.reload()  # the code field is still there after returning from the email
     await page.get_by_label("Code").fill(f"{code[:3]} {code[3:]}")
     await page.keyboard.press("Enter")
     await expect(whose(page)).to_contain_text("Signed in as")
     await expect(card(page, number)).to_be_visible()
     await page.goto(f"/booking/{number}")
-    await shows(page, "pending")
+    await expect_status(page, "pending")
 
 
 async def test_alphanumeric_code_is_accepted_in_any_spelling(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit("/sign-in")
-    await ask(page, email)
+    await request_email(page, email)
     await button(page, "Other address").click()
-    await ask(page, email)
-    code = KEYS.long_code(asked(sql, email)).lower()
+    await request_email(page, email)
+    code = KEYS.long_code(latest_request(sql, email)).lower()
     await page.get_by_label("Code").fill(f" {code[:4]}-{code[4:]} ")
     await page.keyboard.press("Enter")
     await expect(whose(page)).to_contain_text(email)
@@ -143,18 +151,18 @@ async def test_form_keeps_its_hold_while_another_tab_signs_in_and_out(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     form = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
-    await holds(form)
+    await expect_held(form)
     await fill_in(form, **ADA)
     held = "SELECT id, visitor FROM booking WHERE status = 'held' AND expert_id = %s"
     before = sql.execute(held, [jana.id]).fetchone()
     other = await form.context.new_page()
-    for change in (lambda: signed_in(other, sql, email), lambda: button(other, "Sign out").click()):
-        await stays(form)
+    for change in (lambda: sign_in(other, sql, email), lambda: button(other, "Sign out").click()):
+        await mark_loaded(form)
         await change()
         # The form is reloaded with the new cookie and keeps its input.
         await form.wait_for_function("!window.stayed")
-        await holds(form)
-        await says(form, **ADA)
+        await expect_held(form)
+        await expect_form(form, **ADA)
         now = sql.execute(held, [jana.id]).fetchone()
         assert before is not None
         assert now is not None
@@ -163,17 +171,17 @@ async def test_form_keeps_its_hold_while_another_tab_signs_in_and_out(
         before = now
     await book_button(form).click()
     await form.wait_for_url("**/booking/*")
-    await shows(form, "pending")
+    await expect_status(form, "pending")
 
 
 async def test_unknown_address_gets_the_same_response(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
-    await book_on(await visit(), jana.slug, in_days(3), email=email)
+    await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     said = []
     for address in (email, "nobody.at.all@example.com"):
         page = await visit("/sign-in")
-        await ask(page, address)
+        await request_email(page, address)
         said.append((await page.locator(".sign-in").inner_text()).replace(address, "…"))
-        asked(sql, address)  # fails if there is no request
+        latest_request(sql, address)  # fails if there is no request
     assert re.sub(r"in \d+ s", "in … s", said[0]) == re.sub(r"in \d+ s", "in … s", said[1])
 
 
@@ -193,8 +201,8 @@ async def test_after_five_wrong_codes_only_the_link_works(
 ) -> None:
     excuse("status of 4")
     page = await visit("/sign-in")
-    await ask(page, email)
-    number = asked(sql, email)
+    await request_email(page, email)
+    number = latest_request(sql, email)
     wrong = f"{(int(KEYS.code(number)) + 1) % 1_000_000:06}"
     for left in (4, 3, 2, 1):
         await page.get_by_label("Code").fill(wrong)
@@ -214,8 +222,8 @@ async def test_code_is_valid_only_in_the_browser_that_requested_it(
     visit: Visit, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     page = await visit("/sign-in")
-    await ask(page, email)
-    number = asked(sql, email)
+    await request_email(page, email)
+    number = latest_request(sql, email)
     answer = await rest.post("/sign-in/code", json={"id": str(number), "code": KEYS.code(number)})
     assert (answer.status_code, answer.json()["code"]) == (404, "link_not_valid")
     assert proofs(sql, email) == 0
@@ -227,27 +235,27 @@ async def test_too_many_requests_are_refused_per_address(
     excuse("status of 429")
     page = await visit("/sign-in")
     for _ in range(5):
-        await ask(page, email)
+        await request_email(page, email)
         await button(page, "Other address").click()
     await page.get_by_label("E-mail").fill(email)
     await page.keyboard.press("Enter")
     await expect(page.locator("#email-error")).to_contain_text("many requests already")
-    await ask(page, f"other.{email}")
+    await request_email(page, f"other.{email}")
 
 
 async def test_link_opened_in_another_browser_signs_in_there_and_continues_to_the_page(
     visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 404")
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     asking = await visit(f"/booking/{number}")
     await asking.get_by_role("link", name="Sign in").click()
-    await ask(asking, email)
-    other = await visit(f"/sign-in/{KEYS.link(asked(sql, email))}")
+    await request_email(asking, email)
+    other = await visit(f"/sign-in/{KEYS.link(latest_request(sql, email))}")
     await expect(other.get_by_role("heading", level=1)).to_contain_text(email)
     await button(other, "Sign in").click()
     await other.wait_for_url(f"**/booking/{number}")
-    await shows(other, "pending")
+    await expect_status(other, "pending")
 
 
 async def test_link_page_works_without_javascript(visit: Visit, sql: Connection, email: str) -> None:
@@ -278,7 +286,7 @@ async def test_invalid_link_says_so_and_offers_a_new_one(
     excuse("status of 404")
     link = link_for(sql, email, minutes=-1 if why == "over" else 15)
     if why == "used":
-        await signed_in(await visit(), sql, email)
+        await sign_in(await visit(), sql, email)
         await (other := await visit(link)).locator(".sign-in").get_by_role("button").click()
         await expect(whose(other)).to_be_visible()
     page = await visit()
@@ -286,7 +294,7 @@ async def test_invalid_link_says_so_and_offers_a_new_one(
     assert answer is not None
     assert answer.status == 404
     await expect(page.locator('[data-refusal="link_not_valid"]')).to_be_visible()
-    await ask(page, email)
+    await request_email(page, email)
 
 
 async def test_link_used_while_its_page_is_open_is_refused(visit: Visit, sql: Connection, email: str) -> None:
@@ -307,8 +315,8 @@ async def test_sign_in_never_redirects_to_another_site(
     visit: Visit, sql: Connection, email: str, next_path: str
 ) -> None:
     page = await visit(f"/sign-in?next={next_path}")
-    await ask(page, email)
-    await page.get_by_label("Code").fill(KEYS.code(asked(sql, email)))
+    await request_email(page, email)
+    await page.get_by_label("Code").fill(KEYS.code(latest_request(sql, email)))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/my-bookings")
     await expect(whose(page)).to_contain_text(email)
@@ -389,10 +397,10 @@ async def test_signing_out_affects_only_this_browser(
 ) -> None:
     excuse("status of 404")
     page, other = await visit(), await visit()
-    number = await book_on(other, jana.slug, in_days(3), email=email)
-    await book_on(page, jana.slug, in_days(4), email=f"bens.{email}")
+    number = await book_on_page(other, jana.slug, in_days(3), email=email)
+    await book_on_page(page, jana.slug, in_days(4), email=f"bens.{email}")
     for one in (page, other):
-        await signed_in(one, sql, email)
+        await sign_in(one, sql, email)
     cookies = await page.context.cookies()
     await button(page, "Sign out").click()
     await expect(page.get_by_label("E-mail")).to_be_visible()
@@ -408,19 +416,19 @@ async def test_signing_out_affects_only_this_browser(
 async def test_signing_out_everywhere_asks_first_and_ends_open_pages_elsewhere(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     page, other = await visit(), await visit()
     for one in (page, other):
-        await signed_in(one, sql, email)
+        await sign_in(one, sql, email)
     theirs = await other.context.new_page()
     await theirs.goto(f"/booking/{number}")
     moving = await other.context.new_page()
     await moving.goto(f"/booking/{number}/reschedule")
-    await watches(moving, in_days(4))
+    await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(theirs, "Cancel booking").click()
     for one in (other, theirs, moving):
-        await stays(one)
+        await mark_loaded(one)
     await page.get_by_text("Sign out everywhere", exact=True).click()
     await expect(page.get_by_text("This ends it in every browser")).to_be_visible()
     assert proofs(sql, email) == 2
@@ -435,19 +443,19 @@ async def test_signing_out_everywhere_asks_first_and_ends_open_pages_elsewhere(
     await expect(other.locator("[data-booking]")).to_have_count(0)
     for one in (other, theirs, moving):
         assert email not in await one.locator("#main").inner_text()
-        await stayed(one)
+        await expect_not_reloaded(one)
 
 
 async def test_revoked_proof_is_refused_on_pages_that_received_no_event(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     page = await visit()
-    await signed_in(page, sql, email)
+    await sign_in(page, sql, email)
     await page.goto(f"/booking/{number}")
     moving = await page.context.new_page()
     await moving.goto(f"/booking/{number}/reschedule")
-    await watches(moving, in_days(4))
+    await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(page, "Cancel booking").click()
     sql.execute("DELETE FROM access_proof WHERE email = %s", [email])
@@ -466,14 +474,14 @@ async def test_emailed_link_allows_rescheduling_and_cancelling_in_another_browse
 ) -> None:
     at, to = in_days(3), in_days(4, 14)
     mine = await visit()
-    number = await book_on(mine, jana.slug, at, email=email)
-    await stays(mine)
+    number = await book_on_page(mine, jana.slug, at, email=email)
+    await mark_loaded(mine)
     key = KEYS.booking(UUID(number))
     page = await visit(f"/booking/{number}?key={key}")
-    await to_reschedule(page).click()
-    await watches(page, to)
+    await reschedule_link(page).click()
+    await wait_for_live_slot(page, to)
     await page.reload()
-    await watches(page, to)
+    await wait_for_live_slot(page, to)
     await slot(page, to).click()
     await button(page, "Move it").click()
     await page.wait_for_url(f"**/booking/{number}*")
@@ -488,9 +496,9 @@ async def test_emailed_link_allows_rescheduling_and_cancelling_in_another_browse
     await page.reload()
     await button(page, "Cancel booking").click()
     await button(page, "Yes, cancel it").click()
-    await shows(page, "cancelled")
-    await shows(mine, "cancelled")
-    await stayed(mine)
+    await expect_status(page, "cancelled")
+    await expect_status(mine, "cancelled")
+    await expect_not_reloaded(mine)
     await expect(page.get_by_role("heading", name="Add to calendar")).to_have_count(0)
 
 
@@ -499,12 +507,12 @@ async def test_replacing_shared_links_revokes_the_old_and_sends_a_new_one(
 ) -> None:
     excuse("status of 404")
     mine = await visit()
-    number = await book_on(mine, jana.slug, in_days(3), email=email)
-    await stays(mine)
+    number = await book_on_page(mine, jana.slug, in_days(3), email=email)
+    await mark_loaded(mine)
     key = KEYS.booking(UUID(number))
     theirs, page = await visit(f"/booking/{number}?key={key}"), await visit(f"/booking/{number}?key={key}")
     for one in (theirs, page):
-        await connected(one)
+        await wait_until_connected(one)
     await button(page, "This link was shared by mistake").click()
     await expect(page.get_by_role("heading", name="End all links")).to_be_focused()
     await button(page, "Keep the links").click()
@@ -519,15 +527,15 @@ async def test_replacing_shared_links_revokes_the_old_and_sends_a_new_one(
     assert answer is not None
     assert answer.status == 404
     await page.goto(f"/booking/{number}?key={KEYS.booking(UUID(number), 2)}")
-    await shows(page, "pending")
+    await expect_status(page, "pending")
     # The browser that booked keeps its access and may do the same.
-    await stayed(mine)
+    await expect_not_reloaded(mine)
     await button(mine, "This link was shared by mistake").click()
     await button(mine, "Yes, send a new link").click()
     await expect(news(mine)).to_contain_text(f"We've sent a new one to {email}")
     await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
-    await shows(mine, "pending")
-    await stayed(mine)
+    await expect_status(mine, "pending")
+    await expect_not_reloaded(mine)
     sent = sql.execute("SELECT kind, audience FROM message WHERE booking_id = %s ORDER BY id", [number]).fetchall()
     assert sent[-2:] == [("new_link", "customer")] * 2
 
@@ -537,10 +545,10 @@ async def test_strangers_cannot_see_a_booking_or_learn_that_it_exists(
 ) -> None:
     excuse("status of 404")
     mine = await visit()
-    number = await book_on(mine, jana.slug, in_days(3), email=email)
-    second = await book_on(mine, jana.slug, in_days(4), email=email)
+    number = await book_on_page(mine, jana.slug, in_days(3), email=email)
+    second = await book_on_page(mine, jana.slug, in_days(4), email=email)
     page = await visit()
-    await signed_in(page, sql, f"eve.{email}")
+    await sign_in(page, sql, f"eve.{email}")
     unknown = str(UUID(int=UUID(number).int ^ 1))
     told = []
     for one in (number, unknown):
@@ -557,7 +565,7 @@ async def test_strangers_cannot_see_a_booking_or_learn_that_it_exists(
 
 async def test_web_calendar_links_contain_no_key(visit: Visit, jana: Expert, email: str) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3), email=email)
+    number = await book_on_page(page, jana.slug, in_days(3), email=email)
     key = KEYS.booking(UUID(number))
     await page.goto(f"/booking/{number}?key={key}")
     for name in ("Google", "Outlook"):
@@ -574,37 +582,37 @@ async def test_web_calendar_links_contain_no_key(visit: Visit, jana: Expert, ema
 
 async def test_email_delivery_state_is_shown_live(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3), email=email)
+    number = await book_on_page(page, jana.slug, in_days(3), email=email)
     listed = await page.context.new_page()
     await listed.goto("/my-bookings")
     for one in (page, listed):
-        await stays(one)
+        await mark_loaded(one)
     await expect(page.locator("[data-mail]")).to_have_text(f"A mail to {email} is on its way.")
     now = datetime.now(UTC)
     for state, said, columns in (
         ("sent", f"was sent to {email}", {"sent_at": now}),
         ("failed", "could not be delivered", {"sent_at": None, "failed_at": now}),
     ):
-        mail_is(sql, number, **columns)
+        set_email_state(sql, number, **columns)
         await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(said, timeout=2 * AT_ONCE)
         await expect(listed.locator(f'[data-mail="{state}"]')).to_be_visible(timeout=2 * AT_ONCE)
     for one in (page, listed):
-        await stayed(one)
+        await expect_not_reloaded(one)
 
 
 async def test_booking_made_elsewhere_appears_when_the_list_regains_focus(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     page = await visit()
-    await signed_in(page, sql, email)
-    await stays(page)
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    await sign_in(page, sql, email)
+    await mark_loaded(page)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     await page.evaluate("dispatchEvent(new Event('focus'))")
     await expect(card(page, number)).to_be_visible()
     # From now on the page follows this expert's events, so new bookings appear.
-    second = await book_on(await visit(), jana.slug, in_days(4), email=email)
+    second = await book_on_page(await visit(), jana.slug, in_days(4), email=email)
     await expect(card(page, second)).to_be_visible()
-    await stayed(page)
+    await expect_not_reloaded(page)
 
 
 async def test_signed_in_expert_sees_and_answers_requests_live(
@@ -614,29 +622,29 @@ async def test_signed_in_expert_sees_and_answers_requests_live(
     address = f"{omar.slug}.omar@example.com"
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     host, customer = await visit(), await visit()
-    await signed_in(host, sql, address)
+    await sign_in(host, sql, address)
     await expect(host.get_by_text("Nothing is booked with you")).to_be_visible()
-    await stays(host)
-    first = await book_on(customer, omar.slug, in_days(3), name="Grace Hopper")
-    await stays(customer)
+    await mark_loaded(host)
+    first = await book_on_page(customer, omar.slug, in_days(3), name="Grace Hopper")
+    await mark_loaded(customer)
     await expect(host.get_by_role("heading", name="Requests to answer")).to_be_visible()
     await expect(card(host, first)).to_contain_text("Grace Hopper")
-    await stayed(host)
+    await expect_not_reloaded(host)
     await card(host, first).get_by_role("link").click()
     await expect(host.get_by_role("heading", level=1)).to_have_text("A request for your time")
     await expect(button(host, "Completed")).to_have_count(0)
     await button(host, "Confirm").click()
-    await shows(host, "confirmed")
-    await shows(customer, "confirmed")
-    await stayed(customer)
+    await expect_status(host, "confirmed")
+    await expect_status(customer, "confirmed")
+    await expect_not_reloaded(customer)
 
-    second = await book_on(customer, omar.slug, in_days(4))
+    second = await book_on_page(customer, omar.slug, in_days(4))
     await host.goto(f"/booking/{second}")
     await button(host, "Decline").click()
     await host.get_by_label("Reason").fill("I am away.")
     await button(host, "Yes, decline it").click()
-    await shows(host, "declined")
-    await shows(customer, "declined")
+    await expect_status(host, "declined")
+    await expect_status(customer, "declined")
     changes = sql.execute(
         "SELECT actor, to_status, reason FROM booking_change WHERE booking_id = ANY(%s) AND actor <> 'customer'"
         " ORDER BY id",
@@ -652,18 +660,18 @@ async def test_host_reschedules_a_booking_and_marks_it_completed(
     address = f"{omar.slug}.omar@example.com"
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     customer, host, to = await visit(), await visit(), in_days(4)
-    number = await book_on(customer, omar.slug, in_days(3))
-    await signed_in(host, sql, address)
+    number = await book_on_page(customer, omar.slug, in_days(3))
+    await sign_in(host, sql, address)
     await host.goto(f"/booking/{number}")
-    await to_reschedule(host).click()
-    await watches(host, to)
+    await reschedule_link(host).click()
+    await wait_for_live_slot(host, to)
     await slot(host, to).click()
     await button(host, "Move it").click()
     await host.wait_for_url(f"**/booking/{number}*")
     await expect(news(host)).to_contain_text("This booking has been moved")
     await expect(news(customer)).to_contain_text("Your booking has been moved")
     await button(host, "Confirm").click()
-    await shows(host, "confirmed")
+    await expect_status(host, "confirmed")
     past = datetime.now(UTC) - 2 * HOUR
     sql.execute(
         "UPDATE booking SET starts_at = %(at)s, ends_at = %(end)s, busy = tstzrange(%(at)s, %(end)s) WHERE id = %(id)s",
@@ -671,8 +679,8 @@ async def test_host_reschedules_a_booking_and_marks_it_completed(
     )
     await button(host, "No-show").wait_for()
     await button(host, "Completed").click()
-    await shows(host, "completed")
-    await shows(customer, "completed")
+    await expect_status(host, "completed")
+    await expect_status(customer, "completed")
 
 
 # --- calendars --------------------------------------------------------------------------------------------------------
@@ -681,9 +689,9 @@ async def test_host_reschedules_a_booking_and_marks_it_completed(
 async def test_feed_address_is_shown_on_request_replaced_and_removed(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
-    await book_on(await visit(), jana.slug, in_days(3), email=email)
+    await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     page = await visit()
-    await signed_in(page, sql, email)
+    await sign_in(page, sql, email)
     box = page.get_by_role("region", name="My bookings")
     address = box.get_by_role("textbox")
     await box.get_by_role("button", name="Subscribe").click()
@@ -711,7 +719,7 @@ async def test_signing_in_and_out_works_with_the_keyboard_alone(visit: Visit, sq
     await page.keyboard.type(email)
     await page.keyboard.press("Enter")
     await expect(page.get_by_label("Code")).to_be_focused()
-    await page.keyboard.type(KEYS.code(asked(sql, email)))
+    await page.keyboard.type(KEYS.code(latest_request(sql, email)))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/my-bookings")
     for _ in range(30):
@@ -736,31 +744,31 @@ async def test_sign_in_and_console_pages_are_accessible(
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     viewport = {"width": width, "height": 900}
     customer, page = await visit(viewport=viewport), await visit(viewport=viewport)
-    number = await book_on(customer, omar.slug, in_days(3), name="Ada " + 12 * "Longname", email=f"x.{address}")
-    await book_on(customer, omar.slug, in_days(4), email=address)
-    await readable(customer, f"/booking/{number}")
-    await readable(customer, "/my-bookings")
-    await readable(page, "/sign-in")
-    await ask(page, address)
-    await readable(page)
-    await readable(page, link_for(sql, address))
-    await readable(page, "/sign-in/nothing")
-    await signed_in(page, sql, address)
+    number = await book_on_page(customer, omar.slug, in_days(3), name="Ada " + 12 * "Longname", email=f"x.{address}")
+    await book_on_page(customer, omar.slug, in_days(4), email=address)
+    await expect_readable(customer, f"/booking/{number}")
+    await expect_readable(customer, "/my-bookings")
+    await expect_readable(page, "/sign-in")
+    await request_email(page, address)
+    await expect_readable(page)
+    await expect_readable(page, link_for(sql, address))
+    await expect_readable(page, "/sign-in/nothing")
+    await sign_in(page, sql, address)
     await page.get_by_role("button", name="Subscribe").first.click()
     await page.get_by_text("Sign out everywhere", exact=True).click()
     await page.get_by_role("button", name="Stop").click()
-    await readable(page)
-    await readable(page, f"/booking/{number}")
+    await expect_readable(page)
+    await expect_readable(page, f"/booking/{number}")
     await button(page, "Decline").click()
-    await readable(page)
+    await expect_readable(page)
 
 
-async def readable(page: Page, address: str = "") -> None:
+async def expect_readable(page: Page, address: str = "") -> None:
     """Expect no accessibility problems, enough contrast, and nothing wider than the window."""
     if address:
         await page.goto(address)
     if await page.locator("html.plain").count() == 0:
-        await connected(page)
+        await wait_until_connected(page)
     assert await page.evaluate(AUDIT) == [], page.url
     wide, window = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide <= window, page.url
@@ -774,13 +782,13 @@ async def test_closed_pages_of_a_signed_in_visitor_leave_nothing_behind(
     watched: WatchedServer, visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     page = await visit(at=watched.url)
-    number = await book_on(page, jana.slug, in_days(3), email=email)
-    await signed_in(page, sql, email)
-    await connected(page)
+    number = await book_on_page(page, jana.slug, in_days(3), email=email)
+    await sign_in(page, sql, email)
+    await wait_until_connected(page)
     await page.get_by_role("button", name="Subscribe").click()
     await page.get_by_role("textbox", name="Address").wait_for()
     alive = watched.inside()
     assert alive["subscribers"] >= 2
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
-    await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+    await wait_until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")

@@ -9,7 +9,17 @@ from icalendar import Calendar
 from playwright.async_api import FrameLocator, Page, expect
 
 from tests.browser.conftest import Excuse, Visit
-from tests.browser.pages import ADA, AT_ONCE, book_button, booking_id, connected, fill_in, holds, iso, slot
+from tests.browser.pages import (
+    ADA,
+    AT_ONCE,
+    book_button,
+    booking_id,
+    expect_held,
+    fill_in,
+    iso,
+    slot,
+    wait_until_connected,
+)
 from tests.serving import ServerProcess
 
 GRACE = {**ADA, "name": "Grace Hopper", "email": "grace.whole.flow@example.com"}
@@ -57,7 +67,7 @@ async def test_demo_from_booking_to_cancelling_updates_every_open_page(
     board = page.url
     start = await open_slot(page, 3)
     await page.locator(f'[data-slot="{start}"]').click()
-    await holds(page)
+    await expect_held(page)
     await fill_in(page, **GRACE)
     await book_button(page).click()
     await page.wait_for_url("**/booking/*")
@@ -103,11 +113,11 @@ async def test_demo_from_booking_to_cancelling_updates_every_open_page(
 
         # Reschedule it where the email was opened; all other pages update without a reload.
         for open_page in (page, mine):
-            await connected(open_page)
+            await wait_until_connected(open_page)
             await open_page.evaluate("window.here = true")
         await elsewhere.get_by_role("link", name="Move to another time").click()
         await elsewhere.wait_for_url("**/reschedule*")
-        await connected(elsewhere)
+        await wait_until_connected(elsewhere)
         later = await open_slot(elsewhere, 6)
         await elsewhere.locator(f'[data-slot="{later}"]').click()
         await elsewhere.get_by_role("button", name="Move it").click()

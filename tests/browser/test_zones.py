@@ -6,7 +6,18 @@ from zoneinfo import ZoneInfo
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Expert, NewExpert, Visit
-from tests.browser.pages import ADA, HOUR, Connection, book_button, by_hand, fill_in, in_days, iso, slot, watches
+from tests.browser.pages import (
+    ADA,
+    HOUR,
+    Connection,
+    book_button,
+    fill_in,
+    in_days,
+    insert_booking,
+    iso,
+    slot,
+    wait_for_live_slot,
+)
 
 KATHMANDU = "Asia/Kathmandu"
 EUCLA = "Australia/Eucla"  # UTC+8:45
@@ -58,7 +69,7 @@ async def test_visitor_in_the_experts_zone_sees_only_one_zone(visit: Visit, jana
 async def test_chosen_zone_applies_to_every_page_without_a_reload_and_is_remembered(visit: Visit, jana: Expert) -> None:
     at, zone = in_days(3), "America/New_York"
     page = await visit(jana.page)
-    await watches(page, at)
+    await wait_for_live_slot(page, at)
     await choose_zone(page, zone)
     await expect(slot(page, at)).to_have_text(clock(at, zone))
     await expect(page.get_by_role("region", name="Choose a time")).to_contain_text("America/New York (UTC−")
@@ -107,8 +118,8 @@ async def test_live_changes_reach_pages_in_every_zone(visit: Visit, jana: Expert
     at = in_days(3)
     pages = [await visit(jana.page, zone=zone) for zone in (KATHMANDU, "Pacific/Auckland")]
     for page in pages:
-        await watches(page, at)
-    by_hand(sql, jana.id, at)
+        await wait_for_live_slot(page, at)
+    insert_booking(sql, jana.id, at)
     for page in pages:
         await expect(slot(page, at)).to_be_disabled()
         await expect(slot(page, at + HOUR)).to_be_enabled()

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.pages import book_on, connected, in_days
+from tests.browser.pages import book_on_page, in_days, wait_until_connected
 from tests.conftest import AddExpert
 from tests.security.browsing import chromium
 from tests.serving import ServerProcess
@@ -77,7 +77,7 @@ async def test_no_page_breaks_its_policy_and_injected_scripts_do_not_run(serve: 
         field_errors: list[str] = []
         context.on("console", lambda said: field_errors.append(said.text) if said.type == "error" else None)
         page = await context.new_page()
-        booking = await book_on(page, slug, at)
+        booking = await book_on_page(page, slug, at)
         visited = (
             "/",
             f"/expert/{slug}",
@@ -88,12 +88,12 @@ async def test_no_page_breaks_its_policy_and_injected_scripts_do_not_run(serve: 
         )
         for path in visited:
             await page.goto(path)
-            await connected(page)
+            await wait_until_connected(page)
             assert not await violations(page), path
         assert not field_errors
         for path in (f"/expert/{slug}", "/nothing-here"):
             await page.goto(path)
-            await connected(page)
+            await wait_until_connected(page)
             await page.evaluate(INJECTED)
             await page.wait_for_function("window.violations?.length === 4")
             assert await page.evaluate("window.hacked") is None, path
