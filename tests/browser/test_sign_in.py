@@ -28,8 +28,8 @@ from tests.browser.pages import (
     wait_until,
     wait_until_connected,
 )
-from tests.browser.test_accessible import AUDIT, CONTRAST
-from tests.browser.test_manage import (
+from tests.browser.test_accessibility import AUDIT, CONTRAST
+from tests.browser.test_manage_booking import (
     button,
     expect_not_reloaded,
     expect_status,

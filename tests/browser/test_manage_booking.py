@@ -25,7 +25,7 @@ from tests.browser.pages import (
     wait_until,
     wait_until_connected,
 )
-from tests.browser.test_accessible import AUDIT, CONTRAST
+from tests.browser.test_accessibility import AUDIT, CONTRAST
 from tests.browser.test_reconnect import database_unreachable
 from tests.serving import ServerProcess
 
