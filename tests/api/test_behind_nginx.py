@@ -37,12 +37,12 @@ def several(serve: Serve, tmp_path: Path) -> Iterator[Several]:
     nginx.stop()
 
 
-def test_nginx_takes_the_shipped_file_as_it_is() -> None:
+def test_nginx_accepts_the_shipped_configuration() -> None:
     judged = subprocess.run([needs("nginx"), "-t", "-c", str(SHIPPED)], capture_output=True, text=True, check=False)
     assert "syntax is ok" in judged.stderr, judged.stderr
 
 
-async def test_whoever_answers_it_is_one_house(
+async def test_two_processes_behave_as_one_site(
     several: Several, add_expert: AddExpert, services: Any, sql: Connection
 ) -> None:
     """A browser stays with its process; what it proved, booked and asked for counts with every other."""
@@ -94,7 +94,7 @@ async def test_whoever_answers_it_is_one_house(
         assert visitor_in(signed) == visitor_in(answer.cookies.get("eb_browser", signed))
 
 
-async def test_what_a_browser_says_of_its_own_network_is_not_believed(
+async def test_forwarded_for_header_of_a_browser_is_ignored(
     several: Several, add_expert: AddExpert, sql: Connection
 ) -> None:
     nginx, _ = several
@@ -111,7 +111,7 @@ async def test_what_a_browser_says_of_its_own_network_is_not_believed(
 
 
 @pytest.mark.timeout(300)
-async def test_under_load_both_processes_are_replaced_and_no_request_fails(
+async def test_both_processes_are_replaced_under_load_without_a_failed_request(
     several: Several, add_expert: AddExpert, sql: Connection, database_url: str, tmp_path: Path
 ) -> None:
     nginx, servers = several

@@ -17,7 +17,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
 
 
-async def test_of_fifty_posts_to_each_of_two_servers_exactly_one_gets_the_slot(
+async def test_fifty_posts_to_each_of_two_servers_make_one_booking(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -47,7 +47,7 @@ async def test_of_fifty_posts_to_each_of_two_servers_exactly_one_gets_the_slot(
         assert "Traceback" not in server.words()
 
 
-async def test_a_server_that_is_killed_in_a_crowd_leaves_one_booking_and_another_carries_on(
+async def test_after_a_server_is_killed_under_load_the_other_one_books_the_slot_once(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()

@@ -88,7 +88,7 @@ async def at_once(*work: Any) -> list[Any]:
 # --- who is first -----------------------------------------------------------------------------------------------
 
 
-async def test_of_a_confirmation_and_a_cancellation_at_once_one_wins(
+async def test_one_of_concurrent_confirmation_and_cancellation_succeeds(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -105,7 +105,7 @@ async def test_of_a_confirmation_and_a_cancellation_at_once_one_wins(
         assert len(written(sql, "id")) == before + 1
 
 
-async def test_of_the_customers_and_the_hosts_cancellation_at_once_one_wins_and_is_written_down(
+async def test_one_of_concurrent_customer_and_host_cancellations_is_recorded(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(confirmation=Confirmation.AT_ONCE)
@@ -124,7 +124,7 @@ async def test_of_the_customers_and_the_hosts_cancellation_at_once_one_wins_and_
         assert sum(row == ("cancelled",) for row in written(sql, "to_status")) == hour + 1
 
 
-async def test_of_ten_who_move_into_one_slot_at_once_one_gets_it_and_the_others_keep_their_times(
+async def test_one_of_ten_bookings_rescheduled_into_a_slot_succeeds_and_the_rest_keep_theirs(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(minutes=30, step_minutes=30)
@@ -139,7 +139,7 @@ async def test_of_ten_who_move_into_one_slot_at_once_one_gets_it_and_the_others_
     assert deadlocks(sql) == 0
 
 
-async def test_who_moves_into_overlapping_times_at_once_leaves_no_overlap_and_no_deadlock(
+async def test_concurrent_reschedules_to_overlapping_times_neither_overlap_nor_deadlock(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15)
@@ -155,7 +155,7 @@ async def test_who_moves_into_overlapping_times_at_once_leaves_no_overlap_and_no
     assert deadlocks(sql) == 0
 
 
-async def test_of_movers_bookers_and_holders_who_want_one_slot_at_once_one_gets_it(
+async def test_one_of_concurrent_reschedules_bookings_and_holds_gets_the_slot(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -175,7 +175,7 @@ async def test_of_movers_bookers_and_holders_who_want_one_slot_at_once_one_gets_
     assert deadlocks(sql) == 0
 
 
-async def test_of_two_moves_of_one_booking_at_once_one_wins(
+async def test_one_of_two_concurrent_reschedules_of_a_booking_succeeds(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -191,7 +191,7 @@ async def test_of_two_moves_of_one_booking_at_once_one_wins(
         assert len(written(sql, "id")) == moves + count(done, BookingView)
 
 
-async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_or_the_move_is_told(
+async def test_concurrent_reschedule_and_cancellation_leave_a_consistent_history(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -214,7 +214,7 @@ async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_o
     assert deadlocks(sql) == 0
 
 
-async def test_who_has_read_a_booking_that_is_changed_meanwhile_changes_nothing(
+async def test_stale_version_changes_nothing(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert, bookings = await add_expert(), services.bookings
@@ -235,7 +235,7 @@ async def test_who_has_read_a_booking_that_is_changed_meanwhile_changes_nothing(
     assert len(written(sql, "id")) == 1
 
 
-async def test_two_who_want_each_others_time_both_keep_their_own(
+async def test_two_bookings_that_swap_times_both_keep_their_own(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -251,7 +251,7 @@ async def test_two_who_want_each_others_time_both_keep_their_own(
     assert deadlocks(sql) == 0
 
 
-async def test_movers_of_many_experts_do_not_wait_for_each_other(
+async def test_reschedules_of_many_experts_do_not_wait_for_each_other(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     ours = [await book(await add_expert(name=f"Expert {n}"), NINE) for n in range(20)]
@@ -265,7 +265,7 @@ async def test_movers_of_many_experts_do_not_wait_for_each_other(
     assert (await waiting).starts_at == NINE
 
 
-async def test_of_many_who_move_into_a_day_with_two_places_left_two_do(
+async def test_reschedules_into_a_capped_day_are_limited_to_its_free_places(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=2, horizon_days=30)
@@ -276,7 +276,7 @@ async def test_of_many_who_move_into_a_day_with_two_places_left_two_do(
     assert deadlocks(sql) == 0
 
 
-async def test_movers_and_bookers_share_the_places_of_a_day(
+async def test_reschedules_and_bookings_share_the_places_of_a_day(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=3, horizon_days=30)
@@ -293,7 +293,7 @@ async def test_movers_and_bookers_share_the_places_of_a_day(
 # --- moving -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_moved_booking_is_the_same_row_at_another_time(
+async def test_rescheduled_booking_is_the_same_row_at_another_time(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(before_minutes=5, after_minutes=10, step_minutes=15)
@@ -307,7 +307,7 @@ async def test_a_moved_booking_is_the_same_row_at_another_time(
     assert (board[NINE], board[NINE + DAY]) == (SlotState.OPEN, SlotState.BOOKED)
 
 
-async def test_who_cannot_have_the_new_time_still_holds_the_old_one_and_is_told_what_is_near(
+async def test_failed_reschedule_keeps_the_old_time_and_returns_the_nearest_free_slots(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -325,7 +325,7 @@ async def test_who_cannot_have_the_new_time_still_holds_the_old_one_and_is_told_
         await book(expert, NINE)
 
 
-async def test_a_booking_moves_onto_a_time_that_overlaps_itself(
+async def test_booking_can_be_rescheduled_to_a_time_that_overlaps_its_own(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15, after_minutes=10)
@@ -335,7 +335,7 @@ async def test_a_booking_moves_onto_a_time_that_overlaps_itself(
     assert times(sql) == [(NINE + 45 * MINUTE, "pending")]
 
 
-async def test_a_move_to_where_it_is_changes_nothing(
+async def test_rescheduling_to_the_same_time_changes_nothing(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     made = await book(await add_expert(max_reschedules=1), NINE, visitor=ADA)
@@ -344,7 +344,7 @@ async def test_a_move_to_where_it_is_changes_nothing(
     assert len(written(sql, "id")) == 1
 
 
-async def test_a_move_takes_a_place_of_the_other_day_and_gives_its_own_back(
+async def test_rescheduling_takes_a_place_of_the_new_day_and_returns_the_old_one(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=2)
@@ -362,7 +362,7 @@ async def test_a_move_takes_a_place_of_the_other_day_and_gives_its_own_back(
     assert places == [("2026-11-24", 1), ("2026-11-24", 2), ("2026-11-25", 1), ("2026-11-25", 2)]
 
 
-async def test_a_move_over_midnight_counts_on_the_experts_day(
+async def test_rescheduling_across_midnight_counts_on_the_experts_day(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(time_zone="Asia/Tokyo", hours=(0, 1440), daily_cap=1)
@@ -373,7 +373,7 @@ async def test_a_move_over_midnight_counts_on_the_experts_day(
     await book(expert, midnight - HOUR)
 
 
-async def test_a_lapsed_hold_is_in_no_movers_way_and_a_live_one_is(
+async def test_expired_hold_does_not_block_a_reschedule_and_a_live_one_does(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=2)
@@ -393,7 +393,7 @@ async def test_a_lapsed_hold_is_in_no_movers_way_and_a_live_one_is(
     assert times(sql) == [(NINE + DAY, "expired"), (NINE + DAY, "pending"), (NINE + DAY + HOUR, "expired")]
 
 
-async def test_the_customer_moves_until_the_cut_off_to_the_microsecond_and_the_host_always(
+async def test_customer_reschedules_until_the_exact_cut_off_and_the_host_always(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert(reschedule_notice_minutes=1440, cancel_notice_minutes=0)
@@ -410,7 +410,7 @@ async def test_the_customer_moves_until_the_cut_off_to_the_microsecond_and_the_h
     await services.bookings.reschedule(made.id, NINE + 2 * DAY, ADMIN)
 
 
-async def test_only_the_customers_moves_count(
+async def test_only_reschedules_by_the_customer_count(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(max_reschedules=2)
@@ -427,14 +427,14 @@ async def test_only_the_customers_moves_count(
     assert sql.execute("SELECT moves FROM booking").fetchone() == (2,)
 
 
-async def test_a_session_that_can_not_be_moved_says_so(services: Services, add_expert: AddExpert, book: Book) -> None:
+async def test_session_type_without_rescheduling_says_so(services: Services, add_expert: AddExpert, book: Book) -> None:
     made = await book(await add_expert(max_reschedules=0), NINE, visitor=ADA)
     with pytest.raises(NoReschedulesLeft) as refused:
         await services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA))
     assert str(refused.value) == "This session cannot be moved to another time."
 
 
-async def test_a_request_that_is_moved_nearer_is_to_be_answered_before_it_begins(
+async def test_rescheduling_a_request_earlier_moves_its_answer_deadline(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert(answer_minutes=2880)
@@ -446,7 +446,7 @@ async def test_a_request_that_is_moved_nearer_is_to_be_answered_before_it_begins
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.HELD, Status.PENDING, Status.CONFIRMED)])
-async def test_what_is_over_is_not_moved(
+async def test_finished_booking_is_not_rescheduled(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, status: Status
 ) -> None:
     made = await book(await add_expert(), NINE, visitor=ADA)
@@ -459,7 +459,9 @@ async def test_what_is_over_is_not_moved(
             await work
 
 
-async def test_only_who_may_move_a_booking_does(services: Services, add_expert: AddExpert, book: Book) -> None:
+async def test_only_authorized_callers_reschedule_a_booking(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
     expert, other = await add_expert(), await add_expert(name="Other One")
     made = await book(expert, NINE, visitor=ADA)
     with pytest.raises(BookingNotFound):
@@ -478,7 +480,7 @@ async def test_only_who_may_move_a_booking_does(services: Services, add_expert: 
     await services.bookings.reschedule(made.id, NINE + HOUR, Caller(role=Role.EXPERT, expert_id=expert))
 
 
-async def test_a_move_costs_the_same_statements_whatever_is_in_the_calendar(
+async def test_number_of_statements_of_a_reschedule_is_independent_of_the_calendar(
     services: Services, add_expert: AddExpert, book: Book, counted: Counted
 ) -> None:
     costs = set()
@@ -497,7 +499,7 @@ async def test_a_move_costs_the_same_statements_whatever_is_in_the_calendar(
 # --- cancelling -------------------------------------------------------------------------------------------------
 
 
-async def test_the_customer_cancels_until_the_cut_off_to_the_microsecond_and_the_host_always(
+async def test_customer_cancels_until_the_exact_cut_off_and_the_host_always(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(cancel_notice_minutes=120)
@@ -515,7 +517,7 @@ async def test_the_customer_cancels_until_the_cut_off_to_the_microsecond_and_the
     assert (await services.bookings.change_status(late.id, Status.CANCELLED, own)).status is Status.CANCELLED
 
 
-async def test_nobody_cancels_in_another_browser_and_nobody_cancels_twice(
+async def test_cancellation_needs_the_same_browser_and_works_once(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     made = await book(await add_expert(cancel_notice_minutes=30_000), NINE, visitor=ADA)
@@ -529,7 +531,7 @@ async def test_nobody_cancels_in_another_browser_and_nobody_cancels_twice(
 # --- deadlines --------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_that_nobody_answers_expires_when_it_is_due_and_not_before(
+async def test_unanswered_request_expires_exactly_when_due(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(answer_minutes=60)
@@ -545,7 +547,7 @@ async def test_a_request_that_nobody_answers_expires_when_it_is_due_and_not_befo
     await book(expert, NINE)
 
 
-async def test_a_request_for_soon_expires_when_the_session_begins(
+async def test_request_for_an_early_start_expires_when_the_session_begins(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     made = await book(await add_expert(answer_minutes=2880), NINE - 22 * HOUR)
@@ -555,7 +557,7 @@ async def test_a_request_for_soon_expires_when_the_session_begins(
     assert times(sql)[0][1] == "expired"
 
 
-async def test_a_request_from_before_there_were_deadlines_expires_when_the_session_begins(
+async def test_request_without_a_stored_deadline_expires_when_the_session_begins(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE)
@@ -568,7 +570,7 @@ async def test_a_request_from_before_there_were_deadlines_expires_when_the_sessi
     assert times(sql) == [(NINE, "expired")]
 
 
-async def test_what_is_answered_does_not_expire(
+async def test_answered_request_does_not_expire(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     made = await book(await add_expert(answer_minutes=60), NINE)
@@ -578,7 +580,7 @@ async def test_what_is_answered_does_not_expire(
     assert times(sql) == [(NINE, "confirmed")]
 
 
-async def test_several_processes_write_what_is_over_down_once(
+async def test_several_processes_record_each_expiry_once(
     crowd: Services, others: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(minutes=15, step_minutes=15, answer_minutes=60, horizon_days=10)
@@ -595,7 +597,7 @@ async def test_several_processes_write_what_is_over_down_once(
     assert deadlocks(sql) == 0
 
 
-async def test_of_an_answer_in_the_last_moment_and_the_deadline_one_wins(
+async def test_answer_and_deadline_at_the_same_time_leave_one_winner(
     crowd: Services, others: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(answer_minutes=60, horizon_days=30)
@@ -612,7 +614,7 @@ async def test_of_an_answer_in_the_last_moment_and_the_deadline_one_wins(
             assert (type(answer), status) == (StatusChangeNotAllowed, Status.EXPIRED)
 
 
-async def test_a_row_that_somebody_sits_on_keeps_no_other_from_being_over(
+async def test_locked_row_does_not_keep_others_from_expiring(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     """The holds after it are free for all within a second, also while somebody has a transaction open in psql."""
@@ -629,7 +631,7 @@ async def test_a_row_that_somebody_sits_on_keeps_no_other_from_being_over(
     assert [status for _, status in times(sql)] == ["expired"] * 4
 
 
-async def test_a_thousand_that_are_over_are_written_down_in_a_few_statements(
+async def test_thousand_expired_rows_take_a_few_statements(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection, counted: Counted
 ) -> None:
     expert = await add_expert()
@@ -649,7 +651,7 @@ async def test_a_thousand_that_are_over_are_written_down_in_a_few_statements(
 # --- history ----------------------------------------------------------------------------------------------------
 
 
-async def test_the_history_tells_what_happened_who_did_it_and_why(
+async def test_history_records_what_happened_who_did_it_and_why(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -672,7 +674,7 @@ async def test_the_history_tells_what_happened_who_did_it_and_why(
     assert [c.at for c in told.changes] == sorted(c.at for c in told.changes)
 
 
-async def test_the_history_keeps_the_token_of_the_change_and_of_no_other(
+async def test_history_records_the_token_of_its_own_change_only(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE, visitor=ADA)
@@ -696,7 +698,7 @@ BY_HAND: list[tuple[str, tuple[Any, ...]]] = [
 
 
 @pytest.mark.parametrize(("statement", "told"), BY_HAND)
-async def test_what_is_done_by_hand_is_written_down_as_the_databases(
+async def test_manual_changes_are_recorded_as_made_by_the_database(
     add_expert: AddExpert, book: Book, sql: Connection, statement: str, told: tuple[Any, ...]
 ) -> None:
     await book(await add_expert(), NINE)
@@ -704,7 +706,7 @@ async def test_what_is_done_by_hand_is_written_down_as_the_databases(
     assert written(sql, "actor", "from_status", "to_status", "freed IS NOT NULL")[-1] == told
 
 
-async def test_what_changes_nothing_of_a_bookings_life_is_not_written_down(
+async def test_irrelevant_changes_are_not_recorded(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -716,7 +718,7 @@ async def test_what_changes_nothing_of_a_bookings_life_is_not_written_down(
     assert len(written(sql, "id")) == 1
 
 
-async def test_a_hold_that_never_becomes_a_booking_has_no_history(
+async def test_hold_that_never_becomes_a_booking_has_no_history(
     services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -746,7 +748,7 @@ EDITS = [
 
 
 @pytest.mark.parametrize("edit", EDITS)
-async def test_nobody_edits_what_has_happened(add_expert: AddExpert, book: Book, sql: Connection, edit: str) -> None:
+async def test_history_cannot_be_edited(add_expert: AddExpert, book: Book, sql: Connection, edit: str) -> None:
     await book(await add_expert(), NINE)
     before = written(sql, "booking_change::text")
     with pytest.raises(RaiseException, match="not changed afterwards"):
@@ -754,7 +756,7 @@ async def test_nobody_edits_what_has_happened(add_expert: AddExpert, book: Book,
     assert written(sql, "booking_change::text") == before
 
 
-async def test_a_history_with_words_by_hand_can_be_read(
+async def test_history_with_manual_entries_is_readable(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     """Whoever writes with another name than the product knows is told so at once, not whoever reads it later."""
@@ -767,7 +769,7 @@ async def test_a_history_with_words_by_hand_can_be_read(
 # --- odd moments of a hold --------------------------------------------------------------------------------------
 
 
-async def test_a_hold_that_has_lapsed_is_over_whether_somebody_wrote_so_or_not(
+async def test_expired_hold_is_expired_whether_or_not_it_is_recorded(
     services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
 ) -> None:
     held = await services.holds.take(HoldRequest(expert_id=await add_expert(), starts_at=NINE), visitor=ADA)
@@ -781,7 +783,7 @@ async def test_a_hold_that_has_lapsed_is_over_whether_somebody_wrote_so_or_not(
         await services.deadlines.work_off()
 
 
-async def test_a_hold_that_another_tab_has_just_booked_is_not_held_once_more(
+async def test_booked_hold_is_not_retaken_by_another_tab(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     wanted = HoldRequest(expert_id=await add_expert(), starts_at=NINE)
@@ -808,7 +810,7 @@ async def until_somebody_waits(sql: Connection) -> None:
 
 
 @pytest.mark.parametrize("daily_cap", [None, 5])
-async def test_what_somebody_holds_already_is_no_other_time_to_offer(
+async def test_held_times_are_not_offered_as_alternatives(
     services: Services, add_expert: AddExpert, book: Book, daily_cap: int | None
 ) -> None:
     expert = await add_expert(daily_cap=daily_cap)

@@ -202,7 +202,7 @@ def world(database_url: str) -> Iterator[World]:
     loop.close()
 
 
-def test_a_bookings_life_at_random_keeps_every_promise(world: World) -> None:
+def test_random_booking_lives_keep_all_invariants(world: World) -> None:
     shape = settings(
         max_examples=settings().max_examples // 4, stateful_step_count=50, deadline=None,
         suppress_health_check=list(HealthCheck), phases=[p for p in Phase if p is not Phase.explain],

@@ -87,7 +87,7 @@ async def mail_of(services: Services, booking: BookingView) -> Delivery | None:
 # --- each message once, in order --------------------------------------------------------------------------------
 
 
-async def test_customer_and_expert_hear_of_each_event_once_and_in_order(
+async def test_customer_and_expert_get_each_email_once_and_in_order(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     made = await book(await add_expert(), NINE + 48 * HOUR)
@@ -103,7 +103,7 @@ async def test_customer_and_expert_hear_of_each_event_once_and_in_order(
     assert await mail_of(services, made) is Delivery.SENT
 
 
-async def test_many_workers_at_once_send_each_message_once_and_keep_the_order(
+async def test_concurrent_workers_send_each_email_once_and_in_order(
     services: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer,
     sql: Connection,
 ) -> None:  # fmt: skip
@@ -123,7 +123,7 @@ async def test_many_workers_at_once_send_each_message_once_and_keep_the_order(
     assert sql.execute("SELECT DISTINCT tries FROM message").fetchall() == [(1,)]
 
 
-async def test_what_a_letter_needs_is_read_in_one_statement(
+async def test_content_of_an_email_is_read_in_one_statement(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, counted: Counted
 ) -> None:
     expert = await add_expert()
@@ -138,7 +138,7 @@ async def test_what_a_letter_needs_is_read_in_one_statement(
     assert len(claims) <= 4 + 2
 
 
-async def test_a_message_id_is_the_same_at_every_try_and_says_nothing_personal(
+async def test_message_id_is_stable_across_retries_and_not_personal(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     seen = []
@@ -157,7 +157,7 @@ async def test_a_message_id_is_the_same_at_every_try_and_says_nothing_personal(
     assert all(one.endswith("@example.com>") and "ada" not in one for one in seen)
 
 
-async def test_of_two_processes_the_second_sends_what_the_first_was_killed_over(
+async def test_second_process_sends_what_a_killed_one_was_sending(
     posting: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     made = await book(await add_expert(), NINE)
@@ -178,7 +178,7 @@ async def test_of_two_processes_the_second_sends_what_the_first_was_killed_over(
     assert await mail_of(others[0], made) is Delivery.SENT
 
 
-async def test_a_slow_server_holds_no_connection_of_the_pool(
+async def test_slow_mail_server_holds_no_database_connection(
     database_url: str, clock: Clock, mail_server: MailServer, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -199,7 +199,7 @@ async def test_a_slow_server_holds_no_connection_of_the_pool(
     await database.close()
 
 
-async def test_a_worker_sends_what_comes_while_it_runs(
+async def test_running_worker_sends_new_emails(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer
 ) -> None:
     running = asyncio.create_task(posting.outbox.run())
@@ -213,7 +213,7 @@ async def test_a_worker_sends_what_comes_while_it_runs(
 # --- what is refused --------------------------------------------------------------------------------------------
 
 
-async def test_a_no_for_now_is_tried_again_later_and_the_next_one_waits_for_it(
+async def test_temporary_refusal_is_retried_and_delays_only_later_emails_of_its_booking(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock,
     sql: Connection,
 ) -> None:  # fmt: skip
@@ -232,7 +232,7 @@ async def test_a_no_for_now_is_tried_again_later_and_the_next_one_waits_for_it(
     assert kinds(mail_server.to("ada@example.com")) == ["received", "confirmed"]
 
 
-async def test_a_no_for_good_is_kept_as_a_dead_letter_that_can_be_sent_again(
+async def test_permanent_refusal_is_kept_and_can_be_sent_again(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -258,7 +258,7 @@ async def test_a_no_for_good_is_kept_as_a_dead_letter_that_can_be_sent_again(
     assert await posting.outbox.waiting() == []
 
 
-async def test_only_what_is_there_and_not_sent_goes_out_again(
+async def test_only_existing_unsent_emails_can_be_sent_again(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     mail_server.to_recipient = lambda to: "550 5.1.1 no" if to == "ada@example.com" else None
@@ -275,7 +275,7 @@ async def test_only_what_is_there_and_not_sent_goes_out_again(
     assert await posting.outbox.resend() == 0
 
 
-async def test_whoever_is_never_taken_is_given_up_after_two_days(
+async def test_email_refused_for_two_days_is_given_up(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     mail_server.to_recipient = lambda to: "450 4.2.1 not now" if to == "ada@example.com" else None
@@ -292,7 +292,7 @@ async def test_whoever_is_never_taken_is_given_up_after_two_days(
     assert message.tries == 56
 
 
-async def test_a_letter_that_cannot_be_written_stops_no_other_and_is_not_quoted(
+async def test_email_that_cannot_be_composed_blocks_no_other_and_is_not_quoted(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -311,7 +311,7 @@ async def test_a_letter_that_cannot_be_written_stops_no_other_and_is_not_quoted(
     assert message.error
 
 
-async def test_without_a_mail_server_mail_waits_and_nobody_is_at_it(
+async def test_without_a_transport_emails_wait_unclaimed(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
@@ -322,7 +322,7 @@ async def test_without_a_mail_server_mail_waits_and_nobody_is_at_it(
     assert len(mail_server.mails) == 2
 
 
-async def test_a_mail_server_that_is_down_delays_mail_and_nothing_else(
+async def test_unreachable_mail_server_delays_emails_only(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     mail_server.stop()
@@ -339,7 +339,7 @@ async def test_a_mail_server_that_is_down_delays_mail_and_nothing_else(
     assert len(mail_server.mails) == 12
 
 
-async def test_a_yes_is_never_forgotten_by_whoever_thinks_it_failed(
+async def test_success_is_recorded_even_if_another_process_reports_a_failure(
     posting: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer,
     clock: Clock, sql: Connection,
 ) -> None:  # fmt: skip
@@ -363,7 +363,7 @@ async def test_a_yes_is_never_forgotten_by_whoever_thinks_it_failed(
 # --- who is mailed, and of what ---------------------------------------------------------------------------------
 
 
-async def test_a_hold_that_lapses_mails_nobody(
+async def test_expired_hold_sends_no_email(
     services: Services, posting: Services, add_expert: AddExpert, mail_server: MailServer, clock: Clock, sql: Connection
 ) -> None:
     await services.holds.take(HoldRequest(expert_id=await add_expert(), starts_at=NINE))
@@ -374,7 +374,7 @@ async def test_a_hold_that_lapses_mails_nobody(
     assert (mail_server.mails, left(sql)) == ([], [])
 
 
-async def test_a_request_that_nobody_answers_mails_both(
+async def test_expired_request_emails_both(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     await book(await add_expert(answer_minutes=60), NINE)
@@ -384,7 +384,7 @@ async def test_a_request_that_nobody_answers_mails_both(
     assert kinds(mail_server.to("ada@example.com")) == ["received", "expired"]
 
 
-async def test_what_is_changed_by_hand_mails_nobody(
+async def test_manual_change_sends_no_email(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
@@ -395,7 +395,7 @@ async def test_what_is_changed_by_hand_mails_nobody(
 
 
 @pytest.mark.parametrize("plan", [seed.Plan(experts=5, bookings=80), seed.Plan(experts=40, bookings=400)])
-async def test_the_seed_mails_nobody_and_nobody_is_reminded_of_it(
+async def test_seed_sends_no_emails_and_no_reminders(
     posting: Services, database: Database, clock: Clock, sql: Connection, mail_server: MailServer, plan: seed.Plan
 ) -> None:
     await seed.load(database, plan, now=clock())
@@ -409,7 +409,7 @@ async def test_the_seed_mails_nobody_and_nobody_is_reminded_of_it(
     assert mail_server.mails == []
 
 
-async def test_of_a_booking_that_is_gone_nobody_is_told_and_nothing_stays(
+async def test_deleted_booking_sends_no_email_and_leaves_no_rows(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
@@ -418,7 +418,7 @@ async def test_of_a_booking_that_is_gone_nobody_is_told_and_nothing_stays(
     assert (mail_server.mails, left(sql)) == ([], [])
 
 
-async def test_mail_of_a_session_that_is_long_over_is_dropped_and_is_no_failure(
+async def test_email_about_a_long_past_session_is_dropped_without_failure(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock,
     sql: Connection,
 ) -> None:  # fmt: skip
@@ -429,7 +429,7 @@ async def test_mail_of_a_session_that_is_long_over_is_dropped_and_is_no_failure(
     assert await mail_of(services, made) is None
 
 
-async def test_what_was_sent_long_ago_is_swept_out(
+async def test_old_sent_emails_are_deleted(
     posting: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE)
@@ -445,7 +445,7 @@ async def test_what_was_sent_long_ago_is_swept_out(
 # --- access links -----------------------------------------------------------------------------------------------
 
 
-async def test_known_addresses_get_an_access_mail_and_unknown_ones_leave_no_trace(
+async def test_known_addresses_get_an_access_email_and_unknown_ones_leave_no_trace(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE)
@@ -463,7 +463,7 @@ async def test_known_addresses_get_an_access_mail_and_unknown_ones_leave_no_trac
     assert left(sql) == []
 
 
-async def test_the_link_and_the_code_in_the_mail_are_those_that_count(
+async def test_emailed_link_and_code_are_valid(
     posting: Services, add_expert: AddExpert, mail_server: MailServer
 ) -> None:
     await add_expert()
@@ -478,7 +478,7 @@ async def test_the_link_and_the_code_in_the_mail_are_those_that_count(
 
 
 @pytest.mark.parametrize("how", ["over", "spent"])
-async def test_a_link_that_is_of_no_use_any_more_is_not_sent(
+async def test_expired_link_is_not_sent(
     posting: Services, add_expert: AddExpert, mail_server: MailServer, clock: Clock, sql: Connection, how: str
 ) -> None:
     await add_expert()
@@ -526,7 +526,7 @@ async def test_both_are_reminded_a_day_and_an_hour_before(
         assert await reminded(posting, mail_server, clock, now) == kinds_then, now
 
 
-async def test_who_books_confirms_or_moves_when_a_reminder_was_due_gets_none(
+async def test_booking_made_after_a_reminder_was_due_gets_none(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     clock.now = start_of_day = NINE - 12 * HOUR
@@ -544,7 +544,7 @@ async def test_who_books_confirms_or_moves_when_a_reminder_was_due_gets_none(
     assert await reminded(posting, mail_server, clock, NINE + 24 * HOUR) == ["reminder"]
 
 
-async def test_reminders_follow_what_is_moved_and_cancelled(
+async def test_reminders_follow_reschedules_and_cancellations(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     expert = await at_once(add_expert)
@@ -561,7 +561,7 @@ async def test_reminders_follow_what_is_moved_and_cancelled(
 
 
 @pytest.mark.parametrize("how", ["rescheduled", "cancelled"])
-async def test_a_reminder_that_waits_is_dropped_when_its_session_is_not_then_any_more(
+async def test_pending_reminder_is_dropped_if_its_session_has_changed(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock,
     sql: Connection, how: str,
 ) -> None:  # fmt: skip
@@ -578,7 +578,7 @@ async def test_a_reminder_that_waits_is_dropped_when_its_session_is_not_then_any
     assert left(sql) == []
 
 
-async def test_moved_away_and_back_again_is_reminded_once_more_only_where_that_is_still_ahead(
+async def test_rescheduled_and_restored_booking_is_reminded_again_only_if_still_ahead(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     start = NINE + 48 * HOUR
@@ -591,7 +591,7 @@ async def test_moved_away_and_back_again_is_reminded_once_more_only_where_that_i
     assert await reminded(posting, mail_server, clock, start - HOUR) == ["reminder"]
 
 
-async def test_a_process_that_starts_late_sends_the_reminder_that_still_makes_sense(
+async def test_process_that_starts_late_sends_the_reminder_that_still_applies(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     expert = await at_once(add_expert)
@@ -605,7 +605,7 @@ async def test_a_process_that_starts_late_sends_the_reminder_that_still_makes_se
     assert await reminded(posting, mail_server, clock, later - HOUR) == ["reminder"]
 
 
-async def test_a_reminder_that_could_not_leave_gives_way_to_the_next_one(
+async def test_undelivered_reminder_is_replaced_by_the_next(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock, sql: Connection
 ) -> None:
     start = NINE + 24 * HOUR
@@ -620,7 +620,7 @@ async def test_a_reminder_that_could_not_leave_gives_way_to_the_next_one(
     assert sql.execute("SELECT DISTINCT minutes_before FROM message WHERE kind = 'reminder'").fetchall() == [(60,)]
 
 
-async def test_of_many_processes_that_remind_at_once_each_reader_gets_one(
+async def test_concurrent_processes_send_each_reminder_once(
     posting: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     expert = await at_once(add_expert)
@@ -641,7 +641,7 @@ async def test_of_many_processes_that_remind_at_once_each_reader_gets_one(
     [datetime(2027, 3, 28, 8, tzinfo=UTC), datetime(2027, 10, 31, 8, tzinfo=UTC)],
     ids=["spring", "autumn"],
 )
-async def test_over_a_clock_change_a_day_before_is_24_hours(
+async def test_day_before_is_24_hours_across_a_clock_change(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock, start: datetime
 ) -> None:
     clock.now = start - 72 * HOUR
@@ -652,7 +652,7 @@ async def test_over_a_clock_change_a_day_before_is_24_hours(
     assert await reminded(posting, mail_server, clock, start - HOUR) == ["reminder"]
 
 
-async def test_a_house_that_wants_no_reminders_sends_none(
+async def test_site_without_reminders_sends_none(
     database: Database, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     posting = Services(
