@@ -143,7 +143,7 @@ async def test_unknown_link_is_not_found(client: httpx.AsyncClient, link: str) -
 
 async def test_expired_link_is_refused(client: httpx.AsyncClient, services: Services, clock: Clock) -> None:
     link = await services.access.link_for(ADA)
-    clock.move(minutes=15)
+    clock.advance(minutes=15)
     check_problem(await redeem(client, {"link": link}), 404, "link_not_valid")
 
 
@@ -298,7 +298,7 @@ async def test_customer_is_bound_by_the_terms(
     assert moved.json()["reschedulesLeft"] == 0
     check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "no_reschedules_left")
     sql.execute("UPDATE booking SET max_reschedules = NULL")
-    clock.move(days=7, hours=23.5)  # an hour and a half before it begins
+    clock.advance(days=7, hours=23.5)  # an hour and a half before it begins
     body = check_problem(
         await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own), 409, "cancel_too_late"
     )

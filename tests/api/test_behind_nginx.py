@@ -15,9 +15,9 @@ import pytest
 
 from expert_booking.domain.signed_keys import SignedKeys
 from tests.api.conftest import booking_of
-from tests.behind import SHIPPED, Nginx, again, needs
+from tests.backing_servers import SHIPPED, Nginx, require_program, restart
 from tests.conftest import AddExpert
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.server import SECRET_KEY, ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -30,7 +30,7 @@ DAY_AND_NIGHT = {"hours": (0, 1440), "minutes": 15, "step_minutes": 15}
 @pytest.fixture
 def several(serve: Serve, tmp_path: Path) -> Iterator[Several]:
     """Two servers, and nginx before them."""
-    needs("nginx")
+    require_program("nginx")
     servers = [serve(), serve()]
     nginx = Nginx(tmp_path, servers).wait_until_alive()
     yield nginx, servers
@@ -38,7 +38,9 @@ def several(serve: Serve, tmp_path: Path) -> Iterator[Several]:
 
 
 def test_nginx_accepts_the_shipped_configuration() -> None:
-    judged = subprocess.run([needs("nginx"), "-t", "-c", str(SHIPPED)], capture_output=True, text=True, check=False)
+    judged = subprocess.run(
+        [require_program("nginx"), "-t", "-c", str(SHIPPED)], capture_output=True, text=True, check=False
+    )
     assert "syntax is ok" in judged.stderr, judged.stderr
 
 
@@ -145,7 +147,7 @@ async def test_both_processes_are_replaced_under_load_without_a_failed_request(
     try:
         for server in servers:
             before = answers.total()
-            new.append(await asyncio.to_thread(again, server, tmp_path, database_url))
+            new.append(await asyncio.to_thread(restart, server, tmp_path, database_url))
             async with asyncio.timeout(60):
                 while answers.total() < before + 20:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)

@@ -118,7 +118,7 @@ async def test_rescheduling_to_a_held_time_is_refused(
 ) -> None:
     await client.post("/holds", json={"expertId": str(jana), "startsAt": TEN})
     assert check_problem(await move(TEN), 409, "slot_taken")["reason"] == "held"
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert (await move(TEN)).status_code == 200
 
 
@@ -189,11 +189,11 @@ async def test_answer_deadline_exists_until_the_booking_is_answered(become: Chan
 
 async def test_session_is_completed_only_after_its_end(become: Change, clock: Clock) -> None:
     await become("confirmed")
-    clock.move(hours=24, minutes=59)
+    clock.advance(hours=24, minutes=59)
     for to in ("completed", "no_show"):
         body = check_problem(await become(to), 409, "status_change_not_allowed")
         assert "after the session has ended" in body["detail"]
-    clock.move(minutes=1)
+    clock.advance(minutes=1)
     assert (await become("completed")).json()["status"] == "completed"
     check_problem(await become("no_show"), 409, "status_change_not_allowed")
 
@@ -213,7 +213,7 @@ async def test_transitions_of_the_system_are_refused_to_callers(
 async def test_unanswered_request_expires_and_cannot_be_changed(
     services: Services, become: Change, changes: Change, clock: Clock
 ) -> None:
-    clock.move(hours=24)
+    clock.advance(hours=24)
     await services.deadlines.work_off()
     check_problem(await become("confirmed"), 409, "status_change_not_allowed")
     last = (await changes()).json()["changes"][-1]

@@ -16,8 +16,8 @@ from expert_booking.db.engine import driver_url
 from expert_booking.server import Drain
 from tests.api.conftest import booking_of, check_problem
 from tests.conftest import AddExpert
-from tests.mailing import MailServer
-from tests.serving import ServerProcess
+from tests.mail_server import MailServer
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -71,7 +71,7 @@ async def test_sigterm_stops_new_connections_and_finishes_the_booking_in_progres
         assert (await answer).headers["connection"] == "close"
     assert await asyncio.to_thread(server.process.wait, 30) == 0
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
-    assert "Traceback" not in server.words()
+    assert "Traceback" not in server.log_text()
 
 
 async def test_second_signal_stops_the_server_immediately(
@@ -97,18 +97,18 @@ async def test_second_signal_stops_the_server_immediately(
 async def test_email_in_progress_at_sigterm_is_sent_and_recorded(
     serve: Serve, add_expert: AddExpert, sql: Connection, mail_server: MailServer
 ) -> None:
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     server = serve(SMTP_URL=f"smtp://127.0.0.1:{mail_server.port}", MAIL_FROM="booking@example.com")
     expert = await add_expert()
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         body = booking_of(expert, startsAt=await free(client, expert))
         assert (await client.post("/bookings", json=body)).status_code == 201
-    await until(lambda: mail_server.in_hand == 2)
+    await until(lambda: mail_server.in_progress == 2)
     server.process.send_signal(signal.SIGTERM)
     await until(lambda: refused(server))
-    mail_server.going_on.set()
+    mail_server.proceed.set()
     assert await asyncio.to_thread(server.process.wait, 30) == 0
-    assert len(mail_server.mails) == 2
+    assert len(mail_server.emails) == 2
     assert sql.execute("SELECT count(*) FROM message WHERE sent_at IS NULL").fetchone() == (0,)
 
 
@@ -129,7 +129,7 @@ async def test_running_process_keeps_working_while_the_schema_grows(
                 assert (await client.get(f"/expert/{expert}")).status_code == 200
                 assert (await client.get("/")).status_code == 200
         assert (await client.get("/readyz")).status_code == 200
-    assert "ERROR" not in server.words()
+    assert "ERROR" not in server.log_text()
 
 
 async def test_connections_accepted_before_sigterm_are_answered(serve: Serve) -> None:

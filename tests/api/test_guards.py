@@ -141,7 +141,7 @@ async def test_impossible_transition_is_a_conflict(
     assert (await move("confirmed")).json()["status"] == "confirmed"
     for wrong in ("confirmed", "completed", "no_show", "pending", "declined", "expired"):
         check_problem(await move(wrong), 409, "status_change_not_allowed")
-    clock.move(hours=25)
+    clock.advance(hours=25)
     assert (await move("no_show")).json()["status"] == "no_show"
     for wrong in ("completed", "cancelled", "confirmed"):
         body = check_problem(await move(wrong), 409, "status_change_not_allowed")

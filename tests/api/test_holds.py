@@ -130,7 +130,7 @@ async def test_holds_per_network_are_limited_but_bookings_are_not(
     assert (await client.delete(held[0].headers["location"])).status_code == 204
     assert (await hold(client, jana, times[21])).status_code == 201
     check_problem(await hold(client, jana, times[22]), 429, "too_many_holds")
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert (await hold(client, jana, times[22])).status_code == 201
     kept = {bytes(origin) for (origin,) in sql.execute("SELECT hold_origin FROM booking WHERE status = 'held'")}
     assert [len(origin) for origin in kept] == [32]
@@ -164,7 +164,7 @@ async def test_expired_hold_can_be_booked_if_its_time_is_still_free(
     client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock, sql: Connection
 ) -> None:
     held = (await hold(client, jana)).json()
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert await state_of(client, jana) == "open"
     assert (await post(holdId=held["id"])).status_code == 201
     live = "SELECT count(*) FROM booking WHERE status IN ('held', 'pending', 'confirmed')"
@@ -175,7 +175,7 @@ async def test_expired_hold_on_a_taken_time_returns_the_nearest_free_slots(
     client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock
 ) -> None:
     held = (await hold(client, jana)).json()
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert (await post(email="faster@example.com")).status_code == 201
     body = check_problem(await post(holdId=held["id"]), 409, "slot_taken")
     assert (body["reason"], body["detail"]) == ("busy", "Someone else has just booked this time.")
@@ -206,7 +206,7 @@ async def test_held_time_can_be_booked_after_its_notice_has_begun(
     client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock, sql: Connection
 ) -> None:
     held = (await hold(client, jana)).json()
-    clock.move(minutes=4)
+    clock.advance(minutes=4)
     sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice has begun since it was held
     assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "min_notice"
     assert (await post(holdId=held["id"])).status_code == 201

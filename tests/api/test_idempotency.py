@@ -18,7 +18,7 @@ from expert_booking.services import Services
 from tests.api.conftest import NINE, Json, Tokens, booking_of, check_problem, wrong_fields
 from tests.conftest import AddExpert, Clock
 from tests.lost_answers import lost_answers
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -263,9 +263,9 @@ async def until(true: Callable[[], bool]) -> None:
 async def test_key_expires_after_24_hours(send: Send, tokens: Tokens, clock: Clock, sql: Connection) -> None:
     admin = tokens["admin"]
     first = await send("key", startsAt=LATER, headers=admin)
-    clock.move(hours=24, seconds=-1)
+    clock.advance(hours=24, seconds=-1)
     assert same(first, await send("key", startsAt=LATER, headers=admin))
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     anew = await send("key", startsAt=LATER, headers=admin)
     check_problem(anew, 409, "slot_taken")
     assert same(anew, await send("key", startsAt=LATER, headers=admin))

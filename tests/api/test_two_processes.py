@@ -11,7 +11,7 @@ import psycopg
 
 from tests.api.conftest import booking_of, check_problem
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -44,7 +44,7 @@ async def test_fifty_posts_to_each_of_two_servers_make_one_booking(
         since = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - since < 8
-        assert "Traceback" not in server.words()
+        assert "Traceback" not in server.log_text()
 
 
 async def test_after_a_server_is_killed_under_load_the_other_one_books_the_slot_once(

@@ -28,10 +28,10 @@ async def test_of_closed_pages_nothing_is_left_even_of_those_that_were_waiting_f
         await connected(page)
     listing, board = pages[0], pages[2]
     await watches(board, at)
-    alive = watched.inside()
+    alive = watched.resource_counts()
     assert (alive["pages"], alive["boards"]) == (len(pages), 2)
     assert min(alive.values()) > 0
-    assert watched.told().items() <= alive.items()
+    assert watched.metric_counts().items() <= alive.items()
 
     # They leave while news and answers are on the way to them.
     number = by_hand(sql, jana.id, at)
@@ -42,7 +42,7 @@ async def test_of_closed_pages_nothing_is_left_even_of_those_that_were_waiting_f
         " field.dispatchEvent(new Event('input')); field.form.requestSubmit(); }"
     )
     await asyncio.gather(*(page.close() for page in pages))
-    await until(lambda: watched.inside() == NOTHING, f"nothing left of {alive}")
+    await until(lambda: watched.resource_counts() == NOTHING, f"nothing left of {alive}")
 
 
 async def test_turning_pages_and_changing_zones_keeps_one_page_followed_not_all_of_them(
@@ -59,4 +59,4 @@ async def test_turning_pages_and_changing_zones_keeps_one_page_followed_not_all_
     await page.locator("#zone").focus()
     await page.locator("#zone").select_option("America/New_York")
     await page.get_by_text("Times in America/New York").wait_for()
-    assert watched.inside() == {"pages": 1, "subscribers": 2, "boards": 0, "next_free": 2, "rooms": 2}
+    assert watched.resource_counts() == {"pages": 1, "subscribers": 2, "boards": 0, "next_free": 2, "rooms": 2}

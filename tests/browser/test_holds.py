@@ -31,7 +31,7 @@ from tests.browser.pages import (
     watches,
 )
 from tests.browser.test_reconnect import CONNECTION_LOST, nobody_listening
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Serve = Callable[..., ServerProcess]
 GRACE = {"name": "Grace Hopper", "email": "grace@example.com", "phone": "+1 202 555 0143", "notes": "First\nSecond"}

@@ -24,7 +24,7 @@ from tests.browser.pages import (
     slot,
     watches,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 
 async def test_a_booking_in_one_browser_disables_the_slot_in_the_other_at_once(visit: Visit, jana: Expert) -> None:

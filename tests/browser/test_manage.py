@@ -27,7 +27,7 @@ from tests.browser.pages import (
 )
 from tests.browser.test_accessible import AUDIT, CONTRAST
 from tests.browser.test_reconnect import nobody_listening
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 MINUTE = timedelta(minutes=1)
 
@@ -558,13 +558,13 @@ async def test_closed_pages_of_a_booking_leave_nothing_behind(
     await watches(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(moving, "Move it").wait_for()
-    alive = watched.inside()
+    alive = watched.resource_counts()
     assert (alive["boards"], alive["rooms"]) == (1, 1)
     # They leave while news are on the way to them.
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
     await moving.close()
-    await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+    await until(lambda: set(watched.resource_counts().values()) == {0}, f"nothing left of {alive}")
 
 
 # --- while nothing works ----------------------------------------------------------------------------------------------

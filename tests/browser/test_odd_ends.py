@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Expert, Visit
 from tests.browser.pages import Connection, book_button, book_on, connected, fill_in, in_days, iso, slot, watches
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 STOPPED = "UPDATE session_type SET active = false WHERE expert_id = %s"
 
@@ -75,7 +75,7 @@ async def test_a_mistake_of_ours_is_told_with_what_it_is_found_by_in_the_log_whi
         sql.execute("ALTER TABLE booking DROP CONSTRAINT no_eve")
     name = re.search(r"write to us about it: (\w+)", await told.inner_text())
     assert name is not None
-    log = server.words()
+    log = server.log_text()
     assert f"a booking failed [{name[1]}]" in log
     assert "CheckViolation: 23514, no_eve" in log
     assert not [word for word in ("eve@example.com", "Unlucky", "7946 0123") if word in log]

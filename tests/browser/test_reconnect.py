@@ -21,7 +21,7 @@ from tests.browser.pages import (
     until,
     watches,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 CONNECTION_LOST = "WebSocket|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_|Failed to load resource|Failed to fetch"
 
@@ -67,7 +67,7 @@ async def test_after_a_long_absence_the_page_is_loaded_anew_and_right(
     page = await visit(jana.page, at=watched.url)
     await watches(page, at)
     await goes_away(page)
-    await until(lambda: watched.inside()["pages"] == 0, "the server to give the page up")
+    await until(lambda: watched.resource_counts()["pages"] == 0, "the server to give the page up")
     by_hand(sql, jana.id, at)
     async with page.expect_navigation():
         await comes_back(page)
@@ -184,7 +184,7 @@ async def test_pages_are_right_again_after_the_database_ended_the_connection_tha
     await sees(page, at, "booked")
     by_hand(sql, jana.id, at + HOUR)
     await sees(page, at + HOUR, "booked")
-    assert "the news connection was lost" in server.words()
+    assert "the news connection was lost" in server.log_text()
 
 
 @contextmanager

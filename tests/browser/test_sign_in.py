@@ -30,7 +30,7 @@ from tests.browser.pages import (
 )
 from tests.browser.test_accessible import AUDIT, CONTRAST
 from tests.browser.test_manage import button, news, row, shows, stayed, stays, to_reschedule
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.server import SECRET_KEY, ServerProcess
 
 KEYS = SignedKeys(SECRET_KEY)
 SAID = "If this address is known here, a mail with a link and a code is on its way to"
@@ -787,8 +787,8 @@ async def test_closed_pages_of_who_has_signed_in_leave_nothing_behind(
     await connected(page)
     await page.get_by_role("button", name="Subscribe").click()
     await page.get_by_role("textbox", name="Address").wait_for()
-    alive = watched.inside()
+    alive = watched.resource_counts()
     assert alive["subscribers"] >= 2
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
-    await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+    await until(lambda: set(watched.resource_counts().values()) == {0}, f"nothing left of {alive}")

@@ -10,7 +10,7 @@ from playwright.async_api import FrameLocator, Page, expect
 
 from tests.browser.conftest import Excuse, Visit
 from tests.browser.pages import ADA, AT_ONCE, book_button, booking_id, connected, fill_in, holds, iso, slot
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 GRACE = {**ADA, "name": "Grace Hopper", "email": "grace.whole.flow@example.com"}
 

@@ -22,8 +22,8 @@ from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
 from tests.conftest import MONDAY_MORNING, AddExpert, Clock, booking_request
 from tests.db.test_migrations import fingerprint
-from tests.mailing import MailServer
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.mail_server import MailServer
+from tests.server import SECRET_KEY, ServerProcess
 
 ADMIN = Caller(role=Role.ADMIN)
 SYSTEM = Site(secret=SECRET_KEY, mails=True)
@@ -103,14 +103,14 @@ async def test_backup_restores_every_row_and_repeats_no_work(
             sql.execute("UPDATE booking_change SET reason = ''")
 
     # What waited goes out, once; what had gone out does not.
-    sent = len(mail_server.mails)
+    sent = len(mail_server.emails)
     waiting = await services.outbox.waiting()
     restored = Database(empty_database_url)
     again = Services(restored, Bus(), clock, site=SYSTEM, transport=mail_server.transport())
     await again.outbox.work_off()
     assert waiting
-    assert len(mail_server.mails) - sent == len(waiting)
-    assert len({mail["Message-ID"] for mail in mail_server.mails}) == len(mail_server.mails)
+    assert len(mail_server.emails) - sent == len(waiting)
+    assert len({mail["Message-ID"] for mail in mail_server.emails}) == len(mail_server.emails)
     # Numbers go on where they were.
     await again.bookings.book(booking_request(expert, MONDAY_MORNING + timedelta(days=2)))
     await restored.close()

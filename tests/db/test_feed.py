@@ -21,7 +21,7 @@ from expert_booking.domain.events import Event, ExpertChanged, FeedConnected, Fe
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, HoldRequest, Role
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock, browser
+from tests.conftest import AddExpert, Book, Clock, customer_caller
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 20
@@ -311,7 +311,7 @@ async def test_ended_booking_frees_its_time_once(
 
     for ends in (
         lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, ADMIN),
-        lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, browser(ADA)),
+        lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, customer_caller(ADA)),
         lambda booking_id: bookings.change_status(booking_id, Status.DECLINED, ADMIN),
         unanswered,
         by_hand,
@@ -328,7 +328,7 @@ async def test_ended_hold_frees_its_time_once(
     jana = await buffered(add_expert)
 
     async def lapses(_: UUID) -> None:
-        clock.move(minutes=5)
+        clock.advance(minutes=5)
         await services.deadlines.work_off()
         await services.deadlines.work_off()
 
@@ -347,7 +347,7 @@ async def test_expired_hold_is_freed_once_by_the_booking_that_replaces_it(
 ) -> None:
     jana = await buffered(add_expert)
     await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE))
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await book(jana, NINE + HOUR / 2)
     await services.deadlines.work_off()
     assert await freed() == [kept(jana, NINE)]
@@ -358,7 +358,7 @@ async def test_rescheduled_booking_frees_its_old_time(
 ) -> None:
     jana = await buffered(add_expert)
     made = await book(jana, NINE, visitor=ADA)
-    await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))
+    await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))
     await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)
     assert await freed() == [kept(jana, NINE), kept(jana, NINE + 3 * HOUR)]
 
@@ -368,7 +368,7 @@ async def test_booking_that_keeps_its_time_frees_nothing(
 ) -> None:
     jana = await buffered(add_expert)
     held = await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE), visitor=ADA)
-    clock.move(minutes=1)
+    clock.advance(minutes=1)
     await services.holds.renew(held.id)
     made = await book(jana, NINE, hold_id=held.id, visitor=ADA)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN)

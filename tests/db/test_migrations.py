@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from expert_booking.db import schema
 from expert_booking.db.engine import driver_url
 from expert_booking.db.tables import metadata
-from tests.serving import ROOT, environment
+from tests.server import ROOT, environment
 
 # Each row is the full text of one thing. Not-null constraints are columns' business: only PostgreSQL 18 names them.
 FINGERPRINT = """

@@ -16,7 +16,7 @@ from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.mail.compose import BookingEmail, compose_access_email, compose_booking_email
-from tests.mail.told import (
+from tests.mail.samples import (
     BOOKING,
     EVERY,
     EXPERT_EMAIL,

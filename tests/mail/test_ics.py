@@ -13,7 +13,7 @@ from icalendar import Calendar, Event
 from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.lifecycle import Status
 from expert_booking.mail.ics import Entry, Party, invitation, publication
-from tests.mail.told import BOOKING, HOUR, INSTALLATION, NINE, NOW
+from tests.mail.samples import BOOKING, HOUR, INSTALLATION, NINE, NOW
 
 ENTRY = Entry(
     booking_id=BOOKING, installation=INSTALLATION, audience=Audience.CUSTOMER, status=Status.CONFIRMED, starts_at=NINE,

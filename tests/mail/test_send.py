@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from expert_booking.mail.send import DeliveryError, SmtpServer, SmtpTransport, smtp_server
-from tests.mailing import MailServer
-from tests.serving import free_port
+from tests.mail_server import MailServer
+from tests.server import free_port
 
 
 def letter(to: str = "ada@example.com") -> EmailMessage:
@@ -37,7 +37,7 @@ async def refused(post: SmtpTransport, mail: EmailMessage | None = None) -> Deli
 
 async def test_email_arrives_as_written(mail_server: MailServer) -> None:
     await mail_server.transport().send(letter())
-    [mail], [(sender, recipients, _)] = mail_server.mails, mail_server.envelopes
+    [mail], [(sender, recipients, _)] = mail_server.emails, mail_server.envelopes
     assert (sender, recipients) == ("site@example.com", ["ada@example.com"])
     assert (mail["Subject"], mail.get_content().rstrip()) == ("Grüße", "Schöne Grüße")
 
@@ -51,7 +51,7 @@ async def test_non_ascii_address_is_sent_with_smtputf8(mail_server: MailServer) 
 
 async def test_non_ascii_domain_is_sent_in_idna(mail_server: MailServer) -> None:
     await mail_server.transport().send(letter("Ada Bücher <ada@bücher-straße.example>"))
-    [mail], [(_, recipients, options)] = mail_server.mails, mail_server.envelopes
+    [mail], [(_, recipients, options)] = mail_server.emails, mail_server.envelopes
     assert recipients == ["ada@xn--bcher-strae-46a18a.example"]
     assert "SMTPUTF8" not in options
     assert mail["To"] == "Ada Bücher <ada@xn--bcher-strae-46a18a.example>"
@@ -61,7 +61,7 @@ async def test_server_without_smtputf8_refuses_a_non_ascii_address_permanently()
     server = MailServer(enable_SMTPUTF8=False).start()
     try:
         assert (await refused(server.transport(), letter("жанна@example.com"))).permanent
-        assert server.mails == []
+        assert server.emails == []
     finally:
         server.stop()
 
@@ -78,7 +78,7 @@ async def test_server_without_smtputf8_refuses_a_non_ascii_address_permanently()
 async def test_recipient_refusal_is_reported_by_its_codes_only(
     mail_server: MailServer, answer: str, permanent: bool, reason: str
 ) -> None:
-    mail_server.to_recipient = lambda _: answer
+    mail_server.recipient_reply = lambda _: answer
     refusal = await refused(mail_server.transport())
     assert (refusal.permanent, refusal.reason) == (permanent, f"recipient refused: {reason}")
 
@@ -90,7 +90,7 @@ async def test_recipient_refusal_is_reported_by_its_codes_only(
 async def test_message_refusal_is_reported_by_its_codes_only(
     mail_server: MailServer, answer: str, permanent: bool, reason: str
 ) -> None:
-    mail_server.to_mail = lambda *_: answer
+    mail_server.message_reply = lambda *_: answer
     refusal = await refused(mail_server.transport())
     assert (refusal.permanent, refusal.reason) == (permanent, f"mail refused: {reason}")
 
@@ -109,7 +109,7 @@ async def test_silent_server_times_out() -> None:
 
 
 async def test_endless_response_times_out(mail_server: MailServer) -> None:
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     async with asyncio.timeout(20):
         refusal = await refused(SmtpTransport(mail_server.address, longest=0.5))
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
@@ -156,7 +156,7 @@ def guarded(certificate: ssl.SSLContext) -> Iterator[MailServer]:
 
 async def test_password_is_sent_to_a_local_server(guarded: MailServer) -> None:
     await SmtpTransport(smtp_server(f"smtp://site:p%40ss%2Fword@127.0.0.1:{guarded.port}")).send(letter())
-    assert len(guarded.mails) == 1
+    assert len(guarded.emails) == 1
 
 
 async def test_wrong_password_is_retryable_and_not_quoted(guarded: MailServer) -> None:
@@ -171,10 +171,10 @@ async def test_untrusted_certificate_is_refused(guarded: MailServer) -> None:
     elsewhere = SmtpServer("127.0.0.1", guarded.port, "house", "p@ss/word", tls=False, starttls_needed=True)
     refusal = await refused(SmtpTransport(elsewhere))
     assert not refusal.permanent
-    assert guarded.mails == []
+    assert guarded.emails == []
 
 
 async def test_password_is_not_sent_without_tls_where_starttls_is_required(mail_server: MailServer) -> None:
     elsewhere = SmtpServer("127.0.0.1", mail_server.port, "house", "p@ss/word", tls=False, starttls_needed=True)
     assert not (await refused(SmtpTransport(elsewhere))).permanent
-    assert mail_server.mails == []
+    assert mail_server.emails == []

@@ -11,7 +11,7 @@ from playwright.async_api import Page
 from tests.browser.pages import book_on, connected, in_days
 from tests.conftest import AddExpert
 from tests.security.browsing import chromium
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Serve = Callable[..., ServerProcess]
 # Each tries to run `hacked = true` as an injected piece of HTML would.

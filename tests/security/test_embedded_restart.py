@@ -14,7 +14,7 @@ import pytest
 
 from expert_booking.db.embedded import EmbeddedPostgres
 from tests.db.test_embedded import kill_servers, postgres_processes
-from tests.serving import PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess
 
 Serve = Callable[[int], list[ServerProcess]]
 AGAIN = "PostgreSQL runs again"
@@ -65,20 +65,20 @@ def test_a_killed_postgres_is_started_again_by_one_of_its_servers(
     wait_until(lambda: all(map(is_ready, servers)))
     assert ask(postgres.url, "SELECT answer FROM kept") == 42
     assert answers(servers)
-    wait_until(lambda: sum(AGAIN in server.words() for server in servers) == 2)
-    assert sum(BY_ANOTHER in server.words() for server in servers) == 1
+    wait_until(lambda: sum(AGAIN in server.log_text() for server in servers) == 2)
+    assert sum(BY_ANOTHER in server.log_text() for server in servers) == 1
     # News of changes is heard again, too.
     wait_until(lambda: all("feed_listening 1.0" in httpx.get(f"{s.url}/metrics").text for s in servers))
 
     # After one killed backend PostgreSQL recovers by itself, and is left alone.
-    before = [server.words() for server in servers]
+    before = [server.log_text() for server in servers]
     began = ask(postgres.url, "SELECT pg_postmaster_start_time()")
     with psycopg.connect(postgres.url) as connection:
         os.kill(connection.info.backend_pid, signal.SIGKILL)
     wait_until(lambda: all(map(is_ready, servers)) and answers(servers))
     assert ask(postgres.url, "SELECT pg_postmaster_start_time()") == began
     for words, server in zip(before, servers, strict=True):
-        assert "PostgreSQL has stopped" not in server.words().removeprefix(words)
+        assert "PostgreSQL has stopped" not in server.log_text().removeprefix(words)
 
     # The end is as ever: the last one out stops PostgreSQL.
     postgres.stop()
@@ -93,9 +93,9 @@ def test_a_server_whose_database_is_gone_ends_with_an_error(postgres: EmbeddedPo
     assert server.process.wait(PATIENCE) == 1
     assert (
         f"expert-booking: The database folder {postgres.data_path} is gone: put it back from a backup."
-        in server.words()
+        in server.log_text()
     )
-    assert "Traceback" not in server.words()
+    assert "Traceback" not in server.log_text()
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------

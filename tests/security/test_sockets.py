@@ -22,7 +22,7 @@ from expert_booking.web.page_limits import Pages
 from expert_booking.web.socket_guard import OutgoingQueue
 from tests.conftest import expert_request, fresh_database
 from tests.security.sockets import PATH, PATIENCE, closed, dial, fetch, figure, open_page, still_open, until
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 BASE: Final = "https://booking.example.com"
 RELOAD: Final = '44{"message":"Implicit handshake failed"}'
@@ -56,7 +56,7 @@ def here() -> dict[str, str]:
 async def no_traceback(server: ServerProcess) -> AsyncIterator[None]:
     """None of this leaves a traceback, nor a word of what was sent."""
     yield
-    said = server.words()
+    said = server.log_text()
     assert "Traceback" not in said, said
     assert "AAAA" not in said
 
@@ -245,7 +245,7 @@ async def test_a_network_has_so_many_connections_and_no_more(server: ServerProce
     # The page that polled and fell silent is given up.
     await until(server, "sockets", 0)
     assert await figure(server, 'sockets_refused_total{reason="too_many"}') == refused_before + 4
-    assert server.words().count("EXPERT_BOOKING_SOCKETS_PER_NETWORK") == 1
+    assert server.log_text().count("EXPERT_BOOKING_SOCKETS_PER_NETWORK") == 1
 
 
 async def test_a_page_that_polls_is_bound_by_the_same_rules(server: ServerProcess, here: dict[str, str]) -> None:
@@ -346,7 +346,7 @@ async def test_only_pages_of_this_site_may_connect(server: ServerProcess, here: 
                 answer = await browser.request(method, url, headers={**here, "Origin": origin})
                 assert answer.status_code in (403, 405)
                 assert not [name for name in answer.headers if name.startswith("access-control")]
-    assert server.words().count("EXPERT_BOOKING_BASE_URL") == 1
+    assert server.log_text().count("EXPERT_BOOKING_BASE_URL") == 1
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import Site
 from expert_booking.schemas import AccessRequested, Caller, Role
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock, browser
+from tests.conftest import AddExpert, Book, Clock, customer_caller
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -103,13 +103,13 @@ async def test_address_is_limited_to_five_requests_an_hour_from_one_network(
         await book(await add_expert(), NINE, email=ADA)
     for _ in range(5):
         await ask(services, "Ada@Example.com")
-        clock.move(minutes=2)
+        clock.advance(minutes=2)
     with pytest.raises(TooManyAccessRequests, match="try again in an hour") as refused:
         await ask(services, ADA)
     assert refused.value.retry_after == 50 * 60
     await ask(services, ADA, origin=b"elsewhere")
     await ask(services, "ben@example.com")
-    clock.move(minutes=50)
+    clock.advance(minutes=50)
     await ask(services, ADA)
     with pytest.raises(TooManyAccessRequests):
         await ask(services, ADA)
@@ -122,7 +122,7 @@ async def test_network_is_limited_to_twenty_requests_an_hour(services: Services,
         await ask(services, "another@example.com")
     assert refused.value.retry_after == 60 * 60
     await ask(services, "another@example.com", origin=OFFICE)
-    clock.move(hours=1)
+    clock.advance(hours=1)
     await ask(services, "another@example.com")
 
 
@@ -193,9 +193,9 @@ async def test_one_of_many_concurrent_redemptions_succeeds(crowd: Services, sql:
 
 async def test_link_and_code_are_valid_for_15_minutes(services: Services, clock: Clock) -> None:
     asked = await ask(services)
-    clock.move(minutes=15, microseconds=-1)
+    clock.advance(minutes=15, microseconds=-1)
     await services.access.look_at_link(services.access.link(asked.id))
-    clock.move(microseconds=1)
+    clock.advance(microseconds=1)
     with pytest.raises(LinkNotValid):
         await services.access.look_at_link(services.access.link(asked.id))
     with pytest.raises(LinkNotValid):
@@ -309,10 +309,10 @@ async def test_code_without_a_request_is_refused(services: Services) -> None:
 async def test_proof_is_valid_for_30_days(services: Services, clock: Clock) -> None:
     secret = await sign_in(services)
     program, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
-    clock.move(days=30, microseconds=-1)
+    clock.advance(days=30, microseconds=-1)
     assert await services.access.who(secret) is not None
     assert (await services.access.identify(program.access_token)).customer_key == ADA
-    clock.move(microseconds=1)
+    clock.advance(microseconds=1)
     assert await services.access.who(secret) is None
     with pytest.raises(NotAuthenticated):
         await services.access.identify(program.access_token)
@@ -352,7 +352,7 @@ async def test_sign_out_everywhere_includes_the_browser_that_booked(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
-    here = browser(b"here")
+    here = customer_caller(b"here")
     adas = await book(expert, NINE, email="ADA@example.com", visitor=b"here")
     bens = await book(expert, NINE + timedelta(hours=1), email="ben@example.com", visitor=b"here")
     await services.access.sign_out(await sign_in(services), everywhere=True)
@@ -446,12 +446,12 @@ async def test_booking_token_identifies_its_booking_only(services: Services) -> 
 async def test_only_long_expired_rows_are_deleted(services: Services, clock: Clock, sql: Connection) -> None:
     await ask(services)
     old = await sign_in(services)
-    clock.move(days=1, microseconds=1)
+    clock.advance(days=1, microseconds=1)
     young = await ask(services)
     await services.access.sweep()
     assert sql.execute("SELECT id FROM access_request").fetchall() == [(young.id,)]
     assert await services.access.who(old) is not None
-    clock.move(days=30)
+    clock.advance(days=30)
     await services.access.sweep()
     assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (0,)
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)

@@ -31,7 +31,7 @@ from expert_booking.domain.terms import Confirmation
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role
 from expert_booking.services import Services
-from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock, booking_request, browser
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock, booking_request, customer_caller
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -114,7 +114,7 @@ async def test_one_of_concurrent_customer_and_host_cancellations_is_recorded(
         done = await at_once(
             *(crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN, reason="host") for _ in range(3)),
             *(
-                crowd.bookings.change_status(made.id, Status.CANCELLED, browser(ADA), reason="customer")
+                crowd.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA), reason="customer")
                 for _ in range(3)
             ),
         )
@@ -199,7 +199,7 @@ async def test_concurrent_reschedule_and_cancellation_leave_a_consistent_history
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
         target = NINE + DAY + hour * HOUR
         moved, cancelled = await at_once(
-            crowd.bookings.reschedule(made.id, target, browser(ADA)),
+            crowd.bookings.reschedule(made.id, target, customer_caller(ADA)),
             crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN),
         )
         now = await crowd.bookings.get(made.id, ADMIN)
@@ -221,9 +221,9 @@ async def test_stale_version_changes_nothing(
     made = await book(expert, NINE, visitor=ADA)
     for change, refusal in (
         (bookings.change_status(made.id, Status.CONFIRMED, ADMIN), StatusChangeNotAllowed),
-        (bookings.change_status(made.id, Status.CANCELLED, browser(ADA)), StatusChangeNotAllowed),
+        (bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA)), StatusChangeNotAllowed),
         (bookings.reschedule(made.id, NINE + HOUR, ADMIN), RescheduleNotAllowed),
-        (bookings.reschedule(made.id, NINE + HOUR, browser(ADA)), RescheduleNotAllowed),
+        (bookings.reschedule(made.id, NINE + HOUR, customer_caller(ADA)), RescheduleNotAllowed),
     ):
         with sql.transaction():
             sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
@@ -242,8 +242,8 @@ async def test_two_bookings_that_swap_times_both_keep_their_own(
     first, second = await book(expert, NINE, visitor=ADA), await book(expert, NINE + HOUR, visitor=BOB)
     for _ in range(5):
         done = await at_once(
-            crowd.bookings.reschedule(first.id, NINE + HOUR, browser(ADA)),
-            crowd.bookings.reschedule(second.id, NINE, browser(BOB)),
+            crowd.bookings.reschedule(first.id, NINE + HOUR, customer_caller(ADA)),
+            crowd.bookings.reschedule(second.id, NINE, customer_caller(BOB)),
         )
         assert count(done, SlotTaken) == 2, done
     assert (await crowd.bookings.get(first.id, ADMIN)).starts_at == NINE
@@ -298,7 +298,7 @@ async def test_rescheduled_booking_is_the_same_row_at_another_time(
 ) -> None:
     expert = await add_expert(before_minutes=5, after_minutes=10, step_minutes=15)
     made = await book(expert, NINE, visitor=ADA)
-    moved = await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+    moved = await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
     assert (moved.id, moved.starts_at, moved.ends_at) == (made.id, NINE + DAY, NINE + DAY + HOUR)
     assert (moved.status, moved.version, moved.created_at) == (made.status, made.version + 1, made.created_at)
     row = sql.execute("SELECT count(*) OVER (), lower(busy), upper(busy) FROM booking").fetchone()
@@ -315,11 +315,11 @@ async def test_failed_reschedule_keeps_the_old_time_and_returns_the_nearest_free
     await book(expert, NINE + 3 * HOUR)
     before = sql.execute("SELECT b::text FROM booking b ORDER BY id").fetchall()
     with pytest.raises(SlotTaken) as taken:
-        await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))
     assert NINE + 2 * HOUR in taken.value.alternatives
     assert not {NINE, NINE + 3 * HOUR} & set(taken.value.alternatives)
     with pytest.raises(SlotNotOffered):
-        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, customer_caller(ADA))
     assert sql.execute("SELECT b::text FROM booking b ORDER BY id").fetchall() == before
     with pytest.raises(SlotTaken):
         await book(expert, NINE)
@@ -331,7 +331,7 @@ async def test_booking_can_be_rescheduled_to_a_time_that_overlaps_its_own(
     expert = await add_expert(step_minutes=15, after_minutes=10)
     made = await book(expert, NINE, visitor=ADA)
     for start in (NINE + 15 * MINUTE, NINE, NINE + 45 * MINUTE):
-        assert (await services.bookings.reschedule(made.id, start, browser(ADA))).starts_at == start
+        assert (await services.bookings.reschedule(made.id, start, customer_caller(ADA))).starts_at == start
     assert times(sql) == [(NINE + 45 * MINUTE, "pending")]
 
 
@@ -339,7 +339,7 @@ async def test_rescheduling_to_the_same_time_changes_nothing(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     made = await book(await add_expert(max_reschedules=1), NINE, visitor=ADA)
-    assert (await services.bookings.reschedule(made.id, NINE, browser(ADA))).reschedules_left == 1
+    assert (await services.bookings.reschedule(made.id, NINE, customer_caller(ADA))).reschedules_left == 1
     assert (await services.bookings.reschedule(made.id, NINE, ADMIN)).version == made.version
     assert len(written(sql, "id")) == 1
 
@@ -352,10 +352,10 @@ async def test_rescheduling_takes_a_place_of_the_new_day_and_returns_the_old_one
     await book(expert, NINE + DAY)
     with pytest.raises(SlotNotOffered):
         await book(expert, NINE + 2 * HOUR)
-    await services.bookings.reschedule(second.id, NINE + 2 * HOUR, browser(ADA))  # on its own full day
-    await services.bookings.reschedule(first.id, NINE + DAY + HOUR, browser(ADA))
+    await services.bookings.reschedule(second.id, NINE + 2 * HOUR, customer_caller(ADA))  # on its own full day
+    await services.bookings.reschedule(first.id, NINE + DAY + HOUR, customer_caller(ADA))
     with pytest.raises(SlotNotOffered) as full:
-        await services.bookings.reschedule(second.id, NINE + DAY + 2 * HOUR, browser(ADA))
+        await services.bookings.reschedule(second.id, NINE + DAY + 2 * HOUR, customer_caller(ADA))
     assert full.value.blocker.reason is Reason.DAY_FULL
     await book(expert, NINE)
     places = sql.execute("SELECT cap_day::text, cap_place FROM booking ORDER BY 1, 2").fetchall()
@@ -368,7 +368,7 @@ async def test_rescheduling_across_midnight_counts_on_the_experts_day(
     expert = await add_expert(time_zone="Asia/Tokyo", hours=(0, 1440), daily_cap=1)
     midnight = datetime(2026, 11, 24, 15, tzinfo=UTC)  # of the 25th in Tokyo
     made = await book(expert, midnight - HOUR, visitor=ADA)
-    await services.bookings.reschedule(made.id, midnight, browser(ADA))
+    await services.bookings.reschedule(made.id, midnight, customer_caller(ADA))
     assert sql.execute("SELECT cap_day::text FROM booking").fetchall() == [("2026-11-25",)]
     await book(expert, midnight - HOUR)
 
@@ -386,10 +386,10 @@ async def test_expired_hold_does_not_block_a_reschedule_and_a_live_one_does(
     ]
     clock.now = held[0].hold_until - INSTANT
     with pytest.raises(SlotTaken) as refused:
-        await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
     assert refused.value.blocker.reason is Reason.HELD
     clock.now = held[0].hold_until
-    await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+    await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
     assert times(sql) == [(NINE + DAY, "expired"), (NINE + DAY, "pending"), (NINE + DAY + HOUR, "expired")]
 
 
@@ -401,11 +401,11 @@ async def test_customer_reschedules_until_the_exact_cut_off_and_the_host_always(
     clock.now = NINE
     assert made.reschedule_until == clock.now
     assert (
-        await services.bookings.reschedule(made.id, NINE + DAY + HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + DAY + HOUR, customer_caller(ADA))
     ).reschedule_until == NINE + HOUR
     clock.now = NINE + HOUR + INSTANT
     with pytest.raises(RescheduleTooLate) as late:
-        await services.bookings.reschedule(made.id, NINE + 2 * DAY, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + 2 * DAY, customer_caller(ADA))
     assert str(late.value) == "This session can only be moved to another time until 1 day before it begins."
     await services.bookings.reschedule(made.id, NINE + 2 * DAY, ADMIN)
 
@@ -416,12 +416,12 @@ async def test_only_reschedules_by_the_customer_count(
     expert = await add_expert(max_reschedules=2)
     made = await book(expert, NINE, visitor=ADA)
     await services.bookings.reschedule(made.id, NINE + HOUR, ADMIN)
-    assert (await services.bookings.reschedule(made.id, NINE + 2 * HOUR, browser(ADA))).reschedules_left == 1
+    assert (await services.bookings.reschedule(made.id, NINE + 2 * HOUR, customer_caller(ADA))).reschedules_left == 1
     with pytest.raises(SlotNotOffered):
-        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, browser(ADA))
-    assert (await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))).reschedules_left == 0
+        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, customer_caller(ADA))
+    assert (await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))).reschedules_left == 0
     with pytest.raises(NoReschedulesLeft) as refused:
-        await services.bookings.reschedule(made.id, NINE + 4 * HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + 4 * HOUR, customer_caller(ADA))
     assert str(refused.value) == "This booking has been moved twice already, and cannot be moved again."
     assert (await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)).reschedules_left == 0
     assert sql.execute("SELECT moves FROM booking").fetchone() == (2,)
@@ -430,7 +430,7 @@ async def test_only_reschedules_by_the_customer_count(
 async def test_session_type_without_rescheduling_says_so(services: Services, add_expert: AddExpert, book: Book) -> None:
     made = await book(await add_expert(max_reschedules=0), NINE, visitor=ADA)
     with pytest.raises(NoReschedulesLeft) as refused:
-        await services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + HOUR, customer_caller(ADA))
     assert str(refused.value) == "This session cannot be moved to another time."
 
 
@@ -440,9 +440,9 @@ async def test_rescheduling_a_request_earlier_moves_its_answer_deadline(
     expert = await add_expert(answer_minutes=2880)
     made = await book(expert, NINE + 4 * DAY, visitor=ADA)
     assert made.answer_by == MONDAY_MORNING + 2 * DAY
-    later = await services.bookings.reschedule(made.id, NINE + 5 * DAY, browser(ADA))
+    later = await services.bookings.reschedule(made.id, NINE + 5 * DAY, customer_caller(ADA))
     assert later.answer_by == made.answer_by
-    assert (await services.bookings.reschedule(made.id, NINE, browser(ADA))).answer_by == NINE
+    assert (await services.bookings.reschedule(made.id, NINE, customer_caller(ADA))).answer_by == NINE
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.HELD, Status.PENDING, Status.CONFIRMED)])
@@ -452,7 +452,7 @@ async def test_finished_booking_is_not_rescheduled(
     made = await book(await add_expert(), NINE, visitor=ADA)
     sql.execute("UPDATE booking SET status = %s", [status])
     for work in (
-        services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA)),
+        services.bookings.reschedule(made.id, NINE + HOUR, customer_caller(ADA)),
         services.bookings.reschedule(made.id, NINE + HOUR, ADMIN),
     ):
         with pytest.raises(RescheduleNotAllowed):
@@ -465,7 +465,7 @@ async def test_only_authorized_callers_reschedule_a_booking(
     expert, other = await add_expert(), await add_expert(name="Other One")
     made = await book(expert, NINE, visitor=ADA)
     with pytest.raises(BookingNotFound):
-        await services.bookings.reschedule(made.id, NINE + HOUR, browser(BOB))
+        await services.bookings.reschedule(made.id, NINE + HOUR, customer_caller(BOB))
     for caller, refusal in (
         (None, NotAuthenticated),
         (Caller(role=Role.READER), Forbidden),
@@ -490,7 +490,7 @@ async def test_number_of_statements_of_a_reschedule_is_independent_of_the_calend
         for hour in range(1, 4 if full else 1):
             await book(expert, NINE + DAY + hour * HOUR)
         with counted() as sent:
-            await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+            await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
         costs.add(len(sent))
     assert len(costs) == 1
     assert costs.pop() <= 10
@@ -506,11 +506,11 @@ async def test_customer_cancels_until_the_exact_cut_off_and_the_host_always(
     in_time, late = await book(expert, NINE, visitor=ADA), await book(expert, NINE + HOUR, visitor=ADA)
     clock.now = in_time.cancel_until
     assert (
-        await services.bookings.change_status(in_time.id, Status.CANCELLED, browser(ADA))
+        await services.bookings.change_status(in_time.id, Status.CANCELLED, customer_caller(ADA))
     ).status is Status.CANCELLED
     clock.now = late.cancel_until + INSTANT
     with pytest.raises(CancelTooLate) as refused:
-        await services.bookings.change_status(late.id, Status.CANCELLED, browser(ADA))
+        await services.bookings.change_status(late.id, Status.CANCELLED, customer_caller(ADA))
     assert str(refused.value) == "This session can only be cancelled until 2 hours before it begins."
     assert times(sql) == [(NINE, "cancelled"), (NINE + HOUR, "pending")]
     own = Caller(role=Role.EXPERT, expert_id=expert)
@@ -522,10 +522,10 @@ async def test_cancellation_needs_the_same_browser_and_works_once(
 ) -> None:
     made = await book(await add_expert(cancel_notice_minutes=30_000), NINE, visitor=ADA)
     with pytest.raises(BookingNotFound):
-        await services.bookings.change_status(made.id, Status.CANCELLED, browser(BOB))
+        await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(BOB))
     await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
     with pytest.raises(StatusChangeNotAllowed):
-        await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA))
+        await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA))
 
 
 # --- deadlines --------------------------------------------------------------------------------------------------
@@ -575,7 +575,7 @@ async def test_answered_request_does_not_expire(
 ) -> None:
     made = await book(await add_expert(answer_minutes=60), NINE)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN)
-    clock.move(days=30)
+    clock.advance(days=30)
     await services.deadlines.work_off()
     assert times(sql) == [(NINE, "confirmed")]
 
@@ -588,7 +588,7 @@ async def test_several_processes_record_each_expiry_once(
         await book(expert, NINE + n * 15 * MINUTE)
     for n in range(10):  # held by a process that is dead by now: it is everybody's to let go
         await others.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + DAY + n * HOUR / 2), keeper=uuid4())
-    clock.move(hours=1)
+    clock.advance(hours=1)
     await at_once(*(one.deadlines.work_off() for one in (crowd, others) for _ in range(3)))
     assert [status for _, status in times(sql)] == ["expired"] * 40
     expired = [row for row in written(sql, "booking_id", "to_status") if row[1] == "expired"]
@@ -603,7 +603,7 @@ async def test_answer_and_deadline_at_the_same_time_leave_one_winner(
     expert = await add_expert(answer_minutes=60, horizon_days=30)
     for day in range(8):
         made = await book(expert, NINE + day * DAY)
-        clock.move(hours=1)
+        clock.advance(hours=1)
         answer, _ = await at_once(
             crowd.bookings.change_status(made.id, Status.CONFIRMED, ADMIN), others.deadlines.work_off()
         )
@@ -621,7 +621,7 @@ async def test_locked_row_does_not_keep_others_from_expiring(
     expert = await add_expert()
     for n in range(4):
         await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + n * HOUR))
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     with sql.transaction():
         sql.execute("SELECT FROM booking ORDER BY hold_until LIMIT 1 FOR UPDATE")
         async with asyncio.timeout(2):
@@ -660,8 +660,8 @@ async def test_history_records_what_happened_who_did_it_and_why(
     made = await book(expert, NINE, visitor=ADA, hold_id=held.id)
     await services.bookings.change_status(made.id, Status.CONFIRMED, own, reason="gladly")
     await services.bookings.reschedule(made.id, NINE + HOUR, ADMIN, reason="a little later")
-    await services.bookings.reschedule(made.id, NINE + 2 * HOUR, browser(ADA))
-    await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA), reason="I am ill")
+    await services.bookings.reschedule(made.id, NINE + 2 * HOUR, customer_caller(ADA))
+    await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA), reason="I am ill")
     told = await services.bookings.history(made.id, own)
     facts = [(c.actor, c.from_status, c.to_status, c.from_starts_at, c.to_starts_at, c.reason) for c in told.changes]
     assert facts == [
@@ -680,7 +680,7 @@ async def test_history_records_the_token_of_its_own_change_only(
     made = await book(await add_expert(), NINE, visitor=ADA)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN, reason="yes")
     sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 second'")
-    await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA))
+    await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA))
     assert written(sql, "actor", "token_id", "reason") == [
         ("customer", None, ""), ("admin", ADMIN.token_id, "yes"), ("database", None, ""), ("customer", None, ""),
     ]  # fmt: skip
@@ -712,7 +712,7 @@ async def test_irrelevant_changes_are_not_recorded(
     expert = await add_expert()
     await book(expert, NINE)
     held = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + HOUR))
-    clock.move(minutes=1)
+    clock.advance(minutes=1)
     await services.holds.renew(held.id)
     sql.execute("UPDATE booking SET notes = 'x', version = version + 1")
     assert len(written(sql, "id")) == 1

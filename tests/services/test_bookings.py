@@ -25,7 +25,7 @@ from expert_booking.domain.errors import (
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import BookingQuery, BookingView, Caller, Role, SlotQuery
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock, booking_request, browser
+from tests.conftest import AddExpert, Book, Clock, booking_request, customer_caller
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -337,10 +337,10 @@ async def test_browser_sees_only_its_own_bookings(services: Services, add_expert
     mine = await book(expert, NINE, visitor=MINE)
     theirs = await book(expert, NINE + HOUR, visitor=THEIRS)
     without = await book(expert, NINE + 2 * HOUR)
-    assert await services.bookings.get(mine.id, browser(MINE)) == mine
+    assert await services.bookings.get(mine.id, customer_caller(MINE)) == mine
     for other in (theirs, without):
         with pytest.raises(BookingNotFound):
-            await services.bookings.get(other.id, browser(MINE))
+            await services.bookings.get(other.id, customer_caller(MINE))
     assert list(await services.bookings.of_visitor(MINE)) == [mine]
     assert list(await services.bookings.of_visitor(THEIRS)) == [theirs]
     assert list(await services.bookings.of_visitor(b"")) == []

@@ -307,7 +307,7 @@ async def test_past_bookings_do_not_affect_a_cap(
     key = CalendarKey(await add_expert(hours=(0, 1440), daily_cap=24))
     for n in range(12):
         await book(key.expert_id, clock.now + n * HOUR)
-    clock.move(hours=hours)
+    clock.advance(hours=hours)
     await book(key.expert_id, clock.now)
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago", "Europe/Berlin"):
         await services.calendars.change_expert(key, ExpertChange(time_zone=zone))

@@ -264,7 +264,7 @@ async def test_soonest_come_first_and_unknown_last(
     found = await names(services, sort="soonest")
     assert found[:3] == ["Now", "Soon", "Later"]
     assert sorted(found[3:]) == ["Never", "New", "Past"]
-    clock.move(hours=2)
+    clock.advance(hours=2)
     assert (await names(services, sort="soonest"))[0] == "Later"
     assert (await names(services, sort="soonest", minutes=60))[0] == "Later"
     assert await names(services, sort="soonest", minutes=30) == []
@@ -421,7 +421,7 @@ async def test_facets_are_counted_under_all_other_filters(
         "categories": {}, "languages": {}, "minutes": {}, "ratings": {"4.5": 0, "4": 0, "3.5": 0, "3": 0},
     }  # fmt: skip
     sql.execute("UPDATE expert SET active = false WHERE name = 'Dora'")
-    clock.move(minutes=6)
+    clock.advance(minutes=6)
     assert (await counts())["categories"] == {"Law": 1, "Tax": 2}
 
 
@@ -438,9 +438,9 @@ async def test_slow_counts_are_served_stale_while_being_refreshed(
     await add_expert(languages=["en"])
     assert await languages(sort="name") == {"en": 1}
     sql.execute("UPDATE expert SET languages = '{de}'")
-    clock.move(seconds=14)
+    clock.advance(seconds=14)
     assert await languages() == {"en": 1}
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     assert await languages(limit=3) == {"en": 1}  # and meanwhile they are counted
     async with asyncio.timeout(5):
         while await languages() != {"de": 1}:  # noqa: ASYNC110
@@ -478,5 +478,5 @@ async def test_number_of_statements_is_independent_of_the_number_of_experts(
 
     assert await statements() == 3  # words, page, counts
     await crowd(services, sql, 9)
-    clock.move(minutes=6)  # so that the counts are made anew
+    clock.advance(minutes=6)  # so that the counts are made anew
     assert await statements() == 3

@@ -21,7 +21,7 @@ from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.feeds import CalendarFile, FeedOwner
 from tests.conftest import AddExpert, Book, Clock
-from tests.mail.told import news, part_of
+from tests.mail.samples import news, part_of
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -222,7 +222,7 @@ async def test_emails_downloads_and_feeds_contain_the_same_entry(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE, time_zone="Europe/London")
-    clock.move(hours=1)
+    clock.advance(hours=1)
     moved = await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
     row = sql.execute("SELECT sequence, changed_at FROM booking").fetchone()
     assert row is not None
@@ -279,7 +279,7 @@ async def test_feed_is_byte_identical_until_something_changes(
     bookings = [await book(expert, NINE + number * HOUR) for number in range(3)]
     url = await services.feeds.open(ADA)
     first = await read(services, url)
-    clock.move(hours=2)
+    clock.advance(hours=2)
     assert await read(services, url) == first
     await services.bookings.change_status(bookings[0].id, Status.CONFIRMED, ADMIN)
     changed = await read(services, url)

@@ -114,7 +114,7 @@ async def test_expired_hold_can_be_booked_if_its_time_is_still_free(
 ) -> None:
     expert = await add_expert()
     held = await take(services, expert, visitor=ADA)
-    clock.move(minutes=6)
+    clock.advance(minutes=6)
     made = await book(expert, NINE, hold_id=held.id, visitor=ADA)
     assert made.id != held.id
 
@@ -124,7 +124,7 @@ async def test_expired_hold_on_a_taken_time_returns_free_alternatives(
 ) -> None:
     expert = await add_expert()
     held = await take(services, expert, visitor=ADA)
-    clock.move(minutes=6)
+    clock.advance(minutes=6)
     await book(expert, NINE, email="bob@example.com")
     with pytest.raises(SlotTaken) as refused:
         await book(expert, NINE, hold_id=held.id, visitor=ADA)
@@ -172,7 +172,7 @@ async def test_repeated_hold_of_a_visitor_returns_the_same_hold_unextended(
 ) -> None:
     expert = await add_expert()
     held = await take(services, expert, visitor=ADA)
-    clock.move(minutes=2)
+    clock.advance(minutes=2)
     assert await take(services, expert, visitor=ADA) == held
 
 
@@ -193,7 +193,7 @@ async def test_activity_extends_a_hold_up_to_its_maximum_age(
     held = await take(services, expert)
     ends = []
     for _ in range(5):
-        clock.move(minutes=4)
+        clock.advance(minutes=4)
         ends.append((await services.holds.renew(held.id)).hold_until - began if clock() - began < 20 * MINUTE else None)
     assert ends == [9 * MINUTE, 13 * MINUTE, 17 * MINUTE, 20 * MINUTE, None]
     with pytest.raises(HoldNotFound):
@@ -202,7 +202,7 @@ async def test_activity_extends_a_hold_up_to_its_maximum_age(
 
 async def test_expired_hold_is_not_extended(services: Services, add_expert: AddExpert, clock: Clock) -> None:
     held = await take(services, await add_expert())
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     with pytest.raises(HoldNotFound):
         await services.holds.renew(held.id)
 
@@ -226,7 +226,7 @@ async def test_holds_per_network_are_limited(crowd: Services, add_expert: AddExp
     assert sum(isinstance(one, HoldView) for one in taken) == 3
     assert sum(isinstance(one, TooManyHolds) for one in taken) == 5
     await take(crowd, expert, NINE + 24 * HOUR, origin=b"p" * 32)
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await take(crowd, expert, NINE + 25 * HOUR, origin=origin)
 
 
@@ -238,18 +238,18 @@ async def test_holds_per_minute_are_limited_and_retry_after_is_exact(
     for _ in range(3):
         held = await take(services, expert, origin=origin)
         await services.holds.release(held.id)
-        clock.move(seconds=10)
+        clock.advance(seconds=10)
     for wait in (30, 20):  # 60 seconds after the first
         with pytest.raises(TooManyHoldsPerMinute) as refused:
             await take(services, expert, origin=origin)
         assert refused.value.retry_after == wait
-        clock.move(seconds=10)
+        clock.advance(seconds=10)
     await take(services, expert, NINE + HOUR, origin=b"p" * 32)
-    clock.move(seconds=10, microseconds=-1)
+    clock.advance(seconds=10, microseconds=-1)
     with pytest.raises(TooManyHoldsPerMinute) as refused:
         await take(services, expert, origin=origin)
     assert refused.value.retry_after == 1
-    clock.move(microseconds=1)
+    clock.advance(microseconds=1)
     await take(services, expert, origin=origin)
     with pytest.raises(TooManyHoldsPerMinute) as refused:
         await take(services, expert, NINE + 2 * HOUR, origin=origin)
@@ -271,7 +271,7 @@ async def test_every_started_hold_counts_for_the_rate_limit(
         elif becomes == "booked":
             await services.bookings.book(booking_request(expert, start, hold_id=held.id))
         elif becomes == "lapsed":
-            clock.move(seconds=6)
+            clock.advance(seconds=6)
             await services.deadlines.work_off()
     with pytest.raises(TooManyHoldsPerMinute):
         await take(services, expert, NINE + 3 * HOUR, origin=origin, visitor=ADA if becomes == "replaced" else None)
@@ -301,9 +301,9 @@ async def test_started_holds_are_forgotten_after_a_minute(
 ) -> None:
     expert = await add_expert()
     await take(services, expert, origin=b"o" * 32)
-    clock.move(seconds=30)
+    clock.advance(seconds=30)
     await take(services, expert, NINE + HOUR, origin=b"o" * 32)
-    clock.move(seconds=30)
+    clock.advance(seconds=30)
     await services.deadlines.sweep()
     assert sql.execute("SELECT count(*) FROM network_hold").fetchone() == (1,)
 
@@ -401,7 +401,7 @@ async def test_hold_preserves_the_notice_but_not_a_session_that_has_begun(
     expert = await add_expert(notice_minutes=60)
     clock.now = NINE - HOUR
     held = await take(services, expert)
-    clock.move(minutes=3)
+    clock.advance(minutes=3)
     with pytest.raises(SlotNotOffered):
         await book(expert, NINE + HOUR / 60)
     assert (await book(expert, NINE, hold_id=held.id)).id == held.id
@@ -483,7 +483,7 @@ async def test_unused_holds_are_deleted_after_a_day_and_bookings_never(
     sql.execute("UPDATE booking SET updated_at = %s", [clock() - timedelta(hours=23)])
     await services.deadlines.sweep()
     assert len(rows(sql)) == 2
-    clock.move(hours=2)
+    clock.advance(hours=2)
     await services.deadlines.sweep()
     assert [row[2] for row in rows(sql)] == ["ada@example.com"]
     changes = sql.execute("SELECT count(*) FROM booking_change WHERE booking_id = %s", [held.id]).fetchone()

@@ -211,12 +211,12 @@ async def test_answer_is_kept_for_24_hours_and_then_the_key_is_free(
 ) -> None:
     work = Work(database)
     await services.idempotency.once(ME, "key", ASKED, work)
-    clock.move(hours=24, seconds=-1)
+    clock.advance(hours=24, seconds=-1)
     assert (await services.idempotency.once(ME, "key", ASKED, work)).replayed
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     assert not (await services.idempotency.once(ME, "key", b"another request", work)).replayed
     # From now on another day, for the new request.
-    clock.move(hours=23)
+    clock.advance(hours=23)
     assert (await services.idempotency.once(ME, "key", b"another request", work)).replayed
     assert (work.done, count(sql, "kept_answer")) == (2, 1)
 
@@ -226,7 +226,7 @@ async def test_one_of_many_concurrent_requests_with_an_expired_key_runs(
 ) -> None:
     work = Work(database)
     await services.idempotency.once(ME, "key", ASKED, work)
-    clock.move(hours=25)
+    clock.advance(hours=25)
     answers = await asyncio.gather(*(services.idempotency.once(ME, "key", ASKED, work) for _ in range(20)))
     assert [answer.replayed for answer in answers].count(False) == 1
     assert work.done == 2
@@ -319,7 +319,7 @@ async def test_answer_stored_under_another_secret_is_neither_returned_nor_redone
             await after.once(ME, "key", asked, second)
     assert second.done == 0
     assert await before.once(ME, "key", ASKED, second) == Answer(DONE.status, DONE.headers, DONE.body, replayed=True)
-    clock.move(hours=24)
+    clock.advance(hours=24)
     assert await after.once(ME, "key", ASKED, second) == DONE  # as ever
     assert second.done == 1
 

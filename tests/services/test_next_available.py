@@ -27,7 +27,7 @@ from expert_booking.services.worker_timer import WorkerTimer
 from expert_booking.services.workers import next_available
 from tests.api.conftest import booking_of
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Serve = Callable[..., ServerProcess]
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -192,10 +192,10 @@ async def test_rows_that_time_makes_stale_are_refreshed_exactly_then(
     expert = await add_expert(notice_minutes=30, horizon_days=2)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
-    clock.move(minutes=30)  # exactly the notice: it can still be booked
+    clock.advance(minutes=30)  # exactly the notice: it can still be booked
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
     sql.execute("DELETE FROM availability_rule WHERE weekday <> 4")
@@ -212,10 +212,10 @@ async def test_slot_is_free_as_soon_as_its_hold_expires(
 ) -> None:
     expert = await add_expert()
     sql.execute(HOLD, {"e": expert, "s": MONDAY_MORNING + HOUR, "u": MONDAY_MORNING + 10 * MINUTE})
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
 
@@ -282,7 +282,7 @@ async def test_rows_match_the_calendars_after_random_changes(
         sql.execute(change, {"e": expert, "d": day})
 
     async def one_move(_: UUID) -> None:
-        clock.move(minutes=chance.choice((1, 7, 31, 60, 600, 1440, 5000)))
+        clock.advance(minutes=chance.choice((1, 7, 31, 60, 600, 1440, 5000)))
 
     for _ in range(14):
         for _ in range(chance.randint(1, 3)):

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.conftest import AddExpert
-from tests.serving import WatchedServer
-from tests.viewers import Viewer
+from tests.page_viewer import Viewer
+from tests.server import WatchedServer
 
 PAGES: Final = 500
 SLUGS: Final = [f"expert-{number}" for number in range(4)]
@@ -40,7 +40,7 @@ async def open_pages(server: WatchedServer) -> AsyncIterator[list[Viewer]]:
 async def given_back(server: WatchedServer) -> dict[str, int]:
     """What the process weighs when nothing is left of its pages."""
     async with asyncio.timeout(PATIENCE):
-        while server.inside() != NOTHING or (weight := server.weight())["tasks"] > AT_REST:  # noqa: ASYNC110
+        while server.resource_counts() != NOTHING or (weight := server.resource_usage())["tasks"] > AT_REST:  # noqa: ASYNC110
             await asyncio.sleep(1)  # looking costs the server more than waiting
     return weight
 
@@ -52,7 +52,7 @@ def watched(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -
         server.wait_until_alive()
         yield server
         server.stop()
-    request.node.add_report_section("teardown", "log of the server", server.words()[-5000:])
+    request.node.add_report_section("teardown", "log of the server", server.log_text()[-5000:])
 
 
 async def test_five_hundred_pages_that_are_opened_and_closed_give_everything_back(
@@ -65,9 +65,9 @@ async def test_five_hundred_pages_that_are_opened_and_closed_give_everything_bac
     # there is no more of it.
     while len(weights) < 4 and not (len(weights) > 1 and light(*weights[-2:])):
         async with open_pages(watched):
-            alive = watched.inside()
+            alive = watched.resource_counts()
             assert (alive["pages"], alive["boards"], alive["next_free"]) == (PAGES, 4, 4)
-            open_weight = watched.weight()
+            open_weight = watched.resource_usage()
         weights.append(await given_back(watched))
         assert open_weight["objects"] > weights[-1]["objects"] + 100 * PAGES
     assert light(*weights[-2:]), weights

@@ -24,7 +24,7 @@ from expert_booking.web.live.listing_cache import CachedListing, ListingCache, L
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[object, ...]]
 PATIENCE = 20
@@ -141,7 +141,7 @@ async def test_time_that_passes_has_a_board_read_anew(services: Services, two: t
     boards, soon = LiveBoards(services), MONDAY_MORNING + HOUR
     clock.now = soon - timedelta(seconds=1)
     assert state(await looked_at(boards, two[0]), soon) is SlotState.OPEN
-    clock.move(seconds=2)
+    clock.advance(seconds=2)
     board = (await looked_at(boards, two[0])).board
     assert board is not None
     assert soon not in [slot.starts_at for slot in board.slots if slot.state is SlotState.OPEN]
