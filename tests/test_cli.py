@@ -25,7 +25,7 @@ from expert_booking.domain.errors import LinkNotValid
 from expert_booking.domain.site import Site
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Book
-from tests.serving import SECRET_KEY, ServerProcess, command, environment, free_port
+from tests.server import SECRET_KEY, ServerProcess, command, environment, free_port
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]
@@ -255,7 +255,7 @@ def test_a_server_says_where_it_is_answers_with_careful_headers_and_leaves_with_
     serve: Callable[..., ServerProcess],
 ) -> None:
     server = serve()
-    assert f"http://localhost:{server.port}" in server.words()
+    assert f"http://localhost:{server.port}" in server.log_text()
     assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}
     assert httpx.get(f"{server.url}/experts").json()["experts"] == []  # a given database gets no demo data
     assert httpx.get(f"{server.url}/", follow_redirects=True).status_code == 200
@@ -266,8 +266,8 @@ def test_a_server_says_where_it_is_answers_with_careful_headers_and_leaves_with_
         assert headers["referrer-policy"] == "same-origin", path
         assert "server" not in headers, path
     assert server.stop(timeout=10) == 0
-    assert "Traceback" not in server.words()
-    assert SECRET_KEY not in server.words()
+    assert "Traceback" not in server.log_text()
+    assert SECRET_KEY not in server.log_text()
 
 
 async def test_mail_that_waits_and_mail_that_was_given_up_is_listed_and_sent_again(

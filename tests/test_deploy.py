@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from expert_booking.settings import Settings
-from tests.behind import SHIPPED, needs
-from tests.serving import ROOT, ServerProcess, free_port
+from tests.backing_servers import SHIPPED, require_program
+from tests.server import ROOT, ServerProcess, free_port
 
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "expert-booking@.service"
@@ -38,14 +38,14 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "expert-booking@1.service"
     unit.write_text(here.replace("/usr/bin/curl", "/bin/true"))
     judged = subprocess.run(
-        [needs("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, check=False
+        [require_program("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, check=False
     )
     ours = [line for line in judged.stderr.splitlines() if "expert-booking" in line]
     assert not ours, judged.stderr
 
 
 def test_started_is_who_answers_and_who_has_ended_is_not_waited_for(serve: Callable[..., ServerProcess]) -> None:
-    needs("curl")
+    require_program("curl")
     after = re.search(r"^ExecStartPost=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert after
 

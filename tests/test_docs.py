@@ -12,7 +12,7 @@ import pytest
 
 from expert_booking.db.engine import driver_url
 from expert_booking.settings import Settings
-from tests.serving import ROOT, ServerProcess, environment
+from tests.server import ROOT, ServerProcess, environment
 
 README = (ROOT / "README.md").read_text()
 DOCS = ROOT / "docs"

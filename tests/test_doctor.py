@@ -17,10 +17,10 @@ from expert_booking.db.engine import Database, driver_url
 from expert_booking.doctor import Finding, State
 from expert_booking.services import Services
 from expert_booking.settings import Settings
-from tests.behind import RedisServer
+from tests.backing_servers import RedisServer
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.mailing import MailServer
-from tests.serving import command, environment
+from tests.mail_server import MailServer
+from tests.server import command, environment
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Examine = Callable[..., dict[str, Finding]]
@@ -80,7 +80,7 @@ async def test_a_healthy_house_is_found_healthy(
     # Mail waits, since no server runs; and time zones get old.
     hints = {check for check, finding in findings.items() if finding.state is not State.GOOD}
     assert hints <= {"outbox", "time zones"}, findings
-    assert not mail_server.mails
+    assert not mail_server.emails
     assert "ada" not in str(findings).lower()
 
 

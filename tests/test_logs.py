@@ -17,7 +17,7 @@ from expert_booking.logs import JsonLines, TextLines, request_id, told
 from expert_booking.metrics import Metrics
 from expert_booking.request_log import RequestLogMiddleware
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PERSONAL = ("ada@example.com", "Lovelace", "7946", "a secret wish", "example.com")
 
@@ -121,7 +121,7 @@ def test_a_failure_is_found_by_its_id_and_nothing_of_anybody_is_in_the_log(
     assert page.headers["X-Request-Id"] in page.text
 
     server.stop()
-    said = server.words()
+    said = server.log_text()
     assert not [word for word in PERSONAL if word in said], said
     lines = [json.loads(line) for line in said.splitlines()]
     assert lines[0]["message"] == f"Expert Booking is at http://localhost:{server.port}"
@@ -145,7 +145,7 @@ def test_as_it_comes_the_log_is_quiet(serve: Callable[..., ServerProcess]) -> No
     server = serve()
     assert httpx.get(f"{server.url}/experts").headers["X-Request-Id"]
     server.stop()
-    assert server.words().count("\n") == 3, server.words()
+    assert server.log_text().count("\n") == 3, server.log_text()
 
 
 def first_days() -> dict[str, str]:

@@ -22,7 +22,7 @@ from expert_booking.domain.errors import SlotTaken
 from expert_booking.metrics import Metrics, watch_queues
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Clock, booking_request
-from tests.serving import PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess
 
 TOKEN = "a token for Prometheus"
 START = MONDAY_MORNING.replace(day=24)

@@ -17,8 +17,8 @@ import pytest
 
 from tests.api.conftest import booking_of
 from tests.conftest import AddExpert
-from tests.mailing import MailServer
-from tests.serving import ServerProcess, command
+from tests.mail_server import MailServer
+from tests.server import ServerProcess, command
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -83,12 +83,12 @@ async def test_while_the_mail_server_is_down_all_is_booked_and_afterwards_all_ma
         "UPDATE booking SET status = 'cancelled', version = version + 1, changed_by = 'admin', updated_at = now()"
     )
     mail_server.start()
-    await until(lambda: len(mail_server.mails) == 20)
+    await until(lambda: len(mail_server.emails) == 20)
     for n in range(5):
         assert subjects(mail_server, f"p{n}@example.com") == ["received", "cancelled"]
-    assert set(Counter(mail["Message-ID"] for mail in mail_server.mails).values()) == {1}
-    assert "example.com" not in server.words().replace("site@example.com", "")
-    assert f"Mail goes through 127.0.0.1:{mail_server.port}." in server.words()
+    assert set(Counter(mail["Message-ID"] for mail in mail_server.emails).values()) == {1}
+    assert "example.com" not in server.log_text().replace("site@example.com", "")
+    assert f"Mail goes through 127.0.0.1:{mail_server.port}." in server.log_text()
 
 
 async def test_a_mail_server_that_hangs_slows_neither_bookings_nor_other_mail(
@@ -97,16 +97,16 @@ async def test_a_mail_server_that_hangs_slows_neither_bookings_nor_other_mail(
     expert = await add_expert()
     server = serve(**posting(mail_server), POOL_SIZE="2")
     starts = await free_starts(client, server, expert)
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     assert await booked(client, server, expert, starts[0], "p0@example.com") < SOON
-    await until(lambda: mail_server.in_hand == 2)
+    await until(lambda: mail_server.in_progress == 2)
     assert await booked(client, server, expert, starts[1], "p1@example.com") < SOON
-    await until(lambda: mail_server.in_hand == 4)
+    await until(lambda: mail_server.in_progress == 4)
     for n in range(2, 8):
         assert await booked(client, server, expert, starts[n], f"p{n}@example.com") < SOON
-    mail_server.going_on.set()
-    await until(lambda: len(mail_server.mails) == 16)
-    assert {mail["To"].addresses[0].addr_spec for mail in mail_server.mails} >= {f"p{n}@example.com" for n in range(8)}
+    mail_server.proceed.set()
+    await until(lambda: len(mail_server.emails) == 16)
+    assert {mail["To"].addresses[0].addr_spec for mail in mail_server.emails} >= {f"p{n}@example.com" for n in range(8)}
 
 
 async def test_two_processes_send_each_mail_once(
@@ -116,14 +116,14 @@ async def test_two_processes_send_each_mail_once(
     servers = [serve(**posting(mail_server)) for _ in range(2)]
     starts = await free_starts(client, servers[0], expert)
     await asyncio.gather(*(booked(client, servers[n % 2], expert, starts[n], f"p{n}@example.com") for n in range(12)))
-    await until(lambda: len(mail_server.mails) >= 24)
+    await until(lambda: len(mail_server.emails) >= 24)
     # Both have looked once more, and found nothing.
     await until(lambda: sql.execute("SELECT count(*) FROM message WHERE sent_at IS NULL").fetchone() == (0,))
     for server in servers:
         assert server.stop() == 0
-        assert "Traceback" not in server.words()
-    assert len(mail_server.mails) == 24
-    assert set(Counter(mail["Message-ID"] for mail in mail_server.mails).values()) == {1}
+        assert "Traceback" not in server.log_text()
+    assert len(mail_server.emails) == 24
+    assert set(Counter(mail["Message-ID"] for mail in mail_server.emails).values()) == {1}
 
 
 async def test_what_a_killed_process_was_sending_is_sent_by_another(
@@ -132,21 +132,21 @@ async def test_what_a_killed_process_was_sending_is_sent_by_another(
     expert = await add_expert()
     doomed = serve(**posting(mail_server))
     starts = await free_starts(client, doomed, expert)
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     await booked(client, doomed, expert, starts[0], "ada@example.com")
-    await until(lambda: mail_server.in_hand == 2)
+    await until(lambda: mail_server.in_progress == 2)
     doomed.kill()
     # A mail server takes nothing of which it has not told anybody so.
-    mail_server.to_mail = lambda *_: "451 4.3.0 whoever has gone away is not answered"
-    mail_server.going_on.set()
-    await until(lambda: mail_server.in_hand == 0)
-    mail_server.to_mail = lambda *_: None
+    mail_server.message_reply = lambda *_: "451 4.3.0 whoever has gone away is not answered"
+    mail_server.proceed.set()
+    await until(lambda: mail_server.in_progress == 0)
+    mail_server.message_reply = lambda *_: None
     other = serve(**posting(mail_server))
     assert sql.execute("SELECT count(*) FROM message WHERE claimed_until > now()").fetchone() == (2,)
     # Two minutes are long for a test: the lease is over earlier.
     sql.execute("UPDATE message SET claimed_until = now()")
     sql.execute("SELECT pg_notify('expert_booking_mail', '')")
-    await until(lambda: len(mail_server.mails) == 2)
+    await until(lambda: len(mail_server.emails) == 2)
     assert other.stop() == 0
     assert sql.execute("SELECT DISTINCT tries FROM message").fetchall() == [(2,)]
 
@@ -158,7 +158,7 @@ async def test_a_dead_letter_is_listed_without_addresses_and_sent_again_by_a_run
     expert = await add_expert()
     server = serve(**posting(mail_server))
     starts = await free_starts(client, server, expert)
-    mail_server.to_recipient = lambda to: f"550 5.1.1 {to} is unknown" if to == "ada@example.com" else None
+    mail_server.recipient_reply = lambda to: f"550 5.1.1 {to} is unknown" if to == "ada@example.com" else None
     await booked(client, server, expert, starts[0], "ada@example.com")
     await until(lambda: sql.execute("SELECT count(*) FROM message WHERE failed_at IS NOT NULL").fetchone() == (1,))
     settings = {"DATABASE_URL": database_url, "SECRET_KEY": "a secret for the tests only"}
@@ -168,7 +168,7 @@ async def test_a_dead_letter_is_listed_without_addresses_and_sent_again_by_a_run
     assert "given up" in line
     assert line.endswith("recipient refused: 550 5.1.1")
     assert "@" not in line
-    mail_server.to_recipient = lambda _: None
+    mail_server.recipient_reply = lambda _: None
     number = line.split("\t")[0]
     again = await asyncio.to_thread(command, "mail", "resend", number, folder=tmp_path, **settings)
     assert (again.returncode, again.stdout) == (0, "")

@@ -14,9 +14,9 @@ from expert_booking.bus import Bus
 from expert_booking.db.feed import NAME, Feed
 from expert_booking.domain.events import Event, ExpertChanged, FeedConnected, FeedDisconnected, MailChanged, SlotFreed
 from expert_booking.redis_feed import RedisFeed, read, write
-from tests.behind import RedisServer
+from tests.backing_servers import RedisServer
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 30

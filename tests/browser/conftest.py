@@ -26,7 +26,7 @@ from expert_booking.db.engine import Database
 from expert_booking.schemas import Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert, fresh_database
-from tests.serving import ServerProcess, WatchedServer, free_port
+from tests.server import ServerProcess, WatchedServer, free_port
 
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -91,7 +91,7 @@ def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     process = ServerProcess(tmp_path_factory.mktemp("server"), database_url, **mail).wait_until_alive()
     yield process
     process.stop()
-    print(process.words())
+    print(process.log_text())
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +115,7 @@ def demo() -> Iterator[ServerProcess]:
         yield server
     finally:
         server.stop(60)
-        print(server.words())
+        print(server.log_text())
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -27,7 +27,7 @@ from tests.browser.pages import (
     wait_until_connected,
 )
 from tests.browser.test_reconnect import CONNECTION_LOST
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 GRACE = {"name": "Grace Hopper", "email": "grace@example.com", "phone": "+1 202 555 0143", "notes": "First\nSecond"}
 

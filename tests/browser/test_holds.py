@@ -31,7 +31,7 @@ from tests.browser.pages import (
     wait_until_connected,
 )
 from tests.browser.test_reconnect import CONNECTION_LOST, database_unreachable
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Serve = Callable[..., ServerProcess]
 GRACE = {"name": "Grace Hopper", "email": "grace@example.com", "phone": "+1 202 555 0143", "notes": "First\nSecond"}

@@ -24,7 +24,7 @@ from tests.browser.pages import (
     wait_for_live_slot,
     wait_until_connected,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 
 async def test_booking_in_one_browser_disables_the_slot_in_another(visit: Visit, jana: Expert) -> None:

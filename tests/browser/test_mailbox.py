@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Visit
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PAGE = {"Accept": "text/html"}
 
@@ -146,4 +146,4 @@ async def test_no_mailbox_with_an_external_database(serve: Callable[..., ServerP
     async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=PAGE) as client:
         assert (await client.get("/mailbox")).status_code == 404
         assert "/mailbox" not in (await client.get("/")).text
-    assert "No mail is sent: set EXPERT_BOOKING_SMTP_URL." in server.words()
+    assert "No mail is sent: set EXPERT_BOOKING_SMTP_URL." in server.log_text()

@@ -27,7 +27,7 @@ from tests.browser.pages import (
 )
 from tests.browser.test_accessibility import AUDIT, CONTRAST
 from tests.browser.test_reconnect import database_unreachable
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 MINUTE = timedelta(minutes=1)
 
@@ -544,13 +544,13 @@ async def test_closed_booking_pages_leave_nothing_behind(
     await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(moving, "Move it").wait_for()
-    alive = watched.inside()
+    alive = watched.resource_counts()
     assert (alive["boards"], alive["rooms"]) == (1, 1)
     # The pages close while events are on the way to them.
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
     await moving.close()
-    await wait_until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+    await wait_until(lambda: set(watched.resource_counts().values()) == {0}, f"nothing left of {alive}")
 
 
 # --- outages ----------------------------------------------------------------------------------------------

@@ -38,10 +38,10 @@ async def test_closed_pages_leave_nothing_behind_even_with_answers_pending(
         await wait_until_connected(page)
     listing, board = pages[0], pages[2]
     await wait_for_live_slot(board, at)
-    alive = watched.inside()
+    alive = watched.resource_counts()
     assert (alive["pages"], alive["boards"]) == (len(pages), 2)
     assert min(alive.values()) > 0
-    assert watched.told().items() <= alive.items()
+    assert watched.metric_counts().items() <= alive.items()
 
     # The pages close while events and answers are on the way to them.
     number = insert_booking(sql, jana.id, at)
@@ -52,7 +52,7 @@ async def test_closed_pages_leave_nothing_behind_even_with_answers_pending(
         " field.dispatchEvent(new Event('input')); field.form.requestSubmit(); }"
     )
     await asyncio.gather(*(page.close() for page in pages))
-    await wait_until(lambda: watched.inside() == EMPTY, f"nothing left of {alive}")
+    await wait_until(lambda: watched.resource_counts() == EMPTY, f"nothing left of {alive}")
 
 
 async def test_paging_and_changing_zones_keeps_one_subscription(
@@ -69,4 +69,4 @@ async def test_paging_and_changing_zones_keeps_one_subscription(
     await page.locator("#zone").focus()
     await page.locator("#zone").select_option("America/New_York")
     await page.get_by_text("Times in America/New York").wait_for()
-    assert watched.inside() == {"pages": 1, "subscribers": 2, "boards": 0, "next_free": 2, "rooms": 2}
+    assert watched.resource_counts() == {"pages": 1, "subscribers": 2, "boards": 0, "next_free": 2, "rooms": 2}

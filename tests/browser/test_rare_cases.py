@@ -16,7 +16,7 @@ from tests.browser.pages import (
     wait_for_live_slot,
     wait_until_connected,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 DEACTIVATE = "UPDATE session_type SET active = false WHERE expert_id = %s"
 
@@ -83,7 +83,7 @@ async def test_server_error_shows_a_log_reference_and_logs_no_personal_data(
         sql.execute("ALTER TABLE booking DROP CONSTRAINT no_eve")
     reference = re.search(r"write to us about it: (\w+)", await alert.inner_text())
     assert reference is not None
-    log = server.words()
+    log = server.log_text()
     assert f"a booking failed [{reference[1]}]" in log
     assert "CheckViolation: 23514, no_eve" in log
     assert not [word for word in ("eve@example.com", "Unlucky", "7946 0123") if word in log]

@@ -21,7 +21,7 @@ from tests.browser.pages import (
     wait_until,
     wait_until_connected,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 CONNECTION_LOST = "WebSocket|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_|Failed to load resource|Failed to fetch"
 
@@ -67,7 +67,7 @@ async def test_long_disconnection_reloads_the_page(
     page = await visit(jana.page, at=watched.url)
     await wait_for_live_slot(page, at)
     await go_offline(page)
-    await wait_until(lambda: watched.inside()["pages"] == 0, "the server to remove the page")
+    await wait_until(lambda: watched.resource_counts()["pages"] == 0, "the server to remove the page")
     insert_booking(sql, jana.id, at)
     async with page.expect_navigation():
         await go_online(page)
@@ -180,7 +180,7 @@ async def test_pages_are_updated_after_the_listening_connection_was_terminated(
     await expect_slot(page, at, "booked")
     insert_booking(sql, jana.id, at + HOUR)
     await expect_slot(page, at + HOUR, "booked")
-    assert "the news connection was lost" in server.words()
+    assert "the news connection was lost" in server.log_text()
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from tests.browser.pages import (
 )
 from tests.browser.test_reconnect import CONNECTION_LOST
 from tests.lost_answers import lost_answers
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 
 async def test_form_whose_response_was_lost_is_resubmitted_and_finds_its_booking(

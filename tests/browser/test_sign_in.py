@@ -38,7 +38,7 @@ from tests.browser.test_manage_booking import (
     reschedule_link,
     row,
 )
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.server import SECRET_KEY, ServerProcess
 
 KEYS = SignedKeys(SECRET_KEY)
 REQUEST_ACCEPTED = "If this address is known here, a mail with a link and a code is on its way to"
@@ -787,8 +787,8 @@ async def test_closed_pages_of_a_signed_in_visitor_leave_nothing_behind(
     await wait_until_connected(page)
     await page.get_by_role("button", name="Subscribe").click()
     await page.get_by_role("textbox", name="Address").wait_for()
-    alive = watched.inside()
+    alive = watched.resource_counts()
     assert alive["subscribers"] >= 2
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
-    await wait_until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+    await wait_until(lambda: set(watched.resource_counts().values()) == {0}, f"nothing left of {alive}")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Page
 
-from tests.behind import Nginx, needs
+from tests.backing_servers import Nginx, require_program
 from tests.browser.conftest import Excuse, Expert, Visit
 from tests.browser.pages import (
     AT_ONCE,
@@ -25,7 +25,7 @@ from tests.browser.pages import (
     wait_for_live_slot,
     wait_until_connected,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 RECONNECT_MS = 40_000  # milliseconds
 Several = tuple[Nginx, list[ServerProcess]]
@@ -34,7 +34,7 @@ Several = tuple[Nginx, list[ServerProcess]]
 @pytest.fixture
 def several(serve: Callable[..., ServerProcess], tmp_path: Path) -> Iterator[Several]:
     """Two server processes behind nginx."""
-    needs("nginx")
+    require_program("nginx")
     servers = [serve(), serve()]
     nginx = Nginx(tmp_path, servers).wait_until_alive()
     yield nginx, servers
@@ -81,7 +81,7 @@ async def test_pages_of_a_stopped_process_reconnect_to_the_other_with_their_inpu
         first.kill()
     else:
         assert first.stop() == 0
-        assert "Traceback" not in first.words()
+        assert "Traceback" not in first.log_text()
     await board.wait_for_function("window.socket?.connected", timeout=RECONNECT_MS)
     await expect_slot(board, at + 2 * HOUR, "booked", within=RECONNECT_MS)
     await form.wait_for_function("window.did_handshake && window.socket?.connected", timeout=RECONNECT_MS)

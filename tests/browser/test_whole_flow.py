@@ -20,7 +20,7 @@ from tests.browser.pages import (
     slot,
     wait_until_connected,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 GRACE = {**ADA, "name": "Grace Hopper", "email": "grace.whole.flow@example.com"}
 

@@ -19,7 +19,7 @@ from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.schemas import HoldRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, fresh_database
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.server import SECRET_KEY, ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]

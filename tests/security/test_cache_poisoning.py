@@ -12,10 +12,10 @@ import pytest
 from starlette.types import Message, Scope
 
 from expert_booking.http_security import HttpSecurity
-from tests.behind import Nginx, needs
+from tests.backing_servers import Nginx, require_program
 from tests.conftest import fresh_database
 from tests.security.browsing import files_of
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 FILES = f"/_nicegui/{nicegui.__version__}"
 EVIL = "evil.test"
@@ -31,7 +31,7 @@ def servers(server_url: str, template: str, tmp_path_factory: pytest.TempPathFac
         yield [server.wait_until_alive() for server in running]
         for server in running:
             server.stop()
-            print(server.words())
+            print(server.log_text())
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def server(servers: list[ServerProcess]) -> ServerProcess:
 @pytest.fixture
 def nginx(servers: list[ServerProcess], tmp_path: Path) -> Iterator[Nginx]:
     """The shipped nginx configuration in front of them, with an empty cache."""
-    needs("nginx")
+    require_program("nginx")
     nginx = Nginx(tmp_path, servers).wait_until_alive()
     yield nginx
     nginx.stop()
@@ -116,7 +116,7 @@ def test_requests_without_a_path_are_answered(server: ServerProcess) -> None:
     assert "GET" in asterisk.headers["allow"]
     for method, target in (("GET", "*"), ("POST", "*"), ("GET", "experts"), ("CONNECT", "localhost:80")):
         assert 400 <= raw(server.port, method, target, {}).status < 500, (method, target)
-    assert "Traceback" not in server.words()
+    assert "Traceback" not in server.log_text()
 
 
 async def test_forwarded_prefix_is_removed_from_websockets_too() -> None:

@@ -21,9 +21,9 @@ from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Confirmation
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock
-from tests.mailing import MailServer
+from tests.mail_server import MailServer
 from tests.security.machine_clock import MachineClock
-from tests.serving import PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess
 from tests.test_metrics import read
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -75,7 +75,7 @@ async def test_process_three_days_ahead_expires_nothing_sends_nothing_and_is_not
 
     machine_clock.shift(THREE_DAYS)
     server = serve(SMTP_URL=mail_server.url, MAIL_FROM="booking@example.com")
-    wait_until(lambda: readiness_code(server) == "clock_wrong" and "deadlines and reminders wait" in server.words())
+    wait_until(lambda: readiness_code(server) == "clock_wrong" and "deadlines and reminders wait" in server.log_text())
     assert abs(metric(server, "clock_offset_seconds") - THREE_DAYS) < 30
     expect_nothing_expired(sql)
     # What it writes for other processes is right: a hold expires in minutes, not in three days.
@@ -85,7 +85,7 @@ async def test_process_three_days_ahead_expires_nothing_sends_nothing_and_is_not
     machine_clock.shift(0)
     wait_until(lambda: readiness_code(server) is None and not is_worker_waiting(server, "deadlines", "outbox"))
     expect_nothing_expired(sql)
-    assert not mail_server.mails
+    assert not mail_server.emails
 
     # It works normally again: an overdue request expires.
     sql.execute("UPDATE booking SET answer_by = now() WHERE status = 'pending'")
@@ -136,15 +136,15 @@ async def test_email_that_seems_too_old_is_kept_while_the_clocks_differ(
         database, clock=clock, clock_agrees=clock_agrees, site=Site(secret="x" * 16), transport=mail_server.transport()
     )
     await book(await add_expert(), start)
-    clock.move(days=30)
+    clock.advance(days=30)
     await services.outbox.work_off()
     assert sql.execute("SELECT count(*) FROM message WHERE sent_at IS NULL").fetchone() == (2,)
 
     agree = True
-    clock.move(minutes=5)  # past the time limit of the earlier attempt
+    clock.advance(minutes=5)  # past the time limit of the earlier attempt
     await services.outbox.work_off()
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)
-    assert not mail_server.mails
+    assert not mail_server.emails
 
 
 async def test_time_comes_from_the_database_not_from_this_machine(database: Database, sql: Connection) -> None:

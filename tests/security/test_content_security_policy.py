@@ -11,7 +11,7 @@ from playwright.async_api import Page
 from tests.browser.pages import book_on_page, in_days, wait_until_connected
 from tests.conftest import AddExpert
 from tests.security.browsing import chromium
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Serve = Callable[..., ServerProcess]
 # Each element tries to set `window.hacked`, as injected HTML would.

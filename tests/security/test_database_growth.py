@@ -11,7 +11,7 @@ import httpx
 import psycopg
 
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]

@@ -14,7 +14,7 @@ import pytest
 
 from expert_booking.db.embedded import EmbeddedPostgres
 from tests.db.test_embedded import kill_servers, postgres_processes
-from tests.serving import PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess
 
 Serve = Callable[[int], list[ServerProcess]]
 AGAIN = "PostgreSQL runs again"
@@ -63,20 +63,20 @@ def test_killed_postgres_is_restarted_by_exactly_one_server(postgres: EmbeddedPo
     wait_until(lambda: all(map(is_ready, servers)))
     assert query_value(postgres.url, "SELECT answer FROM kept") == 42
     assert all_respond(servers)
-    wait_until(lambda: sum(AGAIN in server.words() for server in servers) == 2)
-    assert sum(BY_ANOTHER in server.words() for server in servers) == 1
+    wait_until(lambda: sum(AGAIN in server.log_text() for server in servers) == 2)
+    assert sum(BY_ANOTHER in server.log_text() for server in servers) == 1
     # Events arrive again, too.
     wait_until(lambda: all("feed_listening 1.0" in httpx.get(f"{s.url}/metrics").text for s in servers))
 
     # After one killed backend PostgreSQL recovers on its own, and the servers leave it alone.
-    before = [server.words() for server in servers]
+    before = [server.log_text() for server in servers]
     began = query_value(postgres.url, "SELECT pg_postmaster_start_time()")
     with psycopg.connect(postgres.url) as connection:
         os.kill(connection.info.backend_pid, signal.SIGKILL)
     wait_until(lambda: all(map(is_ready, servers)) and all_respond(servers))
     assert query_value(postgres.url, "SELECT pg_postmaster_start_time()") == began
     for words, server in zip(before, servers, strict=True):
-        assert "PostgreSQL has stopped" not in server.words().removeprefix(words)
+        assert "PostgreSQL has stopped" not in server.log_text().removeprefix(words)
 
     # Shutdown works as usual: the last process stops PostgreSQL.
     postgres.stop()
@@ -93,9 +93,9 @@ def test_server_exits_with_an_error_if_its_database_folder_is_missing(
     assert server.process.wait(PATIENCE) == 1
     assert (
         f"expert-booking: The database folder {postgres.data_path} is gone: put it back from a backup."
-        in server.words()
+        in server.log_text()
     )
-    assert "Traceback" not in server.words()
+    assert "Traceback" not in server.log_text()
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.security.small_server import LIMITS, SLOW
-from tests.serving import PATIENCE, ROOT, SECRET_KEY, ServerProcess, command, environment, free_port
+from tests.server import PATIENCE, ROOT, SECRET_KEY, ServerProcess, command, environment, free_port
 
 HEAD: Final = LIMITS.head_bytes
 HELLO: Final = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -414,8 +414,8 @@ def test_1100_idle_connections_do_not_stop_a_server_limited_to_1024_files(serve_
     for _ in range(3):
         for path in ("/healthz", "/readyz", "/experts", "/"):
             assert httpx.get(server.url + path, timeout=10).status_code == 200
-    assert "connections are open, which is the limit" in server.words()
-    assert server.words().count("WARNING") == 1
+    assert "connections are open, which is the limit" in server.log_text()
+    assert server.log_text().count("WARNING") == 1
     for connection in idle:
         connection.close()
     assert httpx.get(server.url + "/healthz", timeout=10).status_code == 200
@@ -436,8 +436,8 @@ def test_log_and_doctor_warn_before_the_file_limit_is_reached(
     serve_with: Serve, tmp_path: Path, database_url: str
 ) -> None:
     server = serve_with(files=[5000, 5000], opened=4100)
-    wait_until(lambda: "of 5000 files are open" in server.words(), 10)
-    assert server.words().count("LimitNOFILE") == 1
+    wait_until(lambda: "of 5000 files are open" in server.log_text(), 10)
+    assert server.log_text().count("LimitNOFILE") == 1
     said = command("doctor", "--json", folder=tmp_path, PORT=str(server.port), DATABASE_URL=database_url,
                    SECRET_KEY=SECRET_KEY)  # fmt: skip
     found = next(one for one in json.loads(said.stdout)["findings"] if one["check"] == "open files")

@@ -24,7 +24,7 @@ from expert_booking.domain.site import Site
 from expert_booking.schemas import AccessRequested, BookingView, Caller, HoldRequest, Role
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock
-from tests.mailing import MailServer
+from tests.mail_server import MailServer
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 SYSTEM = Site(secret="the secret of this site", url="https://booking.test")
@@ -77,13 +77,13 @@ async def test_requests_from_other_networks_never_block_an_address(services: Ser
 async def test_network_may_request_five_times_an_hour_per_address(services: Services, clock: Clock) -> None:
     for _ in range(5):
         await request_link(services, network(1))
-        clock.move(minutes=2)
+        clock.advance(minutes=2)
     with pytest.raises(TooManyAccessRequests) as refused:
         await request_link(services, network(1), "ADA@example.com")
     assert refused.value.retry_after == 50 * 60
     await request_link(services, network(1), "ben@example.com")
     await request_link(services, network(2))
-    clock.move(minutes=50)
+    clock.advance(minutes=50)
     await request_link(services, network(1))
 
 
@@ -117,7 +117,7 @@ async def test_address_gets_five_emails_in_15_minutes_and_always_has_a_valid_lin
         await services.outbox.work_off()
         works = sql.execute("SELECT count(*) FROM access_request WHERE NOT suppressed AND expires_at > %s", [clock()])
         assert works.fetchone() != (0,)
-        clock.move(minutes=1)
+        clock.advance(minutes=1)
     assert len(mail_server.to(ADA)) - before == 20
     # A suppressed request stores the same row, so nothing distinguishes the two from outside.
     assert sql.execute("SELECT count(*) FROM access_request").fetchone() == (60,)
@@ -150,7 +150,7 @@ async def test_codes_have_eight_characters_from_the_second_request_in_an_hour(
     typed = f" {code[:4].lower()}-{code[4:].lower()} "
     proof, _ = await services.access.redeem_code(second.id, typed, "browser", browser=ADAS_BROWSER)
     assert proof.email == ADA
-    clock.move(hours=1)
+    clock.advance(hours=1)
     assert re.fullmatch("[0-9]{6}", await code_of(services, await request_link(services, network(3)), sql))
 
 
@@ -162,7 +162,7 @@ async def test_email_states_how_many_requests_were_made_and_from_how_many_networ
     for number in (1, 1, 2, 3, 1):
         await request_link(services, network(number), "jana@example.com")
         await services.outbox.work_off()
-        said.append(re.findall("There were [^.]*", text_of(mail_server.mails[-1])))
+        said.append(re.findall("There were [^.]*", text_of(mail_server.emails[-1])))
     about = "requests for this address in the last hour"
     assert said == [
         [],
@@ -172,7 +172,7 @@ async def test_email_states_how_many_requests_were_made_and_from_how_many_networ
         [f"There were 5 {about}, 2 of them from other networks"],
     ]
     # The networks themselves are not identified.
-    assert not re.search(r"network \d", text_of(mail_server.mails[-1]))
+    assert not re.search(r"network \d", text_of(mail_server.emails[-1]))
 
 
 # --- the browser of a hold ----------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ async def test_revoking_links_ends_keys_and_tokens_and_emails_the_customer_a_new
     token = services.access.booking_token(booking.id)
     assert await can_open(services, booking.id, shared)
     await services.outbox.work_off()
-    before = len(mail_server.mails)
+    before = len(mail_server.emails)
 
     await services.bookings.end_links(booking.id, customer)
     assert not await can_open(services, booking.id, shared)
@@ -232,7 +232,7 @@ async def test_revoking_links_ends_keys_and_tokens_and_emails_the_customer_a_new
     assert await can_open(services, other.id, caller_with_key(services, keys.booking(other.id)))
 
     await services.outbox.work_off()
-    [mail] = mail_server.mails[before:]
+    [mail] = mail_server.emails[before:]
     assert [one.addr_spec for one in mail["To"].addresses] == [ADA]
     [key] = re.findall(rf"/booking/{booking.id}\?key=(\S+)", text_of(mail))
     assert await can_open(services, booking.id, caller_with_key(services, key))

@@ -26,8 +26,8 @@ from expert_booking.metrics import Metrics
 from expert_booking.request_log import RequestLogMiddleware
 from expert_booking.services import Services
 from expert_booking.settings import Settings
-from tests.behind import needs
-from tests.serving import PATIENCE, ServerProcess, free_port
+from tests.backing_servers import require_program
+from tests.server import PATIENCE, ServerProcess, free_port
 
 PAGE = {"Accept": "text/html"}
 MAIL = "secret.guest@example.com"
@@ -65,7 +65,7 @@ def proxied(demo: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> It
     """The URL of an nginx in front of the demo that does nothing but `proxy_pass`."""
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     (folder / "nginx.conf").write_text(PLAIN_PROXY.format(folder=folder, port=port, behind=demo.port))
-    nginx = subprocess.Popen([needs("nginx"), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
+    nginx = subprocess.Popen([require_program("nginx"), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + PATIENCE
     while True:
         try:

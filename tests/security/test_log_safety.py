@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from expert_booking.logs import CountedWarning, JsonLines, TextLines
 from tests.security.sockets import fetch, metric, open_page
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 FORMATTERS = [TextLines("%(levelname)s %(name)s: %(message)s"), JsonLines()]
 
@@ -143,7 +143,7 @@ async def test_malformed_packets_cause_one_log_line_and_a_metric(serve: Callable
             for method in ("GET", "POST", "PATCH"):
                 await browser.request(method, f"/_nicegui_ws/socket.io/?{query}")
     server.stop()
-    said = server.words()
+    said = server.log_text()
     lines = [json.loads(line) for line in said.splitlines()]
     assert len([line for line in lines if "malformed" in line["message"]]) == 1
     assert len(said) < 4000, said

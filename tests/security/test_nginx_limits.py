@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tests.behind import Nginx, needs
-from tests.serving import free_port
+from tests.backing_servers import Nginx, require_program
+from tests.server import free_port
 
 # As in the configuration: simultaneous requests, and open pages.
 BURST = 500
@@ -28,7 +28,7 @@ class Process:
 @contextmanager
 def run_nginx(folder: Path, processes: list[Process], **replaced: str) -> Iterator[Nginx]:
     """Run the shipped nginx configuration in front of these processes."""
-    needs("nginx")
+    require_program("nginx")
     nginx = Nginx(folder, processes, **replaced).wait_until_alive()
     try:
         yield nginx

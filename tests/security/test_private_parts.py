@@ -12,9 +12,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from expert_booking.web.live.websocket import FrameWebSocket, problem_with
 from tests.api.conftest import booking_of
 from tests.conftest import AddExpert
+from tests.page_viewer import Viewer
 from tests.security.changed_libraries import WebSocketWithoutBackPressure
-from tests.serving import ServerProcess
-from tests.viewers import Viewer
+from tests.server import ServerProcess
 
 PATIENCE = 20
 
@@ -92,11 +92,11 @@ async def test_changed_uvicorn_still_delivers_events_and_is_logged_once(
             start = (await browser.get(f"/experts/{expert}")).json()["nextAvailable"]
             (await browser.post("/bookings", json=booking_of(expert, startsAt=start))).raise_for_status()
             async with asyncio.timeout(PATIENCE):
-                while not any(text.startswith('42["slots"') and start in text for text in viewer.heard):  # noqa: ASYNC110
+                while not any(text.startswith('42["slots"') and start in text for text in viewer.received):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await viewer.close()
         assert await asyncio.to_thread(server.stop) == 0
-        log = server.words()
+        log = server.log_text()
     assert len(re.findall("WARNING .*through Socket.IO.*: a message is written to a socket whose buffer", log)) == 1
     assert len(re.findall("WARNING .*At a shutdown.*: TypeError: .*'_loop'", log)) == 1
     assert "Traceback" not in log

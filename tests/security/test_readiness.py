@@ -16,7 +16,7 @@ from expert_booking.db.engine import Database
 from expert_booking.doctor import State
 from expert_booking.domain.errors import Unavailable
 from expert_booking.services import NotReady, Services
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 MB = 2**20
 

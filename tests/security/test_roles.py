@@ -20,8 +20,8 @@ from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
 from expert_booking.services.feeds import FeedOwner
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.mailing import MailServer
-from tests.serving import SECRET_KEY
+from tests.mail_server import MailServer
+from tests.server import SECRET_KEY
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 OLD, NEW = "jana@example.com", "jana.new@example.com"
@@ -165,7 +165,7 @@ async def test_old_address_is_notified_without_a_link(
 ) -> None:
     await client.patch(f"/experts/{jana}", json={"email": NEW}, headers=expert)
     await services.outbox.work_off()
-    [letter] = [mail for mail in mail_server.mails if kind_of(mail) == "address_change"]
+    [letter] = [mail for mail in mail_server.emails if kind_of(mail) == "address_change"]
     assert OLD in str(letter["To"])
     assert "/sign-in/" not in body_of(letter)
     assert "Jana Müller" in body_of(letter)
@@ -213,7 +213,7 @@ async def test_emails_to_new_addresses_are_limited(
     with pytest.raises(TooManyAccessRequests):
         await services.calendars.change_expert(key, ExpertChange(email="n5@example.com"))
     assert sql.execute("SELECT count(*) FROM message WHERE kind = 'new_address'").fetchone() == (5,)
-    clock.move(hours=1, seconds=1)
+    clock.advance(hours=1, seconds=1)
     await services.calendars.change_expert(key, ExpertChange(email="n5@example.com"))
 
 
@@ -225,16 +225,16 @@ async def test_token_expires_after_a_year_or_the_requested_time(
 ) -> None:
     year = await services.access.create_token(TokenRequest(name="year", role=Role.ADMIN))
     week = await services.access.create_token(TokenRequest(name="week", role=Role.READER, days=7))
-    clock.move(days=7)
+    clock.advance(days=7)
     assert (await services.access.identify(year)).role is Role.ADMIN
     with pytest.raises(NotAuthenticated, match="expired on 2026-11-30"):
         await services.access.identify(week)
     answer = await client.get("/bookings", params={"email": "ada@example.com"}, headers=bearer(week))
     assert (answer.status_code, answer.json()["code"]) == (401, "proof_needed")
     assert "expert-booking token create" in answer.json()["detail"]
-    clock.move(days=365 - 7, seconds=-1)
+    clock.advance(days=365 - 7, seconds=-1)
     await services.access.identify(year)
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     with pytest.raises(NotAuthenticated):
         await services.access.identify(year)
 
@@ -257,11 +257,11 @@ async def test_last_use_of_a_token_is_stored_once_an_hour(services: Services, cl
     await services.access.identify(secret)
     first = written()
     assert first[0] == clock.now
-    clock.move(minutes=59)
+    clock.advance(minutes=59)
     for _ in range(3):
         await services.access.identify(secret)
     assert written() == first
-    clock.move(minutes=2)
+    clock.advance(minutes=2)
     await services.access.identify(secret)
     assert written()[0] == clock.now
 
@@ -273,7 +273,7 @@ async def test_token_list_shows_the_state_of_each_token(
         await services.access.create_token(TokenRequest(name=name, role=Role.READER, days=days))
     await services.access.revoke_token("gone")
     sql.execute("UPDATE expert SET active = false")
-    clock.move(days=2)
+    clock.advance(days=2)
     states = {token.name: token.state(clock.now) for token in await services.access.tokens()}
     assert states["gone"].startswith("revoked 2")
     assert {name: states[name] for name in ("over", "soon", "fine", "jana")} == {

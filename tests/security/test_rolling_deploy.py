@@ -12,10 +12,10 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 import expert_booking
-from tests.behind import Nginx, needs
+from tests.backing_servers import Nginx, require_program
 from tests.conftest import AddExpert
 from tests.security.browsing import chromium, files_of
-from tests.serving import ROOT, ServerProcess
+from tests.server import ROOT, ServerProcess
 
 pytestmark = pytest.mark.browser
 
@@ -59,7 +59,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def test_every_browser_sees_all_experts_at_every_step_of_a_deploy(
     browser: Browser, add_expert: AddExpert, database_url: str, tmp_path: Path
 ) -> None:
-    needs("nginx")
+    require_program("nginx")
     for number in range(EXPERTS):
         await add_expert(name=f"Jana {number}", slug=f"jana-{number}")
     old = Installation(tmp_path / "old", 1_700_000_000)
@@ -74,7 +74,7 @@ async def test_every_browser_sees_all_experts_at_every_step_of_a_deploy(
         # Two installations of one version serve the same files, whatever their times and folders.
         assert components(servers[0]) == components(servers[1])
         for step in range(2):
-            assert servers[step].stop() == 0, servers[step].words()
+            assert servers[step].stop() == 0, servers[step].log_text()
             servers[step] = new.serve(database_url, servers[step].port)
             for process in (1, 2):
                 await expect_all_experts(await open_listing(browser, nginx, process))

@@ -32,7 +32,7 @@ from tests.security.sockets import (
     read_until_closed,
     wait_for_metric,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 BASE: Final = "https://booking.example.com"
 RELOAD: Final = '44{"message":"Implicit handshake failed"}'
@@ -66,7 +66,7 @@ def here() -> dict[str, str]:
 async def no_traceback(server: ServerProcess) -> AsyncIterator[None]:
     """Expect no traceback in the log, and nothing that was sent."""
     yield
-    said = server.words()
+    said = server.log_text()
     assert "Traceback" not in said, said
     assert "AAAA" not in said
 
@@ -247,7 +247,7 @@ async def test_connections_per_network_are_limited(server: ServerProcess, here: 
     # The page that polled and fell silent is dropped.
     await wait_for_metric(server, "sockets", 0)
     assert await metric(server, 'sockets_refused_total{reason="too_many"}') == refused_before + 4
-    assert server.words().count("EXPERT_BOOKING_SOCKETS_PER_NETWORK") == 1
+    assert server.log_text().count("EXPERT_BOOKING_SOCKETS_PER_NETWORK") == 1
 
 
 async def test_polling_pages_follow_the_same_rules(server: ServerProcess, here: dict[str, str]) -> None:
@@ -348,7 +348,7 @@ async def test_only_pages_of_this_site_may_connect(server: ServerProcess, here: 
                 answer = await browser.request(method, url, headers={**here, "Origin": origin})
                 assert answer.status_code in (403, 405)
                 assert not [name for name in answer.headers if name.startswith("access-control")]
-    assert server.words().count("EXPERT_BOOKING_BASE_URL") == 1
+    assert server.log_text().count("EXPERT_BOOKING_BASE_URL") == 1
 
 
 @pytest.mark.parametrize(

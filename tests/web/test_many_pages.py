@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.conftest import AddExpert
-from tests.serving import WatchedServer
-from tests.viewers import Viewer
+from tests.page_viewer import Viewer
+from tests.server import WatchedServer
 
 PAGES: Final = 500
 SLUGS: Final = [f"expert-{number}" for number in range(4)]
@@ -40,7 +40,7 @@ async def open_pages(server: WatchedServer) -> AsyncIterator[list[Viewer]]:
 async def released(server: WatchedServer) -> dict[str, int]:
     """Wait until nothing of the pages is left, and return the resource counts of the process."""
     async with asyncio.timeout(PATIENCE):
-        while server.inside() != EMPTY or (weight := server.weight())["tasks"] > AT_REST:  # noqa: ASYNC110
+        while server.resource_counts() != EMPTY or (weight := server.resource_usage())["tasks"] > AT_REST:  # noqa: ASYNC110
             await asyncio.sleep(1)  # an inspection costs the server more than a longer wait
     return weight
 
@@ -52,7 +52,7 @@ def watched(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -
         server.wait_until_alive()
         yield server
         server.stop()
-    request.node.add_report_section("teardown", "log of the server", server.words()[-5000:])
+    request.node.add_report_section("teardown", "log of the server", server.log_text()[-5000:])
 
 
 async def test_opening_and_closing_500_pages_leaks_nothing(watched: WatchedServer, add_expert: AddExpert) -> None:
@@ -63,9 +63,9 @@ async def test_opening_and_closing_500_pages_leaks_nothing(watched: WatchedServe
     # in which case the third round adds nothing.
     while len(weights) < 4 and not (len(weights) > 1 and is_leak_free(*weights[-2:])):
         async with open_pages(watched):
-            alive = watched.inside()
+            alive = watched.resource_counts()
             assert (alive["pages"], alive["boards"], alive["next_free"]) == (PAGES, 4, 4)
-            open_weight = watched.weight()
+            open_weight = watched.resource_usage()
         weights.append(await released(watched))
         assert open_weight["objects"] > weights[-1]["objects"] + 100 * PAGES
     assert is_leak_free(*weights[-2:]), weights

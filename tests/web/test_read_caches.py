@@ -24,7 +24,7 @@ from expert_booking.web.live.listing_cache import CachedListing, ListingCache, L
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[object, ...]]
 PATIENCE = 20
@@ -139,7 +139,7 @@ async def test_board_is_reread_when_time_has_passed(services: Services, two: tup
     boards, soon = LiveBoards(services), MONDAY_MORNING + HOUR
     clock.now = soon - timedelta(seconds=1)
     assert state(await visit(boards, two[0]), soon) is SlotState.OPEN
-    clock.move(seconds=2)
+    clock.advance(seconds=2)
     board = (await visit(boards, two[0])).board
     assert board is not None
     assert soon not in [slot.starts_at for slot in board.slots if slot.state is SlotState.OPEN]

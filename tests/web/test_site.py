@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 

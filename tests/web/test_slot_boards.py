@@ -119,7 +119,7 @@ async def test_slow_older_reading_does_not_overwrite_a_newer_one(
     earlier = asyncio.create_task(live.read())
     await gated.one_more()
     await book(expert_id, TEN)
-    clock.move(milliseconds=1)
+    clock.advance(milliseconds=1)
     later = asyncio.create_task(live.read())
     await gated.one_more()
     for gate, reading in zip(reversed(gated.gates), (later, earlier), strict=True):
@@ -136,7 +136,7 @@ async def test_clock_set_back_does_not_stop_the_board(
     live = LiveBoards(services).of(expert_id, None)
     live.watch(lambda _: None)
     await live.read()
-    clock.move(minutes=-1)
+    clock.advance(minutes=-1)
     await book(expert_id, TEN)
     await live.read()
     assert state(live.board, TEN) is SlotState.BOOKED
@@ -164,7 +164,7 @@ async def test_past_slots_leave_the_board_as_time_passes(
     live = LiveBoards(services).of(await add_expert(), None)
     live.watch(watcher)
     await live.read()
-    clock.move(hours=2, minutes=1)
+    clock.advance(hours=2, minutes=1)
     await live.read()
     assert live.version == 1
     assert watcher.boards[0].slots[0].starts_at == MONDAY_MORNING + 3 * HOUR
