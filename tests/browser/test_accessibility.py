@@ -149,7 +149,7 @@ async def test_text_has_enough_contrast_in_light_and_dark_mode(all_pages: dict[s
     page: Page = all_pages["page"]
     weak = {}
 
-    async def look(place: str) -> None:
+    async def check_contrast(place: str) -> None:
         for theme in ("light", "dark"):
             await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             await expect(page.locator("html")).to_have_attribute("data-theme", theme)
@@ -159,11 +159,11 @@ async def test_text_has_enough_contrast_in_light_and_dark_mode(all_pages: dict[s
 
     for address in all_pages["addresses"]:
         await open_page(page, address)
-        await look(address)
+        await check_contrast(address)
     await open_page(page, all_pages["form"])
     await book_button(page).click()
     await expect(page.locator(".error")).to_have_count(3)
-    await look("the form with errors")
+    await check_contrast("the form with errors")
     assert {place: found for place, found in weak.items() if found} == {}
 
 

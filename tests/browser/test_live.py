@@ -1,4 +1,4 @@
-"""Every page that shows a booking's time is updated at once, however the booking was changed, and no other page is."""
+"""Every page that shows a booking's time is updated immediately, however it was changed, and no other page is."""
 
 from collections.abc import Callable
 

@@ -215,7 +215,7 @@ async def test_late_cancellation_is_refused_in_place(visit: Visit, jana: Expert,
     number = await book_on_page(page, jana.slug, in_days(1))
     await mark_loaded(page)
     await button(page, "Cancel booking").click()
-    with sql.transaction():  # changes the terms without an event, so the page does not know
+    with sql.transaction():  # changes the terms without an event, so the page is not updated
         sql.execute("SET LOCAL session_replication_role = replica")
         sql.execute("UPDATE booking SET cancel_notice_minutes = 10000 WHERE id = %s", [number])
     await button(page, "Yes, cancel it").click()

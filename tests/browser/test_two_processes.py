@@ -1,4 +1,4 @@
-"""Two server processes behind nginx: events reach the pages of both, and pages move to the other when one stops."""
+"""Two server processes behind nginx: events reach the pages of both, and pages of a stopped one reconnect."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -448,7 +448,7 @@ def test_log_and_doctor_warn_before_the_file_limit_is_reached(
 
 @pytest.mark.parametrize("way", ["websocket", "polling"])
 def test_silent_websocket_is_closed(serve_with: Serve, way: str) -> None:
-    """Includes a websocket that should have upgraded from polling and did not, of which Engine.IO knows nothing."""
+    """Includes a websocket that should have upgraded from polling and did not, which Engine.IO does not track."""
     server = serve_with(websocket_seconds=3)
     with httpx.Client(base_url=server.url, timeout=30) as browser:
         page = re.search(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)", browser.get("/").text)

@@ -27,7 +27,7 @@ from tests.conftest import AddExpert, Book, Clock
 from tests.mail_server import MailServer
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-SYSTEM = Site(secret="the secret of this site", url="https://booking.test")
+SITE = Site(secret="the secret of this site", url="https://booking.test")
 ADA = "ada@example.com"
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 ADAS_BROWSER = b"h" * 32
@@ -37,7 +37,7 @@ ADAS_BROWSER = b"h" * 32
 async def services(database_url: str, clock: Clock, mail_server: MailServer) -> AsyncIterator[Services]:
     """The services with a secret and a mail server."""
     database = Database(database_url)
-    yield Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
+    yield Services(database, clock=clock, site=SITE, transport=mail_server.transport())
     await database.close()
 
 
@@ -216,7 +216,7 @@ async def test_revoking_links_ends_keys_and_tokens_and_emails_the_customer_a_new
     services: Services, booking: BookingView, book: Book, mail_server: MailServer
 ) -> None:
     other = await book(booking.expert_id, NINE + timedelta(hours=1))
-    keys, customer = SignedKeys(SYSTEM.secret), Caller(role=Role.CUSTOMER, visitor=ADAS_BROWSER)
+    keys, customer = SignedKeys(SITE.secret), Caller(role=Role.CUSTOMER, visitor=ADAS_BROWSER)
     shared = caller_with_key(services, keys.booking(booking.id))
     token = services.access.booking_token(booking.id)
     assert await can_open(services, booking.id, shared)
@@ -246,7 +246,7 @@ async def test_revoking_links_ends_keys_and_tokens_and_emails_the_customer_a_new
 async def test_signing_out_everywhere_revokes_the_links_to_all_own_bookings(
     services: Services, booking: BookingView, book: Book
 ) -> None:
-    keys = SignedKeys(SYSTEM.secret)
+    keys = SignedKeys(SITE.secret)
     second = await book(booking.expert_id, NINE + timedelta(hours=1), email="ADA@example.com")
     bens = await book(booking.expert_id, NINE + timedelta(hours=2), email="ben@example.com")
     proof, _ = await services.access.redeem_link(await services.access.link_for(ADA), "browser")
@@ -286,7 +286,7 @@ async def test_only_the_customer_and_hosts_may_revoke_links_and_only_so_often(
 
 
 def _stray() -> str:
-    return SignedKeys(SYSTEM.secret).booking(uuid4())
+    return SignedKeys(SITE.secret).booking(uuid4())
 
 
 async def test_keys_from_before_versions_are_version_one(services: Services, booking: BookingView) -> None:

@@ -25,13 +25,13 @@ from tests.server import SECRET_KEY
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 OLD, NEW = "jana@example.com", "jana.new@example.com"
-SYSTEM = Site(secret=SECRET_KEY, url="https://booking.test")
+SITE = Site(secret=SECRET_KEY, url="https://booking.test")
 
 
 @pytest.fixture
 def services(database: Database, clock: Clock, mail_server: MailServer) -> Services:
     """The services with a mail server."""
-    return Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
+    return Services(database, clock=clock, site=SITE, transport=mail_server.transport())
 
 
 @pytest.fixture

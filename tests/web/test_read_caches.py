@@ -49,40 +49,40 @@ class EventRecorder:
 
     def __init__(self, services: Services, url: str) -> None:
         self.feed = Feed(url, services.bus.publish)
-        self._told: list[UUID | None] = []
+        self._seen: list[UUID | None] = []
         self._more = asyncio.Event()
-        services.bus.listen_to_experts(self._hear)
+        services.bus.listen_to_experts(self._record)
 
-    async def of(self, expert_id: UUID | None) -> None:
+    async def wait_for(self, expert_id: UUID | None) -> None:
         """Return after an event for this expert has arrived since the last call."""
         async with asyncio.timeout(PATIENCE):
-            while expert_id not in self._told:
+            while expert_id not in self._seen:
                 self._more.clear()
                 await self._more.wait()
-        self._told.clear()
+        self._seen.clear()
 
-    def _hear(self, expert_id: UUID | None) -> None:
-        self._told.append(expert_id)
+    def _record(self, expert_id: UUID | None) -> None:
+        self._seen.append(expert_id)
         self._more.set()
 
 
 @pytest.fixture
-async def news(services: Services, database_url: str) -> AsyncIterator[EventRecorder]:
+async def events(services: Services, database_url: str) -> AsyncIterator[EventRecorder]:
     """A running feed that records events."""
-    news = EventRecorder(services, database_url)
-    running = asyncio.create_task(news.feed.run())
-    await news.of(None)
-    yield news
+    events = EventRecorder(services, database_url)
+    running = asyncio.create_task(events.feed.run())
+    await events.wait_for(None)
+    yield events
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
 
 
 @pytest.fixture
-async def two(add_expert: AddExpert, news: EventRecorder) -> tuple[UUID, UUID]:
+async def two(add_expert: AddExpert, events: EventRecorder) -> tuple[UUID, UUID]:
     """Two experts whose creation events have all arrived."""
     two = await add_expert(name="Jana Müller"), await add_expert(name="Tom Weber")
-    await news.of(two[1])
+    await events.wait_for(two[1])
     return two
 
 
@@ -105,28 +105,28 @@ def state(board: LiveBoard, at: datetime) -> SlotState:
 
 
 async def test_board_is_cached_until_its_expert_changes(
-    services: Services, two: tuple[UUID, UUID], news: EventRecorder, sql: Connection
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection
 ) -> None:
     boards, (jana, tom) = LiveBoards(services), two
     before = [(await visit(boards, one)).board for one in two]
     assert (len(boards), boards.kept, services.bus.subscriber_count()) == (0, 2, 0)
     assert [(await visit(boards, one)).board is reading for one, reading in zip(two, before, strict=True)] == [True] * 2
     sql.execute(BOOKED, {"expert": jana, "at": TEN})
-    await news.of(jana)
+    await events.wait_for(jana)
     assert boards.kept == 1
     assert state(await visit(boards, jana), TEN) is SlotState.BOOKED
     assert (await visit(boards, tom)).board is before[1]
 
 
 async def test_watched_board_is_read_once_per_event_not_once_per_visitor(
-    services: Services, two: tuple[UUID, UUID], news: EventRecorder, book: Book
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, book: Book
 ) -> None:
     boards, (jana, _) = LiveBoards(services), two
     board = boards.of(jana, None)
     board.watch(lambda _: None)
     await board.up_to_date()
     await book(jana, TEN)
-    await news.of(jana)
+    await events.wait_for(jana)
     await asyncio.gather(*(board.up_to_date() for _ in range(5)))
     reading = board.board
     assert state(board, TEN) is SlotState.BOOKED
@@ -146,13 +146,13 @@ async def test_board_is_reread_when_time_has_passed(services: Services, two: tup
 
 
 async def test_caches_of_boards_and_profiles_are_bounded(
-    services: Services, add_expert: AddExpert, news: EventRecorder, monkeypatch: pytest.MonkeyPatch
+    services: Services, add_expert: AddExpert, events: EventRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slot_boards, "MOST_KEPT", 2)
     monkeypatch.setattr(profile_cache, "MOST_KEPT", 2)
     boards, known = LiveBoards(services), ProfileCache(services)
     ids = [await add_expert(name=f"Expert {n}") for n in range(3)]
-    await news.of(ids[-1])
+    await events.wait_for(ids[-1])
     for expert_id in ids:
         await visit(boards, expert_id)
         await known.of(str(expert_id))
@@ -160,7 +160,7 @@ async def test_caches_of_boards_and_profiles_are_bounded(
 
 
 async def test_nothing_is_served_from_a_cache_while_the_feed_is_down(
-    services: Services, two: tuple[UUID, UUID], news: EventRecorder, sql: Connection
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection
 ) -> None:
     boards, known, jana = LiveBoards(services), ProfileCache(services), two[0]
     board = boards.of(jana, None)
@@ -185,7 +185,7 @@ async def test_nothing_is_served_from_a_cache_while_the_feed_is_down(
 
 
 async def test_profile_is_cached_until_its_expert_changes(
-    services: Services, two: tuple[UUID, UUID], news: EventRecorder, sql: Connection
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection
 ) -> None:
     known, (jana, tom) = ProfileCache(services), map(str, two)
     before = await known.of(jana), await known.of(tom)
@@ -195,12 +195,12 @@ async def test_profile_is_cached_until_its_expert_changes(
         ("UPDATE session_type SET title = 'Advice' WHERE expert_id = %s", ("Jana Schmidt", "Advice")),
     ):
         sql.execute(change, [jana])
-        await news.of(two[0])
+        await events.wait_for(two[0])
         expert = (await known.of(jana)).expert
         assert (expert.name, expert.session_types[0].title) == named
     assert await known.of(tom) is before[1]
     sql.execute("UPDATE expert SET active = false WHERE id = %s", [jana])
-    await news.of(two[0])
+    await events.wait_for(two[0])
     with pytest.raises(ExpertNotFound):
         await known.of(jana)
 
@@ -238,7 +238,7 @@ async def test_profile_read_before_an_event_and_returned_after_it_is_not_cached(
 
 
 async def test_listing_is_cached_until_an_expert_or_a_next_free_time_changes(
-    services: Services, two: tuple[UUID, UUID], news: EventRecorder, sql: Connection, clock: Clock
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection, clock: Clock
 ) -> None:
     listings, asked = ListingCache(services), ListingKey(ExpertQuery(), "Europe/Berlin")
     shown = CachedListing(list(two), 7, "{}", clock())
@@ -250,7 +250,7 @@ async def test_listing_is_cached_until_an_expert_or_a_next_free_time_changes(
     )
     before = listings.news
     sql.execute("UPDATE expert SET name = 'Tom Schmidt' WHERE id = %s", [two[1]])
-    await news.of(two[1])
+    await events.wait_for(two[1])
     listings.keep(asked, shown, before)  # it was read before the change
     assert (listings.of(asked, 7), len(listings)) == (None, 0)
 

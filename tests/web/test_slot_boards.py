@@ -216,19 +216,19 @@ async def two(services: Services, add_expert: AddExpert) -> tuple[UUID, UUID, UU
 
 def record_messages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """Record what is sent to which room of the websocket from now on."""
-    heard: list[tuple[str, dict[str, Any]]] = []
+    messages: list[tuple[str, dict[str, Any]]] = []
 
     async def tell(room: str, _: str, message: dict[str, Any]) -> None:
-        heard.append((room, message))
+        messages.append((room, message))
 
     monkeypatch.setattr(rooms, "tell", tell)
-    return heard
+    return messages
 
 
 async def test_each_session_type_has_its_own_board_and_room_and_a_booking_changes_all(
     services: Services, two: tuple[UUID, UUID, UUID], book: Book, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (expert_id, hour, half), boards, heard = two, LiveBoards(services), record_messages(monkeypatch)
+    (expert_id, hour, half), boards, messages = two, LiveBoards(services), record_messages(monkeypatch)
     hours, halves = boards.of(expert_id, hour), boards.of(expert_id, half)
     for live in (hours, halves):
         live.watch(lambda _: None)
@@ -239,7 +239,7 @@ async def test_each_session_type_has_its_own_board_and_room_and_a_booking_change
         await live.read()
     assert state(hours.board, TEN) is state(halves.board, TEN + HOUR / 2) is SlotState.BOOKED
     assert state(halves.board, TEN) is SlotState.OPEN
-    assert [(room, message["room"], message["changes"]) for room, message in heard] == [
+    assert [(room, message["room"], message["changes"]) for room, message in messages] == [
         (f"slots:{expert_id}:{hour}",) * 2 + ([("2026-11-24T09:00:00Z", "booked")],),
         (f"slots:{expert_id}:{half}",) * 2 + ([("2026-11-24T09:30:00Z", "booked")],),
     ]
@@ -254,14 +254,14 @@ async def test_each_session_type_has_its_own_board_and_room_and_a_booking_change
 async def test_pages_are_told_to_redraw_when_more_than_slots_has_changed(
     services: Services, two: tuple[UUID, UUID, UUID], sql: Connection, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (expert_id, hour, _), heard = two, record_messages(monkeypatch)
+    (expert_id, hour, _), messages = two, record_messages(monkeypatch)
     live = LiveBoards(services).of(expert_id, hour)
     live.watch(lambda _: None)
     await live.read()
     sql.execute(change)  # type: ignore[arg-type]
     await live.read()
     await live.read()
-    ((room, message),) = heard
+    ((room, message),) = messages
     assert (room, message["version"], message["anew"]) == (live.room, 1, True)
 
 
@@ -344,16 +344,16 @@ async def test_throttle_runs_immediately_and_then_at_most_once_per_pace() -> Non
 
 async def test_throttle_does_not_queue_calls_of_slow_work() -> None:
     seen: list[int] = []
-    news = 0
+    calls = 0
 
     async def work() -> None:
-        heard = news
+        current = calls
         await asyncio.sleep(3 * PACE)
-        seen.append(heard)
+        seen.append(current)
 
     throttle = Throttle(work)
     for _ in range(100):
-        news += 1
+        calls += 1
         throttle()
         await asyncio.sleep(PACE / 10)
     async with asyncio.timeout(5):
