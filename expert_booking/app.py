@@ -168,7 +168,7 @@ def create_app(
 ) -> ASGIApp:
     """The whole product on the database at `url`. `on_ready` is called just before it accepts requests.
 
-    `data_path` is the folder of the embedded database. Raises NotReady and WrongSetting.
+    `data_path` is the folder of the embedded database. Raises NotReady and SettingsError.
     """
     metrics, proxies = Metrics(), ProxyDetector(public=settings.is_public)
     database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)

@@ -22,7 +22,7 @@ from expert_booking.domain.errors import Refusal
 from expert_booking.domain.site import Site
 from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, field_errors
 from expert_booking.services import Services
-from expert_booking.settings import Settings, WrongSetting, read_settings
+from expert_booking.settings import Settings, SettingsError, read_settings
 
 _RUN_MIGRATE: Final = ", which is not the latest: run `expert-booking migrate`"
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = read_settings()
         logs.set_up(settings.log_format, settings.log_level)
         options.command(settings, options)
-    except (WrongSetting, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
+    except (SettingsError, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
         _refuse(str(refusal))
     except backup.BackupError as refusal:
         _refuse(str(refusal))
@@ -302,7 +302,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--experts", type=_count, default=seed.Plan.experts, help="how many experts (%(default)s)")
     parser.add_argument("--bookings", type=_count, default=seed.Plan.bookings, help="how many bookings (%(default)s)")
-    parser.add_argument("--number", type=int, default=seed.Plan.number, help="random seed of the sample data (%(default)s)")
+    parser.add_argument("--number", type=int, default=seed.Plan.number, help="random seed (%(default)s)")
     parser.add_argument("--reset", action="store_true", help="first delete all experts and bookings")
     parser.set_defaults(command=seed_data)
 

@@ -9,7 +9,7 @@ from expert_booking.db.diagnostics import Connection, DiagnosticsError
 from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
 from expert_booking.doctor import database_checks, server_checks, settings_checks
 from expert_booking.doctor.finding import Finding, State
-from expert_booking.settings import Settings, WrongSetting, read_settings
+from expert_booking.settings import Settings, SettingsError, read_settings
 
 OpenDatabase = Callable[[Settings], AbstractContextManager[str]]
 
@@ -19,7 +19,7 @@ def run_checks(open_database: OpenDatabase) -> Iterator[Finding]:
     try:
         settings = read_settings()
         settings.check()
-    except WrongSetting as wrong:
+    except SettingsError as wrong:
         yield Finding("settings", State.FAIL, str(wrong), "Correct the settings; nothing else was checked.")
         return
     yield Finding("settings", State.OK, "All settings are valid.")

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from expert_booking.doctor.finding import Finding, State
-from expert_booking.settings import Settings, WrongSetting
+from expert_booking.settings import Settings, SettingsError
 
 _MAKE_A_KEY: Final = "Make a new one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
@@ -29,7 +29,7 @@ def secret_key(settings: Settings) -> Finding:
         return Finding(name, State.FAIL, f"Other users of this machine can read {path}.", f"chmod 600 '{path}'")
     try:
         settings.secret()
-    except WrongSetting as wrong:
+    except SettingsError as wrong:
         return Finding(name, State.FAIL, "The key in the data folder is not used.", str(wrong))
     return Finding(name, State.OK, f"{path} exists, and only its owner can read it.")
 
