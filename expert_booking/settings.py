@@ -233,8 +233,8 @@ def _message(message: str) -> str:
 def _stored_secret(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # Written to a temporary file and linked into place: if two processes start together, one of them wins, and neither
-        # reads an incomplete key.
+        # Written to a temporary file and linked into place: if two processes start together, one of them wins,
+        # and neither reads an incomplete key.
         with NamedTemporaryFile("w", dir=path.parent, prefix=".secret-") as file:  # mode 0600
             file.write(secrets.token_urlsafe(48))
             file.flush()
