@@ -107,7 +107,7 @@ class ServerProcess:
     @property
     def mailbox(self) -> str:
         """The URL of the demo's mailbox, as printed at start."""
-        printed = re.search(r"Mail goes to (\S+)", self.log_text())
+        printed = re.search(r"Read the emails at (\S+)", self.log_text())
         assert printed is not None, self.log_text()
         return printed[1]
 

@@ -88,7 +88,7 @@ async def test_mail_server_outage_delays_emails_but_not_bookings_and_keeps_their
         assert email_kinds(mail_server, f"p{n}@example.com") == ["received", "cancelled"]
     assert set(Counter(mail["Message-ID"] for mail in mail_server.emails).values()) == {1}
     assert "example.com" not in server.log_text().replace("site@example.com", "")
-    assert f"Mail goes through 127.0.0.1:{mail_server.port}." in server.log_text()
+    assert f"Emails are sent through 127.0.0.1:{mail_server.port}." in server.log_text()
 
 
 async def test_hanging_mail_server_slows_neither_bookings_nor_other_emails(

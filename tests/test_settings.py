@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from expert_booking.domain.holds import HoldRules
-from expert_booking.settings import Settings, WrongSetting, read_settings
+from expert_booking.settings import Settings, SettingsError, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_common_database_url_schemes_are_accepted(monkeypatch: pytest.MonkeyPatc
 def test_invalid_value_is_reported_in_one_sentence_with_its_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: value})
     said = str(wrong.value)
     assert said.startswith(f"EXPERT_BOOKING_{name}: should " if name.endswith("URL") else f"EXPERT_BOOKING_{name}: ")
@@ -85,7 +85,7 @@ def test_invalid_value_is_reported_in_one_sentence_with_its_variable(
 
 
 def test_all_invalid_values_are_reported_together_without_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, PORT="x", SECRET_KEY="hunter2", DATABASE_URL="mysql://ada:hunter2@db/x")
     for name in ("PORT", "SECRET_KEY", "DATABASE_URL"):
         assert f"EXPERT_BOOKING_{name}" in str(wrong.value)
@@ -114,7 +114,7 @@ def test_user_without_a_home_directory_stores_data_in_the_working_directory(
 def test_external_database_requires_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
     without = settings(monkeypatch, DATABASE_URL="postgresql://db/x")
     for ask in (without.check, without.secret):
-        with pytest.raises(WrongSetting, match="EXPERT_BOOKING_SECRET_KEY"):
+        with pytest.raises(SettingsError, match="EXPERT_BOOKING_SECRET_KEY"):
             ask()
     given = settings(monkeypatch, SECRET_KEY="sixteen letters!")
     given.check()
@@ -131,7 +131,7 @@ def test_external_database_requires_a_secret_key(monkeypatch: pytest.MonkeyPatch
 def test_weak_secret_is_refused_with_a_command_to_generate_one(
     monkeypatch: pytest.MonkeyPatch, name: str, weak: str
 ) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: weak})
     said = str(wrong.value)
     assert said.startswith(f"EXPERT_BOOKING_{name}: ")
@@ -159,7 +159,7 @@ def test_hold_rules_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_longest_hold_must_not_be_shorter_than_a_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, HOLD_MINUTES="30").check()
     assert str(wrong.value) == (
         "EXPERT_BOOKING_HOLD_LONGEST_MINUTES is 20 and should be at least EXPERT_BOOKING_HOLD_MINUTES, which is 30."

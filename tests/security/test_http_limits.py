@@ -414,7 +414,7 @@ def test_1100_idle_connections_do_not_stop_a_server_limited_to_1024_files(serve_
     for _ in range(3):
         for path in ("/healthz", "/readyz", "/experts", "/"):
             assert httpx.get(server.url + path, timeout=10).status_code == 200
-    assert "connections are open, which is the limit" in server.log_text()
+    assert "connection limit reached" in server.log_text()
     assert server.log_text().count("WARNING") == 1
     for connection in idle:
         connection.close()

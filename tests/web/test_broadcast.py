@@ -311,7 +311,7 @@ async def test_page_that_stops_reading_delays_no_one_and_learns_what_it_missed(p
 async def test_page_that_never_reads_again_is_disconnected_and_forgotten(
     room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "TAKES_NOTHING", 0.5)
+    monkeypatch.setattr(app, "CLIENT_ACK_TIMEOUT", 0.5)
     async with running_server(app.bind("127.0.0.1", 0)) as port:
         told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
         while not told.behind():

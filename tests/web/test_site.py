@@ -27,7 +27,7 @@ def test_unknown_paths_are_problem_json_for_programs_and_a_page_for_browsers(
         if method == "GET":
             page = httpx.get(server.url + path, headers=PAGE)
             assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
-            assert "This page is not here" in page.text
+            assert "Page not found" in page.text
 
 
 def test_page_that_times_out_on_the_database_is_a_503_page_without_an_error_report(
