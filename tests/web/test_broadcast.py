@@ -280,7 +280,7 @@ async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
         page.close()
 
 
-async def test_page_that_stops_reading_delays_no_one_and_learns_what_it_missed(port: int, room: str) -> None:
+async def test_page_that_stops_reading_delays_no_one_and_gets_a_missed_event(port: int, room: str) -> None:
     told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
     pages, much, most = [await enter(port, room) for _ in range(3)], "x" * 40_000, 500
     tracemalloc.start()
