@@ -176,7 +176,7 @@ async def browser() -> AsyncIterator[Browser]:
     """The one Chromium of this test run."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
-        reason = f"there is no Chromium on this machine (looked for {', '.join(CHROMIUM)})"
+        reason = f"Chromium is not installed (looked for {', '.join(CHROMIUM)})"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -243,7 +243,7 @@ async def visit(
             await asyncio.wait_for(_reset(context), 30)
             _idle_contexts[kind].append(context)
     unexpected = [text for text in field_errors if not any(re.search(pattern, text) for pattern in _expected_errors)]
-    assert not unexpected, f"the pages complained: {unexpected}"
+    assert not unexpected, f"unexpected console errors: {unexpected}"
 
 
 async def _reset(context: BrowserContext) -> None:

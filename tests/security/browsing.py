@@ -17,7 +17,7 @@ async def chromium() -> AsyncIterator[Browser]:
     """Start Chromium. Without it the test is skipped, or fails in CI."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
-        reason = "there is no Chromium on this machine"
+        reason = "Chromium is not installed"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

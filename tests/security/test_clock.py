@@ -40,7 +40,7 @@ def clock() -> Clock:
 def machine_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MachineClock:
     """The clock of every process that this test starts."""
     if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler to build the library that shifts a process's clock")
+        pytest.skip("a C compiler is needed to build the library that shifts the clock")
     clock = MachineClock(tmp_path)
     for name, value in clock.environment.items():
         monkeypatch.setenv(name, value)
@@ -175,7 +175,7 @@ def wait_until(true: Callable[[], bool]) -> None:
     """Wait until the condition is true. Fails after PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     while not true():
-        assert time.monotonic() < deadline, "it did not become true"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.1)
 
 

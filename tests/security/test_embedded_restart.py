@@ -105,7 +105,7 @@ def wait_until(true: Callable[[], bool]) -> None:
     """Wait until the condition is true. Fails after PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     while not true():
-        assert time.monotonic() < deadline, "it did not become true"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.1)
 
 
