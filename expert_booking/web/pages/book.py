@@ -37,8 +37,8 @@ from expert_booking.web.components.booking_card import session_times
 from expert_booking.web.components.booking_form import BookingForm
 from expert_booking.web.components.hold_clock import HoldClock, HoldState
 from expert_booking.web.components.refusal_note import (
-    alternatives,
     already_yours,
+    alternatives,
     input_kept,
     internal_error,
     reason_of,

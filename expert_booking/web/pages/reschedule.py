@@ -63,7 +63,7 @@ def mount(services: Services, boards: LiveBoards) -> None:
     @page_route.page("/booking/{reference}/reschedule")
     async def reschedule_page(reference: str, request: Request, client: Client) -> None:
         try:
-            access = BookingAccess.of(services, reference, request)
+            access = BookingAccess.for_request(services, reference, request)
             found = await access.find()
         except BookingNotFound:
             error_pages.booking_not_found(reference)

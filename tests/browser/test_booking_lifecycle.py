@@ -1,4 +1,4 @@
-"""The whole life of a booking, two browsers side by side, and no page is loaded anew."""
+"""The whole life of a booking in two browsers side by side, without reloading a page."""
 
 from datetime import datetime
 from typing import Any
@@ -12,24 +12,24 @@ from tests.browser.pages import (
     HOUR,
     Connection,
     book_button,
+    expect_form,
+    expect_held,
+    expect_slot,
     fill_in,
-    holds,
     in_days,
-    says,
-    sees,
     slot,
-    until,
-    watches,
+    wait_for_live_slot,
+    wait_until,
 )
 
 
-async def heard(board: Page) -> None:
-    """Expect that this page is still the one that was opened in the beginning."""
-    assert await board.evaluate("window.here"), "the page was loaded anew"
+async def expect_not_reloaded(board: Page) -> None:
+    """Expect that the page was not loaded again."""
+    assert await board.evaluate("window.here"), "the page was reloaded"
 
 
 def hold_until(sql: Connection, expert: Expert) -> datetime:
-    """When the only hold of this expert is over."""
+    """Return when the expert's only hold expires."""
     [(over,)] = sql.execute(
         "SELECT hold_until FROM booking WHERE expert_id = %s AND status = 'held'", [expert.id]
     ).fetchall()
@@ -37,67 +37,67 @@ def hold_until(sql: Connection, expert: Expert) -> datetime:
     return over
 
 
-def life(sql: Connection, expert: Expert) -> list[tuple[Any, ...]]:
-    """All that has happened to this expert's bookings: who, from what to what."""
+def history(sql: Connection, expert: Expert) -> list[tuple[Any, ...]]:
+    """Return the history of the expert's bookings: actor, old status, new status."""
     return sql.execute(
         "SELECT actor, from_status, to_status FROM booking_change WHERE expert_id = %s ORDER BY id", [expert.id]
     ).fetchall()
 
 
-async def test_one_holds_moves_lapses_books_moves_and_cancels_and_the_other_sees_it_all(
+async def test_a_second_browser_sees_hold_expiry_booking_rescheduling_and_cancelling(
     visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     first, second, third = in_days(3), in_days(3) + HOUR, in_days(3) + 2 * HOUR
     other, page = await visit(jana.page), await visit(jana.page)
-    await watches(other, first)
+    await wait_for_live_slot(other, first)
     await other.evaluate("window.here = true")
 
-    # One holds and the other sees "being booked".
+    # One visitor holds a time, and the other sees it on hold.
     await slot(page, first).click()
-    await holds(page)
-    await sees(other, first, "held", within=AT_ONCE)
+    await expect_held(page)
+    await expect_slot(other, first, "held", within=AT_ONCE)
     await expect(slot(other, first)).to_contain_text("being booked")
 
-    # To another slot.
+    # The hold changes to another slot.
     await page.go_back()
     await slot(page, second).click()
-    await holds(page)
-    await sees(other, first, "open", within=AT_ONCE)
-    await sees(other, second, "held", within=AT_ONCE)
+    await expect_held(page)
+    await expect_slot(other, first, "open", within=AT_ONCE)
+    await expect_slot(other, second, "held", within=AT_ONCE)
 
-    # The hold lapses, within a second; what was typed stays.
+    # The hold expires within a second; the form keeps what was typed.
     began = hold_until(sql, jana)
     await fill_in(page, **ADA)
-    await until(lambda: hold_until(sql, jana) > began, "typing to renew the hold")
+    await wait_until(lambda: hold_until(sql, jana) > began, "typing to renew the hold")
     sql.execute("UPDATE booking SET hold_until = now() + interval '1 second' WHERE status = 'held'")
-    await sees(other, second, "open", within=2 * AT_ONCE)
+    await expect_slot(other, second, "open", within=2 * AT_ONCE)
     again = page.get_by_role("button", name="Keep it again")
     await expect(again).to_be_visible()
-    await says(page, **ADA)
+    await expect_form(page, **ADA)
 
     # Booked.
     await again.click()
-    await holds(page)
-    await sees(other, second, "held", within=AT_ONCE)
+    await expect_held(page)
+    await expect_slot(other, second, "held", within=AT_ONCE)
     await book_button(page).click()
     await page.wait_for_url("**/booking/*")
-    await sees(other, second, "booked", within=AT_ONCE)
+    await expect_slot(other, second, "booked", within=AT_ONCE)
 
-    # Moved to another time.
+    # Rescheduled to another time.
     await page.get_by_role("link", name="Move to another time").click()
-    await watches(page, third)
+    await wait_for_live_slot(page, third)
     await slot(page, third).click()
     await page.get_by_role("button", name="Move it").click()
-    await sees(other, third, "booked", within=AT_ONCE)
-    await sees(other, second, "open", within=AT_ONCE)
+    await expect_slot(other, third, "booked", within=AT_ONCE)
+    await expect_slot(other, second, "open", within=AT_ONCE)
 
     # Cancelled.
     await page.get_by_role("button", name="Cancel booking").click()
     await page.get_by_role("button", name="Yes, cancel it").click()
     await expect(page.locator("[data-booking]").first).to_have_attribute("data-status", "cancelled")
-    await sees(other, third, "open", within=AT_ONCE)
+    await expect_slot(other, third, "open", within=AT_ONCE)
 
-    await heard(other)
-    assert life(sql, jana) == [
+    await expect_not_reloaded(other)
+    assert history(sql, jana) == [
         ("customer", None, "pending"), ("customer", "pending", "pending"), ("customer", "pending", "cancelled"),
     ]  # fmt: skip
