@@ -119,9 +119,10 @@ def _insert_booking(sql: Connection, at_this_time: dict[str, Any]) -> UUID:
         at_this_time,
     )
     row = sql.execute(
-        "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"
+        "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key,"
+        " title, cancel_notice_minutes, reschedule_notice_minutes)"
         " SELECT %(expert)s, id, %(at)s, %(end)s, tstzrange(%(at)s, %(end)s), %(status)s, 'Bo', 'bo@example.com',"
-        " 'bo@example.com' FROM session_type WHERE expert_id = %(expert)s RETURNING id",
+        " 'bo@example.com', title, 0, 0 FROM session_type WHERE expert_id = %(expert)s RETURNING id",
         at_this_time,
     ).fetchone()
     assert row is not None

@@ -2,7 +2,7 @@
 export default {
   props: { email: String },
   template: `
-    <div class="manage shared-link">
+    <div class="shared-link">
       <template v-if="email">
         <button v-if="!asking" ref="ask" class="button quiet" type="button" @click="ask">This link was shared by mistake</button>
         <section v-else class="panel" aria-labelledby="end-links">
