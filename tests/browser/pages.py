@@ -18,7 +18,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 HOUR = timedelta(hours=1)
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
-LABELS = {"name": "Name", "email": "E-mail", "phone": "Phone", "notes": "Notes"}
+LABELS = {"name": "Name", "email": "Email", "phone": "Phone", "notes": "Notes"}
 # Every open page shows a change within this time, in milliseconds.
 AT_ONCE = 1000
 
@@ -71,7 +71,7 @@ async def expect_form(page: Page, **typed: str) -> None:
 
 def book_button(page: Page) -> Locator:
     """Return the button that books, whether the booking is confirmed instantly or by the expert."""
-    return page.get_by_role("button", name=re.compile("book this time$", re.IGNORECASE))
+    return page.get_by_role("button", name=re.compile("(book|request) this time$", re.IGNORECASE))
 
 
 async def expect_held(page: Page, *, within: float | None = None) -> None:

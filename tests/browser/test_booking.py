@@ -36,7 +36,7 @@ async def test_visitor_finds_an_expert_books_a_time_and_finds_the_booking_again(
 
     booked = page.locator("section[data-booking]")
     await expect(booked).to_have_attribute("data-status", "pending")
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Your time is booked")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Your request has been sent")
     for word in (jana.name, "10:00–11:00", *ADA.values(), "My first session."):
         await expect(booked).to_contain_text(word)
     number = await booking_id(page)
@@ -56,7 +56,7 @@ async def test_invalid_input_is_reported_beside_the_fields_and_kept(visit: Visit
     typed = {"name": "Ada Lovelace", "email": "ada@nowhere", "phone": "call me", "notes": "Line 1\nLine 2"}
     await fill_in(page, **typed)
     await book_button(page).click()
-    email, phone = page.get_by_label("E-mail"), page.get_by_label("Phone")
+    email, phone = page.get_by_label("Email", exact=True), page.get_by_label("Phone")
     await expect(page.locator("#email-error")).to_contain_text("name@example.com")
     await expect(page.locator("#phone-error")).to_contain_text("phone number")
     await expect(page.locator(".error")).to_have_count(2)
@@ -82,7 +82,7 @@ async def test_empty_form_reports_every_required_field(visit: Visit, jana: Exper
         await expect(page.locator(f"#{field}-error")).to_have_text("Please fill this in.")
     await expect(page.locator("#notes-error")).to_have_count(0)
     await expect(page.get_by_label("Name")).to_be_focused()
-    await expect(page.get_by_role("alert").first).to_contain_text("3 things")
+    await expect(page.get_by_role("alert").first).to_contain_text("3 fields")
 
 
 async def test_booking_is_shown_only_in_the_browser_that_made_it(visit: Visit, jana: Expert, excuse: Excuse) -> None:
@@ -106,10 +106,10 @@ async def test_booking_is_shown_only_in_the_browser_that_made_it(visit: Visit, j
 async def test_browser_without_bookings_sees_none_of_an_address_that_has_some(visit: Visit, jana: Expert) -> None:
     mine, theirs = await visit(), await visit("/my-bookings")
     await book_on_page(mine, jana.slug, in_days(3), email="grace@example.com")
-    await theirs.get_by_label("E-mail").fill("grace@example.com")
-    await theirs.get_by_role("button", name="Send me a mail").click()
+    await theirs.get_by_label("Email", exact=True).fill("grace@example.com")
+    await theirs.get_by_role("button", name="Email me a link").click()
     await expect(theirs.get_by_text("If this address is known here")).to_be_visible()
-    await expect(theirs.get_by_role("heading", name="Nothing booked here yet")).to_be_visible()
+    await expect(theirs.get_by_role("heading", name="No bookings yet")).to_be_visible()
     await theirs.reload()
     await expect(theirs.get_by_label("Code")).to_be_visible()
     await expect(theirs.locator("[data-booking]")).to_have_count(0)

@@ -56,7 +56,7 @@ async def test_a_second_browser_sees_hold_expiry_booking_rescheduling_and_cancel
     await slot(page, first).click()
     await expect_held(page)
     await expect_slot(other, first, "held", within=AT_ONCE)
-    await expect(slot(other, first)).to_contain_text("being booked")
+    await expect(slot(other, first)).to_contain_text("on hold")
 
     # The hold changes to another slot.
     await page.go_back()
@@ -71,7 +71,7 @@ async def test_a_second_browser_sees_hold_expiry_booking_rescheduling_and_cancel
     await wait_until(lambda: hold_until(sql, jana) > began, "typing to renew the hold")
     sql.execute("UPDATE booking SET hold_until = now() + interval '1 second' WHERE status = 'held'")
     await expect_slot(other, second, "open", within=2 * AT_ONCE)
-    again = page.get_by_role("button", name="Keep it again")
+    again = page.get_by_role("button", name="Hold it again")
     await expect(again).to_be_visible()
     await expect_form(page, **ADA)
 
@@ -84,16 +84,16 @@ async def test_a_second_browser_sees_hold_expiry_booking_rescheduling_and_cancel
     await expect_slot(other, second, "booked", within=AT_ONCE)
 
     # Rescheduled to another time.
-    await page.get_by_role("link", name="Move to another time").click()
+    await page.get_by_role("link", name="Reschedule").click()
     await wait_for_live_slot(page, third)
     await slot(page, third).click()
-    await page.get_by_role("button", name="Move it").click()
+    await page.get_by_role("button", name="Reschedule").click()
     await expect_slot(other, third, "booked", within=AT_ONCE)
     await expect_slot(other, second, "open", within=AT_ONCE)
 
     # Cancelled.
     await page.get_by_role("button", name="Cancel booking").click()
-    await page.get_by_role("button", name="Yes, cancel it").click()
+    await page.get_by_role("button", name="Yes, cancel booking").click()
     await expect(page.locator("[data-booking]").first).to_have_attribute("data-status", "cancelled")
     await expect_slot(other, third, "open", within=AT_ONCE)
 

@@ -93,7 +93,7 @@ async def test_taken_slot_without_alternatives_says_so(visit: Visit, new_expert:
     page = await form(visit, once, at)
     await expect_held(page)
     insert_booking(sql, once.id, at)
-    await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("no other time is free")
+    await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("No other time is free")
     await expect(page.locator("[data-alternative]")).to_have_count(0)
 
 

@@ -106,11 +106,11 @@ async def test_opening_the_form_holds_its_time_and_others_see_it_on_hold(
     await board.evaluate("window.here = true")
     page = await open_held_form(visit, jana, at)
     await expect_slot(board, at, "held", within=AT_ONCE)
-    await expect(slot(board, at)).to_contain_text("being booked")
-    assert (await slot(board, at).get_attribute("aria-label") or "").endswith(", being booked by somebody")
+    await expect(slot(board, at)).to_contain_text("on hold")
+    assert (await slot(board, at).get_attribute("aria-label") or "").endswith(", on hold")
     assert await slot(board, at).get_attribute("data-mine") is None
     assert 290 < await seconds_left(page) <= 300
-    await expect(clock(page).get_by_role("status")).to_have_text("This time is kept for you for 5 minutes.")
+    await expect(clock(page).get_by_role("status")).to_have_text("This time is on hold for you for 5 minutes.")
     [(number, *_)] = held(sql, jana)
     assert str(number) not in "".join(await board.evaluate("window.heard"))
     assert str(number) not in await page.content()
@@ -154,9 +154,9 @@ async def test_choosing_another_time_changes_the_hold_on_both_boards(
     await page.goto(jana.page)
     mine = slot(page, at)
     await expect(mine).to_be_enabled()
-    await expect(mine).to_contain_text("kept for you")
+    await expect(mine).to_contain_text("on hold for you")
     await expect(mine).to_have_attribute("data-mine", "")
-    assert (await mine.get_attribute("aria-label") or "").endswith(", kept for you")
+    assert (await mine.get_attribute("aria-label") or "").endswith(", on hold for you")
     await slot(page, at + HOUR).click()
     await expect_held(page)
     await expect_slot(board, at, "open", within=AT_ONCE)
@@ -176,7 +176,7 @@ async def test_own_hold_does_not_block_own_alternatives(visit: Visit, new_expert
     await expect_slot(board, at + HOUR / 2, "booked", within=AT_ONCE)
     await slot(board, at - HOUR / 2).click()
     await expect_held(board)
-    await expect(clock(page)).to_have_attribute("data-hold", "rescheduled")
+    await expect(clock(page)).to_have_attribute("data-hold", "replaced")
     # Another booking and the visitor's own hold both block this time.
     busy = await open_tab(page, form_url(often, at + HOUR / 2))
     await expect(busy.locator('[data-reason="busy"]')).to_be_visible()
@@ -202,7 +202,7 @@ async def test_open_board_in_the_same_browser_shows_the_visitors_hold_immediatel
     await wait_for_live_slot(board, at)
     form = await open_tab(first, form_url(jana, at))
     await expect_held(form)
-    await expect(slot(board, at)).to_contain_text("kept for you", timeout=2 * AT_ONCE)
+    await expect(slot(board, at)).to_contain_text("on hold for you", timeout=2 * AT_ONCE)
     await expect(slot(board, at)).to_be_enabled()
     await expect(board.locator("[data-mine]")).to_have_count(1)
     await button(form, "Release this time").click()
@@ -217,13 +217,13 @@ async def test_another_time_in_a_second_tab_changes_the_hold_and_the_first_tab_s
     await fill_in(first, **GRACE)
     second = await open_tab(first, form_url(jana, at + HOUR))
     await expect_held(second)
-    await expect(clock(first)).to_have_attribute("data-hold", "rescheduled", timeout=2 * AT_ONCE)
-    await expect(clock(first)).to_contain_text("You are keeping another time now. It is")
+    await expect(clock(first)).to_have_attribute("data-hold", "replaced", timeout=2 * AT_ONCE)
+    await expect(clock(first)).to_contain_text("You are now holding a different time. It is")
     await expect(clock(first)).to_contain_text("11:00. This one is still free.")
     await expect_form(first, **GRACE)
-    await button(first, "Keep this time again").click()
+    await button(first, "Hold this time again").click()
     await expect_held(first)
-    await expect(clock(second)).to_have_attribute("data-hold", "rescheduled")
+    await expect(clock(second)).to_have_attribute("data-hold", "replaced")
 
 
 # --- releasing -------------------------------------------------------------------------------------------------
@@ -242,9 +242,9 @@ async def test_expired_hold_is_open_to_all_within_a_second_and_can_be_taken_agai
     expire_hold_in(sql, jana, 3)
     await expect_slot(board, at, "open", within=3 * AT_ONCE + AT_ONCE)
     await expect(clock(page)).to_have_attribute("data-hold", "over", timeout=AT_ONCE)
-    await expect(clock(page)).to_contain_text("Your hold is over.The time is still free.")
+    await expect(clock(page)).to_contain_text("Your hold has expired.The time is still free.")
     await expect_form(page, **GRACE)
-    await button(page, "Keep it again").click()
+    await button(page, "Hold it again").click()
     await expect_held(page)
     await expect_slot(board, at, "held", within=AT_ONCE)
 
@@ -256,7 +256,7 @@ async def test_last_minute_of_a_hold_is_shown_and_announced(visit: Visit, jana: 
     await expect_held(page)
     await expect(clock(page)).not_to_contain_class("last")
     await expect(clock(page)).to_contain_class("last")
-    await expect(clock(page).get_by_role("status")).to_have_text("One minute left of the time kept for you.")
+    await expect(clock(page).get_by_role("status")).to_have_text("Your hold expires in one minute.")
     await expect(page.get_by_role("timer")).to_contain_text("0:5")
 
 
@@ -269,7 +269,7 @@ async def test_released_time_is_open_immediately_and_one_key_takes_it_back(visit
     await page.keyboard.press("Enter")
     await expect_slot(board, at, "open", within=2 * AT_ONCE)
     await expect(clock(page)).to_have_attribute("data-hold", "released")
-    await expect(button(page, "Keep it again")).to_be_focused()
+    await expect(button(page, "Hold it again")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect_slot(board, at, "held", within=2 * AT_ONCE)
     await expect(button(page, "Release this time")).to_be_focused()
@@ -321,7 +321,7 @@ async def test_hold_released_and_retaken_in_one_tab_is_held_in_the_other(
     await expect_held(second)
     await button(first, "Release this time").click()
     await expect(clock(second)).to_have_attribute("data-hold", "over")
-    await button(second, "Keep it again").click()
+    await button(second, "Hold it again").click()
     await expect_held(second)
     await expect_held(first)
     await second.close()
@@ -345,7 +345,7 @@ async def test_only_typing_renews_a_hold(visit: Visit, jana: Expert, sql: Connec
     assert await seconds_left(page) <= 100
     await page.keyboard.type("a")
     await page.wait_for_function("document.querySelector('[role=timer]').dataset.seconds > 280")
-    await expect(clock(page).locator("strong")).to_have_text(re.compile(r"^Kept for you for (5:00|4:5\d)$"))
+    await expect(clock(page).locator("strong")).to_have_text(re.compile(r"^On hold for you for (5:00|4:5\d)$"))
     renewed = held(sql, jana)
     await page.keyboard.type("da@example.com")  # already renewed a moment ago
     await asyncio.sleep(0.5)
@@ -460,7 +460,9 @@ async def test_late_submission_for_a_taken_time_keeps_the_input_and_offers_alter
     await fill_in(page, **GRACE)
     insert_booking(sql, jana.id, at)
     notice = page.locator('[data-reason="busy"]')
-    await expect(notice).to_contain_text("Your hold is over. Someone else has just booked this time.", timeout=AT_ONCE)
+    await expect(notice).to_contain_text(
+        "Your hold has expired. Someone else has just booked this time.", timeout=AT_ONCE
+    )
     await book_button(page).click()
     await expect(notice).to_contain_text("Nothing you typed is lost.")
     await expect_form(page, **GRACE)
@@ -481,7 +483,7 @@ async def test_form_whose_hold_was_replaced_still_books_beside_the_new_hold(
     await fill_in(first, **ADA)
     second = await open_tab(first, form_url(often, at + HOUR / 2))  # overlaps the first
     await expect_held(second)
-    await expect(clock(first)).to_have_attribute("data-hold", "rescheduled")
+    await expect(clock(first)).to_have_attribute("data-hold", "replaced")
     await book_button(first).click()
     await first.wait_for_url("**/booking/*")
     assert bookings_at(sql, often.id, at) == 1
@@ -502,7 +504,7 @@ async def test_time_held_by_another_visitor_is_offered_when_it_is_released(visit
     await button(theirs, "Release this time").click()
     await expect(clock(page)).to_have_attribute("data-hold", "free", timeout=2 * AT_ONCE)
     await expect(page.locator("[data-refusal]")).to_have_count(0)
-    await button(page, "Keep it for me").click()
+    await button(page, "Hold it for me").click()
     await expect_held(page)
     await expect_form(page, **GRACE)
     await expect(theirs.locator('[data-reason="held"]')).to_be_visible()
@@ -550,7 +552,7 @@ async def test_terms_are_shown_before_booking_and_the_button_says_who_confirms(
         await expect(page.locator(".terms")).to_contain_text(sentence)
     await page.goto(form_url(asks, in_days(3)))
     await expect(page.locator(".summary .terms li")).to_have_text(said)
-    await expect(book_button(page)).to_have_text("Ask to book this time")
+    await expect(book_button(page)).to_have_text("Request this time")
     at_once = await new_expert(confirmation="at_once")
     await page.goto(form_url(at_once, in_days(3)))
     await expect(page.locator(".summary .terms")).to_contain_text("It is confirmed at once.")

@@ -138,7 +138,7 @@ async def test_filters_can_be_set_are_shown_and_can_be_removed(visit: Visit, new
     await expect_cards(page, "Filter Zwei")
     await expect(page).to_have_url(re.compile(r"category=Filtering&minutes=60&language=de$"))
     await page.goto(f"{page.url}&minRating=4.5")
-    await expect(page.get_by_role("heading", name="No expert fits")).to_be_visible()
+    await expect(page.get_by_role("heading", name="No experts found")).to_be_visible()
     await wait_until_connected(page)
     await page.get_by_role("button", name="Remove filter Rated 4.5 and up").click()
     await expect_cards(page, "Filter Zwei")
@@ -163,7 +163,7 @@ async def test_next_free_order_and_day_filter_follow_the_bookings(
     await expect_cards_after_reloading(page, late.name, early.name)
     await page.get_by_label("Free", exact=True).select_option("Tomorrow")
     await expect_cards(page, late.name)
-    await page.get_by_label("Free", exact=True).select_option("In seven days")
+    await page.get_by_label("Free", exact=True).select_option("Within seven days")
     await expect_cards(page, late.name, early.name)
     await page.get_by_label("Free", exact=True).select_option("On a date …")
     await page.get_by_label("Date").fill(f"{in_days(3):%Y-%m-%d}")
@@ -200,7 +200,7 @@ async def test_filters_on_a_phone_open_with_a_button_and_work_by_keyboard(visit:
 
 async def test_search_without_results_says_so_and_can_be_reset(visit: Visit, jana: Expert) -> None:
     page = await visit("/?search=nobody+is+called+this&category=nor+does+this")
-    await expect(page.get_by_role("heading", name="No expert fits")).to_be_visible()
+    await expect(page.get_by_role("heading", name="No experts found")).to_be_visible()
     await expect(page.get_by_text("nobody is called this").last).to_be_visible()
     await expect(page.get_by_role("status").first).to_contain_text("0 experts")
     await page.get_by_role("button", name="Show all experts").click()
@@ -211,6 +211,6 @@ async def test_search_without_results_says_so_and_can_be_reset(visit: Visit, jan
 
 async def test_page_after_the_last_one_says_it_is_empty(visit: Visit, jana: Expert) -> None:
     page = await visit("/?page=4000")
-    await expect(page.get_by_text("There is nobody on this page.")).to_be_visible()
+    await expect(page.get_by_text("There are no experts on this page.")).to_be_visible()
     await page.get_by_role("button", name="Show all experts").click()
     await expect(page.locator("[data-expert]").first).to_be_visible()

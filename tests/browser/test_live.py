@@ -85,7 +85,7 @@ async def test_held_slot_is_labelled_and_disabled(visit: Visit, jana: Expert, sq
         {"expert": jana.id, "at": at, "end": at + HOUR},
     )
     await expect_slot(page, at, "held", within=AT_ONCE)
-    await expect(slot(page, at)).to_contain_text("being booked")
+    await expect(slot(page, at)).to_contain_text("on hold")
 
 
 async def test_new_hours_appear_on_an_open_board(visit: Visit, jana: Expert, sql: Connection) -> None:

@@ -47,13 +47,13 @@ async def test_email_appears_when_sent_and_links_to_the_booking(
     page = await visit(demo.mailbox, at=demo.url)
     await expect(page).to_have_url(f"{demo.url}/mailbox")
     await expect(page.get_by_role("link", name="Mailbox (demo)")).to_be_visible()
-    await expect(page.get_by_text("Demo: mail that would have been sent.")).to_be_visible()
+    await expect(page.get_by_text("Demo: emails that would have been sent.")).to_be_visible()
     made = await book(api, "live@example.com")
     card = page.locator(".mail-card", has_text="live@example.com")
     await expect(card).to_have_count(1)
     await expect(card).to_have_attribute("data-kind", "confirmed" if made["status"] == "confirmed" else "received")
 
-    await page.get_by_label("To whom").fill("LIVE@")
+    await page.get_by_label("Recipient").fill("LIVE@")
     await page.keyboard.press("Enter")
     await expect(page.locator(".mail-card")).to_have_count(1)
     await page.locator(".mail-card a").focus()
@@ -66,10 +66,10 @@ async def test_email_appears_when_sent_and_links_to_the_booking(
     await opened.close()
 
     async with page.expect_download() as downloading:
-        await page.get_by_role("link", name="Download the calendar file").click()
+        await page.get_by_role("link", name="Download calendar file").click()
     assert (await read(downloading)).startswith(b"BEGIN:VCALENDAR")
     async with page.expect_download() as downloading:
-        await page.get_by_role("link", name="Download the mail").click()
+        await page.get_by_role("link", name="Download email").click()
     assert b"Message-ID: <" in await read(downloading)
     await page.get_by_role("link", name="Plain text").click()
     await expect(page.locator("pre")).to_contain_text(made["expertName"])
@@ -81,7 +81,7 @@ async def test_filter_without_emails_says_so_and_updates_live(
     demo: ServerProcess, api: httpx.AsyncClient, visit: Visit
 ) -> None:
     page = await visit(f"{demo.mailbox}&to=later@example.com", at=demo.url)
-    await expect(page.get_by_role("heading", name="No mail to this address")).to_be_visible()
+    await expect(page.get_by_role("heading", name="No emails to this address")).to_be_visible()
     await book(api, "later@example.com")
     await expect(page.locator(".mail-card")).to_have_count(1)
 

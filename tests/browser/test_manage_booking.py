@@ -83,7 +83,7 @@ def button(page: Page, name: str) -> Locator:
 
 def reschedule_link(page: Page) -> Locator:
     """Return the link to the reschedule page."""
-    return page.get_by_role("link", name="Move to another time")
+    return page.get_by_role("link", name="Reschedule")
 
 
 def news(page: Page) -> Locator:
@@ -117,13 +117,13 @@ async def test_cancelling_stores_the_reason_and_frees_the_time_immediately(
 
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("I am <b>ill</b>.\nSorry.")
-    await button(page, "Yes, cancel it").click()
+    await button(page, "Yes, cancel booking").click()
     await expect_status(page, "cancelled")
     await expect(news(page)).to_have_text("Your booking has been cancelled.")
     await expect_slot(other, at, "open", within=AT_ONCE)
     assert row(sql, number)[1] == "cancelled"
     assert last_change(sql, number) == ("customer", "pending", "cancelled", "I am <b>ill</b>.\nSorry.")
-    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), reschedule_link(page)):
+    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel booking"), reschedule_link(page)):
         await expect(gone).to_have_count(0)
     await expect_not_reloaded(page)
     await expect_not_reloaded(other)
@@ -135,7 +135,7 @@ async def test_backing_out_of_cancelling_keeps_the_booking(visit: Visit, jana: E
     page = await visit()
     number = await book_on_page(page, jana.slug, in_days(3))
     await button(page, "Cancel booking").click()
-    await button(page, "Keep it").click()
+    await button(page, "Keep booking").click()
     await expect(button(page, "Cancel booking")).to_be_focused()
     await expect(page.get_by_role("heading", name="Cancel this booking?")).to_have_count(0)
     assert row(sql, number)[1] == "pending"
@@ -157,7 +157,7 @@ async def test_cancelling_works_with_the_keyboard_alone(visit: Visit, jana: Expe
     await page.keyboard.press("Tab")
     await page.keyboard.type("No time")
     await page.keyboard.press("Tab")
-    await expect(button(page, "Yes, cancel it")).to_be_focused()
+    await expect(button(page, "Yes, cancel booking")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect_status(page, "cancelled")
     await expect(news(page)).to_be_focused()
@@ -198,12 +198,12 @@ async def test_actions_disappear_when_their_deadline_passes(visit: Visit, jana: 
     number = await book_on_page(page, jana.slug, in_days(3))
     await mark_loaded(page)
     set_start(sql, number, datetime.now(UTC) + HOUR + timedelta(seconds=4))
-    await expect(news(page)).to_contain_text("Your booking has been moved to")
+    await expect(news(page)).to_contain_text("Your booking has been rescheduled to")
     # The cancel question is open and the reason is being typed.
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("Because")
     await expect(page.locator(".manage")).to_contain_text("You could cancel or move it to another time until")
-    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel it"), reschedule_link(page)):
+    for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel booking"), reschedule_link(page)):
         await expect(gone).to_have_count(0)
     await expect(news(page)).to_be_focused()
     await expect_not_reloaded(page)
@@ -218,7 +218,7 @@ async def test_late_cancellation_is_refused_in_place(visit: Visit, jana: Expert,
     with sql.transaction():  # changes the terms without an event, so the page is not updated
         sql.execute("SET LOCAL session_replication_role = replica")
         sql.execute("UPDATE booking SET cancel_notice_minutes = 10000 WHERE id = %s", [number])
-    await button(page, "Yes, cancel it").click()
+    await button(page, "Yes, cancel booking").click()
     await expect(page.get_by_role("alert")).to_contain_text("This session can only be cancelled until")
     await expect(button(page, "Cancel booking")).to_have_count(0)
     await expect(reschedule_link(page)).to_be_visible()
@@ -275,8 +275,8 @@ async def test_cancelling_in_two_tabs_cancels_once(visit: Visit, jana: Expert, s
     await wait_until_connected(two)
     for tab in (one, two):
         await button(tab, "Cancel booking").click()
-    await button(two, "Yes, cancel it").focus()
-    await button(one, "Yes, cancel it").click()
+    await button(two, "Yes, cancel booking").focus()
+    await button(one, "Yes, cancel booking").click()
     for tab in (one, two):
         await expect_status(tab, "cancelled")
         await expect(news(tab)).to_have_text("Your booking has been cancelled.")
@@ -302,21 +302,21 @@ async def test_rescheduling_updates_every_open_page(visit: Visit, jana: Expert, 
     await mark_loaded(listed)
 
     await reschedule_link(page).click()
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Move your booking")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Reschedule your booking")
     await expect(page.locator(".reschedule-now")).to_contain_text("Asia/Kathmandu (UTC+5:45)")
     await expect(page.locator(".reschedule-now")).to_contain_text("10:00–11:00")
     await expect(slot(page, at)).to_have_accessible_name(re.compile("your time"))
     await expect(slot(page, at)).to_be_disabled()
     await wait_for_live_slot(page, to)
     await slot(page, to).click()
-    question = page.get_by_role("form", name="Move your booking?").or_(page.locator(".reschedule-question form"))
+    question = page.get_by_role("form", name="Reschedule your booking?").or_(page.locator(".reschedule-question form"))
     await expect(question).to_contain_text(f"{to.astimezone(ZoneInfo('Asia/Kathmandu')):%H:%M}")
     await expect(question).to_contain_text("14:00–15:00, Europe/Berlin")
     assert row(sql, number) == (at, "pending", 0)
-    await button(page, "Move it").click()
+    await button(page, "Reschedule").click()
 
     await page.wait_for_url(f"**/booking/{number}*")
-    await expect(news(page)).to_contain_text(f"Your booking has been moved to {to:%A}")
+    await expect(news(page)).to_contain_text(f"Your booking has been rescheduled to {to:%A}")
     await expect_slot(other, at, "open", within=AT_ONCE)
     await expect_slot(other, to, "booked", within=AT_ONCE)
     await expect(listed.locator(f'[data-booking="{number}"]')).to_contain_text(f"{to:%A}")
@@ -337,12 +337,12 @@ async def test_backing_out_of_rescheduling_restores_the_focus(visit: Visit, jana
     for leave in ("click", "escape"):
         await slot(page, to).focus()
         await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="Move your booking?")).to_be_focused()
+        await expect(page.get_by_role("heading", name="Reschedule your booking?")).to_be_focused()
         if leave == "click":
-            await button(page, "Keep the old time").click()
+            await button(page, "Keep current time").click()
         else:
             await page.keyboard.press("Escape")
-        await expect(page.get_by_role("heading", name="Move your booking?")).to_have_count(0)
+        await expect(page.get_by_role("heading", name="Reschedule your booking?")).to_have_count(0)
         await expect(slot(page, to)).to_be_focused()
     assert row(sql, number) == (at, "pending", 0)
 
@@ -359,7 +359,7 @@ async def test_booking_can_be_rescheduled_to_a_time_overlapping_its_own(
     await page.goto(f"/booking/{number}/reschedule")
     await wait_for_live_slot(page, at + 30 * MINUTE)
     await slot(page, at + 30 * MINUTE).click()
-    await button(page, "Move it").click()
+    await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
     assert row(sql, number) == (at + 30 * MINUTE, "pending", 1)
     await expect_slot(other, at - 30 * MINUTE, "open", within=AT_ONCE)
@@ -377,11 +377,11 @@ async def test_rescheduling_to_a_time_just_taken_keeps_the_booking_and_offers_ot
     with sql.transaction():
         sql.execute("SET LOCAL session_replication_role = replica")  # no event, so the page learns of it only by asking
         insert_booking(sql, jana.id, to)
-        await button(page, "Move it").click()
+        await button(page, "Reschedule").click()
         await wait_until(lambda: waiting_locks(sql), "the reschedule to wait for the other booking's transaction")
     refused = page.locator('[data-refusal="slot_taken"]')
     await expect(refused).to_contain_text("Someone else has just booked this time.")
-    await expect(refused).to_contain_text("Your old time is still yours.")
+    await expect(refused).to_contain_text("You still have your current time.")
     await expect(refused).to_be_focused()
     assert row(sql, number) == (at, "pending", 0)
     await expect(slot(page, to)).to_be_disabled()
@@ -389,7 +389,7 @@ async def test_rescheduling_to_a_time_just_taken_keeps_the_booking_and_offers_ot
     await expect(page.locator("[data-alternative]")).to_have_count(6)
     await expect(page.locator(f'[data-alternative="{iso(at)}"]')).to_have_count(0)
     await page.locator(f'[data-alternative="{iso(to + HOUR)}"]').click()
-    await button(page, "Move it").click()
+    await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
     assert row(sql, number) == (to + HOUR, "pending", 1)
 
@@ -401,11 +401,11 @@ async def test_time_taken_while_confirming_is_reported_live(visit: Visit, jana: 
     await page.goto(f"/booking/{number}/reschedule")
     await wait_for_live_slot(page, to)
     await slot(page, to).click()
-    await expect(button(page, "Move it")).to_be_visible()
+    await expect(button(page, "Reschedule")).to_be_visible()
     taken = insert_booking(sql, jana.id, to)
-    await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("Your old time is still yours.")
+    await expect(page.locator('[data-refusal="slot_taken"]')).to_contain_text("You still have your current time.")
     sql.execute("DELETE FROM booking WHERE id = %s", [taken])
-    await expect(button(page, "Move it")).to_be_visible()
+    await expect(button(page, "Reschedule")).to_be_visible()
 
 
 async def test_last_reschedule_removes_the_option_in_every_tab(visit: Visit, jana: Expert, sql: Connection) -> None:
@@ -419,14 +419,14 @@ async def test_last_reschedule_removes_the_option_in_every_tab(visit: Visit, jan
         await wait_for_live_slot(tab, to)
     await slot(other, to + HOUR).click()
     await slot(page, to).click()
-    await button(page, "Move it").click()
+    await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
     await expect(reschedule_link(page)).to_have_count(0)
     await expect(page.locator(".manage")).to_contain_text("It cannot be moved to another time.")
     # The other tab learns of it, too.
     await expect(other.locator('[data-refusal="move"]')).to_contain_text("It cannot be moved to another time.")
-    await expect(button(other, "Move it")).not_to_be_visible()
-    await other.get_by_role("link", name="To your booking").click()
+    await expect(button(other, "Reschedule")).not_to_be_visible()
+    await other.get_by_role("link", name="Back to your booking").click()
     await expect_status(other, "pending")
     assert row(sql, number) == (to, "pending", 1)
 
@@ -441,7 +441,7 @@ async def test_late_reschedule_is_refused_in_place(visit: Visit, jana: Expert, s
     with sql.transaction():
         sql.execute("SET LOCAL session_replication_role = replica")
         sql.execute("UPDATE booking SET reschedule_notice_minutes = 10000 WHERE id = %s", [number])
-    await button(page, "Move it").click()
+    await button(page, "Reschedule").click()
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("That is over.")
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("Your booking stays as it is.")
     assert row(sql, number) == (at, "pending", 0)
@@ -469,7 +469,7 @@ async def test_deleted_booking_is_reported_on_open_pages(visit: Visit, jana: Exp
     await wait_until_connected(page)
     sql.execute("DELETE FROM booking WHERE id = %s", [number])
     for tab in (page, moving):
-        await expect(tab.get_by_role("heading", level=1)).to_have_text("This booking is not shown here")
+        await expect(tab.get_by_role("heading", level=1)).to_have_text("We can't show this booking here")
         assert await tab.evaluate(AUDIT) == []
         for gone in (button(tab, "Cancel booking"), reschedule_link(tab), slot(tab, in_days(4))):
             await expect(gone).not_to_be_visible()
@@ -495,12 +495,12 @@ async def test_booking_pages_fit_on_a_phone(visit: Visit, jana: Expert, sql: Con
     page = await visit(viewport={"width": 390, "height": 844}, has_touch=True)
     number = await book_on_page(page, jana.slug, in_days(3))
     await button(page, "Cancel booking").click()
-    await expect(button(page, "Yes, cancel it")).to_be_in_viewport()
+    await expect(button(page, "Yes, cancel booking")).to_be_in_viewport()
     await expect_fits(page)
     await page.goto(f"/booking/{number}/reschedule")
     await wait_for_live_slot(page, in_days(4))
     await slot(page, in_days(4)).click()
-    await expect(button(page, "Move it")).to_be_in_viewport()
+    await expect(button(page, "Reschedule")).to_be_in_viewport()
     await expect(slot(page, in_days(4))).to_be_in_viewport()
     await expect_fits(page)
     insert_booking(sql, jana.id, in_days(4))
@@ -543,7 +543,7 @@ async def test_closed_booking_pages_leave_nothing_behind(
     await moving.goto(f"/booking/{number}/reschedule")
     await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
-    await button(moving, "Move it").wait_for()
+    await button(moving, "Reschedule").wait_for()
     alive = watched.resource_counts()
     assert (alive["boards"], alive["rooms"]) == (1, 1)
     # The pages close while events are on the way to them.
@@ -568,13 +568,13 @@ async def test_database_outage_is_reported_and_the_open_question_stays(
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("No time")
     with database_unreachable(server_url, sql):
-        for tab, yes in ((page, "Yes, cancel it"), (moving, "Move it")):
+        for tab, yes in ((page, "Yes, cancel booking"), (moving, "Reschedule")):
             await button(tab, yes).click()
             await expect(tab.get_by_role("alert")).to_contain_text("This does not work at the moment.")
         assert row(sql, number) == (at, "pending", 0)
-    await button(moving, "Move it").click()
+    await button(moving, "Reschedule").click()
     await moving.wait_for_url(f"**/booking/{number}*")
     await expect(page.get_by_label("Reason")).to_have_value("No time")
-    await button(page, "Yes, cancel it").click()
+    await button(page, "Yes, cancel booking").click()
     await expect_status(page, "cancelled")
     assert last_change(sql, number)[3] == "No time"

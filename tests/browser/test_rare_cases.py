@@ -51,8 +51,8 @@ async def test_form_for_a_time_already_booked_by_the_visitor_links_to_the_bookin
     page, at = await visit(), in_days(3)
     number = await book_on_page(page, jana.slug, at)
     await page.goto(f"/book/{jana.slug}?at={iso(at)}")
-    await expect(page.get_by_role("alert")).to_contain_text("You have booked this time")
-    await page.get_by_role("link", name="Here is your booking").click()
+    await expect(page.get_by_role("alert")).to_contain_text("You have already booked this time")
+    await page.get_by_role("link", name="View your booking").click()
     await page.wait_for_url(f"**/booking/{number}")
     stranger = await visit(f"/book/{jana.slug}?at={iso(at)}")
     await expect(stranger.get_by_role("alert")).to_contain_text("Someone else has just booked this time")
@@ -66,7 +66,7 @@ async def test_booking_made_in_another_tab_is_recognized_as_own(visit: Visit, ja
     await fill_in(second, name="Ada", email="ada@example.com", phone="+44 20 7946 0000")
     await book_button(second).click()
     await second.wait_for_url("**/booking/*")
-    await expect(first.get_by_role("alert")).to_contain_text("You have booked this time")
+    await expect(first.get_by_role("alert")).to_contain_text("You have already booked this time")
 
 
 async def test_server_error_shows_a_log_reference_and_logs_no_personal_data(
@@ -77,13 +77,13 @@ async def test_server_error_shows_a_log_reference_and_logs_no_personal_data(
         page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
         await fill_in(page, name="Eve Unlucky", email="eve@example.com", phone="+44 20 7946 0123")
         await book_button(page).click()
-        alert = page.get_by_role("alert").filter(has_text="our mistake")
+        alert = page.get_by_role("alert").filter(has_text="our side")
         await expect(alert).to_be_visible()
     finally:
         sql.execute("ALTER TABLE booking DROP CONSTRAINT no_eve")
-    reference = re.search(r"write to us about it: (\w+)", await alert.inner_text())
+    reference = re.search(r"Reference: (\w+)", await alert.inner_text())
     assert reference is not None
     log = server.log_text()
-    assert f"a booking failed [{reference[1]}]" in log
+    assert f"could not make a booking [{reference[1]}]" in log
     assert "CheckViolation: 23514, no_eve" in log
     assert not [word for word in ("eve@example.com", "Unlucky", "7946 0123") if word in log]

@@ -103,7 +103,7 @@ async def test_selecting_a_session_type_updates_board_and_url_and_keeps_week_and
     board = page.get_by_role("region", name="Choose a time")
     await expect(board).to_contain_text("Consultation, 60 minutes.")
     await expect(board).to_contain_text("(UTC+5:45)")
-    await expect(board.get_by_role("status").first).to_have_text("Now you see the times of Consultation, 60 minutes.")
+    await expect(board.get_by_role("status").first).to_have_text("Showing times for Consultation, 60 minutes.")
     assert await page.evaluate("window.stayed")
 
     shared = await visit(page.url)
@@ -191,7 +191,7 @@ async def test_session_type_in_the_url_that_is_not_offered_falls_back_to_the_fir
         answer = await page.goto(f"{omar.page}?session={wrong}")
         assert answer is not None
         assert answer.status == 200
-        await expect(page.locator(note)).to_contain_text("Here are the times of First talk instead")
+        await expect(page.locator(note)).to_contain_text("Here are the times for First talk instead")
         await expect_selected(page, ids[SHORT])
         await expect_slot(page, in_days(3), "open")
     await wait_until_connected(page)
@@ -212,13 +212,13 @@ async def test_session_type_removed_while_shown_is_reported_and_others_remain(
     page, at = await visit(f"{omar.page}?session={ids[LONG]}"), in_days(3)
     await wait_for_live_slot(page, at)
     sql.execute(how + " WHERE id = %s", [ids[LONG]])  # type: ignore[arg-type]
-    await expect(page.get_by_text("Consultation is not offered any more.")).to_be_visible()
+    await expect(page.get_by_text("Consultation is no longer offered.")).to_be_visible()
     await expect(page.locator("[data-slot]")).to_have_count(0)
     await expect(session_link(page, ids[LONG])).to_have_count(0)
     await session_link(page, ids[SHORT]).click()
     await expect_selected(page, ids[SHORT])
     await expect_slot(page, at, "open")
-    await expect(page.get_by_text("not offered any more")).to_have_count(0)
+    await expect(page.get_by_text("no longer offered")).to_have_count(0)
 
 
 async def test_new_and_renamed_session_types_appear_on_an_open_page(
@@ -276,7 +276,7 @@ async def test_form_for_an_unknown_session_type_is_refused_with_a_link_to_the_ex
     excuse("status of 404")
     page = await visit(f"/book/{omar.slug}?at={iso(in_days(3))}&session={UUID(int=0)}")
     await expect(page.locator('[data-refusal="session_type_not_found"]')).to_be_visible()
-    await page.get_by_role("link", name=f"To {omar.name}").click()
+    await page.get_by_role("link", name=f"See {omar.name}'s calendar").click()
     await expect_slot(page, in_days(3), "open")
 
 
@@ -309,8 +309,8 @@ async def test_own_booking_that_blocks_another_session_type_is_shown_as_own(
     number = await book_on_page(page, omar.slug, at + HALF)
     address = f"/book/{omar.slug}?at={iso(at)}&session={ids[LONG]}"
     await page.goto(address)
-    await expect(page.get_by_role("alert")).to_contain_text("You have booked this time")
-    await expect(page.get_by_role("link", name="Here is your booking")).to_have_attribute("href", f"/booking/{number}")
+    await expect(page.get_by_role("alert")).to_contain_text("You have already booked this time")
+    await expect(page.get_by_role("link", name="View your booking")).to_have_attribute("href", f"/booking/{number}")
     stranger = await visit(address)
     await expect(stranger.get_by_role("alert")).to_contain_text("Someone else has just booked this time")
 

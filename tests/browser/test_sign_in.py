@@ -41,7 +41,7 @@ from tests.browser.test_manage_booking import (
 from tests.server import SECRET_KEY, ServerProcess
 
 KEYS = SignedKeys(SECRET_KEY)
-REQUEST_ACCEPTED = "If this address is known here, a mail with a link and a code is on its way to"
+REQUEST_ACCEPTED = "If this address is known here, we're emailing a link and a code to"
 
 
 @pytest.fixture(autouse=True)
@@ -93,8 +93,8 @@ def set_email_state(sql: Connection, number: str, **columns: Any) -> None:
 
 async def request_email(page: Page, email: str) -> None:
     """Request a sign-in email."""
-    await page.get_by_label("E-mail").fill(email)
-    await button(page, "Send me a mail").click()
+    await page.get_by_label("Email", exact=True).fill(email)
+    await button(page, "Email me a link").click()
     await expect(page.get_by_label("Code")).to_be_focused()
 
 
@@ -123,7 +123,7 @@ async def test_code_shows_all_bookings_of_an_address_wherever_they_were_made(
 ) -> None:
     elsewhere, page = await visit(), await visit("/my-bookings")
     number = await book_on_page(elsewhere, jana.slug, in_days(3), email=email)
-    await expect(page.get_by_text("Nothing booked here yet")).to_be_visible()
+    await expect(page.get_by_text("No bookings yet")).to_be_visible()
     await request_email(page, email.upper().replace("@EXAMPLE.COM", "@example.com"))
     await expect(page.get_by_text(REQUEST_ACCEPTED)).to_be_visible()
     code = KEYS.code(latest_request(sql, email.upper().replace("@EXAMPLE.COM", "@example.com")))
@@ -139,7 +139,7 @@ async def test_code_shows_all_bookings_of_an_address_wherever_they_were_made(
 async def test_alphanumeric_code_is_accepted_in_any_spelling(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit("/sign-in")
     await request_email(page, email)
-    await button(page, "Other address").click()
+    await button(page, "Use another address").click()
     await request_email(page, email)
     code = KEYS.long_code(latest_request(sql, email)).lower()
     await page.get_by_label("Code").fill(f" {code[:4]}-{code[4:]} ")
@@ -189,11 +189,11 @@ async def test_invalid_address_is_reported_beside_the_field_and_kept(visit: Visi
     excuse("status of 422")
     page = await visit("/my-bookings")
     for typed, said in (("", "Please fill this in"), ("ada at example", "name@example.com")):
-        await page.get_by_label("E-mail").fill(typed)
+        await page.get_by_label("Email", exact=True).fill(typed)
         await page.keyboard.press("Enter")
         await expect(page.locator("#email-error")).to_contain_text(said)
-        await expect(page.get_by_label("E-mail")).to_have_value(typed)
-        await expect(page.get_by_label("E-mail")).to_be_focused()
+        await expect(page.get_by_label("Email", exact=True)).to_have_value(typed)
+        await expect(page.get_by_label("Email", exact=True)).to_be_focused()
 
 
 async def test_after_five_wrong_codes_only_the_link_works(
@@ -236,8 +236,8 @@ async def test_too_many_requests_are_refused_per_address(
     page = await visit("/sign-in")
     for _ in range(5):
         await request_email(page, email)
-        await button(page, "Other address").click()
-    await page.get_by_label("E-mail").fill(email)
+        await button(page, "Use another address").click()
+    await page.get_by_label("Email", exact=True).fill(email)
     await page.keyboard.press("Enter")
     await expect(page.locator("#email-error")).to_contain_text("many requests already")
     await request_email(page, f"other.{email}")
@@ -403,7 +403,7 @@ async def test_signing_out_affects_only_this_browser(
         await sign_in(one, sql, email)
     cookies = await page.context.cookies()
     await button(page, "Sign out").click()
-    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await expect(page.get_by_label("Email", exact=True)).to_be_visible()
     await expect(page.locator("[data-booking]")).to_have_count(0)  # nor what was booked in this browser
     await page.context.add_cookies([dict(cookie) for cookie in cookies])  # type: ignore[misc]  # an old copy
     answer = await page.goto(f"/booking/{number}")
@@ -430,16 +430,16 @@ async def test_signing_out_everywhere_asks_first_and_ends_open_pages_elsewhere(
     for one in (other, theirs, moving):
         await mark_loaded(one)
     await page.get_by_text("Sign out everywhere", exact=True).click()
-    await expect(page.get_by_text("This ends it in every browser")).to_be_visible()
+    await expect(page.get_by_text("This signs you out of every browser")).to_be_visible()
     assert proofs(sql, email) == 2
     await button(page, "Yes, sign out everywhere").click()
-    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await expect(page.get_by_label("Email", exact=True)).to_be_visible()
     assert proofs(sql, email) == 0
     # The binding of the browser that booked is revoked, too; the event clears its open pages.
     for one in (theirs, moving):
         await expect(one.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     assert row(sql, number) == (in_days(3), "pending", 0)
-    await expect(other.get_by_label("E-mail")).to_be_visible()
+    await expect(other.get_by_label("Email", exact=True)).to_be_visible()
     await expect(other.locator("[data-booking]")).to_have_count(0)
     for one in (other, theirs, moving):
         assert email not in await one.locator("#main").inner_text()
@@ -459,9 +459,9 @@ async def test_revoked_proof_is_refused_on_pages_that_received_no_event(
     await slot(moving, in_days(4)).click()
     await button(page, "Cancel booking").click()
     sql.execute("DELETE FROM access_proof WHERE email = %s", [email])
-    await button(page, "Yes, cancel it").click()
+    await button(page, "Yes, cancel booking").click()
     await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
-    await button(moving, "Move it").click()
+    await button(moving, "Reschedule").click()
     await expect(moving.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     assert row(sql, number) == (in_days(3), "pending", 0)
 
@@ -483,11 +483,11 @@ async def test_emailed_link_allows_rescheduling_and_cancelling_in_another_browse
     await page.reload()
     await wait_for_live_slot(page, to)
     await slot(page, to).click()
-    await button(page, "Move it").click()
+    await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
-    await expect(news(page)).to_contain_text("has been moved")
+    await expect(news(page)).to_contain_text("has been rescheduled")
     await expect(page).to_have_url(re.compile(rf"/booking/{number}\?key={key}$"))
-    await expect(news(mine)).to_contain_text("has been moved")
+    await expect(news(mine)).to_contain_text("has been rescheduled")
     file = await page.get_by_role("link", name="Calendar file").get_attribute("href")
     answer = await rest.get(str(file))
     assert answer.headers["content-type"].startswith("text/calendar")
@@ -495,7 +495,7 @@ async def test_emailed_link_allows_rescheduling_and_cancelling_in_another_browse
     assert f"DTSTART:{to.astimezone(UTC):%Y%m%dT%H%M%SZ}" in answer.text
     await page.reload()
     await button(page, "Cancel booking").click()
-    await button(page, "Yes, cancel it").click()
+    await button(page, "Yes, cancel booking").click()
     await expect_status(page, "cancelled")
     await expect_status(mine, "cancelled")
     await expect_not_reloaded(mine)
@@ -587,11 +587,11 @@ async def test_email_delivery_state_is_shown_live(visit: Visit, jana: Expert, sq
     await listed.goto("/my-bookings")
     for one in (page, listed):
         await mark_loaded(one)
-    await expect(page.locator("[data-mail]")).to_have_text(f"A mail to {email} is on its way.")
+    await expect(page.locator("[data-mail]")).to_have_text(f"We're sending a confirmation to {email}.")
     now = datetime.now(UTC)
     for state, said, columns in (
-        ("sent", f"was sent to {email}", {"sent_at": now}),
-        ("failed", "could not be delivered", {"sent_at": None, "failed_at": now}),
+        ("sent", f"sent a confirmation to {email}", {"sent_at": now}),
+        ("failed", "couldn't deliver", {"sent_at": None, "failed_at": now}),
     ):
         set_email_state(sql, number, **columns)
         await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(said, timeout=2 * AT_ONCE)
@@ -623,7 +623,7 @@ async def test_signed_in_expert_sees_and_answers_requests_live(
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     host, customer = await visit(), await visit()
     await sign_in(host, sql, address)
-    await expect(host.get_by_text("Nothing is booked with you")).to_be_visible()
+    await expect(host.get_by_text("No sessions booked with you")).to_be_visible()
     await mark_loaded(host)
     first = await book_on_page(customer, omar.slug, in_days(3), name="Grace Hopper")
     await mark_loaded(customer)
@@ -631,8 +631,8 @@ async def test_signed_in_expert_sees_and_answers_requests_live(
     await expect(card(host, first)).to_contain_text("Grace Hopper")
     await expect_not_reloaded(host)
     await card(host, first).get_by_role("link").click()
-    await expect(host.get_by_role("heading", level=1)).to_have_text("A request for your time")
-    await expect(button(host, "Completed")).to_have_count(0)
+    await expect(host.get_by_role("heading", level=1)).to_have_text("New booking request")
+    await expect(button(host, "Mark as completed")).to_have_count(0)
     await button(host, "Confirm").click()
     await expect_status(host, "confirmed")
     await expect_status(customer, "confirmed")
@@ -642,7 +642,7 @@ async def test_signed_in_expert_sees_and_answers_requests_live(
     await host.goto(f"/booking/{second}")
     await button(host, "Decline").click()
     await host.get_by_label("Reason").fill("I am away.")
-    await button(host, "Yes, decline it").click()
+    await button(host, "Yes, decline request").click()
     await expect_status(host, "declined")
     await expect_status(customer, "declined")
     changes = sql.execute(
@@ -666,10 +666,10 @@ async def test_host_reschedules_a_booking_and_marks_it_completed(
     await reschedule_link(host).click()
     await wait_for_live_slot(host, to)
     await slot(host, to).click()
-    await button(host, "Move it").click()
+    await button(host, "Reschedule").click()
     await host.wait_for_url(f"**/booking/{number}*")
-    await expect(news(host)).to_contain_text("This booking has been moved")
-    await expect(news(customer)).to_contain_text("Your booking has been moved")
+    await expect(news(host)).to_contain_text("This booking has been rescheduled")
+    await expect(news(customer)).to_contain_text("Your booking has been rescheduled")
     await button(host, "Confirm").click()
     await expect_status(host, "confirmed")
     past = datetime.now(UTC) - 2 * HOUR
@@ -677,8 +677,8 @@ async def test_host_reschedules_a_booking_and_marks_it_completed(
         "UPDATE booking SET starts_at = %(at)s, ends_at = %(end)s, busy = tstzrange(%(at)s, %(end)s) WHERE id = %(id)s",
         {"at": past, "end": past + HOUR, "id": number},
     )
-    await button(host, "No-show").wait_for()
-    await button(host, "Completed").click()
+    await button(host, "Mark as no-show").wait_for()
+    await button(host, "Mark as completed").click()
     await expect_status(host, "completed")
     await expect_status(customer, "completed")
 
@@ -699,12 +699,12 @@ async def test_feed_address_is_shown_on_request_replaced_and_removed(
     first = await address.input_value()
     assert await box.get_by_role("link").get_attribute("href") == re.sub("^https?", "webcal", first)
     await box.get_by_role("button", name="New address").click()
-    await box.get_by_role("button", name="Yes, a new address").click()
-    await expect(box.get_by_text("The old one has ended")).to_be_visible()
+    await box.get_by_role("button", name="Yes, create a new address").click()
+    await expect(box.get_by_text("The old one no longer works")).to_be_visible()
     second = await address.input_value()
     assert second != first
-    await box.get_by_role("button", name="Stop").click()
-    await box.get_by_role("button", name="Yes, stop it").click()
+    await box.get_by_role("button", name="Turn off").click()
+    await box.get_by_role("button", name="Yes, turn it off").click()
     await expect(box.get_by_role("button", name="Subscribe")).to_be_focused()
     found = sql.execute("SELECT count(*) FROM feed WHERE customer_key = %s", [email]).fetchone()
     assert found == (0,)
@@ -715,7 +715,7 @@ async def test_feed_address_is_shown_on_request_replaced_and_removed(
 
 async def test_signing_in_and_out_works_with_the_keyboard_alone(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit("/sign-in")
-    await page.get_by_label("E-mail").focus()
+    await page.get_by_label("Email", exact=True).focus()
     await page.keyboard.type(email)
     await page.keyboard.press("Enter")
     await expect(page.get_by_label("Code")).to_be_focused()
@@ -730,7 +730,7 @@ async def test_signing_in_and_out_works_with_the_keyboard_alone(visit: Visit, sq
     await page.keyboard.press("Tab")
     await expect(button(page, "Yes, sign out everywhere")).to_be_focused()
     await page.keyboard.press("Enter")
-    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await expect(page.get_by_label("Email", exact=True)).to_be_visible()
     assert proofs(sql, email) == 0
 
 
@@ -756,7 +756,7 @@ async def test_sign_in_and_console_pages_are_accessible(
     await sign_in(page, sql, address)
     await page.get_by_role("button", name="Subscribe").first.click()
     await page.get_by_text("Sign out everywhere", exact=True).click()
-    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="Turn off").click()
     await expect_readable(page)
     await expect_readable(page, f"/booking/{number}")
     await button(page, "Decline").click()

@@ -72,7 +72,7 @@ async def test_board_without_free_times_links_to_the_next_one(
     for days in (2, 9, 16):
         insert_booking(sql, jana.id, in_days(days))
     page = await visit(jana.page)
-    note = page.get_by_text("Nothing is free in these two weeks.").locator("..")
+    note = page.get_by_text("No free times in these two weeks.").locator("..")
     await expect(note.get_by_role("link")).to_contain_text("10:00")
     await note.get_by_role("link").click()
     await expect(slot(page, at)).to_be_enabled()
