@@ -1,4 +1,4 @@
-"""What the door for people says to programs, and to browsers that ask for what is not there."""
+"""What the pages answer to programs and to browsers that request unknown paths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import psycopg
 
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 
 
-def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
+def test_unknown_paths_are_problem_json_for_programs_and_a_page_for_browsers(
     serve: Callable[..., ServerProcess],
 ) -> None:
     server = serve()
@@ -27,10 +27,10 @@ def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
         if method == "GET":
             page = httpx.get(server.url + path, headers=PAGE)
             assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
-            assert "This page is not here" in page.text
+            assert "Page not found" in page.text
 
 
-def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_speaks_of_no_mistake(
+def test_page_that_times_out_on_the_database_is_a_503_page_without_an_error_report(
     serve: Callable[..., ServerProcess], sql: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     server = serve()

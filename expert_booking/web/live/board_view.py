@@ -45,7 +45,7 @@ class VisitorSlot(NamedTuple):
     @property
     def words(self) -> str:
         """What its slot says."""
-        return "your time" if self.booked else "kept for you"
+        return "your time" if self.booked else "on hold for you"
 
     def is_on(self, board: Board) -> bool:
         """Whether this reading of the calendar knows of it."""
@@ -117,7 +117,7 @@ class BoardView:
         # Who is known to us may have changed the calendar just now, and news of it may still be on their way.
         await (self._live.read() if self._known else self._live.up_to_date())
         self._delivered = self._live.version
-        self._grid.begin(self._snapshot(self._zone) if self._zone else None, self._overlay())
+        self._grid.load(self._snapshot(self._zone) if self._zone else None, self._overlay())
 
     async def look(self, wanted: dict[str, Any]) -> None:
         """Show another session type, or the weeks from another day on."""
