@@ -152,7 +152,7 @@ def test_the_expert_reads_who_comes_and_what_they_said_and_no_key() -> None:
     event = event_of(invited(entry))
     assert event["SUMMARY"] == "Consultation with Ada Lovelace"
     assert event["DESCRIPTION"].splitlines() == [
-        "Customer: Ada Lovelace", "E-mail: ada@example.com", "Phone: +44 20 7946 0000", "Notes:", "My first session.",
+        "Customer: Ada Lovelace", "Email: ada@example.com", "Phone: +44 20 7946 0000", "Notes:", "My first session.",
         "Manage this booking: https://site.example/booking/1",
     ]  # fmt: skip
 

@@ -92,7 +92,7 @@ async def test_what_is_said_to_the_mail_is_told_by_its_codes_alone(
 ) -> None:
     mail_server.to_mail = lambda *_: answer
     refusal = await refused(mail_server.transport())
-    assert (refusal.permanent, refusal.reason) == (permanent, f"mail refused: {reason}")
+    assert (refusal.permanent, refusal.reason) == (permanent, f"email refused: {reason}")
 
 
 async def test_a_server_that_is_not_there_is_tried_again() -> None:

@@ -20,10 +20,10 @@ from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Leeway
 from expert_booking.mail.compose import (
     BookingEmail,
-    address_change_letter,
     compose_access_email,
+    compose_address_change_email,
     compose_booking_email,
-    new_address_letter,
+    compose_new_address_email,
 )
 from expert_booking.mail.send import DeliveryError, EmailTransport
 from expert_booking.schemas import MessageView
@@ -288,12 +288,12 @@ class Outbox:
     def _address_letter(self, row: AnyRow, now: datetime) -> EmailMessage | None:
         if row.address_of is None or row.expires_at <= now:
             return None
-        facts = {"expert": row.address_of, "system": self._site, "message_id": self._message_id(row), "now": now}
+        facts = {"expert": row.address_of, "site": self._site, "message_id": self._message_id(row), "now": now}
         if row.kind == MessageKind.ADDRESS_CHANGE:
-            return address_change_letter(email=row.email, **facts)
+            return compose_address_change_email(email=row.email, **facts)
         if row.spent_at is not None or row.pending_email != row.email:
             return None
-        return new_address_letter(email=row.email, link=self._access.link(row.request_id), **facts)
+        return compose_new_address_email(email=row.email, link=self._access.link(row.request_id), **facts)
 
     def _message_id(self, row: AnyRow) -> str:
         # The same however often it is sent, so that who gets it twice can tell.
@@ -341,7 +341,7 @@ def _news(row: AnyRow, now: datetime) -> BookingEmail:
         previous_starts_at=row.from_starts_at if row.kind == MessageKind.RESCHEDULED else None,
         actor=None if row.actor is None else Actor(row.actor),
         reason=row.reason,
-        told_at=row.at or now,
+        changed_at=row.at or now,
         leeway=Leeway(
             status=status,
             starts_at=row.starts_at,
