@@ -100,7 +100,8 @@ class Leeway:
         """Ask the expert to answer in time; empty unless the booking is pending. Compare `answer`, for the customer."""
         if self.status is not Status.PENDING or self.answer_by is None:
             return ""
-        return f"Please answer {self._until(self.answer_by, format_instant, 'by')}. Without an answer, the booking expires."
+        deadline = self._until(self.answer_by, format_instant, "by")
+        return f"Please answer {deadline}. Without an answer, the booking expires."
 
     def may_cancel(self, now: datetime) -> bool:
         """Whether the customer may cancel it at this instant."""

@@ -25,7 +25,10 @@ class ActedBy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """How the subject begins, the heading, and the first sentence. `{other}` is the other side's name, `{soon}` the time left."""
+    """How the subject begins, the heading, and the first sentence.
+
+    `{other}` stands for the other side's name, `{soon}` for the time left.
+    """
 
     subject: str
     heading: str
