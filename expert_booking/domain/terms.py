@@ -97,6 +97,13 @@ class Leeway:
     reschedule_until: datetime
     reschedules_left: int | None
 
+    def answer_prompt(self, format_instant: Callable[[datetime], str]) -> str:
+        """Ask the expert to answer in time; empty unless the booking is pending. Compare `answer`, for the customer."""
+        if self.status is not Status.PENDING or self.answer_by is None:
+            return ""
+        deadline = self._until(self.answer_by, format_instant, "by")
+        return f"Please answer {deadline}. Without an answer, the booking expires."
+
     def may_cancel(self, now: datetime) -> bool:
         """Whether the customer may cancel at this instant."""
         return self.status in RESCHEDULABLE and now <= self.cancel_until

@@ -20,10 +20,10 @@ from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Leeway
 from expert_booking.mail.compose import (
     BookingEmail,
-    address_change_letter,
     compose_access_email,
+    compose_address_change_email,
     compose_booking_email,
-    new_address_letter,
+    compose_new_address_email,
 )
 from expert_booking.mail.send import DeliveryError, EmailTransport
 from expert_booking.schemas import MessageView
@@ -277,10 +277,10 @@ class Outbox(Worker):
             return None
         facts = {"expert": row.address_of, "site": self._site, "message_id": self._message_id(row), "now": now}
         if row.kind == MessageKind.ADDRESS_CHANGE:
-            return address_change_letter(email=row.email, **facts)
+            return compose_address_change_email(email=row.email, **facts)
         if row.spent_at is not None or row.pending_email != row.email:
             return None
-        return new_address_letter(email=row.email, link=self._access.link(row.request_id), **facts)
+        return compose_new_address_email(email=row.email, link=self._access.link(row.request_id), **facts)
 
     def _message_id(self, row: AnyRow) -> str:
         # The same for every attempt, so that mail programs recognise a duplicate.
@@ -328,7 +328,7 @@ def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
         previous_starts_at=row.from_starts_at if row.kind == MessageKind.RESCHEDULED else None,
         actor=None if row.actor is None else Actor(row.actor),
         reason=row.reason,
-        told_at=row.at or now,
+        changed_at=row.at or now,
         leeway=Leeway(
             status=status,
             starts_at=row.starts_at,
