@@ -97,13 +97,6 @@ class Leeway:
     reschedule_until: datetime
     reschedules_left: int | None
 
-    def answer_prompt(self, format_instant: Callable[[datetime], str]) -> str:
-        """Ask the expert to answer in time; empty unless the booking is pending. Compare `answer`, for the customer."""
-        if self.status is not Status.PENDING or self.answer_by is None:
-            return ""
-        deadline = self._until(self.answer_by, format_instant, "by")
-        return f"Please answer {deadline}. Without an answer, the booking expires."
-
     def may_cancel(self, now: datetime) -> bool:
         """Whether the customer may cancel at this instant."""
         return self.status in RESCHEDULABLE and now <= self.cancel_until
@@ -113,14 +106,15 @@ class Leeway:
         return self.status in RESCHEDULABLE and now <= self.reschedule_until and self.reschedules_left != 0
 
     def answer(self, format_instant: Callable[[datetime], str]) -> str:
-        """The expert's deadline as a sentence; empty unless the booking is pending.
+        """The expert's deadline, for the customer; empty unless the booking is pending.
 
         `format_instant` formats an instant with its time zone.
         """
-        if self.status is not Status.PENDING or self.answer_by is None:
-            return ""
-        deadline = self._until(self.answer_by, format_instant, "by")
-        return f"The expert answers {deadline}. Without an answer, the booking expires."
+        return self._answer("The expert answers", format_instant)
+
+    def answer_prompt(self, format_instant: Callable[[datetime], str]) -> str:
+        """The same deadline, for the expert; empty unless the booking is pending."""
+        return self._answer("Please answer", format_instant)
 
     def sentences(self, now: datetime, format_instant: Callable[[datetime], str]) -> list[str]:
         """What the customer may do and until when; empty once the session has started or the booking is not live."""
@@ -152,6 +146,12 @@ class Leeway:
         """The next instant (UTC) after which these sentences change; None if there is none."""
         deadlines = (self.answer_by, self.cancel_until, self.reschedule_until, self.starts_at)
         return min((deadline for deadline in deadlines if deadline is not None and deadline >= now), default=None)
+
+    def _answer(self, start: str, format_instant: Callable[[datetime], str]) -> str:
+        if self.status is not Status.PENDING or self.answer_by is None:
+            return ""
+        deadline = self._until(self.answer_by, format_instant, "by")
+        return f"{start} {deadline}. Without an answer, the booking expires."
 
     def _cancelling(self, now: datetime, format_instant: Callable[[datetime], str]) -> str:
         if now > self.cancel_until:
