@@ -1,4 +1,4 @@
-"""Bookings: what a customer says, what comes of it, and who may see how much."""
+"""Bookings and holds: requests of customers and hosts, and what each of them may see."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -27,7 +27,7 @@ REASON_LENGTH: Final = 500
 
 
 class BookingRequest(Model):
-    """What a customer says to book, in a site that does not insist on a phone number."""
+    """A request for a booking, on a site where the phone number is optional."""
 
     expert_id: UUID
     session_type_id: UUID | None = None
@@ -37,18 +37,18 @@ class BookingRequest(Model):
     phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None)] = None
     notes: Notes = ""
     time_zone: ZoneName | None = None
-    # The hold that keeps this time until now; when it is over, the booking is tried without it.
+    # The hold on this time. If it has expired, the request is handled as one without a hold.
     hold_id: UUID | None = None
 
 
 class BookingRequestWithPhone(BookingRequest):
-    """What a customer says to book."""
+    """A request for a booking."""
 
     phone: Phone
 
 
 class BusyView(Model):
-    """All that the public may know of a booking."""
+    """The public part of a booking."""
 
     starts_at: Utc
     ends_at: Utc
@@ -56,7 +56,7 @@ class BusyView(Model):
 
 
 class HoldRequest(Model):
-    """Which time to hold while the customer makes up their mind."""
+    """The slot to hold while the customer fills in the booking form."""
 
     expert_id: UUID
     session_type_id: UUID | None = None
@@ -64,7 +64,7 @@ class HoldRequest(Model):
 
 
 class HoldView(Model):
-    """A time that is kept. Who knows the id can book it or let it go."""
+    """A hold on a slot. Anyone with the id can book or release it."""
 
     id: UUID
     expert_id: UUID
@@ -87,20 +87,20 @@ class BookingView(BusyView):
     phone: str | None
     notes: str
     time_zone: str | None
-    # Pending: until when the expert has to answer.
+    # While pending: the expert's deadline for an answer.
     answer_by: Utc | None = None
-    # Until when the customer may cancel, and move it to another time, and how often (null: as often as they like).
+    # The customer's deadlines, and how often they may still reschedule (None: no limit).
     cancel_until: Utc
     reschedule_until: Utc
     reschedules_left: int | None
     created_at: Utc
     updated_at: Utc
     version: int
-    # What has become of the last mail to the customer; none where none was to be sent.
+    # Delivery of the latest email to the customer; None if there was none to send.
     mail: Delivery | None = None
 
     def leeway(self) -> Leeway:
-        """What its terms still leave the customer to do."""
+        """What the customer may still do under the terms of the booking."""
         return Leeway(
             status=self.status,
             starts_at=self.starts_at,
@@ -112,7 +112,7 @@ class BookingView(BusyView):
 
 
 class NewBookingView(BookingView):
-    """A booking that has just been made, with the token that reads and changes it, and nothing else."""
+    """A new booking, with the token that reads and changes this booking only."""
 
     access_token: str
 
@@ -121,21 +121,21 @@ ChangeReason = Annotated[str, at_most(REASON_LENGTH), AfterValidator(clean)]
 
 
 class StatusRequest(Model):
-    """Which status a booking is to have, and why, for its history."""
+    """The new status of a booking, and a reason for its history."""
 
     status: Status
     reason: ChangeReason = ""
 
 
 class RescheduleRequest(Model):
-    """To which time a booking is to be moved, and why, for its history."""
+    """The new start of a booking, and a reason for its history."""
 
     starts_at: Instant
     reason: ChangeReason = ""
 
 
 class ChangeView(Model):
-    """One thing that has happened to a booking. No `fromStatus`: it was made; no `toStatus`: it was deleted."""
+    """One change of a booking. `fromStatus` is null when it was made, `toStatus` when it was deleted."""
 
     at: Utc
     actor: Actor
@@ -147,13 +147,13 @@ class ChangeView(Model):
 
 
 class BookingHistory(Model):
-    """All that has happened to a booking, the first first."""
+    """The changes of a booking, oldest first."""
 
     changes: Sequence[ChangeView]
 
 
 class BookingQuery(Model):
-    """Whose bookings. Exactly what may be seen is decided by the caller's token."""
+    """Whose bookings to list. The caller's token decides how much of them is shown."""
 
     email: Email | None = None
     expert_id: UUID | None = None
