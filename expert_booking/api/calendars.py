@@ -102,7 +102,7 @@ def _add_experts(router: APIRouter, services: Services, key: Any, admin: Any) ->
         tags=_TAGS,
         summary="Add an expert",
         responses={
-            **created_response(_RECORD),
+            **created_response("The new expert.", _RECORD),
             **error_responses(NO_PROOF, FORBIDDEN, _SLUG_TAKEN, TOO_LARGE, INVALID),
         },
     )

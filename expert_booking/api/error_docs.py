@@ -82,9 +82,9 @@ def example_response(
     return {status: response}
 
 
-def created_response(value: Any) -> Responses:
-    """Document a 201 with one example."""
-    return example_response(201, "The new resource.", value, headers={"Location": "The URL of the resource."})
+def created_response(description: str, value: Any) -> Responses:
+    """Document a 201 with one example and its `Location`."""
+    return example_response(201, description, value, headers={"Location": "The URL of the new resource."})
 
 
 def body_example(value: Any) -> Any:

@@ -12,6 +12,8 @@ from expert_booking.services import Services
 
 
 class Health(Model):
+    """The result of a health check."""
+
     status: Literal["alive", "ready"]
 
 
@@ -19,7 +21,7 @@ def endpoints(services: Services) -> APIRouter:
     """Create the router for `/healthz` and `/readyz`."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz", summary="Check liveness")
+    @router.get("/healthz", summary="Check liveness", response_description="The process is alive.")
     async def alive() -> Health:
         """Return 200 while the process answers requests."""
         return Health(status="alive")
@@ -27,6 +29,7 @@ def endpoints(services: Services) -> APIRouter:
     @router.get(
         "/readyz",
         summary="Check readiness",
+        response_description="The process is ready for requests.",
         response_model=Health,
         responses=error_responses(
             ErrorDoc(503, "not_ready", "The database cannot be reached, or its schema is not up to date."),

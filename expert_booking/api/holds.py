@@ -66,7 +66,11 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
         return hold
 
     @router.delete(
-        "/{hold}", status_code=204, summary="Release a hold", responses=error_responses(refused(HoldNotFound))
+        "/{hold}",
+        status_code=204,
+        summary="Release a hold",
+        response_description="The hold is released.",
+        responses=error_responses(refused(HoldNotFound)),
     )
     async def release_hold(hold: Reference) -> None:
         """Release a hold. The slot is available to others immediately. This does not cancel a booking."""

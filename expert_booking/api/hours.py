@@ -159,6 +159,7 @@ def _add_overrides(router: APIRouter, services: Services, key: Any) -> None:
         status_code=204,
         tags=_TAGS,
         summary="Remove the override of a date",
+        response_description="The override is removed.",
         responses=error_responses(*HOST_ERRORS, _NO_OVERRIDE, INVALID),
     )
     async def remove_override(day: OverrideDay, key: CalendarKey = key) -> None:
@@ -185,7 +186,10 @@ def _add_days_off(router: APIRouter, services: Services, key: Any) -> None:
         status_code=201,
         tags=_TAGS,
         summary="Add days off",
-        responses={**created_response(_DAYS_OFF), **error_responses(*HOST_ERRORS, TOO_MANY, TOO_LARGE, INVALID)},
+        responses={
+            **created_response("The new days off.", _DAYS_OFF),
+            **error_responses(*HOST_ERRORS, TOO_MANY, TOO_LARGE, INVALID),
+        },
     )
     async def add_days_off(
         request: Annotated[DaysOffRequest, body_example(_NEW_DAYS_OFF)], response: Response, key: CalendarKey = key
@@ -203,6 +207,7 @@ def _add_days_off(router: APIRouter, services: Services, key: Any) -> None:
         status_code=204,
         tags=_TAGS,
         summary="Remove days off",
+        response_description="The days off are removed.",
         responses=error_responses(*HOST_ERRORS, _NO_DAYS_OFF),
     )
     async def remove_days_off(days_off: OffReference, key: CalendarKey = key) -> None:

@@ -59,7 +59,10 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
         status_code=201,
         tags=_TAGS,
         summary="Add a session type",
-        responses={**created_response(_PLACED), **error_responses(*HOST_ERRORS, TOO_MANY, TOO_LARGE, INVALID)},
+        responses={
+            **created_response("The new session type.", _PLACED),
+            **error_responses(*HOST_ERRORS, TOO_MANY, TOO_LARGE, INVALID),
+        },
     )
     async def add_session_type(
         request: Annotated[NewSessionType, body_example(NEW_SESSION_TYPE)],
@@ -103,6 +106,7 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
         status_code=204,
         tags=_TAGS,
         summary="Delete a session type",
+        response_description="The session type is deleted.",
         responses=error_responses(*HOST_ERRORS, NO_SESSION_TYPE, refused(SessionTypeInUse)),
     )
     async def remove_session_type(session_type: TypeReference, key: CalendarKey = key) -> None:

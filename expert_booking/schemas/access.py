@@ -26,6 +26,8 @@ TOKEN_EXPIRES_SOON: Final = timedelta(days=30)
 
 
 class TokenRequest(Model):
+    """A new API token."""
+
     name: Name
     role: Literal[Role.ADMIN, Role.EXPERT, Role.READER]
     expert: str | None = None
@@ -40,6 +42,8 @@ class TokenRequest(Model):
 
 
 class TokenView(Model):
+    """An API token, without its secret."""
+
     id: UUID
     name: str
     role: Role
@@ -116,6 +120,8 @@ class Identity(Model):
 
 
 class OwnExpert(Model):
+    """An expert whose email address was proven."""
+
     id: UUID
     slug: str
     name: str

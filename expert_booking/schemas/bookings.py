@@ -30,15 +30,14 @@ class BookingRequest(Model):
     """A request for a booking, on a site where the phone number is optional."""
 
     expert_id: UUID
-    session_type_id: UUID | None = None
+    session_type_id: Annotated[UUID | None, Field(description="Default: the expert's first session type.")] = None
     starts_at: Instant
     name: Name
     email: Email
     phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None)] = None
     notes: Notes = ""
-    time_zone: ZoneName | None = None
-    # The hold on this time. If it has expired, the request is handled as one without a hold.
-    hold_id: UUID | None = None
+    time_zone: Annotated[ZoneName | None, Field(description="The customer's time zone, for emails.")] = None
+    hold_id: Annotated[UUID | None, Field(description="The hold on this slot. An expired hold is ignored.")] = None
 
 
 class BookingRequestWithPhone(BookingRequest):
@@ -59,7 +58,7 @@ class HoldRequest(Model):
     """The slot to hold while the customer fills in the booking form."""
 
     expert_id: UUID
-    session_type_id: UUID | None = None
+    session_type_id: Annotated[UUID | None, Field(description="Default: the expert's first session type.")] = None
     starts_at: Instant
 
 
@@ -75,6 +74,8 @@ class HoldView(Model):
 
 
 class BookingView(BusyView):
+    """A booking as its customer and hosts see it."""
+
     id: UUID
     expert_id: UUID
     expert_slug: str
@@ -87,17 +88,16 @@ class BookingView(BusyView):
     phone: str | None
     notes: str
     time_zone: str | None
-    # While pending: the expert's deadline for an answer.
-    answer_by: Utc | None = None
-    # The customer's deadlines, and how often they may still reschedule (None: no limit).
-    cancel_until: Utc
-    reschedule_until: Utc
-    reschedules_left: int | None
+    answer_by: Annotated[Utc | None, Field(description="While pending: the expert's deadline to confirm.")] = None
+    cancel_until: Annotated[Utc, Field(description="The customer's deadline to cancel.")]
+    reschedule_until: Annotated[Utc, Field(description="The customer's deadline to reschedule.")]
+    reschedules_left: Annotated[
+        int | None, Field(description="How often the customer may still reschedule; null: no limit.")
+    ]
     created_at: Utc
     updated_at: Utc
-    version: int
-    # Delivery of the latest email to the customer; None if there was none to send.
-    mail: Delivery | None = None
+    version: Annotated[int, Field(description="Increases with every change.")]
+    mail: Annotated[Delivery | None, Field(description="Delivery of the latest email to the customer.")] = None
 
     def leeway(self) -> Leeway:
         """What the customer may still do under the terms of the booking."""
@@ -162,6 +162,8 @@ class BookingQuery(Model):
 
 
 class BookingPage(Model):
+    """One page of bookings."""
+
     bookings: Sequence[BookingView]
     total: int
     page: int
@@ -169,6 +171,8 @@ class BookingPage(Model):
 
 
 class BusyPage(Model):
+    """One page of bookings, as the public sees them."""
+
     bookings: Sequence[BusyView]
     total: int
     page: int

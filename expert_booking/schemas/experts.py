@@ -51,37 +51,34 @@ Region = Annotated[str, Field(max_length=10, examples=["BY"])]
 Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), AfterValidator(_slug)]
 
 
+_SEARCH: Final = (
+    "Words in name, category, headline and bio. Ignores accents, case and word order, and tolerates one typo in a word."
+)
+_MINUTES: Final = "Experts with sessions of this length. Only free times of that length count."
+_Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
+_Minutes = Annotated[int, Field(ge=5, le=480)]
+_Cursor = Annotated[str, Field(max_length=CURSOR_LENGTH)]
+
+
 class ExpertQuery(Model):
     """A search in the catalogue. `timeZone` is the time zone of `freeOn` and `freeBefore`; the default is UTC.
 
     `after` and `before` are cursors from an earlier response; with one of them, `page` is only returned as it is.
     """
 
-    search: Annotated[Search, Field(description="Words in name, category, headline and bio. Ignores accents, case and "
-                                    "word order, and tolerates one typo in a word.")] = ""  # fmt: skip
+    search: Annotated[Search, Field(description=_SEARCH)] = ""
     category: Annotated[Sequence[str], Field(max_length=50, description="Experts in any of these categories.")] = ()
-    min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
-    language: Annotated[Language, Field(description="A language of the sessions, ISO 639.")] | None = None
-    minutes: Annotated[int, Field(ge=5, le=480, description="Experts with sessions of this length. Only free times of "
-                                  "that length count.")] | None = None  # fmt: skip
-    free_on: (
-        Annotated[Day, Field(description="Experts with a free time on this day, at most 60 days ahead.")] | None
-    ) = None
-    free_before: Annotated[Day, Field(description="Experts with a free time before this day begins.")] | None = None
-    time_zone: (
-        Annotated[ZoneName, Field(description="The time zone of `freeOn` and `freeBefore`; default UTC.")] | None
-    ) = None
-    sort: Annotated[ExpertSort | None, Field(description="Default: `relevance` with `search`, otherwise `rating`.")] = (
-        None
-    )
+    min_rating: Annotated[_Rating | None, Field(description="Experts with this rating or a higher one.")] = None
+    language: Annotated[Language | None, Field(description="A language of the sessions, ISO 639.")] = None
+    minutes: Annotated[_Minutes | None, Field(description=_MINUTES)] = None
+    free_on: Annotated[Day | None, Field(description="Experts free on this day, at most 60 days ahead.")] = None
+    free_before: Annotated[Day | None, Field(description="Experts with a free time before this day.")] = None
+    time_zone: Annotated[ZoneName | None, Field(description="For `freeOn` and `freeBefore`; default UTC.")] = None
+    sort: Annotated[ExpertSort | None, Field(description="Default: `relevance` with `search`, else `rating`.")] = None
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    after: Annotated[str, Field(max_length=CURSOR_LENGTH, description="The `next` of an earlier response.")] | None = (
-        None
-    )
-    before: (
-        Annotated[str, Field(max_length=CURSOR_LENGTH, description="The `previous` of an earlier response.")] | None
-    ) = None
+    after: Annotated[_Cursor | None, Field(description="The `next` of an earlier response.")] = None
+    before: Annotated[_Cursor | None, Field(description="The `previous` of an earlier response.")] = None
     facets: Annotated[bool, Field(description="Include the number of experts for each choice of each filter.")] = False
 
     @field_validator("category", mode="before")
@@ -183,7 +180,7 @@ class ExpertRequest(Model):
     headline: Headline = ""
     bio: Bio = ""
     experience_years: Years = 0
-    rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
+    rating: _Rating | None = None
     rating_count: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
     languages: Languages = ()
     time_zone: ZoneName

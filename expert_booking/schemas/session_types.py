@@ -28,19 +28,21 @@ class SessionTypeFields(Model):
 
     title: Name
     description: Description = ""
-    minutes: SessionMinutes = 60
-    step_minutes: StepMinutes = 60
-    before_minutes: BufferMinutes = 0
-    after_minutes: BufferMinutes = 0
-    notice_minutes: NoticeMinutes = 60
-    horizon_days: HorizonDays = 60
-    daily_cap: DailyCap | None = None
+    minutes: Annotated[SessionMinutes, Field(description="The length of a session.")] = 60
+    step_minutes: Annotated[StepMinutes, Field(description="The time between two possible starts.")] = 60
+    before_minutes: Annotated[BufferMinutes, Field(description="The buffer kept free before a session.")] = 0
+    after_minutes: Annotated[BufferMinutes, Field(description="The buffer kept free after a session.")] = 0
+    notice_minutes: Annotated[NoticeMinutes, Field(description="The least time between booking and start.")] = 60
+    horizon_days: Annotated[HorizonDays, Field(description="How many days ahead sessions can be booked.")] = 60
+    daily_cap: Annotated[DailyCap | None, Field(description="The most bookings a day; null: no limit.")] = None
     confirmation: Confirmation = Confirmation.BY_EXPERT
-    answer_minutes: AnswerMinutes = 2880
-    cancel_notice_minutes: NoticeMinutes = 0
-    reschedule_notice_minutes: NoticeMinutes = 0
-    max_reschedules: MaxReschedules | None = None
-    active: bool = True
+    answer_minutes: Annotated[AnswerMinutes, Field(description="The expert's time to confirm a booking.")] = 2880
+    cancel_notice_minutes: Annotated[NoticeMinutes, Field(description="The customer's notice to cancel.")] = 0
+    reschedule_notice_minutes: Annotated[NoticeMinutes, Field(description="The customer's notice to reschedule.")] = 0
+    max_reschedules: Annotated[
+        MaxReschedules | None, Field(description="How often the customer may reschedule a booking; null: no limit.")
+    ] = None
+    active: Annotated[bool, Field(description="Whether it can be booked.")] = True
 
 
 class SessionTypeRequest(SessionTypeFields):
