@@ -45,9 +45,7 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
     redeem_request = Body(openapi_examples={"code": {"value": _BY_CODE}, "link": {"value": _BY_LINK}})
 
     @router.post("", status_code=202, summary="Request an access link", responses=_ON_REQUEST)
-    async def request_access_link(
-        wanted: Annotated[AccessRequest, access_request], request: Request
-    ) -> AccessRequested:
+    async def request_access_link(body: Annotated[AccessRequest, access_request], request: Request) -> AccessRequested:
         """Email a link and a code to a customer's address, to prove that the address is theirs.
 
         The response and its timing are the same for known and unknown addresses. Keep the `id`: the code works only
@@ -57,20 +55,20 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
         A network may make 5 requests an hour for one address and 20 in total; more get a 429. Requests from other
         networks do not count towards these limits. An address receives at most 5 emails in 15 minutes.
         """
-        return await services.access.ask(wanted.email, origin=client_network_hash(request, secret))
+        return await services.access.ask(body.email, origin=client_network_hash(request, secret))
 
     @router.post("/redeem", summary="Redeem an access link or code", responses=_ON_REDEEM)
-    async def redeem_access_link(given: Annotated[RedeemRequest, redeem_request]) -> ProofView:
+    async def redeem_access_link(body: Annotated[RedeemRequest, redeem_request]) -> ProofView:
         """Exchange the link from the email, or the code and the `id` of the request, for the customer's token.
 
         The token is valid for 30 days. It reads, reschedules and cancels the bookings of this address, within their
         terms. It never gives the rights of a host, even if the address belongs to one. After five wrong codes only the
         link works.
         """
-        if given.id is not None and given.code is not None:
-            proof, _ = await services.access.redeem_code(given.id, given.code, "program")
+        if body.id is not None and body.code is not None:
+            proof, _ = await services.access.redeem_code(body.id, body.code, "program")
         else:
-            proof, _ = await services.access.redeem_link(given.link or "", "program")
+            proof, _ = await services.access.redeem_link(body.link or "", "program")
         return proof
 
     return router

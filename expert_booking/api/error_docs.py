@@ -34,7 +34,7 @@ class ErrorDoc(NamedTuple):
 
 
 def refused(refusal: type[Refusal], detail: str = "") -> ErrorDoc:
-    """Document a refusal. `detail` defaults to the docstring of its class, which is what clients receive."""
+    """Document a refusal. `detail` defaults to the docstring of its class, its general sentence."""
     return ErrorDoc(status_of(refusal), refusal.code, detail or refusal.__doc__ or "")
 
 

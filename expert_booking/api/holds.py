@@ -54,14 +54,14 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
     hold_request = Body(openapi_examples={"hold": {"value": _REQUEST}})
 
     @router.post("", status_code=201, summary="Hold a slot", responses=_ON_HOLD)
-    async def take_hold(wanted: Annotated[HoldRequest, hold_request], request: Request, response: Response) -> HoldView:
+    async def take_hold(body: Annotated[HoldRequest, hold_request], request: Request, response: Response) -> HoldView:
         """Hold a slot until `holdUntil`. Send its id as `holdId` to `POST /bookings` to book the slot.
 
         Keep the id private: anyone with it can use or release the hold. A hold lasts 5 minutes unless the site is
         configured otherwise, and cannot be renewed. The number of holds from one network is limited, both at the same
         time and per minute. Expired and released holds count towards the limit per minute.
         """
-        hold = await services.holds.take(wanted, origin=client_network_hash(request, secret))
+        hold = await services.holds.take(body, origin=client_network_hash(request, secret))
         response.headers["Location"] = f"/holds/{hold.id}"
         return hold
 

@@ -76,12 +76,12 @@ class Caller(Model):
     expert_id: UUID | None = None
     # None for the system, and for people in a browser.
     token_id: UUID | None = None
-    # Only for customers: the hash of the browser that booked, the one booking of an `accessToken`, and the hash of a
-    # proven address.
+    # Customers only: the hash of the browser that booked.
     visitor: bytes | None = None
+    # Customers only: the booking of an `accessToken`. The token is valid while the booking has the same key version.
     booking_id: UUID | None = None
-    # The version of the `accessToken`, which is valid only while the booking has the same one.
     key_version: int = 1
+    # Customers only: the comparable form of a proven email address.
     customer_key: str | None = None
 
     def reads_everything(self) -> bool:
