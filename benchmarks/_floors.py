@@ -31,7 +31,7 @@ def empty_page() -> ASGIApp:
     """A NiceGUI page with nothing on it, set up as the product sets NiceGUI and the collector of garbage up."""
     from nicegui import ui
 
-    from expert_booking.server import collect_less
+    from expert_booking.server import tune_garbage_collection
 
     @ui.page("/empty")
     def empty() -> None:
@@ -40,7 +40,7 @@ def empty_page() -> ASGIApp:
     web = FastAPI()
     web.add_api_route("/alive", lambda: "yes")
     ui.run_with(web, binding_refresh_interval=None, reconnect_timeout=5, tailwind=False, show_welcome_message=False)
-    collect_less()
+    tune_garbage_collection()
     return web
 
 

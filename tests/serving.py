@@ -107,7 +107,7 @@ class ServerProcess:
     @property
     def mailbox(self) -> str:
         """The address of the demo's mailbox, as the start has printed it."""
-        printed = re.search(r"Mail goes to (\S+)", self.words())
+        printed = re.search(r"Read the emails at (\S+)", self.words())
         assert printed is not None, self.words()
         return printed[1]
 

@@ -184,7 +184,7 @@ async def test_a_token_is_printed_alone_on_the_last_line_and_works(
         ("Boss@example.com", "an admin's address"),
         ("JANA@example.com", "the address of the expert Jana Müller (jana-muller)"),
         ("ada@example.com", "a customer's address"),
-        ("nobody@example.com", "an address that is not known here yet"),
+        ("nobody@example.com", "an address not seen before"),
     ],
 )
 async def test_a_link_is_printed_alone_on_the_last_line_and_proves_the_address_once(
@@ -233,7 +233,7 @@ def test_a_running_server_with_a_database_of_its_own_is_examined_saved_and_makes
         assert [answer.status_code for answer in answers] == [200, 404]
 
         examined = command("doctor", "--json", folder=tmp_path, timeout=120, **settings)
-        assert json.loads(examined.stdout)["well"], examined.stdout
+        assert json.loads(examined.stdout)["ok"], examined.stdout
         for words in (("token", "create", "kept", "--role", "admin"), ("backup", "booking.dump")):
             assert command(*words, folder=tmp_path, timeout=120, **settings).returncode == 0
         assert "not empty" in refusal(command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings))

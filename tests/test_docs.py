@@ -83,8 +83,8 @@ def test_every_command_of_the_docs_works(database_url: str, empty_database_url: 
     assert called.stdout.endswith('{"status":"alive"}{"status":"ready"}')
     assert monitored.returncode == 0, monitored.stdout + monitored.stderr
     assert 'expert_booking_bookings_total{way="api"} 2.0' in monitored.stdout
-    assert "good  fences" in monitored.stdout
-    assert "The database is as it was." in monitored.stderr
+    assert "ok    fences" in monitored.stdout
+    assert "Backup restored." in monitored.stderr
     table = (DOCS / "operations.md").read_text().split("| name | meaning |")[1]
     documented = {name.split("∗")[0] for name in re.findall(r"`(\w+)`∗?[,| ]", table)}
     exposed = re.findall(r"^# TYPE expert_booking_(\w+)", monitored.stdout, re.M)

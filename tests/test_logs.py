@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from expert_booking.logs import JsonLines, TextLines, request_id, told
+from expert_booking.logs import JsonLines, TextLines, request_id, safe_traceback
 from expert_booking.metrics import Metrics
 from expert_booking.request_log import RequestLogMiddleware
 from tests.conftest import AddExpert
@@ -60,7 +60,7 @@ def test_a_traceback_tells_where_and_what_but_not_what_the_exceptions_say() -> N
 def test_words_that_are_about_the_program_are_kept() -> None:
     with pytest.raises(AttributeError) as failure:
         None.book()  # type: ignore[attr-defined]
-    assert told(failure.value).endswith("AttributeError: 'NoneType' object has no attribute 'book'")
+    assert safe_traceback(failure.value).endswith("AttributeError: 'NoneType' object has no attribute 'book'")
 
 
 @pytest.mark.parametrize("formatter", [TextLines("%(message)s"), JsonLines()])

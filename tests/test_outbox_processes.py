@@ -88,7 +88,7 @@ async def test_while_the_mail_server_is_down_all_is_booked_and_afterwards_all_ma
         assert subjects(mail_server, f"p{n}@example.com") == ["received", "cancelled"]
     assert set(Counter(mail["Message-ID"] for mail in mail_server.mails).values()) == {1}
     assert "example.com" not in server.words().replace("site@example.com", "")
-    assert f"Mail goes through 127.0.0.1:{mail_server.port}." in server.words()
+    assert f"Emails are sent through 127.0.0.1:{mail_server.port}." in server.words()
 
 
 async def test_a_mail_server_that_hangs_slows_neither_bookings_nor_other_mail(

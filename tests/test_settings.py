@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from expert_booking.domain.holds import HoldRules
-from expert_booking.settings import Settings, WrongSetting, read_settings
+from expert_booking.settings import Settings, SettingsError, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_the_usual_addresses_of_a_database_are_understood(monkeypatch: pytest.Mo
 def test_a_wrong_value_is_one_sentence_with_the_variables_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: value})
     said = str(wrong.value)
     assert said.startswith(f"EXPERT_BOOKING_{name}: should " if name.endswith("URL") else f"EXPERT_BOOKING_{name}: ")
@@ -85,7 +85,7 @@ def test_a_wrong_value_is_one_sentence_with_the_variables_name(
 
 
 def test_all_wrong_values_are_named_at_once_and_no_value_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, PORT="x", SECRET_KEY="hunter2", DATABASE_URL="mysql://ada:hunter2@db/x")
     for name in ("PORT", "SECRET_KEY", "DATABASE_URL"):
         assert f"EXPERT_BOOKING_{name}" in str(wrong.value)
@@ -110,7 +110,7 @@ def test_a_user_without_a_home_has_the_data_where_they_are(monkeypatch: pytest.M
 def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> None:
     without = settings(monkeypatch, DATABASE_URL="postgresql://db/x")
     for ask in (without.check, without.secret):
-        with pytest.raises(WrongSetting, match="EXPERT_BOOKING_SECRET_KEY"):
+        with pytest.raises(SettingsError, match="EXPERT_BOOKING_SECRET_KEY"):
             ask()
     given = settings(monkeypatch, SECRET_KEY="sixteen letters!")
     given.check()
@@ -127,7 +127,7 @@ def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_secret_that_is_easy_to_guess_is_refused_with_the_way_to_make_one(
     monkeypatch: pytest.MonkeyPatch, name: str, weak: str
 ) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: weak})
     said = str(wrong.value)
     assert said.startswith(f"EXPERT_BOOKING_{name}: ")
@@ -155,7 +155,7 @@ def test_holds_are_as_long_and_as_many_as_the_house_says(monkeypatch: pytest.Mon
 
 
 def test_the_longest_hold_is_no_shorter_than_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, HOLD_MINUTES="30").check()
     assert str(wrong.value) == (
         "EXPERT_BOOKING_HOLD_LONGEST_MINUTES is 20 and should be at least EXPERT_BOOKING_HOLD_MINUTES, which is 30."

@@ -120,7 +120,7 @@ async def test_from_elsewhere_there_is_no_such_page(
     here = await api.get("/nowhere", headers={**PAGE, **headers})
     asked = await api.get(path, headers={**PAGE, **headers})
     assert (asked.status_code, here.status_code) == (404, 404)
-    assert "This page is not here" in asked.text
+    assert "Page not found" in asked.text
     assert 'href="/mailbox"' not in asked.text
 
 
@@ -144,4 +144,4 @@ async def test_with_a_database_of_ones_own_there_is_no_mailbox(serve: Callable[.
     async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=PAGE) as client:
         assert (await client.get("/mailbox")).status_code == 404
         assert "/mailbox" not in (await client.get("/")).text
-    assert "No mail is sent: set EXPERT_BOOKING_SMTP_URL." in server.words()
+    assert "No emails are sent: set EXPERT_BOOKING_SMTP_URL." in server.words()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from expert_booking.db import backup
-from expert_booking.settings import Settings, WrongSetting
+from expert_booking.settings import Settings, SettingsError
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_planted_secret_key_is_refused(tmp_path: Path, kind: str) -> None:
     else:
         planted.write_text("" if kind == "empty" else "0f47ba7c-93d1-4e0a-a5ee-1c7c6c0a2b11")
         planted.chmod(0o602 if kind == "writable" else 0o600)
-    with pytest.raises(WrongSetting, match=r"secret\.key"):
+    with pytest.raises(SettingsError, match=r"secret\.key"):
         Settings(data_dir=tmp_path).secret()
 
 
@@ -91,7 +91,7 @@ def test_a_secret_key_of_another_user_is_refused(tmp_path: Path) -> None:
     planted.write_text("0f47ba7c-93d1-4e0a-a5ee-1c7c6c0a2b11")
     planted.chmod(0o600)
     os.chown(planted, 12345, 12345)
-    with pytest.raises(WrongSetting, match=r"secret\.key"):
+    with pytest.raises(SettingsError, match=r"secret\.key"):
         Settings(data_dir=tmp_path).secret()
 
 

@@ -12,11 +12,10 @@ import httpx
 import psycopg
 import pytest
 
-from expert_booking import doctor
 from expert_booking.db import diagnostics
 from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.engine import Database
-from expert_booking.doctor import Finding, State
+from expert_booking.doctor import Finding, State, database_checks
 from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Confirmation
 from expert_booking.services import Services
@@ -99,14 +98,14 @@ async def test_a_clock_that_becomes_wrong_while_the_process_runs_is_told_by_read
     await book(await add_expert(confirmation=Confirmation.BY_EXPERT, answer_minutes=24 * 60), start)
     server = serve()
     wait_until(lambda: code_of(server) is None)
-    assert doctor_about_the_clock(database_url).state is State.GOOD
+    assert doctor_about_the_clock(database_url).state is State.OK
 
     machine_clock.shift(THREE_DAYS)
     assert code_of(server) == "clock_wrong"
     assert abs(figure(server, "clock_offset_seconds") - THREE_DAYS) < 30
     # The doctor's own clock is right, so it has to ask the server.
     finding = doctor_about_the_clock(database_url)
-    assert finding.state is State.ILL
+    assert finding.state is State.FAIL
     assert "One server's clock is 3 days ahead of the database's." in finding.says
     assert "NTP" in finding.advice
 
@@ -119,8 +118,8 @@ async def test_a_clock_that_becomes_wrong_while_the_process_runs_is_told_by_read
 async def test_the_doctor_finds_its_own_clock_wrong(database_url: str, sql: Connection) -> None:
     shift_database(sql, "-3 days")
     finding = doctor_about_the_clock(database_url)
-    assert finding.state is State.ILL
-    assert "The database's clock is 3 days behind ours." in finding.says
+    assert finding.state is State.FAIL
+    assert "The database's clock is 3 days behind this machine's." in finding.says
 
 
 async def test_mail_that_seems_too_old_is_kept_while_the_clocks_differ(
@@ -198,9 +197,9 @@ def figure_is_missing(server: ServerProcess, *workers: str) -> bool:
 
 
 def doctor_about_the_clock(database_url: str) -> Finding:
-    """What `doctor` says of the clock."""
+    """The doctor's finding about the clock."""
     with diagnostics.read_only(database_url) as connection:
-        return doctor.clock(connection, database_url)
+        return database_checks.clock(connection, database_url)
 
 
 def check_that_nothing_ended(sql: Connection) -> None:

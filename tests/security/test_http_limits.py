@@ -414,7 +414,7 @@ def test_1100_idle_connections_are_no_end_where_1024_files_may_be_open(serve_wit
     for _ in range(3):
         for path in ("/healthz", "/readyz", "/experts", "/"):
             assert httpx.get(server.url + path, timeout=10).status_code == 200
-    assert "connections are open, which is the limit" in server.words()
+    assert "connection limit reached" in server.words()
     assert server.words().count("WARNING") == 1
     for connection in idle:
         connection.close()

@@ -155,9 +155,9 @@ def test_the_printed_address_opens_the_mailbox_and_the_browser_remembers_it(demo
 
 
 def test_the_address_is_the_same_after_a_restart_and_another_elsewhere(tmp_path: Path) -> None:
-    said = [app.where_mail_goes(Settings(data_dir=tmp_path / folder)) for folder in ("one", "one", "two")]
+    said = [app.email_destination(Settings(data_dir=tmp_path / folder)) for folder in ("one", "one", "two")]
     assert said[0] == said[1] != said[2]
-    token = re.fullmatch(r"Mail goes to http://localhost:8080/mailbox\?token=([\w-]{32,})", said[0])
+    token = re.fullmatch(r"Read the emails at http://localhost:8080/mailbox\?token=([\w-]{32,})", said[0])
     assert token is not None
     assert token[1] not in (tmp_path / "one" / "secret.key").read_text()
 

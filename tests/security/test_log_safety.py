@@ -98,7 +98,7 @@ def test_the_same_traceback_is_written_ten_times_a_minute_and_every_failure_has_
         text = written(formatter, write)
         assert text.count("Traceback") == 10
         assert text.count("failure ") == 100
-        assert text.count("LookupError (the same traceback") == 90
+        assert text.count("LookupError (same traceback") == 90
 
 
 def test_causes_in_a_circle_have_an_end() -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from expert_booking import doctor
 from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres
 from expert_booking.db.engine import Database
-from expert_booking.doctor import State
+from expert_booking.doctor import State, server_checks
 from expert_booking.domain.errors import Unavailable
 from expert_booking.services import NotReady, Services
 from tests.serving import ServerProcess
@@ -48,7 +47,7 @@ def test_a_server_is_not_ready_while_the_disk_of_its_database_is_nearly_full(sma
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         cluster = EmbeddedPostgres.find(data)
         assert cluster is not None
-        assert doctor.space(cluster).state is State.ILL
+        assert server_checks.space(cluster).state is State.FAIL
         ballast.unlink()
         assert readiness(server) == (200, None)
         assert server.stop() == 0

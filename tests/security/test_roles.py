@@ -9,10 +9,10 @@ import httpx
 import psycopg
 import pytest
 
-from expert_booking import doctor
 from expert_booking.api import create_api
 from expert_booking.db import diagnostics
 from expert_booking.db.engine import Database
+from expert_booking.doctor import State, database_checks
 from expert_booking.domain.errors import FeedNotFound, LinkNotValid, NotAuthenticated, TooManyAccessRequests
 from expert_booking.domain.site import Site
 from expert_booking.schemas import ExpertChange, Role, TokenRequest
@@ -287,15 +287,15 @@ async def test_the_list_of_tokens_says_what_has_become_of_each(
 
 async def test_doctor_tells_of_tokens_that_are_about_to_expire(database_url: str, sql: Connection) -> None:
     with diagnostics.read_only(database_url) as connection:
-        assert doctor.tokens(connection).state is doctor.State.GOOD
+        assert database_checks.tokens(connection).state is State.OK
         sql.execute(
             "INSERT INTO token (name, role, secret_hash, expires_at, revoked_at) VALUES"
             " ('soon', 'admin', 'a', now() + interval '29 days', NULL),"
             " ('later', 'admin', 'b', now() + interval '31 days', NULL),"
             " ('gone', 'admin', 'c', now() + interval '29 days', now())"
         )
-        found = doctor.tokens(connection)
-    assert (found.state, found.says) == (doctor.State.HINT, "1 token expires within 30 days.")
+        found = database_checks.tokens(connection)
+    assert (found.state, found.says) == (State.HINT, "1 token expires within 30 days.")
     assert "token list" in found.advice
 
 

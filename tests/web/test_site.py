@@ -27,7 +27,7 @@ def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
         if method == "GET":
             page = httpx.get(server.url + path, headers=PAGE)
             assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
-            assert "This page is not here" in page.text
+            assert "Page not found" in page.text
 
 
 def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_speaks_of_no_mistake(

@@ -52,7 +52,7 @@ def mount(services: Services) -> None:
     @page_route.page("/booking/{reference}")
     async def shown(reference: str, request: Request, client: Client) -> None:
         try:
-            way = BookingAccess.of(services, reference, request)
+            way = BookingAccess.for_request(services, reference, request)
             found = await way.find()
         except BookingNotFound:
             error_pages.booking_not_found(reference)
@@ -67,7 +67,7 @@ def mount_calendar_file(web: FastAPI, services: Services) -> None:
 
     async def calendar_file(reference: str, request: Request) -> Response:
         try:
-            booking, caller = await BookingAccess.of(services, reference, request).find()
+            booking, caller = await BookingAccess.for_request(services, reference, request).find()
             audience = Audience.CUSTOMER if caller.role is Role.CUSTOMER else Audience.EXPERT
             body = await services.feeds.file_of(booking, audience)
         except BookingNotFound as refusal:

@@ -64,7 +64,7 @@ def mount(services: Services, boards: LiveBoards) -> None:
     @page_route.page("/booking/{reference}/reschedule")
     async def reschedule_page(reference: str, request: Request, client: Client) -> None:
         try:
-            way = BookingAccess.of(services, reference, request)
+            way = BookingAccess.for_request(services, reference, request)
             found = await way.find()
         except BookingNotFound:
             error_pages.booking_not_found(reference)
