@@ -25,7 +25,7 @@ from expert_booking.schemas import PROBLEM_JSON, blocker_view, problem_body, utc
 
 # The longest request body, in bytes.
 BODY_LIMIT: Final = 64 * 1024
-BODY_TOO_LARGE: Final = f"The request body is too large. The limit is {BODY_LIMIT // 1024} kB."
+BODY_TOO_LARGE: Final = f"Request body too large (limit {BODY_LIMIT // 1024} kB)."
 # Codes of errors that have no refusal class, by status.
 CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (

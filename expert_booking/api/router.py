@@ -47,7 +47,7 @@ PATHS: Final = frozenset(
 _INVALID_JSON: Final = "The request body is not valid JSON."
 _DETAILS: Final = {
     404: "There is no resource at this address.",
-    405: "This address does not support this method.",
+    405: "Method not allowed.",
     413: BODY_TOO_LARGE,
 }
 _DOCUMENTATION_CSP: Final = (
