@@ -199,8 +199,8 @@ class ExpertRequest(Model):
         return self
 
 
-class NewExpert(Model):
-    """A new expert. `country` (ISO 3166) and `region` determine the public holidays."""
+class ExpertFields(Model):
+    """The fields that hosts can set on an expert, with their defaults."""
 
     name: Name
     category: Title
@@ -213,6 +213,11 @@ class NewExpert(Model):
     region: Region | None = None
     closed_on_holidays: bool = False
     email: Email
+
+
+class NewExpert(ExpertFields):
+    """A new expert. `country` (ISO 3166) and `region` determine the public holidays."""
+
     slug: Annotated[Slug | None, Field(description="The default is derived from the name.")] = None
     session_types: Annotated[
         Sequence[SessionTypeRequest], Field(max_length=MAX_SESSION_TYPES), at_most_items(MAX_SESSION_TYPES)
@@ -231,19 +236,12 @@ class NewExpert(Model):
         return ExpertRequest(**facts, experience_years=self.experience, session_types=self.session_types, rules=rules)
 
 
-class ExpertChange(Patch):
+class ExpertChange(ExpertFields, Patch):
     """Changes to an expert. `country: null` and `region: null` remove them."""
 
     name: Name = ""
     category: Title = ""
-    headline: Headline = ""
-    bio: Bio = ""
-    experience: Years = 0
-    languages: Languages = ()
     time_zone: ZoneName = ""
-    country: Country | None = None
-    region: Region | None = None
-    closed_on_holidays: bool = False
     email: Email = ""
     slug: Slug = ""
     active: bool = True
