@@ -33,7 +33,7 @@ from expert_booking.domain.holidays import holiday_place_error
 from expert_booking.domain.hours import OverrideKind, Window
 from expert_booking.domain.plan_checks import overlaps_of_day, overlaps_of_week
 from expert_booking.schemas import (
-    MOST_SESSION_TYPES,
+    MAX_SESSION_TYPES,
     Caller,
     DaysOffList,
     DaysOffQuery,
@@ -168,7 +168,7 @@ class Calendars:
     async def add_session_type(self, key: CalendarKey, new: NewSessionType) -> PlacedSessionType:
         """Add a session type. Raises ExpertNotFound or TooMany."""
         async with self._changing(key) as (connection, _):
-            _check_limit(len(await rows.session_types(connection, key.expert_id)), MOST_SESSION_TYPES)
+            _check_limit(len(await rows.session_types(connection, key.expert_id)), MAX_SESSION_TYPES)
             return _session_type(await rows.add_session_type(connection, key.expert_id, new.model_dump()))
 
     async def change_session_type(
@@ -325,7 +325,7 @@ async def _plan(connection: AnyConnection, key: CalendarKey) -> WeeklyPlan:
     if found is None:
         raise ExpertNotFound
     zone, rules = found
-    return WeeklyPlan(time_zone=zone, windows=[WeeklyWindow.of(rule) for rule in rules])
+    return WeeklyPlan(time_zone=zone, windows=[WeeklyWindow.from_rule(rule) for rule in rules])
 
 
 def _choose(offers: Sequence[Offer], session_type_id: UUID | None) -> Offer:
@@ -341,7 +341,7 @@ def _session_type(row: AnyRow) -> PlacedSessionType:
 
 
 def _override(row: AnyRow) -> OverrideView:
-    windows = [DayWindow.showing(Window(*window)) for window in row.windows]
+    windows = [DayWindow.from_window(Window(*window)) for window in row.windows]
     return OverrideView(day=row.day, kind=OverrideKind(row.kind), windows=windows)
 
 

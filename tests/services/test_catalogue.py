@@ -354,12 +354,12 @@ async def test_cursor_of_another_order_or_invalid_cursor_is_refused_by_field(
     for cursor in ("", "x", "=", "é", "AAAA", after[:-3], after + "A", "cmF0aW5nOltd", "cmF0aW5nOlswXQ", "\x00"):
         for field in ("after", "before"):
             if cursor:
-                with pytest.raises(ValidationError, match="cursor of an earlier answer"):
+                with pytest.raises(ValidationError, match="cursor from an earlier response"):
                     ExpertQuery(**{field: cursor})
     for sort in (ExpertSort.NAME, ExpertSort.SOONEST, ExpertSort.EXPERIENCE):
-        with pytest.raises(ValidationError, match="cursor of an earlier answer"):
+        with pytest.raises(ValidationError, match="cursor from an earlier response"):
             ExpertQuery(after=after, sort=sort)
-    with pytest.raises(ValidationError, match="either after or before"):
+    with pytest.raises(ValidationError, match="either `after` or `before`"):
         ExpertQuery(after=after, before=after)
 
 
