@@ -15,17 +15,8 @@ from sqlalchemy.schema import AddConstraint, CreateIndex
 from expert_booking.db.engine import APPLICATION, driver_url
 from expert_booking.db.feed_lag import LAG_PROBE_CHANNEL, ROLL_CALL, clock_offset_of
 from expert_booking.db.queue_sizes import QUEUE_SIZES, QueueSizes, from_row
-from expert_booking.db.tables import (
-    EVENT_TRIGGERS,
-    HISTORY_TRIGGERS,
-    LIVE_ROWS,
-    MESSAGE_TRIGGER,
-    SEARCH_EXTENSIONS,
-    SEARCH_TRIGGERS,
-    SEQUENCE_TRIGGER,
-    TERMS_TRIGGER,
-    metadata,
-)
+from expert_booking.db.tables import LIVE_ROWS, SEARCH_EXTENSIONS, metadata
+from expert_booking.db.tables import TRIGGERS as TRIGGER_STATEMENTS
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -43,17 +34,7 @@ FENCES: Final = {
     "uq_booking_visitor_hold": "USING btree (visitor) WHERE ((status = 'held'::text) AND (visitor IS NOT NULL))",
 }
 # How what may be missing is made.
-TRIGGERS: Final = {
-    statement.split()[2]: statement
-    for statement in (
-        *EVENT_TRIGGERS,
-        *HISTORY_TRIGGERS,
-        *SEARCH_TRIGGERS,
-        SEQUENCE_TRIGGER,
-        TERMS_TRIGGER,
-        MESSAGE_TRIGGER,
-    )
-}
+TRIGGERS: Final = {statement.split()[2]: statement for statement in TRIGGER_STATEMENTS}
 INDEXES: Final = {str(index.name): index for table in metadata.tables.values() for index in table.indexes}
 
 _FENCES: Final = """
