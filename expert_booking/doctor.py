@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from expert_booking import open_files
 from expert_booking.db import diagnostics, schema
-from expert_booking.db.clock import MOST_APART
+from expert_booking.db.clock import MAX_OFFSET
 from expert_booking.db.diagnostics import Connection, DiagnosticsError
 from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres, EmbeddedRefusal, free_space
 from expert_booking.db.queue_sizes import QueueSizes
@@ -270,20 +270,20 @@ def clock(connection: Connection, url: str) -> Finding:
     told = f"The database's clock is {span} {'ahead of' if ahead > 0 else 'behind'} ours."
     advice = "Have both machines keep their time by NTP."
     state = State.GOOD if apart <= 1 else State.ILL if apart > 5 else State.HINT
-    if diagnostics.servers_connections(connection):
+    if diagnostics.count_server_connections(connection):
         wrong = [offset for offset in diagnostics.server_clock_offsets(url) if abs(offset) > 5]
         if wrong:
             worst = max(wrong, key=abs)
             state = State.ILL
             servers = "One server's clock is" if len(wrong) == 1 else f"The clocks of {len(wrong)} servers are up to"
             told += f" {servers} {_span(abs(worst))} {'ahead of' if worst > 0 else 'behind'} the database's."
-            advice = f"Have all machines keep their time by NTP. Over {MOST_APART:.0f} s, deadlines and reminders wait."
+            advice = f"Have all machines keep their time by NTP. Over {MAX_OFFSET:.0f} s, deadlines and reminders wait."
     return Finding("clock", state, told, "" if state is State.GOOD else advice)
 
 
 def connections(connection: Connection, pool_size: int) -> Finding:
     """Whether there are connections enough for one more process."""
-    most, in_use = diagnostics.room(connection)
+    most, in_use = diagnostics.connection_budget(connection)
     needed = pool_size + _LISTENER
     told = f"{in_use} of {most} connections are in use; a process may take {needed}."
     advice = "Raise max_connections, lower EXPERT_BOOKING_POOL_SIZE, or run fewer processes."
@@ -296,7 +296,7 @@ def connections(connection: Connection, pool_size: int) -> Finding:
 
 def news(connection: Connection, url: str) -> Finding:
     """Whether notifications come through, without which open pages are only right every 30 seconds."""
-    took = diagnostics.news_takes(connection, url)
+    took = diagnostics.notification_delay(connection, url)
     if took is None:
         advice = "LISTEN needs a connection of its own to the primary: no pooler in transaction mode, no standby."
         return Finding("news", State.ILL, "The database's notifications do not arrive.", advice)
@@ -383,8 +383,8 @@ def tokens(connection: Connection) -> Finding:
 
 def workers(connection: Connection, settings: Settings) -> Iterator[Finding]:
     """Whether what waits for some process is being done."""
-    running = diagnostics.servers_connections(connection) > 0
-    backlog = diagnostics.backlog(connection)
+    running = diagnostics.count_server_connections(connection) > 0
+    backlog = diagnostics.queue_sizes(connection)
     yield _outbox(backlog, running=running, sends=settings.smtp is not None or settings.mailbox)
     yield _deadlines(backlog.late, running=running)
     yield _soonest(connection, backlog.noted, running=running)
@@ -416,8 +416,8 @@ def _deadlines(late: float, *, running: bool) -> Finding:
 def _soonest(connection: Connection, noted: int, *, running: bool) -> Finding:
     name = "next free times"
     if noted:
-        first, until = diagnostics.first_note(connection), time.monotonic() + _A_ROUND
-        while first is not None and diagnostics.first_note(connection) == first:
+        first, until = diagnostics.oldest_queued_expert(connection), time.monotonic() + _A_ROUND
+        while first is not None and diagnostics.oldest_queued_expert(connection) == first:
             if time.monotonic() > until:
                 says = f"{noted} changed experts' next free times are not worked out."
                 return _nobody_does(name, says, running=running)

@@ -212,7 +212,7 @@ def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
 
 def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
     with diagnostics.read_only(database_url) as connection:
-        most, in_use = diagnostics.room(connection)
+        most, in_use = diagnostics.connection_budget(connection)
         assert doctor.connections(connection, most).state is State.ILL
         assert doctor.connections(connection, most - 1).state is (State.HINT if in_use else State.GOOD)
         assert doctor.connections(connection, 1).state is State.GOOD

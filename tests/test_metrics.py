@@ -177,7 +177,7 @@ async def test_whoever_waits_for_the_pool_is_seen(database_url: str) -> None:
 
 async def test_news_that_does_not_arrive_is_late_for_as_long_as_it_does_not(database: Database) -> None:
     pulse = FeedLagProbe(database)
-    await pulse.beat()
+    await pulse.send()
     await until(lambda: pulse.lag() > 0.1)
     pulse.hear("of another process")
     assert pulse.lag() > 0.1

@@ -266,7 +266,7 @@ async def insert_or_fail(connection: AsyncConnection, new: NewBooking | NewHold)
 
     Raises SessionTypeNotFound where the session type has been deleted meanwhile.
     """
-    return await insert(connection, new) or await insert_over_lapsed_holds(connection, new)
+    return await insert(connection, new) or await insert_over_expired_holds(connection, new)
 
 
 async def insert(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyRow | None:
@@ -275,10 +275,10 @@ async def insert(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyR
     return await _insert_row(connection, plain, new, {})
 
 
-async def insert_over_lapsed_holds(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyRow | None:
+async def insert_over_expired_holds(connection: AsyncConnection, new: NewBooking | NewHold) -> AnyRow | None:
     """The same, and lapsed holds that are in the way are let go."""
-    _, over_lapsed_holds = _BOOK if isinstance(new, NewBooking) else _HOLD
-    return await _insert_row(connection, over_lapsed_holds, new, {"now": new.now, "own_hold": new.own_hold})
+    _, over_expired_holds = _BOOK if isinstance(new, NewBooking) else _HOLD
+    return await _insert_row(connection, over_expired_holds, new, {"now": new.now, "own_hold": new.own_hold})
 
 
 async def _insert_row(

@@ -149,7 +149,7 @@ class Experts:
     async def any_there(self) -> bool:
         """Whether there is any expert at all, active or not."""
         async with self._database.statements() as connection:
-            return await rows.any_there(connection)
+            return await rows.any_exist(connection)
 
     async def slugs(self) -> set[str]:
         """The slugs of all experts."""

@@ -65,12 +65,12 @@ class Feeds:
     async def open(self, owner: FeedOwner) -> str:
         """The address of somebody's calendar, which is there from now on."""
         async with self._database.statements() as connection:
-            return self._address(await rows.put(connection, anew=False, **owner.known_by()))
+            return self._address(await rows.put(connection, renew=False, **owner.known_by()))
 
     async def renew(self, owner: FeedOwner) -> str:
         """A new address; the old one, whoever knows it, ends."""
         async with self._database.statements() as connection:
-            return self._address(await rows.put(connection, anew=True, **owner.known_by()))
+            return self._address(await rows.put(connection, renew=True, **owner.known_by()))
 
     async def close(self, owner: FeedOwner) -> None:
         """Give up the address, if there is one."""

@@ -184,7 +184,7 @@ async def test_pages_are_right_again_after_the_database_ended_the_connection_tha
     await sees(page, at, "booked")
     by_hand(sql, jana.id, at + HOUR)
     await sees(page, at + HOUR, "booked")
-    assert "the news connection was lost" in server.words()
+    assert "the feed's connection was lost" in server.words()
 
 
 @contextmanager

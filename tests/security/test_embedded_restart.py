@@ -17,8 +17,8 @@ from tests.db.test_embedded import kill_servers, postgres_processes
 from tests.serving import PATIENCE, ServerProcess
 
 Serve = Callable[[int], list[ServerProcess]]
-AGAIN = "PostgreSQL runs again"
-BY_ANOTHER = f"{AGAIN}: another process has started it"
+AGAIN = "PostgreSQL is running again"
+BY_ANOTHER = f"{AGAIN}: another process started it"
 
 
 @pytest.fixture

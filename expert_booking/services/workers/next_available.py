@@ -90,7 +90,7 @@ class NextAvailable:
 
         They call `work_out` for some at a time, while it is nobody else's turn. What comes in meanwhile is left.
         """
-        async with self._database.statements() as connection, rows.everything_noted(connection) as ids:
+        async with self._database.statements() as connection, rows.all_queued(connection) as ids:
             await work_out_all(ids)
 
     async def work_out(self, ids: Sequence[UUID]) -> None:
@@ -103,7 +103,7 @@ class NextAvailable:
         while not self._timer.stopped:
             async with self._database.transaction() as connection:
                 # In turn, so that what was read earlier is never written later.
-                if not await rows.take_turn(connection):
+                if not await rows.try_lock(connection):
                     return False
                 now = self._clock()
                 ids = await rows.claim(connection, _AT_ONCE, now)
@@ -144,7 +144,7 @@ async def found(connection: AnyConnection, ids: Sequence[UUID], now: datetime) -
     offers = await calendars.offers(connection, ids, now)
     until = max((offer.calendar.end(now) for offer in offers), default=now)
     busy = await calendars.busy(connection, ids, now, until, now)
-    lapses = await rows.lapses(connection, ids, now)
+    lapses = await rows.hold_expiries(connection, ids, now)
     free: dict[UUID, dict[int, FreeTimes]] = {}
     for expert_id in ids:
         theirs = [o.with_busy(busy.get(expert_id, ())).calendar for o in offers if o.expert_id == expert_id]
