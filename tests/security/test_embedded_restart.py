@@ -92,7 +92,7 @@ def test_a_server_whose_database_is_gone_ends_with_an_error(postgres: EmbeddedPo
     kill_servers(lambda cluster: cluster.name == "elsewhere" and cluster.parent == postgres.data_path.parent)
     assert server.process.wait(PATIENCE) == 1
     assert (
-        f"expert-booking: The database folder {postgres.data_path} is gone: put it back from a backup."
+        f"expert-booking: The database folder {postgres.data_path} is missing: restore it from a backup."
         in server.words()
     )
     assert "Traceback" not in server.words()
