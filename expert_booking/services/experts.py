@@ -73,7 +73,7 @@ class Experts:
 
     async def _page(self, connection: AnyConnection, query: ExpertQuery) -> tuple[ExpertPage, datetime]:
         now = self._clock()
-        words = (await catalogue.words(connection, query.search) if query.search else None) or None
+        words = (await catalogue.read_words(connection, query.search) if query.search else None) or None
         wanted = Wanted(query, now, words, *_days(query, now))
         found = await catalogue.find(connection, wanted)
         page = ExpertPage(
