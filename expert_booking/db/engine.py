@@ -27,7 +27,7 @@ APPLICATION: Final = "expert-booking"
 
 AnyRow = Row[*tuple[Any, ...]]
 AnyConnection = AsyncConnection
-Result = TypeVar("Done")
+Result = TypeVar("Result")
 
 _DIALECT: Final = PGDialectAsync_psycopg()  # type: ignore[no-untyped-call]
 # Seconds after which an idle connection is pinged before its next use, because a network may drop it silently.

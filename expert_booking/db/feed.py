@@ -63,7 +63,7 @@ class Feed:
                     pause = _FIRST_PAUSE
                 log.warning("the feed's connection was lost (%s), retrying in %.1f s", type(error).__name__, pause)
             finally:
-                self._disconnected()
+                self._publish_disconnected()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -79,7 +79,7 @@ class Feed:
         except (psycopg.Error, OSError, TimeoutError) as error:
             log.warning("the feed's connection was lost (%s)", type(error).__name__)
         finally:
-            self._disconnected()
+            self._publish_disconnected()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
@@ -101,7 +101,7 @@ class Feed:
                 self._handle(message.channel, message.payload)
             await asyncio.wait_for(connection.execute("SELECT 1"), timeout=5)
 
-    def _disconnected(self) -> None:
+    def _publish_disconnected(self) -> None:
         if self._listening:
             self._listening = False
             self._publish(FeedDisconnected())
