@@ -73,7 +73,7 @@ _COUNT_ATTEMPT: Final = (
     .where(
         _r.id == bindparam("request_id"), _r.spent_at.is_(None), _r.expires_at > _now,
         _r.browser.is_not_distinct_from(bindparam("asked_from", type_=LargeBinary)),
-        _r.wrong_codes < bindparam("most"),
+        _r.wrong_codes < bindparam("max_attempts"),
     )
     .values(wrong_codes=_r.wrong_codes + 1)
     .returning(_r.wrong_codes, _r.earlier)
@@ -174,13 +174,13 @@ async def spend(connection: AsyncConnection, request_id: UUID, now: datetime) ->
 
 
 async def count_attempt(
-    connection: AsyncConnection, request_id: UUID, browser: bytes | None, most: int, now: datetime
+    connection: AsyncConnection, request_id: UUID, browser: bytes | None, max_attempts: int, now: datetime
 ) -> AnyRow | None:
     """Count an attempt to enter the code; return the number of attempts.
 
-    None if the request is used or expired, came from another browser, or has no attempts left of `most`.
+    None if the request is used or expired, came from another browser, or has no attempts left of `max_attempts`.
     """
-    values = {"request_id": request_id, "asked_from": browser, "most": most, "now": now}
+    values = {"request_id": request_id, "asked_from": browser, "max_attempts": max_attempts, "now": now}
     return (await connection.execute(_COUNT_ATTEMPT, values)).one_or_none()
 
 

@@ -21,10 +21,10 @@ _EXPIRE = text(
     """
     WITH overdue_holds AS (
       SELECT id FROM booking WHERE status = 'held' AND hold_until <= :now
-       ORDER BY hold_until LIMIT :most FOR UPDATE SKIP LOCKED
+       ORDER BY hold_until LIMIT :limit FOR UPDATE SKIP LOCKED
     ), overdue_requests AS (
       SELECT id FROM booking WHERE status = 'pending' AND coalesce(answer_by, starts_at) <= :now
-       ORDER BY coalesce(answer_by, starts_at) LIMIT :most FOR UPDATE SKIP LOCKED
+       ORDER BY coalesce(answer_by, starts_at) LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE booking
        SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, answer_by = NULL, updated_at = now(),
@@ -36,7 +36,7 @@ _EXPIRE = text(
 _SWEEP = text(
     """
     DELETE FROM booking WHERE id IN (
-      SELECT id FROM booking WHERE status = 'expired' AND email IS NULL AND updated_at < :before LIMIT :most
+      SELECT id FROM booking WHERE status = 'expired' AND email IS NULL AND updated_at < :before LIMIT :limit
     )
     """
 ).bindparams(bindparam("before", type_=DateTime(timezone=True)))
@@ -50,9 +50,9 @@ async def next_due(connection: AsyncConnection) -> datetime | None:
 
 async def expire(connection: AsyncConnection, now: datetime) -> bool:
     """Mark some overdue holds and pending bookings as expired; False if there were none."""
-    return (await connection.execute(_EXPIRE, {"now": now, "most": _BATCH})).rowcount > 0
+    return (await connection.execute(_EXPIRE, {"now": now, "limit": _BATCH})).rowcount > 0
 
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
     """Delete some old holds that never became bookings; False if there were none."""
-    return (await connection.execute(_SWEEP, {"before": now - _EXPIRED_HOLDS_KEPT, "most": _BATCH})).rowcount > 0
+    return (await connection.execute(_SWEEP, {"before": now - _EXPIRED_HOLDS_KEPT, "limit": _BATCH})).rowcount > 0

@@ -37,18 +37,19 @@ _RELEASE = (
             changed_by=bindparam("by"), changed_with=None, change_reason="")
     .returning(_b.id)
 )  # fmt: skip
-# Counts the new hold, and returns the network's other live holds and, if it has started `most` holds after `since`,
-# when the oldest of these started. A rollback uncounts the hold.
+# Counts the new hold, and returns the network's other live holds and, if it has started `per_minute` holds after
+# `since`, when the oldest of these started. A rollback uncounts the hold.
 _COUNT_NEW = text(
     """
     WITH counted AS (
       INSERT INTO network_hold (origin, held_at) VALUES (:origin, :now)
     ), recent AS (
-      SELECT held_at FROM network_hold WHERE origin = :origin AND held_at > :since ORDER BY held_at DESC LIMIT :most
+      SELECT held_at FROM network_hold WHERE origin = :origin AND held_at > :since
+       ORDER BY held_at DESC LIMIT :per_minute
     )
     SELECT (SELECT count(*) FROM booking
              WHERE hold_origin = :origin AND status = 'held' AND hold_until > :now AND id IS DISTINCT FROM :besides),
-           (SELECT min(held_at) FROM recent HAVING count(*) = :most)
+           (SELECT min(held_at) FROM recent HAVING count(*) = :per_minute)
     """
 ).bindparams(
     bindparam("origin", type_=LargeBinary), bindparam("besides", type_=Uuid),
@@ -104,7 +105,7 @@ async def count_new(
     Returns how many other live holds the network has, without `besides`; and if it has already started `per_minute`
     holds within MINUTE, when the oldest of these started, else None.
     """
-    values = {"origin": origin, "now": now, "since": now - MINUTE, "most": per_minute, "besides": besides}
+    values = {"origin": origin, "now": now, "since": now - MINUTE, "per_minute": per_minute, "besides": besides}
     live, full_since = (await connection.execute(_COUNT_NEW, values)).one()
     return live, full_since
 

@@ -16,7 +16,7 @@ _PUT = text(
     SELECT pg_notify('{MAIL_CHANNEL}', '') FROM put
     """  # noqa: S608 - our own channel
 ).bindparams(bindparam("raw", type_=LargeBinary))
-_LATEST = text("SELECT id, raw, created_at FROM mailbox_mail ORDER BY id DESC LIMIT :most")
+_LATEST = text("SELECT id, raw, created_at FROM mailbox_mail ORDER BY id DESC LIMIT :limit")
 _ONE = text("SELECT id, raw, created_at FROM mailbox_mail WHERE id = :id")
 _SWEEP = text(
     "DELETE FROM mailbox_mail WHERE id <= (SELECT id FROM mailbox_mail ORDER BY id DESC OFFSET :kept LIMIT 1)"
@@ -30,7 +30,7 @@ async def put(connection: AsyncConnection, recipient: str, raw: bytes) -> None:
 
 async def latest(connection: AsyncConnection) -> Sequence[AnyRow]:
     """Return the stored emails, newest first."""
-    return (await connection.execute(_LATEST, {"most": _MAX_KEPT})).all()
+    return (await connection.execute(_LATEST, {"limit": _MAX_KEPT})).all()
 
 
 async def by_id(connection: AsyncConnection, mail_id: int) -> AnyRow | None:

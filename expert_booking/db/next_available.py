@@ -37,7 +37,7 @@ _CLAIM = DriverStatement(
     text(
         """
         WITH queued AS MATERIALIZED (SELECT id, expert_id FROM expert_changed ORDER BY id LIMIT 1000),
-        first AS (SELECT expert_id FROM queued GROUP BY expert_id ORDER BY min(id) LIMIT :most),
+        first AS (SELECT expert_id FROM queued GROUP BY expert_id ORDER BY min(id) LIMIT :limit),
         changed AS (
           DELETE FROM expert_changed
            WHERE id = ANY(ARRAY(SELECT id FROM queued WHERE expert_id IN (SELECT expert_id FROM first)))
@@ -45,7 +45,7 @@ _CLAIM = DriverStatement(
         )
         SELECT expert_id FROM changed
         UNION
-        (SELECT expert_id FROM expert_next WHERE minutes = 0 AND check_at <= :now ORDER BY check_at LIMIT :most)
+        (SELECT expert_id FROM expert_next WHERE minutes = 0 AND check_at <= :now ORDER BY check_at LIMIT :limit)
         """
     ).bindparams(_now)
 )
@@ -129,9 +129,9 @@ async def next_check(connection: AsyncConnection, now: datetime) -> datetime | N
     return at
 
 
-async def claim(connection: AsyncConnection, most: int, now: datetime) -> list[UUID]:
+async def claim(connection: AsyncConnection, limit: int, now: datetime) -> list[UUID]:
     """Return some experts whose rows must be recomputed, and remove them from the queue with the transaction."""
-    return [row.expert_id for row in await _CLAIM.all(connection, {"most": most, "now": now})]
+    return [row.expert_id for row in await _CLAIM.all(connection, {"limit": limit, "now": now})]
 
 
 async def hold_expiries(connection: AsyncConnection, expert_ids: Sequence[UUID], now: datetime) -> dict[UUID, datetime]:

@@ -34,7 +34,7 @@ _CLAIM = text(
                           WHERE earlier.booking_id = one.booking_id AND earlier.audience = one.audience
                             AND earlier.id < one.id AND earlier.kind <> 'reminder'
                             AND earlier.sent_at IS NULL AND earlier.failed_at IS NULL)
-       ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+       ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
     ), claimed AS (
       UPDATE message SET claimed_until = :until, tries = tries + 1 WHERE id IN (SELECT id FROM due) RETURNING *
     )
@@ -124,17 +124,17 @@ _RESEND = text(
 _SWEEP = text(
     f"""
     DELETE FROM message WHERE id IN (
-      SELECT id FROM message WHERE sent_at < :before OR {_IS_WAITING} AND ends_at < :over LIMIT :most)
+      SELECT id FROM message WHERE sent_at < :before OR {_IS_WAITING} AND ends_at < :over LIMIT :limit)
     """  # noqa: S608
 ).bindparams(_instant("before"), _instant("over"))
 
 
-async def claim(connection: AsyncConnection, now: datetime, until: datetime, most: int) -> Sequence[AnyRow]:
+async def claim(connection: AsyncConnection, now: datetime, until: datetime, limit: int) -> Sequence[AnyRow]:
     """Claim some due messages, oldest first, until `until`, and return them with everything their emails need.
 
     Increments `tries`, which distinguishes this claim from later ones.
     """
-    return (await connection.execute(_CLAIM, {"now": now, "until": until, "most": most})).all()
+    return (await connection.execute(_CLAIM, {"now": now, "until": until, "limit": limit})).all()
 
 
 async def sent(connection: AsyncConnection, message_id: int, now: datetime) -> None:
@@ -181,5 +181,5 @@ async def resend(connection: AsyncConnection, ids: Sequence[int] | None) -> set[
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
     """Delete some messages that were sent long ago or are no longer needed; False if there were none."""
-    values = {"before": now - _SENT_KEPT, "over": now - DROP_AFTER, "most": _BATCH}
+    values = {"before": now - _SENT_KEPT, "over": now - DROP_AFTER, "limit": _BATCH}
     return (await connection.execute(_SWEEP, values)).rowcount > 0

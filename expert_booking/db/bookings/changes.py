@@ -30,7 +30,9 @@ _TAKEN_CONSTRAINTS: Final = frozenset(
 )
 _CHANGE_STATUS = (
     update(booking)
-    .where(_b.id == bindparam("booking_id"), _b.status == bindparam("now_is"), _b.version == bindparam("read"))
+    .where(
+        _b.id == bindparam("booking_id"), _b.status == bindparam("old_status"), _b.version == bindparam("old_version")
+    )
     .values(
         status=bindparam("to"), answer_by=None, updated_at=func.now(), version=_b.version + 1,
         changed_by=bindparam("by"), changed_with=bindparam("token"), change_reason=bindparam("reason"),
@@ -60,7 +62,7 @@ _RESCHEDULE = text(
            answer_by = CASE WHEN answer_by > :starts_at THEN :starts_at ELSE answer_by END,
            reschedules = reschedules + :counted, updated_at = now(), version = version + 1,
            changed_by = :by, changed_with = :token, change_reason = :reason, changed_at = :at
-     WHERE id = :booking_id AND status = :now_is AND version = :read
+     WHERE id = :booking_id AND status = :old_status AND version = :old_version
     RETURNING id
     """  # noqa: S608 - only our own text
 ).bindparams(
@@ -74,8 +76,8 @@ class Change:
     """A change of a booking: by whom, with which token and why, and the status and version it was read with."""
 
     booking_id: UUID
-    now_is: str
-    read: int
+    old_status: str
+    old_version: int
     by: str
     at: datetime
     token: UUID | None = None
@@ -84,8 +86,8 @@ class Change:
     def values(self) -> dict[str, Any]:
         """The parameters of the statements."""
         return {
-            "booking_id": self.booking_id, "now_is": self.now_is, "read": self.read, "by": self.by,
-            "token": self.token, "reason": self.reason, "at": self.at,
+            "booking_id": self.booking_id, "old_status": self.old_status, "old_version": self.old_version,
+            "by": self.by, "token": self.token, "reason": self.reason, "at": self.at,
         }  # fmt: skip
 
 
