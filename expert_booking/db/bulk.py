@@ -91,8 +91,8 @@ async def fill(connection: AsyncConnection, lines: AsyncIterator[bytes]) -> None
         cursor = await _cursor(connection)
         await cursor.execute(_REMINDERS_OFF)
         async with cursor.copy(f"COPY booking ({_names}) FROM STDIN") as copy:
-            async for some in lines:
-                await copy.write(some)
+            async for chunk in lines:
+                await copy.write(chunk)
         await cursor.execute(_REMINDERS_ON)
     # The triggers that announce each row were off, so queue every expert for recomputation.
     await connection.execute(text("INSERT INTO expert_changed (expert_id) SELECT id FROM expert"))

@@ -105,9 +105,9 @@ def clock_difference(connection: Connection) -> tuple[float, float]:
     measurements = []
     for _ in range(3):
         before = time.time()
-        theirs = float(_one(connection, "SELECT extract(epoch FROM clock_timestamp())"))
+        server_time = float(_one(connection, "SELECT extract(epoch FROM clock_timestamp())"))
         after = time.time()
-        measurements.append(((after - before) / 2, theirs - (before + after) / 2))
+        measurements.append(((after - before) / 2, server_time - (before + after) / 2))
     error, difference = min(measurements)
     return difference, error
 

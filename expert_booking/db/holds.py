@@ -56,7 +56,7 @@ _COUNT_NEW = text(
     bindparam("now", type_=DateTime(timezone=True)), bindparam("since", type_=DateTime(timezone=True)),
 )  # fmt: skip
 _DELETE_OLD = text("DELETE FROM network_hold WHERE held_at <= :before")
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(:whose, 'hex'), 0))")
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(:owner, 'hex'), 0))")
 
 
 async def by_id(connection: AsyncConnection, hold_id: UUID, now: datetime) -> AnyRow | None:
@@ -92,9 +92,9 @@ async def release_of_visitor(connection: AsyncConnection, visitor: bytes) -> Non
     await connection.execute(_RELEASE.where(_b.visitor == visitor), {"by": "customer"})
 
 
-async def lock_new_holds(connection: AsyncConnection, whose: bytes) -> None:
+async def lock_new_holds(connection: AsyncConnection, owner: bytes) -> None:
     """Lock new holds of this browser or network until the transaction ends. Waits for other transactions."""
-    await connection.execute(_LOCK, {"whose": whose})
+    await connection.execute(_LOCK, {"owner": owner})
 
 
 async def count_new(

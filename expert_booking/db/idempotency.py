@@ -67,8 +67,8 @@ async def kept(connection: AsyncConnection, caller: bytes, key: str) -> AnyRow:
 async def forget_old(connection: AsyncConnection, now: datetime) -> None:
     """Delete outdated responses in batches."""
     old = select(_k.caller, _k.key).where(_k.created_at <= now - KEPT_FOR).limit(_BATCH)
-    some = delete(kept_answer).where(tuple_(_k.caller, _k.key).in_(old.with_for_update(skip_locked=True)))
-    while (await connection.execute(some)).rowcount:
+    batch = delete(kept_answer).where(tuple_(_k.caller, _k.key).in_(old.with_for_update(skip_locked=True)))
+    while (await connection.execute(batch)).rowcount:
         pass
 
 

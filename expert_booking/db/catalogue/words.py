@@ -45,15 +45,15 @@ class Word:
 _READ_WORDS: Final = text("""
 SELECT word,
   ARRAY(SELECT v.word FROM search_word v
-         WHERE length(said.word) >= 3 AND v.word LIKE '%' || said.word || '%' AND NOT starts_with(v.word, said.word)
+         WHERE length(typed.word) >= 3 AND v.word LIKE '%' || typed.word || '%' AND NOT starts_with(v.word, typed.word)
          ORDER BY length(v.word), v.word LIMIT 50) AS inside,
   CASE WHEN length(word) >= 4 AND 5 > (
     SELECT count(*) FROM (SELECT FROM expert e WHERE e.active AND e.terms @@ (word || ':*')::tsquery LIMIT 5) few
   ) THEN ARRAY(SELECT v.word FROM search_word v
-                WHERE v.slips && search_slips(said.word) AND NOT starts_with(v.word, said.word)
+                WHERE v.slips && search_slips(typed.word) AND NOT starts_with(v.word, typed.word)
                 ORDER BY v.word LIMIT 200)
   ELSE '{}' END AS near
-FROM unnest(search_words(:search)) AS said (word)
+FROM unnest(search_words(:search)) AS typed (word)
 """)
 
 
