@@ -78,7 +78,7 @@ async def _load(database: Database, plan: Plan, now: datetime | None) -> str:
         await _load_one_by_one(services_at, requests, counts, plan.number, today)
         await services_at(today - HISTORY + _LONGEST_ANSWER).deadlines.work_off()
         async with database.statements() as connection:
-            await rows.remind_nobody(connection, begun)
+            await rows.suppress_reminders(connection, begun)
     await bulk.work_off(database, Services(database))
     all_experts, all_bookings = await _counted(services)
     return (

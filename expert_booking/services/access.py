@@ -78,7 +78,7 @@ class Access:
             return Caller(role=Role.CUSTOMER, booking_id=booking_id, key_version=version, token_id=booking_id)
         async with self._database.statements() as connection:
             if secret.startswith(_CUSTOMER_PREFIX):
-                proof = await rows.proven(connection, _hash(secret), "program", self._clock())
+                proof = await rows.find_proof(connection, _hash(secret), "program", self._clock())
                 if proof is not None:
                     return Caller(role=Role.CUSTOMER, customer_key=proof.customer_key, token_id=proof.id)
             else:
@@ -86,8 +86,8 @@ class Access:
                 if row is not None:
                     now = self._clock()
                     _check_token(row, now)
-                    if row.last_used_at is None or now - row.last_used_at >= tokens.USE_NOTED:
-                        await tokens.note_use(connection, row.token_id, now)
+                    if row.last_used_at is None or now - row.last_used_at >= tokens.USE_RECORDED_EVERY:
+                        await tokens.record_use(connection, row.token_id, now)
                     return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
         raise NotAuthenticated("This token is not valid.")
 
@@ -123,7 +123,7 @@ class Access:
     async def tokens(self) -> Sequence[TokenView]:
         """All tokens for programs, without their secrets, oldest first."""
         async with self._database.statements() as connection:
-            return [TokenView.model_validate(row._mapping) for row in await tokens.every(connection)]
+            return [TokenView.model_validate(row._mapping) for row in await tokens.list_all(connection)]
 
     async def revoke_token(self, name: str) -> None:
         """Revoke a token permanently. Raises TokenNotFound if no valid token has this name."""
@@ -166,7 +166,7 @@ class Access:
                 # A link from one of the recent emails still works, so suppressing this one locks nobody out.
                 suppressed=earlier.mailed_lately >= self.rules.mails_at_once,
             )
-            await rows.put_mail(connection, asked.id)
+            await rows.queue_email(connection, asked.id)
         return asked
 
     def mark(self, email: str) -> str:
@@ -180,7 +180,7 @@ class Access:
         """
         key = customer_key(email)
         async with self._database.transaction() as connection:
-            expert_id = await expert_addresses.awaiting(connection, key)
+            expert_id = await expert_addresses.with_pending(connection, key)
             asked = await self._ask(connection, email, key, self._clock(), expert_id=expert_id)
         return self.link(asked.id)
 
@@ -238,7 +238,7 @@ class Access:
     async def who(self, secret: str) -> Identity | None:
         """The identity that a browser's secret proves; None if the proof has expired or was revoked."""
         async with self._database.statements() as connection:
-            proof = await rows.proven(connection, _hash(secret), "browser", self._clock())
+            proof = await rows.find_proof(connection, _hash(secret), "browser", self._clock())
             if proof is None:
                 return None
             return await self._identity(connection, proof.email, proof.customer_key)
@@ -252,7 +252,7 @@ class Access:
         """
         now = self._clock()
         async with self._database.transaction() as connection:
-            proof = await rows.proven(connection, _hash(secret), "browser", now)
+            proof = await rows.find_proof(connection, _hash(secret), "browser", now)
             if proof is not None and everywhere:
                 await rows.end_every_proof(connection, proof.customer_key, now)
             await rows.end_proof(connection, _hash(secret))
@@ -266,15 +266,15 @@ class Access:
 
     async def _check_rate(
         self, connection: AnyConnection, key: str, origin: bytes, now: datetime, *, proven_before: bool
-    ) -> rows.ListingKey:
+    ) -> rows.RequestCounts:
         """Count the requests of the last hour. Raises TooManyAccessRequests. Concurrent requests queue here.
 
         Only requests from the same network count. A browser that has proven the address before is counted separately
         from the rest of its network.
         """
-        await rows.ask_in_turn(connection, key, origin)
+        await rows.lock_requests(connection, key, origin)
         lately = now - timedelta(minutes=self.rules.link_minutes)
-        asked = await rows.asked_since(
+        asked = await rows.count_requests(
             connection, key, origin, proven_before=proven_before, since=now - _HOUR, lately=lately
         )
         full = []
@@ -316,7 +316,7 @@ class Access:
         """Count an attempt in the browser that requested the code. Raises CodesLocked or LinkNotValid."""
         now, most = self._clock(), self.rules.wrong_codes
         async with self._database.statements() as connection:
-            tried = await rows.count_try(connection, request_id, browser, most, now)
+            tried = await rows.count_attempt(connection, request_id, browser, most, now)
             if tried is None:
                 asked = await rows.valid_request(connection, request_id, now)
                 # For any other browser, the request does not exist.

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 from expert_booking.db import access, bulk, experts, holds
 from expert_booking.db import bookings as rows
 from expert_booking.db.availability import Offer
-from expert_booking.db.engine import AnyConnection, AnyRow, Database, again_after_deadlock
+from expert_booking.db.engine import AnyConnection, AnyRow, Database, retry_on_deadlock
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import (
@@ -169,7 +169,7 @@ class Bookings:
                     rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
                 return await self._reschedule(connection, row, to, by=by, reason=reason)
 
-        return await again_after_deadlock(attempt)
+        return await retry_on_deadlock(attempt)
 
     async def end_links(self, booking_id: UUID, caller: Caller | None) -> None:
         """Revoke all links and tokens of a booking and email its customer a new link.
@@ -242,7 +242,7 @@ class Bookings:
             if refusal is not None:
                 raise refusal
         if written is None:
-            written = await rows.insert_over_lapsed_holds(connection, new)
+            written = await rows.insert_over_expired_holds(connection, new)
         if written is None:
             raise await slot_refusal(connection, offer, starts_at, now)
         return _view(written)

@@ -74,7 +74,7 @@ class Experts:
 
     async def _page(self, connection: AnyConnection, query: ExpertQuery) -> tuple[ExpertPage, datetime]:
         now = self._clock()
-        words = (await catalogue.words(connection, query.search) if query.search else None) or None
+        words = (await catalogue.read_words(connection, query.search) if query.search else None) or None
         wanted = Wanted(query, now, words, *_days(query, now))
         found = await catalogue.find(connection, wanted)
         page = ExpertPage(
@@ -150,7 +150,7 @@ class Experts:
     async def any_there(self) -> bool:
         """Whether there are any experts, active or not."""
         async with self._database.statements() as connection:
-            return await rows.any_there(connection)
+            return await rows.any_exist(connection)
 
     async def slugs(self) -> set[str]:
         """The slugs of all experts."""

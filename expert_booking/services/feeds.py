@@ -65,12 +65,12 @@ class Feeds:
     async def open(self, owner: FeedOwner) -> str:
         """The address of the owner's feed, which is created if there is none."""
         async with self._database.statements() as connection:
-            return self._address(await rows.put(connection, anew=False, **owner.column()))
+            return self._address(await rows.put(connection, renew=False, **owner.column()))
 
     async def renew(self, owner: FeedOwner) -> str:
         """Replace the feed's address by a new one. The old address stops working."""
         async with self._database.statements() as connection:
-            return self._address(await rows.put(connection, anew=True, **owner.column()))
+            return self._address(await rows.put(connection, renew=True, **owner.column()))
 
     async def close(self, owner: FeedOwner) -> None:
         """Revoke the feed's address, if there is one."""

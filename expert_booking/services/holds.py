@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from expert_booking.db import bookings, holds
 from expert_booking.db.availability import Offer
-from expert_booking.db.engine import AnyConnection, AnyRow, Database, again_after_deadlock
+from expert_booking.db.engine import AnyConnection, AnyRow, Database, retry_on_deadlock
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import HoldNotFound, SlotNotOffered, SlotTaken, TooManyHolds, TooManyHoldsPerMinute
 from expert_booking.domain.holds import HoldRules
@@ -42,7 +42,7 @@ class Holds:
             async with self._database.transaction() as connection:
                 return await self._take(connection, request, visitor, origin, keeper)
 
-        return await again_after_deadlock(take)
+        return await retry_on_deadlock(take)
 
     async def renew(self, hold_id: UUID) -> HoldView:
         """Extend a hold because the customer is still typing. Raises HoldNotFound if it has expired."""
@@ -84,7 +84,7 @@ class Holds:
         offer = await find_offer(connection, request.expert_id, request.session_type_id, now)
         own = await self._own(connection, visitor, now)
         if own is not None and _is_for(own, offer, starts_at):
-            own = await holds.keep(connection, own.id, keeper, now)
+            own = await holds.set_keeper(connection, own.id, keeper, now)
             if own is not None:
                 return _view(own)
         if origin is not None:
@@ -112,12 +112,12 @@ class Holds:
         if visitor is None:
             return None
         # Serialise the tabs of one browser: the second replaces the hold of the first.
-        await holds.one_at_a_time(connection, visitor)
+        await holds.lock_new_holds(connection, visitor)
         return await holds.of_visitor(connection, visitor, now)
 
     async def _check_limits(self, connection: AnyConnection, origin: bytes, own: AnyRow | None, now: datetime) -> None:
-        await holds.one_at_a_time(connection, origin)
-        count, full_since = await holds.count_one_more(
+        await holds.lock_new_holds(connection, origin)
+        count, full_since = await holds.count_new(
             connection, origin, now, besides=own.id if own else None, per_minute=self._rules.per_minute
         )
         if count >= self._rules.per_origin:

@@ -258,7 +258,7 @@ async def test_reschedules_of_many_experts_do_not_wait_for_each_other(
     done = await at_once(*(crowd.bookings.reschedule(one.id, NINE + HOUR, ADMIN) for one in ours))
     assert count(done, BookingView) == 20
     with sql.transaction():
-        sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('move ' || %s::text, 0))", [ours[0].expert_id])
+        sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('reschedule ' || %s::text, 0))", [ours[0].expert_id])
         waiting = asyncio.create_task(crowd.bookings.reschedule(ours[0].id, NINE, ADMIN))
         assert (await crowd.bookings.reschedule(ours[1].id, NINE, ADMIN)).starts_at == NINE
         assert not waiting.done()

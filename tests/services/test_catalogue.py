@@ -10,8 +10,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from expert_booking.db import catalogue
-from expert_booking.db.catalogue import one_slip
+from expert_booking.db.catalogue import one_slip, page
 from expert_booking.domain.errors import FieldsWrong
 from expert_booking.schemas import ExpertPage, ExpertQuery, ExpertSort, SessionTypeRequest
 from expert_booking.services import Services, experts
@@ -27,7 +26,7 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)  # when the test's clock begins, a M
 def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to a page: of few matches, and of more than are ever ranked, which then are two."""
     if request.param == "walked":
-        monkeypatch.setattr(catalogue, "MOST", 2)
+        monkeypatch.setattr(page, "MAX_COUNTED", 2)
     return str(request.param)
 
 
@@ -371,10 +370,10 @@ async def test_total_is_exact_up_to_a_thousand_and_then_a_lower_bound(
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (4, False)
     assert (await services.experts.find(ExpertQuery(page=100_000, limit=100))).total == 4
-    monkeypatch.setattr(catalogue, "MOST", 3)
+    monkeypatch.setattr(page, "MAX_COUNTED", 3)
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (3, True)
-    monkeypatch.setattr(catalogue, "MOST", 4)
+    monkeypatch.setattr(page, "MAX_COUNTED", 4)
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (4, False)
 

@@ -71,7 +71,7 @@ class NextAvailable(Worker):
         They call `work_out` for some experts at a time while this process holds the lock. Experts that are queued in
         the meantime stay queued.
         """
-        async with self._database.statements() as connection, rows.everything_noted(connection) as ids:
+        async with self._database.statements() as connection, rows.all_queued(connection) as ids:
             await work_out_all(ids)
 
     async def work_out(self, ids: Sequence[UUID]) -> None:
@@ -84,7 +84,7 @@ class NextAvailable(Worker):
         while not self._timer.stopped:
             async with self._database.transaction() as connection:
                 # One process at a time, so that an older reading never overwrites a newer one.
-                if not await rows.take_turn(connection):
+                if not await rows.try_lock(connection):
                     return False
                 now = self._clock()
                 ids = await rows.claim(connection, _BATCH_SIZE, now)
@@ -127,7 +127,7 @@ async def compute_free_times(
     offers = await calendars.offers(connection, ids, now)
     until = max((offer.calendar.end(now) for offer in offers), default=now)
     busy = await calendars.busy(connection, ids, now, until, now)
-    lapses = await rows.lapses(connection, ids, now)
+    lapses = await rows.hold_expiries(connection, ids, now)
     free: dict[UUID, dict[int, FreeTimes]] = {}
     for expert_id in ids:
         theirs = [o.with_busy(busy.get(expert_id, ())).calendar for o in offers if o.expert_id == expert_id]

@@ -294,7 +294,7 @@ def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
         return True
     if row.kind == MessageKind.NEW_LINK:
         return False
-    if now > row.ends_at + rows.OVER_FOR_GOOD:
+    if now > row.ends_at + rows.DROP_AFTER:
         return True
     if row.kind != MessageKind.REMINDER:
         return False
