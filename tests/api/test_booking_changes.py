@@ -214,7 +214,7 @@ async def test_unanswered_request_expires_and_cannot_be_changed(
     services: Services, become: Change, changes: Change, clock: Clock
 ) -> None:
     clock.advance(hours=24)
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     check_problem(await become("confirmed"), 409, "status_change_not_allowed")
     last = (await changes()).json()["changes"][-1]
     assert (last["actor"], last["fromStatus"], last["toStatus"]) == ("system", "pending", "expired")

@@ -72,7 +72,7 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
 async def test_instantly_confirmed_booking_is_the_same_in_post_and_get(
     client: httpx.AsyncClient, add_expert: AddExpert
 ) -> None:
-    expert = str(await add_expert(**{**SESSION_TYPE, "confirmation": Confirmation.AT_ONCE}))
+    expert = str(await add_expert(**{**SESSION_TYPE, "confirmation": Confirmation.INSTANT}))
     request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com", "phone": "+44 20 7946"}
     made = (await client.post("/bookings", json=request)).json()
     own = bearing(made.pop("accessToken"))

@@ -103,12 +103,12 @@ async def test_emails_and_calendars_show_the_stored_title_and_terms(
     await change_session_type(client, jana, tokens)
     mailbox = Mailbox(database, Bus())
     services = Services(database, clock=clock, site=Site(secret="a secret"), transport=mailbox)
-    await services.outbox.work_off()
-    mails = [await mailbox.open(mail.id) for mail in await mailbox.mails()]
+    await services.outbox.drain()
+    mails = [await mailbox.open(mail.id) for mail in await mailbox.latest()]
     assert len(mails) == 2
     calendars = [mail.calendar.decode() for mail in mails if mail.calendar]
     booking = await services.bookings.get(UUID(made["id"]), Caller(role=Role.ADMIN))
-    calendars.append((await services.feeds.file_of(booking)).decode())
+    calendars.append((await services.feeds.booking_file(booking)).decode())
     for text in (*(mail.text for mail in mails), *calendars):
         assert "Consultation" in text
         assert "Another title" not in text

@@ -26,7 +26,7 @@ from tests.mail_server import MailServer
 from tests.server import SECRET_KEY, ServerProcess
 
 ADMIN = Caller(role=Role.ADMIN)
-SYSTEM = Site(secret=SECRET_KEY, mails=True)
+SYSTEM = Site(secret=SECRET_KEY, sends_email=True)
 Rows = dict[str, tuple[int, str]]
 
 
@@ -59,7 +59,7 @@ async def much_has_happened(services: Services, add_expert: AddExpert, clock: Cl
     await add_expert(name="Ömer Ağaoğlu", email="omer@example.com")
     starts = [MONDAY_MORNING + timedelta(days=3, hours=hour) for hour in range(5)]
     made = [await services.bookings.book(booking_request(expert, start)) for start in starts]
-    await services.outbox.work_off()
+    await services.outbox.drain()
     await services.bookings.change_status(made[0].id, Status.CONFIRMED, ADMIN)
     await services.bookings.change_status(made[1].id, Status.CANCELLED, ADMIN, reason='A cold,\ta \\ and a "quote"')
     await services.bookings.reschedule(made[2].id, starts[1], ADMIN)
@@ -70,7 +70,7 @@ async def much_has_happened(services: Services, add_expert: AddExpert, clock: Cl
         await services.access.create_token(TokenRequest(name=role.value, role=role))
     await services.feeds.open(FeedOwner(customer_key="ada@example.com"))
     await services.access.link_for("ada@example.com")
-    await services.next_available.work_off()
+    await services.next_available.drain()
     return expert
 
 
@@ -107,7 +107,7 @@ async def test_backup_restores_every_row_and_repeats_no_work(
     waiting = await services.outbox.waiting()
     restored = Database(empty_database_url)
     again = Services(restored, Bus(), clock, site=SYSTEM, transport=mail_server.transport())
-    await again.outbox.work_off()
+    await again.outbox.drain()
     assert waiting
     assert len(mail_server.emails) - sent == len(waiting)
     assert len({mail["Message-ID"] for mail in mail_server.emails}) == len(mail_server.emails)

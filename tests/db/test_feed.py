@@ -306,8 +306,8 @@ async def test_ended_booking_frees_its_time_once(
 
     async def unanswered(booking_id: UUID) -> None:
         sql.execute("UPDATE booking SET answer_by = %s WHERE id = %s", [clock(), booking_id])
-        await services.deadlines.work_off()
-        await services.deadlines.work_off()
+        await services.deadlines.drain()
+        await services.deadlines.drain()
 
     for ends in (
         lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, ADMIN),
@@ -329,8 +329,8 @@ async def test_ended_hold_frees_its_time_once(
 
     async def lapses(_: UUID) -> None:
         clock.advance(minutes=5)
-        await services.deadlines.work_off()
-        await services.deadlines.work_off()
+        await services.deadlines.drain()
+        await services.deadlines.drain()
 
     async def moves(_: UUID) -> None:
         await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE + 3 * HOUR), visitor=ADA)
@@ -349,7 +349,7 @@ async def test_expired_hold_is_freed_once_by_the_booking_that_replaces_it(
     await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE))
     clock.advance(minutes=5)
     await book(jana, NINE + HOUR / 2)
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert await freed() == [kept(jana, NINE)]
 
 

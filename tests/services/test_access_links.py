@@ -50,7 +50,7 @@ async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
 
 async def ask(services: Services, email: str = ADA, *, origin: bytes = HOME, **more: Any) -> AccessRequested:
     """Have a mail sent."""
-    return await services.access.ask(email, origin=origin, **more)
+    return await services.access.request_access(email, origin=origin, **more)
 
 
 async def sign_in(services: Services, email: str = ADA) -> str:
@@ -160,21 +160,21 @@ async def test_link_proves_the_address_once_and_redirects(services: Services, cl
     assert (proof.email, proof.expires_at, next_path) == (
         "Ada@Example.com", clock() + timedelta(days=30), "/my-bookings",
     )  # fmt: skip
-    identity = await services.access.who(proof.access_token)
+    identity = await services.access.identity_of_proof(proof.access_token)
     assert identity is not None
     assert (identity.customer_key, identity.admin, identity.experts) == (ADA, False, ())
     for bearer in ("browser", "program"):
         with pytest.raises(LinkNotValid):
             await services.access.redeem_link(link, bearer)
     with pytest.raises(LinkNotValid):
-        await services.access.look_at_link(link)
+        await services.access.preview_link(link)
 
 
 async def test_viewing_a_link_does_not_use_it_up(services: Services, sql: Connection) -> None:
     link = await services.access.link_for(ADA)
     before = sql.execute("SELECT access_request::text FROM access_request").fetchall()
     for _ in range(20):
-        assert (await services.access.look_at_link(link)).email == ADA
+        assert (await services.access.preview_link(link)).email == ADA
     assert sql.execute("SELECT access_request::text FROM access_request").fetchall() == before
     await services.access.redeem_link(link, "browser")
 
@@ -194,10 +194,10 @@ async def test_one_of_many_concurrent_redemptions_succeeds(crowd: Services, sql:
 async def test_link_and_code_are_valid_for_15_minutes(services: Services, clock: Clock) -> None:
     asked = await ask(services)
     clock.advance(minutes=15, microseconds=-1)
-    await services.access.look_at_link(services.access.link(asked.id))
+    await services.access.preview_link(services.access.link(asked.id))
     clock.advance(microseconds=1)
     with pytest.raises(LinkNotValid):
-        await services.access.look_at_link(services.access.link(asked.id))
+        await services.access.preview_link(services.access.link(asked.id))
     with pytest.raises(LinkNotValid):
         await services.access.redeem_link(services.access.link(asked.id), "browser")
     with pytest.raises(LinkNotValid):
@@ -207,7 +207,7 @@ async def test_link_and_code_are_valid_for_15_minutes(services: Services, clock:
 @pytest.mark.parametrize("wrong", ["", "/", "x", "\x00", "\ud800", "https://booking.test/sign-in/", "x" * 10_000])
 async def test_malformed_link_is_refused(services: Services, wrong: str) -> None:
     with pytest.raises(LinkNotValid):
-        await services.access.look_at_link(wrong)
+        await services.access.preview_link(wrong)
     with pytest.raises(LinkNotValid):
         await services.access.redeem_link(wrong, "browser")
 
@@ -232,7 +232,7 @@ async def test_code_works_only_in_the_browser_that_requested_it(services: Servic
             await services.access.redeem_code(asked.id, code, "browser", browser=other)
     assert sql.execute("SELECT wrong_codes FROM access_request").fetchone() == (0,)
     proof, _ = await services.access.redeem_code(asked.id, f" {code[:3]} {code[3:]}\n", "browser", browser=HERS)
-    assert (await services.access.who(proof.access_token)) is not None
+    assert (await services.access.identity_of_proof(proof.access_token)) is not None
     with pytest.raises(LinkNotValid):
         await services.access.redeem_code(asked.id, code, "browser", browser=HERS)
 
@@ -310,10 +310,10 @@ async def test_proof_is_valid_for_30_days(services: Services, clock: Clock) -> N
     secret = await sign_in(services)
     program, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
     clock.advance(days=30, microseconds=-1)
-    assert await services.access.who(secret) is not None
+    assert await services.access.identity_of_proof(secret) is not None
     assert (await services.access.identify(program.access_token)).customer_key == ADA
     clock.advance(microseconds=1)
-    assert await services.access.who(secret) is None
+    assert await services.access.identity_of_proof(secret) is None
     with pytest.raises(NotAuthenticated):
         await services.access.identify(program.access_token)
 
@@ -323,7 +323,7 @@ async def test_browser_secret_is_not_a_token_and_vice_versa(services: Services) 
     programs, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
     with pytest.raises(NotAuthenticated):
         await services.access.identify(browsers)
-    assert await services.access.who(programs.access_token) is None
+    assert await services.access.identity_of_proof(programs.access_token) is None
 
 
 async def test_sign_out_ends_one_proof_and_everywhere_ends_all_of_the_address(services: Services) -> None:
@@ -331,20 +331,20 @@ async def test_sign_out_ends_one_proof_and_everywhere_ends_all_of_the_address(se
     program, _ = await services.access.redeem_link(await services.access.link_for("ADA@example.com"), "program")
     waiting, bens_waiting = await ask(services), await ask(services, "ben@example.com")
     await services.access.sign_out(first)
-    assert await services.access.who(first) is None
-    assert await services.access.who(second) is not None
+    assert await services.access.identity_of_proof(first) is None
+    assert await services.access.identity_of_proof(second) is not None
     await services.access.sign_out(first, everywhere=True)  # whoever is out ends nothing of anybody
-    assert await services.access.who(second) is not None
+    assert await services.access.identity_of_proof(second) is not None
 
     await services.access.sign_out(second, everywhere=True)
-    assert await services.access.who(second) is None
+    assert await services.access.identity_of_proof(second) is None
     with pytest.raises(NotAuthenticated):
         await services.access.identify(program.access_token)
     with pytest.raises(LinkNotValid):
         await services.access.redeem_link(services.access.link(waiting.id), "browser")
     with pytest.raises(LinkNotValid):
         await services.access.redeem_code(waiting.id, services.access.code(waiting.id), "program")
-    assert await services.access.who(bens) is not None
+    assert await services.access.identity_of_proof(bens) is not None
     await services.access.redeem_link(services.access.link(bens_waiting.id), "browser")
 
 
@@ -381,7 +381,7 @@ async def test_deleted_expert_or_changed_address_loses_access_immediately(
     secret = await sign_in(services, "JANA@example.com")
 
     async def host() -> Caller | None:
-        identity = await services.access.who(secret)
+        identity = await services.access.identity_of_proof(secret)
         assert identity is not None
         return identity.host_of(jana)
 
@@ -398,7 +398,7 @@ async def test_admin_is_host_everywhere_in_the_browser_and_nowhere_as_a_program(
     services: Services, add_expert: AddExpert
 ) -> None:
     jana = await add_expert()
-    identity = await services.access.who(await sign_in(services, "Boss@example.com"))
+    identity = await services.access.identity_of_proof(await sign_in(services, "Boss@example.com"))
     assert identity is not None
     assert identity.host_of(jana) == identity.host_of(uuid4()) == Caller(role=Role.ADMIN)
     for email in ("boss@example.com", "jana@example.com"):
@@ -450,7 +450,7 @@ async def test_only_long_expired_rows_are_deleted(services: Services, clock: Clo
     young = await ask(services)
     await services.access.sweep()
     assert sql.execute("SELECT id FROM access_request").fetchall() == [(young.id,)]
-    assert await services.access.who(old) is not None
+    assert await services.access.identity_of_proof(old) is not None
     clock.advance(days=30)
     await services.access.sweep()
     assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (0,)

@@ -108,7 +108,7 @@ async def test_one_of_concurrent_confirmation_and_cancellation_succeeds(
 async def test_one_of_concurrent_customer_and_host_cancellations_is_recorded(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
-    expert = await add_expert(confirmation=Confirmation.AT_ONCE)
+    expert = await add_expert(confirmation=Confirmation.INSTANT)
     for hour in range(8):
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
         done = await at_once(
@@ -538,10 +538,10 @@ async def test_unanswered_request_expires_exactly_when_due(
     made = await book(expert, NINE)
     assert made.answer_by == clock() + HOUR
     clock.now = made.answer_by - INSTANT
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert times(sql) == [(NINE, "pending")]
     clock.now = made.answer_by
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert times(sql) == [(NINE, "expired")]
     assert written(sql, "actor", "reason")[-1] == ("system", "not answered in time")
     await book(expert, NINE)
@@ -553,7 +553,7 @@ async def test_request_for_an_early_start_expires_when_the_session_begins(
     made = await book(await add_expert(answer_minutes=2880), NINE - 22 * HOUR)
     assert made.answer_by == made.starts_at
     clock.now = made.starts_at
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert times(sql)[0][1] == "expired"
 
 
@@ -563,10 +563,10 @@ async def test_request_without_a_stored_deadline_expires_when_the_session_begins
     await book(await add_expert(), NINE)
     sql.execute("UPDATE booking SET answer_by = NULL")
     clock.now = NINE - INSTANT
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert times(sql) == [(NINE, "pending")]
     clock.now = NINE
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert times(sql) == [(NINE, "expired")]
 
 
@@ -576,7 +576,7 @@ async def test_answered_request_does_not_expire(
     made = await book(await add_expert(answer_minutes=60), NINE)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN)
     clock.advance(days=30)
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert times(sql) == [(NINE, "confirmed")]
 
 
@@ -589,7 +589,7 @@ async def test_several_processes_record_each_expiry_once(
     for n in range(10):  # held by a process that is dead by now: it is everybody's to let go
         await others.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + DAY + n * HOUR / 2), keeper=uuid4())
     clock.advance(hours=1)
-    await at_once(*(one.deadlines.work_off() for one in (crowd, others) for _ in range(3)))
+    await at_once(*(one.deadlines.drain() for one in (crowd, others) for _ in range(3)))
     assert [status for _, status in times(sql)] == ["expired"] * 40
     expired = [row for row in written(sql, "booking_id", "to_status") if row[1] == "expired"]
     assert len(expired) == len(set(expired)) == 30  # of the requests; holds have no history
@@ -605,7 +605,7 @@ async def test_answer_and_deadline_at_the_same_time_leave_one_winner(
         made = await book(expert, NINE + day * DAY)
         clock.advance(hours=1)
         answer, _ = await at_once(
-            crowd.bookings.change_status(made.id, Status.CONFIRMED, ADMIN), others.deadlines.work_off()
+            crowd.bookings.change_status(made.id, Status.CONFIRMED, ADMIN), others.deadlines.drain()
         )
         status = (await crowd.bookings.get(made.id, ADMIN)).status
         if isinstance(answer, BookingView):
@@ -625,9 +625,9 @@ async def test_locked_row_does_not_keep_others_from_expiring(
     with sql.transaction():
         sql.execute("SELECT FROM booking ORDER BY hold_until LIMIT 1 FOR UPDATE")
         async with asyncio.timeout(2):
-            await services.deadlines.work_off()
+            await services.deadlines.drain()
         assert sorted(status for _, status in times(sql)) == ["expired"] * 3 + ["held"]
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert [status for _, status in times(sql)] == ["expired"] * 4
 
 
@@ -643,7 +643,7 @@ async def test_thousand_expired_rows_take_a_few_statements(
         " generate_series(timestamptz '2026-01-01', '2026-01-01'::timestamptz + interval '1499 hours', '1 hour') AS at"
     )
     with counted() as sent:
-        await services.deadlines.work_off()
+        await services.deadlines.drain()
     assert sum(status == "expired" for _, status in times(sql)) == 1500
     assert len(sent) < 10
 
@@ -726,7 +726,7 @@ async def test_hold_that_never_becomes_a_booking_has_no_history(
     await services.holds.release(released.id)
     lapsed = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE))
     clock.now = lapsed.hold_until
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     replaced = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE), visitor=ADA)
     await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + HOUR), visitor=ADA)
     sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 minute' WHERE status = 'held'")
@@ -780,7 +780,7 @@ async def test_expired_hold_is_expired_whether_or_not_it_is_recorded(
         with pytest.raises(HoldNotFound):
             await services.holds.renew(held.id)
         assert times(sql) == [(NINE, "expired" if written_down else "held")]
-        await services.deadlines.work_off()
+        await services.deadlines.drain()
 
 
 async def test_booked_hold_is_not_retaken_by_another_tab(

@@ -74,7 +74,7 @@ class Kind:
         return SessionTypeRequest(
             title="Session", minutes=self.minutes, step_minutes=30, before_minutes=self.before,
             after_minutes=self.after, notice_minutes=self.notice, horizon_days=HORIZON, daily_cap=self.cap,
-            confirmation=Confirmation.BY_EXPERT if self.answer else Confirmation.AT_ONCE,
+            confirmation=Confirmation.BY_EXPERT if self.answer else Confirmation.INSTANT,
             answer_minutes=self.answer or 60, cancel_notice_minutes=self.cancel_notice,
             reschedule_notice_minutes=self.reschedule_notice, max_reschedules=self.max_reschedules,
         )  # fmt: skip
@@ -420,7 +420,7 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: any(self.due(e) for e in self.entries.values()))
     @rule()
     def deadlines_are_worked_off(self) -> None:
-        self.does("work off", self.world.services.deadlines.work_off())
+        self.does("work off", self.world.services.deadlines.drain())
         for entry in self.entries.values():
             if self.due(entry):
                 reason = "not answered in time" if entry.status == "pending" else ""
@@ -550,7 +550,7 @@ class Life(RuleBasedStateMachine):
 
     def everybody_finds_the_own_hold_and_has_one_at_most(self) -> None:
         who = BROWSERS[self.steps % len(BROWSERS)]
-        found = self.world.run(self.world.services.holds.of_visitor(who))
+        found = self.world.run(self.world.services.holds.for_visitor(who))
         mine = [e.id for e in self.mine(who) if e.status == "held" and not e.lapsed(self.now)]
         assert ([] if found is None else [found.id]) == mine
 

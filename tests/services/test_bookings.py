@@ -341,9 +341,9 @@ async def test_browser_sees_only_its_own_bookings(services: Services, add_expert
     for other in (theirs, without):
         with pytest.raises(BookingNotFound):
             await services.bookings.get(other.id, customer_caller(MINE))
-    assert list(await services.bookings.of_visitor(MINE)) == [mine]
-    assert list(await services.bookings.of_visitor(THEIRS)) == [theirs]
-    assert list(await services.bookings.of_visitor(b"")) == []
+    assert list(await services.bookings.for_visitor(MINE)) == [mine]
+    assert list(await services.bookings.for_visitor(THEIRS)) == [theirs]
+    assert list(await services.bookings.for_visitor(b"")) == []
 
 
 async def test_browser_that_booked_for_two_addresses_sees_both(
@@ -353,8 +353,8 @@ async def test_browser_that_booked_for_two_addresses_sees_both(
     first = await book(expert, NINE, visitor=MINE, email="Ada@Example.com")
     second = await book(expert, NINE + HOUR, visitor=MINE, email="ada@example.COM")
     other = await book(expert, NINE + 2 * HOUR, visitor=MINE, email="eve@example.com")
-    assert list(await services.bookings.of_visitor(MINE)) == [other, second, first]
-    assert list(await services.bookings.of_customer("ada@example.com")) == [second, first]
+    assert list(await services.bookings.for_visitor(MINE)) == [other, second, first]
+    assert list(await services.bookings.for_customer("ada@example.com")) == [second, first]
 
 
 async def test_reader_finds_all_bookings_of_an_address_page_by_page(

@@ -430,7 +430,7 @@ async def test_slow_counts_are_served_stale_while_being_refreshed(
     monkeypatch.setattr(experts, "CACHE_THRESHOLD", 0)
 
     async def languages(**query: Any) -> dict[str, int]:
-        found = (await services.experts.names(ExpertQuery(facets=True, **query))).facets
+        found = (await services.experts.find_without_times(ExpertQuery(facets=True, **query))).facets
         assert found is not None
         return {one.value: one.experts for one in found.languages}
 
@@ -472,7 +472,7 @@ async def test_number_of_statements_is_independent_of_the_number_of_experts(
 ) -> None:
     async def statements() -> int:
         with counted() as sent:
-            await services.experts.names(ExpertQuery(search="anna talks", sort=sort, facets=True, limit=3))
+            await services.experts.find_without_times(ExpertQuery(search="anna talks", sort=sort, facets=True, limit=3))
         return len(sent)
 
     assert await statements() == 3  # words, page, counts

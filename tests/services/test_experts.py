@@ -143,8 +143,8 @@ async def test_expert_has_a_portrait(services: Services, add_expert: AddExpert) 
 
 
 async def test_whether_any_expert_exists(services: Services, add_expert: AddExpert, sql: Connection) -> None:
-    assert not await services.experts.any_there()
+    assert not await services.experts.any_exist()
     added = await add_expert()
     assert isinstance(added, UUID)
     sql.execute("UPDATE expert SET active = false")
-    assert await services.experts.any_there()
+    assert await services.experts.any_exist()

@@ -214,7 +214,7 @@ async def test_entry_keeps_its_uid_and_counts_revisions_until_cancelled(
     assert moved.decoded("DTSTART") == NINE + DAY
     cancelled = await services.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
     assert await events(services, ADA) == {}
-    [event] = walk(await services.feeds.file_of(cancelled))
+    [event] = walk(await services.feeds.booking_file(cancelled))
     assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (uid, 2, "CANCELLED")
 
 
@@ -237,7 +237,7 @@ async def test_emails_downloads_and_feeds_contain_the_same_entry(
     )
     assert mail is not None
     [in_mail] = walk(mail.get_content().encode())
-    [in_file] = walk(await services.feeds.file_of(moved))
+    [in_file] = walk(await services.feeds.booking_file(moved))
     [in_feed] = (await events(services, ADA)).values()
     for other in (in_file, in_feed):
         for name in ("UID", "SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND", "STATUS", "SUMMARY", "URL",
@@ -251,10 +251,10 @@ async def test_another_installation_has_another_uid_for_the_same_booking(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE)
-    [event] = walk(await services.feeds.file_of(booking))
+    [event] = walk(await services.feeds.booking_file(booking))
     assert event["UID"] == f"{booking.id}@{installation_of(sql)}"
     sql.execute("UPDATE installation SET id = gen_random_uuid()")
-    [elsewhere] = walk(await services.feeds.file_of(booking))
+    [elsewhere] = walk(await services.feeds.booking_file(booking))
     assert elsewhere["UID"] != event["UID"]
 
 
@@ -320,7 +320,10 @@ async def test_booking_file_has_the_key_only_for_its_customer(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     booking = await book(await add_expert(), NINE, notes="my notes")
-    own, experts = await services.feeds.file_of(booking), await services.feeds.file_of(booking, Audience.EXPERT)
+    own, experts = (
+        await services.feeds.booking_file(booking),
+        await services.feeds.booking_file(booking, Audience.EXPERT),
+    )
     [mine], [theirs] = list(walk(own)), list(walk(experts))
     assert f"/booking/{booking.id}?key={SignedKeys(SYSTEM.secret).booking(booking.id)}" in mine["DESCRIPTION"]
     assert "key=" not in theirs["DESCRIPTION"]
@@ -335,4 +338,4 @@ async def test_deleted_booking_has_no_file(
     booking: BookingView = await book(await add_expert(), NINE)
     sql.execute("DELETE FROM booking")
     with pytest.raises(BookingNotFound):
-        await services.feeds.file_of(booking)
+        await services.feeds.booking_file(booking)

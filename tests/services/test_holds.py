@@ -103,7 +103,7 @@ async def test_hold_becomes_the_booking_in_the_same_row(
 async def test_instantly_confirmed_session_goes_from_held_to_confirmed(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
-    expert = await add_expert(confirmation=Confirmation.AT_ONCE)
+    expert = await add_expert(confirmation=Confirmation.INSTANT)
     held = await take(services, expert)
     made = await book(expert, NINE, hold_id=held.id)
     assert (made.status, made.answer_by) == (Status.CONFIRMED, None)
@@ -143,7 +143,7 @@ async def test_new_hold_of_a_visitor_replaces_the_old_one(
     third = await take(services, other, NINE + 2 * HOUR, visitor=ADA)
     assert (await states(services, expert))[NINE] is SlotState.OPEN
     assert [row[1] for row in rows(sql)] == ["expired", "expired", "held"]
-    assert await services.holds.of_visitor(ADA) == third
+    assert await services.holds.for_visitor(ADA) == third
 
 
 async def test_hold_is_kept_if_the_new_slot_is_taken(services: Services, add_expert: AddExpert, book: Book) -> None:
@@ -155,7 +155,7 @@ async def test_hold_is_kept_if_the_new_slot_is_taken(services: Services, add_exp
     assert NINE + 2 * HOUR in refused.value.alternatives
     with pytest.raises(SlotNotOffered):
         await take(services, expert, NINE - 8 * HOUR, visitor=ADA)
-    assert await services.holds.of_visitor(ADA) == held
+    assert await services.holds.for_visitor(ADA) == held
 
 
 async def test_hold_can_be_replaced_by_one_that_overlaps_it(
@@ -181,9 +181,9 @@ async def test_hold_reassigned_to_another_visitor_is_not_taken_back(services: Se
     held = await take(services, expert, visitor=ADA, keeper=here)
     await take(services, expert, visitor=ADA, keeper=there)
     await services.holds.release(held.id, keeper=here)
-    assert await services.holds.of_visitor(ADA) == held
+    assert await services.holds.for_visitor(ADA) == held
     await services.holds.release(held.id, keeper=there)
-    assert await services.holds.of_visitor(ADA) is None
+    assert await services.holds.for_visitor(ADA) is None
 
 
 async def test_activity_extends_a_hold_up_to_its_maximum_age(
@@ -272,7 +272,7 @@ async def test_every_started_hold_counts_for_the_rate_limit(
             await services.bookings.book(booking_request(expert, start, hold_id=held.id))
         elif becomes == "lapsed":
             clock.advance(seconds=6)
-            await services.deadlines.work_off()
+            await services.deadlines.drain()
     with pytest.raises(TooManyHoldsPerMinute):
         await take(services, expert, NINE + 3 * HOUR, origin=origin, visitor=ADA if becomes == "replaced" else None)
 
@@ -292,7 +292,7 @@ async def test_refused_and_existing_holds_do_not_count_for_the_rate_limit(
     with pytest.raises(TooManyHoldsPerMinute):
         await take(services, expert, NINE + 3 * HOUR, origin=origin, visitor=BOB)
     # The hold that could not be replaced is kept.
-    assert (await services.holds.of_visitor(BOB)) is not None
+    assert (await services.holds.for_visitor(BOB)) is not None
     assert sql.execute("SELECT count(*) FROM network_hold").fetchone() == (2,)
 
 
@@ -377,7 +377,7 @@ async def test_at_the_expiry_of_a_hold_either_its_owner_or_the_next_visitor_wins
         done = await asyncio.gather(
             crowd.bookings.book(booking_request(expert, start, hold_id=held.id), visitor=ADA),
             *(crowd.bookings.book(booking_request(expert, start, email="bob@example.com")) for _ in range(3)),
-            crowd.deadlines.work_off(),
+            crowd.deadlines.drain(),
             return_exceptions=True,
         )
         assert sum(isinstance(one, SlotTaken) for one in done) == 3, done
@@ -467,7 +467,7 @@ async def test_expired_holds_are_recorded_as_expired(
     await take(services, expert, NINE + HOUR, visitor=BOB)
     sql.execute("UPDATE booking SET hold_until = hold_until + interval '1 second' WHERE visitor IS NOT NULL")
     clock.now = held.hold_until
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert [row[1] for row in rows(sql)] == ["expired", "held"]
     assert sql.execute("SELECT hold_origin FROM booking WHERE status = 'expired'").fetchone() == (None,)
 

@@ -125,7 +125,7 @@ async def test_new_expert_is_free_at_the_first_slot_in_every_length(
     types = [SessionTypeRequest(title=str(m), minutes=m, step_minutes=60, notice_minutes=n)
              for m, n in ((60, 120), (30, 0), (30, 600))]  # fmt: skip
     expert = await add_expert(session_types=types)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert) == {0: MONDAY_MORNING, 30: MONDAY_MORNING, 60: MONDAY_MORNING + 2 * HOUR}
     await check(services, sql, expert)
 
@@ -155,10 +155,10 @@ async def test_every_manual_change_is_processed(
 ) -> None:
     expert = await add_expert()
     await book(expert, MONDAY_MORNING)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
     sql.execute(change)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     await check(services, sql, expert)
 
 
@@ -167,7 +167,7 @@ async def test_deleted_expert_and_one_without_session_types_do_not_block_the_wor
 ) -> None:
     gone, bare, jana = await add_expert(name="Gone"), await add_expert(name="B", session_types=[]), await add_expert()
     sql.execute("DELETE FROM expert WHERE id = %s", [gone])
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert (kept(sql, gone), kept(sql, bare)) == ({}, {0: None})
     assert kept(sql, jana)[0] == MONDAY_MORNING
     assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
@@ -178,11 +178,11 @@ async def test_invalid_time_zone_does_not_block_the_worker_and_recovers_when_fix
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(7)]
     sql.execute("UPDATE expert SET time_zone = 'Mars/Base' WHERE id = %s", [experts[3]])
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert [kept(sql, expert)[0] for expert in experts].count(MONDAY_MORNING) == 6
     assert kept(sql, experts[3]) == {0: None}
     sql.execute("UPDATE expert SET time_zone = 'Europe/Berlin'")
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, experts[3])[0] == MONDAY_MORNING
 
 
@@ -190,19 +190,19 @@ async def test_rows_that_time_makes_stale_are_refreshed_exactly_then(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock
 ) -> None:
     expert = await add_expert(notice_minutes=30, horizon_days=2)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
     clock.advance(minutes=30)  # exactly the notice: it can still be booked
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
     clock.advance(seconds=1)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
     sql.execute("DELETE FROM availability_rule WHERE weekday <> 4")
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] is None
     clock.now = datetime(2026, 11, 23, 23, tzinfo=UTC)  # Tuesday begins in Berlin: the horizon reaches Thursday
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] == datetime(2026, 11, 26, 8, tzinfo=UTC)
     await check(services, sql, expert)
 
@@ -213,20 +213,20 @@ async def test_slot_is_free_as_soon_as_its_hold_expires(
     expert = await add_expert()
     sql.execute(HOLD, {"e": expert, "s": MONDAY_MORNING + HOUR, "u": MONDAY_MORNING + 10 * MINUTE})
     clock.advance(minutes=5)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
     clock.advance(minutes=5)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
 
 
 async def test_correct_rows_are_not_rewritten(services: Services, add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert()
-    await services.next_available.work_off()
+    await services.next_available.drain()
     written = "SELECT xmin::text, minutes FROM expert_next UNION ALL SELECT xmin::text, half_day FROM expert_free"
     before = sql.execute(f"{written} ORDER BY 2").fetchall()
     sql.execute("UPDATE expert SET bio = 'New' WHERE id = %s", [expert])
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert sql.execute(f"{written} ORDER BY 2").fetchall() == before
     assert len(before) > 100
 
@@ -287,7 +287,7 @@ async def test_rows_match_the_calendars_after_random_changes(
     for _ in range(14):
         for _ in range(chance.randint(1, 3)):
             await chance.choice((one_book, one_book, one_cancel, one_hold, one_rule, one_move))(chance.choice(experts))
-        await services.next_available.work_off()
+        await services.next_available.drain()
         for expert in experts:
             await check(services, sql, expert)
 
@@ -297,12 +297,12 @@ async def test_work_claimed_by_a_killed_process_is_done_by_another(
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(5)]
     async with database.statements() as doomed:
-        # What work_off does first, as far as it gets before its connection dies.
+        # What drain does first, as far as it gets before its connection dies.
         await doomed.execute(text("BEGIN"))
         pid = await doomed.scalar(text("SELECT pg_backend_pid()"))
         assert await rows.try_lock(doomed)
         assert set(await rows.claim(doomed, 100, services.clock())) == set(experts)
-        other = asyncio.create_task(another.next_available.work_off())
+        other = asyncio.create_task(another.next_available.drain())
         await asyncio.sleep(0.3)
         assert not other.done()  # in turns
         assert kept(sql, experts[0]) == {}
@@ -317,10 +317,10 @@ async def test_two_concurrent_workers_leave_correct_rows(
     services: Services, another: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(60)]
-    work = [asyncio.create_task(who.next_available.work_off()) for who in (services, another, another)]
+    work = [asyncio.create_task(who.next_available.drain()) for who in (services, another, another)]
     for hour in range(3):
         await asyncio.gather(*(book(expert, MONDAY_MORNING + hour * HOUR) for expert in experts))
-        work += [asyncio.create_task(who.next_available.work_off()) for who in (services, another)]
+        work += [asyncio.create_task(who.next_available.drain()) for who in (services, another)]
     await asyncio.gather(*work)
     assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
     assert [kept(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
@@ -330,7 +330,7 @@ async def test_constantly_booked_expert_does_not_starve_others(
     services: Services, database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     busy, first, second = [await add_expert(name=name) for name in ("Busy", "First", "Second")]
-    await services.next_available.work_off()
+    await services.next_available.drain()
     sql.execute("INSERT INTO expert_changed (expert_id) SELECT %s FROM generate_series(1, 300)", [busy])
     sql.execute("INSERT INTO expert_changed (expert_id) SELECT unnest(%s::uuid[])", [[first, second, busy]])
     async with database.transaction() as connection:
@@ -366,7 +366,7 @@ async def test_other_tasks_run_between_two_experts(
         await add_expert(name=f"E{number}")
     monkeypatch.setattr(next_available, "free_times", noted)
     others = asyncio.create_task(take_turns())
-    await services.next_available.work_off()
+    await services.next_available.drain()
     others.cancel()
     assert len(begun) >= 30
     assert all(before < after for before, after in pairwise(begun))
@@ -437,7 +437,7 @@ async def test_worker_waits_while_another_process_has_its_turn(
 ) -> None:
     expert = await add_expert()
     sql.execute("SELECT pg_advisory_lock(%s)", [rows.LOCK])
-    work = asyncio.create_task(services.next_available.work_off())
+    work = asyncio.create_task(services.next_available.drain())
     await asyncio.sleep(0.3)
     assert not work.done()
     assert kept(sql, expert) == {}

@@ -95,8 +95,8 @@ async def test_customer_and_expert_get_each_email_once_and_in_order(
     await moved(services, made, NINE + 49 * HOUR)
     await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
     assert await mail_of(services, made) is Delivery.WAITING
-    await posting.outbox.work_off()
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
+    await posting.outbox.drain()
     story = ["received", "confirmed", "rescheduled", "cancelled"]
     assert kinds(mail_server.to("ada@example.com")) == story
     assert kinds(mail_server.to("jana@example.com")) == story
@@ -112,9 +112,9 @@ async def test_concurrent_workers_send_each_email_once_and_in_order(
         made = await book(expert, NINE + n * HOUR, email=f"p{n}@example.com")
         await confirmed(services, made)
         await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
-    await asyncio.gather(*(other.outbox.work_off() for other in others))
+    await asyncio.gather(*(other.outbox.drain() for other in others))
     # Who had found nothing to do while others were at it has gone by now: the last one sees to what is left.
-    await others[0].outbox.work_off()
+    await others[0].outbox.drain()
     for n in range(8):
         assert kinds(mail_server.to(f"p{n}@example.com")) == ["received", "confirmed", "cancelled"]
     assert len(mail_server.emails) == 48
@@ -130,7 +130,7 @@ async def test_content_of_an_email_is_read_in_one_statement(
     for n in range(2):
         await book(expert, NINE + n * HOUR)
     with counted() as sent:
-        await posting.outbox.work_off()
+        await posting.outbox.drain()
     assert len(mail_server.emails) == 4
     # Two for planning; for each mail one that claims and reads and one that writes down; and looks that found nothing.
     claims = [statement for statement in sent if "WITH due" in statement]
@@ -149,9 +149,9 @@ async def test_message_id_is_stable_across_retries_and_not_personal(
 
     mail_server.message_reply = later
     await book(await add_expert(), NINE)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     clock.advance(minutes=1)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert sorted(seen[:2]) == sorted(seen[2:])
     assert len(set(seen)) == 2
     assert all(one.endswith("@example.com>") and "ada" not in one for one in seen)
@@ -170,10 +170,10 @@ async def test_second_process_sends_what_a_killed_one_was_sending(
     mail_server.proceed.set()
     await until(lambda: mail_server.in_progress == 0)
     mail_server.message_reply = lambda *_: None
-    await others[0].outbox.work_off()
+    await others[0].outbox.drain()
     assert mail_server.emails == []
     clock.now += LEASE
-    await others[0].outbox.work_off()
+    await others[0].outbox.drain()
     assert len(mail_server.emails) == 2
     assert await mail_of(others[0], made) is Delivery.SENT
 
@@ -187,7 +187,7 @@ async def test_slow_mail_server_holds_no_database_connection(
     mail_server.proceed.clear()
     database = Database(database_url, pool_size=1)
     services = Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
-    sending = asyncio.create_task(services.outbox.work_off())
+    sending = asyncio.create_task(services.outbox.drain())
     # Four at once, none of which waits for the other; and the one connection is there for everybody else.
     await until(lambda: mail_server.in_progress == 4)
     async with asyncio.timeout(PATIENCE):
@@ -220,15 +220,15 @@ async def test_temporary_refusal_is_retried_and_delays_only_later_emails_of_its_
     mail_server.recipient_reply = lambda to: "450 4.2.1 not now" if to == "ada@example.com" else None
     made = await book(await add_expert(), NINE + 24 * HOUR)
     await confirmed(services, made)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert kinds(mail_server.emails) == ["received", "confirmed"]  # the expert's
     assert left(sql) == [("received", "customer", 1), ("confirmed", "customer", 0)]
     mail_server.recipient_reply = lambda _: None
     clock.advance(seconds=4)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert len(mail_server.emails) == 2
     clock.advance(seconds=2)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert kinds(mail_server.to("ada@example.com")) == ["received", "confirmed"]
 
 
@@ -239,7 +239,7 @@ async def test_permanent_refusal_is_kept_and_can_be_sent_again(
     mail_server.recipient_reply = lambda to: f"550 5.1.1 <{to}> is unknown" if to == "ada@example.com" else None
     made = await book(await add_expert(), NINE + 24 * HOUR)
     with caplog.at_level(logging.DEBUG, "expert_booking"):
-        await posting.outbox.work_off()
+        await posting.outbox.drain()
     assert "ada" not in caplog.text.lower()
     [dead] = await posting.outbox.waiting()
     assert (dead.kind, dead.booking_id, dead.tries, dead.error) == (
@@ -250,10 +250,10 @@ async def test_permanent_refusal_is_kept_and_can_be_sent_again(
     # What comes after it does not wait for ever.
     mail_server.recipient_reply = lambda _: None
     await confirmed(services, made)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert kinds(mail_server.to("ada@example.com")) == ["confirmed"]
     assert await services.outbox.resend([dead.id]) == 1
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert kinds(mail_server.to("ada@example.com")) == ["confirmed", "received"]
     assert await posting.outbox.waiting() == []
 
@@ -263,7 +263,7 @@ async def test_only_existing_unsent_emails_can_be_sent_again(
 ) -> None:
     mail_server.recipient_reply = lambda to: "550 5.1.1 no" if to == "ada@example.com" else None
     await book(await add_expert(), NINE)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     [dead] = await posting.outbox.waiting()
     [(sent,)] = sql.execute("SELECT id FROM message WHERE sent_at IS NOT NULL").fetchall()
     for unknown in (sent, 424242, 10**30):
@@ -282,7 +282,7 @@ async def test_email_refused_for_two_days_is_given_up(
     await book(await add_expert(), NINE + 24 * 30 * HOUR)
     begun = clock()
     while True:
-        await posting.outbox.work_off()
+        await posting.outbox.drain()
         [message] = await posting.outbox.waiting()
         if message.due_at is None:
             break
@@ -302,7 +302,7 @@ async def test_email_that_cannot_be_composed_blocks_no_other_and_is_not_quoted(
     # As a hand might leave it, past every check of ours.
     sql.execute("UPDATE booking SET email = 'ada no address' WHERE id = %s", [broken.id])
     with caplog.at_level(logging.DEBUG, "expert_booking"):
-        await posting.outbox.work_off()
+        await posting.outbox.drain()
     assert kinds(mail_server.to("bob@example.com")) == ["received"]
     assert kinds(mail_server.to("jana@example.com")) == ["received", "received"]
     assert "no address" not in caplog.text
@@ -315,10 +315,10 @@ async def test_without_a_transport_emails_wait_unclaimed(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
-    await services.outbox.work_off()
+    await services.outbox.drain()
     assert left(sql) == [("received", "customer", 0), ("received", "expert", 0)]
     assert await mail_of(services, made) is Delivery.WAITING
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert len(mail_server.emails) == 2
 
 
@@ -330,10 +330,10 @@ async def test_unreachable_mail_server_delays_emails_only(
     for n in range(3):
         made = await book(expert, NINE + (24 + n) * HOUR, email=f"p{n}@example.com")
         await confirmed(services, made)
-        await posting.outbox.work_off()
+        await posting.outbox.drain()
     mail_server.start()
     clock.advance(minutes=5)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     for n in range(3):
         assert kinds(mail_server.to(f"p{n}@example.com")) == ["received", "confirmed"]
     assert len(mail_server.emails) == 12
@@ -346,17 +346,17 @@ async def test_success_is_recorded_even_if_another_process_reports_a_failure(
     # The first was suspended over its lease; meanwhile a second has claimed, and is told no.
     await book(await add_expert(), NINE)
     mail_server.proceed.clear()
-    first = asyncio.create_task(posting.outbox.work_off())
+    first = asyncio.create_task(posting.outbox.drain())
     await until(lambda: mail_server.in_progress == 2)
     clock.now += LEASE
     mail_server.recipient_reply = lambda _: "450 4.2.1 not now"
-    await others[0].outbox.work_off()
+    await others[0].outbox.drain()
     mail_server.proceed.set()
     await first
     assert left(sql) == []
     clock.advance(hours=1)
     mail_server.recipient_reply = lambda _: None
-    await others[0].outbox.work_off()
+    await others[0].outbox.drain()
     assert len(mail_server.emails) == 2
 
 
@@ -368,8 +368,8 @@ async def test_expired_hold_sends_no_email(
 ) -> None:
     await services.holds.take(HoldRequest(expert_id=await add_expert(), starts_at=NINE))
     clock.advance(minutes=10)
-    await services.deadlines.work_off()
-    await posting.outbox.work_off()
+    await services.deadlines.drain()
+    await posting.outbox.drain()
     assert sql.execute("SELECT status FROM booking").fetchall() == [("expired",)]
     assert (mail_server.emails, left(sql)) == ([], [])
 
@@ -379,8 +379,8 @@ async def test_expired_request_emails_both(
 ) -> None:
     await book(await add_expert(answer_minutes=60), NINE)
     clock.advance(hours=2)
-    await services.deadlines.work_off()
-    await posting.outbox.work_off()
+    await services.deadlines.drain()
+    await posting.outbox.drain()
     assert kinds(mail_server.to("ada@example.com")) == ["received", "expired"]
 
 
@@ -388,9 +388,9 @@ async def test_manual_change_sends_no_email(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [made.id])
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert kinds(mail_server.to("ada@example.com")) == ["received"]
 
 
@@ -401,7 +401,7 @@ async def test_seed_sends_no_emails_and_no_reminders(
     await seed.load(database, plan, now=clock())
     for _ in range(4):
         clock.advance(hours=12)
-        await posting.outbox.work_off()
+        await posting.outbox.drain()
     still_to_come = "SELECT count(*) FROM booking WHERE status = 'confirmed' AND starts_at BETWEEN %s AND %s"
     [(sessions,)] = sql.execute(still_to_come, [clock() - 40 * HOUR, clock()]).fetchall()
     assert sessions > 0
@@ -414,7 +414,7 @@ async def test_deleted_booking_sends_no_email_and_leaves_no_rows(
 ) -> None:
     made = await book(await add_expert(), NINE)
     sql.execute("DELETE FROM booking WHERE id = %s", [made.id])
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert (mail_server.emails, left(sql)) == ([], [])
 
 
@@ -424,7 +424,7 @@ async def test_email_about_a_long_past_session_is_dropped_without_failure(
 ) -> None:  # fmt: skip
     made = await book(await add_expert(), NINE)
     clock.now = NINE + HOUR + timedelta(days=1, seconds=1)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert (mail_server.emails, left(sql)) == ([], [])
     assert await mail_of(services, made) is None
 
@@ -433,7 +433,7 @@ async def test_old_sent_emails_are_deleted(
     posting: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE)
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     clock.advance(days=89)
     await posting.outbox.sweep()
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (2,)
@@ -451,11 +451,11 @@ async def test_known_addresses_get_an_access_email_and_unknown_ones_leave_no_tra
     await book(await add_expert(), NINE)
     omar = await add_expert(name="Omar", email="omar@example.com")
     sql.execute("UPDATE expert SET active = false WHERE id = %s", [omar])
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     mail_server.emails.clear()
     for email in ("Ada@example.com", "jana@example.com", "boss@example.com", "nobody@example.com", "omar@example.com"):
-        await services.access.ask(email, origin=ORIGIN)
-    await posting.outbox.work_off()
+        await services.access.request_access(email, origin=ORIGIN)
+    await posting.outbox.drain()
     assert {mail["To"].addresses[0].addr_spec for mail in mail_server.emails} == {
         "Ada@example.com", "jana@example.com", "boss@example.com",
     }  # fmt: skip
@@ -467,8 +467,8 @@ async def test_emailed_link_and_code_are_valid(
     posting: Services, add_expert: AddExpert, mail_server: MailServer
 ) -> None:
     await add_expert()
-    asked = await posting.access.ask("jana@example.com", origin=ORIGIN)
-    await posting.outbox.work_off()
+    asked = await posting.access.request_access("jana@example.com", origin=ORIGIN)
+    await posting.outbox.drain()
     [mail] = mail_server.emails
     body = mail.get_body(("plain",))
     assert body is not None
@@ -482,12 +482,12 @@ async def test_expired_link_is_not_sent(
     posting: Services, add_expert: AddExpert, mail_server: MailServer, clock: Clock, sql: Connection, how: str
 ) -> None:
     await add_expert()
-    asked = await posting.access.ask("jana@example.com", origin=ORIGIN)
+    asked = await posting.access.request_access("jana@example.com", origin=ORIGIN)
     if how == "over":
         clock.advance(minutes=15)
     else:
         await posting.access.redeem_link(posting.access.link(asked.id), "browser")
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert (mail_server.emails, left(sql)) == ([], [])
 
 
@@ -496,14 +496,14 @@ async def test_expired_link_is_not_sent(
 
 async def at_once(add_expert: AddExpert, **more: Any) -> UUID:
     """An expert whose sessions are confirmed at once, around the clock."""
-    return await add_expert(confirmation=Confirmation.AT_ONCE, hours=(0, 1440), **more)
+    return await add_expert(confirmation=Confirmation.INSTANT, hours=(0, 1440), **more)
 
 
 async def reminded(posting: Services, mail_server: MailServer, clock: Clock, now: datetime) -> list[str]:
     """What the customer gets at this time."""
     clock.now = now
     mail_server.emails.clear()
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     assert len(mail_server.to("ada@example.com")) == len(mail_server.to("jana@example.com"))
     return kinds(mail_server.to("ada@example.com"))
 
@@ -626,11 +626,11 @@ async def test_concurrent_processes_send_each_reminder_once(
     expert = await at_once(add_expert)
     for n in range(6):
         await book(expert, NINE + 24 * HOUR + n * HOUR, email=f"p{n}@example.com")
-    await posting.outbox.work_off()
+    await posting.outbox.drain()
     mail_server.emails.clear()
     clock.now = NINE + 6 * HOUR
-    await asyncio.gather(*(other.outbox.work_off() for other in (*others, posting)))
-    await posting.outbox.work_off()
+    await asyncio.gather(*(other.outbox.drain() for other in (*others, posting)))
+    await posting.outbox.drain()
     assert Counter(mail["To"].addresses[0].addr_spec for mail in mail_server.emails) == {
         "jana@example.com": 6, **{f"p{n}@example.com": 1 for n in range(6)},
     }  # fmt: skip

@@ -189,7 +189,7 @@ class BookPage:
                     submission=str(uuid4()),
                     phone_required=self._phone_required,
                     by_expert=self._session_type.confirmation is Confirmation.BY_EXPERT,
-                    mails=self._services.site.mails,
+                    mails=self._services.site.sends_email,
                     on_book=self.book,
                     on_typing=self.renew,
                 )
@@ -320,14 +320,14 @@ class BookPage:
 
     async def _update(self, refusal: Refusal | None = None, *, is_new_visitor: bool = False) -> None:
         """Bring the page up to date. `refusal` is what the services have just raised, if they have."""
-        own = None if is_new_visitor else await self._services.holds.of_visitor(self._visitor.browser)
+        own = None if is_new_visitor else await self._services.holds.for_visitor(self._visitor.browser)
         if self._state is HoldState.HELD and own is None:
             await self._live.read()  # the board may still contain this visitor's hold, as if it were someone else's
         refusal = refusal or self._why_not(own)
         own_booking = None
         if reason_of(refusal) is Reason.BUSY:
             # The visitor may have booked the time themselves, in another tab or before a reload.
-            own_booking = await self._services.bookings.at_for_visitor(
+            own_booking = await self._services.bookings.overlapping_for_visitor(
                 self._expert.id, *self._busy_span(), self._visitor.browser
             )
         was_refused, self._refusal, self._own_booking = self._refusal is not None, refusal, own_booking
