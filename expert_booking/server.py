@@ -121,7 +121,7 @@ class _Server(uvicorn.Server):
         problem = self._problem()
         self._accepts_last = problem is None
         if problem is not None:
-            log.warning("a shutdown will drop connections that were just opened, since uvicorn has changed: %s", problem)
+            log.warning("a shutdown will drop connections that were just opened: uvicorn has changed: %s", problem)
         self._watching = asyncio.create_task(self._watch_connections())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -208,7 +208,7 @@ async def test_an_open_board_in_the_same_browser_knows_at_once_what_its_visitor_
     await watches(board, at)
     form = await tab_of(first, form_of(jana, at))
     await holds(form)
-    await expect(slot(board, at)).to_contain_text("kept for you", timeout=2 * AT_ONCE)
+    await expect(slot(board, at)).to_contain_text("held for you", timeout=2 * AT_ONCE)
     await expect(slot(board, at)).to_be_enabled()
     await expect(board.locator("[data-mine]")).to_have_count(1)
     await button(form, "Release this time").click()

@@ -128,10 +128,10 @@ async def test_what_is_told_arrives_byte_by_byte_as_socket_io_itself_would_send_
     told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(3)]
     for message in (NEWS, {"changes": "ä" * size, "nothing": None, "number": 0.25, "of": {"a": [1, "”", True]}}):
         await core.sio.emit("slots", message, room=room)
-        await told.tell(room, "slots", message)
+        await told.send(room, "slots", message)
         for page, _ in pages:
             assert await page.frame() == await page.frame()
-    assert told.by_emit == 0
+    assert told.emit_count == 0
     for page, _ in pages:
         page.close()
 
@@ -145,14 +145,14 @@ async def test_a_page_that_polls_one_that_began_so_and_what_is_not_one_text_go_t
     upgraded.say("2probe")
     assert (await upgraded.frame()).endswith(b"3probe")
     upgraded.say("5")
-    await told.tell(room, "slots", NEWS)
-    assert told.by_emit == 2
+    await told.send(room, "slots", NEWS)
+    assert told.emit_count == 2
     for one in (page, upgraded):
         assert await one.event() == ["slots", NEWS]
     async with httpx.AsyncClient() as browser:
         assert json.loads((await browser.get(polling)).text[2:]) == ["slots", NEWS]
     assert "short way" not in caplog.text
-    await told.tell(room, "slots", {"portrait": b"png"})
+    await told.send(room, "slots", {"portrait": b"png"})
     for one in (page, upgraded):
         assert b'451-["slots",{"portrait":' in await one.frame()
         assert (await one.frame())[2:] == b"png"
@@ -172,10 +172,10 @@ async def test_a_socket_that_cannot_be_written_to_is_told_the_ordinary_way_and_c
     told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
     core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = Broken()
     for _ in range(3):
-        await told.tell(room, "slots", NEWS)
+        await told.send(room, "slots", NEWS)
     for _ in range(3):
         assert [await page.event(), await other.event()] == 2 * [["slots", NEWS]]
-    assert (told.by_emit, caplog.text.count("RuntimeError: another server")) == (3, 1)
+    assert (told.emit_count, caplog.text.count("RuntimeError: another server")) == (3, 1)
     page.close()
     other.close()
 
@@ -185,13 +185,13 @@ async def test_where_socket_io_has_changed_messages_go_through_its_own_emit_and_
 ) -> None:
     told, (page, _), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
     told.check()
-    await told.tell(room, "slots", NEWS)
-    assert (told.by_emit, caplog.text) == (0, "")
+    await told.send(room, "slots", NEWS)
+    assert (told.emit_count, caplog.text) == (0, "")
     monkeypatch.setattr(core.sio, "get_environ", lambda: None)
     told.check()
-    await told.tell(room, "slots", NEWS)
-    await told.tell(room, "slots", NEWS)
-    assert told.by_emit == 2
+    await told.send(room, "slots", NEWS)
+    await told.send(room, "slots", NEWS)
+    assert told.emit_count == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.text.count("through Socket.IO, which is slower with many pages: TypeError") == 1
     for one in (page, other):
@@ -230,17 +230,17 @@ def test_each_part_of_socket_io_that_is_used_is_checked(
 async def test_who_comes_into_a_room_is_told_from_then_on_and_who_goes_is_let_go(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(broadcast, "KEPT", 0.2)
+    monkeypatch.setattr(broadcast, "ROUTE_MAX_AGE", 0.2)
     told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
-    await told.tell(room, "slots", {"version": 1})
+    await told.send(room, "slots", {"version": 1})
     later, later_sid = await enter(port, room)
-    await told.tell(room, "slots", {"version": 2})
+    await told.send(room, "slots", {"version": 2})
     # One that has just gone, of which the room does not know yet, is no reason to complain, nor to go another way.
     core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION].abort()
-    await told.tell(room, "slots", {"version": 3})
+    await told.send(room, "slots", {"version": 3})
     assert [(await other.event())[1]["version"] for _ in range(3)] == [1, 2, 3]
     assert [(await later.event())[1]["version"] for _ in range(2)] == [2, 3]
-    assert (told.by_emit, "short way" in caplog.text) == (0, False)
+    assert (told.emit_count, "fast broadcast" in caplog.text) == (0, False)
 
     # When everybody has gone, and nobody is told anything any more, nothing is left of them.
     transport = weakref.ref(core.sio.get_environ(later_sid)["asgi.scope"]["extensions"][EXTENSION])
@@ -256,7 +256,7 @@ async def test_who_comes_into_a_room_is_told_from_then_on_and_who_goes_is_let_go
 async def test_messages_of_a_room_arrive_in_the_order_they_were_told_also_among_niceguis_own(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broadcast, "AT_ONCE", 1)  # everybody else has a turn after each socket
+    monkeypatch.setattr(broadcast, "SOCKETS_PER_TURN", 1)  # everybody else has a turn after each socket
     told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(5)]
 
     async def update(number: int) -> None:
@@ -265,17 +265,17 @@ async def test_messages_of_a_room_arrive_in_the_order_they_were_told_also_among_
 
     async with asyncio.TaskGroup() as group:
         for number in range(60):
-            group.create_task(told.tell(room, "slots", {"version": number}))
+            group.create_task(told.send(room, "slots", {"version": number}))
             group.create_task(update(number))
     for page, _ in pages:
         heard = [await page.event() for _ in range(120)]
         assert [said["version"] for kind, said in heard if kind == "slots"] == list(range(60))
     # Nor does a message overtake when there are fewer left to tell it to.
-    earlier = asyncio.create_task(told.tell(room, "slots", {"version": 60}))
+    earlier = asyncio.create_task(told.send(room, "slots", {"version": 60}))
     await asyncio.sleep(0)
     for _, sid in pages[:-1]:
         await core.sio.leave_room(sid, room)
-    await told.tell(room, "slots", {"version": 61})
+    await told.send(room, "slots", {"version": 61})
     await earlier
     assert [(await pages[-1][0].event())[1]["version"] for _ in range(2)] == [60, 61]
     for page, _ in pages:
@@ -289,10 +289,10 @@ async def test_a_page_that_does_not_read_keeps_nobody_waiting_costs_no_memory_an
     pages, much, most = [await enter(port, room) for _ in range(3)], "x" * 40_000, 500
     tracemalloc.start()
     for number in range(most):
-        await told.tell(room, "slots", {"version": number, "much": much})
+        await told.send(room, "slots", {"version": number, "much": much})
         for page, _ in pages:
             assert (await page.event())[1]["version"] == number
-    assert (told.behind(), told.by_emit) == (1, 0)
+    assert (told.lagging(), told.emit_count) == (1, 0)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 3_000_000, "of 20 MB that it has not read"
@@ -305,9 +305,9 @@ async def test_a_page_that_does_not_read_keeps_nobody_waiting_costs_no_memory_an
     assert versions == list(range(len(versions)))
     assert len(versions) < most
     # What is told from then on reaches it as everybody.
-    await told.tell(room, "slots", NEWS)
+    await told.send(room, "slots", NEWS)
     assert await laggard.event() == ["slots", NEWS]
-    assert told.behind() == 0
+    assert told.lagging() == 0
     for page, _ in [*pages, (laggard, "")]:
         page.close()
 
@@ -318,10 +318,10 @@ async def test_a_page_that_never_reads_again_is_hung_up_on_and_forgotten(
     monkeypatch.setattr(app, "CLIENT_ACK_TIMEOUT", 0.5)
     async with serving(app.bind("127.0.0.1", 0)) as port:
         told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
-        while not told.behind():
-            await told.tell(room, "slots", {"much": "x" * 100_000})
+        while not told.lagging():
+            await told.send(room, "slots", {"much": "x" * 100_000})
             await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
-            while told.behind():  # noqa: ASYNC110
+            while told.lagging():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         laggard.close()

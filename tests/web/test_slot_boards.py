@@ -18,7 +18,9 @@ from expert_booking.schemas import SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
 from expert_booking.web.live import rooms
-from expert_booking.web.live.slot_boards import PACE, LiveBoards, NextFree, NextFreeKey, Throttle, next_words
+from expert_booking.web.live.next_free import NextFree, NextFreeKey, next_free_text
+from expert_booking.web.live.slot_boards import LiveBoards
+from expert_booking.web.live.throttle import MIN_INTERVAL, Throttle
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -220,10 +222,10 @@ def heard_by(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]
     """What is sent to which room of the websocket from now on."""
     heard: list[tuple[str, dict[str, Any]]] = []
 
-    async def tell(room: str, _: str, message: dict[str, Any]) -> None:
+    async def send(room: str, _: str, message: dict[str, Any]) -> None:
         heard.append((room, message))
 
-    monkeypatch.setattr(rooms, "tell", tell)
+    monkeypatch.setattr(rooms, "send", send)
     return heard
 
 
@@ -264,7 +266,7 @@ async def test_pages_are_told_to_draw_anew_when_more_than_slots_has_changed(
     await live.read()
     await live.read()
     ((room, message),) = heard
-    assert (room, message["version"], message["anew"]) == (live.room, 1, True)
+    assert (room, message["version"], message["redraw"]) == (live.room, 1, True)
 
 
 async def test_the_board_of_a_session_type_that_is_deleted_is_empty_and_knows_the_others(
@@ -318,7 +320,7 @@ async def test_work_that_is_wanted_while_it_runs_is_done_once_more_and_never_twi
     go_on.set()
     await asyncio.wait_for(begun.acquire(), 5)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(begun.acquire(), 5 * PACE)
+        await asyncio.wait_for(begun.acquire(), 5 * MIN_INTERVAL)
     assert most == 1
 
 
@@ -335,13 +337,13 @@ async def test_work_is_done_at_once_and_no_faster_than_the_pace_however_often_it
     for _ in range(3):
         await asyncio.sleep(0)
     assert begun, "it waited, though nothing was done before"
-    while clock() < wanted + 6 * PACE:
+    while clock() < wanted + 6 * MIN_INTERVAL:
         coalesced()
-        await asyncio.sleep(PACE / 20)
+        await asyncio.sleep(MIN_INTERVAL / 20)
     last = clock()
-    await asyncio.sleep(2 * PACE)
-    assert begun[-1] >= last - PACE, "the last call was lost"
-    assert all(after - before >= 0.9 * PACE for before, after in pairwise(begun))
+    await asyncio.sleep(2 * MIN_INTERVAL)
+    assert begun[-1] >= last - MIN_INTERVAL, "the last call was lost"
+    assert all(after - before >= 0.9 * MIN_INTERVAL for before, after in pairwise(begun))
 
 
 async def test_of_work_that_is_slower_than_it_is_wanted_nothing_piles_up() -> None:
@@ -350,17 +352,17 @@ async def test_of_work_that_is_slower_than_it_is_wanted_nothing_piles_up() -> No
 
     async def work() -> None:
         heard = news
-        await asyncio.sleep(3 * PACE)
+        await asyncio.sleep(3 * MIN_INTERVAL)
         seen.append(heard)
 
     coalesced = Throttle(work)
     for _ in range(100):
         news += 1
         coalesced()
-        await asyncio.sleep(PACE / 10)
+        await asyncio.sleep(MIN_INTERVAL / 10)
     async with asyncio.timeout(5):
         while not seen or seen[-1] != 100:  # noqa: ASYNC110
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(MIN_INTERVAL)
     assert seen == sorted(seen)
     assert len(seen) <= 12, "pages get fewer messages, not all of them later"
 
@@ -398,5 +400,5 @@ async def test_next_free_times_are_followed_once_for_each_expert_and_left_with_t
 
 
 def test_the_next_free_time_is_said_in_the_zone_of_who_reads_it_and_nothing_when_there_is_none() -> None:
-    assert next_words(TEN, BERLIN, MONDAY_MORNING) == "Tomorrow, 10:00"
-    assert next_words(None, BERLIN, MONDAY_MORNING) == ""
+    assert next_free_text(TEN, BERLIN, MONDAY_MORNING) == "Tomorrow, 10:00"
+    assert next_free_text(None, BERLIN, MONDAY_MORNING) == ""

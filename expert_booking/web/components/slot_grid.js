@@ -154,7 +154,7 @@ export default {
     },
     apply(news) {
       if (news.room !== this.shown.room || news.version <= this.version) return;
-      if (news.anew || news.version > this.version + 1) return this.askForAll();
+      if (news.redraw || news.version > this.version + 1) return this.askForAll();
       this.version = news.version;
       for (const [start, state] of news.changes) this.change(start, state);
     },

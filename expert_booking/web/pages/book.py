@@ -46,7 +46,8 @@ from expert_booking.web.components.refusal_note import (
     yours,
 )
 from expert_booking.web.live.profile_cache import ProfileCache
-from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards, Throttle
+from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards
+from expert_booking.web.live.throttle import Throttle
 from expert_booking.web.open_holds import OpenHolds
 from expert_booking.web.visitor import network_hash, remembered_visitor, visitor_of, zone_of
 
@@ -169,7 +170,7 @@ class BookPage:
 
         A newcomer has nothing yet, nor done anything just now that news may still be on their way of.
         """
-        await (self._live.up_to_date() if newcomer else self._live.read())
+        await (self._live.ensure_current() if newcomer else self._live.read())
         await self._look(newcomer=newcomer)
 
     def draw(self) -> None:

@@ -133,7 +133,7 @@ class ReschedulePage:
 
     async def begin(self) -> None:
         """Deliver the page with the board as it is now."""
-        await self._board.begin()
+        await self._board.load()
 
     async def pick(self, start: datetime) -> None:
         """Ask whether to move it there."""
