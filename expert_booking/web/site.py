@@ -30,6 +30,7 @@ from expert_booking.web.live.slot_boards import LiveBoards, refresh_periodically
 from expert_booking.web.open_holds import OpenHolds
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, my_bookings, reschedule
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
 CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
@@ -144,14 +145,14 @@ class _Assets(StaticFiles):
 def _portrait_route(services: Services) -> Callable[[str], Any]:
     async def portrait(slug: str) -> Response:
         try:
-            picture = await services.experts.portrait(slug)
+            key = await services.experts.portrait_key(slug)
         except ExpertNotFound as refusal:
             raise HTTPException(404) from refusal
         headers = {
             "Cache-Control": "public, max-age=86400",
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
         }
-        return Response(picture, media_type="image/svg+xml", headers=headers)
+        return Response(draw_portrait(key), media_type="image/svg+xml", headers=headers)
 
     return portrait
 

@@ -16,6 +16,7 @@ from expert_booking.domain.lifecycle import TRANSITIONS, Actor, Status
 from expert_booking.schemas import ExpertPage, ExpertQuery, Role, TokenRequest
 from expert_booking.seed import Plan, load
 from expert_booking.services import Services
+from expert_booking.web.portraits import draw_portrait
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, fresh_database
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -64,7 +65,7 @@ async def test_the_demo_shows_many_experts_of_many_trades_and_zones(database: Da
     assert len({expert.category for expert in experts}) >= 8
     assert len({expert.time_zone for expert in experts}) >= 8
     assert all(expert.headline and expert.experience for expert in experts)
-    assert len({await services.experts.portrait(expert.slug) for expert in experts}) == 30
+    assert len({draw_portrait(await services.experts.portrait_key(expert.slug)) for expert in experts}) == 30
 
 
 async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(database: Database, sql: Sql) -> None:

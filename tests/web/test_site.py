@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import psycopg
 
+from expert_booking.web.portraits import draw_portrait
+from tests.conftest import AddExpert
 from tests.serving import ServerProcess
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
@@ -39,3 +41,12 @@ def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_s
         page = httpx.get(f"{server.url}/expert/jana-muller", headers=PAGE, timeout=60)
     assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert "Just a moment" in page.text
+
+
+async def test_the_portrait_of_an_expert_is_drawn_from_their_key(
+    serve: Callable[..., ServerProcess], add_expert: AddExpert
+) -> None:
+    await add_expert(portrait="f:jana")
+    answer = httpx.get(f"{serve().url}/portrait/jana-muller.svg")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.text == draw_portrait("f:jana")

@@ -52,7 +52,7 @@ class VisitorSlot(NamedTuple):
         return any(busy.session_starts_at == self.starts_at for busy in board.calendar.busy)
 
     def opens(self, board: Board) -> list[datetime]:
-        """The starts that only this slot blocks. A booking's own start is not among them: it cannot be rescheduled to it."""
+        """The starts that only this slot blocks. A booking's own start is not among them."""
         if not self.is_on(board):
             return []
         return [

@@ -10,7 +10,7 @@ from expert_booking.domain.errors import BookingNotFound
 from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.web.booking_access import BookingAccess
-from expert_booking.web.live.slot_boards import Throttle
+from expert_booking.web.live.throttle import Throttle
 
 # Seconds. An action allowed until an instant is still allowed at that instant, so pages update just after it.
 _JUST_AFTER = 0.05

@@ -1,8 +1,8 @@
 """Keeps the slots on open pages up to date.
 
-Every change takes one path: notification of the database → bus → here. The calendar of each session type on an open page
-is read once and compared with what the pages show. The difference is sent to all of them in one message with a version.
-A page that misses a version requests the whole board.
+Every change takes one path: database notification → bus → here. The calendar of each session type on an open page is
+read once and compared with what the pages show. The difference is sent to all of them in one message with a version. A
+page that misses a version requests the whole board.
 """
 
 import asyncio
