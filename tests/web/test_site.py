@@ -47,6 +47,7 @@ async def test_the_portrait_of_an_expert_is_drawn_from_their_key(
     serve: Callable[..., ServerProcess], add_expert: AddExpert
 ) -> None:
     await add_expert(portrait="f:jana")
-    answer = httpx.get(f"{serve().url}/portrait/jana-muller.svg")
+    async with httpx.AsyncClient(base_url=serve().url) as client:
+        answer = await client.get("/portrait/jana-muller.svg")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
     assert answer.text == draw_portrait("f:jana")
