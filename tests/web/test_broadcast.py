@@ -315,7 +315,7 @@ async def test_a_page_that_does_not_read_keeps_nobody_waiting_costs_no_memory_an
 async def test_a_page_that_never_reads_again_is_hung_up_on_and_forgotten(
     room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "CLIENT_ACK_TIMEOUT", 0.5)
+    monkeypatch.setattr(app, "SEND_TIMEOUT", 0.5)
     async with serving(app.bind("127.0.0.1", 0)) as port:
         told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
         while not told.lagging():
