@@ -17,22 +17,22 @@ from expert_booking.db.engine import Database, driver_url
 from expert_booking.doctor import Finding, State, database_checks, settings_checks
 from expert_booking.services import Services
 from expert_booking.settings import Settings
-from tests.behind import RedisServer
+from tests.backing_servers import RedisServer
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.mailing import MailServer
-from tests.serving import command, environment
+from tests.mail_server import MailServer
+from tests.server import command, environment
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Examine = Callable[..., dict[str, Finding]]
 
-# A booking in 2036 has not begun when these tests are run.
+# A booking in 2036 is in the future whenever these tests run.
 LATER = MONDAY_MORNING.replace(year=2036, day=24)
 KEY = "kd83-Jfz_0aPq7Lw2xYtUv9RmNs4Bc6E"
 
 
 @pytest.fixture
 def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Examine:
-    """All findings by check, of this test's database and with these settings: `examine(POOL_SIZE="9")`."""
+    """Return all findings by check, for this test's database with these settings: `examine(POOL_SIZE="9")`."""
 
     @contextmanager
     def given(settings: Settings) -> Iterator[str]:
@@ -56,13 +56,13 @@ def _later(clock: Clock) -> None:
 
 
 def failing(findings: dict[str, Finding]) -> set[str]:
-    """Which checks have found something that does not work."""
+    """Return the checks that failed."""
     return {check for check, finding in findings.items() if finding.state is State.FAIL}
 
 
 @contextmanager
-def server_at_work(url: str) -> Iterator[None]:
-    """A server of ours has a connection, and does nothing."""
+def idle_server(url: str) -> Iterator[None]:
+    """Simulate an idle server with an open connection."""
     with psycopg.connect(driver_url(url), application_name="expert-booking"):
         yield
 
@@ -77,10 +77,10 @@ async def test_a_healthy_site_is_reported_as_healthy(
         BASE_URL="https://booking.example.com",
     )  # fmt: skip
     assert len(findings) == 20
-    # Mail waits, since no server runs; and time zones get old.
+    # Emails wait because no server runs, and time zone data may be outdated.
     hints = {check for check, finding in findings.items() if finding.state is not State.OK}
     assert hints <= {"outbox", "time zones"}, findings
-    assert not mail_server.mails
+    assert not mail_server.emails
     assert "ada" not in str(findings).lower()
 
 
@@ -105,7 +105,7 @@ async def test_a_healthy_site_is_reported_as_healthy(
         ("extensions", "btree_gist is not installed", ["DROP EXTENSION btree_gist CASCADE"]),
     ],
 )  # fmt: skip
-def test_a_database_that_somebody_has_damaged(
+def test_damaged_database_is_detected_and_repaired_by_the_advice(
     examine: Examine, sql: Connection, check: str, named: str, statements: list[str]
 ) -> None:
     for statement in statements:
@@ -114,17 +114,17 @@ def test_a_database_that_somebody_has_damaged(
     assert failing(findings) >= {check}
     assert named in findings[check].says
     assert findings[check].advice
-    if check != "extensions":  # which takes fences along
+    if check != "extensions":  # which drops fences along with it
         assert failing(findings) == {check}
     if check != "schema":
-        # What it says is to be done is done, and all is well.
+        # Following the advice repairs the database.
         for finding in findings.values():
             if finding.state is State.FAIL:
                 sql.execute(finding.advice.partition(doctor.IN_PSQL)[2])
         assert not failing(examine())
 
 
-async def test_bookings_that_overlap_are_counted(
+async def test_overlapping_bookings_are_counted(
     examine: Examine, sql: Connection, add_expert: AddExpert, book: Book
 ) -> None:
     sql.execute("ALTER TABLE booking DROP CONSTRAINT ex_booking_no_overlap")
@@ -148,11 +148,11 @@ async def test_stalled_work_is_a_failure_only_if_a_server_is_running(
     sql.execute("UPDATE booking SET answer_by = now() - interval '3 hours'")
     sql.execute("UPDATE message SET created_at = now() - interval '2 days', tries = 9, due_at = now()")
     mails = {"SMTP_URL": mail_server.url, "MAIL_FROM": "booking@example.com"}
-    await database.close()  # it has the name of a server's
+    await database.close()  # it is connected under the name of a server
     late = ("deadlines", "outbox", "next free times")
     findings = await asyncio.to_thread(examine, **mails)
     assert {findings[check].state for check in late} == {State.HINT}
-    with server_at_work(database.url):
+    with idle_server(database.url):
         findings = await asyncio.to_thread(examine, **mails)
     assert failing(findings) == set(late)
     assert "3 hours overdue" in findings["deadlines"].says
@@ -161,14 +161,14 @@ async def test_stalled_work_is_a_failure_only_if_a_server_is_running(
     )
 
 
-def test_a_dead_letter_is_told_with_the_command_for_it(examine: Examine, sql: Connection) -> None:
+def test_failed_email_is_reported_with_the_command_to_resend_it(examine: Examine, sql: Connection) -> None:
     sql.execute("INSERT INTO message (kind, booking_id, failed_at) VALUES ('rescheduled', gen_random_uuid(), now())")
     found = examine()["outbox"]
     assert (found.state, found.says) == (State.HINT, "0 emails are waiting in the outbox; 1 was given up.")
     assert "mail resend" in found.advice
 
 
-def test_what_is_away_is_told_in_a_sentence_with_what_to_look_at(examine: Examine) -> None:
+def test_unreachable_services_are_reported_with_the_setting_to_check(examine: Examine) -> None:
     findings = examine(
         DATABASE_URL="postgresql://nobody:a-password@127.0.0.1:1/nothing",
         SMTP_URL="smtp://127.0.0.1:1", MAIL_FROM="booking@example.com",
@@ -179,7 +179,7 @@ def test_what_is_away_is_told_in_a_sentence_with_what_to_look_at(examine: Examin
     assert "a-password" not in str(findings)
 
 
-def test_redis_is_looked_at_where_news_go_through_it(examine: Examine, redis: RedisServer) -> None:
+def test_redis_is_checked_if_events_go_through_it(examine: Examine, redis: RedisServer) -> None:
     assert "redis" not in examine()
     found = examine(REDIS_URL=redis.url)["redis"]
     assert (found.state, found.says[:28]) == (State.OK, "Events through Redis arrive "), found
@@ -195,7 +195,7 @@ def test_redis_is_looked_at_where_news_go_through_it(examine: Examine, redis: Re
     assert "a-password" not in str(findings)
 
 
-def test_a_mail_server_that_refuses_the_password(examine: Examine) -> None:
+def test_mail_server_that_rejects_the_password_is_reported(examine: Examine) -> None:
     server = MailServer(authenticator=lambda *_: False, auth_require_tls=False).start()
     try:
         findings = examine(SMTP_URL=server.url.replace("//", "//ada:wrong@"), MAIL_FROM="booking@example.com")
@@ -205,14 +205,14 @@ def test_a_mail_server_that_refuses_the_password(examine: Examine) -> None:
     assert "sign-in refused" in findings["mail server"].says
 
 
-def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
+def test_weak_open_or_invalid_settings_are_reported(examine: Examine) -> None:
     assert "openssl rand" in examine(SECRET_KEY="x" * 40)["settings"].says
     findings = examine(SECRET_KEY="sixteen letters!", BASE_URL="http://booking.example.com")
     assert findings["secret key"].state is findings["address"].state is State.HINT
     assert set(examine(POOL_SIZE="no")) == {"settings"}
 
 
-def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
+def test_pool_larger_than_the_servers_connection_limit_is_reported(database_url: str) -> None:
     with diagnostics.read_only(database_url) as connection:
         most, in_use = diagnostics.room(connection)
         assert database_checks.connections(connection, most).state is State.FAIL
@@ -220,7 +220,7 @@ def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
         assert database_checks.connections(connection, 1).state is State.OK
 
 
-def test_a_key_that_others_can_read(tmp_path: Path) -> None:
+def test_readable_or_short_key_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "secret.key"
     path.write_text("5f0d8a572a0b4a379f5d6f1f4f1c8e22")
     path.chmod(0o640)
@@ -231,7 +231,7 @@ def test_a_key_that_others_can_read(tmp_path: Path) -> None:
     assert settings_checks.secret_key(Settings(data_dir=tmp_path)).state is State.FAIL
 
 
-def test_its_connection_can_only_read(database_url: str) -> None:
+def test_doctor_connection_is_read_only(database_url: str) -> None:
     with (
         pytest.raises(diagnostics.DiagnosticsError, match="read-only"),
         diagnostics.read_only(database_url) as connection,

@@ -25,7 +25,7 @@ def page(path: str, **more: Any) -> Callable[[Build], Build]:
             try:
                 response: Response | None = await build(*given, **named)
             except Unavailable as refusal:
-                return error_pages.for_the_moment(refusal)
+                return error_pages.unavailable_response(refusal)
             return response
 
         return ui.page(path, response_timeout=RESPONSE_TIMEOUT, **more)(with_timeout)

@@ -93,12 +93,12 @@ def create_web(
     sign_in_page.mount(services)
     sign_in.mount(web, services, secret=secret)
     booking.mount_calendar_file(web, services)
-    layout.has_mailbox_page = services.mailbox is not None
     if services.mailbox is not None:
         mailbox.mount(services.mailbox, services.clock, web, SignedKeys(secret))
     for app in (web, core.app):  # for missing assets and portraits, and for missing pages
         app.add_exception_handler(404, _error_response)
         app.add_exception_handler(405, _error_response)
+        app.state.has_mailbox = services.mailbox is not None
     web.add_exception_handler(Unavailable, _error_response)
     core.app.on_page_exception(_page_failed)
     csp_nonce.add_to_template()
@@ -168,7 +168,7 @@ async def _robots() -> PlainTextResponse:
 
 async def _error_response(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
-    if not error_pages.wants_page(request):
+    if not error_pages.wants_html(request):
         code, text = _PROBLEMS[status]
         title = HTTPStatus(status).phrase
         body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
@@ -179,7 +179,7 @@ async def _error_response(request: Request, error: Exception) -> Response:
         if status == 503:
             _page_failed(error)
         else:
-            error_pages.not_here("Page not found", "Check the address for typos, or start from the home page.")
+            error_pages.show_error("Page not found", "Check the address for typos, or start from the home page.")
     return client.build_response(request, client.status_code)
 
 
@@ -187,9 +187,9 @@ def _page_failed(error: Exception) -> None:
     if isinstance(error, Unavailable):
         error_pages.unavailable(error)
         return
-    error_pages.not_here(
+    error_pages.show_error(
         "Something went wrong",
-        "The error is on our side and has been logged. Please try again in a moment." + error_pages.found_by(),
+        "The error is on our side and has been logged. Please try again in a moment." + error_pages.error_reference(),
         code="internal_error",
         status=500,
     )

@@ -13,7 +13,7 @@ from expert_booking.api import create_api
 from expert_booking.schemas import Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert
-from tests.serving import SECRET_KEY
+from tests.server import SECRET_KEY
 
 Json = dict[str, Any]
 Tokens = Mapping[str, dict[str, str]]

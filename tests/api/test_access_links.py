@@ -54,7 +54,7 @@ def key(name: object) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("by", ["link", "part of the link", "code"])
-async def test_who_reads_the_mail_gets_the_bookings_of_this_address_and_no_others(
+async def test_link_gives_access_to_the_bookings_of_its_address_only(
     client: httpx.AsyncClient, services: Services, post: Post, by: str
 ) -> None:
     own = (await post(email="Ada@Example.com")).json()
@@ -83,7 +83,7 @@ async def test_who_reads_the_mail_gets_the_bookings_of_this_address_and_no_other
         check_problem(await redeem(client, again), 404, "link_not_valid")
 
 
-async def test_an_address_is_the_same_however_it_is_written(client: httpx.AsyncClient, services: Services) -> None:
+async def test_address_is_normalised_before_it_is_compared(client: httpx.AsyncClient, services: Services) -> None:
     token = bearing(await customers_token(services, "Ada@BÜCHER.example"))
     answer = await client.get("/bookings", params={"email": "ADA@xn--bcher-kva.example"}, headers=token)
     assert answer.json() == {"bookings": [], "total": 0, "page": 1, "limit": 20}
@@ -92,7 +92,7 @@ async def test_an_address_is_the_same_however_it_is_written(client: httpx.AsyncC
     )
 
 
-async def test_known_and_unknown_addresses_are_answered_alike(
+async def test_known_and_unknown_addresses_get_the_same_answer(
     client: httpx.AsyncClient, tokens: Tokens, post: Post
 ) -> None:
     await post(email=ADA)
@@ -118,7 +118,7 @@ async def test_known_and_unknown_addresses_are_answered_alike(
      ({"email": "a\x00@b.example"}, {"email"}),
      ({"email": ["a@b.example"]}, {"email"}), ({"email": "a@b.example\r\nBcc: c@d.example"}, {"email"})],
 )  # fmt: skip
-async def test_what_is_no_address_is_refused_by_name(
+async def test_invalid_address_is_refused_by_field(
     client: httpx.AsyncClient, sql: Connection, body: Json, fields: set[str]
 ) -> None:
     assert wrong_fields(await client.post("/access-links", json=body)) == fields
@@ -132,20 +132,18 @@ async def test_what_is_no_address_is_refused_by_name(
      ({"link": "x", "id": str(uuid4())}, "body"), ({"id": "7", "code": "123456"}, "id"), ({"link": 7}, "link"),
      ({"id": str(uuid4()), "code": 123456}, "code"), ({"link": "x" * 501}, "link")],
 )  # fmt: skip
-async def test_half_of_what_is_needed_is_refused_by_name(client: httpx.AsyncClient, body: Json, field: str) -> None:
+async def test_incomplete_request_is_refused_by_field(client: httpx.AsyncClient, body: Json, field: str) -> None:
     assert wrong_fields(await redeem(client, body)) == {field}
 
 
 @pytest.mark.parametrize("link", ["", "x", "\x00", "/", "https://elsewhere.example/", "A" * 48, "ä" * 48])
-async def test_what_is_no_link_is_not_there(client: httpx.AsyncClient, link: str) -> None:
+async def test_unknown_link_is_not_found(client: httpx.AsyncClient, link: str) -> None:
     check_problem(await redeem(client, {"link": link}), 404, "link_not_valid")
 
 
-async def test_a_link_that_was_mailed_too_long_ago_is_not_valid(
-    client: httpx.AsyncClient, services: Services, clock: Clock
-) -> None:
+async def test_expired_link_is_refused(client: httpx.AsyncClient, services: Services, clock: Clock) -> None:
     link = await services.access.link_for(ADA)
-    clock.move(minutes=15)
+    clock.advance(minutes=15)
     check_problem(await redeem(client, {"link": link}), 404, "link_not_valid")
 
 
@@ -171,7 +169,7 @@ async def test_five_wrong_codes_lock_the_request_with_and_without_new_keys(
     assert (await redeem(client, {"link": services.access.link(UUID(number))})).status_code == 200
 
 
-async def test_the_same_wrong_code_sent_again_with_its_key_counts_again(
+async def test_repeated_wrong_code_with_its_idempotency_key_counts_again(
     client: httpx.AsyncClient, services: Services, sql: Connection
 ) -> None:
     """No refusal of the public is kept, and what a refused request has counted is not taken back."""
@@ -185,7 +183,7 @@ async def test_the_same_wrong_code_sent_again_with_its_key_counts_again(
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-async def test_wrong_codes_that_come_at_once_are_counted_each(
+async def test_concurrent_wrong_codes_are_all_counted(
     client: httpx.AsyncClient, services: Services, keyed: bool
 ) -> None:
     number = (await ask(client)).json()["id"]
@@ -197,7 +195,7 @@ async def test_wrong_codes_that_come_at_once_are_counted_each(
 # --- once more ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_token_whose_answer_was_lost_is_given_again_for_the_same_key_and_only_then(
+async def test_lost_token_is_returned_again_only_for_the_same_key(
     client: httpx.AsyncClient, services: Services, sql: Connection
 ) -> None:
     body = {"link": await services.access.link_for(ADA)}
@@ -209,7 +207,7 @@ async def test_a_token_whose_answer_was_lost_is_given_again_for_the_same_key_and
     assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (1,)
 
 
-async def test_a_request_sent_again_with_its_key_is_one_mail(client: httpx.AsyncClient, sql: Connection) -> None:
+async def test_repeated_request_with_its_key_sends_one_email(client: httpx.AsyncClient, sql: Connection) -> None:
     first, again = await ask(client, **key("k")), await ask(client, **key("k"))
     assert (first.status_code, again.content) == (202, first.content)
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (1,)
@@ -220,7 +218,7 @@ async def test_a_request_sent_again_with_its_key_is_one_mail(client: httpx.Async
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (5,)
 
 
-async def test_of_many_programs_with_one_link_exactly_one_has_a_token(
+async def test_one_of_many_concurrent_redemptions_of_a_link_gets_a_token(
     client: httpx.AsyncClient, services: Services
 ) -> None:
     body = {"link": await services.access.link_for(ADA)}
@@ -232,7 +230,7 @@ async def test_of_many_programs_with_one_link_exactly_one_has_a_token(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_a_scanner_that_opens_whatever_it_reads_spends_nothing(
+async def test_opening_a_link_with_get_does_not_use_it_up(
     client: httpx.AsyncClient, services: Services, post: Post, sql: Connection, method: str
 ) -> None:
     booking = (await post()).json()
@@ -270,7 +268,7 @@ async def own(request: pytest.FixtureRequest, booking: Json, services: Services)
     return bearing(await customers_token(services, "ADA@example.com"))
 
 
-async def test_a_customer_reads_moves_and_cancels_a_booking(
+async def test_customer_reads_reschedules_and_cancels_a_booking(
     client: httpx.AsyncClient, booking: Json, own: dict[str, str], sql: Connection
 ) -> None:
     path = f"/bookings/{booking['id']}"
@@ -291,7 +289,7 @@ async def test_a_customer_reads_moves_and_cancels_a_booking(
     assert (await client.get(path, headers=own)).json()["status"] == "cancelled"
 
 
-async def test_a_customer_is_bound_by_the_terms(
+async def test_customer_is_bound_by_the_terms(
     client: httpx.AsyncClient, services: Services, booking: Json, own: dict[str, str], sql: Connection, clock: Clock
 ) -> None:
     path = f"/bookings/{booking['id']}"
@@ -300,7 +298,7 @@ async def test_a_customer_is_bound_by_the_terms(
     assert moved.json()["reschedulesLeft"] == 0
     check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "no_reschedules_left")
     sql.execute("UPDATE booking SET max_reschedules = NULL")
-    clock.move(days=7, hours=23.5)  # an hour and a half before it begins
+    clock.advance(days=7, hours=23.5)  # an hour and a half before it begins
     body = check_problem(
         await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own), 409, "cancel_too_late"
     )
@@ -313,7 +311,7 @@ async def test_a_customer_is_bound_by_the_terms(
 
 
 @pytest.mark.parametrize("status", ["confirmed", "declined", "completed", "no_show", "expired", "held", "pending"])
-async def test_a_customer_does_nothing_that_is_the_experts(
+async def test_customer_cannot_do_what_only_the_expert_may_do(
     client: httpx.AsyncClient, booking: Json, own: dict[str, str], sql: Connection, status: str
 ) -> None:
     answer = await client.patch(f"/bookings/{booking['id']}/status", json={"status": status}, headers=own)
@@ -322,7 +320,7 @@ async def test_a_customer_does_nothing_that_is_the_experts(
     assert sql.execute("SELECT status, version FROM booking").fetchone() == ("pending", 1)
 
 
-async def test_a_time_that_is_taken_leaves_the_customer_the_old_one(
+async def test_rescheduling_to_a_taken_time_keeps_the_old_time(
     client: httpx.AsyncClient, post: Post, booking: Json, own: dict[str, str]
 ) -> None:
     await post(startsAt="2026-12-01T09:00:00Z", email="ben@example.com")
@@ -334,7 +332,7 @@ async def test_a_time_that_is_taken_leaves_the_customer_the_old_one(
     assert (await client.get(path, headers=own)).json()["startsAt"] == NEXT_WEEK
 
 
-async def test_of_other_bookings_there_is_nothing(
+async def test_bookings_of_others_are_not_found(
     client: httpx.AsyncClient, post: Post, booking: Json, own: dict[str, str], sql: Connection
 ) -> None:
     bens = (await post(email="ben@example.com", startsAt=TEN)).json()["id"]
@@ -350,7 +348,7 @@ async def test_of_other_bookings_there_is_nothing(
     assert sql.execute("SELECT count(*) FROM booking WHERE version = 1").fetchone() == (2,)
 
 
-async def test_the_token_of_a_booking_finds_no_others_not_even_of_the_same_address(
+async def test_booking_token_does_not_list_other_bookings_of_the_same_address(
     client: httpx.AsyncClient, post: Post, booking: Json
 ) -> None:
     another = (await post(startsAt=TEN)).json()
@@ -361,7 +359,7 @@ async def test_the_token_of_a_booking_finds_no_others_not_even_of_the_same_addre
     assert (await client.get(f"/bookings/{another['id']}", headers=bearing(another["accessToken"]))).status_code == 200
 
 
-async def test_by_expert_a_customer_sees_what_the_public_sees(
+async def test_list_by_expert_shows_a_customer_the_public_view(
     client: httpx.AsyncClient, jana: UUID, booking: Json, own: dict[str, str]
 ) -> None:
     params = {"expertId": str(jana)}
@@ -373,7 +371,7 @@ async def test_by_expert_a_customer_sees_what_the_public_sees(
     assert set(seen.json()["bookings"][0]) == {"startsAt", "endsAt", "status"}
 
 
-async def test_a_token_that_ended_opens_nothing(
+async def test_revoked_token_is_refused(
     client: httpx.AsyncClient, services: Services, booking: Json, clock: Clock
 ) -> None:
     token = bearing(await customers_token(services, ADA))
@@ -387,7 +385,7 @@ async def test_a_token_that_ended_opens_nothing(
 
 
 @pytest.mark.parametrize("by", ["accessToken", "customer", "expert", "admin"])
-async def test_a_token_of_a_booking_that_was_shared_by_mistake_is_ended(
+async def test_shared_booking_token_can_be_revoked(
     client: httpx.AsyncClient, services: Services, tokens: Tokens, booking: Json, sql: Connection, by: str
 ) -> None:
     own, customers = bearing(booking["accessToken"]), bearing(await customers_token(services, ADA))
@@ -403,7 +401,7 @@ async def test_a_token_of_a_booking_that_was_shared_by_mistake_is_ended(
     assert sql.execute("SELECT audience FROM message WHERE kind = 'new_link'").fetchall() == [("customer",)]
 
 
-async def test_nobody_else_ends_the_tokens_of_a_booking(
+async def test_only_authorized_callers_revoke_the_tokens_of_a_booking(
     client: httpx.AsyncClient, services: Services, tokens: Tokens, booking: Json
 ) -> None:
     refusals = {
@@ -421,7 +419,7 @@ async def test_nobody_else_ends_the_tokens_of_a_booking(
     check_problem(answer, 429, "too_many_new_links")
 
 
-async def test_no_route_does_more_for_a_customer_than_for_the_public(
+async def test_customer_token_gives_no_access_to_other_operations(
     client: httpx.AsyncClient, api: FastAPI, tokens: Tokens, jana: UUID, booking: Json, sql: Connection
 ) -> None:
     """Every operation there is; a customer is told 403 or 404 where the public is told 401, and else the same."""
@@ -453,7 +451,7 @@ async def test_no_route_does_more_for_a_customer_than_for_the_public(
     assert [sql.execute(f"SELECT t::text FROM {table} t ORDER BY 1").fetchall() for table in tables] == before
 
 
-async def test_whoever_books_with_a_token_books_like_everybody(
+async def test_booking_with_a_customer_token_works_as_without(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID
 ) -> None:
     made = await client.post("/bookings", json=booking_of(jana, email="ben@example.com"), headers=tokens["grace"])

@@ -15,9 +15,9 @@ import pytest
 
 from expert_booking.domain.signed_keys import SignedKeys
 from tests.api.conftest import booking_of
-from tests.behind import SHIPPED, Nginx, again, needs
+from tests.backing_servers import SHIPPED, Nginx, require_program, restart
 from tests.conftest import AddExpert
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.server import SECRET_KEY, ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -30,19 +30,21 @@ DAY_AND_NIGHT = {"hours": (0, 1440), "minutes": 15, "step_minutes": 15}
 @pytest.fixture
 def several(serve: Serve, tmp_path: Path) -> Iterator[Several]:
     """Two servers, and nginx before them."""
-    needs("nginx")
+    require_program("nginx")
     servers = [serve(), serve()]
     nginx = Nginx(tmp_path, servers).wait_until_alive()
     yield nginx, servers
     nginx.stop()
 
 
-def test_nginx_takes_the_shipped_file_as_it_is() -> None:
-    judged = subprocess.run([needs("nginx"), "-t", "-c", str(SHIPPED)], capture_output=True, text=True, check=False)
+def test_nginx_accepts_the_shipped_configuration() -> None:
+    judged = subprocess.run(
+        [require_program("nginx"), "-t", "-c", str(SHIPPED)], capture_output=True, text=True, check=False
+    )
     assert "syntax is ok" in judged.stderr, judged.stderr
 
 
-async def test_whoever_answers_it_is_one_house(
+async def test_two_processes_behave_as_one_site(
     several: Several, add_expert: AddExpert, services: Any, sql: Connection
 ) -> None:
     """A browser stays with its process; what it proved, booked and asked for counts with every other."""
@@ -94,7 +96,7 @@ async def test_whoever_answers_it_is_one_house(
         assert visitor_in(signed) == visitor_in(answer.cookies.get("eb_browser", signed))
 
 
-async def test_what_a_browser_says_of_its_own_network_is_not_believed(
+async def test_forwarded_for_header_of_a_browser_is_ignored(
     several: Several, add_expert: AddExpert, sql: Connection
 ) -> None:
     nginx, _ = several
@@ -111,7 +113,7 @@ async def test_what_a_browser_says_of_its_own_network_is_not_believed(
 
 
 @pytest.mark.timeout(300)
-async def test_under_load_both_processes_are_replaced_and_no_request_fails(
+async def test_both_processes_are_replaced_under_load_without_a_failed_request(
     several: Several, add_expert: AddExpert, sql: Connection, database_url: str, tmp_path: Path
 ) -> None:
     nginx, servers = several
@@ -145,7 +147,7 @@ async def test_under_load_both_processes_are_replaced_and_no_request_fails(
     try:
         for server in servers:
             before = answers.total()
-            new.append(await asyncio.to_thread(again, server, tmp_path, database_url))
+            new.append(await asyncio.to_thread(restart, server, tmp_path, database_url))
             async with asyncio.timeout(60):
                 while answers.total() < before + 20:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)

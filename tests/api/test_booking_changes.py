@@ -69,7 +69,7 @@ def changes(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_a_booking_is_moved_by_the_expert_and_by_admins_only(
+async def test_only_the_expert_and_admins_reschedule_a_booking(
     client: httpx.AsyncClient, move: Change, booking: Json, tokens: Tokens, sql: Connection, who: str
 ) -> None:
     answer = await move(ELEVEN, who=who)
@@ -86,7 +86,9 @@ async def test_a_booking_is_moved_by_the_expert_and_by_admins_only(
 
 
 @pytest.mark.parametrize("who", ["admin", "reader", "jana", "nobody"])
-async def test_moving_an_unknown_booking_tells_nothing(client: httpx.AsyncClient, tokens: Tokens, who: str) -> None:
+async def test_rescheduling_an_unknown_booking_reveals_nothing(
+    client: httpx.AsyncClient, tokens: Tokens, who: str
+) -> None:
     for reference in (str(uuid4()), "1", "%00", "x" * 3000):
         answer = await client.patch(f"/bookings/{reference}", json={"startsAt": TEN}, headers=tokens[who])
         if reference == "1" or len(reference) != 36:
@@ -95,15 +97,13 @@ async def test_moving_an_unknown_booking_tells_nothing(client: httpx.AsyncClient
             check_problem(answer, *REFUSED.get(who, (404, "booking_not_found")))
 
 
-async def test_the_old_time_is_free_when_the_booking_has_moved(move: Change, post: Post) -> None:
+async def test_rescheduling_frees_the_old_time(move: Change, post: Post) -> None:
     assert (await move(TEN)).status_code == 200
     assert (await post()).status_code == 201
     check_problem(await post(startsAt=TEN), 409, "slot_taken")
 
 
-async def test_onto_a_taken_time_it_does_not_move_and_the_old_time_is_still_held(
-    move: Change, post: Post, sql: Connection
-) -> None:
+async def test_rescheduling_to_a_taken_time_keeps_the_old_time(move: Change, post: Post, sql: Connection) -> None:
     await post(startsAt=TEN)
     body = check_problem(await move(TEN), 409, "slot_taken")
     assert (body["reason"], body["figures"]) == ("busy", {"busyFrom": TEN, "busyUntil": ELEVEN})
@@ -113,21 +113,21 @@ async def test_onto_a_taken_time_it_does_not_move_and_the_old_time_is_still_held
     assert (await move(body["alternatives"][0])).status_code == 200
 
 
-async def test_onto_a_time_that_somebody_holds_it_does_not_move(
+async def test_rescheduling_to_a_held_time_is_refused(
     client: httpx.AsyncClient, move: Change, jana: UUID, clock: Clock
 ) -> None:
     await client.post("/holds", json={"expertId": str(jana), "startsAt": TEN})
     assert check_problem(await move(TEN), 409, "slot_taken")["reason"] == "held"
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert (await move(TEN)).status_code == 200
 
 
-async def test_onto_a_time_overlapping_itself_it_moves(move: Change, sql: Connection) -> None:
+async def test_rescheduling_to_a_time_that_overlaps_the_old_one_succeeds(move: Change, sql: Connection) -> None:
     sql.execute("UPDATE session_type SET step_minutes = 30")
     assert (await move("2026-11-24T08:30:00Z")).json()["startsAt"] == "2026-11-24T08:30:00Z"
 
 
-async def test_to_where_it_is_nothing_happens(move: Change, changes: Change) -> None:
+async def test_rescheduling_to_the_same_time_changes_nothing(move: Change, changes: Change) -> None:
     assert (await move(NINE)).json()["version"] == 1
     assert len((await changes()).json()["changes"]) == 1
 
@@ -137,7 +137,7 @@ async def test_to_where_it_is_nothing_happens(move: Change, changes: Change) -> 
     [("2026-11-20T08:00:00Z", "past"), ("2026-11-24T07:00:00Z", "outside_hours"), ("2026-11-24T08:30:00Z", "off_grid"),
      ("2027-11-24T08:00:00Z", "beyond_horizon")],
 )  # fmt: skip
-async def test_to_a_time_that_is_not_offered_it_does_not_move(
+async def test_rescheduling_to_a_time_not_offered_is_refused(
     move: Change, sql: Connection, to: str, reason: str
 ) -> None:
     body = check_problem(await move(to), 422, "slot_not_offered")
@@ -148,13 +148,13 @@ async def test_to_a_time_that_is_not_offered_it_does_not_move(
 
 
 @pytest.mark.parametrize("status", ["cancelled", "declined"])
-async def test_what_is_over_does_not_move(move: Change, become: Change, status: str) -> None:
+async def test_finished_booking_is_not_rescheduled(move: Change, become: Change, status: str) -> None:
     await become(status)
     body = check_problem(await move(TEN), 409, "reschedule_not_allowed")
     assert body["detail"] == f"A booking that is {status} cannot be moved to another time."
 
 
-async def test_of_two_who_move_into_one_time_one_does_and_the_other_stays(
+async def test_one_of_two_bookings_rescheduled_to_the_same_time_succeeds(
     client: httpx.AsyncClient, move: Change, post: Post, tokens: Tokens, sql: Connection
 ) -> None:
     other = (await post(startsAt=TEN)).json()["id"]
@@ -171,7 +171,7 @@ async def test_of_two_who_move_into_one_time_one_does_and_the_other_stays(
      ({"startsAt": TEN, "reason": "x" * 501}, {"reason"}), ({"startsAt": 5, "reason": "\x00"}, {"startsAt", "reason"}),
      ([], {"body"}), (None, {"body"})],
 )  # fmt: skip
-async def test_a_move_to_nowhere_is_refused(
+async def test_invalid_new_start_is_refused(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, sql: Connection, body: Any, fields: set[str]
 ) -> None:
     answer = await client.patch(f"/bookings/{booking['id']}", json=body, headers=tokens["jana"])
@@ -182,24 +182,24 @@ async def test_a_move_to_nowhere_is_refused(
 # --- to another status ------------------------------------------------------------------------------------------
 
 
-async def test_there_is_a_time_to_answer_until_there_is_an_answer(become: Change, booking: Json) -> None:
+async def test_answer_deadline_exists_until_the_booking_is_answered(become: Change, booking: Json) -> None:
     assert booking["answerBy"] == NINE  # two days from now would be after the start
     assert (await become("confirmed")).json()["answerBy"] is None
 
 
-async def test_a_session_is_over_only_after_its_end(become: Change, clock: Clock) -> None:
+async def test_session_is_completed_only_after_its_end(become: Change, clock: Clock) -> None:
     await become("confirmed")
-    clock.move(hours=24, minutes=59)
+    clock.advance(hours=24, minutes=59)
     for to in ("completed", "no_show"):
         body = check_problem(await become(to), 409, "status_change_not_allowed")
         assert "after the session has ended" in body["detail"]
-    clock.move(minutes=1)
+    clock.advance(minutes=1)
     assert (await become("completed")).json()["status"] == "completed"
     check_problem(await become("no_show"), 409, "status_change_not_allowed")
 
 
 @pytest.mark.parametrize("who", ["jana", "admin"])
-async def test_what_the_house_does_nobody_else_does(
+async def test_transitions_of_the_system_are_refused_to_callers(
     client: httpx.AsyncClient, become: Change, jana: UUID, tokens: Tokens, who: str
 ) -> None:
     body = check_problem(await become("expired", who=who), 409, "status_change_not_allowed")
@@ -210,10 +210,10 @@ async def test_what_the_house_does_nobody_else_does(
         assert answer.status_code in (404, 409), answer.text
 
 
-async def test_a_request_that_nobody_answers_is_expired_and_nobody_changes_it_any_more(
+async def test_unanswered_request_expires_and_cannot_be_changed(
     services: Services, become: Change, changes: Change, clock: Clock
 ) -> None:
-    clock.move(hours=24)
+    clock.advance(hours=24)
     await services.deadlines.work_off()
     check_problem(await become("confirmed"), 409, "status_change_not_allowed")
     last = (await changes()).json()["changes"][-1]
@@ -222,16 +222,14 @@ async def test_a_request_that_nobody_answers_is_expired_and_nobody_changes_it_an
 
 
 @pytest.mark.parametrize("reason", [None, 5, "x" * 501, "\x00", "\ud800", ["x"]])
-async def test_a_reason_that_is_none_is_refused(
-    client: httpx.AsyncClient, tokens: Tokens, booking: Json, reason: Any
-) -> None:
+async def test_invalid_reason_is_refused(client: httpx.AsyncClient, tokens: Tokens, booking: Json, reason: Any) -> None:
     content = json.dumps({"status": "confirmed", "reason": reason})
     headers = {**tokens["jana"], "Content-Type": "application/json"}
     answer = await client.patch(f"/bookings/{booking['id']}/status", content=content, headers=headers)
     assert wrong_fields(answer) == {"reason"}
 
 
-async def test_of_a_confirmation_and_a_cancellation_at_once_both_are_not_lost(become: Change, changes: Change) -> None:
+async def test_one_of_concurrent_confirmation_and_decline_succeeds(become: Change, changes: Change) -> None:
     answers = await asyncio.gather(become("confirmed"), become("declined", who="admin"))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 1}
     assert len((await changes()).json()["changes"]) == 2
@@ -240,9 +238,7 @@ async def test_of_a_confirmation_and_a_cancellation_at_once_both_are_not_lost(be
 # --- what has happened ------------------------------------------------------------------------------------------
 
 
-async def test_everything_that_has_happened_is_told_with_who_and_why(
-    become: Change, move: Change, changes: Change
-) -> None:
+async def test_history_lists_every_change_with_actor_and_reason(become: Change, move: Change, changes: Change) -> None:
     await become("confirmed")
     await move(ELEVEN, who="admin", reason="  The room is \r\n taken ")
     check_problem(await move("2026-11-24T07:00:00Z"), 422, "slot_not_offered")
@@ -260,7 +256,7 @@ async def test_everything_that_has_happened_is_told_with_who_and_why(
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_the_history_is_for_those_who_run_the_calendar(changes: Change, who: str) -> None:
+async def test_history_is_for_the_expert_and_admins_only(changes: Change, who: str) -> None:
     answer = await changes(who=who)
     if who in REFUSED:
         check_problem(answer, *REFUSED[who])
@@ -270,11 +266,11 @@ async def test_the_history_is_for_those_who_run_the_calendar(changes: Change, wh
 
 
 @pytest.mark.parametrize("reference", [str(uuid4()), "1", "%00", "x" * 3000])
-async def test_what_is_not_there_has_no_history(client: httpx.AsyncClient, tokens: Tokens, reference: str) -> None:
+async def test_unknown_booking_has_no_history(client: httpx.AsyncClient, tokens: Tokens, reference: str) -> None:
     answer = await client.get(f"/bookings/{reference}/changes", headers=tokens["admin"])
     check_problem(answer, 404, "booking_not_found")
 
 
-async def test_nothing_of_the_history_is_anybodys_name_or_address(post: Post, changes: Change) -> None:
+async def test_history_contains_no_names_or_addresses(post: Post, changes: Change) -> None:
     text = (await changes()).text
     assert not [personal for personal in ("Ada", "ada@", "7946 0000") if personal in text]

@@ -16,8 +16,8 @@ from expert_booking.db.engine import driver_url
 from expert_booking.server import Drain
 from tests.api.conftest import booking_of, check_problem
 from tests.conftest import AddExpert
-from tests.mailing import MailServer
-from tests.serving import ServerProcess
+from tests.mail_server import MailServer
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -54,7 +54,7 @@ def refused(server: ServerProcess) -> bool:
     return False
 
 
-async def test_at_sigterm_nobody_new_is_let_in_and_a_booking_that_was_begun_is_made_and_answered(
+async def test_sigterm_stops_new_connections_and_finishes_the_booking_in_progress(
     serve: Serve, add_expert: AddExpert, sql: Connection, database_url: str
 ) -> None:
     server, expert = serve(), await add_expert()
@@ -71,10 +71,10 @@ async def test_at_sigterm_nobody_new_is_let_in_and_a_booking_that_was_begun_is_m
         assert (await answer).headers["connection"] == "close"
     assert await asyncio.to_thread(server.process.wait, 30) == 0
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
-    assert "Traceback" not in server.words()
+    assert "Traceback" not in server.log_text()
 
 
-async def test_at_a_second_signal_it_leaves_at_once(
+async def test_second_signal_stops_the_server_immediately(
     serve: Serve, add_expert: AddExpert, sql: Connection, database_url: str
 ) -> None:
     server, expert = serve(), await add_expert()
@@ -94,25 +94,25 @@ async def test_at_a_second_signal_it_leaves_at_once(
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (0,)
 
 
-async def test_mail_that_is_being_sent_at_sigterm_is_sent_to_its_end_and_written_down(
+async def test_email_in_progress_at_sigterm_is_sent_and_recorded(
     serve: Serve, add_expert: AddExpert, sql: Connection, mail_server: MailServer
 ) -> None:
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     server = serve(SMTP_URL=f"smtp://127.0.0.1:{mail_server.port}", MAIL_FROM="booking@example.com")
     expert = await add_expert()
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         body = booking_of(expert, startsAt=await free(client, expert))
         assert (await client.post("/bookings", json=body)).status_code == 201
-    await until(lambda: mail_server.in_hand == 2)
+    await until(lambda: mail_server.in_progress == 2)
     server.process.send_signal(signal.SIGTERM)
     await until(lambda: refused(server))
-    mail_server.going_on.set()
+    mail_server.proceed.set()
     assert await asyncio.to_thread(server.process.wait, 30) == 0
-    assert len(mail_server.mails) == 2
+    assert len(mail_server.emails) == 2
     assert sql.execute("SELECT count(*) FROM message WHERE sent_at IS NULL").fetchone() == (0,)
 
 
-async def test_a_running_process_goes_on_while_the_schema_grows(
+async def test_running_process_keeps_working_while_the_schema_grows(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     """What it has prepared on its connections is still good when tables have got columns that it does not know."""
@@ -129,10 +129,10 @@ async def test_a_running_process_goes_on_while_the_schema_grows(
                 assert (await client.get(f"/expert/{expert}")).status_code == 200
                 assert (await client.get("/")).status_code == 200
         assert (await client.get("/readyz")).status_code == 200
-    assert "ERROR" not in server.words()
+    assert "ERROR" not in server.log_text()
 
 
-async def test_who_had_connected_before_the_signal_is_still_heard_and_answered(serve: Serve) -> None:
+async def test_connections_accepted_before_sigterm_are_answered(serve: Serve) -> None:
     """Also who stands in the queue at the door, and who has not said a word yet."""
     server = serve()
     silent = socket.create_connection(("127.0.0.1", server.port))
@@ -160,7 +160,7 @@ def answer_to(connection: socket.socket) -> bytes:
     return connection.recv(65_536)
 
 
-async def test_a_process_that_is_about_to_end_says_that_it_is_not_ready_and_that_its_answers_are_the_last() -> None:
+async def test_draining_process_is_not_ready_and_closes_its_connections() -> None:
     async def product(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("yes")(scope, receive, send)
 

@@ -33,7 +33,7 @@ def refused(answer: httpx.Response, who: str) -> None:
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_bookings_of_an_address_are_for_admins_and_readers_only(
+async def test_bookings_by_email_are_for_admins_and_readers_only(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, who: str
 ) -> None:
     known = await client.get("/bookings", params={"email": "AUGUSTA@Example.com"}, headers=tokens[who])
@@ -47,7 +47,7 @@ async def test_bookings_of_an_address_are_for_admins_and_readers_only(
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_bookings_of_an_expert_are_bare_times_but_for_those_who_run_the_calendar(
+async def test_bookings_by_expert_are_times_only_except_for_hosts(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, booking: Json, who: str
 ) -> None:
     answer = await client.get("/bookings", params={"expertId": str(jana)}, headers=tokens[who])
@@ -60,7 +60,7 @@ async def test_bookings_of_an_expert_are_bare_times_but_for_those_who_run_the_ca
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_an_address_at_an_expert_is_for_those_who_may_see_it_anyway(
+async def test_email_filter_with_an_expert_needs_authorization(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, post: Post, booking: Json, who: str
 ) -> None:
     await post(startsAt="2026-11-24T10:00:00Z", email="other@example.com")
@@ -73,7 +73,7 @@ async def test_an_address_at_an_expert_is_for_those_who_may_see_it_anyway(
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_all_bookings_are_for_admins_and_readers_only(
+async def test_list_of_all_bookings_is_for_admins_and_readers_only(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, who: str
 ) -> None:
     answer = await client.get("/bookings", headers=tokens[who])
@@ -84,7 +84,7 @@ async def test_all_bookings_are_for_admins_and_readers_only(
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_one_booking_is_for_those_entitled_and_does_not_exist_for_others(
+async def test_unauthorized_callers_get_404_for_a_booking(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, who: str
 ) -> None:
     known = await client.get(f"/bookings/{booking['id']}", headers=tokens[who])
@@ -100,7 +100,7 @@ async def test_one_booking_is_for_those_entitled_and_does_not_exist_for_others(
 
 
 @pytest.mark.parametrize("who", EVERYBODY)
-async def test_a_status_is_changed_by_the_expert_and_by_admins_only(
+async def test_only_the_expert_and_admins_change_a_status(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, sql: Connection, who: str
 ) -> None:
     answer = await client.patch(f"/bookings/{booking['id']}/status", json={"status": "confirmed"}, headers=tokens[who])
@@ -121,7 +121,7 @@ async def test_a_status_is_changed_by_the_expert_and_by_admins_only(
 
 
 @pytest.mark.parametrize("who", ["admin", "reader", "jana", "nobody"])
-async def test_the_status_of_an_unknown_booking_tells_nothing(
+async def test_changing_the_status_of_an_unknown_booking_reveals_nothing(
     client: httpx.AsyncClient, tokens: Tokens, who: str
 ) -> None:
     answer = await client.patch(f"/bookings/{uuid4()}/status", json={"status": "confirmed"}, headers=tokens[who])
@@ -129,7 +129,7 @@ async def test_the_status_of_an_unknown_booking_tells_nothing(
     check_problem(answer, *expected.get(who, (404, "booking_not_found")))
 
 
-async def test_a_move_that_does_not_exist_is_a_conflict(
+async def test_impossible_transition_is_a_conflict(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, clock: Clock
 ) -> None:
     async def move(to: str) -> httpx.Response:
@@ -141,7 +141,7 @@ async def test_a_move_that_does_not_exist_is_a_conflict(
     assert (await move("confirmed")).json()["status"] == "confirmed"
     for wrong in ("confirmed", "completed", "no_show", "pending", "declined", "expired"):
         check_problem(await move(wrong), 409, "status_change_not_allowed")
-    clock.move(hours=25)
+    clock.advance(hours=25)
     assert (await move("no_show")).json()["status"] == "no_show"
     for wrong in ("completed", "cancelled", "confirmed"):
         body = check_problem(await move(wrong), 409, "status_change_not_allowed")
@@ -150,17 +150,13 @@ async def test_a_move_that_does_not_exist_is_a_conflict(
 
 @pytest.mark.parametrize("body", [{}, {"status": None}, {"status": "CONFIRMED"}, {"status": "done"}, {"status": 1},
                                   {"status": ["confirmed"]}, {"status": "\x00"}])  # fmt: skip
-async def test_a_status_that_is_none_is_refused(
-    client: httpx.AsyncClient, tokens: Tokens, booking: Json, body: Json
-) -> None:
+async def test_unknown_status_is_refused(client: httpx.AsyncClient, tokens: Tokens, booking: Json, body: Json) -> None:
     answer = await client.patch(f"/bookings/{booking['id']}/status", json=body, headers=tokens["admin"])
     assert wrong_fields(answer) == {"status"}
 
 
 @pytest.mark.parametrize("reference", ["1", "nobody", "%00", "%ff", "x" * 3000, "' OR 1=1 --"])
-async def test_an_id_that_is_none_is_a_booking_that_is_not_there(
-    client: httpx.AsyncClient, tokens: Tokens, reference: str
-) -> None:
+async def test_malformed_booking_id_is_not_found(client: httpx.AsyncClient, tokens: Tokens, reference: str) -> None:
     check_problem(await client.get(f"/bookings/{reference}", headers=tokens["admin"]), 404, "booking_not_found")
     answer = await client.patch(f"/bookings/{reference}/status", json={"status": "confirmed"}, headers=tokens["admin"])
     check_problem(answer, 404, "booking_not_found")
@@ -180,13 +176,13 @@ async def test_an_id_that_is_none_is_a_booking_that_is_not_there(
         ({"page": "9" * 40, "limit": "x", "expertId": "1", "email": "1"}, {"page", "limit", "expertId", "email"}),
     ],
 )
-async def test_wrong_parameters_are_all_named_at_once(
+async def test_invalid_parameters_are_all_reported(
     client: httpx.AsyncClient, tokens: Tokens, params: dict[str, str], fields: set[str]
 ) -> None:
     assert wrong_fields(await client.get("/bookings", params=params, headers=tokens["admin"])) == fields
 
 
-async def test_lists_are_paged_the_latest_start_first(
+async def test_lists_are_paged_latest_start_first(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, post: Post
 ) -> None:
     for hour in range(8, 13):
@@ -201,7 +197,7 @@ async def test_lists_are_paged_the_latest_start_first(
         assert starts == [f"2026-11-24T{hour:02}:00:00Z" for hour in (12, 11, 10, 9, 8)]
 
 
-async def test_the_public_sees_only_what_keeps_time_busy(
+async def test_public_list_contains_only_live_times(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, post: Post, booking: Json, sql: Connection
 ) -> None:
     gone = (await post(startsAt="2026-11-24T10:00:00Z")).json()
@@ -229,7 +225,7 @@ async def test_bookings_of_unknown_and_inactive_experts_are_not_found(
     check_problem(await client.get("/bookings", params={"expertId": str(jana)}), 404, "expert_not_found")
 
 
-async def test_public_answers_hold_nothing_personal(
+async def test_public_answers_contain_no_personal_data(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, post: Post, booking: Json, clock: Clock
 ) -> None:
     answers = [
@@ -263,7 +259,7 @@ async def test_public_answers_hold_nothing_personal(
         "Bearer \u00fc".encode("latin-1"),
     ],
 )
-async def test_a_broken_token_is_never_an_error_of_ours(
+async def test_malformed_token_never_causes_a_server_error(
     client: httpx.AsyncClient, booking: Json, header: str | bytes
 ) -> None:
     answer = await client.get(f"/bookings/{booking['id']}", headers={"Authorization": header})  # type: ignore[dict-item]
@@ -271,14 +267,12 @@ async def test_a_broken_token_is_never_an_error_of_ours(
     assert (await client.get("/bookings", headers={"Authorization": header})).status_code == 401  # type: ignore[dict-item]
 
 
-async def test_other_kinds_of_authorization_are_as_good_as_none(client: httpx.AsyncClient, booking: Json) -> None:
+async def test_other_authorization_schemes_are_ignored(client: httpx.AsyncClient, booking: Json) -> None:
     headers = {"Authorization": "Basic YWRtaW46YWRtaW4="}
     check_problem(await client.get("/bookings", headers=headers), 401, "proof_needed")
     check_problem(await client.get(f"/bookings/{booking['id']}", headers=headers), 404, "booking_not_found")
 
 
-async def test_a_token_works_also_where_the_word_is_written_small(
-    client: httpx.AsyncClient, tokens: Tokens, booking: Json
-) -> None:
+async def test_bearer_scheme_is_case_insensitive(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> None:
     small = {"Authorization": tokens["admin"]["Authorization"].replace("Bearer", "bearer")}
     assert (await client.get(f"/bookings/{booking['id']}", headers=small)).status_code == 200

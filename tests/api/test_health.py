@@ -19,19 +19,19 @@ async def ask(url: str, path: str) -> httpx.Response:
     return answer
 
 
-async def test_a_server_on_a_database_at_head_is_alive_and_ready(client: httpx.AsyncClient) -> None:
+async def test_server_on_a_current_schema_is_alive_and_ready(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "alive"}
     assert (await client.get("/readyz")).json() == {"status": "ready"}
 
 
-async def test_on_an_empty_database_it_is_alive_but_not_ready_and_names_the_command(empty_database_url: str) -> None:
+async def test_empty_database_is_not_ready_and_the_answer_names_the_command(empty_database_url: str) -> None:
     assert (await ask(empty_database_url, "/healthz")).status_code == 200
     assert (
         "expert-booking migrate" in check_problem(await ask(empty_database_url, "/readyz"), 503, "not_ready")["detail"]
     )
 
 
-async def test_on_an_earlier_schema_it_is_not_ready_and_on_a_later_one_it_goes_on(database_url: str) -> None:
+async def test_older_schema_is_not_ready_and_newer_schema_is(database_url: str) -> None:
     """While processes are replaced one by one the schema is a step ahead of those that still run."""
     with psycopg.connect(driver_url(database_url), autocommit=True) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
@@ -40,13 +40,13 @@ async def test_on_an_earlier_schema_it_is_not_ready_and_on_a_later_one_it_goes_o
     assert (await ask(database_url, "/readyz")).status_code == 200
 
 
-async def test_without_a_database_it_is_alive_but_not_ready() -> None:
+async def test_without_a_database_the_server_is_alive_but_not_ready() -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
     assert (await ask(nowhere, "/healthz")).status_code == 200
     assert "reached" in check_problem(await ask(nowhere, "/readyz"), 503, "not_ready")["detail"]
 
 
-async def test_without_a_database_everything_else_asks_to_try_again_later() -> None:
+async def test_without_a_database_other_requests_get_503_with_retry_after() -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
     for path in ("/experts", "/experts/jana-muller", "/bookings?expertId=7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"):
         check_problem(await ask(nowhere, path), 503, "unavailable")

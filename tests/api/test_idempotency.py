@@ -18,7 +18,7 @@ from expert_booking.services import Services
 from tests.api.conftest import NINE, Json, Tokens, booking_of, check_problem, wrong_fields
 from tests.conftest import AddExpert, Clock
 from tests.lost_answers import lost_answers
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
@@ -77,7 +77,7 @@ def count(sql: Connection, table: str = "booking") -> int:
 # --- the same once more ---------------------------------------------------------------------------------------------
 
 
-async def test_the_same_once_more_gets_the_very_same_answer_and_makes_one_booking(send: Send, sql: Connection) -> None:
+async def test_repeated_request_returns_the_first_response_and_makes_one_booking(send: Send, sql: Connection) -> None:
     first = await send("8e03978e-40d5-43dd-bc93-6894a57f9324")
     assert done(first)
     assert first.headers["location"] == f"/bookings/{first.json()['id']}"
@@ -86,7 +86,7 @@ async def test_the_same_once_more_gets_the_very_same_answer_and_makes_one_bookin
     assert count(sql) == 1
 
 
-async def test_ten_at_once_get_ten_same_answers_and_make_one_booking(send: Send, sql: Connection) -> None:
+async def test_ten_concurrent_repeats_get_the_same_response_and_make_one_booking(send: Send, sql: Connection) -> None:
     answers = await asyncio.gather(*(send("key") for _ in range(10)))
     [first] = [answer for answer in answers if REPLAYED not in answer.headers]
     assert first.status_code == 201
@@ -94,7 +94,7 @@ async def test_ten_at_once_get_ten_same_answers_and_make_one_booking(send: Send,
     assert count(sql) == 1
 
 
-async def test_a_key_is_the_same_with_and_without_the_quotes_of_the_draft(send: Send, sql: Connection) -> None:
+async def test_quoted_and_unquoted_keys_are_equal(send: Send, sql: Connection) -> None:
     assert same(await send('"key"'), await send("key"))
     assert done(await send('"KEY"', startsAt=LATER))
 
@@ -104,7 +104,7 @@ async def test_another_key_is_another_request(send: Send) -> None:
     check_problem(await send("two"), 409, "slot_taken")
 
 
-async def test_another_request_with_the_same_key_is_refused_and_not_done(
+async def test_reused_key_with_a_different_body_is_refused(
     client: httpx.AsyncClient, send: Send, jana: UUID, sql: Connection
 ) -> None:
     first = await send("key")
@@ -117,7 +117,7 @@ async def test_another_request_with_the_same_key_is_refused_and_not_done(
     assert count(sql) == 1
 
 
-async def test_it_works_for_every_post_there_is(
+async def test_every_post_operation_supports_the_header(
     client: httpx.AsyncClient, api: FastAPI, tokens: Tokens, jana: UUID, sql: Connection
 ) -> None:
     posts = {path: here["post"] for path, here in api.openapi()["paths"].items() if "post" in here}
@@ -140,7 +140,7 @@ async def test_it_works_for_every_post_there_is(
     assert [count(sql, table) for table in ("day_off", "expert", "session_type")] == [1, 3, 4]
 
 
-async def test_other_methods_do_not_know_the_header(client: httpx.AsyncClient, tokens: Tokens, send: Send) -> None:
+async def test_other_methods_ignore_the_header(client: httpx.AsyncClient, tokens: Tokens, send: Send) -> None:
     booking = (await send("key")).json()["id"]
     headers = {**tokens["admin"], "Idempotency-Key": "key"}
     for expected in (200, 409):
@@ -148,7 +148,7 @@ async def test_other_methods_do_not_know_the_header(client: httpx.AsyncClient, t
         assert (answer.status_code, REPLAYED in answer.headers) == (expected, False)
 
 
-async def test_without_the_header_nothing_is_kept(client: httpx.AsyncClient, jana: UUID, sql: Connection) -> None:
+async def test_without_the_header_nothing_is_stored(client: httpx.AsyncClient, jana: UUID, sql: Connection) -> None:
     assert done(await client.post("/bookings", json=booking_of(jana)))
     check_problem(await client.post("/bookings", json=booking_of(jana)), 409, "slot_taken")
     assert count(sql, "kept_answer") == 0
@@ -156,7 +156,7 @@ async def test_without_the_header_nothing_is_kept(client: httpx.AsyncClient, jan
 
 @pytest.mark.parametrize("key", ["", " ", '""', '"', "two words", "k" * 256, '"' + "k" * 256 + '"', 'a"b', '"a', "a\\b",
                                  '"key";q=1', '"a", "b"', "ключ", "k\u00e9y", "k\x7fy"])  # fmt: skip
-async def test_a_key_that_is_none_is_refused_by_name(
+async def test_invalid_key_is_refused_by_field(
     client: httpx.AsyncClient, jana: UUID, sql: Connection, key: str
 ) -> None:
     headers = {b"idempotency-key": key.encode()}
@@ -164,12 +164,12 @@ async def test_a_key_that_is_none_is_refused_by_name(
     assert count(sql) == 0
 
 
-async def test_two_keys_are_none(client: httpx.AsyncClient, jana: UUID) -> None:
+async def test_two_key_headers_are_refused(client: httpx.AsyncClient, jana: UUID) -> None:
     headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
     assert wrong_fields(await client.post("/bookings", json=booking_of(jana), headers=headers)) == {"Idempotency-Key"}
 
 
-async def test_the_longest_key_and_every_sign_are_welcome(send: Send) -> None:
+async def test_longest_key_and_all_allowed_characters_are_accepted(send: Send) -> None:
     signs = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\')
     for key, start in (("k" * 255, NINE), (signs, LATER)):
         assert same(await send(key, startsAt=start), await send(key, startsAt=start))
@@ -178,7 +178,7 @@ async def test_the_longest_key_and_every_sign_are_welcome(send: Send) -> None:
 # --- whose key ------------------------------------------------------------------------------------------------------
 
 
-async def test_keys_are_each_callers_own(send: Send, tokens: Tokens, sql: Connection) -> None:
+async def test_keys_are_separate_for_each_caller(send: Send, tokens: Tokens, sql: Connection) -> None:
     hours = {who: f"2026-11-24T{hour:02}:00:00Z" for hour, who in enumerate(("nobody", "jana", "omar", "admin"), 8)}
     firsts = {who: await send("key", headers=tokens[who], startsAt=start) for who, start in hours.items()}
     assert all(done(first) for first in firsts.values())
@@ -187,7 +187,7 @@ async def test_keys_are_each_callers_own(send: Send, tokens: Tokens, sql: Connec
     assert count(sql) == len(hours)
 
 
-async def test_the_public_is_told_apart_by_network_and_no_address_is_written_down(
+async def test_anonymous_callers_are_separated_by_network_without_storing_addresses(
     from_address: Callable[[str], httpx.AsyncClient], jana: UUID, sql: Connection
 ) -> None:
     async def post(address: str, start: str) -> httpx.Response:
@@ -206,7 +206,7 @@ async def test_the_public_is_told_apart_by_network_and_no_address_is_written_dow
     assert all(len(caller) == 32 and b"192.0.2" not in caller and "192.0.2" not in text for caller, text in written)
 
 
-async def test_an_answer_is_not_given_again_to_a_token_that_has_been_revoked(
+async def test_stored_response_is_not_returned_to_a_revoked_token(
     client: httpx.AsyncClient, services: Services, tokens: Tokens
 ) -> None:
     async def add() -> httpx.Response:
@@ -219,14 +219,14 @@ async def test_an_answer_is_not_given_again_to_a_token_that_has_been_revoked(
     check_problem(await add(), 401, "proof_needed")
 
 
-async def test_a_token_that_is_none_is_of_no_use_and_no_harm_where_none_is_needed(send: Send, tokens: Tokens) -> None:
+async def test_invalid_token_is_ignored_where_none_is_needed(send: Send, tokens: Tokens) -> None:
     assert same(await send("key", headers=tokens["garbage"]), await send("key"))
 
 
 # --- when it is in work ---------------------------------------------------------------------------------------------
 
 
-async def test_while_the_first_is_in_work_for_long_the_second_is_told_so(send: Send, sql: Connection) -> None:
+async def test_repeat_during_a_long_request_returns_a_conflict(send: Send, sql: Connection) -> None:
     with sql.transaction():
         sql.execute("LOCK TABLE booking IN EXCLUSIVE MODE")
         first = asyncio.create_task(send("key"))
@@ -260,14 +260,12 @@ async def until(true: Callable[[], bool]) -> None:
 # --- how long -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_key_counts_for_24_hours_and_then_it_is_new(
-    send: Send, tokens: Tokens, clock: Clock, sql: Connection
-) -> None:
+async def test_key_expires_after_24_hours(send: Send, tokens: Tokens, clock: Clock, sql: Connection) -> None:
     admin = tokens["admin"]
     first = await send("key", startsAt=LATER, headers=admin)
-    clock.move(hours=24, seconds=-1)
+    clock.advance(hours=24, seconds=-1)
     assert same(first, await send("key", startsAt=LATER, headers=admin))
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     anew = await send("key", startsAt=LATER, headers=admin)
     check_problem(anew, 409, "slot_taken")
     assert same(anew, await send("key", startsAt=LATER, headers=admin))
@@ -277,7 +275,7 @@ async def test_a_key_counts_for_24_hours_and_then_it_is_new(
 
 
 @pytest.mark.parametrize("who", ["admin", "jana", "reader"])
-async def test_a_token_that_was_refused_is_refused_again_even_when_the_time_is_free_meanwhile(
+async def test_refusal_of_a_token_is_replayed_even_if_the_time_has_become_free(
     send: Send, tokens: Tokens, sql: Connection, who: str
 ) -> None:
     await send("theirs")
@@ -289,7 +287,7 @@ async def test_a_token_that_was_refused_is_refused_again_even_when_the_time_is_f
 
 
 @pytest.mark.parametrize("who", ["nobody", "garbage", "grace", "stray"])
-async def test_a_refusal_of_the_public_is_not_kept_and_the_request_is_evaluated_again(
+async def test_refusal_of_an_anonymous_request_is_not_stored(
     send: Send, tokens: Tokens, sql: Connection, who: str
 ) -> None:
     await send("theirs")
@@ -307,16 +305,14 @@ async def test_a_refusal_of_the_public_is_not_kept_and_the_request_is_evaluated_
     check_problem(await send("mine", headers=tokens[who], startsAt=LATER), 422, "idempotency_key_reused")
 
 
-async def test_ten_of_the_public_at_once_who_are_refused_are_each_refused_and_nothing_is_kept(
-    send: Send, sql: Connection
-) -> None:
+async def test_ten_concurrent_anonymous_refusals_are_not_stored(send: Send, sql: Connection) -> None:
     await send("theirs")
     for answer in await asyncio.gather(*(send("mine") for _ in range(10))):
         check_problem(answer, 409, "slot_taken")
     assert count(sql, "kept_answer") == 1
 
 
-async def test_what_is_not_there_or_not_offered_stays_so_for_this_request_of_a_token(
+async def test_not_found_and_not_offered_are_replayed_to_a_token(
     send: Send, tokens: Tokens, jana: UUID, sql: Connection
 ) -> None:
     talk, admin = str(uuid4()), tokens["admin"]
@@ -333,7 +329,7 @@ async def test_what_is_not_there_or_not_offered_stays_so_for_this_request_of_a_t
     assert done(await send("three", startsAt=late, headers=admin))
 
 
-async def test_what_was_wrong_with_a_request_can_be_put_right_under_the_same_key(
+async def test_validation_error_can_be_corrected_under_the_same_key(
     client: httpx.AsyncClient, tokens: Tokens, send: Send
 ) -> None:
     assert wrong_fields(await send("key", email="x", name="")) == {"email", "name"}
@@ -348,9 +344,7 @@ async def test_what_was_wrong_with_a_request_can_be_put_right_under_the_same_key
     assert done(await client.post("/experts", json={**wrong, "windows": hours[:1]}, headers=headers))
 
 
-async def test_broken_and_endless_bodies_are_answered_as_ever_and_not_kept(
-    client: httpx.AsyncClient, send: Send
-) -> None:
+async def test_invalid_and_oversized_bodies_are_refused_and_not_stored(client: httpx.AsyncClient, send: Send) -> None:
     headers = {"Idempotency-Key": "key", "Content-Type": "application/json"}
     assert wrong_fields(await client.post("/bookings", content="{", headers=headers)) == {"body"}
     long = await client.post("/bookings", content="x" * 70_000, headers=headers)
@@ -358,7 +352,7 @@ async def test_broken_and_endless_bodies_are_answered_as_ever_and_not_kept(
     assert done(await send("key"))
 
 
-async def test_who_hangs_up_while_sending_is_no_error_and_leaves_nothing_behind(api: FastAPI, sql: Connection) -> None:
+async def test_client_disconnect_while_sending_is_no_error_and_stores_nothing(api: FastAPI, sql: Connection) -> None:
     scope = {
         "type": "http", "method": "POST", "path": "/bookings", "raw_path": b"/bookings", "query_string": b"",
         "root_path": "", "scheme": "http", "server": ("test", 80), "client": ("192.0.2.7", 50_000),
@@ -377,7 +371,7 @@ async def test_who_hangs_up_while_sending_is_no_error_and_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(("who", "status"), [("nobody", 401), ("garbage", 401), ("revoked", 401), ("omar", 403)])
-async def test_who_may_not_ask_leaves_nothing_behind(
+async def test_unauthorized_request_stores_nothing(
     client: httpx.AsyncClient, tokens: Tokens, sql: Connection, who: str, status: int
 ) -> None:
     body = {"firstDay": "2026-12-24", "lastDay": "2027-01-03"}
@@ -404,7 +398,7 @@ def failing(sql: Connection, how: str) -> Iterator[None]:
         ("PERFORM pg_terminate_backend(pg_backend_pid())", 503),
     ],
 )
-async def test_after_a_failure_of_ours_the_same_is_done_as_if_for_the_first_time(
+async def test_request_is_repeated_from_scratch_after_a_server_error(
     from_address: Callable[[str], httpx.AsyncClient], jana: UUID, sql: Connection, how: str, status: int
 ) -> None:
     client, headers = from_address("192.0.2.7"), {"Idempotency-Key": "key"}
@@ -436,7 +430,7 @@ def facts(answer: httpx.Response) -> tuple[int, str | None, bytes]:
     return answer.status_code, answer.headers.get("location"), answer.content
 
 
-async def test_ten_at_once_to_two_servers_get_the_same_answer(
+async def test_ten_concurrent_posts_to_two_servers_get_the_same_response(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -448,7 +442,7 @@ async def test_ten_at_once_to_two_servers_get_the_same_answer(
     assert (answers[0].status_code, count(sql)) == (201, 1)
 
 
-async def test_after_a_kill_between_commit_and_answer_another_process_gives_the_answer(
+async def test_response_survives_a_kill_between_commit_and_answer(
     serve: Serve, add_expert: AddExpert, database_url: str, tmp_path: Path, sql: Connection
 ) -> None:
     expert, other = await add_expert(), serve()
@@ -470,7 +464,7 @@ async def test_after_a_kill_between_commit_and_answer_another_process_gives_the_
     assert again.headers["location"] == f"/bookings/{again.json()['id']}"
 
 
-async def test_after_a_kill_in_a_crowd_everybody_asks_again_and_has_one_booking(
+async def test_after_a_kill_under_load_every_retry_ends_with_one_booking(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"Expert {number}") for number in range(30)]
@@ -500,7 +494,7 @@ async def test_after_a_kill_in_a_crowd_everybody_asks_again_and_has_one_booking(
 # --- what is kept is kept sealed ------------------------------------------------------------------------------------
 
 
-async def test_neither_who_it_is_nor_the_token_can_be_read_in_what_is_kept(
+async def test_stored_rows_reveal_neither_caller_nor_token(
     client: httpx.AsyncClient, send: Send, services: Services, sql: Connection
 ) -> None:
     made = await send("key", name="Augusta King", email="Augusta@example.com", notes="very private")
@@ -521,9 +515,7 @@ async def test_neither_who_it_is_nor_the_token_can_be_read_in_what_is_kept(
     assert hashlib.sha256(asked).hexdigest() not in written  # nor can it be guessed and tried
 
 
-async def test_an_answer_from_before_they_were_sealed_is_refused_and_nothing_is_done_twice(
-    send: Send, sql: Connection
-) -> None:
+async def test_unencrypted_response_of_an_older_version_is_refused_and_not_redone(send: Send, sql: Connection) -> None:
     await send("key")
     sql.execute("""UPDATE kept_answer SET headers = '{"content-type": "application/json"}', body = '{"id": "1"}'""")
     check_problem(await send("key"), 409, "answer_not_readable")

@@ -69,7 +69,7 @@ VIEWERS = ("Europe/Berlin", "Pacific/Apia", "America/St_Johns", "UTC", "Pacific/
 
 
 @pytest.mark.parametrize(("zone", "viewer"), list(zip(EXPERTS, VIEWERS, strict=True)))
-async def test_a_year_of_slots_is_the_same_on_the_board_in_the_form_in_rest_and_when_booking(
+async def test_board_form_api_and_booking_agree_on_a_year_of_slots(
     zone: str, viewer: str, client: httpx.AsyncClient, services: Services, add_expert: AddExpert, book: Book,
     sql: Connection, clock: Clock,
 ) -> None:  # fmt: skip

@@ -41,7 +41,7 @@ def by_field(model: type[BaseModel], answer: Json) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("held", [False, True])
-async def test_post_and_get_answer_with_the_same_booking_and_no_field_is_left_out(
+async def test_post_and_get_return_the_same_booking_with_every_field(
     client: httpx.AsyncClient, add_expert: AddExpert, held: bool
 ) -> None:
     check_filled_in(SessionTypeRequest, SESSION_TYPE, DEFAULT_IS_NEEDED)
@@ -69,7 +69,7 @@ async def test_post_and_get_answer_with_the_same_booking_and_no_field_is_left_ou
     assert UUID(made["id"]) == UUID(request.get("holdId", made["id"]))
 
 
-async def test_a_booking_that_is_confirmed_at_once_is_the_same_in_post_and_get(
+async def test_instantly_confirmed_booking_is_the_same_in_post_and_get(
     client: httpx.AsyncClient, add_expert: AddExpert
 ) -> None:
     expert = str(await add_expert(**{**SESSION_TYPE, "confirmation": Confirmation.AT_ONCE}))

@@ -46,7 +46,7 @@ async def booked(client: httpx.AsyncClient, jana: UUID, way: str) -> Json:
 
 
 @pytest.mark.parametrize("way", ["held", "at once"])
-async def test_a_customer_cancels_by_the_terms_of_the_booking_and_not_by_those_of_today(
+async def test_customer_cancels_by_the_terms_stored_with_the_booking(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, clock: Clock, way: str
 ) -> None:
     made = await booked(client, jana, way)
@@ -61,7 +61,7 @@ async def test_a_customer_cancels_by_the_terms_of_the_booking_and_not_by_those_o
 
 
 @pytest.mark.parametrize("way", ["held", "at once"])
-async def test_a_customer_reschedules_by_the_terms_of_the_booking_which_keeps_them(
+async def test_customer_reschedules_by_the_stored_terms_and_keeps_them(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, way: str
 ) -> None:
     made = await booked(client, jana, way)
@@ -75,9 +75,7 @@ async def test_a_customer_reschedules_by_the_terms_of_the_booking_which_keeps_th
         assert body["sessionTitle"] == "Consultation"
 
 
-async def test_the_other_way_round_stricter_terms_stay_too(
-    client: httpx.AsyncClient, jana: UUID, tokens: Tokens
-) -> None:
+async def test_stricter_stored_terms_apply_too(client: httpx.AsyncClient, jana: UUID, tokens: Tokens) -> None:
     await change_session_type(client, jana, tokens)
     made = (await client.post("/bookings", json=booking_of(jana))).json()
     loose = {"title": "Consultation", "cancelNoticeMinutes": 0, "rescheduleNoticeMinutes": 0, "maxReschedules": None}
@@ -89,7 +87,7 @@ async def test_the_other_way_round_stricter_terms_stay_too(
     assert (await client.get(address, headers=own)).json()["sessionTitle"] == "Another title"
 
 
-async def test_a_time_that_was_held_is_booked_on_the_terms_of_when_it_was_chosen(
+async def test_held_time_is_booked_on_the_terms_at_the_time_of_the_hold(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens
 ) -> None:
     held = (await client.post("/holds", json={"expertId": str(jana), "startsAt": NINE})).json()
@@ -98,7 +96,7 @@ async def test_a_time_that_was_held_is_booked_on_the_terms_of_when_it_was_chosen
     assert (made["cancelUntil"], made["reschedulesLeft"], made["sessionTitle"]) == (NINE, None, "Consultation")
 
 
-async def test_emails_and_calendars_say_the_title_and_the_terms_of_the_booking(
+async def test_emails_and_calendars_show_the_stored_title_and_terms(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, database: Database, clock: Clock
 ) -> None:
     made = await booked(client, jana, "at once")
@@ -118,7 +116,7 @@ async def test_emails_and_calendars_say_the_title_and_the_terms_of_the_booking(
     assert "until it begins" in to_customer
 
 
-async def test_writers_that_say_no_terms_get_those_of_the_session_type(
+async def test_inserts_without_terms_get_those_of_the_session_type(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, sql: Connection
 ) -> None:
     """Imports, psql, and processes of the version before."""

@@ -22,8 +22,8 @@ from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
 from tests.conftest import MONDAY_MORNING, AddExpert, Clock, booking_request
 from tests.db.test_migrations import fingerprint
-from tests.mailing import MailServer
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.mail_server import MailServer
+from tests.server import SECRET_KEY, ServerProcess
 
 ADMIN = Caller(role=Role.ADMIN)
 SYSTEM = Site(secret=SECRET_KEY, mails=True)
@@ -74,7 +74,7 @@ async def much_has_happened(services: Services, add_expert: AddExpert, clock: Cl
     return expert
 
 
-async def test_what_was_saved_is_restored_row_by_row_and_nothing_is_done_twice(
+async def test_backup_restores_every_row_and_repeats_no_work(
     database: Database, clock: Clock, add_expert: AddExpert, mail_server: MailServer, empty_database_url: str,
     saved: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -103,14 +103,14 @@ async def test_what_was_saved_is_restored_row_by_row_and_nothing_is_done_twice(
             sql.execute("UPDATE booking_change SET reason = ''")
 
     # What waited goes out, once; what had gone out does not.
-    sent = len(mail_server.mails)
+    sent = len(mail_server.emails)
     waiting = await services.outbox.waiting()
     restored = Database(empty_database_url)
     again = Services(restored, Bus(), clock, site=SYSTEM, transport=mail_server.transport())
     await again.outbox.work_off()
     assert waiting
-    assert len(mail_server.mails) - sent == len(waiting)
-    assert len({mail["Message-ID"] for mail in mail_server.mails}) == len(mail_server.mails)
+    assert len(mail_server.emails) - sent == len(waiting)
+    assert len({mail["Message-ID"] for mail in mail_server.emails}) == len(mail_server.emails)
     # Numbers go on where they were.
     await again.bookings.book(booking_request(expert, MONDAY_MORNING + timedelta(days=2)))
     await restored.close()
@@ -133,7 +133,7 @@ def experts_served_from(url: str, folder: Path) -> int:
     return total
 
 
-def test_nothing_is_restored_over_what_is_there(database_url: str, saved: Path) -> None:
+def test_restore_refuses_a_database_with_data(database_url: str, saved: Path) -> None:
     backup.save(database_url, saved)
     before = contents(database_url)
     with pytest.raises(backup.BackupError, match="not empty"):
@@ -141,7 +141,7 @@ def test_nothing_is_restored_over_what_is_there(database_url: str, saved: Path) 
     assert contents(database_url) == before
 
 
-def test_half_a_dump_leaves_an_empty_database_and_a_failed_one_no_file(
+def test_truncated_dump_leaves_an_empty_database_and_a_failed_dump_no_file(
     database_url: str, empty_database_url: str, saved: Path, sql: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     # Most of the file is rows, so that it ends in the midst of them.

@@ -45,7 +45,7 @@ def count(sql: Connection, table: str) -> int:
     return int(found)
 
 
-async def test_after_filling_all_fences_indexes_and_triggers_are_as_before(
+async def test_bulk_load_restores_all_fences_indexes_and_triggers(
     database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -63,7 +63,7 @@ async def test_after_filling_all_fences_indexes_and_triggers_are_as_before(
         sql.execute("UPDATE booking SET busy = tstzrange(lower(busy) - interval '1 minute', upper(busy))")
 
 
-async def test_an_interrupted_filling_leaves_no_booking_and_all_fences(
+async def test_interrupted_bulk_load_leaves_no_rows_and_all_fences(
     database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -76,7 +76,7 @@ async def test_an_interrupted_filling_leaves_no_booking_and_all_fences(
     assert fingerprint(database.url) == before
 
 
-async def test_lines_that_overlap_are_never_let_in(database: Database, add_expert: AddExpert, sql: Connection) -> None:
+async def test_overlapping_rows_are_refused(database: Database, add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert()
     before = fingerprint(database.url)
     overlapping = line(sql, expert, MONDAY_MORNING), line(sql, expert, MONDAY_MORNING + HOUR / 2)
@@ -87,7 +87,7 @@ async def test_lines_that_overlap_are_never_let_in(database: Database, add_exper
     assert fingerprint(database.url) == before
 
 
-async def test_lines_beside_other_bookings_go_in_where_there_is_room(
+async def test_rows_are_loaded_around_existing_bookings(
     database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -98,7 +98,7 @@ async def test_lines_beside_other_bookings_go_in_where_there_is_room(
     assert count(sql, "booking") == 2
 
 
-async def test_who_books_while_the_table_is_being_closed_keeps_the_time_and_the_lines_go_in_around_it(
+async def test_booking_made_while_the_table_is_being_locked_keeps_its_time(
     services: Services, database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -117,7 +117,7 @@ async def test_who_books_while_the_table_is_being_closed_keeps_the_time_and_the_
     assert starts == [(MONDAY_MORNING,), (MONDAY_MORNING + HOUR,)]
 
 
-async def test_both_fences_hold_for_copy(add_expert: AddExpert, sql: Connection) -> None:
+async def test_copy_is_checked_by_both_fences(add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert()
 
     def copy_in(start: datetime) -> None:

@@ -149,7 +149,7 @@ def leave(process: subprocess.Popen[str]) -> None:
     assert process.returncode == 0
 
 
-def test_it_starts_answers_and_leaves_no_process_behind_when_stopped(start: Server) -> None:
+def test_server_starts_answers_and_leaves_no_process_after_stop(start: Server) -> None:
     server = start(fsync=True)
     assert ask(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
     assert server_processes(server.data_path)
@@ -160,7 +160,7 @@ def test_it_starts_answers_and_leaves_no_process_behind_when_stopped(start: Serv
     server.stop()  # a second time does nothing
 
 
-def test_the_url_works_for_sqlalchemy_too_and_the_database_sorts_and_folds_unicode(running: EmbeddedPostgres) -> None:
+def test_url_works_for_sqlalchemy_and_the_database_sorts_and_folds_unicode(running: EmbeddedPostgres) -> None:
     engine = create_engine(running.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         question = "SELECT current_database(), lower('ÄÖ'), current_setting('server_encoding')"
@@ -168,25 +168,23 @@ def test_the_url_works_for_sqlalchemy_too_and_the_database_sorts_and_folds_unico
     engine.dispose()
 
 
-def test_a_folder_with_an_awkward_name_is_served_like_any_other(
-    start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_with_special_characters_works(start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     server = start(folder / 'it\'s, "my" $HOME `id` + 50% ü:x')
     assert ask(server.url, "SELECT 1") == 1
 
 
-def test_only_its_owner_gets_near_it_and_nobody_by_tcp(running: EmbeddedPostgres) -> None:
+def test_only_the_owner_can_connect_and_not_by_tcp(running: EmbeddedPostgres) -> None:
     assert stat.S_IMODE(running.data_path.stat().st_mode) == 0o700
     assert ask(running.url, "SELECT current_setting('listen_addresses')") == ""
 
 
-def test_it_writes_to_disk_before_it_says_committed(running: EmbeddedPostgres) -> None:
+def test_commits_are_flushed_to_disk(running: EmbeddedPostgres) -> None:
     url = running.url
     assert ask(url, "SELECT current_setting('fsync') || current_setting('synchronous_commit')") == "onon"
 
 
-def test_the_log_keeps_no_personal_data(running: EmbeddedPostgres) -> None:
+def test_log_contains_no_personal_data(running: EmbeddedPostgres) -> None:
     tell(running.url, "CREATE TABLE guest (email text PRIMARY KEY, age int CHECK (age > 0))")
     with psycopg.connect(running.url, autocommit=True) as connection:
         for age in (7, 7, -1):
@@ -203,25 +201,25 @@ def test_the_log_keeps_no_personal_data(running: EmbeddedPostgres) -> None:
     assert "eve@example.org" not in log
 
 
-def test_ctrl_c_in_our_terminal_does_not_reach_the_server(running: EmbeddedPostgres) -> None:
+def test_ctrl_c_in_the_terminal_does_not_reach_the_server(running: EmbeddedPostgres) -> None:
     assert os.getsid(0) not in {os.getsid(pid) for pid in server_processes(running.data_path)}
 
 
-def test_the_server_inherits_no_lock_so_the_data_is_free_once_it_is_stopped(running: EmbeddedPostgres) -> None:
+def test_server_inherits_no_lock_so_the_data_is_free_after_stop(running: EmbeddedPostgres) -> None:
     opened = [link for pid in server_processes(running.data_path) for link in Path(f"/proc/{pid}/fd").iterdir()]
     names = [link.readlink().name for link in opened if link.is_symlink()]
     assert names
     assert not [name for name in names if name in ("pg18.lock", "pg18.start.lock")]
 
 
-def test_the_second_start_finds_the_data_of_the_first(start: Server) -> None:
+def test_second_start_finds_the_data_of_the_first(start: Server) -> None:
     first = start()
     tell(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     first.stop()
     assert ask(start().url, "SELECT answer FROM kept") == 42
 
 
-def test_two_processes_share_a_server_and_the_last_one_out_stops_it(user: User) -> None:
+def test_two_processes_share_a_server_and_the_last_one_stops_it(user: User) -> None:
     one, other = user(), user()
     url = url_from(one)
     assert url_from(other) == url
@@ -236,7 +234,7 @@ def test_two_processes_share_a_server_and_the_last_one_out_stops_it(user: User) 
         ask(url, "SELECT 1")
 
 
-def test_after_a_kill_of_its_only_user_the_next_one_takes_over_the_running_server(user: User, start: Server) -> None:
+def test_after_its_only_user_is_killed_the_next_one_takes_over_the_running_server(user: User, start: Server) -> None:
     killed = user()
     began = ask(url_from(killed), "SELECT pg_postmaster_start_time()")
     killed.kill()
@@ -249,7 +247,7 @@ def test_after_a_kill_of_its_only_user_the_next_one_takes_over_the_running_serve
     assert server_processes(server.data_path) == []
 
 
-def test_after_a_kill_of_the_server_the_next_start_has_all_that_was_committed(start: Server) -> None:
+def test_after_the_server_is_killed_the_next_start_has_all_committed_data(start: Server) -> None:
     server = start()
     tell(server.url, "CREATE TABLE kept (n int)", "INSERT INTO kept SELECT generate_series(1, 1000)")
     kill_servers(server.data_path.__eq__)
@@ -258,7 +256,7 @@ def test_after_a_kill_of_the_server_the_next_start_has_all_that_was_committed(st
     assert ask(start().url, "SELECT count(*) FROM kept") == 1000
 
 
-def test_after_a_kill_of_the_postmaster_alone_the_next_start_waits_for_its_orphans(start: Server) -> None:
+def test_after_the_postmaster_is_killed_the_next_start_waits_for_its_orphans(start: Server) -> None:
     server = start()
     postmaster = int((server.data_path / "postmaster.pid").read_text().split()[0])
     orphan = max(set(server_processes(server.data_path)) - {postmaster})
@@ -268,7 +266,7 @@ def test_after_a_kill_of_the_postmaster_alone_the_next_start_waits_for_its_orpha
     assert ask(start().url, "SELECT 1") == 1
 
 
-def test_a_stale_postmaster_pid_does_not_block_the_start(start: Server) -> None:
+def test_stale_postmaster_pid_does_not_block_the_start(start: Server) -> None:
     server = start()
     pid_file = server.data_path / "postmaster.pid"
     with bystander(server.data_path) as stranger, zombie() as dead:
@@ -305,7 +303,7 @@ def zombie() -> Iterator[int]:
     process.wait()
 
 
-def test_stopping_never_signals_a_process_that_only_shares_the_servers_number(start: Server) -> None:
+def test_stop_never_signals_an_unrelated_process_with_the_same_pid(start: Server) -> None:
     server = start()
     kill_servers(server.data_path.__eq__)
     pid_file = server.data_path / "postmaster.pid"
@@ -315,7 +313,7 @@ def test_stopping_never_signals_a_process_that_only_shares_the_servers_number(st
         assert stranger.poll() is None
 
 
-def test_an_interrupted_first_start_does_not_block_the_next(user: User, start: Server, folder: Path) -> None:
+def test_interrupted_first_start_does_not_block_the_next(user: User, start: Server, folder: Path) -> None:
     killed = user()
     while not list((folder / "data").glob("pg18.new-*/base")):  # in the middle of initdb
         assert killed.poll() is None
@@ -331,7 +329,7 @@ def test_an_interrupted_first_start_does_not_block_the_next(user: User, start: S
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["pg18", "pg18.lock", "pg18.start.lock"]
 
 
-def test_a_database_that_is_missing_after_an_interrupted_first_start_is_made_up_for(start: Server) -> None:
+def test_database_missing_after_an_interrupted_first_start_is_created(start: Server) -> None:
     server = start()
     with psycopg.connect(server.url, dbname="postgres", autocommit=True) as connection:
         connection.execute("DROP DATABASE expert_booking")
@@ -339,14 +337,14 @@ def test_a_database_that_is_missing_after_an_interrupted_first_start_is_made_up_
     assert ask(start().url, "SELECT current_database()") == "expert_booking"
 
 
-def test_four_processes_that_start_at_once_on_a_fresh_folder_all_get_an_answer(user: User, start: Server) -> None:
+def test_four_concurrent_first_starts_all_get_a_connection(user: User, start: Server) -> None:
     users = [user() for _ in range(4)]
     urls = [url_from(process) for process in users]
     assert [ask(url, "SELECT 1") for url in urls] == [1] * 4
     assert len({ask(url, "SELECT pg_postmaster_start_time()") for url in urls}) == 1
 
 
-def test_a_starter_never_ends_up_with_a_server_that_somebody_is_stopping(user: User) -> None:
+def test_starting_process_never_gets_a_server_that_is_being_stopped(user: User) -> None:
     current = user()
     url = url_from(current)
     for _ in range(4):
@@ -359,18 +357,18 @@ def test_a_starter_never_ends_up_with_a_server_that_somebody_is_stopping(user: U
         current = following
 
 
-def test_a_file_in_place_of_the_folder_is_refused_in_one_sentence(start: Server, folder: Path) -> None:
+def test_file_in_place_of_the_folder_is_refused_in_one_sentence(start: Server, folder: Path) -> None:
     (folder / "data").write_text("")
     with pytest.raises(EmbeddedRefusal, match=r"^.*data cannot be a folder, a file is in its place; set [^\n]*\.$"):
         start()
 
 
-def test_a_folder_that_cannot_be_written_is_refused_in_one_sentence() -> None:
+def test_unwritable_folder_is_refused_in_one_sentence() -> None:
     with pytest.raises(EmbeddedRefusal, match=r"^The database folder /proc/data cannot be used \([^\n]*$"):
         EmbeddedPostgres.start(Path("/proc/data"))
 
 
-def test_a_cluster_of_another_version_is_refused_with_what_to_do(start: Server, folder: Path) -> None:
+def test_cluster_of_another_version_is_refused_with_instructions(start: Server, folder: Path) -> None:
     old = folder / "data" / "pg17"
     old.mkdir(parents=True)
     (old / "PG_VERSION").write_text("17\n")
@@ -379,7 +377,7 @@ def test_a_cluster_of_another_version_is_refused_with_what_to_do(start: Server, 
     assert not (folder / "data" / "pg18").exists()
 
 
-def test_a_server_that_does_not_start_says_why_and_where_the_log_is(start: Server) -> None:
+def test_failed_start_reports_the_reason_and_the_log_file(start: Server) -> None:
     server = start()
     server.stop()
     with (server.data_path / "postgresql.conf").open("a") as file:
@@ -389,9 +387,7 @@ def test_a_server_that_does_not_start_says_why_and_where_the_log_is(start: Serve
     assert "\n" not in str(refusal.value)
 
 
-def test_a_path_too_long_for_a_socket_is_reached_by_a_short_way(
-    start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_path_too_long_for_a_socket_is_shortened(start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     server = start(folder / ("long" * 20) / ("longer" * 10))
     assert len(os.fsencode(server.data_path)) > 107
@@ -399,7 +395,7 @@ def test_a_path_too_long_for_a_socket_is_reached_by_a_short_way(
 
 
 @needs_root
-def test_as_root_it_works_below_a_private_folder_and_changes_no_parent(start: Server, folder: Path) -> None:
+def test_as_root_a_private_parent_folder_works_and_is_not_changed(start: Server, folder: Path) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)
     (private / "inner").mkdir(mode=0o750)
@@ -420,7 +416,7 @@ def test_as_root_it_works_below_a_private_folder_and_changes_no_parent(start: Se
 
 
 @needs_root
-def test_as_root_a_cluster_of_somebody_else_is_served_under_that_number(start: Server, folder: Path) -> None:
+def test_as_root_a_cluster_of_another_owner_is_served_under_that_uid(start: Server, folder: Path) -> None:
     server = start()
     server.stop()
     for path in (server.data_path, *server.data_path.rglob("*")):
@@ -435,7 +431,7 @@ def test_as_root_a_cluster_of_somebody_else_is_served_under_that_number(start: S
 
 
 @needs_root
-def test_as_root_programs_that_the_server_may_not_read_are_copied_once(user: User, folder: Path) -> None:
+def test_as_root_programs_the_server_cannot_read_are_copied_once(user: User, folder: Path) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)
     site = Path(psycopg.__file__).parents[1]

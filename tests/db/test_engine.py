@@ -47,16 +47,14 @@ async def who(database: Database) -> int:
     return int(row.pid)
 
 
-async def test_a_connection_that_was_just_used_is_used_again_without_a_ping(
-    database: Database, sent: list[str]
-) -> None:
+async def test_recently_used_connection_is_reused_without_a_ping(database: Database, sent: list[str]) -> None:
     pid = await who(database)
     sent.clear()
     assert [await who(database) for _ in range(3)] == [pid] * 3
     assert len(sent) == 3
 
 
-async def test_a_connection_that_nobody_has_used_for_long_is_tried_first(
+async def test_idle_connection_is_checked_before_use(
     database: Database, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid, now = await who(database), engine.monotonic()
@@ -67,9 +65,7 @@ async def test_a_connection_that_nobody_has_used_for_long_is_tried_first(
 
 
 @pytest.mark.parametrize("ask", [Database.statements, Database.transaction])
-async def test_connections_that_the_server_has_ended_cost_nobody_an_error(
-    database: Database, sql: Connection, ask: Any
-) -> None:
+async def test_connections_closed_by_the_server_cause_no_error(database: Database, sql: Connection, ask: Any) -> None:
     async with database.statements(), database.statements():
         pass  # both are open now
     ended = sql.execute(
@@ -85,7 +81,7 @@ async def test_connections_that_the_server_has_ended_cost_nobody_an_error(
     assert await asyncio.gather(*(asked() for _ in range(8))) == [1] * 8
 
 
-async def test_a_connection_that_ends_under_a_direct_statement_is_unavailable_once(database: Database) -> None:
+async def test_connection_lost_during_a_driver_statement_raises_unavailable_once(database: Database) -> None:
     suicide = DriverStatement(text("SELECT pg_terminate_backend(pg_backend_pid())"))
     with pytest.raises(Unavailable):
         async with database.statements() as connection:
@@ -93,7 +89,7 @@ async def test_a_connection_that_ends_under_a_direct_statement_is_unavailable_on
     assert await who(database)
 
 
-async def test_a_direct_statement_that_is_given_up_leaves_the_connection_as_it_was(database: Database) -> None:
+async def test_cancelled_driver_statement_leaves_the_connection_usable(database: Database) -> None:
     async def sleep(connection: AnyConnection) -> None:
         await DriverStatement(text("SELECT pg_sleep(60)")).all(connection, {})
 
@@ -106,7 +102,7 @@ async def test_a_direct_statement_that_is_given_up_leaves_the_connection_as_it_w
         assert await connection.scalar(text("SELECT 1")) == 1
 
 
-async def test_a_direct_statement_belongs_to_the_transaction_around_it(database: Database, sql: Connection) -> None:
+async def test_driver_statement_joins_the_surrounding_transaction(database: Database, sql: Connection) -> None:
     sql.execute("CREATE TABLE note (word text PRIMARY KEY)")
     write = DriverStatement(text("INSERT INTO note VALUES (:word) RETURNING word").bindparams(bindparam("word")))
 

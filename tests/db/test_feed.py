@@ -21,7 +21,7 @@ from expert_booking.domain.events import Event, ExpertChanged, FeedConnected, Fe
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, HoldRequest, Role
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock, browser
+from tests.conftest import AddExpert, Book, Clock, customer_caller
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 20
@@ -114,7 +114,7 @@ BOOKING = (
         "DELETE FROM booking; DELETE FROM expert WHERE slug = 'jana-muller'",
     ],
 )
-async def test_a_change_by_hand_is_news_of_exactly_that_expert(
+async def test_manual_change_is_announced_for_exactly_that_expert(
     add_expert: AddExpert, book: Book, sql: Connection, last: Last, change: str
 ) -> None:
     jana, _omar = await add_expert(), await add_expert(name="Omar")
@@ -126,7 +126,7 @@ async def test_a_change_by_hand_is_news_of_exactly_that_expert(
     assert set(heard) == {ExpertChanged(jana)}
 
 
-async def test_a_row_that_moves_to_another_expert_is_news_of_both(
+async def test_row_that_changes_its_expert_is_announced_for_both(
     add_expert: AddExpert, sql: Connection, last: Last
 ) -> None:
     jana, omar = await add_expert(), await add_expert(name="Omar", weekdays=())
@@ -135,7 +135,7 @@ async def test_a_row_that_moves_to_another_expert_is_news_of_both(
     assert set(await last()) == {ExpertChanged(jana), ExpertChanged(omar)}
 
 
-async def test_what_the_services_do_is_news_too(
+async def test_changes_by_the_services_are_announced(
     services: Services, add_expert: AddExpert, book: Book, last: Last
 ) -> None:
     jana = await add_expert()
@@ -146,7 +146,9 @@ async def test_what_the_services_do_is_news_too(
     assert await last() == [ExpertChanged(jana)]
 
 
-async def test_what_did_not_happen_is_no_news(add_expert: AddExpert, book: Book, sql: Connection, last: Last) -> None:
+async def test_rolled_back_changes_are_not_announced(
+    add_expert: AddExpert, book: Book, sql: Connection, last: Last
+) -> None:
     jana = await add_expert()
     await last()
     with sql.transaction(force_rollback=True):
@@ -154,7 +156,7 @@ async def test_what_did_not_happen_is_no_news(add_expert: AddExpert, book: Book,
     assert await last() == []
 
 
-async def test_many_changes_of_one_expert_in_one_transaction_are_one_piece_of_news(
+async def test_many_changes_in_one_transaction_are_announced_once(
     add_expert: AddExpert, sql: Connection, last: Last
 ) -> None:
     jana = await add_expert()
@@ -166,7 +168,7 @@ async def test_many_changes_of_one_expert_in_one_transaction_are_one_piece_of_ne
     assert await last() == [ExpertChanged(jana)]
 
 
-async def test_the_message_is_the_experts_id_and_holds_nothing_personal(
+async def test_notification_payload_is_the_expert_id_only(
     services: Services, add_expert: AddExpert, book: Book, database_url: str
 ) -> None:
     jana = await add_expert()
@@ -178,16 +180,14 @@ async def test_the_message_is_the_experts_id_and_holds_nothing_personal(
     assert payloads == [str(jana), str(jana)]
 
 
-async def test_words_that_are_no_experts_id_are_left_unheard_and_do_no_harm(
-    add_expert: AddExpert, sql: Connection, last: Last
-) -> None:
+async def test_invalid_payloads_are_ignored(add_expert: AddExpert, sql: Connection, last: Last) -> None:
     sql.execute(f"NOTIFY {EVENT_CHANNEL}, 'hello'")
     sql.execute(f"NOTIFY {EVENT_CHANNEL}")
     sql.execute("NOTIFY something_else, 'x'")
     assert await last() == []
 
 
-async def test_after_its_connection_is_killed_the_feed_says_so_and_hears_again(
+async def test_feed_reports_a_killed_connection_and_reconnects(
     add_expert: AddExpert, sql: Connection, ear: Ear, last: Last
 ) -> None:
     jana = await add_expert()
@@ -199,7 +199,7 @@ async def test_after_its_connection_is_killed_the_feed_says_so_and_hears_again(
         assert await last() == [ExpertChanged(jana)]
 
 
-async def test_a_database_that_is_down_for_a_moment_is_heard_again(
+async def test_feed_reconnects_after_the_database_was_down(
     add_expert: AddExpert, sql: Connection, ear: Ear, last: Last, server_url: str, database_url: str
 ) -> None:
     jana = await add_expert()
@@ -223,7 +223,7 @@ async def test_a_database_that_is_down_for_a_moment_is_heard_again(
     assert await last() == [ExpertChanged(jana)]
 
 
-async def test_what_changes_while_the_feed_is_away_is_read_after_the_word_that_news_were_missed(
+async def test_changes_during_a_disconnect_are_found_after_the_feed_reports_the_gap(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, ear: Ear, last: Last
 ) -> None:
     """Whoever looks again at `FeedConnected` sees everything: the feed listens before it says so."""
@@ -295,7 +295,7 @@ def kept(expert_id: UUID, starts_at: datetime) -> SlotFreed:
     return SlotFreed(expert_id, starts_at - timedelta(minutes=5), starts_at + timedelta(minutes=70))
 
 
-async def test_a_booking_that_ends_sets_its_time_free_once(
+async def test_ended_booking_frees_its_time_once(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock, freed: Freed
 ) -> None:
     jana = await buffered(add_expert)
@@ -311,7 +311,7 @@ async def test_a_booking_that_ends_sets_its_time_free_once(
 
     for ends in (
         lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, ADMIN),
-        lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, browser(ADA)),
+        lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, customer_caller(ADA)),
         lambda booking_id: bookings.change_status(booking_id, Status.DECLINED, ADMIN),
         unanswered,
         by_hand,
@@ -322,13 +322,13 @@ async def test_a_booking_that_ends_sets_its_time_free_once(
         assert await freed() == [kept(jana, NINE)]
 
 
-async def test_a_hold_that_ends_sets_its_time_free_once(
+async def test_ended_hold_frees_its_time_once(
     services: Services, add_expert: AddExpert, clock: Clock, freed: Freed
 ) -> None:
     jana = await buffered(add_expert)
 
     async def lapses(_: UUID) -> None:
-        clock.move(minutes=5)
+        clock.advance(minutes=5)
         await services.deadlines.work_off()
         await services.deadlines.work_off()
 
@@ -342,33 +342,33 @@ async def test_a_hold_that_ends_sets_its_time_free_once(
         assert await freed() == [kept(jana, NINE)]
 
 
-async def test_a_lapsed_hold_is_set_free_once_by_whoever_books_over_it(
+async def test_expired_hold_is_freed_once_by_the_booking_that_replaces_it(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, freed: Freed
 ) -> None:
     jana = await buffered(add_expert)
     await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE))
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await book(jana, NINE + HOUR / 2)
     await services.deadlines.work_off()
     assert await freed() == [kept(jana, NINE)]
 
 
-async def test_a_booking_that_moves_sets_its_old_time_free(
+async def test_rescheduled_booking_frees_its_old_time(
     services: Services, add_expert: AddExpert, book: Book, freed: Freed
 ) -> None:
     jana = await buffered(add_expert)
     made = await book(jana, NINE, visitor=ADA)
-    await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))
+    await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))
     await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)
     assert await freed() == [kept(jana, NINE), kept(jana, NINE + 3 * HOUR)]
 
 
-async def test_who_keeps_the_time_sets_nothing_free(
+async def test_booking_that_keeps_its_time_frees_nothing(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection, freed: Freed
 ) -> None:
     jana = await buffered(add_expert)
     held = await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE), visitor=ADA)
-    clock.move(minutes=1)
+    clock.advance(minutes=1)
     await services.holds.renew(held.id)
     made = await book(jana, NINE, hold_id=held.id, visitor=ADA)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN)
@@ -379,7 +379,7 @@ async def test_who_keeps_the_time_sets_nothing_free(
     assert await freed() == []
 
 
-async def test_what_was_free_already_is_not_set_free_again(
+async def test_time_already_free_is_not_freed_again(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, freed: Freed
 ) -> None:
     jana = await buffered(add_expert)
@@ -394,7 +394,7 @@ async def test_what_was_free_already_is_not_set_free_again(
     assert await freed() == []
 
 
-async def test_many_that_end_in_one_statement_are_each_set_free(
+async def test_bookings_ended_in_one_statement_are_each_freed(
     add_expert: AddExpert, book: Book, sql: Connection, freed: Freed
 ) -> None:
     jana = await buffered(add_expert)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from expert_booking.db import schema
 from expert_booking.db.engine import driver_url
 from expert_booking.db.tables import metadata
-from tests.serving import ROOT, environment
+from tests.server import ROOT, environment
 
 # Each row is the full text of one thing. Not-null constraints are columns' business: only PostgreSQL 18 names them.
 FINGERPRINT = """
@@ -64,7 +64,7 @@ def alembic(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_up_down_and_up_again_leaves_the_same_schema_and_nothing_in_between(empty_database_url: str) -> None:
+def test_upgrade_downgrade_upgrade_restores_the_same_schema(empty_database_url: str) -> None:
     url = empty_database_url
     empty = fingerprint(url)
     schema.migrate(url)
@@ -79,7 +79,7 @@ def test_up_down_and_up_again_leaves_the_same_schema_and_nothing_in_between(empt
     assert schema.level(url) == (schema.head(), schema.head())
 
 
-def test_migrating_what_is_at_head_changes_nothing(database_url: str) -> None:
+def test_migrating_at_head_changes_nothing(database_url: str) -> None:
     before = fingerprint(database_url)
     schema.migrate(database_url)
     assert fingerprint(database_url) == before
@@ -89,13 +89,13 @@ def test_alembic_finds_no_difference_between_migrations_and_tables(database_url:
     command.check(schema.config(database_url))  # raises where there is one
 
 
-def test_alembic_would_find_a_difference(database_url: str) -> None:
+def test_alembic_check_detects_a_difference(database_url: str) -> None:
     run(database_url, "ALTER TABLE expert DROP COLUMN portrait")
     with pytest.raises(Exception, match="portrait"):
         command.check(schema.config(database_url))
 
 
-def test_a_migrated_database_is_the_one_that_the_tables_describe(database_url: str, empty_database_url: str) -> None:
+def test_migrated_schema_equals_the_one_created_from_the_tables(database_url: str, empty_database_url: str) -> None:
     engine = create_engine(empty_database_url, poolclass=pool.NullPool)
     metadata.create_all(engine)
     engine.dispose()
@@ -130,7 +130,7 @@ def test_a_migrated_database_is_the_one_that_the_tables_describe(database_url: s
         ("column", "booking.notes", ["ALTER TABLE booking ALTER notes DROP NOT NULL"]),
     ],
 )  # fmt: skip
-def test_the_comparison_notices_what_alembic_does_not(
+def test_schema_fingerprint_detects_what_alembic_misses(
     database_url: str, kind: str, name: str, statements: list[str]
 ) -> None:
     before = fingerprint(database_url)
@@ -139,7 +139,7 @@ def test_the_comparison_notices_what_alembic_does_not(
     assert (kind, name) in {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
-def test_every_constraint_and_index_is_named_by_our_convention(database_url: str) -> None:
+def test_constraint_and_index_names_follow_the_convention(database_url: str) -> None:
     kinds = {"p": "pk", "f": "fk", "u": "uq", "c": "ck", "x": "ex"}
     with psycopg.connect(driver_url(database_url)) as connection:
         constraints = connection.execute(
@@ -157,7 +157,7 @@ def test_every_constraint_and_index_is_named_by_our_convention(database_url: str
     assert [row for row in indexes if not row[1].startswith(tuple(f"{name}_{row[0]}" for name in names))] == []
 
 
-def test_six_processes_that_migrate_a_fresh_database_at_once_all_succeed(
+def test_six_processes_migrate_a_fresh_database_concurrently(
     empty_database_url: str, database_url: str, tmp_path: Path
 ) -> None:
     settings = environment(DATABASE_URL=empty_database_url)
@@ -174,22 +174,20 @@ def test_six_processes_that_migrate_a_fresh_database_at_once_all_succeed(
     assert fingerprint(empty_database_url) == fingerprint(database_url)
 
 
-def test_plain_alembic_from_the_repositorys_root_reads_the_address_from_the_environment(
-    empty_database_url: str, database_url: str
-) -> None:
+def test_alembic_reads_the_database_url_from_the_environment(empty_database_url: str, database_url: str) -> None:
     done = alembic("upgrade", "head", DATABASE_URL=driver_url(empty_database_url))
     assert done.returncode == 0, done.stderr
     assert fingerprint(empty_database_url) == fingerprint(database_url)
 
 
-def test_plain_alembic_without_an_address_says_which_variable_to_set() -> None:
+def test_alembic_without_a_url_names_the_missing_variable() -> None:
     done = alembic("upgrade", "head")
     assert done.returncode != 0
     assert "EXPERT_BOOKING_DATABASE_URL" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_sql_that_alembic_writes_offline_builds_the_same_schema(empty_database_url: str, database_url: str) -> None:
+def test_offline_sql_builds_the_same_schema(empty_database_url: str, database_url: str) -> None:
     done = alembic("upgrade", "head", "--sql")
     assert done.returncode == 0, done.stderr
     assert "SET lock_timeout = '3s'" in done.stdout
@@ -198,7 +196,7 @@ def test_the_sql_that_alembic_writes_offline_builds_the_same_schema(empty_databa
     assert schema.level(empty_database_url)[0] == schema.head()
 
 
-def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_everything_as_it_was(database_url: str) -> None:
+def test_migration_that_gets_no_lock_fails_and_changes_nothing(database_url: str) -> None:
     before = fingerprint(database_url)
     with psycopg.connect(driver_url(database_url)) as visitor:
         for table in metadata.sorted_tables:
@@ -210,14 +208,14 @@ def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_everything_as
     assert schema.level(database_url)[0] == schema.head()
 
 
-def test_a_database_that_does_not_answer_is_told_in_one_line() -> None:
+def test_unreachable_database_is_reported_in_one_line() -> None:
     with pytest.raises(schema.DatabaseUnreachable) as unreachable:
         schema.level("postgresql+psycopg://nobody:secret@127.0.0.1:1/nothing")
     assert "\n" not in str(unreachable.value)
     assert "secret" not in str(unreachable.value)
 
 
-def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_history(
+def test_migration_0008_gives_old_bookings_their_terms_and_drops_history_of_holds(
     empty_database_url: str,
 ) -> None:
     url = empty_database_url
@@ -268,7 +266,7 @@ def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_his
         assert sql.execute("SELECT count(*) FROM booking WHERE title LIKE 'Talk of e-_'").fetchone() == (9,)
 
 
-def test_0011_renames_values_with_data_up_down_and_up_again(empty_database_url: str) -> None:
+def test_migration_0011_renames_values_with_data_up_down_and_up_again(empty_database_url: str) -> None:
     url = empty_database_url
     command.upgrade(schema.config(url), "0010")
     with psycopg.connect(driver_url(url), autocommit=True) as sql:

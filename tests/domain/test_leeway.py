@@ -40,7 +40,7 @@ def allowed(check: Callable[..., None], *args: object) -> bool:
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
 @pytest.mark.parametrize("before", [49 * HOUR, 48 * HOUR, 48 * HOUR - MOMENT, 24 * HOUR, 24 * HOUR - MOMENT, -HOUR])
-def test_what_pages_offer_is_what_the_terms_decide(moves: int, before: timedelta) -> None:
+def test_offered_actions_are_those_the_terms_allow(moves: int, before: timedelta) -> None:
     terms = Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=2880, max_reschedules=2)
     left, now = leeway(terms, moves=moves), NINE - before
     assert left.may_cancel(now) == allowed(terms.check_cancel, NINE, now)
@@ -48,7 +48,7 @@ def test_what_pages_offer_is_what_the_terms_decide(moves: int, before: timedelta
 
 
 @pytest.mark.parametrize("status", set(Status) - {Status.PENDING, Status.CONFIRMED})
-def test_what_is_off_or_over_leaves_nothing_to_do_and_nothing_to_say(status: Status) -> None:
+def test_cancelled_or_finished_booking_has_no_actions_and_no_text(status: Status) -> None:
     left, now = leeway(Terms(), status=status), NINE - 72 * HOUR
     assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, tell)) == (False, False, [])
     assert f"that is {status.value.replace('_', '-')} cannot be moved" in left.why_not_reschedule(now, tell)
@@ -67,13 +67,11 @@ def test_what_is_off_or_over_leaves_nothing_to_do_and_nothing_to_say(status: Sta
         (Terms(max_reschedules=0), 0, ["You can cancel until it begins.", "It cannot be moved to another time."]),
     ],
 )  # fmt: skip
-def test_until_when_one_may_cancel_and_move_is_said_with_its_own_instants(
-    terms: Terms, moves: int, said: list[str]
-) -> None:
+def test_deadlines_to_cancel_and_reschedule_are_shown_as_instants(terms: Terms, moves: int, said: list[str]) -> None:
     assert leeway(terms, moves=moves).sentences(NINE - 48 * HOUR, tell) == said
 
 
-def test_what_is_over_is_said_as_over() -> None:
+def test_passed_deadlines_are_shown_as_passed() -> None:
     both = leeway(Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=1440))
     assert both.sentences(NINE - HOUR, tell) == [
         "You could cancel or move it to another time until 23 Nov 09:00. That is over."
@@ -88,7 +86,7 @@ def test_what_is_over_is_said_as_over() -> None:
     assert both.sentences(NINE + MOMENT, tell) == []
 
 
-def test_the_day_of_the_answer_is_said_while_it_is_awaited() -> None:
+def test_answer_deadline_is_shown_while_pending() -> None:
     by_expert = Terms(answer_minutes=1440)
     assert leeway(by_expert, status=Status.PENDING).answer(tell) == (
         "The expert answers by 22 Nov 09:00. Without an answer it expires."
@@ -98,7 +96,7 @@ def test_the_day_of_the_answer_is_said_while_it_is_awaited() -> None:
     assert leeway(by_expert, status=Status.CONFIRMED).answer(tell) == ""
 
 
-def test_something_reads_differently_after_each_of_its_instants_and_nothing_after_the_last() -> None:
+def test_text_changes_at_each_deadline_and_not_after_the_last() -> None:
     left = leeway(Terms(answer_minutes=1440, cancel_notice_minutes=1440, reschedule_notice_minutes=60))
     turns, now = [], NINE - 72 * HOUR
     while (turn := left.next_turn(now)) is not None:

@@ -21,13 +21,13 @@ ENDS_AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 JUST_BEFORE = ENDS_AT - timedelta(microseconds=1)
 
 
-def test_these_are_all_the_statuses() -> None:
+def test_statuses_are_exactly_these() -> None:
     assert {status.value for status in Status} == set(NAMES)
 
 
 @pytest.mark.parametrize(("now_is", "to"), list(product(NAMES, NAMES)))
 @pytest.mark.parametrize("now", [JUST_BEFORE, ENDS_AT])
-def test_a_move_is_allowed_exactly_if_it_is_one_of_ours(now_is: str, to: str, now: datetime) -> None:
+def test_transition_is_allowed_if_and_only_if_it_is_in_the_table(now_is: str, to: str, now: datetime) -> None:
     who, _, when = TRANSITIONS.get((now_is, to), "").partition(", ")
     for actor in Actor:
         if actor in who.split() and (now is ENDS_AT or not when):
@@ -42,7 +42,7 @@ def test_a_move_is_allowed_exactly_if_it_is_one_of_ours(now_is: str, to: str, no
 
 @pytest.mark.parametrize("now_is", list(Status))
 @pytest.mark.parametrize("now", [JUST_BEFORE, ENDS_AT])
-def test_what_is_offered_is_what_is_allowed(now_is: Status, now: datetime) -> None:
+def test_offered_transitions_are_the_allowed_ones(now_is: Status, now: datetime) -> None:
     for actor in Actor:
         for to in Status:
             if to in open_transitions(now_is, actor, ends_at=ENDS_AT, now=now):
@@ -52,12 +52,12 @@ def test_what_is_offered_is_what_is_allowed(now_is: Status, now: datetime) -> No
                 check_transition(now_is, to, actor, ends_at=ENDS_AT, now=now)
 
 
-def test_a_booking_keeps_its_time_unless_it_was_called_off() -> None:
+def test_live_statuses_keep_their_time() -> None:
     assert {status.value for status in LIVE} == {"held", "pending", "confirmed", "completed", "no_show"}
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_only_what_lies_ahead_is_moved_to_another_time(status: Status) -> None:
+def test_only_future_live_bookings_can_be_rescheduled(status: Status) -> None:
     if status.value in ("pending", "confirmed"):
         check_reschedule(status)
         return

@@ -172,7 +172,7 @@ def expected_starts(of: Calendar, since: datetime, until: datetime, now: datetim
 
 
 @given(of=calendars(), now_offset=st.integers(-4000, 4000), days=st.integers(1, 10), cut=st.integers(0, 14_400))
-def test_listed_slots_are_exactly_the_ones_inside_the_hours_and_pieces_add_up(
+def test_listed_slots_are_those_inside_the_hours_for_any_division_of_the_span(
     of: tuple[Calendar, date], now_offset: int, days: int, cut: int
 ) -> None:
     calendar, day = of
@@ -189,7 +189,7 @@ def test_listed_slots_are_exactly_the_ones_inside_the_hours_and_pieces_add_up(
 
 
 @given(of=calendars(), days=st.integers(1, 9))
-def test_slots_follow_each_other_by_the_step_and_lie_inside_one_opening(of: tuple[Calendar, date], days: int) -> None:
+def test_slots_follow_the_step_inside_one_opening(of: tuple[Calendar, date], days: int) -> None:
     calendar, day = of
     since = local_instant(calendar.zone, day, 0)
     slots = calendar.slots(since, since + days * DAY, since)
@@ -202,7 +202,7 @@ def test_slots_follow_each_other_by_the_step_and_lie_inside_one_opening(of: tupl
 
 
 @given(of=calendars(), viewer=ZONES, days=st.integers(1, 9))
-def test_a_span_of_utc_lists_the_same_as_its_days_in_any_viewers_zone(
+def test_utc_span_lists_the_same_slots_as_its_days_in_any_zone(
     of: tuple[Calendar, date], viewer: ZoneInfo, days: int
 ) -> None:
     calendar, day = of
@@ -215,7 +215,7 @@ def test_a_span_of_utc_lists_the_same_as_its_days_in_any_viewers_zone(
 
 
 @given(of=calendars(), days=st.integers(1, 7), data=st.data())
-def test_what_is_listed_can_be_booked_and_what_is_not_listed_cannot(
+def test_time_is_bookable_if_and_only_if_it_is_listed_as_open(
     of: tuple[Calendar, date], days: int, data: st.DataObject
 ) -> None:
     calendar, day = of
@@ -238,7 +238,7 @@ def test_what_is_listed_can_be_booked_and_what_is_not_listed_cannot(
     cap=st.none() | st.integers(1, 3),
     gaps=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 300), st.booleans()), max_size=12),
 )
-def test_a_slot_is_open_exactly_if_nothing_busy_overlaps_it_and_its_day_has_a_place(
+def test_slot_is_open_if_and_only_if_nothing_overlaps_and_its_day_has_a_place(
     of: tuple[Calendar, date], cap: int | None, gaps: list[tuple[int, int, bool]]
 ) -> None:
     plain, day = of
@@ -274,7 +274,7 @@ def test_a_slot_is_open_exactly_if_nothing_busy_overlaps_it_and_its_day_has_a_pl
     odd=st.integers(-1, 1),
     days=st.integers(1, 9),
 )
-def test_open_starts_are_those_of_the_open_slots_to_the_microsecond(
+def test_open_starts_equal_the_starts_of_open_slots_to_the_microsecond(
     of: tuple[Calendar, date], cap: int | None, gaps: list[tuple[int, int]], odd: int, days: int
 ) -> None:
     plain, day = of
@@ -313,7 +313,7 @@ def test_free_times_are_the_open_starts_by_length_and_half_day(
 
 
 @given(zone=ZONES, data=st.data(), minute=st.integers(0, 2880), latest=st.booleans())
-def test_a_time_of_the_wall_clock_is_the_instant_at_which_the_clock_shows_it(
+def test_local_time_is_the_instant_at_which_the_clock_shows_it(
     zone: ZoneInfo, data: st.DataObject, minute: int, latest: bool
 ) -> None:
     day = data.draw(days_near_changes(zone))
@@ -321,7 +321,7 @@ def test_a_time_of_the_wall_clock_is_the_instant_at_which_the_clock_shows_it(
 
 
 @given(of=calendars(), other=ZONES)
-def test_a_change_of_zone_moves_what_is_free_and_nothing_else(of: tuple[Calendar, date], other: ZoneInfo) -> None:
+def test_time_zone_change_shifts_free_slots_and_nothing_else(of: tuple[Calendar, date], other: ZoneInfo) -> None:
     calendar, day = of
     since = local_instant(calendar.zone, day, 0)
     booked = [Busy(slot.busy_from, slot.busy_until) for slot in calendar.slots(since, since + DAY, since)[:1]]

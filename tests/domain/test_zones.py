@@ -120,7 +120,7 @@ def instant(local: date, text: str) -> datetime:
         ("America/Santiago", "2026-09-06", 46), ("America/Havana", "2026-11-01", 50),
     ],
 )  # fmt: skip
-def test_a_whole_day_has_as_many_half_hours_as_really_pass(zone: str, day: str, halves: int) -> None:
+def test_whole_day_has_the_number_of_half_hours_that_really_pass(zone: str, day: str, halves: int) -> None:
     local = date.fromisoformat(day)
     rule = AvailabilityRule(local.isoweekday(), 0, 1440, valid_from=local, valid_until=local)
     calendar = Calendar(ZoneInfo(zone), Hours((rule,)), SessionLength(30, 30, horizon_days=30_000))

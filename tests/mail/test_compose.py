@@ -16,7 +16,7 @@ from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.mail.compose import BookingEmail, compose_access_email, compose_booking_email
-from tests.mail.told import (
+from tests.mail.samples import (
     BOOKING,
     EVERY,
     EXPERT_EMAIL,
@@ -68,7 +68,7 @@ def access(code: str = "042917", minutes: float = 15, email: str = "ada@example.
 
 
 @every_letter
-def test_every_letter_is_complete_and_says_the_same_in_text_and_in_html(
+def test_every_email_is_complete_and_equal_in_text_and_html(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
     message = letter(news(kind, audience, actor, reason="The train is late."))
@@ -84,7 +84,7 @@ def test_every_letter_is_complete_and_says_the_same_in_text_and_in_html(
 
 
 @every_letter
-def test_the_calendar_comes_along_twice_and_says_in_both_places_what_it_is_to_do(
+def test_calendar_file_is_included_twice_with_the_same_method(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
     message = letter(news(kind, audience, actor, sequence=3))
@@ -113,7 +113,7 @@ def test_the_calendar_comes_along_twice_and_says_in_both_places_what_it_is_to_do
 
 
 @every_letter
-def test_no_customer_learns_the_address_of_an_expert_nor_reads_what_somebody_typed_in_their_name(
+def test_customer_email_omits_the_experts_address_and_the_customers_notes(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
     told = news(kind, "customer", actor, notes="Buy at evil.example", reason="Buy now", customer_phone="+1 900 12345")
@@ -142,14 +142,14 @@ def test_only_the_customer_gets_the_key_to_the_booking(
         assert link.startswith(("https://booking.example.com", "mailto:"))
 
 
-def test_the_expert_answers_the_customer_and_the_customer_nobody() -> None:
+def test_replies_to_the_expert_go_to_the_customer_and_customers_cannot_reply() -> None:
     answers = letter(news(audience="expert"))["Reply-To"].addresses
     assert answers == (Address("Ada Lovelace", "ada", "example.com"),)
     assert "Reply-To" not in letter(news())
 
 
 @pytest.mark.parametrize("audience", ["customer", "expert"])
-def test_no_row_of_the_database_adds_a_header_a_part_or_an_element(audience: str) -> None:
+def test_database_text_never_adds_a_header_a_part_or_an_element(audience: str) -> None:
     told = news(
         "rescheduled", audience, customer_name=EVIL, expert_name=EVIL, session_title=EVIL, notes=EVIL, reason=EVIL,
         customer_phone=EVIL, expert_slug=EVIL,
@@ -167,7 +167,7 @@ def test_no_row_of_the_database_adds_a_header_a_part_or_an_element(audience: str
 @pytest.mark.parametrize(
     "wrong", ["ada@example.com\r\nBcc: victim@example.com", "ada@example.com, eve@example.com", "x", ""]
 )
-def test_what_is_no_address_gets_no_mail(wrong: str) -> None:
+def test_invalid_address_gets_no_email(wrong: str) -> None:
     for told in (news(customer_email=wrong), news(audience="expert", expert_email=wrong)):
         with pytest.raises(ValueError, match=r".+"):
             letter(told)
@@ -179,7 +179,7 @@ def test_what_is_no_address_gets_no_mail(wrong: str) -> None:
     assert message["To"].addresses[0].addr_spec == EXPERT_EMAIL
 
 
-def test_domains_with_letters_of_all_scripts_are_written_as_mail_servers_know_them() -> None:
+def test_international_domains_are_written_in_idna() -> None:
     message = letter(news(customer_email="Ada@bücher.example"))
     assert message["To"].addresses[0].addr_spec == "Ada@xn--bcher-kva.example"
     assert letter(news(audience="expert", customer_email="Ada@bücher.example"))["Reply-To"].addresses[0].domain == (
@@ -187,7 +187,7 @@ def test_domains_with_letters_of_all_scripts_are_written_as_mail_servers_know_th
     )
 
 
-def test_a_mail_to_letters_of_all_scripts_needs_a_server_that_knows_them_and_no_other_mail_does() -> None:
+def test_only_non_ascii_recipients_need_smtputf8() -> None:
     def made(told: BookingEmail) -> EmailMessage:
         return compose_booking_email(told, SYSTEM, installation=INSTALLATION, message_id="<1@x.example>", now=NOW)
 
@@ -198,7 +198,7 @@ def test_a_mail_to_letters_of_all_scripts_needs_a_server_that_knows_them_and_no_
 
 
 @given(NASTY, NASTY, st.sampled_from(list(Audience)))
-def test_headers_hold_what_was_typed_on_one_line_and_nothing_else(name: str, title: str, audience: Audience) -> None:
+def test_headers_contain_the_typed_text_on_one_line(name: str, title: str, audience: Audience) -> None:
     told = news("received", audience, Actor.CUSTOMER, customer_name=name, expert_name=name, session_title=title)
     made = compose_booking_email(told, SYSTEM, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
     raw = bytes(made).partition(b"\r\n\r\n")[0]
@@ -213,7 +213,7 @@ def test_headers_hold_what_was_typed_on_one_line_and_nothing_else(name: str, tit
     assert words_of(text_of(message)) == Seen(html_of(message)).words
 
 
-def test_long_names_in_all_scripts_stay_whole_in_subject_and_address() -> None:
+def test_long_names_in_any_script_stay_whole_in_subject_and_address() -> None:
     name = 'Ünal, "Dr." 😀 (Zürich) <x@y> ' * 4
     message = letter(news(customer_name=name, expert_name=name))
     # Read by the older reader: the newer one of Python 3.11 puts spaces between encoded words.
@@ -228,7 +228,7 @@ def test_long_names_in_all_scripts_stay_whole_in_subject_and_address() -> None:
 # --- times ------------------------------------------------------------------------------------------------------
 
 
-def test_each_side_reads_its_own_clock_first_and_every_time_names_its_zone() -> None:
+def test_each_reader_sees_their_own_time_first_and_every_time_has_a_zone() -> None:
     text = text_of(letter(news()))
     assert "Tuesday, 24 November 2026\n  08:00–09:00, Europe/London (UTC)\n" in text
     assert "For the expert: Tue 24 Nov, 09:00–10:00, Europe/Berlin (UTC+1)" in text
@@ -240,14 +240,14 @@ def test_each_side_reads_its_own_clock_first_and_every_time_names_its_zone() -> 
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", None, "Nowhere/Land", "../../etc/passwd", ""])
-def test_where_there_is_one_zone_one_time_is_told(zone: str | None) -> None:
+def test_same_zone_shows_one_time(zone: str | None) -> None:
     for audience in ("customer", "expert"):
         text = text_of(letter(news(audience=audience, customer_zone=zone)))
         assert "09:00–10:00, Europe/Berlin (UTC+1)" in text
         assert "For the" not in text
 
 
-def test_in_kathmandu_it_may_be_another_time_by_quarters_and_in_apia_another_day() -> None:
+def test_quarter_hour_offsets_and_another_date_are_shown_correctly() -> None:
     assert "13:45–14:45, Asia/Kathmandu (UTC+5:45)" in text_of(letter(news(customer_zone="Asia/Kathmandu")))
     late = NINE + 5 * HOUR
     text = text_of(letter(news(customer_zone="Pacific/Apia", starts_at=late)))
@@ -261,7 +261,7 @@ def test_in_kathmandu_it_may_be_another_time_by_quarters_and_in_apia_another_day
      (FOLD + HOUR, "02:30 (UTC+1)–03:30, Europe/Berlin (UTC+1)", "01:30 (UTC)–02:30, Europe/London (UTC)"),
      (BEFORE_GAP, "01:30–03:30, Europe/Berlin (UTC+1)", "00:30–02:30, Europe/London (UTC)")],
 )  # fmt: skip
-def test_when_clocks_change_both_times_are_right(starts_at: datetime, berlin: str, london: str) -> None:
+def test_both_times_are_correct_across_a_clock_change(starts_at: datetime, berlin: str, london: str) -> None:
     now = starts_at - 24 * HOUR
     for kind in ("received", "confirmed", "rescheduled", "cancelled", "reminder"):
         told = news(kind, starts_at=starts_at)
@@ -273,7 +273,7 @@ def test_when_clocks_change_both_times_are_right(starts_at: datetime, berlin: st
     assert f"DTSTART:{starts_at:%Y%m%dT%H%M%SZ}" in part.get_content()
 
 
-def test_who_is_moved_reads_the_old_and_the_new_time_in_both_zones() -> None:
+def test_reschedule_email_shows_old_and_new_time_in_both_zones() -> None:
     text = text_of(letter(news("rescheduled", previous_starts_at=FOLD)))
     new, old = text.index("New time"), text.index("Old time")
     assert new < text.index("08:00–09:00, Europe/London (UTC)") < text.index("09:00–10:00, Europe/Berlin") < old
@@ -287,7 +287,7 @@ def test_who_is_moved_reads_the_old_and_the_new_time_in_both_zones() -> None:
      ({"minutes": 75}, "in 1 hour 15 minutes"), ({"minutes": 1}, "in 1 minute"), ({"seconds": 5}, "now"),
      ({"days": 3}, "in 3 days"), ({"minutes": -4}, "now")],
 )  # fmt: skip
-def test_a_reminder_says_how_far_away_it_really_is_however_late_it_leaves(before: dict[str, float], words: str) -> None:
+def test_late_reminder_states_the_actual_time_left(before: dict[str, float], words: str) -> None:
     for audience in ("customer", "expert"):
         told = news("reminder", audience, None, minutes_before=1440)
         assert f"Your session begins {words}\n" in text_of(letter(told, NINE - timedelta(**before)))
@@ -312,14 +312,14 @@ def test_a_reminder_says_how_far_away_it_really_is_however_late_it_leaves(before
      ("expired", Actor.SYSTEM, "Jana Müller has not answered in time.", "A request has expired"),
      ("reminder", None, "Jana Müller expects you.", "Ada Lovelace expects you.")],
 )  # fmt: skip
-def test_each_side_is_told_who_did_it_in_words_that_fit_them(
+def test_each_reader_learns_who_acted_in_fitting_words(
     kind: str, actor: Actor | None, customer: str, expert: str
 ) -> None:
     assert customer in text_of(letter(news(kind, "customer", actor)))
     assert expert in text_of(letter(news(kind, "expert", actor)))
 
 
-def test_a_request_says_until_when_it_is_answered_to_both_sides_on_their_own_clocks() -> None:
+def test_request_email_shows_the_answer_deadline_in_the_readers_zone() -> None:
     customer, expert = (text_of(letter(news("received", side, Actor.CUSTOMER))) for side in ("customer", "expert"))
     assert "The expert answers by Monday, 23 November 2026, 13:00, Europe/London (UTC). Without an answer" in customer
     assert "Please answer by Monday, 23 November 2026, 14:00, Europe/Berlin (UTC+1). Without an answer" in expert
@@ -329,7 +329,7 @@ def test_a_request_says_until_when_it_is_answered_to_both_sides_on_their_own_clo
     assert "Please answer by" in text_of(letter(news("rescheduled", "expert", Actor.CUSTOMER, status=Status.PENDING)))
 
 
-def test_the_terms_are_those_of_the_pages_and_for_the_customer_alone() -> None:
+def test_customer_email_states_the_same_terms_as_the_page() -> None:
     told = news()
     said = told.leeway.sentences(NOW, lambda _: "Tuesday, 24 November 2026, 06:00, Europe/London (UTC)")
     assert len(said) == 2
@@ -339,7 +339,7 @@ def test_the_terms_are_those_of_the_pages_and_for_the_customer_alone() -> None:
     assert "You can cancel" not in text_of(letter(news("cancelled")))
 
 
-def test_an_expert_is_asked_to_answer_only_while_there_is_something_to_answer() -> None:
+def test_expert_is_asked_to_answer_only_while_an_answer_is_due() -> None:
     assert "Answer the request" in text_of(letter(news("received", "expert")))
     # Answered by the time this mail leaves.
     answered = leeway(Status.CONFIRMED, NINE)
@@ -348,12 +348,12 @@ def test_an_expert_is_asked_to_answer_only_while_there_is_something_to_answer() 
         assert "nswer the request" not in text_of(letter(told))
 
 
-def test_what_is_over_leads_to_another_time() -> None:
+def test_email_of_an_ended_booking_links_to_other_times() -> None:
     for kind in ("declined", "cancelled", "expired"):
         assert "https://booking.example.com/expert/jana-muller" in Seen(html_of(letter(news(kind)))).links
 
 
-def test_the_expert_reads_who_it_is_and_every_line_of_the_notes() -> None:
+def test_expert_email_has_the_customers_details_and_all_note_lines() -> None:
     text = text_of(letter(news("received", "expert", notes="One\n\n<b>Two</b> & three\u2028Four")))
     for fact in ("Customer\n  Ada Lovelace\n", "E-mail\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
         assert fact in text
@@ -365,7 +365,7 @@ def test_the_expert_reads_who_it_is_and_every_line_of_the_notes() -> None:
 
 
 @every_letter
-def test_the_html_needs_nothing_from_elsewhere_and_says_its_language_and_both_colour_schemes(
+def test_html_is_self_contained_and_declares_language_and_colour_schemes(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
     html = html_of(letter(news(kind, audience, actor)))
@@ -381,7 +381,7 @@ def test_the_html_needs_nothing_from_elsewhere_and_says_its_language_and_both_co
 # --- proving an address -----------------------------------------------------------------------------------------
 
 
-def test_the_mail_that_proves_an_address_has_a_link_and_a_code_and_says_how_long_they_count() -> None:
+def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
     message = access()
     text, page = text_of(message), Seen(html_of(message))
     assert message["Subject"] == "Sign in to The Site"
@@ -399,12 +399,12 @@ def test_the_mail_that_proves_an_address_has_a_link_and_a_code_and_says_how_long
     assert re.search(r">042<span[^>]*>917<", html_of(message))
 
 
-def test_a_mail_that_leaves_late_says_how_long_its_link_still_counts() -> None:
+def test_delayed_access_email_states_the_remaining_validity() -> None:
     assert "They count for 9 minutes," in text_of(access(minutes=9))
     assert "They count for 1 minute," in text_of(access(minutes=-2))
 
 
-def test_a_new_link_carries_the_bookings_key_version_and_no_calendar_file() -> None:
+def test_new_link_email_has_the_key_version_and_no_calendar_file() -> None:
     message = letter(news("new_link", actor=None, key_version=2, notes="Buy at evil.example"))
     [key] = re.findall(r"\?key=(\S+)", text_of(message))
     assert key == SignedKeys(SYSTEM.secret).booking(BOOKING, 2)
@@ -414,12 +414,12 @@ def test_a_new_link_carries_the_bookings_key_version_and_no_calendar_file() -> N
     assert words_of(text_of(message)) == Seen(html_of(message)).words
 
 
-def test_a_code_of_letters_and_digits_stands_in_two_groups_of_four() -> None:
+def test_long_code_is_shown_in_two_groups_of_four() -> None:
     message = access(code="SN3G6Z37")
     assert "\nSN3G6Z37\n" in text_of(message)
     assert re.search(r">SN3G<span[^>]*>6Z37<", html_of(message))
 
 
-def test_the_key_in_a_mail_is_the_one_that_opens_the_booking() -> None:
+def test_emailed_key_opens_the_booking() -> None:
     [key] = re.findall(r"\?key=(\S+)", text_of(letter(news())))
     assert SignedKeys(SYSTEM.secret).booking_of(key) == UUID(int=BOOKING.int)

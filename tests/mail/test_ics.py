@@ -13,7 +13,7 @@ from icalendar import Calendar, Event
 from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.lifecycle import Status
 from expert_booking.mail.ics import Entry, Party, invitation, publication
-from tests.mail.told import BOOKING, HOUR, INSTALLATION, NINE, NOW
+from tests.mail.samples import BOOKING, HOUR, INSTALLATION, NINE, NOW
 
 ENTRY = Entry(
     booking_id=BOOKING, installation=INSTALLATION, audience=Audience.CUSTOMER, status=Status.CONFIRMED, starts_at=NINE,
@@ -92,7 +92,7 @@ def event_of(file: bytes) -> Event:
     return event
 
 
-def test_a_calendar_reads_everything_that_belongs_into_an_entry() -> None:
+def test_calendar_entry_has_all_required_properties() -> None:
     event = event_of(invited())
     assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (f"{BOOKING}@{INSTALLATION}", 2, "CONFIRMED")
     assert (event.decoded("DTSTART"), event.decoded("DTEND")) == (NINE, NINE + HOUR)
@@ -105,7 +105,7 @@ def test_a_calendar_reads_everything_that_belongs_into_an_entry() -> None:
     assert event["ATTENDEE"].params["RSVP"] == "FALSE"
 
 
-def test_every_time_is_written_in_utc_whatever_zone_it_came_in() -> None:
+def test_times_are_written_in_utc_for_every_zone() -> None:
     told = properties(invited())
     assert (told["DTSTART"], told["DTEND"]) == (":20261124T080000Z", ":20261124T090000Z")
     assert (told["DTSTAMP"], told["LAST-MODIFIED"]) == (":20261123T080000Z", ":20261123T080000Z")
@@ -117,7 +117,7 @@ def test_every_time_is_written_in_utc_whatever_zone_it_came_in() -> None:
      (datetime(2026, 10, 25, 1, 30, tzinfo=UTC), "20261025T013000Z"),
      (datetime(2027, 3, 28, 0, 30, tzinfo=UTC), "20270328T003000Z")],
 )  # fmt: skip
-def test_the_two_half_past_twos_of_berlin_stay_two_and_a_gap_takes_no_time(starts_at: datetime, written: str) -> None:
+def test_repeated_and_skipped_hours_in_berlin_are_exact(starts_at: datetime, written: str) -> None:
     told = properties(invited(replace(ENTRY, starts_at=starts_at, ends_at=starts_at + HOUR)))
     assert told["DTSTART"] == f":{written}"
     event = event_of(invited(replace(ENTRY, starts_at=starts_at, ends_at=starts_at + HOUR)))
@@ -130,7 +130,7 @@ def test_the_two_half_past_twos_of_berlin_stay_two_and_a_gap_takes_no_time(start
      ("no_show", "REQUEST", "CONFIRMED"), ("cancelled", "CANCEL", "CANCELLED"), ("declined", "CANCEL", "CANCELLED"),
      ("expired", "CANCEL", "CANCELLED")],
 )  # fmt: skip
-def test_the_status_says_what_the_calendar_is_to_do(status: str, method: str, written: str) -> None:
+def test_status_and_method_match_the_booking(status: str, method: str, written: str) -> None:
     told = properties(invited(replace(ENTRY, status=Status(status))))
     assert (told["METHOD"], told["STATUS"]) == (f":{method}", f":{written}")
 
@@ -140,14 +140,12 @@ def test_the_status_says_what_the_calendar_is_to_do(status: str, method: str, wr
     [(Audience.EXPERT, Status.PENDING, "NEEDS-ACTION"), (Audience.EXPERT, Status.CONFIRMED, "ACCEPTED"),
      (Audience.CUSTOMER, Status.PENDING, "ACCEPTED")],
 )  # fmt: skip
-def test_only_an_expert_who_still_has_to_answer_has_not_accepted(
-    audience: Audience, status: Status, answer: str
-) -> None:
+def test_expert_is_needs_action_only_while_an_answer_is_due(audience: Audience, status: Status, answer: str) -> None:
     attendee = event_of(invited(replace(ENTRY, audience=audience, status=status)))["ATTENDEE"]
     assert attendee.params["PARTSTAT"] == answer
 
 
-def test_the_expert_reads_who_comes_and_what_they_said_and_no_key() -> None:
+def test_expert_file_has_the_customers_details_and_no_key() -> None:
     entry = replace(ENTRY, audience=Audience.EXPERT, manage_url=ENTRY.url)
     event = event_of(invited(entry))
     assert event["SUMMARY"] == "Consultation with Ada Lovelace"
@@ -157,12 +155,12 @@ def test_the_expert_reads_who_comes_and_what_they_said_and_no_key() -> None:
     ]  # fmt: skip
 
 
-def test_what_the_customer_typed_is_only_in_the_expert_file() -> None:
+def test_customer_input_appears_only_in_the_expert_file() -> None:
     assert b"first session" not in invited()
     assert b"20 7946" not in invited()
 
 
-def test_a_file_that_is_only_shown_invites_nobody() -> None:
+def test_published_file_has_no_attendees() -> None:
     file = publication([ENTRY], organizer="booking@site.example")
     told = properties(file)
     assert told["METHOD"] == ":PUBLISH"
@@ -172,7 +170,7 @@ def test_a_file_that_is_only_shown_invites_nobody() -> None:
     }
 
 
-def test_a_feed_has_a_name_says_how_often_to_look_and_is_the_same_to_the_octet() -> None:
+def test_feed_has_a_name_and_a_refresh_interval_and_is_byte_identical() -> None:
     entries = [ENTRY, replace(ENTRY, booking_id=UUID(int=1))]
     file = publication(entries, organizer="booking@site.example", name="Jana, Müller")
     lines = content_lines(file)
@@ -183,13 +181,13 @@ def test_a_feed_has_a_name_says_how_often_to_look_and_is_the_same_to_the_octet()
     assert content_lines(publication([], organizer="booking@site.example", name="x"))[-1] == "END:VCALENDAR"
 
 
-def test_another_house_has_other_names_for_its_entries() -> None:
+def test_another_site_has_other_uids() -> None:
     other = replace(ENTRY, installation=UUID(int=7))
     assert other.uid != ENTRY.uid
     assert replace(ENTRY, starts_at=NOW, sequence=9, status=Status.CANCELLED).uid == ENTRY.uid
 
 
-def test_long_texts_are_folded_and_no_letter_is_torn_apart() -> None:
+def test_long_lines_are_folded_without_splitting_characters() -> None:
     entry = replace(ENTRY, audience=Audience.EXPERT, notes="😀é" * 1000, customer_name="Ü" * 120)
     told = properties(invited(entry, Party("Ü" * 120, "ada@example.com")))
     assert "😀é" * 1000 in text_of(told["DESCRIPTION"])
@@ -211,7 +209,7 @@ def test_long_texts_are_folded_and_no_letter_is_torn_apart() -> None:
         "a\\nb",
     ],
 )
-def test_what_has_a_meaning_in_calendars_comes_out_as_it_was_typed(typed: str) -> None:
+def test_ical_special_characters_round_trip(typed: str) -> None:
     entry = replace(ENTRY, audience=Audience.EXPERT, notes=typed, customer_name=typed)
     told = properties(invited(entry))
     assert typed in text_of(told["DESCRIPTION"])
@@ -221,7 +219,7 @@ def test_what_has_a_meaning_in_calendars_comes_out_as_it_was_typed(typed: str) -
     assert event["SUMMARY"] == "Consultation with " + typed.replace("\n", " ")
 
 
-def test_a_name_in_quotes_stays_one_parameter() -> None:
+def test_quoted_name_stays_one_parameter() -> None:
     file = invited(organizer=Party('"Jana";X-EVIL=1:mailto:mallory@example.com, Dr.', "booking@site.example"))
     organizer = event_of(file)["ORGANIZER"]
     assert organizer == "mailto:booking@site.example"
@@ -233,14 +231,12 @@ def test_a_name_in_quotes_stays_one_parameter() -> None:
     [("ada+x@example.com", "mailto:ada+x@example.com"), ("a?b=c&d@example.com", "mailto:a%3Fb%3Dc%26d@example.com"),
      ("a%b@example.com", "mailto:a%25b@example.com"), ("jürgen@example.com", "mailto:j%C3%BCrgen@example.com")],
 )  # fmt: skip
-def test_an_address_with_signs_of_uris_stays_an_address(address: str, written: str) -> None:
+def test_uri_characters_in_an_address_are_escaped(address: str, written: str) -> None:
     assert event_of(invited(attendee=Party("", address)))["ATTENDEE"] == written
 
 
 @given(NASTY, NASTY, NASTY, NASTY)
-def test_nothing_that_anybody_types_becomes_a_line_or_a_property(
-    name: str, title: str, notes: str, expert_name: str
-) -> None:
+def test_user_input_never_becomes_a_line_or_a_property(name: str, title: str, notes: str, expert_name: str) -> None:
     for audience in Audience:
         entry = replace(
             ENTRY, audience=audience, customer_name=name, session_title=title, notes=notes, expert_name=expert_name,

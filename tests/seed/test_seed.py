@@ -57,7 +57,7 @@ async def world(database: Database) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in await connection.execute(text(WORLD))]
 
 
-async def test_the_demo_shows_many_experts_of_many_trades_and_zones(database: Database, services: Services) -> None:
+async def test_demo_has_many_experts_categories_and_zones(database: Database, services: Services) -> None:
     said = await load(database, Plan(), now=MONDAY_MORNING)
     experts = (await everybody(services)).experts
     assert said == "30 experts and 480 bookings are there (30 and 480 new)."
@@ -68,7 +68,7 @@ async def test_the_demo_shows_many_experts_of_many_trades_and_zones(database: Da
     assert len({draw_portrait(await services.experts.portrait_key(expert.slug)) for expert in experts}) == 30
 
 
-async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(database: Database, sql: Sql) -> None:
+async def test_past_bookings_have_final_statuses_and_future_ones_are_open(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     past = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at < '2026-11-23'")}
     to_come = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at >= '2026-11-23'")}
@@ -76,7 +76,7 @@ async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(databa
     assert to_come == {Status.PENDING, Status.CONFIRMED, Status.CANCELLED}
 
 
-async def test_no_booking_has_a_life_that_nobody_could_have_given_it(database: Database, sql: Sql) -> None:
+async def test_booking_histories_are_possible(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     told = rows(sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL")
     for before, after, actor in told:
@@ -99,7 +99,7 @@ async def test_no_booking_has_a_life_that_nobody_could_have_given_it(database: D
         assert len(rows(sql, said)) == 2, after
 
 
-async def test_who_waits_for_an_answer_has_not_waited_too_long_when_the_day_ends(database: Database, sql: Sql) -> None:
+async def test_pending_requests_stay_within_their_deadline_today(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     waiting = "SELECT count(*) > 20, bool_and(answer_by = starts_at OR answer_by > '2026-11-24 06:00Z') FROM booking"
     assert rows(sql, f"{waiting} WHERE status = 'pending'") == [(True, True)]
@@ -112,7 +112,7 @@ async def test_experts_have_different_terms(database: Database, sql: Sql) -> Non
         assert rows(sql, f"SELECT count(DISTINCT {what}) >= {at_least} FROM session_type") == [(True,)], what
 
 
-async def test_most_boards_of_the_next_fortnight_have_both_open_and_booked_times(
+async def test_most_boards_of_the_next_two_weeks_have_open_and_booked_times(
     database: Database, services: Services
 ) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
@@ -124,7 +124,7 @@ async def test_most_boards_of_the_next_fortnight_have_both_open_and_booked_times
     assert lively >= 24
 
 
-async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: Sql) -> None:
+async def test_every_booking_lies_within_its_experts_hours(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     outside = """
         SELECT e.slug, b.starts_at FROM booking b JOIN expert e ON e.id = b.expert_id WHERE NOT EXISTS (
@@ -146,21 +146,21 @@ async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: 
     assert rows(sql, OVERLAPS) == [(0,)]
 
 
-async def test_sowing_again_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
+async def test_second_seed_run_changes_nothing(database: Database, sql: Sql) -> None:
     await load(database, FEW, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
     assert await load(database, FEW, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
-async def test_sowing_again_tomorrow_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
+async def test_seed_run_on_the_next_day_changes_nothing(database: Database, sql: Sql) -> None:
     await load(database, FEW, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
     assert await load(database, FEW, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
-async def test_sowing_again_completes_what_an_interrupted_run_has_left(database: Database, sql: Sql) -> None:
+async def test_second_seed_run_completes_an_interrupted_one(database: Database, sql: Sql) -> None:
     await load(database, FEW, now=MONDAY_MORNING)
     sql.execute("DELETE FROM booking WHERE expert_id IN (SELECT id FROM expert ORDER BY slug LIMIT 4)")
     sql.execute("DELETE FROM expert WHERE id IN (SELECT id FROM expert ORDER BY slug LIMIT 2)")
@@ -171,9 +171,7 @@ async def test_sowing_again_completes_what_an_interrupted_run_has_left(database:
     assert rows(sql, "SELECT count(*) FROM booking WHERE status = 'pending' AND starts_at < '2026-11-23'") == [(0,)]
 
 
-async def test_what_people_have_changed_stays_as_they_left_it(
-    database: Database, services: Services, book: Book, sql: Sql
-) -> None:
+async def test_seed_keeps_manual_changes(database: Database, services: Services, book: Book, sql: Sql) -> None:
     await load(database, FEW, now=MONDAY_MORNING)
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE status IN ('pending', 'confirmed')")
     expert = (await everybody(services)).experts[0]
@@ -185,7 +183,7 @@ async def test_what_people_have_changed_stays_as_they_left_it(
     assert rows(sql, "SELECT id FROM booking WHERE status IN ('pending', 'confirmed')") == [(booked.id,)]
 
 
-async def test_an_expert_who_was_closed_gets_no_more_bookings(database: Database, sql: Sql) -> None:
+async def test_deactivated_expert_gets_no_more_bookings(database: Database, sql: Sql) -> None:
     await load(database, replace(FEW, bookings=0), now=MONDAY_MORNING)
     sql.execute("UPDATE expert SET active = false WHERE id = (SELECT id FROM expert ORDER BY slug LIMIT 1)")
     await load(database, FEW, now=MONDAY_MORNING)
@@ -193,7 +191,7 @@ async def test_an_expert_who_was_closed_gets_no_more_bookings(database: Database
 
 
 @pytest.mark.parametrize("plan", [FEW, Plan(experts=40, bookings=400)])
-async def test_the_same_number_is_the_same_world_and_another_number_another(
+async def test_same_seed_number_gives_the_same_data_and_another_gives_other_data(
     database: Database, another_database: Database, plan: Plan
 ) -> None:
     await load(database, plan, now=MONDAY_MORNING)
@@ -203,7 +201,7 @@ async def test_the_same_number_is_the_same_world_and_another_number_another(
     assert await world(database) != await world(another_database)
 
 
-async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql: Sql) -> None:
+async def test_large_plan_is_loaded_completely_and_once(database: Database, sql: Sql) -> None:
     plan = Plan(experts=60, bookings=6_000)
     said = await load(database, plan, now=MONDAY_MORNING)
     assert said == "60 experts and 6,000 bookings are there (60 and 6,000 new)."
@@ -221,18 +219,18 @@ async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql:
     assert await load(database, plan, now=TOMORROW) == "60 experts and 6,000 bookings are there (0 and 0 new)."
 
 
-async def test_as_many_bookings_as_go_in_one_by_one_find_room(database: Database) -> None:
+async def test_bulk_load_places_as_many_bookings_as_single_inserts(database: Database) -> None:
     said = await load(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
     assert said == "4 experts and 200 bookings are there (4 and 200 new)."
 
 
-async def test_few_experts_with_many_bookings_go_further_back(database: Database, sql: Sql) -> None:
+async def test_few_experts_with_many_bookings_reach_further_back(database: Database, sql: Sql) -> None:
     said = await load(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
     assert said == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
 
 
-async def test_a_large_plan_completes_the_demo(database: Database) -> None:
+async def test_large_plan_completes_the_demo(database: Database) -> None:
     await load(database, FEW, now=MONDAY_MORNING)
     said = await load(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
     assert said.startswith("100 experts and 1,")
@@ -240,12 +238,12 @@ async def test_a_large_plan_completes_the_demo(database: Database) -> None:
 
 
 @pytest.mark.parametrize("plan", [Plan(experts=0), Plan(experts=0, bookings=0), Plan(experts=3, bookings=1)])
-async def test_very_small_plans_are_plans_too(database: Database, plan: Plan) -> None:
+async def test_very_small_plans_work(database: Database, plan: Plan) -> None:
     expected = f"{plan.experts} experts and {plan.bookings if plan.experts else 0} bookings are there"
     assert (await load(database, plan, now=MONDAY_MORNING)).startswith(expected)
 
 
-async def test_reset_starts_anew_and_keeps_the_tokens_of_the_house(
+async def test_reset_replaces_the_data_and_keeps_admin_tokens(
     database: Database, services: Services, add_expert: AddExpert, book: Book, sql: Sql
 ) -> None:
     stranger = await add_expert(slug="stranger")
@@ -258,7 +256,7 @@ async def test_reset_starts_anew_and_keeps_the_tokens_of_the_house(
     assert [token.name for token in await services.access.tokens()] == ["crm"]
 
 
-async def test_reset_is_news_to_everybody_who_looks_at_a_board(
+async def test_reset_notifies_every_open_board(
     database: Database, services: Services, add_expert: AddExpert, sql: Sql
 ) -> None:
     expert_id = await add_expert()
@@ -268,7 +266,7 @@ async def test_reset_is_news_to_everybody_who_looks_at_a_board(
     assert heard == [str(expert_id)]
 
 
-async def test_no_expert_has_nothing_but_a_name(database: Database, services: Services) -> None:
+async def test_every_expert_has_a_complete_profile(database: Database, services: Services) -> None:
     await load(database, Plan(experts=60, bookings=0), now=MONDAY_MORNING)
     for expert in (await everybody(services)).experts:
         detail = await services.experts.get(expert.slug)
@@ -277,7 +275,7 @@ async def test_no_expert_has_nothing_but_a_name(database: Database, services: Se
         assert detail.next_available is not None
 
 
-async def test_the_demo_shows_what_calendars_can_be_like(database: Database, services: Services, sql: Sql) -> None:
+async def test_demo_shows_every_calendar_feature(database: Database, services: Services, sql: Sql) -> None:
     await load(database, Plan(bookings=0), now=MONDAY_MORNING)
     details = [await services.experts.get(expert.slug) for expert in (await everybody(services)).experts]
     assert {types.minutes for d in details for types in d.session_types} == {30, 60, 90, 120}
@@ -296,7 +294,7 @@ async def test_the_demo_shows_what_calendars_can_be_like(database: Database, ser
         assert rows(sql, f"SELECT count(*) >= {at_least} FROM {what}") == [(True,)], what
 
 
-async def test_after_sowing_everybodys_next_free_time_is_known(database: Database, sql: Sql) -> None:
+async def test_seed_computes_the_next_available_times(database: Database, sql: Sql) -> None:
     for plan in (FEW, Plan(experts=60, bookings=6_000)):
         await load(database, plan)
         assert rows(sql, "SELECT count(*) FROM expert_changed") == [(0,)]
@@ -305,14 +303,14 @@ async def test_after_sowing_everybodys_next_free_time_is_known(database: Databas
     assert rows(sql, "SELECT count(DISTINCT minutes) FROM expert_next") == [(5,)]
 
 
-async def test_made_up_experts_differ_in_lengths_and_languages(database: Database, sql: Sql) -> None:
+async def test_generated_experts_vary_in_lengths_and_languages(database: Database, sql: Sql) -> None:
     await load(database, Plan(experts=200, bookings=0), now=MONDAY_MORNING)
     assert rows(sql, "SELECT count(DISTINCT languages) > 10 FROM expert") == [(True,)]
     many = "SELECT count(*) BETWEEN 40 AND 120 FROM session_type WHERE position = 2"
     assert rows(sql, many) == [(True,)]
 
 
-async def test_several_processes_make_the_same_world_as_one(
+async def test_several_processes_generate_the_same_data_as_one(
     database: Database, another_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = Plan(experts=60, bookings=3_000)

@@ -23,7 +23,7 @@ from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import Site
 from expert_booking.schemas import AccessRequested, Caller, Role
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock, browser
+from tests.conftest import AddExpert, Book, Clock, customer_caller
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -73,7 +73,7 @@ def kinds(results: Sequence[object]) -> Counter[str]:
 # --- asking ---------------------------------------------------------------------------------------------------------
 
 
-async def test_whoever_asks_has_a_mail_put_into_the_outbox_and_learns_nothing(
+async def test_request_queues_an_email_and_returns_nothing_secret(
     services: Services, clock: Clock, sql: Connection
 ) -> None:
     asked = await ask(services)
@@ -82,7 +82,7 @@ async def test_whoever_asks_has_a_mail_put_into_the_outbox_and_learns_nothing(
     assert sql.execute("SELECT kind, access_request_id FROM message").fetchall() == [("access_link", asked.id)]
 
 
-async def test_the_very_same_statements_are_sent_for_known_and_unknown_addresses(
+async def test_known_and_unknown_addresses_cause_the_same_statements(
     services: Services, add_expert: AddExpert, book: Book, counted: Counted
 ) -> None:
     await book(await add_expert(), NINE, email=ADA)
@@ -96,37 +96,37 @@ async def test_the_very_same_statements_are_sent_for_known_and_unknown_addresses
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_an_address_is_asked_for_five_times_an_hour_from_one_network(
+async def test_address_is_limited_to_five_requests_an_hour_from_one_network(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, known: bool
 ) -> None:
     if known:
         await book(await add_expert(), NINE, email=ADA)
     for _ in range(5):
         await ask(services, "Ada@Example.com")
-        clock.move(minutes=2)
+        clock.advance(minutes=2)
     with pytest.raises(TooManyAccessRequests, match="try again in an hour") as refused:
         await ask(services, ADA)
     assert refused.value.retry_after == 50 * 60
     await ask(services, ADA, origin=b"elsewhere")
     await ask(services, "ben@example.com")
-    clock.move(minutes=50)
+    clock.advance(minutes=50)
     await ask(services, ADA)
     with pytest.raises(TooManyAccessRequests):
         await ask(services, ADA)
 
 
-async def test_a_network_asks_twenty_times_an_hour_for_whomever(services: Services, clock: Clock) -> None:
+async def test_network_is_limited_to_twenty_requests_an_hour(services: Services, clock: Clock) -> None:
     for n in range(20):
         await ask(services, f"person{n}@example.com")
     with pytest.raises(TooManyAccessRequests) as refused:
         await ask(services, "another@example.com")
     assert refused.value.retry_after == 60 * 60
     await ask(services, "another@example.com", origin=OFFICE)
-    clock.move(hours=1)
+    clock.advance(hours=1)
     await ask(services, "another@example.com")
 
 
-async def test_of_those_who_ask_at_once_exactly_as_many_as_may_are_heard(crowd: Services, sql: Connection) -> None:
+async def test_concurrent_requests_are_limited_exactly(crowd: Services, sql: Connection) -> None:
     for_one = await asyncio.gather(*(ask(crowd, ADA, origin=OFFICE) for _ in range(15)), return_exceptions=True)
     assert kinds(for_one) == {"AccessRequested": 5, "TooManyAccessRequests": 10}
     from_one = await asyncio.gather(*(ask(crowd, f"person{n}@example.com") for n in range(30)), return_exceptions=True)
@@ -142,7 +142,7 @@ async def test_of_those_who_ask_at_once_exactly_as_many_as_may_are_heard(crowd: 
     assert sql.execute(short).fetchone() == (1,)
 
 
-async def test_the_command_line_is_in_nobodys_way(services: Services, sql: Connection) -> None:
+async def test_command_line_requests_are_not_limited(services: Services, sql: Connection) -> None:
     for _ in range(10):
         await services.access.link_for(ADA)
     await ask(services)
@@ -152,7 +152,7 @@ async def test_the_command_line_is_in_nobodys_way(services: Services, sql: Conne
 # --- the link -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_link_proves_the_address_once_and_leads_on(services: Services, clock: Clock) -> None:
+async def test_link_proves_the_address_once_and_redirects(services: Services, clock: Clock) -> None:
     asked = await ask(services, "Ada@Example.com", browser=HERS, next_path="/my-bookings")
     link = services.access.link(asked.id)
     assert link.startswith("https://booking.test/sign-in/")
@@ -170,7 +170,7 @@ async def test_a_link_proves_the_address_once_and_leads_on(services: Services, c
         await services.access.look_at_link(link)
 
 
-async def test_looking_at_a_link_spends_nothing(services: Services, sql: Connection) -> None:
+async def test_viewing_a_link_does_not_use_it_up(services: Services, sql: Connection) -> None:
     link = await services.access.link_for(ADA)
     before = sql.execute("SELECT access_request::text FROM access_request").fetchall()
     for _ in range(20):
@@ -179,7 +179,7 @@ async def test_looking_at_a_link_spends_nothing(services: Services, sql: Connect
     await services.access.redeem_link(link, "browser")
 
 
-async def test_of_many_who_redeem_one_link_at_once_exactly_one_has_a_proof(crowd: Services, sql: Connection) -> None:
+async def test_one_of_many_concurrent_redemptions_succeeds(crowd: Services, sql: Connection) -> None:
     asked = await ask(crowd)
     link, code = crowd.access.link(asked.id), crowd.access.code(asked.id)
     results = await asyncio.gather(
@@ -191,11 +191,11 @@ async def test_of_many_who_redeem_one_link_at_once_exactly_one_has_a_proof(crowd
     assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (1,)
 
 
-async def test_link_and_code_count_for_a_quarter_of_an_hour(services: Services, clock: Clock) -> None:
+async def test_link_and_code_are_valid_for_15_minutes(services: Services, clock: Clock) -> None:
     asked = await ask(services)
-    clock.move(minutes=15, microseconds=-1)
+    clock.advance(minutes=15, microseconds=-1)
     await services.access.look_at_link(services.access.link(asked.id))
-    clock.move(microseconds=1)
+    clock.advance(microseconds=1)
     with pytest.raises(LinkNotValid):
         await services.access.look_at_link(services.access.link(asked.id))
     with pytest.raises(LinkNotValid):
@@ -205,14 +205,14 @@ async def test_link_and_code_count_for_a_quarter_of_an_hour(services: Services, 
 
 
 @pytest.mark.parametrize("wrong", ["", "/", "x", "\x00", "\ud800", "https://booking.test/sign-in/", "x" * 10_000])
-async def test_what_is_no_link_is_refused(services: Services, wrong: str) -> None:
+async def test_malformed_link_is_refused(services: Services, wrong: str) -> None:
     with pytest.raises(LinkNotValid):
         await services.access.look_at_link(wrong)
     with pytest.raises(LinkNotValid):
         await services.access.redeem_link(wrong, "browser")
 
 
-async def test_a_link_of_another_house_and_a_key_of_something_else_are_none(services: Services) -> None:
+async def test_link_of_another_site_and_key_of_another_purpose_are_refused(services: Services) -> None:
     asked = await ask(services)
     keys = SignedKeys(SYSTEM.secret)
     for key in (SignedKeys("another").link(asked.id), keys.booking(asked.id), keys.feed(asked.id)):
@@ -224,7 +224,7 @@ async def test_a_link_of_another_house_and_a_key_of_something_else_are_none(serv
 # --- the code -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_code_counts_in_the_browser_that_asked_alone(services: Services, sql: Connection) -> None:
+async def test_code_works_only_in_the_browser_that_requested_it(services: Services, sql: Connection) -> None:
     asked = await ask(services, browser=HERS)
     code = services.access.code(asked.id)
     for other in (HIS, None):
@@ -237,14 +237,14 @@ async def test_a_code_counts_in_the_browser_that_asked_alone(services: Services,
         await services.access.redeem_code(asked.id, code, "browser", browser=HERS)
 
 
-async def test_a_programs_code_counts_for_the_program_alone(services: Services) -> None:
+async def test_code_of_a_program_works_only_for_that_program(services: Services) -> None:
     asked = await ask(services)
     with pytest.raises(LinkNotValid):
         await services.access.redeem_code(asked.id, services.access.code(asked.id), "browser", browser=HERS)
     await services.access.redeem_code(asked.id, services.access.code(asked.id), "program")
 
 
-async def test_five_wrong_codes_lock_the_right_one_too_and_the_link_still_counts(services: Services) -> None:
+async def test_five_wrong_codes_lock_the_code_but_not_the_link(services: Services) -> None:
     asked = await ask(services, browser=HERS)
     wrong = wrong_codes(services, asked.id)
     for n, code in enumerate(wrong[:4]):
@@ -259,7 +259,7 @@ async def test_five_wrong_codes_lock_the_right_one_too_and_the_link_still_counts
     await services.access.redeem_link(services.access.link(asked.id), "browser")
 
 
-async def test_the_fifth_code_may_be_the_right_one(services: Services) -> None:
+async def test_fifth_code_may_be_correct(services: Services) -> None:
     asked = await ask(services)
     for code in wrong_codes(services, asked.id)[:4]:
         with pytest.raises(CodeWrong):
@@ -267,7 +267,7 @@ async def test_the_fifth_code_may_be_the_right_one(services: Services) -> None:
     await services.access.redeem_code(asked.id, services.access.code(asked.id), "program")
 
 
-async def test_of_wrong_codes_that_come_at_once_five_are_compared(
+async def test_only_five_of_concurrent_wrong_codes_are_compared(
     crowd: Services, sql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[str] = []
@@ -291,13 +291,13 @@ async def test_of_wrong_codes_that_come_at_once_five_are_compared(
 
 
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "\x00", "\ud800", "１２３４５６", "x" * 10_000])
-async def test_what_is_no_code_is_a_wrong_one(services: Services, code: str) -> None:
+async def test_malformed_code_is_a_wrong_code(services: Services, code: str) -> None:
     asked = await ask(services)
     with pytest.raises(CodeWrong):
         await services.access.redeem_code(asked.id, code, "program")
 
 
-async def test_the_code_of_no_request_is_refused(services: Services) -> None:
+async def test_code_without_a_request_is_refused(services: Services) -> None:
     number = uuid4()
     with pytest.raises(LinkNotValid):
         await services.access.redeem_code(number, services.access.code(number), "program")
@@ -306,19 +306,19 @@ async def test_the_code_of_no_request_is_refused(services: Services) -> None:
 # --- the proof ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_proof_lasts_thirty_days(services: Services, clock: Clock) -> None:
+async def test_proof_is_valid_for_30_days(services: Services, clock: Clock) -> None:
     secret = await sign_in(services)
     program, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
-    clock.move(days=30, microseconds=-1)
+    clock.advance(days=30, microseconds=-1)
     assert await services.access.who(secret) is not None
     assert (await services.access.identify(program.access_token)).customer_key == ADA
-    clock.move(microseconds=1)
+    clock.advance(microseconds=1)
     assert await services.access.who(secret) is None
     with pytest.raises(NotAuthenticated):
         await services.access.identify(program.access_token)
 
 
-async def test_a_browsers_secret_is_no_token_and_a_token_no_browsers_secret(services: Services) -> None:
+async def test_browser_secret_is_not_a_token_and_vice_versa(services: Services) -> None:
     browsers = await sign_in(services)
     programs, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
     with pytest.raises(NotAuthenticated):
@@ -326,7 +326,7 @@ async def test_a_browsers_secret_is_no_token_and_a_token_no_browsers_secret(serv
     assert await services.access.who(programs.access_token) is None
 
 
-async def test_signing_out_ends_one_proof_and_everywhere_all_of_this_address(services: Services) -> None:
+async def test_sign_out_ends_one_proof_and_everywhere_ends_all_of_the_address(services: Services) -> None:
     first, second, bens = await sign_in(services), await sign_in(services), await sign_in(services, "ben@example.com")
     program, _ = await services.access.redeem_link(await services.access.link_for("ADA@example.com"), "program")
     waiting, bens_waiting = await ask(services), await ask(services, "ben@example.com")
@@ -348,11 +348,11 @@ async def test_signing_out_ends_one_proof_and_everywhere_all_of_this_address(ser
     await services.access.redeem_link(services.access.link(bens_waiting.id), "browser")
 
 
-async def test_everywhere_is_also_the_browser_that_booked(
+async def test_sign_out_everywhere_includes_the_browser_that_booked(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
-    here = browser(b"here")
+    here = customer_caller(b"here")
     adas = await book(expert, NINE, email="ADA@example.com", visitor=b"here")
     bens = await book(expert, NINE + timedelta(hours=1), email="ben@example.com", visitor=b"here")
     await services.access.sign_out(await sign_in(services), everywhere=True)
@@ -361,7 +361,7 @@ async def test_everywhere_is_also_the_browser_that_booked(
     assert (await services.bookings.get(bens.id, here)).id == bens.id
 
 
-async def test_no_proof_slips_through_while_somebody_signs_out_everywhere(crowd: Services, sql: Connection) -> None:
+async def test_no_proof_survives_a_concurrent_sign_out_everywhere(crowd: Services, sql: Connection) -> None:
     for _ in range(8):
         secret = await sign_in(crowd)
         links = [await crowd.access.link_for(ADA) for _ in range(6)]
@@ -374,7 +374,7 @@ async def test_no_proof_slips_through_while_somebody_signs_out_everywhere(crowd:
         assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (0,)
 
 
-async def test_an_expert_who_has_gone_or_has_another_address_loses_the_rights_at_once(
+async def test_deleted_expert_or_changed_address_loses_access_immediately(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     jana = await add_expert()
@@ -394,7 +394,7 @@ async def test_an_expert_who_has_gone_or_has_another_address_loses_the_rights_at
     assert await host() is not None
 
 
-async def test_an_admin_is_host_everywhere_in_the_browser_and_nowhere_as_a_program(
+async def test_admin_is_host_everywhere_in_the_browser_and_nowhere_as_a_program(
     services: Services, add_expert: AddExpert
 ) -> None:
     jana = await add_expert()
@@ -412,7 +412,7 @@ async def test_an_admin_is_host_everywhere_in_the_browser_and_nowhere_as_a_progr
 # --- what the database knows ----------------------------------------------------------------------------------------
 
 
-async def test_nothing_that_the_database_knows_opens_anything(
+async def test_database_content_alone_opens_nothing(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE)
@@ -431,7 +431,7 @@ async def test_nothing_that_the_database_knows_opens_anything(
         assert own.encode().hex() not in written
 
 
-async def test_the_token_of_one_booking_names_it_and_nothing_else(services: Services) -> None:
+async def test_booking_token_identifies_its_booking_only(services: Services) -> None:
     one, another = uuid4(), uuid4()
     caller = await services.access.identify(services.access.booking_token(one))
     assert caller == Caller(role=Role.CUSTOMER, booking_id=one, token_id=one)
@@ -443,17 +443,15 @@ async def test_the_token_of_one_booking_names_it_and_nothing_else(services: Serv
             await services.access.identify(f"eb_booking_{wrong}")
 
 
-async def test_what_has_long_been_over_is_deleted_and_nothing_else(
-    services: Services, clock: Clock, sql: Connection
-) -> None:
+async def test_only_long_expired_rows_are_deleted(services: Services, clock: Clock, sql: Connection) -> None:
     await ask(services)
     old = await sign_in(services)
-    clock.move(days=1, microseconds=1)
+    clock.advance(days=1, microseconds=1)
     young = await ask(services)
     await services.access.sweep()
     assert sql.execute("SELECT id FROM access_request").fetchall() == [(young.id,)]
     assert await services.access.who(old) is not None
-    clock.move(days=30)
+    clock.advance(days=30)
     await services.access.sweep()
     assert sql.execute("SELECT count(*) FROM access_proof").fetchone() == (0,)
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)

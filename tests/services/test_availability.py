@@ -30,7 +30,7 @@ def fill(sql: Connection, expert_id: UUID, days: int) -> None:
     )
 
 
-async def test_a_board_shows_every_slot_from_now_to_the_horizon(
+async def test_board_shows_every_slot_from_now_to_the_horizon(
     services: Services, add_expert: AddExpert, clock: Clock
 ) -> None:
     expert = await add_expert(horizon_days=2, title="Talk", minutes=45)
@@ -43,7 +43,7 @@ async def test_a_board_shows_every_slot_from_now_to_the_horizon(
     assert {slot.state.value for slot in board.slots} == {"open"}
 
 
-async def test_a_board_has_booked_held_and_open_slots_and_lapsed_holds_are_open(
+async def test_board_has_booked_held_and_open_slots_and_expired_holds_are_open(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -60,13 +60,15 @@ async def test_a_board_has_booked_held_and_open_slots_and_lapsed_holds_are_open(
     assert [slot.state.value for slot in tomorrow[:4]] == ["booked", "held", "open", "open"]
 
 
-async def test_bookings_of_others_are_not_on_the_board(services: Services, add_expert: AddExpert, book: Book) -> None:
+async def test_bookings_of_other_experts_are_not_on_the_board(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
     jana, omar = await add_expert(), await add_expert(name="Omar")
     await book(omar, NINE)
     assert {slot.state.value for slot in (await services.availability.board(jana)).slots} == {"open"}
 
 
-async def test_a_board_says_why_a_time_cannot_be_booked(
+async def test_board_explains_why_a_time_cannot_be_booked(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert()
@@ -80,7 +82,7 @@ async def test_a_board_says_why_a_time_cannot_be_booked(
         assert refusal.blocker.reason == reason
 
 
-async def test_a_booking_that_began_the_day_before_still_keeps_its_time(
+async def test_booking_that_began_the_day_before_still_occupies_its_time(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert(hours=(0, 1440), minutes=480, after_minutes=480, step_minutes=480)
@@ -90,7 +92,7 @@ async def test_a_booking_that_began_the_day_before_still_keeps_its_time(
     assert [slot.state.value for slot in page.slots] == ["booked", "open", "open"]
 
 
-async def test_the_nearest_open_slots_are_found_on_both_sides_and_told_in_order(
+async def test_nearest_open_slots_are_found_on_both_sides_in_order(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -110,7 +112,7 @@ async def test_the_nearest_open_slots_are_found_on_both_sides_and_told_in_order(
 
 
 @pytest.mark.parametrize("full_days", [0, 1, 13, 14, 15, 40, 61])
-async def test_the_next_free_time_is_the_first_open_slot_of_the_board(
+async def test_next_free_time_is_the_first_open_slot_of_the_board(
     services: Services, add_expert: AddExpert, sql: Connection, full_days: int
 ) -> None:
     expert = await add_expert()
@@ -127,7 +129,7 @@ async def test_the_next_free_time_is_the_first_open_slot_of_the_board(
     assert card.next_available == detail.next_available == found.get(expert)
 
 
-async def test_next_free_times_of_many_are_told_for_each(
+async def test_next_free_times_are_returned_for_each_expert(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     free, full, closed = await add_expert(), await add_expert(name="Full"), await add_expert(name="C", weekdays=())
@@ -139,7 +141,7 @@ async def test_next_free_times_of_many_are_told_for_each(
 
 
 @pytest.mark.parametrize("bookings", [False, True])
-async def test_the_number_of_queries_does_not_depend_on_experts_or_bookings(
+async def test_number_of_queries_is_independent_of_experts_and_bookings(
     services: Services, add_expert: AddExpert, sql: Connection, counted: Counted, bookings: bool
 ) -> None:
     experts = [await add_expert(name=f"Expert {n}") for n in range(20)]
@@ -177,9 +179,7 @@ async def test_unknown_experts_and_foreign_session_types_are_not_found(
         await services.availability.slots(jana, query)
 
 
-async def test_the_oldest_session_type_is_the_one_that_is_meant_without_a_word(
-    services: Services, add_expert: AddExpert, sql: Connection
-) -> None:
+async def test_oldest_session_type_is_the_default(services: Services, add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert(title="First")
     sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes) SELECT id, 'B', 30, 30 FROM expert")
     assert (await services.availability.board(expert)).session_title == "First"
@@ -187,7 +187,7 @@ async def test_the_oldest_session_type_is_the_one_that_is_meant_without_a_word(
     assert (await services.availability.board(expert)).session_title == "B"
 
 
-async def test_an_expert_who_offers_no_session_has_an_empty_board_and_says_so_to_programs(
+async def test_expert_without_session_types_has_an_empty_board(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     jana = await add_expert()

@@ -31,7 +31,7 @@ from expert_booking.domain.terms import Confirmation
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role
 from expert_booking.services import Services
-from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock, booking_request, browser
+from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock, booking_request, customer_caller
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -88,7 +88,7 @@ async def at_once(*work: Any) -> list[Any]:
 # --- who is first -----------------------------------------------------------------------------------------------
 
 
-async def test_of_a_confirmation_and_a_cancellation_at_once_one_wins(
+async def test_one_of_concurrent_confirmation_and_cancellation_succeeds(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -105,7 +105,7 @@ async def test_of_a_confirmation_and_a_cancellation_at_once_one_wins(
         assert len(written(sql, "id")) == before + 1
 
 
-async def test_of_the_customers_and_the_hosts_cancellation_at_once_one_wins_and_is_written_down(
+async def test_one_of_concurrent_customer_and_host_cancellations_is_recorded(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(confirmation=Confirmation.AT_ONCE)
@@ -114,7 +114,7 @@ async def test_of_the_customers_and_the_hosts_cancellation_at_once_one_wins_and_
         done = await at_once(
             *(crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN, reason="host") for _ in range(3)),
             *(
-                crowd.bookings.change_status(made.id, Status.CANCELLED, browser(ADA), reason="customer")
+                crowd.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA), reason="customer")
                 for _ in range(3)
             ),
         )
@@ -124,7 +124,7 @@ async def test_of_the_customers_and_the_hosts_cancellation_at_once_one_wins_and_
         assert sum(row == ("cancelled",) for row in written(sql, "to_status")) == hour + 1
 
 
-async def test_of_ten_who_move_into_one_slot_at_once_one_gets_it_and_the_others_keep_their_times(
+async def test_one_of_ten_bookings_rescheduled_into_a_slot_succeeds_and_the_rest_keep_theirs(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(minutes=30, step_minutes=30)
@@ -139,7 +139,7 @@ async def test_of_ten_who_move_into_one_slot_at_once_one_gets_it_and_the_others_
     assert deadlocks(sql) == 0
 
 
-async def test_who_moves_into_overlapping_times_at_once_leaves_no_overlap_and_no_deadlock(
+async def test_concurrent_reschedules_to_overlapping_times_neither_overlap_nor_deadlock(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15)
@@ -155,7 +155,7 @@ async def test_who_moves_into_overlapping_times_at_once_leaves_no_overlap_and_no
     assert deadlocks(sql) == 0
 
 
-async def test_of_movers_bookers_and_holders_who_want_one_slot_at_once_one_gets_it(
+async def test_one_of_concurrent_reschedules_bookings_and_holds_gets_the_slot(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -175,7 +175,7 @@ async def test_of_movers_bookers_and_holders_who_want_one_slot_at_once_one_gets_
     assert deadlocks(sql) == 0
 
 
-async def test_of_two_moves_of_one_booking_at_once_one_wins(
+async def test_one_of_two_concurrent_reschedules_of_a_booking_succeeds(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -191,7 +191,7 @@ async def test_of_two_moves_of_one_booking_at_once_one_wins(
         assert len(written(sql, "id")) == moves + count(done, BookingView)
 
 
-async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_or_the_move_is_told(
+async def test_concurrent_reschedule_and_cancellation_leave_a_consistent_history(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -199,7 +199,7 @@ async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_o
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
         target = NINE + DAY + hour * HOUR
         moved, cancelled = await at_once(
-            crowd.bookings.reschedule(made.id, target, browser(ADA)),
+            crowd.bookings.reschedule(made.id, target, customer_caller(ADA)),
             crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN),
         )
         now = await crowd.bookings.get(made.id, ADMIN)
@@ -214,16 +214,16 @@ async def test_of_a_move_and_a_cancellation_at_once_the_last_word_is_cancelled_o
     assert deadlocks(sql) == 0
 
 
-async def test_who_has_read_a_booking_that_is_changed_meanwhile_changes_nothing(
+async def test_stale_version_changes_nothing(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert, bookings = await add_expert(), services.bookings
     made = await book(expert, NINE, visitor=ADA)
     for change, refusal in (
         (bookings.change_status(made.id, Status.CONFIRMED, ADMIN), StatusChangeNotAllowed),
-        (bookings.change_status(made.id, Status.CANCELLED, browser(ADA)), StatusChangeNotAllowed),
+        (bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA)), StatusChangeNotAllowed),
         (bookings.reschedule(made.id, NINE + HOUR, ADMIN), RescheduleNotAllowed),
-        (bookings.reschedule(made.id, NINE + HOUR, browser(ADA)), RescheduleNotAllowed),
+        (bookings.reschedule(made.id, NINE + HOUR, customer_caller(ADA)), RescheduleNotAllowed),
     ):
         with sql.transaction():
             sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
@@ -235,15 +235,15 @@ async def test_who_has_read_a_booking_that_is_changed_meanwhile_changes_nothing(
     assert len(written(sql, "id")) == 1
 
 
-async def test_two_who_want_each_others_time_both_keep_their_own(
+async def test_two_bookings_that_swap_times_both_keep_their_own(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
     first, second = await book(expert, NINE, visitor=ADA), await book(expert, NINE + HOUR, visitor=BOB)
     for _ in range(5):
         done = await at_once(
-            crowd.bookings.reschedule(first.id, NINE + HOUR, browser(ADA)),
-            crowd.bookings.reschedule(second.id, NINE, browser(BOB)),
+            crowd.bookings.reschedule(first.id, NINE + HOUR, customer_caller(ADA)),
+            crowd.bookings.reschedule(second.id, NINE, customer_caller(BOB)),
         )
         assert count(done, SlotTaken) == 2, done
     assert (await crowd.bookings.get(first.id, ADMIN)).starts_at == NINE
@@ -251,7 +251,7 @@ async def test_two_who_want_each_others_time_both_keep_their_own(
     assert deadlocks(sql) == 0
 
 
-async def test_movers_of_many_experts_do_not_wait_for_each_other(
+async def test_reschedules_of_many_experts_do_not_wait_for_each_other(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     ours = [await book(await add_expert(name=f"Expert {n}"), NINE) for n in range(20)]
@@ -265,7 +265,7 @@ async def test_movers_of_many_experts_do_not_wait_for_each_other(
     assert (await waiting).starts_at == NINE
 
 
-async def test_of_many_who_move_into_a_day_with_two_places_left_two_do(
+async def test_reschedules_into_a_capped_day_are_limited_to_its_free_places(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=2, horizon_days=30)
@@ -276,7 +276,7 @@ async def test_of_many_who_move_into_a_day_with_two_places_left_two_do(
     assert deadlocks(sql) == 0
 
 
-async def test_movers_and_bookers_share_the_places_of_a_day(
+async def test_reschedules_and_bookings_share_the_places_of_a_day(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=3, horizon_days=30)
@@ -293,12 +293,12 @@ async def test_movers_and_bookers_share_the_places_of_a_day(
 # --- moving -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_moved_booking_is_the_same_row_at_another_time(
+async def test_rescheduled_booking_is_the_same_row_at_another_time(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(before_minutes=5, after_minutes=10, step_minutes=15)
     made = await book(expert, NINE, visitor=ADA)
-    moved = await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+    moved = await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
     assert (moved.id, moved.starts_at, moved.ends_at) == (made.id, NINE + DAY, NINE + DAY + HOUR)
     assert (moved.status, moved.version, moved.created_at) == (made.status, made.version + 1, made.created_at)
     row = sql.execute("SELECT count(*) OVER (), lower(busy), upper(busy) FROM booking").fetchone()
@@ -307,7 +307,7 @@ async def test_a_moved_booking_is_the_same_row_at_another_time(
     assert (board[NINE], board[NINE + DAY]) == (SlotState.OPEN, SlotState.BOOKED)
 
 
-async def test_who_cannot_have_the_new_time_still_holds_the_old_one_and_is_told_what_is_near(
+async def test_failed_reschedule_keeps_the_old_time_and_returns_the_nearest_free_slots(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -315,36 +315,36 @@ async def test_who_cannot_have_the_new_time_still_holds_the_old_one_and_is_told_
     await book(expert, NINE + 3 * HOUR)
     before = sql.execute("SELECT b::text FROM booking b ORDER BY id").fetchall()
     with pytest.raises(SlotTaken) as taken:
-        await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))
     assert NINE + 2 * HOUR in taken.value.alternatives
     assert not {NINE, NINE + 3 * HOUR} & set(taken.value.alternatives)
     with pytest.raises(SlotNotOffered):
-        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, customer_caller(ADA))
     assert sql.execute("SELECT b::text FROM booking b ORDER BY id").fetchall() == before
     with pytest.raises(SlotTaken):
         await book(expert, NINE)
 
 
-async def test_a_booking_moves_onto_a_time_that_overlaps_itself(
+async def test_booking_can_be_rescheduled_to_a_time_that_overlaps_its_own(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15, after_minutes=10)
     made = await book(expert, NINE, visitor=ADA)
     for start in (NINE + 15 * MINUTE, NINE, NINE + 45 * MINUTE):
-        assert (await services.bookings.reschedule(made.id, start, browser(ADA))).starts_at == start
+        assert (await services.bookings.reschedule(made.id, start, customer_caller(ADA))).starts_at == start
     assert times(sql) == [(NINE + 45 * MINUTE, "pending")]
 
 
-async def test_a_move_to_where_it_is_changes_nothing(
+async def test_rescheduling_to_the_same_time_changes_nothing(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     made = await book(await add_expert(max_reschedules=1), NINE, visitor=ADA)
-    assert (await services.bookings.reschedule(made.id, NINE, browser(ADA))).reschedules_left == 1
+    assert (await services.bookings.reschedule(made.id, NINE, customer_caller(ADA))).reschedules_left == 1
     assert (await services.bookings.reschedule(made.id, NINE, ADMIN)).version == made.version
     assert len(written(sql, "id")) == 1
 
 
-async def test_a_move_takes_a_place_of_the_other_day_and_gives_its_own_back(
+async def test_rescheduling_takes_a_place_of_the_new_day_and_returns_the_old_one(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=2)
@@ -352,28 +352,28 @@ async def test_a_move_takes_a_place_of_the_other_day_and_gives_its_own_back(
     await book(expert, NINE + DAY)
     with pytest.raises(SlotNotOffered):
         await book(expert, NINE + 2 * HOUR)
-    await services.bookings.reschedule(second.id, NINE + 2 * HOUR, browser(ADA))  # on its own full day
-    await services.bookings.reschedule(first.id, NINE + DAY + HOUR, browser(ADA))
+    await services.bookings.reschedule(second.id, NINE + 2 * HOUR, customer_caller(ADA))  # on its own full day
+    await services.bookings.reschedule(first.id, NINE + DAY + HOUR, customer_caller(ADA))
     with pytest.raises(SlotNotOffered) as full:
-        await services.bookings.reschedule(second.id, NINE + DAY + 2 * HOUR, browser(ADA))
+        await services.bookings.reschedule(second.id, NINE + DAY + 2 * HOUR, customer_caller(ADA))
     assert full.value.blocker.reason is Reason.DAY_FULL
     await book(expert, NINE)
     places = sql.execute("SELECT cap_day::text, cap_place FROM booking ORDER BY 1, 2").fetchall()
     assert places == [("2026-11-24", 1), ("2026-11-24", 2), ("2026-11-25", 1), ("2026-11-25", 2)]
 
 
-async def test_a_move_over_midnight_counts_on_the_experts_day(
+async def test_rescheduling_across_midnight_counts_on_the_experts_day(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(time_zone="Asia/Tokyo", hours=(0, 1440), daily_cap=1)
     midnight = datetime(2026, 11, 24, 15, tzinfo=UTC)  # of the 25th in Tokyo
     made = await book(expert, midnight - HOUR, visitor=ADA)
-    await services.bookings.reschedule(made.id, midnight, browser(ADA))
+    await services.bookings.reschedule(made.id, midnight, customer_caller(ADA))
     assert sql.execute("SELECT cap_day::text FROM booking").fetchall() == [("2026-11-25",)]
     await book(expert, midnight - HOUR)
 
 
-async def test_a_lapsed_hold_is_in_no_movers_way_and_a_live_one_is(
+async def test_expired_hold_does_not_block_a_reschedule_and_a_live_one_does(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=2)
@@ -386,14 +386,14 @@ async def test_a_lapsed_hold_is_in_no_movers_way_and_a_live_one_is(
     ]
     clock.now = held[0].hold_until - INSTANT
     with pytest.raises(SlotTaken) as refused:
-        await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
     assert refused.value.blocker.reason is Reason.HELD
     clock.now = held[0].hold_until
-    await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+    await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
     assert times(sql) == [(NINE + DAY, "expired"), (NINE + DAY, "pending"), (NINE + DAY + HOUR, "expired")]
 
 
-async def test_the_customer_moves_until_the_cut_off_to_the_microsecond_and_the_host_always(
+async def test_customer_reschedules_until_the_exact_cut_off_and_the_host_always(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert(reschedule_notice_minutes=1440, cancel_notice_minutes=0)
@@ -401,69 +401,71 @@ async def test_the_customer_moves_until_the_cut_off_to_the_microsecond_and_the_h
     clock.now = NINE
     assert made.reschedule_until == clock.now
     assert (
-        await services.bookings.reschedule(made.id, NINE + DAY + HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + DAY + HOUR, customer_caller(ADA))
     ).reschedule_until == NINE + HOUR
     clock.now = NINE + HOUR + INSTANT
     with pytest.raises(RescheduleTooLate) as late:
-        await services.bookings.reschedule(made.id, NINE + 2 * DAY, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + 2 * DAY, customer_caller(ADA))
     assert str(late.value) == "This session can only be moved to another time until 1 day before it begins."
     await services.bookings.reschedule(made.id, NINE + 2 * DAY, ADMIN)
 
 
-async def test_only_the_customers_moves_count(
+async def test_only_reschedules_by_the_customer_count(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(max_reschedules=2)
     made = await book(expert, NINE, visitor=ADA)
     await services.bookings.reschedule(made.id, NINE + HOUR, ADMIN)
-    assert (await services.bookings.reschedule(made.id, NINE + 2 * HOUR, browser(ADA))).reschedules_left == 1
+    assert (await services.bookings.reschedule(made.id, NINE + 2 * HOUR, customer_caller(ADA))).reschedules_left == 1
     with pytest.raises(SlotNotOffered):
-        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, browser(ADA))
-    assert (await services.bookings.reschedule(made.id, NINE + 3 * HOUR, browser(ADA))).reschedules_left == 0
+        await services.bookings.reschedule(made.id, NINE - 5 * HOUR, customer_caller(ADA))
+    assert (await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))).reschedules_left == 0
     with pytest.raises(NoReschedulesLeft) as refused:
-        await services.bookings.reschedule(made.id, NINE + 4 * HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + 4 * HOUR, customer_caller(ADA))
     assert str(refused.value) == "This booking has been moved twice already, and cannot be moved again."
     assert (await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)).reschedules_left == 0
     assert sql.execute("SELECT moves FROM booking").fetchone() == (2,)
 
 
-async def test_a_session_that_can_not_be_moved_says_so(services: Services, add_expert: AddExpert, book: Book) -> None:
+async def test_session_type_without_rescheduling_says_so(services: Services, add_expert: AddExpert, book: Book) -> None:
     made = await book(await add_expert(max_reschedules=0), NINE, visitor=ADA)
     with pytest.raises(NoReschedulesLeft) as refused:
-        await services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA))
+        await services.bookings.reschedule(made.id, NINE + HOUR, customer_caller(ADA))
     assert str(refused.value) == "This session cannot be moved to another time."
 
 
-async def test_a_request_that_is_moved_nearer_is_to_be_answered_before_it_begins(
+async def test_rescheduling_a_request_earlier_moves_its_answer_deadline(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert(answer_minutes=2880)
     made = await book(expert, NINE + 4 * DAY, visitor=ADA)
     assert made.answer_by == MONDAY_MORNING + 2 * DAY
-    later = await services.bookings.reschedule(made.id, NINE + 5 * DAY, browser(ADA))
+    later = await services.bookings.reschedule(made.id, NINE + 5 * DAY, customer_caller(ADA))
     assert later.answer_by == made.answer_by
-    assert (await services.bookings.reschedule(made.id, NINE, browser(ADA))).answer_by == NINE
+    assert (await services.bookings.reschedule(made.id, NINE, customer_caller(ADA))).answer_by == NINE
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s not in (Status.HELD, Status.PENDING, Status.CONFIRMED)])
-async def test_what_is_over_is_not_moved(
+async def test_finished_booking_is_not_rescheduled(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, status: Status
 ) -> None:
     made = await book(await add_expert(), NINE, visitor=ADA)
     sql.execute("UPDATE booking SET status = %s", [status])
     for work in (
-        services.bookings.reschedule(made.id, NINE + HOUR, browser(ADA)),
+        services.bookings.reschedule(made.id, NINE + HOUR, customer_caller(ADA)),
         services.bookings.reschedule(made.id, NINE + HOUR, ADMIN),
     ):
         with pytest.raises(RescheduleNotAllowed):
             await work
 
 
-async def test_only_who_may_move_a_booking_does(services: Services, add_expert: AddExpert, book: Book) -> None:
+async def test_only_authorized_callers_reschedule_a_booking(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
     expert, other = await add_expert(), await add_expert(name="Other One")
     made = await book(expert, NINE, visitor=ADA)
     with pytest.raises(BookingNotFound):
-        await services.bookings.reschedule(made.id, NINE + HOUR, browser(BOB))
+        await services.bookings.reschedule(made.id, NINE + HOUR, customer_caller(BOB))
     for caller, refusal in (
         (None, NotAuthenticated),
         (Caller(role=Role.READER), Forbidden),
@@ -478,7 +480,7 @@ async def test_only_who_may_move_a_booking_does(services: Services, add_expert: 
     await services.bookings.reschedule(made.id, NINE + HOUR, Caller(role=Role.EXPERT, expert_id=expert))
 
 
-async def test_a_move_costs_the_same_statements_whatever_is_in_the_calendar(
+async def test_number_of_statements_of_a_reschedule_is_independent_of_the_calendar(
     services: Services, add_expert: AddExpert, book: Book, counted: Counted
 ) -> None:
     costs = set()
@@ -488,7 +490,7 @@ async def test_a_move_costs_the_same_statements_whatever_is_in_the_calendar(
         for hour in range(1, 4 if full else 1):
             await book(expert, NINE + DAY + hour * HOUR)
         with counted() as sent:
-            await services.bookings.reschedule(made.id, NINE + DAY, browser(ADA))
+            await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
         costs.add(len(sent))
     assert len(costs) == 1
     assert costs.pop() <= 10
@@ -497,39 +499,39 @@ async def test_a_move_costs_the_same_statements_whatever_is_in_the_calendar(
 # --- cancelling -------------------------------------------------------------------------------------------------
 
 
-async def test_the_customer_cancels_until_the_cut_off_to_the_microsecond_and_the_host_always(
+async def test_customer_cancels_until_the_exact_cut_off_and_the_host_always(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(cancel_notice_minutes=120)
     in_time, late = await book(expert, NINE, visitor=ADA), await book(expert, NINE + HOUR, visitor=ADA)
     clock.now = in_time.cancel_until
     assert (
-        await services.bookings.change_status(in_time.id, Status.CANCELLED, browser(ADA))
+        await services.bookings.change_status(in_time.id, Status.CANCELLED, customer_caller(ADA))
     ).status is Status.CANCELLED
     clock.now = late.cancel_until + INSTANT
     with pytest.raises(CancelTooLate) as refused:
-        await services.bookings.change_status(late.id, Status.CANCELLED, browser(ADA))
+        await services.bookings.change_status(late.id, Status.CANCELLED, customer_caller(ADA))
     assert str(refused.value) == "This session can only be cancelled until 2 hours before it begins."
     assert times(sql) == [(NINE, "cancelled"), (NINE + HOUR, "pending")]
     own = Caller(role=Role.EXPERT, expert_id=expert)
     assert (await services.bookings.change_status(late.id, Status.CANCELLED, own)).status is Status.CANCELLED
 
 
-async def test_nobody_cancels_in_another_browser_and_nobody_cancels_twice(
+async def test_cancellation_needs_the_same_browser_and_works_once(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     made = await book(await add_expert(cancel_notice_minutes=30_000), NINE, visitor=ADA)
     with pytest.raises(BookingNotFound):
-        await services.bookings.change_status(made.id, Status.CANCELLED, browser(BOB))
+        await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(BOB))
     await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
     with pytest.raises(StatusChangeNotAllowed):
-        await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA))
+        await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA))
 
 
 # --- deadlines --------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_that_nobody_answers_expires_when_it_is_due_and_not_before(
+async def test_unanswered_request_expires_exactly_when_due(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(answer_minutes=60)
@@ -545,7 +547,7 @@ async def test_a_request_that_nobody_answers_expires_when_it_is_due_and_not_befo
     await book(expert, NINE)
 
 
-async def test_a_request_for_soon_expires_when_the_session_begins(
+async def test_request_for_an_early_start_expires_when_the_session_begins(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     made = await book(await add_expert(answer_minutes=2880), NINE - 22 * HOUR)
@@ -555,7 +557,7 @@ async def test_a_request_for_soon_expires_when_the_session_begins(
     assert times(sql)[0][1] == "expired"
 
 
-async def test_a_request_from_before_there_were_deadlines_expires_when_the_session_begins(
+async def test_request_without_a_stored_deadline_expires_when_the_session_begins(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE)
@@ -568,17 +570,17 @@ async def test_a_request_from_before_there_were_deadlines_expires_when_the_sessi
     assert times(sql) == [(NINE, "expired")]
 
 
-async def test_what_is_answered_does_not_expire(
+async def test_answered_request_does_not_expire(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     made = await book(await add_expert(answer_minutes=60), NINE)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN)
-    clock.move(days=30)
+    clock.advance(days=30)
     await services.deadlines.work_off()
     assert times(sql) == [(NINE, "confirmed")]
 
 
-async def test_several_processes_write_what_is_over_down_once(
+async def test_several_processes_record_each_expiry_once(
     crowd: Services, others: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(minutes=15, step_minutes=15, answer_minutes=60, horizon_days=10)
@@ -586,7 +588,7 @@ async def test_several_processes_write_what_is_over_down_once(
         await book(expert, NINE + n * 15 * MINUTE)
     for n in range(10):  # held by a process that is dead by now: it is everybody's to let go
         await others.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + DAY + n * HOUR / 2), keeper=uuid4())
-    clock.move(hours=1)
+    clock.advance(hours=1)
     await at_once(*(one.deadlines.work_off() for one in (crowd, others) for _ in range(3)))
     assert [status for _, status in times(sql)] == ["expired"] * 40
     expired = [row for row in written(sql, "booking_id", "to_status") if row[1] == "expired"]
@@ -595,13 +597,13 @@ async def test_several_processes_write_what_is_over_down_once(
     assert deadlocks(sql) == 0
 
 
-async def test_of_an_answer_in_the_last_moment_and_the_deadline_one_wins(
+async def test_answer_and_deadline_at_the_same_time_leave_one_winner(
     crowd: Services, others: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert(answer_minutes=60, horizon_days=30)
     for day in range(8):
         made = await book(expert, NINE + day * DAY)
-        clock.move(hours=1)
+        clock.advance(hours=1)
         answer, _ = await at_once(
             crowd.bookings.change_status(made.id, Status.CONFIRMED, ADMIN), others.deadlines.work_off()
         )
@@ -612,14 +614,14 @@ async def test_of_an_answer_in_the_last_moment_and_the_deadline_one_wins(
             assert (type(answer), status) == (StatusChangeNotAllowed, Status.EXPIRED)
 
 
-async def test_a_row_that_somebody_sits_on_keeps_no_other_from_being_over(
+async def test_locked_row_does_not_keep_others_from_expiring(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     """The holds after it are free for all within a second, also while somebody has a transaction open in psql."""
     expert = await add_expert()
     for n in range(4):
         await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + n * HOUR))
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     with sql.transaction():
         sql.execute("SELECT FROM booking ORDER BY hold_until LIMIT 1 FOR UPDATE")
         async with asyncio.timeout(2):
@@ -629,7 +631,7 @@ async def test_a_row_that_somebody_sits_on_keeps_no_other_from_being_over(
     assert [status for _, status in times(sql)] == ["expired"] * 4
 
 
-async def test_a_thousand_that_are_over_are_written_down_in_a_few_statements(
+async def test_thousand_expired_rows_take_a_few_statements(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection, counted: Counted
 ) -> None:
     expert = await add_expert()
@@ -649,7 +651,7 @@ async def test_a_thousand_that_are_over_are_written_down_in_a_few_statements(
 # --- history ----------------------------------------------------------------------------------------------------
 
 
-async def test_the_history_tells_what_happened_who_did_it_and_why(
+async def test_history_records_what_happened_who_did_it_and_why(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -658,8 +660,8 @@ async def test_the_history_tells_what_happened_who_did_it_and_why(
     made = await book(expert, NINE, visitor=ADA, hold_id=held.id)
     await services.bookings.change_status(made.id, Status.CONFIRMED, own, reason="gladly")
     await services.bookings.reschedule(made.id, NINE + HOUR, ADMIN, reason="a little later")
-    await services.bookings.reschedule(made.id, NINE + 2 * HOUR, browser(ADA))
-    await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA), reason="I am ill")
+    await services.bookings.reschedule(made.id, NINE + 2 * HOUR, customer_caller(ADA))
+    await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA), reason="I am ill")
     told = await services.bookings.history(made.id, own)
     facts = [(c.actor, c.from_status, c.to_status, c.from_starts_at, c.to_starts_at, c.reason) for c in told.changes]
     assert facts == [
@@ -672,13 +674,13 @@ async def test_the_history_tells_what_happened_who_did_it_and_why(
     assert [c.at for c in told.changes] == sorted(c.at for c in told.changes)
 
 
-async def test_the_history_keeps_the_token_of_the_change_and_of_no_other(
+async def test_history_records_the_token_of_its_own_change_only(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE, visitor=ADA)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN, reason="yes")
     sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 second'")
-    await services.bookings.change_status(made.id, Status.CANCELLED, browser(ADA))
+    await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA))
     assert written(sql, "actor", "token_id", "reason") == [
         ("customer", None, ""), ("admin", ADMIN.token_id, "yes"), ("database", None, ""), ("customer", None, ""),
     ]  # fmt: skip
@@ -696,7 +698,7 @@ BY_HAND: list[tuple[str, tuple[Any, ...]]] = [
 
 
 @pytest.mark.parametrize(("statement", "told"), BY_HAND)
-async def test_what_is_done_by_hand_is_written_down_as_the_databases(
+async def test_manual_changes_are_recorded_as_made_by_the_database(
     add_expert: AddExpert, book: Book, sql: Connection, statement: str, told: tuple[Any, ...]
 ) -> None:
     await book(await add_expert(), NINE)
@@ -704,19 +706,19 @@ async def test_what_is_done_by_hand_is_written_down_as_the_databases(
     assert written(sql, "actor", "from_status", "to_status", "freed IS NOT NULL")[-1] == told
 
 
-async def test_what_changes_nothing_of_a_bookings_life_is_not_written_down(
+async def test_irrelevant_changes_are_not_recorded(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert()
     await book(expert, NINE)
     held = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + HOUR))
-    clock.move(minutes=1)
+    clock.advance(minutes=1)
     await services.holds.renew(held.id)
     sql.execute("UPDATE booking SET notes = 'x', version = version + 1")
     assert len(written(sql, "id")) == 1
 
 
-async def test_a_hold_that_never_becomes_a_booking_has_no_history(
+async def test_hold_that_never_becomes_a_booking_has_no_history(
     services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -746,7 +748,7 @@ EDITS = [
 
 
 @pytest.mark.parametrize("edit", EDITS)
-async def test_nobody_edits_what_has_happened(add_expert: AddExpert, book: Book, sql: Connection, edit: str) -> None:
+async def test_history_cannot_be_edited(add_expert: AddExpert, book: Book, sql: Connection, edit: str) -> None:
     await book(await add_expert(), NINE)
     before = written(sql, "booking_change::text")
     with pytest.raises(RaiseException, match="not changed afterwards"):
@@ -754,7 +756,7 @@ async def test_nobody_edits_what_has_happened(add_expert: AddExpert, book: Book,
     assert written(sql, "booking_change::text") == before
 
 
-async def test_a_history_with_words_by_hand_can_be_read(
+async def test_history_with_manual_entries_is_readable(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     """Whoever writes with another name than the product knows is told so at once, not whoever reads it later."""
@@ -767,7 +769,7 @@ async def test_a_history_with_words_by_hand_can_be_read(
 # --- odd moments of a hold --------------------------------------------------------------------------------------
 
 
-async def test_a_hold_that_has_lapsed_is_over_whether_somebody_wrote_so_or_not(
+async def test_expired_hold_is_expired_whether_or_not_it_is_recorded(
     services: Services, add_expert: AddExpert, clock: Clock, sql: Connection
 ) -> None:
     held = await services.holds.take(HoldRequest(expert_id=await add_expert(), starts_at=NINE), visitor=ADA)
@@ -781,7 +783,7 @@ async def test_a_hold_that_has_lapsed_is_over_whether_somebody_wrote_so_or_not(
         await services.deadlines.work_off()
 
 
-async def test_a_hold_that_another_tab_has_just_booked_is_not_held_once_more(
+async def test_booked_hold_is_not_retaken_by_another_tab(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     wanted = HoldRequest(expert_id=await add_expert(), starts_at=NINE)
@@ -808,7 +810,7 @@ async def until_somebody_waits(sql: Connection) -> None:
 
 
 @pytest.mark.parametrize("daily_cap", [None, 5])
-async def test_what_somebody_holds_already_is_no_other_time_to_offer(
+async def test_held_times_are_not_offered_as_alternatives(
     services: Services, add_expert: AddExpert, book: Book, daily_cap: int | None
 ) -> None:
     expert = await add_expert(daily_cap=daily_cap)

@@ -40,7 +40,7 @@ from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role, SessionTypeRequest, SlotQuery
 from expert_booking.services import Services
-from tests.conftest import Clock, booking_request, browser, expert_request
+from tests.conftest import Clock, booking_request, customer_caller, expert_request
 
 Done = TypeVar("Done")
 Connection = psycopg.Connection[dict[str, Any]]
@@ -202,7 +202,7 @@ def world(database_url: str) -> Iterator[World]:
     loop.close()
 
 
-def test_a_bookings_life_at_random_keeps_every_promise(world: World) -> None:
+def test_random_booking_lives_keep_all_invariants(world: World) -> None:
     shape = settings(
         max_examples=settings().max_examples // 4, stateful_step_count=50, deadline=None,
         suppress_health_check=list(HealthCheck), phases=[p for p in Phase if p is not Phase.explain],
@@ -351,7 +351,9 @@ class Life(RuleBasedStateMachine):
             refusal = StatusChangeNotAllowed
         elif self.now > until:
             refusal = CancelTooLate
-        work = self.world.services.bookings.change_status(booking.id, Status.CANCELLED, browser(who), reason=reason)
+        work = self.world.services.bookings.change_status(
+            booking.id, Status.CANCELLED, customer_caller(who), reason=reason
+        )
         view = self.does("cancel", work, refusal)
         if view is not None:
             assert (view.status, view.cancel_until) == ("cancelled", until)
@@ -374,7 +376,7 @@ class Life(RuleBasedStateMachine):
             refusal = RescheduleTooLate
         else:
             refusal = None if start == booking.starts_at else self.verdict(booking.kind, start, besides=booking)
-        work = self.world.services.bookings.reschedule(booking.id, start, browser(who))
+        work = self.world.services.bookings.reschedule(booking.id, start, customer_caller(who))
         self.moved("move", booking, start, self.does("move", work, refusal), "customer", None, "")
 
     @precondition(lambda self: self.entries)

@@ -25,7 +25,7 @@ from expert_booking.domain.errors import (
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import BookingQuery, BookingView, Caller, Role, SlotQuery
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock, booking_request, browser
+from tests.conftest import AddExpert, Book, Clock, booking_request, customer_caller
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -89,7 +89,7 @@ async def state_of(services: Services, expert_id: UUID, starts_at: datetime) -> 
 # --- in a crowd -------------------------------------------------------------------------------------------------
 
 
-async def test_of_two_hundred_who_book_one_slot_at_once_exactly_one_gets_it(
+async def test_one_of_two_hundred_concurrent_bookings_of_a_slot_succeeds(
     crowd: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -100,7 +100,7 @@ async def test_of_two_hundred_who_book_one_slot_at_once_exactly_one_gets_it(
     assert sql.execute("SELECT id, email, status FROM booking").fetchall() == [(winner.id, winner.email, "pending")]
 
 
-async def test_two_hundred_at_overlapping_starts_leave_no_overlap(
+async def test_two_hundred_concurrent_overlapping_bookings_leave_no_overlap(
     crowd: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15, after_minutes=10)
@@ -120,7 +120,7 @@ async def test_two_hundred_at_overlapping_starts_leave_no_overlap(
     assert found["booked"] >= 3  # four hours hold at least that many, whoever comes first
 
 
-async def test_fifty_who_book_over_lapsed_holds_at_once_are_still_one(
+async def test_one_of_fifty_concurrent_bookings_over_expired_holds_succeeds(
     crowd: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -132,13 +132,13 @@ async def test_fifty_who_book_over_lapsed_holds_at_once_are_still_one(
     assert live_overlaps(sql) == 0
 
 
-async def test_many_experts_at_once_do_not_stand_in_each_others_way(crowd: Services, add_expert: AddExpert) -> None:
+async def test_bookings_of_many_experts_do_not_block_each_other(crowd: Services, add_expert: AddExpert) -> None:
     experts = [await add_expert() for _ in range(10)]
     asked = (crowd.bookings.book(booking_request(expert, NINE + n * HOUR)) for n in range(8) for expert in experts)
     assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 80}
 
 
-async def test_of_two_status_changes_at_once_one_wins(
+async def test_one_of_two_concurrent_status_changes_succeeds(
     crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE)
@@ -154,7 +154,7 @@ async def test_of_two_status_changes_at_once_one_wins(
 # --- one form, sent more than once ------------------------------------------------------------------------------
 
 
-async def test_a_form_sent_ten_times_at_once_makes_one_booking_and_everybody_gets_it(
+async def test_form_sent_ten_times_concurrently_makes_one_booking_and_all_get_it(
     crowd: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert, form = await add_expert(), uuid4()
@@ -169,7 +169,7 @@ async def test_a_form_sent_ten_times_at_once_makes_one_booking_and_everybody_get
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
 
 
-async def test_a_form_sent_again_when_its_time_is_over_still_finds_its_booking(
+async def test_form_sent_again_after_its_start_returns_its_booking(
     add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert, form = await add_expert(), uuid4()
@@ -178,7 +178,7 @@ async def test_a_form_sent_again_when_its_time_is_over_still_finds_its_booking(
     assert await book(expert, NINE, visitor=MINE, submission=form) == made
 
 
-async def test_a_form_sent_again_after_its_booking_was_cancelled_books_nothing_new(
+async def test_form_sent_again_after_a_cancellation_books_nothing(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert, form = await add_expert(), uuid4()
@@ -188,7 +188,7 @@ async def test_a_form_sent_again_after_its_booking_was_cancelled_books_nothing_n
     assert (again.id, again.status) == (made.id, Status.CANCELLED)
 
 
-async def test_another_browser_with_the_same_form_gets_nothing_of_it(add_expert: AddExpert, book: Book) -> None:
+async def test_same_form_in_another_browser_reveals_nothing(add_expert: AddExpert, book: Book) -> None:
     expert, form = await add_expert(), uuid4()
     await book(expert, NINE, visitor=MINE, submission=form)
     with pytest.raises(SlotTaken):
@@ -197,9 +197,7 @@ async def test_another_browser_with_the_same_form_gets_nothing_of_it(add_expert:
         await book(expert, NINE, submission=form)
 
 
-async def test_another_form_for_a_taken_slot_is_refused_also_in_the_same_browser(
-    add_expert: AddExpert, book: Book
-) -> None:
+async def test_another_form_for_a_taken_slot_is_refused_in_the_same_browser(add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert()
     await book(expert, NINE, visitor=MINE, submission=uuid4())
     with pytest.raises(SlotTaken):
@@ -209,7 +207,7 @@ async def test_another_form_for_a_taken_slot_is_refused_also_in_the_same_browser
 # --- one after the other ----------------------------------------------------------------------------------------
 
 
-async def test_a_booking_says_what_was_booked(
+async def test_booking_shows_what_was_booked(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert(title="Career talk", minutes=45)
@@ -222,7 +220,7 @@ async def test_a_booking_says_what_was_booked(
     assert await services.bookings.get(made.id, ADMIN) == made
 
 
-async def test_a_slot_that_is_booked_is_shown_and_refused_until_it_is_cancelled(
+async def test_booked_slot_is_refused_until_the_booking_is_cancelled(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -235,7 +233,7 @@ async def test_a_slot_that_is_booked_is_shown_and_refused_until_it_is_cancelled(
     assert (await book(expert, NINE)).id != made.id
 
 
-async def test_a_lapsed_hold_is_shown_open_and_can_be_booked(
+async def test_expired_hold_is_shown_open_and_can_be_booked(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -245,7 +243,7 @@ async def test_a_lapsed_hold_is_shown_open_and_can_be_booked(
     assert sql.execute("SELECT status, version FROM booking WHERE id <> %s", [made.id]).fetchall() == [("expired", 2)]
 
 
-async def test_a_live_hold_is_shown_held_and_refused(
+async def test_live_hold_is_shown_held_and_refused(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -256,9 +254,7 @@ async def test_a_live_hold_is_shown_held_and_refused(
     assert sql.execute("SELECT status, version FROM booking").fetchall() == [("held", 1)]
 
 
-async def test_the_buffers_of_a_booking_keep_their_time_too(
-    services: Services, add_expert: AddExpert, book: Book
-) -> None:
+async def test_buffers_of_a_booking_block_time_too(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert(step_minutes=30, before_minutes=15, after_minutes=15)
     await book(expert, NINE + 2 * HOUR)
     # An hour, a quarter after it and another quarter before the next: half an hour stays free on both sides.
@@ -275,7 +271,7 @@ async def test_the_buffers_of_a_booking_keep_their_time_too(
     await book(expert, NINE + timedelta(minutes=210))
 
 
-async def test_two_session_types_of_an_expert_share_the_experts_time(
+async def test_session_types_of_an_expert_share_the_experts_time(
     add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -296,7 +292,7 @@ async def test_two_session_types_of_an_expert_share_the_experts_time(
         ({"starts_at": NINE + timedelta(days=400)}, "beyond_horizon"),
     ],
 )
-async def test_what_is_not_offered_cannot_be_booked(
+async def test_unoffered_time_cannot_be_booked(
     add_expert: AddExpert, book: Book, sql: Connection, change: dict[str, Any], reason: str
 ) -> None:
     expert = await add_expert()
@@ -306,7 +302,7 @@ async def test_what_is_not_offered_cannot_be_booked(
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (0,)
 
 
-async def test_notice_is_kept(add_expert: AddExpert, book: Book, clock: Clock) -> None:
+async def test_notice_is_enforced(add_expert: AddExpert, book: Book, clock: Clock) -> None:
     expert = await add_expert(notice_minutes=60)
     clock.now = NINE - HOUR + timedelta(seconds=1)
     with pytest.raises(SlotNotOffered) as refused:
@@ -316,7 +312,7 @@ async def test_notice_is_kept(add_expert: AddExpert, book: Book, clock: Clock) -
     await book(expert, NINE)
 
 
-async def test_an_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: Book, sql: Connection) -> None:
+async def test_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: Book, sql: Connection) -> None:
     expert = await add_expert()
     sql.execute("UPDATE expert SET active = false")
     with pytest.raises(SlotNotOffered) as refused:
@@ -324,7 +320,7 @@ async def test_an_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: 
     assert refused.value.blocker.reason == "inactive"
 
 
-async def test_unknown_experts_and_session_types_of_others_are_not_found(add_expert: AddExpert, book: Book,
+async def test_unknown_experts_and_foreign_session_types_are_not_found(add_expert: AddExpert, book: Book,
                                                                         sql: Connection) -> None:  # fmt: skip
     jana, omar = await add_expert(), await add_expert(name="Omar")
     with pytest.raises(ExpertNotFound):
@@ -336,23 +332,21 @@ async def test_unknown_experts_and_session_types_of_others_are_not_found(add_exp
 # --- whose is it ------------------------------------------------------------------------------------------------
 
 
-async def test_a_browser_sees_its_own_bookings_and_no_others(
-    services: Services, add_expert: AddExpert, book: Book
-) -> None:
+async def test_browser_sees_only_its_own_bookings(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert()
     mine = await book(expert, NINE, visitor=MINE)
     theirs = await book(expert, NINE + HOUR, visitor=THEIRS)
     without = await book(expert, NINE + 2 * HOUR)
-    assert await services.bookings.get(mine.id, browser(MINE)) == mine
+    assert await services.bookings.get(mine.id, customer_caller(MINE)) == mine
     for other in (theirs, without):
         with pytest.raises(BookingNotFound):
-            await services.bookings.get(other.id, browser(MINE))
+            await services.bookings.get(other.id, customer_caller(MINE))
     assert list(await services.bookings.of_visitor(MINE)) == [mine]
     assert list(await services.bookings.of_visitor(THEIRS)) == [theirs]
     assert list(await services.bookings.of_visitor(b"")) == []
 
 
-async def test_a_browser_that_booked_for_two_sees_both_addresses(
+async def test_browser_that_booked_for_two_addresses_sees_both(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -363,7 +357,7 @@ async def test_a_browser_that_booked_for_two_sees_both_addresses(
     assert list(await services.bookings.of_customer("ada@example.com")) == [second, first]
 
 
-async def test_by_address_a_reader_finds_all_of_a_customers_bookings_page_by_page(
+async def test_reader_finds_all_bookings_of_an_address_page_by_page(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -377,7 +371,7 @@ async def test_by_address_a_reader_finds_all_of_a_customers_bookings_page_by_pag
     assert [booking for page in pages for booking in page.bookings] == list(reversed(made))
 
 
-async def test_a_hold_is_nobodys_booking_and_is_not_listed(
+async def test_hold_is_not_listed_as_a_booking(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -387,7 +381,7 @@ async def test_a_hold_is_nobodys_booking_and_is_not_listed(
 
 
 @pytest.mark.parametrize("caller", [None, READER, Caller(role=Role.EXPERT, expert_id=uuid4())])
-async def test_only_those_who_run_the_calendar_change_a_status(
+async def test_only_hosts_change_a_status(
     services: Services, add_expert: AddExpert, book: Book, caller: Caller | None
 ) -> None:
     booking = await book(await add_expert(), NINE)
@@ -396,7 +390,7 @@ async def test_only_those_who_run_the_calendar_change_a_status(
     assert (await services.bookings.get(booking.id, ADMIN)).status is Status.PENDING
 
 
-async def test_a_booking_goes_through_its_life_one_version_at_a_time(
+async def test_each_transition_increments_the_version(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert()

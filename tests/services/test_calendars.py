@@ -112,7 +112,7 @@ async def cap(services: Services, key: CalendarKey, session_type: UUID, daily_ca
 
 
 @pytest.mark.parametrize("most", [1, 3])
-async def test_of_many_at_once_on_different_hours_of_a_day_exactly_as_many_win_as_the_cap_says(
+async def test_concurrent_bookings_of_a_day_are_limited_to_the_cap(
     crowd: Services, jana: CalendarKey, talk: UUID, sql: Connection, most: int
 ) -> None:
     await cap(crowd, jana, talk, most)
@@ -126,7 +126,9 @@ async def test_of_many_at_once_on_different_hours_of_a_day_exactly_as_many_win_a
         sql.execute("UPDATE booking SET status = 'cancelled'")
 
 
-async def test_ten_at_once_with_half_hours_and_a_cap_of_one_are_one(crowd: Services, add_expert: AddExpert) -> None:
+async def test_ten_concurrent_half_hour_bookings_with_a_cap_of_one_make_one(
+    crowd: Services, add_expert: AddExpert
+) -> None:
     expert = await add_expert(minutes=30, step_minutes=30, daily_cap=1)
     asked = (crowd.bookings.book(booking_request(expert, NINE + n * HOUR / 2)) for n in range(10))
     assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 1, "day_full": 9}
@@ -142,9 +144,7 @@ async def test_every_day_has_its_own_places(crowd: Services, jana: CalendarKey, 
     assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 5, "day_full": 15}
 
 
-async def test_two_session_types_of_one_expert_have_their_own_caps(
-    crowd: Services, jana: CalendarKey, talk: UUID
-) -> None:
+async def test_session_types_of_one_expert_have_separate_caps(crowd: Services, jana: CalendarKey, talk: UUID) -> None:
     await cap(crowd, jana, talk, 1)
     other = NewSessionType(title="Walk", minutes=60, step_minutes=60, notice_minutes=0, daily_cap=2)
     walk = (await crowd.calendars.add_session_type(jana, other)).id
@@ -157,7 +157,7 @@ async def test_two_session_types_of_one_expert_have_their_own_caps(
     assert outcomes(results[1::2]) == {"booked": 2, "day_full": 2}
 
 
-async def test_a_cancelled_booking_gives_its_place_back_to_exactly_one(
+async def test_cancelled_booking_returns_its_place_to_exactly_one(
     crowd: Services, jana: CalendarKey, talk: UUID
 ) -> None:
     await cap(crowd, jana, talk, 3)
@@ -169,7 +169,7 @@ async def test_a_cancelled_booking_gives_its_place_back_to_exactly_one(
     assert set(outcomes(results)) <= {"booked", "day_full", "SlotTaken"}
 
 
-async def test_caps_and_zones_can_change_while_a_crowd_books(
+async def test_caps_and_zones_can_change_during_concurrent_bookings(
     crowd: Services, jana: CalendarKey, talk: UUID, sql: Connection
 ) -> None:
     async def change() -> None:
@@ -196,7 +196,7 @@ async def test_caps_and_zones_can_change_while_a_crowd_books(
     assert None not in [day for day, _ in counted]
 
 
-async def test_a_booking_that_takes_a_place_while_they_are_numbered_is_counted_too(
+async def test_booking_made_while_places_are_renumbered_is_counted(
     crowd: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
     await cap(crowd, jana, talk, 3)
@@ -217,7 +217,7 @@ async def test_a_booking_that_takes_a_place_while_they_are_numbered_is_counted_t
     assert [(start, place) for start, _, place in places(sql)] == [("24 08", 1), ("24 09", 2), ("24 10", 3)]
 
 
-async def test_a_type_that_is_deleted_while_people_book_it_is_either_booked_or_gone(
+async def test_session_type_deleted_during_a_booking_is_either_booked_or_deleted(
     crowd: Services, jana: CalendarKey, sql: Connection
 ) -> None:
     for n in range(8):
@@ -235,7 +235,7 @@ async def test_a_type_that_is_deleted_while_people_book_it_is_either_booked_or_g
 # --- caps, one after the other ----------------------------------------------------------------------------------
 
 
-async def test_a_cap_that_is_set_later_counts_the_bookings_made_before(
+async def test_later_cap_counts_existing_bookings(
     services: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
     for start in (NINE + 3 * HOUR, NINE, NINE + DAY):
@@ -249,7 +249,7 @@ async def test_a_cap_that_is_set_later_counts_the_bookings_made_before(
     await book(jana.expert_id, NINE + DAY + HOUR)
 
 
-async def test_a_cap_can_be_lowered_raised_and_taken_away_whatever_is_booked(
+async def test_cap_can_be_lowered_raised_and_removed_with_bookings(
     crowd: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
     await cap(crowd, jana, talk, 4)
@@ -270,7 +270,7 @@ async def test_a_cap_can_be_lowered_raised_and_taken_away_whatever_is_booked(
     assert outcomes(await at_once(crowd, jana.expert_id)) == {"booked": 5, "SlotTaken": 3}
 
 
-async def test_cancelled_bookings_count_for_no_cap(
+async def test_cancelled_bookings_do_not_count_for_a_cap(
     services: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
     gone = await book(jana.expert_id, NINE)
@@ -281,7 +281,7 @@ async def test_cancelled_bookings_count_for_no_cap(
     await book(jana.expert_id, NINE + 2 * HOUR)
 
 
-async def test_after_a_change_of_zone_the_new_local_days_have_the_cap(
+async def test_cap_follows_the_new_local_days_after_a_zone_change(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     key = CalendarKey(await add_expert(hours=(0, 1440), daily_cap=2))
@@ -301,13 +301,13 @@ async def test_after_a_change_of_zone_the_new_local_days_have_the_cap(
 
 
 @pytest.mark.parametrize("hours", range(36, 61, 3))
-async def test_bookings_of_days_ago_are_in_nobodys_way(
+async def test_past_bookings_do_not_affect_a_cap(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection, hours: int
 ) -> None:
     key = CalendarKey(await add_expert(hours=(0, 1440), daily_cap=24))
     for n in range(12):
         await book(key.expert_id, clock.now + n * HOUR)
-    clock.move(hours=hours)
+    clock.advance(hours=hours)
     await book(key.expert_id, clock.now)
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago", "Europe/Berlin"):
         await services.calendars.change_expert(key, ExpertChange(time_zone=zone))
@@ -316,7 +316,7 @@ async def test_bookings_of_days_ago_are_in_nobodys_way(
     assert numbered[-1][1] == 1
 
 
-async def test_caps_of_others_are_left_alone(
+async def test_caps_of_other_experts_are_unaffected(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     jana, omar = [CalendarKey(await add_expert(name=name, daily_cap=2)) for name in ("Jana", "Omar")]
@@ -330,7 +330,7 @@ async def test_caps_of_others_are_left_alone(
 # --- zones ------------------------------------------------------------------------------------------------------
 
 
-async def test_another_zone_moves_the_free_slots_to_come_and_no_booking(
+async def test_zone_change_shifts_future_free_slots_and_no_booking(
     services: Services, jana: CalendarKey, book: Book, sql: Connection
 ) -> None:
     made = await book(jana.expert_id, NINE)
@@ -389,7 +389,7 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_every_change_of_a_calendar_is_news_of_exactly_this_expert(
+async def test_every_calendar_change_notifies_exactly_this_expert(
     services: Services, jana: CalendarKey, add_expert: AddExpert, database_url: str, change: str
 ) -> None:
     await add_expert(name="Omar")
@@ -406,7 +406,7 @@ async def test_every_change_of_a_calendar_is_news_of_exactly_this_expert(
 # --- keys, versions, bounds -------------------------------------------------------------------------------------
 
 
-async def test_keys_are_given_to_those_who_run_the_calendar(
+async def test_calendar_keys_are_given_to_hosts_only(
     services: Services, jana: CalendarKey, add_expert: AddExpert
 ) -> None:
     own = Caller(role=Role.EXPERT, expert_id=jana.expert_id)
@@ -423,7 +423,7 @@ async def test_keys_are_given_to_those_who_run_the_calendar(
         await services.calendars.key(str(uuid4()), ADMIN)
 
 
-async def test_a_calendar_that_is_gone_meanwhile_is_not_found(services: Services) -> None:
+async def test_deleted_calendar_is_not_found(services: Services) -> None:
     gone = CalendarKey(uuid4())
     asked: list[Awaitable[object]] = [
         services.calendars.plan(gone), services.calendars.put_plan(gone, PLAN), services.calendars.expert(gone),
@@ -435,7 +435,7 @@ async def test_a_calendar_that_is_gone_meanwhile_is_not_found(services: Services
             await question
 
 
-async def test_a_plan_has_the_same_version_until_it_changes(services: Services, jana: CalendarKey) -> None:
+async def test_plan_version_is_stable_until_a_change(services: Services, jana: CalendarKey) -> None:
     first = await services.calendars.plan(jana)
     same = await services.calendars.put_plan(jana, first, [first.version])
     assert (same, same.version) == (first, first.version)
@@ -445,7 +445,7 @@ async def test_a_plan_has_the_same_version_until_it_changes(services: Services, 
     assert refused.value.version == changed.version != first.version
 
 
-async def test_there_is_an_end_to_overrides_and_days_off(
+async def test_number_of_overrides_and_days_off_is_limited(
     services: Services, jana: CalendarKey, sql: Connection
 ) -> None:
     fill = "INSERT INTO {} SELECT %s, date '2030-01-01' + n, {} FROM generate_series(1, %s) AS n"

@@ -75,7 +75,7 @@ def free(sql: Connection, expert_id: UUID, *starts: datetime, minutes: int = 60)
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("most")
-async def test_a_search_forgives_accents_case_word_order_beginnings_and_one_slip(
+async def test_search_tolerates_accents_case_order_prefixes_and_one_typo(
     services: Services, add_expert: AddExpert, search: str, found: str
 ) -> None:
     for name in ("Jana Müller", "Karl Straße", "Łukasz Wójcik", "Declan O’Brien", "Marc Reid-Thompson", "Søren Ågård",
@@ -85,7 +85,7 @@ async def test_a_search_forgives_accents_case_word_order_beginnings_and_one_slip
 
 
 @pytest.mark.parametrize("search", ["jna", "mler", "muuuller", "rellum", "jana wojcik", "mullxyz", "ja%", "m_ller"])
-async def test_a_search_forgives_no_more_than_that(services: Services, add_expert: AddExpert, search: str) -> None:
+async def test_search_tolerates_no_more_than_one_typo(services: Services, add_expert: AddExpert, search: str) -> None:
     await add_expert(name="Jana Müller")
     await add_expert(name="Łukasz Wójcik")
     assert await names(services, search=search) == []
@@ -98,12 +98,12 @@ async def test_a_search_forgives_no_more_than_that(services: Services, add_exper
      ("abcd", "bcde", False), ("abcd", "adcb", False), ("abcd", "ab", False), ("abcd", "abcdef", False),
      ("abcd", "axyd", False), ("abcd", "cbad", False), ("abcd", "badc", False)],
 )  # fmt: skip
-def test_a_slip_is_one_letter_or_two_neighbours(typed: str, meant: str, slip: bool) -> None:
+def test_typo_is_one_letter_or_two_swapped_neighbours(typed: str, meant: str, slip: bool) -> None:
     assert one_slip(typed, meant) is slip
 
 
 @pytest.mark.usefixtures("most")
-async def test_names_come_first_then_others_then_slips_and_among_equals_the_best_rated(
+async def test_results_rank_names_then_text_then_typos_and_ties_by_rating(
     services: Services, add_expert: AddExpert
 ) -> None:
     await add_expert(name="Inside Hannea", rating=4.9)
@@ -118,9 +118,7 @@ async def test_names_come_first_then_others_then_slips_and_among_equals_the_best
                      "In Category"]  # fmt: skip
 
 
-async def test_a_slip_is_only_looked_for_where_the_word_itself_finds_hardly_anybody(
-    services: Services, add_expert: AddExpert
-) -> None:
+async def test_typos_are_tolerated_only_if_exact_matches_are_few(services: Services, add_expert: AddExpert) -> None:
     for n in range(5):
         await add_expert(name=f"Marta {n}")
     await add_expert(name="Marla Other")
@@ -128,7 +126,7 @@ async def test_a_slip_is_only_looked_for_where_the_word_itself_finds_hardly_anyb
     assert await names(services, search="marla") == ["Marla Other", *await names(services, search="marta")]
 
 
-async def test_one_or_two_letters_find_words_and_beginnings_of_names(services: Services, add_expert: AddExpert) -> None:
+async def test_one_or_two_letters_match_words_and_name_prefixes(services: Services, add_expert: AddExpert) -> None:
     await add_expert(name="Jana Abel", bio="About HR.")
     await add_expert(name="Omar Bold", bio="Jobs.")
     assert await names(services, search="j") == ["Jana Abel"]
@@ -136,9 +134,7 @@ async def test_one_or_two_letters_find_words_and_beginnings_of_names(services: S
     assert await names(services, search="bo o") == ["Omar Bold"]
 
 
-async def test_a_search_follows_what_is_changed_by_anybody(
-    services: Services, add_expert: AddExpert, sql: Connection
-) -> None:
+async def test_search_reflects_every_change(services: Services, add_expert: AddExpert, sql: Connection) -> None:
     await add_expert(name="Jana Müller")
     sql.execute("UPDATE expert SET name = 'Ida Schröder', bio = 'Knows beekeeping.'")
     assert await names(services, search="muller") == []
@@ -148,7 +144,7 @@ async def test_a_search_follows_what_is_changed_by_anybody(
     assert await names(services, search="schroder") == []
 
 
-async def test_words_of_any_length_and_sign_do_no_harm(services: Services, add_expert: AddExpert) -> None:
+async def test_search_words_of_any_length_and_character_are_harmless(services: Services, add_expert: AddExpert) -> None:
     await add_expert(name="n" * 120, bio="x" * 5000)
     assert len(await names(services, search="n" * 100)) == 1
     for search in (
@@ -171,7 +167,7 @@ async def test_words_of_any_length_and_sign_do_no_harm(services: Services, add_e
 
 
 @pytest.mark.usefixtures("most")
-async def test_filters_are_all_kept_together(services: Services, add_expert: AddExpert) -> None:
+async def test_filters_are_combined(services: Services, add_expert: AddExpert) -> None:
     short = SessionTypeRequest(title="Short", minutes=30, step_minutes=30)
     for name, category, rating, languages, types in (
         ("Anna", "Tax", 4.9, ["de", "en"], [short]), ("Bela", "Tax", 4.1, ["hu"], [short]),
@@ -190,7 +186,7 @@ async def test_filters_are_all_kept_together(services: Services, add_expert: Add
     assert await names(services, search="d", category="Law", sort="name") == ["Dora"]
 
 
-async def test_next_available_counts_only_sessions_of_the_length_that_is_asked_for(
+async def test_next_available_counts_only_sessions_of_the_requested_length(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     hour = SessionTypeRequest(title="Hour", minutes=60, step_minutes=60)
@@ -243,7 +239,7 @@ async def test_free_before_a_day_means_from_now_until_it_begins(
      ({"free_on": date(2027, 1, 22)}, None), ({"free_before": date(2026, 11, 23)}, "freeBefore"),
      ({"free_before": date(2030, 1, 1)}, None)],
 )  # fmt: skip
-async def test_a_day_that_is_past_or_too_far_ahead_is_refused_by_its_name(
+async def test_past_or_distant_day_is_refused_by_field(
     services: Services, query: dict[str, Any], field: str | None
 ) -> None:
     if field is None:
@@ -258,7 +254,7 @@ async def test_a_day_that_is_past_or_too_far_ahead_is_refused_by_its_name(
 
 
 @pytest.mark.usefixtures("most")
-async def test_the_soonest_come_first_and_those_of_whom_nothing_is_known_last(
+async def test_soonest_come_first_and_unknown_last(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock
 ) -> None:
     for name, *starts in (("Later", NOW + DAY), ("Past", NOW - HOUR), ("Soon", NOW + HOUR), ("Never",),
@@ -268,14 +264,14 @@ async def test_the_soonest_come_first_and_those_of_whom_nothing_is_known_last(
     found = await names(services, sort="soonest")
     assert found[:3] == ["Now", "Soon", "Later"]
     assert sorted(found[3:]) == ["Never", "New", "Past"]
-    clock.move(hours=2)
+    clock.advance(hours=2)
     assert (await names(services, sort="soonest"))[0] == "Later"
     assert (await names(services, sort="soonest", minutes=60))[0] == "Later"
     assert await names(services, sort="soonest", minutes=30) == []
 
 
 @pytest.mark.usefixtures("most")
-async def test_names_sort_without_accents_and_capitals(services: Services, add_expert: AddExpert) -> None:
+async def test_names_sort_without_accents_and_case(services: Services, add_expert: AddExpert) -> None:
     for name in ("Zoe", "éva", "Eva B", "Ödön", "omar", "Łukasz", "Luna"):
         await add_expert(name=name)
     assert await names(services, sort="name") == ["éva", "Eva B", "Łukasz", "Luna", "Ödön", "omar", "Zoe"]
@@ -304,7 +300,7 @@ async def crowd(services: Services, sql: Connection, count: int, tag: str = "") 
 
 @pytest.mark.usefixtures("most")
 @pytest.mark.parametrize("sort", list(ExpertSort))
-async def test_cursors_repeat_nobody_and_drop_nobody_while_experts_are_added_everywhere(
+async def test_cursors_neither_repeat_nor_skip_experts_while_experts_are_added(
     services: Services, sql: Connection, sort: ExpertSort
 ) -> None:
     await crowd(services, sql, 17)
@@ -323,7 +319,7 @@ async def test_cursors_repeat_nobody_and_drop_nobody_while_experts_are_added_eve
 @pytest.mark.usefixtures("most")
 @pytest.mark.parametrize("sort", list(ExpertSort))
 @pytest.mark.parametrize("search", ["", "anna"])
-async def test_cursors_offsets_and_the_way_back_show_the_same_pages(
+async def test_cursors_offsets_and_backward_pages_agree(
     services: Services, sql: Connection, sort: ExpertSort, search: str
 ) -> None:
     await crowd(services, sql, 17)
@@ -348,7 +344,7 @@ async def test_cursors_offsets_and_the_way_back_show_the_same_pages(
         assert (await page(after=back.next)).experts == later.experts
 
 
-async def test_a_cursor_of_another_order_or_of_nobody_is_refused_by_its_name(
+async def test_cursor_of_another_order_or_invalid_cursor_is_refused_by_field(
     services: Services, add_expert: AddExpert
 ) -> None:
     for n in range(2):
@@ -367,7 +363,7 @@ async def test_a_cursor_of_another_order_or_of_nobody_is_refused_by_its_name(
         ExpertQuery(after=after, before=after)
 
 
-async def test_a_total_is_exact_up_to_a_thousand_and_says_when_there_are_more(
+async def test_total_is_exact_up_to_a_thousand_and_then_a_lower_bound(
     services: Services, add_expert: AddExpert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(4):
@@ -386,7 +382,7 @@ async def test_a_total_is_exact_up_to_a_thousand_and_says_when_there_are_more(
 # --- counts -----------------------------------------------------------------------------------------------------
 
 
-async def test_every_choice_is_counted_under_all_other_filters(
+async def test_facets_are_counted_under_all_other_filters(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock
 ) -> None:
     short = SessionTypeRequest(title="Short", minutes=30, step_minutes=30)
@@ -425,11 +421,11 @@ async def test_every_choice_is_counted_under_all_other_filters(
         "categories": {}, "languages": {}, "minutes": {}, "ratings": {"4.5": 0, "4": 0, "3.5": 0, "3": 0},
     }  # fmt: skip
     sql.execute("UPDATE expert SET active = false WHERE name = 'Dora'")
-    clock.move(minutes=6)
+    clock.advance(minutes=6)
     assert (await counts())["categories"] == {"Law": 1, "Tax": 2}
 
 
-async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew_where_that_takes_long(
+async def test_slow_counts_are_served_stale_while_being_refreshed(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 0)
@@ -442,16 +438,16 @@ async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew_where_tha
     await add_expert(languages=["en"])
     assert await languages(sort="name") == {"en": 1}
     sql.execute("UPDATE expert SET languages = '{de}'")
-    clock.move(seconds=14)
+    clock.advance(seconds=14)
     assert await languages() == {"en": 1}
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     assert await languages(limit=3) == {"en": 1}  # and meanwhile they are counted
     async with asyncio.timeout(5):
         while await languages() != {"de": 1}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
-async def test_counts_that_are_quickly_made_are_always_of_this_moment(
+async def test_fast_counts_are_always_current(
     services: Services, add_expert: AddExpert, sql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 60)
@@ -468,7 +464,7 @@ async def test_counts_that_are_quickly_made_are_always_of_this_moment(
 
 @pytest.mark.usefixtures("most")
 @pytest.mark.parametrize("sort", list(ExpertSort))
-async def test_the_number_of_statements_does_not_depend_on_who_is_there(
+async def test_number_of_statements_is_independent_of_the_number_of_experts(
     services: Services,
     sql: Connection,
     clock: Clock,
@@ -482,5 +478,5 @@ async def test_the_number_of_statements_does_not_depend_on_who_is_there(
 
     assert await statements() == 3  # words, page, counts
     await crowd(services, sql, 9)
-    clock.move(minutes=6)  # so that the counts are made anew
+    clock.advance(minutes=6)  # so that the counts are made anew
     assert await statements() == 3

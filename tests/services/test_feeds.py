@@ -21,7 +21,7 @@ from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.feeds import CalendarFile, FeedOwner
 from tests.conftest import AddExpert, Book, Clock
-from tests.mail.told import news, part_of
+from tests.mail.samples import news, part_of
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -77,9 +77,7 @@ async def turns_of_others(work: Coroutine[Any, Any, object]) -> int:
 # --- the address ------------------------------------------------------------------------------------------------
 
 
-async def test_there_is_no_calendar_before_it_is_opened_and_then_always_the_same(
-    services: Services, add_expert: AddExpert
-) -> None:
+async def test_feed_is_created_on_first_use_and_stays_the_same(services: Services, add_expert: AddExpert) -> None:
     jana = FeedOwner(expert_id=await add_expert())
     for owner in (ADA, jana):
         assert await services.feeds.url(owner) is None
@@ -90,11 +88,11 @@ async def test_there_is_no_calendar_before_it_is_opened_and_then_always_the_same
     assert await services.feeds.open(ADA) != await services.feeds.open(jana)
 
 
-async def test_of_many_who_open_it_at_once_all_get_the_same(services: Services) -> None:
+async def test_concurrent_first_uses_get_the_same_feed(services: Services) -> None:
     assert len(set(await asyncio.gather(*(services.feeds.open(ADA) for _ in range(12))))) == 1
 
 
-async def test_a_new_address_ends_the_old_one(services: Services) -> None:
+async def test_renewing_a_feed_revokes_its_old_address(services: Services) -> None:
     old = await services.feeds.open(ADA)
     new = await services.feeds.renew(ADA)
     assert new != old
@@ -104,11 +102,11 @@ async def test_a_new_address_ends_the_old_one(services: Services) -> None:
         await read(services, old)
 
 
-async def test_a_calendar_can_be_renewed_before_there_is_one(services: Services) -> None:
+async def test_feed_can_be_renewed_before_it_exists(services: Services) -> None:
     await read(services, await services.feeds.renew(ADA))
 
 
-async def test_what_was_given_up_is_gone_for_good(services: Services) -> None:
+async def test_closed_feed_address_never_works_again(services: Services) -> None:
     url = await services.feeds.open(ADA)
     await services.feeds.close(ADA)
     await services.feeds.close(ADA)
@@ -121,13 +119,13 @@ async def test_what_was_given_up_is_gone_for_good(services: Services) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "\x00", "x" * 48, "ü" * 48, "../../etc", "x" * 100_000])
-async def test_what_is_no_address_is_not_found(services: Services, wrong: str) -> None:
+async def test_malformed_address_is_not_found(services: Services, wrong: str) -> None:
     await services.feeds.open(ADA)
     with pytest.raises(FeedNotFound):
         await services.feeds.content(wrong)
 
 
-async def test_neither_an_id_nor_another_key_nor_another_house_opens_it(
+async def test_ids_other_keys_and_keys_of_another_site_open_no_feed(
     services: Services, sql: Connection, database: Database, clock: Clock
 ) -> None:
     url = await services.feeds.open(ADA)
@@ -151,7 +149,7 @@ async def test_neither_an_id_nor_another_key_nor_another_house_opens_it(
         await copied.feeds.content(keys.feed(row[0]))
 
 
-async def test_the_calendar_of_an_expert_who_is_deleted_is_gone(
+async def test_feed_of_a_deleted_expert_is_not_found(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     url = await services.feeds.open(FeedOwner(expert_id=await add_expert()))
@@ -160,7 +158,7 @@ async def test_the_calendar_of_an_expert_who_is_deleted_is_gone(
         await read(services, url)
 
 
-def test_a_calendar_is_somebodys_and_of_one_alone() -> None:
+def test_feed_belongs_to_exactly_one_owner() -> None:
     for wrong in ({}, {"customer_key": "ada@example.com", "expert_id": uuid4()}):
         with pytest.raises(ValueError, match="customer"):
             FeedOwner(**wrong)  # type: ignore[arg-type]
@@ -169,7 +167,7 @@ def test_a_calendar_is_somebodys_and_of_one_alone() -> None:
 # --- what stands in it ------------------------------------------------------------------------------------------
 
 
-async def test_a_customer_sees_their_own_bookings_and_nothing_of_others(
+async def test_customer_feed_contains_only_their_own_bookings(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -187,7 +185,7 @@ async def test_a_customer_sees_their_own_bookings_and_nothing_of_others(
     )
 
 
-async def test_an_expert_sees_who_comes(services: Services, add_expert: AddExpert, book: Book) -> None:
+async def test_expert_feed_names_the_customers(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert, other = await add_expert(), await add_expert(name="Omar Haddad", email="omar@example.com")
     await book(expert, NINE, notes="my notes")
     await book(other, NINE, name="Eve")
@@ -202,7 +200,7 @@ async def test_an_expert_sees_who_comes(services: Services, add_expert: AddExper
     assert Calendar.from_ical(body)["X-WR-CALNAME"] == "The Site: Jana Müller"
 
 
-async def test_an_entry_keeps_its_name_and_counts_when_it_is_moved_and_goes_when_it_is_cancelled(
+async def test_entry_keeps_its_uid_and_counts_revisions_until_cancelled(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     booking = await book(await add_expert(), NINE)
@@ -220,11 +218,11 @@ async def test_an_entry_keeps_its_name_and_counts_when_it_is_moved_and_goes_when
     assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (uid, 2, "CANCELLED")
 
 
-async def test_mails_downloads_and_feeds_have_one_and_the_same_entry(
+async def test_emails_downloads_and_feeds_contain_the_same_entry(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE, time_zone="Europe/London")
-    clock.move(hours=1)
+    clock.advance(hours=1)
     moved = await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
     row = sql.execute("SELECT sequence, changed_at FROM booking").fetchone()
     assert row is not None
@@ -249,7 +247,7 @@ async def test_mails_downloads_and_feeds_have_one_and_the_same_entry(
     assert in_mail.decoded("DTSTAMP") == clock()
 
 
-async def test_another_installation_names_the_same_booking_otherwise(
+async def test_another_installation_has_another_uid_for_the_same_booking(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE)
@@ -260,7 +258,7 @@ async def test_another_installation_names_the_same_booking_otherwise(
     assert elsewhere["UID"] != event["UID"]
 
 
-async def test_what_is_declined_or_expired_or_only_held_is_no_entry_and_what_is_over_stays_for_a_while(
+async def test_declined_expired_and_held_are_excluded_and_past_bookings_stay_for_a_while(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock
 ) -> None:
     expert = await add_expert()
@@ -274,14 +272,14 @@ async def test_what_is_declined_or_expired_or_only_held_is_no_entry_and_what_is_
     assert [event.decoded("DTSTART") for event in (await events(services, ADA)).values()] == [NINE + 5 * HOUR]
 
 
-async def test_it_is_the_same_to_the_octet_until_something_changes(
+async def test_feed_is_byte_identical_until_something_changes(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert()
     bookings = [await book(expert, NINE + number * HOUR) for number in range(3)]
     url = await services.feeds.open(ADA)
     first = await read(services, url)
-    clock.move(hours=2)
+    clock.advance(hours=2)
     assert await read(services, url) == first
     await services.bookings.change_status(bookings[0].id, Status.CONFIRMED, ADMIN)
     changed = await read(services, url)
@@ -290,7 +288,7 @@ async def test_it_is_the_same_to_the_octet_until_something_changes(
     assert first.etag.endswith('"')
 
 
-async def test_however_much_stands_in_it_it_takes_two_statements_and_has_an_end(
+async def test_feed_of_any_size_takes_two_statements_and_is_limited(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, counted: Counted
 ) -> None:
     expert = await add_expert()
@@ -318,7 +316,7 @@ async def test_however_much_stands_in_it_it_takes_two_statements_and_has_an_end(
     assert max(starts) == NINE + 8 * DAY
 
 
-async def test_the_file_of_a_booking_has_the_key_for_its_customer_alone(
+async def test_booking_file_has_the_key_only_for_its_customer(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     booking = await book(await add_expert(), NINE, notes="my notes")
@@ -331,7 +329,7 @@ async def test_the_file_of_a_booking_has_the_key_for_its_customer_alone(
     assert Calendar.from_ical(own)["METHOD"] == "PUBLISH"
 
 
-async def test_there_is_no_file_of_a_booking_that_is_gone(
+async def test_deleted_booking_has_no_file(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking: BookingView = await book(await add_expert(), NINE)

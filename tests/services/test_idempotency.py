@@ -73,7 +73,7 @@ def count(sql: Connection, table: str) -> int:
 # --- once ---------------------------------------------------------------------------------------------------------
 
 
-async def test_work_is_done_once_and_its_answer_is_given_again(
+async def test_repeated_work_is_done_once_and_returns_the_first_answer(
     services: Services, database: Database, other: Services, sql: Connection
 ) -> None:
     work = Work(database)
@@ -84,16 +84,14 @@ async def test_work_is_done_once_and_its_answer_is_given_again(
     assert (work.done, count(sql, "search_word")) == (1, 2)
 
 
-async def test_another_key_and_another_caller_with_the_same_key_are_other_requests(
-    services: Services, database: Database
-) -> None:
+async def test_another_key_or_caller_is_another_request(services: Services, database: Database) -> None:
     work = Work(database)
     for caller, key in ((ME, "key"), (ME, "Key"), (YOU, "key")):
         assert not (await services.idempotency.once(caller, key, ASKED, work)).replayed
     assert work.done == 3
 
 
-async def test_a_key_that_belongs_to_another_request_is_refused(services: Services, database: Database) -> None:
+async def test_key_of_a_different_request_is_refused(services: Services, database: Database) -> None:
     work = Work(database)
     await services.idempotency.once(ME, "key", ASKED, work)
     with pytest.raises(IdempotencyKeyReused):
@@ -102,7 +100,7 @@ async def test_a_key_that_belongs_to_another_request_is_refused(services: Servic
     assert work.done == 1
 
 
-async def test_a_refusal_that_is_not_kept_leaves_its_effects_and_no_answer(
+async def test_unstored_refusal_keeps_its_side_effects(
     services: Services, database: Database, other: Services, sql: Connection
 ) -> None:
     """What is counted while a request is refused, such as a wrong code, counts for good."""
@@ -119,7 +117,7 @@ async def test_a_refusal_that_is_not_kept_leaves_its_effects_and_no_answer(
     assert (await other.idempotency.once(ME, "key", b"another", work, keep_refusals=False)).replayed
 
 
-async def test_who_waited_for_a_refusal_that_is_not_kept_is_the_first(
+async def test_next_waiter_runs_after_an_unstored_refusal(
     services: Services, database: Database, other: Services
 ) -> None:
     work = Work(database)
@@ -139,7 +137,7 @@ async def test_who_waited_for_a_refusal_that_is_not_kept_is_the_first(
     assert await second == DONE
 
 
-async def test_nothing_of_it_is_seen_before_all_of_it_is(
+async def test_effects_and_answer_become_visible_together(
     services: Services, database: Database, sql: Connection
 ) -> None:
     work = Work(database)
@@ -153,7 +151,7 @@ async def test_nothing_of_it_is_seen_before_all_of_it_is(
 
 
 @pytest.mark.parametrize("failure", [Unavailable(), ZeroDivisionError(), Conflict()])
-async def test_work_that_raises_was_never_asked_for(
+async def test_work_that_raises_leaves_no_trace(
     services: Services, database: Database, sql: Connection, failure: Exception
 ) -> None:
     with pytest.raises(type(failure)):
@@ -162,7 +160,7 @@ async def test_work_that_raises_was_never_asked_for(
     assert not (await services.idempotency.once(ME, "key", b"put right", Work(database))).replayed
 
 
-async def test_who_asks_meanwhile_in_another_process_waits_and_gets_the_first_answer(
+async def test_concurrent_repeat_in_another_process_waits_for_the_first_answer(
     services: Services, database: Database, other: Services
 ) -> None:
     work, never = Work(database), Work(database)
@@ -178,9 +176,7 @@ async def test_who_asks_meanwhile_in_another_process_waits_and_gets_the_first_an
     assert never.done == 0
 
 
-async def test_who_waited_for_one_that_failed_is_the_first(
-    services: Services, database: Database, sql: Connection
-) -> None:
+async def test_next_waiter_runs_after_a_failure(services: Services, database: Database, sql: Connection) -> None:
     work = Work(database, ZeroDivisionError())
     work.may_go_on.clear()
     first = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, work))
@@ -194,7 +190,7 @@ async def test_who_waited_for_one_that_failed_is_the_first(
     assert count(sql, "search_word") == 2
 
 
-async def test_of_fifty_at_once_one_does_it_and_nobody_elses_request_waits_for_ever(
+async def test_one_of_fifty_concurrent_repeats_runs_and_other_requests_are_not_blocked(
     services: Services, database: Database, other: Services, sql: Connection
 ) -> None:
     work = Work(database)
@@ -210,35 +206,33 @@ async def test_of_fifty_at_once_one_does_it_and_nobody_elses_request_waits_for_e
 # --- for a day ------------------------------------------------------------------------------------------------------
 
 
-async def test_an_answer_is_kept_for_24_hours_by_the_clock_and_then_the_key_is_new(
+async def test_answer_is_kept_for_24_hours_and_then_the_key_is_free(
     services: Services, database: Database, clock: Clock, sql: Connection
 ) -> None:
     work = Work(database)
     await services.idempotency.once(ME, "key", ASKED, work)
-    clock.move(hours=24, seconds=-1)
+    clock.advance(hours=24, seconds=-1)
     assert (await services.idempotency.once(ME, "key", ASKED, work)).replayed
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     assert not (await services.idempotency.once(ME, "key", b"another request", work)).replayed
     # From now on another day, for the new request.
-    clock.move(hours=23)
+    clock.advance(hours=23)
     assert (await services.idempotency.once(ME, "key", b"another request", work)).replayed
     assert (work.done, count(sql, "kept_answer")) == (2, 1)
 
 
-async def test_of_many_with_a_key_that_is_too_old_one_does_it_anew(
+async def test_one_of_many_concurrent_requests_with_an_expired_key_runs(
     services: Services, database: Database, clock: Clock
 ) -> None:
     work = Work(database)
     await services.idempotency.once(ME, "key", ASKED, work)
-    clock.move(hours=25)
+    clock.advance(hours=25)
     answers = await asyncio.gather(*(services.idempotency.once(ME, "key", ASKED, work) for _ in range(20)))
     assert [answer.replayed for answer in answers].count(False) == 1
     assert work.done == 2
 
 
-async def test_what_is_too_old_is_forgotten_and_nothing_else(
-    services: Services, database: Database, sql: Connection
-) -> None:
+async def test_only_expired_answers_are_deleted(services: Services, database: Database, sql: Connection) -> None:
     await services.idempotency.once(ME, "young", ASKED, Work(database))
     sql.execute(
         "INSERT INTO kept_answer (caller, key, fingerprint, created_at)"
@@ -252,9 +246,7 @@ async def test_what_is_too_old_is_forgotten_and_nothing_else(
 # --- together -------------------------------------------------------------------------------------------------------
 
 
-async def test_what_leaves_with_an_exception_takes_back_its_own_effects_alone(
-    database: Database, sql: Connection
-) -> None:
+async def test_exception_rolls_back_only_its_own_savepoint(database: Database, sql: Connection) -> None:
     async def refuses(way: Way) -> None:
         async with way() as connection:
             await add(connection, "undone")
@@ -278,7 +270,9 @@ async def test_what_leaves_with_an_exception_takes_back_its_own_effects_alone(
     assert sql.execute("SELECT word FROM search_word ORDER BY word").fetchall() == [("kept",), ("kept, too",)]
 
 
-async def test_others_and_what_comes_later_have_no_part_in_it(database: Database, sql: Connection) -> None:
+async def test_other_and_later_statements_are_outside_the_shared_transaction(
+    database: Database, sql: Connection
+) -> None:
     meanwhile = asyncio.Event()
 
     async def somebody_else() -> None:
@@ -301,7 +295,7 @@ async def test_others_and_what_comes_later_have_no_part_in_it(database: Database
     assert sql.execute("SELECT word FROM search_word ORDER BY word").fetchall() == [("afterwards",), ("meanwhile",)]
 
 
-async def test_who_does_nothing_together_sends_no_statement_more(
+async def test_single_operation_needs_no_additional_statement(
     services: Services, book: Book, add_expert: AddExpert, counted: Counted
 ) -> None:
     expert: UUID = await add_expert()
@@ -314,7 +308,7 @@ async def test_who_does_nothing_together_sends_no_statement_more(
 # --- seals ----------------------------------------------------------------------------------------------------------
 
 
-async def test_what_was_kept_under_another_secret_is_neither_told_nor_done_again(
+async def test_answer_stored_under_another_secret_is_neither_returned_nor_redone(
     database: Database, clock: Clock, sql: Connection
 ) -> None:
     before, after = Idempotency(database, clock, "one secret"), Idempotency(database, clock, "another secret")
@@ -325,12 +319,12 @@ async def test_what_was_kept_under_another_secret_is_neither_told_nor_done_again
             await after.once(ME, "key", asked, second)
     assert second.done == 0
     assert await before.once(ME, "key", ASKED, second) == Answer(DONE.status, DONE.headers, DONE.body, replayed=True)
-    clock.move(hours=24)
+    clock.advance(hours=24)
     assert await after.once(ME, "key", ASKED, second) == DONE  # as ever
     assert second.done == 1
 
 
-async def test_an_answer_that_is_put_into_anothers_place_is_not_read(
+async def test_answer_copied_to_another_row_is_not_readable(
     services: Services, database: Database, sql: Connection
 ) -> None:
     for caller, key in ((ME, "key"), (ME, "other key"), (YOU, "key")):
@@ -342,7 +336,7 @@ async def test_an_answer_that_is_put_into_anothers_place_is_not_read(
             await services.idempotency.once(caller, key, ASKED, Work(database))
 
 
-async def test_an_answer_of_any_bytes_comes_back_as_it_was(services: Services, database: Database) -> None:
+async def test_answer_bytes_round_trip(services: Services, database: Database) -> None:
     odd = Answer(201, {"x": "ä\n\u2028"}, bytes(range(256)) + b"\n\n")
 
     async def work() -> Answer:

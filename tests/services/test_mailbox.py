@@ -33,7 +33,7 @@ def letter(to: str, subject: str = "Grüße") -> EmailMessage:
     return mail
 
 
-async def test_the_latest_mail_comes_first_and_can_be_looked_for_by_address(mailbox: Mailbox) -> None:
+async def test_newest_email_comes_first_and_can_be_searched_by_address(mailbox: Mailbox) -> None:
     for name in ("ada", "bob", "carl"):
         await mailbox.send(letter(f"{name}@example.com"))
     mails = await mailbox.mails()
@@ -43,7 +43,7 @@ async def test_the_latest_mail_comes_first_and_can_be_looked_for_by_address(mail
     assert (found.subject, "bob@example.com" in found.recipient) == ("Grüße", True)
 
 
-async def test_a_mail_is_opened_with_all_that_is_in_it(mailbox: Mailbox) -> None:
+async def test_email_is_opened_with_all_its_parts(mailbox: Mailbox) -> None:
     await mailbox.send(letter("ada@example.com"))
     [mail] = await mailbox.mails()
     opened = await mailbox.open(mail.id)
@@ -56,12 +56,12 @@ async def test_a_mail_is_opened_with_all_that_is_in_it(mailbox: Mailbox) -> None
 
 
 @pytest.mark.parametrize("number", [0, -1, 424242, 2**70])
-async def test_a_mail_that_is_not_there_is_refused(mailbox: Mailbox, number: int) -> None:
+async def test_missing_email_is_refused(mailbox: Mailbox, number: int) -> None:
     with pytest.raises(MailNotFound):
         await mailbox.open(number)
 
 
-async def test_only_the_newest_three_hundred_stay(mailbox: Mailbox, database: Database) -> None:
+async def test_only_the_newest_300_emails_are_kept(mailbox: Mailbox, database: Database) -> None:
     for number in range(303):
         await mailbox.send(letter("ada@example.com", str(number)))
     await mailbox.sweep()
@@ -72,7 +72,7 @@ async def test_only_the_newest_three_hundred_stay(mailbox: Mailbox, database: Da
         await mailbox.open(kept[-1].id - 1)
 
 
-async def test_whoever_follows_hears_of_mail_until_they_stop(database: Database) -> None:
+async def test_subscriber_gets_emails_until_it_unsubscribes(database: Database) -> None:
     bus, heard = Bus(), []
     unsubscribe = Mailbox(database, bus).subscribe(lambda: heard.append(1))
     bus.publish(MailChanged(None))
@@ -82,7 +82,7 @@ async def test_whoever_follows_hears_of_mail_until_they_stop(database: Database)
     assert heard == [1]
 
 
-async def test_mail_of_a_house_without_a_mail_server_comes_here_with_its_kind(
+async def test_without_a_mail_server_emails_go_to_the_mailbox_with_their_kind(
     database: Database, clock: Clock, add_expert: AddExpert, book: Book
 ) -> None:
     bus = Bus()

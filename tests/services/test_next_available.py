@@ -27,7 +27,7 @@ from expert_booking.services.worker_timer import WorkerTimer
 from expert_booking.services.workers import next_available
 from tests.api.conftest import booking_of
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Serve = Callable[..., ServerProcess]
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -119,7 +119,7 @@ async def check(services: Services, sql: Connection, expert_id: UUID) -> None:
         assert sql.execute("SELECT count(*) FROM expert_free WHERE expert_id = %s", [expert_id]).fetchone() == (0,)
 
 
-async def test_a_new_expert_is_free_at_the_first_slot_in_every_length(
+async def test_new_expert_is_free_at_the_first_slot_in_every_length(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     types = [SessionTypeRequest(title=str(m), minutes=m, step_minutes=60, notice_minutes=n)
@@ -150,7 +150,7 @@ async def test_a_new_expert_is_free_at_the_first_slot_in_every_length(
         "DELETE FROM booking",
     ],
 )
-async def test_every_change_by_hand_is_worked_out(
+async def test_every_manual_change_is_processed(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, change: str
 ) -> None:
     expert = await add_expert()
@@ -162,7 +162,7 @@ async def test_every_change_by_hand_is_worked_out(
     await check(services, sql, expert)
 
 
-async def test_a_deleted_expert_and_one_without_sessions_stop_nobody(
+async def test_deleted_expert_and_one_without_session_types_do_not_block_the_worker(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     gone, bare, jana = await add_expert(name="Gone"), await add_expert(name="B", session_types=[]), await add_expert()
@@ -173,7 +173,7 @@ async def test_a_deleted_expert_and_one_without_sessions_stop_nobody(
     assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
 
 
-async def test_an_expert_whose_zone_is_nonsense_stops_nobody_and_is_right_again_when_it_is_mended(
+async def test_invalid_time_zone_does_not_block_the_worker_and_recovers_when_fixed(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(7)]
@@ -186,16 +186,16 @@ async def test_an_expert_whose_zone_is_nonsense_stops_nobody_and_is_right_again_
     assert kept(sql, experts[3])[0] == MONDAY_MORNING
 
 
-async def test_time_alone_makes_rows_wrong_and_they_are_looked_at_at_that_very_moment(
+async def test_rows_that_time_makes_stale_are_refreshed_exactly_then(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock
 ) -> None:
     expert = await add_expert(notice_minutes=30, horizon_days=2)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
-    clock.move(minutes=30)  # exactly the notice: it can still be booked
+    clock.advance(minutes=30)  # exactly the notice: it can still be booked
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
     sql.execute("DELETE FROM availability_rule WHERE weekday <> 4")
@@ -207,22 +207,20 @@ async def test_time_alone_makes_rows_wrong_and_they_are_looked_at_at_that_very_m
     await check(services, sql, expert)
 
 
-async def test_a_slot_is_free_again_the_moment_its_hold_lapses(
+async def test_slot_is_free_as_soon_as_its_hold_expires(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock
 ) -> None:
     expert = await add_expert()
     sql.execute(HOLD, {"e": expert, "s": MONDAY_MORNING + HOUR, "u": MONDAY_MORNING + 10 * MINUTE})
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await services.next_available.work_off()
     assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
 
 
-async def test_rows_that_are_right_already_are_not_written_again(
-    services: Services, add_expert: AddExpert, sql: Connection
-) -> None:
+async def test_correct_rows_are_not_rewritten(services: Services, add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert()
     await services.next_available.work_off()
     written = "SELECT xmin::text, minutes FROM expert_next UNION ALL SELECT xmin::text, half_day FROM expert_free"
@@ -234,7 +232,7 @@ async def test_rows_that_are_right_already_are_not_written_again(
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendars_say(
+async def test_rows_match_the_calendars_after_random_changes(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock, seed: int
 ) -> None:
     chance = Random(seed)
@@ -284,7 +282,7 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
         sql.execute(change, {"e": expert, "d": day})
 
     async def one_move(_: UUID) -> None:
-        clock.move(minutes=chance.choice((1, 7, 31, 60, 600, 1440, 5000)))
+        clock.advance(minutes=chance.choice((1, 7, 31, 60, 600, 1440, 5000)))
 
     for _ in range(14):
         for _ in range(chance.randint(1, 3)):
@@ -294,7 +292,7 @@ async def test_whatever_happens_in_whatever_order_the_rows_are_what_the_calendar
             await check(services, sql, expert)
 
 
-async def test_what_a_process_has_taken_on_when_it_dies_is_done_by_another(
+async def test_work_claimed_by_a_killed_process_is_done_by_another(
     services: Services, database: Database, another: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(5)]
@@ -315,7 +313,7 @@ async def test_what_a_process_has_taken_on_when_it_dies_is_done_by_another(
         await check(services, sql, expert)
 
 
-async def test_two_processes_that_work_at_the_same_time_leave_the_truth(
+async def test_two_concurrent_workers_leave_correct_rows(
     services: Services, another: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(60)]
@@ -328,7 +326,7 @@ async def test_two_processes_that_work_at_the_same_time_leave_the_truth(
     assert [kept(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
 
 
-async def test_somebody_who_is_booked_all_the_time_is_one_of_many(
+async def test_constantly_booked_expert_does_not_starve_others(
     services: Services, database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     busy, first, second = [await add_expert(name=name) for name in ("Busy", "First", "Second")]
@@ -340,7 +338,7 @@ async def test_somebody_who_is_booked_all_the_time_is_one_of_many(
     assert sql.execute("SELECT expert_id FROM expert_changed").fetchall() == [(second,)]
 
 
-async def test_who_has_worked_rests_however_much_there_is_to_do_again() -> None:
+async def test_worker_timer_pauses_even_when_woken() -> None:
     alarm, loop = WorkerTimer(0), asyncio.get_running_loop()
     for ring in (alarm.wake, lambda: None):
         ring()
@@ -349,7 +347,7 @@ async def test_who_has_worked_rests_however_much_there_is_to_do_again() -> None:
         assert loop.time() - began >= 0.19
 
 
-async def test_whoever_else_has_something_to_do_has_a_turn_after_each_expert(
+async def test_other_tasks_run_between_two_experts(
     services: Services, add_expert: AddExpert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns, begun = 0, []
@@ -374,7 +372,7 @@ async def test_whoever_else_has_something_to_do_has_a_turn_after_each_expert(
     assert all(before < after for before, after in pairwise(begun))
 
 
-async def test_a_database_that_goes_away_for_a_while_stops_nothing_for_good(
+async def test_worker_recovers_after_the_database_was_away(
     services: Services, add_expert: AddExpert, sql: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = asyncio.create_task(services.next_available.run())
@@ -407,7 +405,7 @@ def book_at(server: ServerProcess, expert_id: UUID, start: datetime) -> None:
     assert answer.status_code == 201
 
 
-async def test_servers_work_off_what_is_booked_through_them_and_what_psql_does(
+async def test_servers_process_their_own_bookings_and_manual_changes(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -419,7 +417,7 @@ async def test_servers_work_off_what_is_booked_through_them_and_what_psql_does(
     await until(lambda: kept(sql, expert) == {0: None})
 
 
-async def test_a_server_killed_between_a_booking_and_the_work_leaves_it_to_the_next_one(
+async def test_work_left_by_a_killed_server_is_done_by_the_next(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -434,7 +432,7 @@ async def test_a_server_killed_between_a_booking_and_the_work_leaves_it_to_the_n
     await until(lambda: next_of(sql, expert) > first)
 
 
-async def test_while_it_is_somebody_elses_turn_nothing_is_worked_out(
+async def test_worker_waits_while_another_process_has_its_turn(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()

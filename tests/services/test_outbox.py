@@ -23,7 +23,7 @@ from expert_booking.schemas import BookingView, Caller, HoldRequest, Role
 from expert_booking.services import Services
 from expert_booking.services.workers.outbox import LEASE
 from tests.conftest import AddExpert, Book, Clock
-from tests.mailing import MailServer
+from tests.mail_server import MailServer
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -87,7 +87,7 @@ async def mail_of(services: Services, booking: BookingView) -> Delivery | None:
 # --- each message once, in order --------------------------------------------------------------------------------
 
 
-async def test_customer_and_expert_hear_of_each_event_once_and_in_order(
+async def test_customer_and_expert_get_each_email_once_and_in_order(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     made = await book(await add_expert(), NINE + 48 * HOUR)
@@ -103,7 +103,7 @@ async def test_customer_and_expert_hear_of_each_event_once_and_in_order(
     assert await mail_of(services, made) is Delivery.SENT
 
 
-async def test_many_workers_at_once_send_each_message_once_and_keep_the_order(
+async def test_concurrent_workers_send_each_email_once_and_in_order(
     services: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer,
     sql: Connection,
 ) -> None:  # fmt: skip
@@ -117,13 +117,13 @@ async def test_many_workers_at_once_send_each_message_once_and_keep_the_order(
     await others[0].outbox.work_off()
     for n in range(8):
         assert kinds(mail_server.to(f"p{n}@example.com")) == ["received", "confirmed", "cancelled"]
-    assert len(mail_server.mails) == 48
-    assert set(Counter(mail["Message-ID"] for mail in mail_server.mails).values()) == {1}
+    assert len(mail_server.emails) == 48
+    assert set(Counter(mail["Message-ID"] for mail in mail_server.emails).values()) == {1}
     assert left(sql) == []
     assert sql.execute("SELECT DISTINCT tries FROM message").fetchall() == [(1,)]
 
 
-async def test_what_a_letter_needs_is_read_in_one_statement(
+async def test_content_of_an_email_is_read_in_one_statement(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, counted: Counted
 ) -> None:
     expert = await add_expert()
@@ -131,14 +131,14 @@ async def test_what_a_letter_needs_is_read_in_one_statement(
         await book(expert, NINE + n * HOUR)
     with counted() as sent:
         await posting.outbox.work_off()
-    assert len(mail_server.mails) == 4
+    assert len(mail_server.emails) == 4
     # Two for planning; for each mail one that claims and reads and one that writes down; and looks that found nothing.
     claims = [statement for statement in sent if "WITH due" in statement]
     assert len([statement for statement in sent if "FROM booking" in statement and statement not in claims]) == 2
     assert len(claims) <= 4 + 2
 
 
-async def test_a_message_id_is_the_same_at_every_try_and_says_nothing_personal(
+async def test_message_id_is_stable_across_retries_and_not_personal(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     seen = []
@@ -147,65 +147,65 @@ async def test_a_message_id_is_the_same_at_every_try_and_says_nothing_personal(
         seen.append(str(mail["Message-ID"]))
         return "451 4.3.0 later" if len(seen) <= 2 else None
 
-    mail_server.to_mail = later
+    mail_server.message_reply = later
     await book(await add_expert(), NINE)
     await posting.outbox.work_off()
-    clock.move(minutes=1)
+    clock.advance(minutes=1)
     await posting.outbox.work_off()
     assert sorted(seen[:2]) == sorted(seen[2:])
     assert len(set(seen)) == 2
     assert all(one.endswith("@example.com>") and "ada" not in one for one in seen)
 
 
-async def test_of_two_processes_the_second_sends_what_the_first_was_killed_over(
+async def test_second_process_sends_what_a_killed_one_was_sending(
     posting: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     made = await book(await add_expert(), NINE)
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     doomed = asyncio.create_task(posting.outbox.run())
-    await until(lambda: mail_server.in_hand == 2)
+    await until(lambda: mail_server.in_progress == 2)
     doomed.cancel()  # and what it was just sending is given up with it
     await asyncio.wait([doomed])
-    mail_server.to_mail = lambda *_: "451 4.3.0 whoever has gone away is not answered"
-    mail_server.going_on.set()
-    await until(lambda: mail_server.in_hand == 0)
-    mail_server.to_mail = lambda *_: None
+    mail_server.message_reply = lambda *_: "451 4.3.0 whoever has gone away is not answered"
+    mail_server.proceed.set()
+    await until(lambda: mail_server.in_progress == 0)
+    mail_server.message_reply = lambda *_: None
     await others[0].outbox.work_off()
-    assert mail_server.mails == []
+    assert mail_server.emails == []
     clock.now += LEASE
     await others[0].outbox.work_off()
-    assert len(mail_server.mails) == 2
+    assert len(mail_server.emails) == 2
     assert await mail_of(others[0], made) is Delivery.SENT
 
 
-async def test_a_slow_server_holds_no_connection_of_the_pool(
+async def test_slow_mail_server_holds_no_database_connection(
     database_url: str, clock: Clock, mail_server: MailServer, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
     for n in range(4):
         await book(expert, NINE + n * HOUR)
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     database = Database(database_url, pool_size=1)
     services = Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
     sending = asyncio.create_task(services.outbox.work_off())
     # Four at once, none of which waits for the other; and the one connection is there for everybody else.
-    await until(lambda: mail_server.in_hand == 4)
+    await until(lambda: mail_server.in_progress == 4)
     async with asyncio.timeout(PATIENCE):
         await services.bookings.get((await book(expert, NINE + 4 * HOUR)).id, ADMIN)
     assert not sending.done()
-    mail_server.going_on.set()
+    mail_server.proceed.set()
     await sending
-    assert len(mail_server.mails) == 10
+    assert len(mail_server.emails) == 10
     await database.close()
 
 
-async def test_a_worker_sends_what_comes_while_it_runs(
+async def test_running_worker_sends_new_emails(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer
 ) -> None:
     running = asyncio.create_task(posting.outbox.run())
     await book(await add_expert(), NINE)
     posting.outbox.wake()
-    await until(lambda: len(mail_server.mails) == 2)
+    await until(lambda: len(mail_server.emails) == 2)
     running.cancel()
     await asyncio.wait([running])
 
@@ -213,30 +213,30 @@ async def test_a_worker_sends_what_comes_while_it_runs(
 # --- what is refused --------------------------------------------------------------------------------------------
 
 
-async def test_a_no_for_now_is_tried_again_later_and_the_next_one_waits_for_it(
+async def test_temporary_refusal_is_retried_and_delays_only_later_emails_of_its_booking(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock,
     sql: Connection,
 ) -> None:  # fmt: skip
-    mail_server.to_recipient = lambda to: "450 4.2.1 not now" if to == "ada@example.com" else None
+    mail_server.recipient_reply = lambda to: "450 4.2.1 not now" if to == "ada@example.com" else None
     made = await book(await add_expert(), NINE + 24 * HOUR)
     await confirmed(services, made)
     await posting.outbox.work_off()
-    assert kinds(mail_server.mails) == ["received", "confirmed"]  # the expert's
+    assert kinds(mail_server.emails) == ["received", "confirmed"]  # the expert's
     assert left(sql) == [("received", "customer", 1), ("confirmed", "customer", 0)]
-    mail_server.to_recipient = lambda _: None
-    clock.move(seconds=4)
+    mail_server.recipient_reply = lambda _: None
+    clock.advance(seconds=4)
     await posting.outbox.work_off()
-    assert len(mail_server.mails) == 2
-    clock.move(seconds=2)
+    assert len(mail_server.emails) == 2
+    clock.advance(seconds=2)
     await posting.outbox.work_off()
     assert kinds(mail_server.to("ada@example.com")) == ["received", "confirmed"]
 
 
-async def test_a_no_for_good_is_kept_as_a_dead_letter_that_can_be_sent_again(
+async def test_permanent_refusal_is_kept_and_can_be_sent_again(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    mail_server.to_recipient = lambda to: f"550 5.1.1 <{to}> is unknown" if to == "ada@example.com" else None
+    mail_server.recipient_reply = lambda to: f"550 5.1.1 <{to}> is unknown" if to == "ada@example.com" else None
     made = await book(await add_expert(), NINE + 24 * HOUR)
     with caplog.at_level(logging.DEBUG, "expert_booking"):
         await posting.outbox.work_off()
@@ -248,7 +248,7 @@ async def test_a_no_for_good_is_kept_as_a_dead_letter_that_can_be_sent_again(
     assert dead.delivery is Delivery.FAILED
     assert await mail_of(services, made) is Delivery.FAILED
     # What comes after it does not wait for ever.
-    mail_server.to_recipient = lambda _: None
+    mail_server.recipient_reply = lambda _: None
     await confirmed(services, made)
     await posting.outbox.work_off()
     assert kinds(mail_server.to("ada@example.com")) == ["confirmed"]
@@ -258,10 +258,10 @@ async def test_a_no_for_good_is_kept_as_a_dead_letter_that_can_be_sent_again(
     assert await posting.outbox.waiting() == []
 
 
-async def test_only_what_is_there_and_not_sent_goes_out_again(
+async def test_only_existing_unsent_emails_can_be_sent_again(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
-    mail_server.to_recipient = lambda to: "550 5.1.1 no" if to == "ada@example.com" else None
+    mail_server.recipient_reply = lambda to: "550 5.1.1 no" if to == "ada@example.com" else None
     await book(await add_expert(), NINE)
     await posting.outbox.work_off()
     [dead] = await posting.outbox.waiting()
@@ -275,10 +275,10 @@ async def test_only_what_is_there_and_not_sent_goes_out_again(
     assert await posting.outbox.resend() == 0
 
 
-async def test_whoever_is_never_taken_is_given_up_after_two_days(
+async def test_email_refused_for_two_days_is_given_up(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
-    mail_server.to_recipient = lambda to: "450 4.2.1 not now" if to == "ada@example.com" else None
+    mail_server.recipient_reply = lambda to: "450 4.2.1 not now" if to == "ada@example.com" else None
     await book(await add_expert(), NINE + 24 * 30 * HOUR)
     begun = clock()
     while True:
@@ -292,7 +292,7 @@ async def test_whoever_is_never_taken_is_given_up_after_two_days(
     assert message.tries == 56
 
 
-async def test_a_letter_that_cannot_be_written_stops_no_other_and_is_not_quoted(
+async def test_email_that_cannot_be_composed_blocks_no_other_and_is_not_quoted(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -311,7 +311,7 @@ async def test_a_letter_that_cannot_be_written_stops_no_other_and_is_not_quoted(
     assert message.error
 
 
-async def test_without_a_mail_server_mail_waits_and_nobody_is_at_it(
+async def test_without_a_transport_emails_wait_unclaimed(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
@@ -319,10 +319,10 @@ async def test_without_a_mail_server_mail_waits_and_nobody_is_at_it(
     assert left(sql) == [("received", "customer", 0), ("received", "expert", 0)]
     assert await mail_of(services, made) is Delivery.WAITING
     await posting.outbox.work_off()
-    assert len(mail_server.mails) == 2
+    assert len(mail_server.emails) == 2
 
 
-async def test_a_mail_server_that_is_down_delays_mail_and_nothing_else(
+async def test_unreachable_mail_server_delays_emails_only(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     mail_server.stop()
@@ -332,59 +332,59 @@ async def test_a_mail_server_that_is_down_delays_mail_and_nothing_else(
         await confirmed(services, made)
         await posting.outbox.work_off()
     mail_server.start()
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     await posting.outbox.work_off()
     for n in range(3):
         assert kinds(mail_server.to(f"p{n}@example.com")) == ["received", "confirmed"]
-    assert len(mail_server.mails) == 12
+    assert len(mail_server.emails) == 12
 
 
-async def test_a_yes_is_never_forgotten_by_whoever_thinks_it_failed(
+async def test_success_is_recorded_even_if_another_process_reports_a_failure(
     posting: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer,
     clock: Clock, sql: Connection,
 ) -> None:  # fmt: skip
     # The first was suspended over its lease; meanwhile a second has claimed, and is told no.
     await book(await add_expert(), NINE)
-    mail_server.going_on.clear()
+    mail_server.proceed.clear()
     first = asyncio.create_task(posting.outbox.work_off())
-    await until(lambda: mail_server.in_hand == 2)
+    await until(lambda: mail_server.in_progress == 2)
     clock.now += LEASE
-    mail_server.to_recipient = lambda _: "450 4.2.1 not now"
+    mail_server.recipient_reply = lambda _: "450 4.2.1 not now"
     await others[0].outbox.work_off()
-    mail_server.going_on.set()
+    mail_server.proceed.set()
     await first
     assert left(sql) == []
-    clock.move(hours=1)
-    mail_server.to_recipient = lambda _: None
+    clock.advance(hours=1)
+    mail_server.recipient_reply = lambda _: None
     await others[0].outbox.work_off()
-    assert len(mail_server.mails) == 2
+    assert len(mail_server.emails) == 2
 
 
 # --- who is mailed, and of what ---------------------------------------------------------------------------------
 
 
-async def test_a_hold_that_lapses_mails_nobody(
+async def test_expired_hold_sends_no_email(
     services: Services, posting: Services, add_expert: AddExpert, mail_server: MailServer, clock: Clock, sql: Connection
 ) -> None:
     await services.holds.take(HoldRequest(expert_id=await add_expert(), starts_at=NINE))
-    clock.move(minutes=10)
+    clock.advance(minutes=10)
     await services.deadlines.work_off()
     await posting.outbox.work_off()
     assert sql.execute("SELECT status FROM booking").fetchall() == [("expired",)]
-    assert (mail_server.mails, left(sql)) == ([], [])
+    assert (mail_server.emails, left(sql)) == ([], [])
 
 
-async def test_a_request_that_nobody_answers_mails_both(
+async def test_expired_request_emails_both(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     await book(await add_expert(answer_minutes=60), NINE)
-    clock.move(hours=2)
+    clock.advance(hours=2)
     await services.deadlines.work_off()
     await posting.outbox.work_off()
     assert kinds(mail_server.to("ada@example.com")) == ["received", "expired"]
 
 
-async def test_what_is_changed_by_hand_mails_nobody(
+async def test_manual_change_sends_no_email(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
@@ -395,49 +395,49 @@ async def test_what_is_changed_by_hand_mails_nobody(
 
 
 @pytest.mark.parametrize("plan", [seed.Plan(experts=5, bookings=80), seed.Plan(experts=40, bookings=400)])
-async def test_the_seed_mails_nobody_and_nobody_is_reminded_of_it(
+async def test_seed_sends_no_emails_and_no_reminders(
     posting: Services, database: Database, clock: Clock, sql: Connection, mail_server: MailServer, plan: seed.Plan
 ) -> None:
     await seed.load(database, plan, now=clock())
     for _ in range(4):
-        clock.move(hours=12)
+        clock.advance(hours=12)
         await posting.outbox.work_off()
     still_to_come = "SELECT count(*) FROM booking WHERE status = 'confirmed' AND starts_at BETWEEN %s AND %s"
     [(sessions,)] = sql.execute(still_to_come, [clock() - 40 * HOUR, clock()]).fetchall()
     assert sessions > 0
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)
-    assert mail_server.mails == []
+    assert mail_server.emails == []
 
 
-async def test_of_a_booking_that_is_gone_nobody_is_told_and_nothing_stays(
+async def test_deleted_booking_sends_no_email_and_leaves_no_rows(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     made = await book(await add_expert(), NINE)
     sql.execute("DELETE FROM booking WHERE id = %s", [made.id])
     await posting.outbox.work_off()
-    assert (mail_server.mails, left(sql)) == ([], [])
+    assert (mail_server.emails, left(sql)) == ([], [])
 
 
-async def test_mail_of_a_session_that_is_long_over_is_dropped_and_is_no_failure(
+async def test_email_about_a_long_past_session_is_dropped_without_failure(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock,
     sql: Connection,
 ) -> None:  # fmt: skip
     made = await book(await add_expert(), NINE)
     clock.now = NINE + HOUR + timedelta(days=1, seconds=1)
     await posting.outbox.work_off()
-    assert (mail_server.mails, left(sql)) == ([], [])
+    assert (mail_server.emails, left(sql)) == ([], [])
     assert await mail_of(services, made) is None
 
 
-async def test_what_was_sent_long_ago_is_swept_out(
+async def test_old_sent_emails_are_deleted(
     posting: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE)
     await posting.outbox.work_off()
-    clock.move(days=89)
+    clock.advance(days=89)
     await posting.outbox.sweep()
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (2,)
-    clock.move(days=2)
+    clock.advance(days=2)
     await posting.outbox.sweep()
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)
 
@@ -445,31 +445,31 @@ async def test_what_was_sent_long_ago_is_swept_out(
 # --- access links -----------------------------------------------------------------------------------------------
 
 
-async def test_known_addresses_get_an_access_mail_and_unknown_ones_leave_no_trace(
+async def test_known_addresses_get_an_access_email_and_unknown_ones_leave_no_trace(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE)
     omar = await add_expert(name="Omar", email="omar@example.com")
     sql.execute("UPDATE expert SET active = false WHERE id = %s", [omar])
     await posting.outbox.work_off()
-    mail_server.mails.clear()
+    mail_server.emails.clear()
     for email in ("Ada@example.com", "jana@example.com", "boss@example.com", "nobody@example.com", "omar@example.com"):
         await services.access.ask(email, origin=ORIGIN)
     await posting.outbox.work_off()
-    assert {mail["To"].addresses[0].addr_spec for mail in mail_server.mails} == {
+    assert {mail["To"].addresses[0].addr_spec for mail in mail_server.emails} == {
         "Ada@example.com", "jana@example.com", "boss@example.com",
     }  # fmt: skip
     assert sql.execute("SELECT count(*) FROM message WHERE kind = 'access_link'").fetchone() == (3,)
     assert left(sql) == []
 
 
-async def test_the_link_and_the_code_in_the_mail_are_those_that_count(
+async def test_emailed_link_and_code_are_valid(
     posting: Services, add_expert: AddExpert, mail_server: MailServer
 ) -> None:
     await add_expert()
     asked = await posting.access.ask("jana@example.com", origin=ORIGIN)
     await posting.outbox.work_off()
-    [mail] = mail_server.mails
+    [mail] = mail_server.emails
     body = mail.get_body(("plain",))
     assert body is not None
     said = body.get_content() + str(mail["Subject"])
@@ -478,17 +478,17 @@ async def test_the_link_and_the_code_in_the_mail_are_those_that_count(
 
 
 @pytest.mark.parametrize("how", ["over", "spent"])
-async def test_a_link_that_is_of_no_use_any_more_is_not_sent(
+async def test_expired_link_is_not_sent(
     posting: Services, add_expert: AddExpert, mail_server: MailServer, clock: Clock, sql: Connection, how: str
 ) -> None:
     await add_expert()
     asked = await posting.access.ask("jana@example.com", origin=ORIGIN)
     if how == "over":
-        clock.move(minutes=15)
+        clock.advance(minutes=15)
     else:
         await posting.access.redeem_link(posting.access.link(asked.id), "browser")
     await posting.outbox.work_off()
-    assert (mail_server.mails, left(sql)) == ([], [])
+    assert (mail_server.emails, left(sql)) == ([], [])
 
 
 # --- reminders --------------------------------------------------------------------------------------------------
@@ -502,7 +502,7 @@ async def at_once(add_expert: AddExpert, **more: Any) -> UUID:
 async def reminded(posting: Services, mail_server: MailServer, clock: Clock, now: datetime) -> list[str]:
     """What the customer gets at this time."""
     clock.now = now
-    mail_server.mails.clear()
+    mail_server.emails.clear()
     await posting.outbox.work_off()
     assert len(mail_server.to("ada@example.com")) == len(mail_server.to("jana@example.com"))
     return kinds(mail_server.to("ada@example.com"))
@@ -526,7 +526,7 @@ async def test_both_are_reminded_a_day_and_an_hour_before(
         assert await reminded(posting, mail_server, clock, now) == kinds_then, now
 
 
-async def test_who_books_confirms_or_moves_when_a_reminder_was_due_gets_none(
+async def test_booking_made_after_a_reminder_was_due_gets_none(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     clock.now = start_of_day = NINE - 12 * HOUR
@@ -544,7 +544,7 @@ async def test_who_books_confirms_or_moves_when_a_reminder_was_due_gets_none(
     assert await reminded(posting, mail_server, clock, NINE + 24 * HOUR) == ["reminder"]
 
 
-async def test_reminders_follow_what_is_moved_and_cancelled(
+async def test_reminders_follow_reschedules_and_cancellations(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     expert = await at_once(add_expert)
@@ -561,7 +561,7 @@ async def test_reminders_follow_what_is_moved_and_cancelled(
 
 
 @pytest.mark.parametrize("how", ["rescheduled", "cancelled"])
-async def test_a_reminder_that_waits_is_dropped_when_its_session_is_not_then_any_more(
+async def test_pending_reminder_is_dropped_if_its_session_has_changed(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock,
     sql: Connection, how: str,
 ) -> None:  # fmt: skip
@@ -578,7 +578,7 @@ async def test_a_reminder_that_waits_is_dropped_when_its_session_is_not_then_any
     assert left(sql) == []
 
 
-async def test_moved_away_and_back_again_is_reminded_once_more_only_where_that_is_still_ahead(
+async def test_rescheduled_and_restored_booking_is_reminded_again_only_if_still_ahead(
     services: Services, posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     start = NINE + 48 * HOUR
@@ -591,7 +591,7 @@ async def test_moved_away_and_back_again_is_reminded_once_more_only_where_that_i
     assert await reminded(posting, mail_server, clock, start - HOUR) == ["reminder"]
 
 
-async def test_a_process_that_starts_late_sends_the_reminder_that_still_makes_sense(
+async def test_process_that_starts_late_sends_the_reminder_that_still_applies(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     expert = await at_once(add_expert)
@@ -605,33 +605,33 @@ async def test_a_process_that_starts_late_sends_the_reminder_that_still_makes_se
     assert await reminded(posting, mail_server, clock, later - HOUR) == ["reminder"]
 
 
-async def test_a_reminder_that_could_not_leave_gives_way_to_the_next_one(
+async def test_undelivered_reminder_is_replaced_by_the_next(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock, sql: Connection
 ) -> None:
     start = NINE + 24 * HOUR
     await book(await at_once(add_expert), start)
     await reminded(posting, mail_server, clock, clock())
-    mail_server.to_recipient = lambda _: "450 4.2.1 not now"
+    mail_server.recipient_reply = lambda _: "450 4.2.1 not now"
     await reminded(posting, mail_server, clock, start - 24 * HOUR)
     assert [row[0] for row in left(sql)] == ["reminder", "reminder"]
-    mail_server.to_recipient = lambda _: None
+    mail_server.recipient_reply = lambda _: None
     assert await reminded(posting, mail_server, clock, start - HOUR) == ["reminder"]
     assert left(sql) == []
     assert sql.execute("SELECT DISTINCT minutes_before FROM message WHERE kind = 'reminder'").fetchall() == [(60,)]
 
 
-async def test_of_many_processes_that_remind_at_once_each_reader_gets_one(
+async def test_concurrent_processes_send_each_reminder_once(
     posting: Services, others: list[Services], add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     expert = await at_once(add_expert)
     for n in range(6):
         await book(expert, NINE + 24 * HOUR + n * HOUR, email=f"p{n}@example.com")
     await posting.outbox.work_off()
-    mail_server.mails.clear()
+    mail_server.emails.clear()
     clock.now = NINE + 6 * HOUR
     await asyncio.gather(*(other.outbox.work_off() for other in (*others, posting)))
     await posting.outbox.work_off()
-    assert Counter(mail["To"].addresses[0].addr_spec for mail in mail_server.mails) == {
+    assert Counter(mail["To"].addresses[0].addr_spec for mail in mail_server.emails) == {
         "jana@example.com": 6, **{f"p{n}@example.com": 1 for n in range(6)},
     }  # fmt: skip
 
@@ -641,7 +641,7 @@ async def test_of_many_processes_that_remind_at_once_each_reader_gets_one(
     [datetime(2027, 3, 28, 8, tzinfo=UTC), datetime(2027, 10, 31, 8, tzinfo=UTC)],
     ids=["spring", "autumn"],
 )
-async def test_over_a_clock_change_a_day_before_is_24_hours(
+async def test_day_before_is_24_hours_across_a_clock_change(
     posting: Services, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock, start: datetime
 ) -> None:
     clock.now = start - 72 * HOUR
@@ -652,7 +652,7 @@ async def test_over_a_clock_change_a_day_before_is_24_hours(
     assert await reminded(posting, mail_server, clock, start - HOUR) == ["reminder"]
 
 
-async def test_a_house_that_wants_no_reminders_sends_none(
+async def test_site_without_reminders_sends_none(
     database: Database, add_expert: AddExpert, book: Book, mail_server: MailServer, clock: Clock
 ) -> None:
     posting = Services(

@@ -1,4 +1,4 @@
-"""What the door for people says to programs, and to browsers that ask for what is not there."""
+"""What the pages answer to programs and to browsers that request unknown paths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,12 +8,12 @@ import psycopg
 
 from expert_booking.web.portraits import draw_portrait
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 
 
-def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
+def test_unknown_paths_are_problem_json_for_programs_and_a_page_for_browsers(
     serve: Callable[..., ServerProcess],
 ) -> None:
     server = serve()
@@ -32,7 +32,7 @@ def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
             assert "Page not found" in page.text
 
 
-def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_speaks_of_no_mistake(
+def test_page_that_times_out_on_the_database_is_a_503_page_without_an_error_report(
     serve: Callable[..., ServerProcess], sql: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     server = serve()
@@ -43,7 +43,7 @@ def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_s
     assert "Just a moment" in page.text
 
 
-async def test_the_portrait_of_an_expert_is_drawn_from_their_key(
+async def test_portrait_is_drawn_from_the_key_of_the_expert(
     serve: Callable[..., ServerProcess], add_expert: AddExpert
 ) -> None:
     await add_expert(portrait="f:jana")

@@ -45,7 +45,7 @@ class VisitorSlot(NamedTuple):
     @property
     def label(self) -> str:
         """The text on the slot."""
-        return "your time" if self.booked else "held for you"
+        return "your time" if self.booked else "on hold for you"
 
     def is_on(self, board: Board) -> bool:
         """Whether this reading of the calendar includes it."""
@@ -117,7 +117,7 @@ class BoardView:
         # A returning visitor may have just booked, and the event may not have arrived yet.
         await (self._live.read() if self._may_have_booked else self._live.ensure_current())
         self._delivered = self._live.version
-        self._grid.begin(self._snapshot(self._zone) if self._zone else None, self._overlay())
+        self._grid.load(self._snapshot(self._zone) if self._zone else None, self._overlay())
 
     async def select(self, wanted: dict[str, Any]) -> None:
         """Show another session type, or the weeks from another day."""

@@ -1,4 +1,4 @@
-"""What stands in the address bar: it can be shared, gone back to, and mistyped."""
+"""URLs of pages: they can be shared, revisited and mistyped."""
 
 import re
 from zoneinfo import ZoneInfo
@@ -6,26 +6,37 @@ from zoneinfo import ZoneInfo
 from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
-from tests.browser.pages import ADA, HOUR, Connection, by_hand, connected, fill_in, in_days, iso, slot, watches
+from tests.browser.pages import (
+    ADA,
+    HOUR,
+    Connection,
+    fill_in,
+    in_days,
+    insert_booking,
+    iso,
+    slot,
+    wait_for_live_slot,
+    wait_until_connected,
+)
 
 
-async def test_nonsense_in_the_address_never_breaks_the_listing(visit: Visit, jana: Expert) -> None:
+async def test_invalid_query_strings_do_not_break_the_listing(visit: Visit, jana: Expert) -> None:
     page = await visit()
     nonsense = "search=%F0%9F%A6%84%27%22%3B--" + 100 * "x"
     for query in ("page=99999999999999999999", "sort=cheapest&page=", "category=%00", nonsense, "page=1&page=zzz", "%"):
         await page.goto(f"/?{query}")
         await expect(page.get_by_role("status").first).to_contain_text(re.compile(r"\d experts?"))
-    await connected(page)
+    await wait_until_connected(page)
     await page.get_by_label("Search experts").fill(jana.name)
     await expect(page.locator("[data-expert] h2")).to_have_text([jana.name])
 
 
-async def test_the_board_turns_week_by_week_up_to_the_horizon_and_its_address_can_be_shared(
+async def test_board_pages_week_by_week_to_the_horizon_and_its_url_can_be_shared(
     visit: Visit, new_expert: NewExpert
 ) -> None:
     jana = await new_expert(horizon_days=20)
     page = await visit(jana.page)
-    await watches(page, in_days(3))
+    await wait_for_live_slot(page, in_days(3))
     earlier = page.get_by_role("button", name="Earlier week")
     later = page.get_by_role("button", name="Later week")
     await expect(earlier).to_be_disabled()
@@ -46,28 +57,28 @@ async def test_the_board_turns_week_by_week_up_to_the_horizon_and_its_address_ca
     await expect(earlier).to_be_disabled()
 
 
-async def test_a_day_that_cannot_be_shown_leads_to_a_board_that_works(visit: Visit, jana: Expert) -> None:
+async def test_day_out_of_range_still_shows_a_working_board(visit: Visit, jana: Expert) -> None:
     page = await visit()
     for day in ("yesterday", "2020-01-01", "9999-12-31", "0001-01-01", "%00"):
         await page.goto(f"{jana.page}?from={day}")
         await expect(page.locator("[data-slot]:enabled").first).to_be_visible()
 
 
-async def test_a_board_without_free_times_names_the_next_one_and_leads_there(
+async def test_board_without_free_times_links_to_the_next_one(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     at = in_days(23)
     jana = await new_expert(hours=(600, 660), weekdays=[at.isoweekday()])
     for days in (2, 9, 16):
-        by_hand(sql, jana.id, in_days(days))
+        insert_booking(sql, jana.id, in_days(days))
     page = await visit(jana.page)
-    note = page.get_by_text("Nothing is free in these two weeks.").locator("..")
+    note = page.get_by_text("No free times in these two weeks.").locator("..")
     await expect(note.get_by_role("link")).to_contain_text("10:00")
     await note.get_by_role("link").click()
     await expect(slot(page, at)).to_be_enabled()
 
 
-async def test_addresses_of_nothing_are_answered_with_a_page_that_leads_on(visit: Visit, excuse: Excuse) -> None:
+async def test_unknown_urls_show_a_404_page_with_a_way_on(visit: Visit, excuse: Excuse) -> None:
     excuse("status of 404")
     page = await visit()
     for path, code in (
@@ -87,9 +98,7 @@ async def test_addresses_of_nothing_are_answered_with_a_page_that_leads_on(visit
     await expect(page.get_by_role("search")).to_be_visible()
 
 
-async def test_a_form_without_a_time_that_can_be_read_leads_to_the_board(
-    visit: Visit, jana: Expert, excuse: Excuse
-) -> None:
+async def test_form_without_a_valid_time_links_to_the_board(visit: Visit, jana: Expert, excuse: Excuse) -> None:
     excuse("status of 404")
     page = await visit()
     for query in ("", "?at=tomorrow", "?at=2030-01-01T10:00:00", "?at=%00", "?at=99999999999999999999", "?at=%"):
@@ -99,13 +108,13 @@ async def test_a_form_without_a_time_that_can_be_read_leads_to_the_board(
     await expect(slot(page, in_days(3))).to_be_enabled()
 
 
-async def test_a_form_for_a_time_that_has_passed_says_so_and_offers_others(visit: Visit, jana: Expert) -> None:
+async def test_form_for_a_past_time_offers_alternatives(visit: Visit, jana: Expert) -> None:
     page = await visit(f"/book/{jana.slug}?at={iso(in_days(-1))}")
     await expect(page.locator("[data-refusal]")).to_contain_text("already passed")
     await expect(page.locator("[data-alternative]")).to_have_count(6)
 
 
-async def test_the_time_in_a_forms_address_may_be_written_with_any_offset(visit: Visit, jana: Expert) -> None:
+async def test_time_in_the_form_url_may_have_any_offset(visit: Visit, jana: Expert) -> None:
     page, at = await visit(), in_days(3)
     local = at.astimezone(ZoneInfo("Asia/Kathmandu")).isoformat()
     for written in (at.isoformat(), local, local.replace("+", "%2B")):
@@ -114,7 +123,7 @@ async def test_the_time_in_a_forms_address_may_be_written_with_any_offset(visit:
         await expect(page.locator("[data-refusal]")).to_have_count(0)
 
 
-async def test_a_link_to_a_form_carries_nothing_that_somebody_else_typed(visit: Visit, jana: Expert) -> None:
+async def test_shared_form_link_contains_nothing_that_was_typed(visit: Visit, jana: Expert) -> None:
     at = in_days(3)
     mine = await visit(f"/book/{jana.slug}?at={iso(at)}")
     await fill_in(mine, **ADA)

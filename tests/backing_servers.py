@@ -1,4 +1,4 @@
-"""What stands around our servers: the real nginx, with the file that we ship, and a real Redis."""
+"""The servers around the product: the real nginx with the shipped configuration, and a real Redis."""
 
 import os
 import re
@@ -13,16 +13,16 @@ from typing import Protocol, Self
 import httpx
 import pytest
 
-from tests.serving import PATIENCE, ROOT, ServerProcess, free_port
+from tests.server import PATIENCE, ROOT, ServerProcess, free_port
 
 SHIPPED = ROOT / "deploy" / "nginx.conf"
 
 
-def needs(program: str) -> str:
-    """Where this program is; the test is skipped on machines without it, but not in CI."""
+def require_program(program: str) -> str:
+    """The path of this program. Without it, skip the test, or fail it in CI."""
     path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin:/usr/bin")
     if path is None:
-        reason = f"there is no {program} on this machine"
+        reason = f"{program} is not installed"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -30,13 +30,13 @@ def needs(program: str) -> str:
 
 
 class HasPort(Protocol):
-    """Something that listens, or would."""
+    """Anything with a port."""
 
     port: int
 
 
 class RedisServer:
-    """`redis-server` that keeps nothing."""
+    """A `redis-server` without persistence."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,35 +45,35 @@ class RedisServer:
         self.start()
 
     def start(self) -> None:
-        """At the same address."""
-        command = [needs("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        """Start, also again after `kill`, on the same port."""
+        command = [require_program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
         while not self._answers():
-            assert time.monotonic() < until, "Redis does not come up"
+            assert time.monotonic() < until, "Redis did not start"
             time.sleep(0.01)
 
     def _answers(self) -> bool:
-        with socket.socket() as line:
-            return line.connect_ex(("127.0.0.1", self.port)) == 0
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
-        """As a crash does it."""
+        """Kill the process, as after a crash."""
         self._process.kill()
         self._process.wait()
 
 
 class Nginx:
-    """The shipped configuration in front of two processes; only ports and paths are other ones."""
+    """nginx with the shipped configuration in front of two processes. Only ports and paths differ."""
 
     def __init__(self, folder: Path, servers: Sequence[HasPort], **replaced: str) -> None:
-        """`replaced` are directives with other values than the shipped ones."""
+        """`replaced` overrides values of directives."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "error.log"
         self._file = folder / "nginx.conf"
         self._file.write_text(self._shipped(folder, servers, replaced))
-        command = [needs("nginx"), "-c", str(self._file), "-g", "daemon off;"]
+        command = [require_program("nginx"), "-c", str(self._file), "-g", "daemon off;"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def _shipped(self, folder: Path, servers: Sequence[HasPort], replaced: Mapping[str, str]) -> str:
@@ -90,7 +90,7 @@ class Nginx:
             ":8082": f":{second.port}",
             "sendfile on;": f"sendfile on; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;",
         }.items():
-            assert old in text, f"the shipped file has no {old!r} any more"
+            assert old in text, f"the shipped file no longer contains {old!r}"
             text = text.replace(old, new)
         for name, value in replaced.items():
             text, found = re.subn(rf"\b{name} [^;]+;", f"{name} {value};", text)
@@ -98,32 +98,32 @@ class Nginx:
         return text
 
     def wait_until_alive(self) -> Self:
-        """Return when it answers."""
+        """Wait until nginx answers."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"nginx ended:\n{self.log.read_text()}"
             try:
-                httpx.get(f"{self.url}/metrics", timeout=5)  # for which it asks no process
+                httpx.get(f"{self.url}/metrics", timeout=5)  # answered by nginx itself
             except httpx.TransportError:
-                time.sleep(0.05)  # there is nothing to await: the port is not open yet
+                time.sleep(0.05)  # the port is not open yet
             else:
                 return self
         raise AssertionError(f"nginx did not answer in {PATIENCE} s")
 
     def cached(self) -> list[Path]:
-        """The answers that it keeps."""
+        """The files of cached responses."""
         return [file for file in (self._file.parent / "expert-booking").rglob("*") if file.is_file()]
 
     def stop(self) -> None:
-        """At once."""
+        """Stop immediately."""
         self.process.terminate()
         self.process.wait()
 
 
-def again(server: ServerProcess, folder: Path, database_url: str, **settings: str) -> ServerProcess:
-    """Stop a server politely, and start another at its address."""
-    assert server.stop() == 0, server.words()
-    assert "Traceback" not in server.words()
+def restart(server: ServerProcess, folder: Path, database_url: str, **settings: str) -> ServerProcess:
+    """Stop a server with SIGTERM and start another one on its port."""
+    assert server.stop() == 0, server.log_text()
+    assert "Traceback" not in server.log_text()
     new = ServerProcess(folder, database_url, **{**settings, "PORT": str(server.port)})
     new.port, new.url = server.port, server.url
     return new.wait_until_alive()

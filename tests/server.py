@@ -1,4 +1,4 @@
-"""The product as people run it: a process of its own, started by the command, stopped by a signal."""
+"""The product as operators run it: a separate process, started by the command and stopped by a signal."""
 
 import os
 import re
@@ -18,15 +18,15 @@ PATIENCE = 60  # seconds; both cores may be busy
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Ours without any setting of the product, and these ones: `environment(PORT="8123")`."""
-    plain = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
-    return {**plain, "PYTHONPATH": str(ROOT), **{f"EXPERT_BOOKING_{key}": value for key, value in settings.items()}}
+    """This process's environment with only the given settings of the product: `environment(PORT="8123")`."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
+    return {**inherited, "PYTHONPATH": str(ROOT), **{f"EXPERT_BOOKING_{key}": value for key, value in settings.items()}}
 
 
 def command(
     *arguments: str, folder: Path, timeout: float = PATIENCE, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run `expert-booking …` to its end, in a folder without any `.env`."""
+    """Run `expert-booking …` in a folder without `.env` and wait for it to exit."""
     return subprocess.run(
         [sys.executable, "-m", "expert_booking", *arguments],
         cwd=folder,
@@ -39,14 +39,14 @@ def command(
 
 
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
+    """A port that is free at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     return port
 
 
 class ServerProcess:
-    """`expert-booking serve` on a free port of this machine; its log lies in `log` and is shown if it fails."""
+    """`expert-booking serve` on a free local port. `log` is its log file, shown if a test fails."""
 
     module = "expert_booking"
 
@@ -54,7 +54,7 @@ class ServerProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
-        # All visitors of a test come from one network.
+        # All visitors of a test share one network, so the limits per network are high.
         wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000",
                   "HOLDS_PER_MINUTE": "100000", "SOCKETS_PER_NETWORK": "10000",
                   "UNCONNECTED_PAGES_PER_NETWORK": "10000", **settings}  # fmt: skip
@@ -71,27 +71,27 @@ class ServerProcess:
             )
 
     def wait_until_alive(self) -> "ServerProcess":
-        """Return when it answers."""
+        """Wait until `/healthz` returns 200; raise AssertionError if the server exits or does not answer in time."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.words()}"
+            assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log_text()}"
             try:
                 if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
                     return self
             except httpx.TransportError:
-                time.sleep(0.1)  # there is nothing to await: the port is not open yet
+                time.sleep(0.1)  # the port is not open yet
         self.kill()
-        raise AssertionError(f"the server did not answer in {PATIENCE} s:\n{self.words()}")
+        raise AssertionError(f"the server did not answer in {PATIENCE} s:\n{self.log_text()}")
 
     def stop(self, timeout: float = 20) -> int:
-        """SIGTERM, as a service manager does it; the exit code."""
+        """Stop the server with SIGTERM, as a service manager does, and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"the server did not stop in {timeout} s:\n{self.words()}") from None
+            raise AssertionError(f"the server did not stop in {timeout} s:\n{self.log_text()}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -100,45 +100,45 @@ class ServerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """As a crash or the kernel does it."""
+        """Kill the process, as after a crash."""
         self.process.kill()
         self.process.wait()
 
     @property
     def mailbox(self) -> str:
-        """The address of the demo's mailbox, as the start has printed it."""
-        printed = re.search(r"Read the emails at (\S+)", self.words())
-        assert printed is not None, self.words()
+        """The URL of the demo's mailbox, as printed at start."""
+        printed = re.search(r"Read the emails at (\S+)", self.log_text())
+        assert printed is not None, self.log_text()
         return printed[1]
 
-    def words(self) -> str:
-        """All that it printed."""
+    def log_text(self) -> str:
+        """The server's whole output."""
         return self.log.read_text(errors="replace")
 
 
 class WatchedServer(ServerProcess):
-    """The server, and how much open pages keep alive in it."""
+    """A server that reports which resources its open pages use."""
 
     module = "tests.browser.inside"
 
-    def inside(self) -> dict[str, int]:
-        """Pages, followers, live boards, followed next free times, rooms."""
-        return self._look("/inside")
+    def resource_counts(self) -> dict[str, int]:
+        """The numbers of pages, subscribers, live boards, followed next free times and rooms."""
+        return self._get("/inside")
 
-    def told(self) -> dict[str, int]:
-        """The same, but for rooms, as Prometheus is told of it: all of these pages are connected."""
-        figures = httpx.get(f"{self.url}/metrics", timeout=30).text
+    def metric_counts(self) -> dict[str, int]:
+        """The same numbers without rooms, read from `/metrics`. Only connected pages count there."""
+        metrics = httpx.get(f"{self.url}/metrics", timeout=30).text
         names = {
             "pages": 'pages{state="connected"}', "subscribers": "subscribers", "boards": "live_boards",
             "next_free": "listed_experts",
         }  # fmt: skip
-        lines = dict(line.rsplit(" ", 1) for line in figures.splitlines() if not line.startswith("#"))
-        return {name: round(float(lines[f"expert_booking_{told}"])) for name, told in names.items()}
+        lines = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
+        return {name: round(float(lines[f"expert_booking_{metric}"])) for name, metric in names.items()}
 
-    def weight(self) -> dict[str, int]:
-        """Tasks, timers, objects, locks of rooms, sockets that are behind; and memory, in kB."""
-        return self._look("/inside/weight")
+    def resource_usage(self) -> dict[str, int]:
+        """The numbers of tasks, timers, objects, room locks and lagging sockets, and the memory in kB."""
+        return self._get("/inside/weight")
 
-    def _look(self, path: str) -> dict[str, int]:
+    def _get(self, path: str) -> dict[str, int]:
         counted: dict[str, int] = httpx.get(f"{self.url}{path}", timeout=60).json()
         return counted

@@ -1,4 +1,4 @@
-"""The form carries a key of its own: what is sent again, by whatever accident, is one booking."""
+"""Each form carries an idempotency key: submitting it again, for whatever reason, makes one booking."""
 
 import asyncio
 from pathlib import Path
@@ -12,18 +12,18 @@ from tests.browser.pages import (
     book_button,
     booking_id,
     bookings_at,
-    connected,
     fill_in,
     in_days,
     iso,
-    until,
+    wait_until,
+    wait_until_connected,
 )
 from tests.browser.test_reconnect import CONNECTION_LOST
 from tests.lost_answers import lost_answers
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 
-async def test_a_form_whose_answer_was_lost_with_its_server_is_sent_again_and_finds_its_booking(
+async def test_form_whose_response_was_lost_is_resubmitted_and_finds_its_booking(
     database_url: str, tmp_path: Path, restart: Restart, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
@@ -32,18 +32,18 @@ async def test_a_form_whose_answer_was_lost_with_its_server_is_sent_again_and_fi
         with ServerProcess(tmp_path, url) as doomed:
             await asyncio.to_thread(doomed.wait_until_alive)
             page = await visit(f"/book/{jana.slug}?at={iso(at)}", at=doomed.url)
-            await connected(page)
+            await wait_until_connected(page)
             await fill_in(page, **{**ADA, "email": email})
             await book_button(page).click()
             wanted = "SELECT FROM booking WHERE email = %s"
-            await until(lambda: sql.execute(wanted, [email]).fetchone() is not None, "the booking")
-            # It is in the database, which the server has not heard yet, and the page neither.
+            await wait_until(lambda: sql.execute(wanted, [email]).fetchone() is not None, "the booking")
+            # The booking is in the database, but neither the server nor the page has received the response.
             await expect(page.get_by_role("button", name="Sending …")).to_be_visible()
             doomed.kill()
     await page.wait_for_function("!window.socket.connected")
     await asyncio.to_thread(restart, doomed)
     await page.reload()
-    await connected(page)
+    await wait_until_connected(page)
     await book_button(page).click()
     await page.wait_for_url("**/booking/*")
     made = sql.execute("SELECT id::text FROM booking WHERE email = %s", [email]).fetchall()

@@ -1,4 +1,4 @@
-"""A real mail server on this machine, that takes mail, refuses it, is slow or is not there, as the test wants it."""
+"""A real SMTP server on this machine that accepts, refuses or delays emails, or is stopped, as the test needs."""
 
 import asyncio
 import threading
@@ -11,67 +11,67 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from expert_booking.mail.send import SmtpServer, SmtpTransport, smtp_server
-from tests.serving import free_port
+from tests.server import free_port
 
-Answer = Callable[[str, EmailMessage], str | None]
+Reply = Callable[[str, EmailMessage], str | None]
 
 
 class MailServer:
-    """Keeps what it has taken in `mails`, in the order in which it came."""
+    """An SMTP server that collects accepted emails in `emails`, in order of arrival."""
 
     def __init__(self, **options: Any) -> None:
         self.port = free_port()
-        self.mails: list[EmailMessage] = []
-        # Who asks to send to whom, and what is answered before and after the mail itself; None: yes.
+        self.emails: list[EmailMessage] = []
+        # Sender, recipients and options of each accepted email; the replies to RCPT and DATA, where None accepts.
         self.envelopes: list[tuple[str, list[str], list[str]]] = []
-        self.to_recipient: Callable[[str], str | None] = lambda _: None
-        self.to_mail: Answer = lambda _, __: None
-        # How many mails are in its hands at this moment, and whether it lets go of any.
-        self.in_hand = 0
-        self.going_on = threading.Event()
-        self.going_on.set()
+        self.recipient_reply: Callable[[str], str | None] = lambda _: None
+        self.message_reply: Reply = lambda _, __: None
+        # The number of emails being received; clear `proceed` to keep them from being accepted.
+        self.in_progress = 0
+        self.proceed = threading.Event()
+        self.proceed.set()
         self._options = options
         self._controller: Controller | None = None
 
     @property
     def url(self) -> str:
-        """As EXPERT_BOOKING_SMTP_URL names it."""
+        """The value for EXPERT_BOOKING_SMTP_URL."""
         return f"smtp://127.0.0.1:{self.port}"
 
     @property
     def address(self) -> SmtpServer:
-        """The same, as read from there."""
+        """The parsed URL."""
         return smtp_server(self.url)
 
     def transport(self) -> SmtpTransport:
-        """The way to it."""
+        """A transport that sends to this server."""
         return SmtpTransport(self.address)
 
     def start(self) -> "MailServer":
-        """Be there."""
+        """Listen on the port."""
         options = {"enable_SMTPUTF8": True, **self._options}
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port, **options)
         self._controller.start()
         return self
 
     def stop(self) -> None:
-        """Be there no more."""
-        self.going_on.set()
+        """Close the port."""
+        self.proceed.set()
         if self._controller is not None:
             self._controller.stop()
             self._controller = None
 
     def to(self, address: str) -> list[EmailMessage]:
-        """What came for somebody."""
-        return [mail for mail in self.mails if address in str(mail["To"])]
+        """The emails to this address."""
+        return [email for email in self.emails if address in str(email["To"])]
 
-    # --- what aiosmtpd calls, in a thread of its own ------------------------------------------------------------
+    # --- called by aiosmtpd in its own thread -------------------------------------------------------------------
 
     async def handle_RCPT(  # noqa: N802
         self, _: SMTP, __: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        """Somebody is to get a mail."""
-        refusal = self.to_recipient(address)
+        """Accept or refuse a recipient."""
+        refusal = self.recipient_reply(address)
         if refusal is not None:
             return refusal
         envelope.rcpt_tos.append(address)
@@ -79,18 +79,18 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, _: SMTP, __: Session, envelope: Envelope) -> str:  # noqa: N802
-        """The mail itself."""
+        """Accept or refuse an email."""
         assert isinstance(envelope.content, bytes)
-        mail = message_from_bytes(envelope.content, EmailMessage, policy=policy.SMTPUTF8)
-        self.in_hand += 1
+        email = message_from_bytes(envelope.content, EmailMessage, policy=policy.SMTPUTF8)
+        self.in_progress += 1
         try:
-            # In another thread: this one goes on with other mails.
-            await asyncio.to_thread(self.going_on.wait)
+            # Wait in another thread so that this one can receive other emails.
+            await asyncio.to_thread(self.proceed.wait)
         finally:
-            self.in_hand -= 1
-        refusal = self.to_mail(envelope.rcpt_tos[0], mail)
+            self.in_progress -= 1
+        refusal = self.message_reply(envelope.rcpt_tos[0], email)
         if refusal is not None:
             return refusal
         self.envelopes.append((envelope.mail_from or "", list(envelope.rcpt_tos), list(envelope.mail_options)))
-        self.mails.append(mail)
+        self.emails.append(email)
         return "250 OK"

@@ -1,4 +1,4 @@
-"""Open pages without a browser: the page is fetched and its websocket opened as a browser does it."""
+"""Open pages without a browser: fetch the page and open its websocket as a browser does."""
 
 import asyncio
 import re
@@ -15,16 +15,16 @@ CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)
 
 
 class Viewer:
-    """An open page, which hears events and answers pings until it is closed."""
+    """An open page that collects the messages it receives and answers pings until it is closed."""
 
     def __init__(self, websocket: ClientConnection) -> None:
         self._websocket = websocket
-        self.heard: list[str] = []
+        self.received: list[str] = []
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
     async def open(cls, browser: httpx.AsyncClient, path: str) -> "Viewer":
-        """Open this page of the server that this browser looks at."""
+        """Open this path with the cookies of this HTTP client."""
         page = (await browser.get(path)).raise_for_status().text
         found = CLIENT.search(page)
         assert found, page
@@ -38,14 +38,14 @@ class Viewer:
         return cls(websocket)
 
     async def close(self) -> None:
-        """Close it, as a tab is closed."""
+        """Close the websocket, as closing a tab does."""
         self._listening.cancel()
         await self._websocket.close()
 
     async def _listen(self) -> None:
         with suppress(ConnectionClosed):
-            async for said in self._websocket:
-                if said == "2":
+            async for message in self._websocket:
+                if message == "2":
                     await self._websocket.send("3")
                 else:
-                    self.heard.append(str(said))
+                    self.received.append(str(message))

@@ -1,4 +1,4 @@
-"""For everybody: with a keyboard, with a screen reader, with tired eyes, on a narrow phone."""
+"""Accessibility: keyboard, screen reader, contrast, and narrow phones."""
 
 import re
 from typing import Any
@@ -11,17 +11,17 @@ from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
 from tests.browser.pages import (
     Connection,
     book_button,
-    book_on,
-    by_hand,
-    connected,
+    book_on_page,
     in_days,
+    insert_booking,
     iso,
     slot,
+    wait_until_connected,
 )
 
 LONG_NAME = "Prof. Dr. Wilhelmine-Henriette Schmidt-Rottenburg-Lichtenstein von und zu Donaudampfschifffahrtsstein"
 
-# What is wrong with a page, in words; nothing when everything is right.
+# Returns the problems of a page as text; an empty list if there are none.
 AUDIT = r"""
 () => {
   const wrong = [];
@@ -55,7 +55,7 @@ AUDIT = r"""
   return wrong;
 }
 """
-# Text that does not stand out enough from what is behind it, as "ratio text".
+# Returns texts with too little contrast to their background, as "ratio text".
 CONTRAST = r"""
 () => {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
@@ -100,15 +100,15 @@ CONTRAST = r"""
 
 @pytest.fixture
 async def all_pages(visit: Visit, new_expert: NewExpert, sql: Connection, excuse: Excuse) -> dict[str, Any]:
-    """A browser with a booking, and the addresses of every kind of page, the long name on each."""
+    """A browser with a booking, and a URL of every kind of page, each with the long name."""
     excuse("status of 404")
     at = in_days(3)
     expert = await new_expert(
         name=LONG_NAME, headline="Calm help", bio="Many words.\n\nAnd more.", rating=4.7, rating_count=1234
     )
     page = await visit()
-    number = await book_on(page, expert.slug, at, name=LONG_NAME, notes=60 * "long" + " notes")
-    by_hand(sql, expert.id, in_days(4))
+    number = await book_on_page(page, expert.slug, at, name=LONG_NAME, notes=60 * "long" + " notes")
+    insert_booking(sql, expert.id, in_days(4))
     kinds = [
         SessionTypeRequest(title=LONG_NAME, description=30 * "Many words. " + 60 * "long", minutes=45),
         SessionTypeRequest(title="Deep dive", minutes=90),
@@ -125,31 +125,31 @@ async def all_pages(visit: Visit, new_expert: NewExpert, sql: Connection, excuse
     }  # fmt: skip
 
 
-async def drawn(page: Page, address: str) -> None:
-    """Go there and wait until everything is."""
+async def open_page(page: Page, address: str) -> None:
+    """Go to a URL and wait until the page is complete."""
     await page.goto(address)
-    await connected(page)
+    await wait_until_connected(page)
     await expect(page.locator(".bone")).to_have_count(0)
 
 
-async def test_every_page_has_names_headings_and_landmarks_for_screen_readers(all_pages: dict[str, Any]) -> None:
+async def test_pages_have_names_headings_and_landmarks_for_screen_readers(all_pages: dict[str, Any]) -> None:
     page: Page = all_pages["page"]
     wrong = {}
     for address in all_pages["addresses"]:
-        await drawn(page, address)
+        await open_page(page, address)
         wrong[address] = await page.evaluate(AUDIT)
-    await drawn(page, all_pages["form"])
+    await open_page(page, all_pages["form"])
     await book_button(page).click()
     await expect(page.locator(".error")).to_have_count(3)
     wrong["the form with errors"] = await page.evaluate(AUDIT)
     assert {address: found for address, found in wrong.items() if found} == {}
 
 
-async def test_every_text_stands_out_from_its_background_in_light_and_in_dark(all_pages: dict[str, Any]) -> None:
+async def test_text_has_enough_contrast_in_light_and_dark_mode(all_pages: dict[str, Any]) -> None:
     page: Page = all_pages["page"]
     weak = {}
 
-    async def look(place: str) -> None:
+    async def check_contrast(place: str) -> None:
         for theme in ("light", "dark"):
             await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             await expect(page.locator("html")).to_have_attribute("data-theme", theme)
@@ -158,19 +158,19 @@ async def test_every_text_stands_out_from_its_background_in_light_and_in_dark(al
             weak[place, theme] = found["weak"]
 
     for address in all_pages["addresses"]:
-        await drawn(page, address)
-        await look(address)
-    await drawn(page, all_pages["form"])
+        await open_page(page, address)
+        await check_contrast(address)
+    await open_page(page, all_pages["form"])
     await book_button(page).click()
     await expect(page.locator(".error")).to_have_count(3)
-    await look("the form with errors")
+    await check_contrast("the form with errors")
     assert {place: found for place, found in weak.items() if found} == {}
 
 
-async def test_no_page_scrolls_sideways_on_a_narrow_phone_even_with_the_longest_name(all_pages: dict[str, Any]) -> None:
+async def test_pages_do_not_scroll_sideways_on_a_narrow_phone(all_pages: dict[str, Any]) -> None:
     page: Page = all_pages["page"]
     for address in all_pages["addresses"]:
-        await drawn(page, address)
+        await open_page(page, address)
         for width in (390, 320):
             await page.set_viewport_size({"width": width, "height": 844})
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
@@ -181,10 +181,8 @@ async def test_no_page_scrolls_sideways_on_a_narrow_phone_even_with_the_longest_
             assert outside == [], (address, width)
 
 
-async def test_slots_are_buttons_whose_names_say_date_time_zone_and_state(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
-    by_hand(sql, jana.id, in_days(4))
+async def test_slot_buttons_are_named_by_date_time_zone_and_state(visit: Visit, jana: Expert, sql: Connection) -> None:
+    insert_booking(sql, jana.id, in_days(4))
     page = await visit(jana.page)
     for at, state in ((in_days(3), "free"), (in_days(4), "booked")):
         day = f"{at:%A}, {at.day} {at:%B %Y}"
@@ -193,24 +191,26 @@ async def test_slots_are_buttons_whose_names_say_date_time_zone_and_state(
         await expect(slot(page, at)).to_have_role("button")
 
 
-async def test_changes_on_the_board_are_spoken(visit: Visit, jana: Expert, sql: Connection) -> None:
+async def test_changes_on_the_board_are_announced_to_screen_readers(
+    visit: Visit, jana: Expert, sql: Connection
+) -> None:
     at = in_days(3)
     page = await visit(jana.page)
     await expect(slot(page, at)).to_be_enabled()
-    await connected(page)
+    await wait_until_connected(page)
     spoken = page.locator("[aria-live=polite]")
     await expect(spoken).to_have_text("")
-    by_hand(sql, jana.id, at)
+    insert_booking(sql, jana.id, at)
     await expect(spoken).to_have_text(f"{at:%A}, {at.day} {at:%B %Y}, 10:00 is now booked.")
 
 
-async def test_the_keyboard_alone_is_enough_to_book(visit: Visit, jana: Expert) -> None:
+async def test_booking_is_possible_with_the_keyboard_alone(visit: Visit, jana: Expert) -> None:
     page = await visit(jana.page)
     at = in_days(3)
     await expect(slot(page, at)).to_be_enabled()
     press = page.keyboard.press
     await press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
+    skip = page.get_by_role("link", name="Skip to content")
     await expect(skip).to_be_focused()
     await expect(skip).to_be_in_viewport()
     await press("Enter")
@@ -227,7 +227,7 @@ async def test_the_keyboard_alone_is_enough_to_book(visit: Visit, jana: Expert) 
     await expect(slot(page, at)).to_be_focused()
     await press("Enter")
     await page.wait_for_url("**/book/**")
-    await connected(page)
+    await wait_until_connected(page)
     for _ in range(30):
         await press("Tab")
         if await page.evaluate("document.activeElement.id") == "name":
@@ -238,7 +238,7 @@ async def test_the_keyboard_alone_is_enough_to_book(visit: Visit, jana: Expert) 
     await press("Tab")
     await page.keyboard.type("+44 20 7946 0000")
     await press("Enter")
-    await expect(page.get_by_label("E-mail")).to_be_focused()
+    await expect(page.get_by_label("Email", exact=True)).to_be_focused()
     await press("ControlOrMeta+A")
     await page.keyboard.type("ada@example.com")
     await press("Enter")
@@ -246,9 +246,9 @@ async def test_the_keyboard_alone_is_enough_to_book(visit: Visit, jana: Expert) 
     await expect(page.locator("section[data-booking]")).to_contain_text("10:00–11:00")
 
 
-async def test_the_listing_can_be_used_with_the_keyboard_alone(visit: Visit, jana: Expert) -> None:
+async def test_listing_can_be_used_with_the_keyboard_alone(visit: Visit, jana: Expert) -> None:
     page = await visit("/")
-    await connected(page)
+    await wait_until_connected(page)
     for _ in range(12):
         await page.keyboard.press("Tab")
         if await page.evaluate("document.activeElement.id") == "search":
@@ -266,7 +266,7 @@ async def test_the_listing_can_be_used_with_the_keyboard_alone(visit: Visit, jan
     await expect(page.get_by_role("heading", level=1)).to_have_text(jana.name)
 
 
-async def test_light_and_dark_can_be_chosen_and_are_remembered(visit: Visit) -> None:
+async def test_chosen_color_scheme_is_remembered(visit: Visit) -> None:
     page = await visit("/my-bookings", color_scheme="dark")
     root = page.locator("html")
     await expect(root).to_have_attribute("data-theme", "dark")
