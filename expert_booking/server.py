@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import open_files
 from expert_booking.http_protocol import ConnectionLimits, HttpProtocol, WaitingConnections
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.web.live.websocket import FrameWebSocket
 
 log = logging.getLogger(__name__)
@@ -33,13 +34,7 @@ _REQUEST_TIMEOUT: Final = 10
 _CHECK_EVERY: Final = 0.5
 _COUNT_FILES_EVERY: Final = 10.0
 _WARN_EVERY: Final = 300.0
-_DRAINING: Final = {
-    "type": "about:blank",
-    "title": "Service Unavailable",
-    "status": 503,
-    "detail": "This server is shutting down. Please retry.",
-    "code": "draining",
-}
+_DRAINING: Final = problem_body(503, "draining", "This server is shutting down. Please retry.")
 
 
 def serve(app: ASGIApp, listener: socket.socket, limits: ConnectionLimits | None = None) -> None:
@@ -222,6 +217,6 @@ def _closing_the_connection(send: Send) -> Send:
 
 
 async def _not_ready(send: Send) -> None:
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close"), (b"retry-after", b"1")]
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"connection", b"close"), (b"retry-after", b"1")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(_DRAINING).encode()})

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -20,6 +19,7 @@ from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.services import Services
 from expert_booking.web import component_urls, csp_nonce, error_pages, layout, sign_in
 from expert_booking.web.live import rooms
@@ -170,11 +170,10 @@ async def _error_response(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
     if not error_pages.wants_html(request):
         code, text = _PROBLEMS[status]
-        title = HTTPStatus(status).phrase
-        body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
+        body = problem_body(status, code, text)
         if status >= 500 and request_id.get():
             body["requestId"] = request_id.get()
-        return JSONResponse(body, status, media_type="application/problem+json")
+        return JSONResponse(body, status, media_type=PROBLEM_JSON)
     with Client(nicegui_page(""), request=request) as client:
         if status == 503:
             _page_failed(error)

@@ -315,6 +315,6 @@ async def test_several_processes_generate_the_same_data_as_one(
 ) -> None:
     plan = Plan(experts=60, bookings=3_000)
     await load(database, plan, now=MONDAY_MORNING)
-    monkeypatch.setattr("expert_booking.seed.bulk._MANY", 1)
+    monkeypatch.setattr("expert_booking.seed.bulk._MIN_ROWS_FOR_PROCESSES", 1)
     await load(another_database, plan, now=MONDAY_MORNING)
     assert await world(database) == await world(another_database)

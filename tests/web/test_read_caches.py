@@ -251,8 +251,8 @@ async def test_listing_is_cached_until_an_expert_or_a_next_free_time_changes(
     before = listings.start_reading()
     sql.execute("UPDATE expert SET name = 'Tom Schmidt' WHERE id = %s", [two[1]])
     await events.wait_for(two[1])
-    listings.keep(asked, shown, before)  # it was read before the change
-    assert (listings.of(asked, 7), len(listings)) == (None, 0)
+    listings.put(asked, shown, before)  # it was read before the change
+    assert (listings.get(asked, 7), len(listings)) == (None, 0)
 
 
 async def test_listing_that_depends_on_derived_data_is_not_cached(services: Services, clock: Clock) -> None:

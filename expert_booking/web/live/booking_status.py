@@ -98,5 +98,5 @@ class LiveBooking:
 
 def _next_change(booking: BookingView, now: datetime) -> datetime | None:
     """The next instant at which the allowed actions change. After the session, its host can complete it."""
-    changes = (booking.leeway().next_turn(now), booking.ends_at)
+    changes = (booking.leeway().next_change(now), booking.ends_at)
     return min((change for change in changes if change is not None and change >= now), default=None)
