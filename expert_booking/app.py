@@ -51,8 +51,8 @@ _WORKER_TIMEOUT: Final = 12.0
 # Seconds that the start waits for the first comparison of the clocks.
 _CLOCK_TIMEOUT: Final = 5.0
 
-# Connections are closed after this many seconds in which the client has not acknowledged what was sent to it.
-CLIENT_ACK_TIMEOUT: Final = 30.0
+# Close a connection whose client has accepted no data for this many seconds, even if its machine still responds.
+SEND_TIMEOUT: Final = 30.0
 
 
 class NotReady(Exception):
@@ -278,7 +278,7 @@ def bind(host: str, port: int) -> socket.socket:
             "Stop the other program, or choose another port with EXPERT_BOOKING_PORT."
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * CLIENT_ACK_TIMEOUT))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * SEND_TIMEOUT))
     return listener
 
 

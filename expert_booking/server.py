@@ -93,11 +93,11 @@ class Drain:
 class _WebSocket(FrameWebSocket):
     """A websocket that records when its client last sent something."""
 
-    heard_at = 0.0
+    received_at = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Record the time, and parse the data."""
-        self.heard_at = monotonic()
+        self.received_at = monotonic()
         super().data_received(data)
 
 
@@ -116,9 +116,7 @@ class _Server(uvicorn.Server):
         problem = self._problem()
         self._accepts_last = problem is None
         if problem is not None:
-            log.warning(
-                "a shutdown will drop connections that were just opened, since uvicorn has changed: %s", problem
-            )
+            log.warning("a shutdown will drop connections that were just opened: uvicorn has changed: %s", problem)
         self._watching = asyncio.create_task(self._watch_connections())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -152,7 +150,7 @@ class _Server(uvicorn.Server):
         # Engine.IO closes those it knows. It does not know websockets that were opened but never used.
         before = monotonic() - self._waiting.limits.websocket_seconds
         for connection in list(self.server_state.connections):
-            if isinstance(connection, _WebSocket) and connection.heard_at < before:
+            if isinstance(connection, _WebSocket) and connection.received_at < before:
                 connection.transport.abort()
 
     def _problem(self) -> str | None:

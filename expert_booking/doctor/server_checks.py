@@ -52,7 +52,7 @@ def files(settings: Settings) -> Finding:
 
 
 def _files_of_server(settings: Settings) -> tuple[int, int] | None:
-    """How many files the server has open and may have open. None without a server, or if it does not tell us."""
+    """How many files the server has open and may have open. None if no server answers at /metrics."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     token = {"Authorization": f"Bearer {settings.metrics_token}"} if settings.metrics_token else {}
     connection = http.client.HTTPConnection(host, settings.port, timeout=_TIMEOUT)

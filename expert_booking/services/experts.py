@@ -17,7 +17,6 @@ from expert_booking.db.catalogue import Span, Wanted
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.calendar import DAY, local_instant
 from expert_booking.domain.errors import ExpertNotFound, FieldsWrong, SlugTaken
-from expert_booking.domain.portraits import portrait
 from expert_booking.domain.slugs import is_slug, slug_of
 from expert_booking.schemas import (
     FREE_DAYS,
@@ -141,11 +140,12 @@ class Experts:
             expert_id: UUID = (await _found(connection, reference)).id
         return expert_id
 
-    async def portrait(self, reference: str) -> str:
-        """The portrait of an active expert as SVG. Raises ExpertNotFound."""
+    async def portrait_key(self, reference: str) -> str:
+        """The key from which an expert's portrait is drawn. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             row = await _found(connection, reference)
-        return portrait(row.portrait or row.slug)
+        key: str = row.portrait or row.slug
+        return key
 
     async def any_exist(self) -> bool:
         """Whether there are any experts, active or not."""
