@@ -206,7 +206,7 @@ async def test_expert_list_has_cursors_and_totals(client: httpx.AsyncClient, add
 
 
 async def slots(client: httpx.AsyncClient, reference: object, since: str, until: str, **params: str) -> Any:
-    """The body of a good answer."""
+    """The body of a 200 response."""
     answer = await client.get(f"/experts/{reference}/slots", params={"from": since, "to": until, **params})
     assert answer.status_code == 200, answer.text
     return answer.json()

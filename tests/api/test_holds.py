@@ -1,4 +1,4 @@
-"""POST and DELETE /holds, and booking what is held."""
+"""POST and DELETE /holds, and booking a held time."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ HOLD = {"id", "expertId", "sessionTypeId", "startsAt", "endsAt", "holdUntil"}
 
 
 async def hold(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE, **more: Any) -> httpx.Response:
-    """Ask to hold a time."""
+    """Request a hold."""
     return await client.post("/holds", json={"expertId": str(expert_id), "startsAt": starts_at, **more})
 
 
 async def state_of(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE) -> str:
-    """What the list of slots says of a time."""
+    """The state of this slot in the list of slots."""
     query = {"from": starts_at[:10], "to": starts_at[:10]}
     slots = (await client.get(f"/experts/{expert_id}/slots", params=query)).json()["slots"]
     return {slot["startsAt"]: str(slot["state"]) for slot in slots}[starts_at]
@@ -147,7 +147,7 @@ async def test_limit_of_holds_is_per_network(client: httpx.AsyncClient, api: Any
     check_problem(await hold(client, jana, "2026-11-27T09:00:00Z"), 429, "too_many_holds")
 
 
-# --- booking what is held ---------------------------------------------------------------------------------------
+# --- booking a held time ----------------------------------------------------------------------------------------
 
 
 async def test_hold_id_is_enough_to_book_it(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
@@ -207,6 +207,6 @@ async def test_held_time_can_be_booked_after_its_notice_has_begun(
 ) -> None:
     held = (await hold(client, jana)).json()
     clock.advance(minutes=4)
-    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice has begun since it was held
+    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice period begins after the hold
     assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "min_notice"
     assert (await post(holdId=held["id"])).status_code == 201

@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Times formatted for people."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Every pair of statuses, whoever asks, before and after the end: which moves exist, and which do not."""
+"""Every pair of statuses, for each actor, before and after the end: which transitions exist."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -8,7 +8,7 @@ import pytest
 from expert_booking.domain.errors import RescheduleNotAllowed, StatusChangeNotAllowed
 from expert_booking.domain.lifecycle import LIVE, Actor, Status, check_reschedule, check_transition, open_transitions
 
-# Written out by hand, not read from the code: who may, and whether only afterwards.
+# Written by hand, not read from the code: which actors may, and whether only after the end.
 TRANSITIONS = {
     ("held", "pending"): "customer", ("held", "confirmed"): "customer", ("held", "expired"): "customer system",
     ("pending", "confirmed"): "expert admin", ("pending", "declined"): "expert admin",

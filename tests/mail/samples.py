@@ -1,4 +1,4 @@
-"""News of a booking as the tests need them, and a mail taken apart as its receiver sees it."""
+"""Sample emails, and helpers that parse an email as its receiver sees it."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ STATUS = {
     MessageKind.DECLINED: Status.DECLINED, MessageKind.CANCELLED: Status.CANCELLED, MessageKind.EXPIRED: Status.EXPIRED,
     MessageKind.REMINDER: Status.CONFIRMED, MessageKind.NEW_LINK: Status.CONFIRMED,
 }  # fmt: skip
-# Everything that can be told, with everybody who can have done it.
+# Every kind of email with every possible actor.
 KINDS: list[tuple[MessageKind, Actor | None]] = [
     (MessageKind.RECEIVED, Actor.CUSTOMER), (MessageKind.CONFIRMED, Actor.CUSTOMER),
     (MessageKind.CONFIRMED, Actor.EXPERT), (MessageKind.CONFIRMED, Actor.ADMIN), (MessageKind.DECLINED, Actor.EXPERT),
@@ -42,7 +42,7 @@ EVERY = [(kind, actor, audience) for kind, actor in KINDS for audience in Audien
 def news(
     kind: str = "confirmed", audience: str = "customer", actor: Actor | None = Actor.EXPERT, **more: Any
 ) -> BookingEmail:
-    """What is told: Ada, in London, has booked an hour with Jana, in Berlin."""
+    """A booking email: Ada, in London, has booked an hour with Jana, in Berlin."""
     said = MessageKind(kind)
     status, starts_at = more.pop("status", STATUS[said]), more.pop("starts_at", NINE)
     facts: dict[str, Any] = {
@@ -58,7 +58,7 @@ def news(
 
 
 def leeway(status: Status, starts_at: datetime, **more: Any) -> Leeway:
-    """What the terms leave: changes until two hours before; requests are answered within five hours."""
+    """Leeway: changes until two hours before the start, an answer to requests within five hours."""
     said: dict[str, Any] = {
         "answer_by": NOW + 5 * HOUR if status is Status.PENDING else None, "cancel_until": starts_at - 2 * HOUR,
         "reschedule_until": starts_at - 2 * HOUR, "reschedules_left": 2,
@@ -67,12 +67,12 @@ def leeway(status: Status, starts_at: datetime, **more: Any) -> Leeway:
 
 
 def letter(told: BookingEmail, now: datetime = NOW, site: Site = SYSTEM) -> EmailMessage:
-    """The mail about it, as it arrives."""
+    """The composed email, as it arrives."""
     return arrived(compose_booking_email(told, site, installation=INSTALLATION, message_id="<1@site.example>", now=now))
 
 
 def arrived(message: EmailMessage) -> EmailMessage:
-    """A mail as its receiver's program reads it."""
+    """An email as the receiver's program parses it."""
     read = message_from_bytes(bytes(message), policy=policy.default)
     assert isinstance(read, EmailMessage)
     assert not read.defects
@@ -80,17 +80,17 @@ def arrived(message: EmailMessage) -> EmailMessage:
 
 
 def text_of(message: EmailMessage) -> str:
-    """What it says in plain text."""
+    """The plain-text body."""
     return body(message, "plain")
 
 
 def html_of(message: EmailMessage) -> str:
-    """What it says in HTML, with all its signs."""
+    """The HTML source of the body."""
     return body(message, "html")
 
 
 def body(message: EmailMessage, kind: str) -> str:
-    """One of the two."""
+    """The body of this kind, `plain` or `html`."""
     part = message.get_body((kind,))  # type: ignore[arg-type]
     assert isinstance(part, EmailMessage)
     text: str = part.get_content()
@@ -98,20 +98,20 @@ def body(message: EmailMessage, kind: str) -> str:
 
 
 def everything_in(message: EmailMessage) -> str:
-    """All of its texts, and what it says in the calendar, whose lines are not folded any more."""
+    """All texts of an email, including the unfolded calendar file."""
     texts = [part.get_content() for part in message.walk() if part.get_content_maintype() == "text"]
     return re.sub(r"\r?\n ", "", "".join(texts))
 
 
 def part_of(message: EmailMessage, kind: str) -> EmailMessage | None:
-    """The part of this type, wherever it is."""
+    """The part of this content type, at any level."""
     found = [part for part in message.walk() if part.get_content_type() == kind]
     assert len(found) <= 1
     return found[0] if found and isinstance(found[0], EmailMessage) else None
 
 
 class Seen(HTMLParser):
-    """What a page shows, and where its links lead."""
+    """The visible words, links and elements of an HTML text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class Seen(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note it."""
+        """Record the element."""
         said = dict(attrs)
         self.elements.append((tag, said))
         if tag == "a":
@@ -131,17 +131,17 @@ class Seen(HTMLParser):
             self._hidden.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Shown again behind what is hidden."""
+        """Leave a hidden element."""
         if self._hidden and self._hidden[-1] == tag:
             self._hidden.pop()
 
     def handle_data(self, data: str) -> None:
-        """Note what can be read."""
+        """Record visible words."""
         if not self._hidden:
             self.words += data.split()
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a plain text, but for its addresses, which are links in HTML."""
+    """The words of a plain text without its URLs, which are links in HTML."""
     plain = re.sub(r":\nhttps?://\S+$", "", text, flags=re.MULTILINE)
     return re.sub(r"^https?://\S+$|^-- $", "", plain, flags=re.MULTILINE).split()

@@ -1,4 +1,4 @@
-"""Letters as they arrive: parsed again, in both kinds of text, to both sides, with the file that comes along."""
+"""Emails as they arrive: parsed, as text and HTML, to both readers, with the calendar file."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -42,9 +42,9 @@ MANAGE = f"https://booking.example.com/booking/{BOOKING}?key={KEY}"
 PLAIN = f"https://booking.example.com/booking/{BOOKING}"
 FOLD = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first 02:30 in Berlin
 BEFORE_GAP = datetime(2027, 3, 28, 0, 30, tzinfo=UTC)  # 01:30 in Berlin, whose clocks go from 02:00 to 03:00
-EVIL = "Eve\r\nBcc: victim@example.com\r\n\r\n<script>alert(1)</script>"
-every_letter = pytest.mark.parametrize(("kind", "actor", "audience"), EVERY)
-NASTY = st.lists(
+HOSTILE_NAME = "Eve\r\nBcc: victim@example.com\r\n\r\n<script>alert(1)</script>"
+every_email = pytest.mark.parametrize(("kind", "actor", "audience"), EVERY)
+HOSTILE_TEXT = st.lists(
     st.one_of(
         st.characters(),
         st.sampled_from('\r\n\t ,;:<>@"\\()=?é😀\u2028\x85\x00\ud800\u202e'),
@@ -55,7 +55,7 @@ NASTY = st.lists(
 
 
 def access(code: str = "042917", minutes: float = 15, email: str = "ada@example.com") -> EmailMessage:
-    """A mail that proves an address."""
+    """An access email."""
     link, expires_at = "https://booking.example.com/sign-in/KEY", NOW + timedelta(minutes=minutes)
     return arrived(
         compose_access_email(
@@ -64,10 +64,10 @@ def access(code: str = "042917", minutes: float = 15, email: str = "ada@example.
     )
 
 
-# --- the envelope and the headers -------------------------------------------------------------------------------
+# --- envelope and headers ---------------------------------------------------------------------------------------
 
 
-@every_letter
+@every_email
 def test_every_email_is_complete_and_equal_in_text_and_html(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
@@ -83,14 +83,14 @@ def test_every_email_is_complete_and_equal_in_text_and_html(
     assert "{" not in text_of(message)
 
 
-@every_letter
+@every_email
 def test_calendar_file_is_included_twice_with_the_same_method(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
     message = letter(news(kind, audience, actor, sequence=3))
     part, file = part_of(message, "text/calendar"), part_of(message, "application/ics")
     if kind is MessageKind.REMINDER:
-        # Nothing has changed: a calendar would ask once more for what it has.
+        # Nothing has changed, and a file would make calendar programs ask again.
         assert (part, file, message.get_content_type()) == (None, None, "multipart/alternative")
         return
     assert part is not None
@@ -112,7 +112,7 @@ def test_calendar_file_is_included_twice_with_the_same_method(
     assert inner == ["text/plain", "text/html", "text/calendar"]
 
 
-@every_letter
+@every_email
 def test_customer_email_omits_the_experts_address_and_the_customers_notes(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
@@ -125,7 +125,7 @@ def test_customer_email_omits_the_experts_address_and_the_customers_notes(
     assert ("Buy now" in everything) == (actor in (Actor.EXPERT, Actor.ADMIN))
 
 
-@every_letter
+@every_email
 def test_only_the_customer_gets_the_key_to_the_booking(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
@@ -151,8 +151,8 @@ def test_replies_to_the_expert_go_to_the_customer_and_customers_cannot_reply() -
 @pytest.mark.parametrize("audience", ["customer", "expert"])
 def test_database_text_never_adds_a_header_a_part_or_an_element(audience: str) -> None:
     told = news(
-        "rescheduled", audience, customer_name=EVIL, expert_name=EVIL, session_title=EVIL, notes=EVIL, reason=EVIL,
-        customer_phone=EVIL, expert_slug=EVIL,
+        "rescheduled", audience, customer_name=HOSTILE_NAME, expert_name=HOSTILE_NAME, session_title=HOSTILE_NAME,
+        notes=HOSTILE_NAME, reason=HOSTILE_NAME, customer_phone=HOSTILE_NAME, expert_slug=HOSTILE_NAME,
     )  # fmt: skip
     message, harmless = letter(told), letter(news("rescheduled", audience))
     assert message.keys() == harmless.keys()
@@ -173,7 +173,7 @@ def test_invalid_address_gets_no_email(wrong: str) -> None:
             letter(told)
     with pytest.raises(ValueError, match=r".+"):
         access(email=wrong)
-    # An expert is told nevertheless, and can answer nobody.
+    # The expert gets the email without a Reply-To header.
     message = letter(news(audience="expert", customer_email=wrong))
     assert "Reply-To" not in message
     assert message["To"].addresses[0].addr_spec == EXPERT_EMAIL
@@ -197,7 +197,7 @@ def test_only_non_ascii_recipients_need_smtputf8() -> None:
     assert "Reply-To" not in answered
 
 
-@given(NASTY, NASTY, st.sampled_from(list(Audience)))
+@given(HOSTILE_TEXT, HOSTILE_TEXT, st.sampled_from(list(Audience)))
 def test_headers_contain_the_typed_text_on_one_line(name: str, title: str, audience: Audience) -> None:
     told = news("received", audience, Actor.CUSTOMER, customer_name=name, expert_name=name, session_title=title)
     made = compose_booking_email(told, SYSTEM, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
@@ -216,7 +216,7 @@ def test_headers_contain_the_typed_text_on_one_line(name: str, title: str, audie
 def test_long_names_in_any_script_stay_whole_in_subject_and_address() -> None:
     name = 'Ünal, "Dr." 😀 (Zürich) <x@y> ' * 4
     message = letter(news(customer_name=name, expert_name=name))
-    # Read by the older reader: the newer one of Python 3.11 puts spaces between encoded words.
+    # Parsed with the old API: the new one of Python 3.11 puts spaces between encoded words.
     [(encoded, charset), (address, _)] = decode_header(dict(message.raw_items())["To"])
     assert (encoded.decode(charset), address) == (name.strip(), b"<ada@example.com>")
     assert message["Subject"].endswith(f"Consultation with {name.strip()}")
@@ -293,7 +293,7 @@ def test_late_reminder_states_the_actual_time_left(before: dict[str, float], wor
         assert f"Your session begins {words}\n" in text_of(letter(told, NINE - timedelta(**before)))
 
 
-# --- words ------------------------------------------------------------------------------------------------------
+# --- texts ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_request_email_shows_the_answer_deadline_in_the_readers_zone() -> None:
     assert "Please answer by Monday, 23 November 2026, 14:00, Europe/Berlin (UTC+1). Without an answer" in expert
     soon = leeway(Status.PENDING, NINE, answer_by=NINE)
     assert "Please answer before it begins." in text_of(letter(news("received", "expert", leeway=soon)))
-    # So it does where it was moved meanwhile.
+    # The same after a reschedule.
     assert "Please answer by" in text_of(letter(news("rescheduled", "expert", Actor.CUSTOMER, status=Status.PENDING)))
 
 
@@ -341,7 +341,7 @@ def test_customer_email_states_the_same_terms_as_the_page() -> None:
 
 def test_expert_is_asked_to_answer_only_while_an_answer_is_due() -> None:
     assert "Answer the request" in text_of(letter(news("received", "expert")))
-    # Answered by the time this mail leaves.
+    # The request has been answered before this email is sent.
     answered = leeway(Status.CONFIRMED, NINE)
     for told in (news("confirmed", "expert"), news("received", "expert", leeway=answered), news("expired", "expert")):
         assert "See the booking" in text_of(letter(told))
@@ -364,7 +364,7 @@ def test_expert_email_has_the_customers_details_and_all_note_lines() -> None:
 # --- layout -----------------------------------------------------------------------------------------------------
 
 
-@every_letter
+@every_email
 def test_html_is_self_contained_and_declares_language_and_colour_schemes(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
@@ -387,7 +387,7 @@ def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
     assert message["Subject"] == "Sign in to The Site"
     assert [address.addr_spec for address in message["To"].addresses] == ["ada@example.com"]
     assert "\n042917\n" in text
-    # In two groups for the eyes; who copies it gets six digits, as all pages read them.
+    # Shown in two groups, but copied as six digits.
     assert "042" in page.words
     assert "917" in page.words or "042917" in page.words
     assert "https://booking.example.com/sign-in/KEY" in page.links
