@@ -16,7 +16,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 async def names(services: Services, **query: Any) -> list[str]:
-    """Who is found, in order."""
+    """The names of the found experts, in order."""
     return [expert.name for expert in (await services.experts.find(ExpertQuery(**query))).experts]
 
 

@@ -1,4 +1,4 @@
-"""Calendars to subscribe to, and the file of one booking: the same entries as in the mails, on the real database."""
+"""Calendar feeds and the file of one booking have the same entries as the emails."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -34,18 +34,18 @@ ADMIN = Caller(role=Role.ADMIN)
 
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
-    """A site with an address and a secret of its own."""
+    """The services of a site with its own URL and secret."""
     return Services(database, clock=clock, site=SYSTEM)
 
 
 async def read(services: Services, url: str) -> CalendarFile:
-    """What a calendar program gets at this address."""
+    """The file that a calendar program gets at this URL."""
     key = url.removeprefix("https://booking.example.com/feeds/").removesuffix(".ics")
     return await services.feeds.content(key)
 
 
 async def events(services: Services, owner: FeedOwner) -> dict[str, Event]:
-    """What stands in somebody's calendar, by its uid."""
+    """The events in this owner's feed, by UID."""
     file = await read(services, await services.feeds.open(owner))
     return {str(event["UID"]): event for event in walk(file.body)}
 
@@ -58,14 +58,14 @@ def walk(body: bytes) -> Iterator[Event]:
 
 
 def installation_of(sql: Connection) -> UUID:
-    """What the database calls itself."""
+    """The installation id of the database."""
     row = sql.execute("SELECT id FROM installation").fetchone()
     assert row is not None
     return UUID(str(row[0]))
 
 
-async def turns_of_others(work: Coroutine[Any, Any, object]) -> int:
-    """How often others have a turn while this is done."""
+async def turns_of_other_tasks(work: Coroutine[Any, Any, object]) -> int:
+    """How often another task runs while this work is done."""
     task, turns = asyncio.create_task(work), 0
     while not task.done():
         await asyncio.sleep(0.005)
@@ -74,7 +74,7 @@ async def turns_of_others(work: Coroutine[Any, Any, object]) -> int:
     return turns
 
 
-# --- the address ------------------------------------------------------------------------------------------------
+# --- feed URLs ---------------------------------------------------------------------------------------------------
 
 
 async def test_feed_is_created_on_first_use_and_stays_the_same(services: Services, add_expert: AddExpert) -> None:
@@ -133,7 +133,7 @@ async def test_ids_other_keys_and_keys_of_another_site_open_no_feed(
     assert row is not None
     keys, others = SignedKeys(SYSTEM.secret), SignedKeys("t" * 32)
     assert keys.feed(row[0]) in url
-    # Nothing in the database is the address, or a part of it.
+    # The database contains neither the URL nor a part of it.
     assert keys.feed(row[0]) not in row[1]
     for wrong in (
         str(row[0]),
@@ -164,7 +164,7 @@ def test_feed_belongs_to_exactly_one_owner() -> None:
             FeedOwner(**wrong)  # type: ignore[arg-type]
 
 
-# --- what stands in it ------------------------------------------------------------------------------------------
+# --- content ----------------------------------------------------------------------------------------------------
 
 
 async def test_customer_feed_contains_only_their_own_bookings(
@@ -307,12 +307,12 @@ async def test_feed_of_any_size_takes_two_statements_and_is_limited(
     with counted() as many:
         body = (await read(services, url)).body
     assert len([statement for statement in many if "SELECT" in statement]) == 2
-    # Meanwhile others get their answers: written on the loop itself, it leaves them two turns.
-    assert await turns_of_others(read(services, url)) > 8
+    # Other tasks keep running: a file composed on the event loop would leave them two turns.
+    assert await turns_of_other_tasks(read(services, url)) > 8
     assert len(many) == len(few)
     starts = [event.decoded("DTSTART") for event in walk(body)]
     assert len(starts) == 1000
-    # What is left out is the earliest.
+    # The earliest events are left out.
     assert max(starts) == NINE + 8 * DAY
 
 
