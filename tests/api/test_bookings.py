@@ -139,11 +139,11 @@ async def test_text_is_trimmed_and_unicode_is_accepted(post: Post) -> None:
 
 
 async def test_sql_and_markup_are_stored_as_plain_text(post: Post, sql: Connection) -> None:
-    evil = "'); DROP TABLE booking; --"
-    made = await post(name=evil, notes="<script>alert(1)</script> :name %s {0}")
-    assert made.json()["name"] == evil
+    hostile = "'); DROP TABLE booking; --"
+    made = await post(name=hostile, notes="<script>alert(1)</script> :name %s {0}")
+    assert made.json()["name"] == hostile
     assert sql.execute("SELECT name, notes FROM booking").fetchall() == [
-        (evil, "<script>alert(1)</script> :name %s {0}")
+        (hostile, "<script>alert(1)</script> :name %s {0}")
     ]
 
 

@@ -303,8 +303,8 @@ async def test_session_types_are_added_changed_and_deleted(ask: Ask, type_id: st
     assert (await ask("PATCH", f"/session-types/{type_id}", {"position": 2})).status_code == 200
     listed = (await ask("GET", "/session-types")).json()["sessionTypes"]
     assert [found["id"] for found in listed] == [short["id"], type_id]
-    gone = await ask("DELETE", path)
-    assert (gone.status_code, gone.content) == (204, b"")
+    deleted = await ask("DELETE", path)
+    assert (deleted.status_code, deleted.content) == (204, b"")
     check_problem(await ask("DELETE", path), 404, "session_type_not_found")
     check_problem(await ask("PATCH", path, {"minutes": 45}), 404, "session_type_not_found")
 
@@ -578,11 +578,11 @@ async def test_time_zone_change_shifts_open_slots_but_no_booking(
     booking = (await post()).json()
     before = await slots(client, timeZone="UTC")
     assert (before[0], before[-1]) == ("2026-11-24T09:00:00Z", "2026-11-24T15:00:00Z")
-    for moved in (
+    for response in (
         await ask("PATCH", "", {"timeZone": "America/New_York"}),
         await ask("PUT", "/availability", {**(await ask("GET", "/availability")).json(), "timeZone": "Asia/Kolkata"}),
     ):
-        assert moved.status_code == 200
+        assert response.status_code == 200
         kept = (await client.get(f"/bookings/{booking['id']}", headers=tokens["jana"])).json()
         assert {**kept, "expertTimeZone": "", "accessToken": ""} == {**booking, "expertTimeZone": "", "accessToken": ""}
     after = await slots(client, timeZone="UTC")

@@ -200,8 +200,8 @@ async def test_lists_are_paged_latest_start_first(
 async def test_public_list_contains_only_live_times(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, post: Post, booking: Json, sql: Connection
 ) -> None:
-    gone = (await post(startsAt="2026-11-24T10:00:00Z")).json()
-    await client.patch(f"/bookings/{gone['id']}/status", json={"status": "cancelled"}, headers=tokens["admin"])
+    cancelled = (await post(startsAt="2026-11-24T10:00:00Z")).json()
+    await client.patch(f"/bookings/{cancelled['id']}/status", json={"status": "cancelled"}, headers=tokens["admin"])
     for start, until in (("12:00", "2020-01-01"), ("13:00", "2100-01-01")):  # an expired hold and a live one
         sql.execute(
             "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until)"

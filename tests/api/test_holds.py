@@ -43,14 +43,14 @@ async def test_hold_has_the_agreed_shape_and_a_location(client: httpx.AsyncClien
 async def test_holding_a_held_slot_returns_the_nearest_free_slots(
     client: httpx.AsyncClient, jana: UUID, post: Post
 ) -> None:
-    mine = (await hold(client, jana)).json()
+    own_hold = (await hold(client, jana)).json()
     assert await state_of(client, jana) == "held"
     for answer in (await hold(client, jana), await post()):
         body = check_problem(answer, 409, "slot_taken")
         assert (body["reason"], body["detail"]) == ("held", "Someone else is booking this time right now.")
         assert body["figures"] == {"busyFrom": NINE, "busyUntil": TEN}
         assert body["alternatives"] == [f"2026-11-24T{hour:02}:00:00Z" for hour in range(9, 15)]
-        assert mine["id"] not in answer.text
+        assert own_hold["id"] not in answer.text
     assert (await hold(client, jana, body["alternatives"][0])).status_code == 201
 
 
@@ -89,8 +89,8 @@ async def test_invalid_fields_are_all_reported(client: httpx.AsyncClient) -> Non
 
 async def test_released_hold_frees_its_slot_and_is_not_found_again(client: httpx.AsyncClient, jana: UUID) -> None:
     address = (await hold(client, jana)).headers["location"]
-    gone = await client.delete(address)
-    assert (gone.status_code, gone.content) == (204, b"")
+    released = await client.delete(address)
+    assert (released.status_code, released.content) == (204, b"")
     assert await state_of(client, jana) == "open"
     check_problem(await client.delete(address), 404, "hold_not_found")
     assert (await hold(client, jana)).status_code == 201

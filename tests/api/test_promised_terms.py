@@ -68,9 +68,9 @@ async def test_customer_reschedules_by_the_stored_terms_and_keeps_them(
     own, address = bearer(made["accessToken"]), f"/bookings/{made['id']}"
     await change_session_type(client, jana, tokens)
     for start in (TEN, NINE):
-        moved = await client.patch(address, json={"startsAt": start}, headers=own)
-        assert moved.status_code == 200, moved.text
-        body = moved.json()
+        rescheduled = await client.patch(address, json={"startsAt": start}, headers=own)
+        assert rescheduled.status_code == 200, rescheduled.text
+        body = rescheduled.json()
         assert (body["cancelUntil"], body["rescheduleUntil"], body["reschedulesLeft"]) == (start, start, None)
         assert body["sessionTitle"] == "Consultation"
 

@@ -104,12 +104,12 @@ async def test_booking_made_while_the_table_is_being_locked_keeps_its_time(
     expert = await add_expert()
     lines = [row_of(sql, expert, MONDAY_MORNING + n * HOUR / 2) for n in range(4)]
     with psycopg.connect(driver_url(database.url)) as visitor:
-        theirs = row_of(sql, expert, MONDAY_MORNING + HOUR)
+        later_row = row_of(sql, expert, MONDAY_MORNING + HOUR)
         with visitor.cursor().copy(INTO_BOOKING) as copy:
-            copy.write(theirs)
+            copy.write(later_row)
         importing = asyncio.create_task(services.bookings.import_lines(stream(*lines)))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'booking'::regclass"
-        while sql.execute(waiting).fetchone() != (1,):  # noqa: ASYNC110 - it is seen by nobody but the database
+        while sql.execute(waiting).fetchone() != (1,):  # noqa: ASYNC110 - only the database can see it
             await asyncio.sleep(0.01)
         visitor.commit()
     await importing

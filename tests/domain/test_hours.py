@@ -264,7 +264,7 @@ def test_all_reasons_are_reported_most_important_first() -> None:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    told = {
+    reported = {
         why_not(calendar(active=False), TUESDAY, "09:00").reason,
         why_not(calendar(), date(2026, 11, 20), "09:00").reason,
         why_not(calendar(length={"notice_minutes": 120}), date(2026, 11, 23), "10:00").reason,
@@ -277,4 +277,4 @@ def test_every_reason_has_a_sentence() -> None:
         why_not(calendar(busy=(booked(TUESDAY, "09:00")._replace(held=True),)), TUESDAY, "09:00").reason,
         why_not(calendar(length={"daily_cap": 1}, busy=(booked(TUESDAY, "09:00"),)), TUESDAY, "10:00").reason,
     }
-    assert told == set(Reason)
+    assert reported == set(Reason)

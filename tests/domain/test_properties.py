@@ -325,7 +325,7 @@ def test_time_zone_change_shifts_free_slots_and_nothing_else(of: tuple[Calendar,
     calendar, day = of
     since = local_instant(calendar.zone, day, 0)
     booked = [Busy(slot.busy_from, slot.busy_until) for slot in calendar.slots(since, since + DAY, since)[:1]]
-    moved = Calendar(other, calendar.hours, calendar.length, busy=tuple(booked))
-    assert moved.busy == tuple(booked)
-    starts = [slot.starts_at for slot in moved.slots(since, since + 2 * DAY, since)]
+    shifted = Calendar(other, calendar.hours, calendar.length, busy=tuple(booked))
+    assert shifted.busy == tuple(booked)
+    starts = [slot.starts_at for slot in shifted.slots(since, since + 2 * DAY, since)]
     assert starts == expected_starts(Calendar(other, calendar.hours, calendar.length), since, since + 2 * DAY, since)

@@ -36,42 +36,50 @@ KINDS: list[tuple[MessageKind, Actor | None]] = [
     (MessageKind.CANCELLED, Actor.EXPERT),
     (MessageKind.CANCELLED, Actor.ADMIN), (MessageKind.EXPIRED, Actor.SYSTEM), (MessageKind.REMINDER, None),
 ]  # fmt: skip
-EVERY = [(kind, actor, audience) for kind, actor in KINDS for audience in Audience]
+EVERY_EMAIL = [(kind, actor, audience) for kind, actor in KINDS for audience in Audience]
 
 
-def news(
+def booking_email(
     kind: str = "confirmed", audience: str = "customer", actor: Actor | None = Actor.EXPERT, **more: Any
 ) -> BookingEmail:
     """A booking email: Ada, in London, has booked an hour with Jana, in Berlin."""
-    said = MessageKind(kind)
-    status, starts_at = more.pop("status", STATUS[said]), more.pop("starts_at", NINE)
+    attributes = MessageKind(kind)
+    status, starts_at = more.pop("status", STATUS[attributes]), more.pop("starts_at", NINE)
     facts: dict[str, Any] = {
         "booking_id": BOOKING, "ends_at": starts_at + HOUR, "sequence": 0, "session_title": "Consultation",
         "expert_slug": "jana-muller", "expert_name": "Jana Müller", "expert_email": EXPERT_EMAIL,
         "expert_zone": "Europe/Berlin", "customer_name": "Ada Lovelace", "customer_email": "ada@example.com",
         "customer_phone": "+44 20 7946 0000", "customer_zone": "Europe/London", "notes": "My first session.",
-        "previous_starts_at": starts_at - 24 * HOUR if said is MessageKind.RESCHEDULED else None, "reason": "",
+        "previous_starts_at": starts_at - 24 * HOUR if attributes is MessageKind.RESCHEDULED else None, "reason": "",
         "told_at": NOW, "leeway": leeway(status, starts_at),
     }  # fmt: skip
-    facts |= {"kind": said, "audience": Audience(audience), "status": status, "starts_at": starts_at, "actor": actor}
+    facts |= {
+        "kind": attributes,
+        "audience": Audience(audience),
+        "status": status,
+        "starts_at": starts_at,
+        "actor": actor,
+    }
     return BookingEmail(**{**facts, **more})
 
 
 def leeway(status: Status, starts_at: datetime, **more: Any) -> Leeway:
     """Leeway: changes until two hours before the start, an answer to requests within five hours."""
-    said: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "answer_by": NOW + 5 * HOUR if status is Status.PENDING else None, "cancel_until": starts_at - 2 * HOUR,
         "reschedule_until": starts_at - 2 * HOUR, "reschedules_left": 2,
     }  # fmt: skip
-    return Leeway(status=status, starts_at=starts_at, **{**said, **more})
+    return Leeway(status=status, starts_at=starts_at, **{**attributes, **more})
 
 
-def letter(told: BookingEmail, now: datetime = NOW, site: Site = SYSTEM) -> EmailMessage:
+def delivered(content: BookingEmail, now: datetime = NOW, site: Site = SYSTEM) -> EmailMessage:
     """The composed email, as it arrives."""
-    return arrived(compose_booking_email(told, site, installation=INSTALLATION, message_id="<1@site.example>", now=now))
+    return parsed(
+        compose_booking_email(content, site, installation=INSTALLATION, message_id="<1@site.example>", now=now)
+    )
 
 
-def arrived(message: EmailMessage) -> EmailMessage:
+def parsed(message: EmailMessage) -> EmailMessage:
     """An email as the receiver's program parses it."""
     read = message_from_bytes(bytes(message), policy=policy.default)
     assert isinstance(read, EmailMessage)
@@ -110,7 +118,7 @@ def part_of(message: EmailMessage, kind: str) -> EmailMessage | None:
     return found[0] if found and isinstance(found[0], EmailMessage) else None
 
 
-class Seen(HTMLParser):
+class VisibleHtml(HTMLParser):
     """The visible words, links and elements of an HTML text."""
 
     def __init__(self, html: str) -> None:
@@ -123,11 +131,11 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Record the element."""
-        said = dict(attrs)
-        self.elements.append((tag, said))
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
         if tag == "a":
-            self.links.append(said["href"] or "")
-        if tag in ("style", "title") or "display:none" in (said.get("style") or ""):
+            self.links.append(attributes["href"] or "")
+        if tag in ("style", "title") or "display:none" in (attributes.get("style") or ""):
             self._hidden.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

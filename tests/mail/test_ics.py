@@ -106,9 +106,9 @@ def test_calendar_entry_has_all_required_properties() -> None:
 
 
 def test_times_are_written_in_utc_for_every_zone() -> None:
-    told = properties(invitation_file())
-    assert (told["DTSTART"], told["DTEND"]) == (":20261124T080000Z", ":20261124T090000Z")
-    assert (told["DTSTAMP"], told["LAST-MODIFIED"]) == (":20261123T080000Z", ":20261123T080000Z")
+    found = properties(invitation_file())
+    assert (found["DTSTART"], found["DTEND"]) == (":20261124T080000Z", ":20261124T090000Z")
+    assert (found["DTSTAMP"], found["LAST-MODIFIED"]) == (":20261123T080000Z", ":20261123T080000Z")
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_times_are_written_in_utc_for_every_zone() -> None:
      (datetime(2027, 3, 28, 0, 30, tzinfo=UTC), "20270328T003000Z")],
 )  # fmt: skip
 def test_repeated_and_skipped_hours_in_berlin_are_exact(starts_at: datetime, written: str) -> None:
-    told = properties(invitation_file(replace(ENTRY, starts_at=starts_at, ends_at=starts_at + HOUR)))
-    assert told["DTSTART"] == f":{written}"
+    found = properties(invitation_file(replace(ENTRY, starts_at=starts_at, ends_at=starts_at + HOUR)))
+    assert found["DTSTART"] == f":{written}"
     event = event_of(invitation_file(replace(ENTRY, starts_at=starts_at, ends_at=starts_at + HOUR)))
     assert event.decoded("DTEND") - event.decoded("DTSTART") == timedelta(hours=1)
 
@@ -131,8 +131,8 @@ def test_repeated_and_skipped_hours_in_berlin_are_exact(starts_at: datetime, wri
      ("expired", "CANCEL", "CANCELLED")],
 )  # fmt: skip
 def test_status_and_method_match_the_booking(status: str, method: str, written: str) -> None:
-    told = properties(invitation_file(replace(ENTRY, status=Status(status))))
-    assert (told["METHOD"], told["STATUS"]) == (f":{method}", f":{written}")
+    found = properties(invitation_file(replace(ENTRY, status=Status(status))))
+    assert (found["METHOD"], found["STATUS"]) == (f":{method}", f":{written}")
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ def test_customer_input_appears_only_in_the_expert_file() -> None:
 
 def test_published_file_has_no_attendees() -> None:
     file = publication([ENTRY], organizer="booking@site.example")
-    told = properties(file)
-    assert told["METHOD"] == ":PUBLISH"
-    assert "ATTENDEE" not in told
-    assert {name: told[name] for name in ("UID", "SEQUENCE", "DTSTART", "DTEND", "DTSTAMP")} == {
+    found = properties(file)
+    assert found["METHOD"] == ":PUBLISH"
+    assert "ATTENDEE" not in found
+    assert {name: found[name] for name in ("UID", "SEQUENCE", "DTSTART", "DTEND", "DTSTAMP")} == {
         name: properties(invitation_file())[name] for name in ("UID", "SEQUENCE", "DTSTART", "DTEND", "DTSTAMP")
     }
 
@@ -189,9 +189,9 @@ def test_another_site_has_other_uids() -> None:
 
 def test_long_lines_are_folded_without_splitting_characters() -> None:
     entry = replace(ENTRY, audience=Audience.EXPERT, notes="😀é" * 1000, customer_name="Ü" * 120)
-    told = properties(invitation_file(entry, Party("Ü" * 120, "ada@example.com")))
-    assert "😀é" * 1000 in text_of(told["DESCRIPTION"])
-    assert text_of(told["SUMMARY"]) == "Consultation with " + "Ü" * 120
+    found = properties(invitation_file(entry, Party("Ü" * 120, "ada@example.com")))
+    assert "😀é" * 1000 in text_of(found["DESCRIPTION"])
+    assert text_of(found["SUMMARY"]) == "Consultation with " + "Ü" * 120
 
 
 @pytest.mark.parametrize(
@@ -211,9 +211,9 @@ def test_long_lines_are_folded_without_splitting_characters() -> None:
 )
 def test_ical_special_characters_round_trip(typed: str) -> None:
     entry = replace(ENTRY, audience=Audience.EXPERT, notes=typed, customer_name=typed)
-    told = properties(invitation_file(entry))
-    assert typed in text_of(told["DESCRIPTION"])
-    assert text_of(told["SUMMARY"]) == "Consultation with " + typed.replace("\n", " ")
+    found = properties(invitation_file(entry))
+    assert typed in text_of(found["DESCRIPTION"])
+    assert text_of(found["SUMMARY"]) == "Consultation with " + typed.replace("\n", " ")
     # The library reads the same.
     event = event_of(invitation_file(entry))
     assert event["SUMMARY"] == "Consultation with " + typed.replace("\n", " ")
@@ -243,12 +243,12 @@ def test_user_input_never_becomes_a_line_or_a_property(name: str, title: str, no
             customer_phone=name, customer_email=title,
         )  # fmt: skip
         file = invitation_file(entry, Party(name, "ada@example.com"), Party(expert_name, "booking@site.example"))
-        told = properties(file)
-        assert set(told) == EVENT_PROPERTIES | {"METHOD"}
-        assert (told["UID"], told["METHOD"]) == (f":{BOOKING}@{INSTALLATION}", ":REQUEST")
-        assert told["ORGANIZER"].endswith(":mailto:booking@site.example")
-        assert told["ATTENDEE"].endswith(":mailto:ada@example.com")
-        assert "\n" not in text_of(told["SUMMARY"])
+        found = properties(file)
+        assert set(found) == EVENT_PROPERTIES | {"METHOD"}
+        assert (found["UID"], found["METHOD"]) == (f":{BOOKING}@{INSTALLATION}", ":REQUEST")
+        assert found["ORGANIZER"].endswith(":mailto:booking@site.example")
+        assert found["ATTENDEE"].endswith(":mailto:ada@example.com")
+        assert "\n" not in text_of(found["SUMMARY"])
         event = event_of(file)
         assert event["ATTENDEE"] == "mailto:ada@example.com"
         assert set(event["ATTENDEE"].params) <= {"CN", "CUTYPE", "PARTSTAT", "ROLE", "RSVP"}

@@ -77,10 +77,12 @@ async def test_past_bookings_have_final_statuses_and_future_ones_are_open(databa
 
 async def test_booking_histories_are_possible(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
-    told = rows(sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL")
-    for before, after, actor in told:
+    transitions = rows(
+        sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL"
+    )
+    for before, after, actor in transitions:
         assert Actor(actor) in TRANSITIONS[Status(before), Status(after)].by
-    assert {(after, actor) for _, after, actor in told} == {
+    assert {(after, actor) for _, after, actor in transitions} == {
         ("confirmed", "expert"), ("declined", "expert"), ("completed", "expert"), ("no_show", "expert"),
         ("expired", "system"), ("cancelled", "expert"), ("cancelled", "customer"),
     }  # fmt: skip
@@ -261,8 +263,8 @@ async def test_reset_notifies_every_open_board(
     expert_id = await add_expert()
     sql.execute("LISTEN expert_booking_news")
     await services.experts.remove_everything()
-    heard = [news.payload for news in sql.notifies(timeout=5, stop_after=1)]
-    assert heard == [str(expert_id)]
+    payloads = [notification.payload for notification in sql.notifies(timeout=5, stop_after=1)]
+    assert payloads == [str(expert_id)]
 
 
 async def test_every_expert_has_a_complete_profile(database: Database, services: Services) -> None:

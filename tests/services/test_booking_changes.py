@@ -203,19 +203,19 @@ async def test_concurrent_reschedule_and_cancellation_leave_a_consistent_history
     for hour in range(8):
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
         target = NINE + DAY + hour * HOUR
-        moved, cancelled = await run_concurrently(
+        rescheduled, cancelled = await run_concurrently(
             many_connections.bookings.reschedule(made.id, target, customer_caller(ADA)),
             many_connections.bookings.change_status(made.id, Status.CANCELLED, ADMIN),
         )
         now = await many_connections.bookings.get(made.id, ADMIN)
         if isinstance(cancelled, BookingView):
             assert now.status is Status.CANCELLED
-            assert now.starts_at == (target if isinstance(moved, BookingView) else made.starts_at)
+            assert now.starts_at == (target if isinstance(rescheduled, BookingView) else made.starts_at)
         else:
             assert isinstance(cancelled, StatusChangeNotAllowed)
-            assert isinstance(moved, BookingView)
+            assert isinstance(rescheduled, BookingView)
             assert (now.status, now.starts_at) == (Status.PENDING, target)
-        assert isinstance(moved, BookingView | RescheduleNotAllowed)
+        assert isinstance(rescheduled, BookingView | RescheduleNotAllowed)
     assert deadlocks(sql) == 0
 
 
@@ -305,9 +305,13 @@ async def test_rescheduled_booking_is_the_same_row_at_another_time(
 ) -> None:
     expert = await add_expert(before_minutes=5, after_minutes=10, step_minutes=15)
     made = await book(expert, NINE, visitor=ADA)
-    moved = await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
-    assert (moved.id, moved.starts_at, moved.ends_at) == (made.id, NINE + DAY, NINE + DAY + HOUR)
-    assert (moved.status, moved.version, moved.created_at) == (made.status, made.version + 1, made.created_at)
+    rescheduled = await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
+    assert (rescheduled.id, rescheduled.starts_at, rescheduled.ends_at) == (made.id, NINE + DAY, NINE + DAY + HOUR)
+    assert (rescheduled.status, rescheduled.version, rescheduled.created_at) == (
+        made.status,
+        made.version + 1,
+        made.created_at,
+    )
     row = sql.execute("SELECT count(*) OVER (), lower(busy), upper(busy) FROM booking").fetchone()
     assert row == (1, NINE + DAY - 5 * MINUTE, NINE + DAY + 70 * MINUTE)
     board = {slot.starts_at: slot.state for slot in (await services.availability.board(expert)).slots}
@@ -744,8 +748,8 @@ async def test_hold_that_never_becomes_a_booking_has_no_history(
     expert = await add_expert()
     released = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE))
     await services.holds.release(released.id)
-    lapsed = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE))
-    clock.now = lapsed.hold_until
+    expired_hold = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE))
+    clock.now = expired_hold.hold_until
     await services.deadlines.work_off()
     replaced = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE), visitor=ADA)
     await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + HOUR), visitor=ADA)

@@ -341,15 +341,15 @@ async def test_unknown_experts_and_foreign_session_types_are_not_found(add_exper
 
 async def test_browser_sees_only_its_own_bookings(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert()
-    mine = await book(expert, NINE, visitor=MY_BROWSER)
-    theirs = await book(expert, NINE + HOUR, visitor=THEIR_BROWSER)
+    own = await book(expert, NINE, visitor=MY_BROWSER)
+    others = await book(expert, NINE + HOUR, visitor=THEIR_BROWSER)
     without = await book(expert, NINE + 2 * HOUR)
-    assert await services.bookings.get(mine.id, customer_caller(MY_BROWSER)) == mine
-    for other in (theirs, without):
+    assert await services.bookings.get(own.id, customer_caller(MY_BROWSER)) == own
+    for other in (others, without):
         with pytest.raises(BookingNotFound):
             await services.bookings.get(other.id, customer_caller(MY_BROWSER))
-    assert list(await services.bookings.of_visitor(MY_BROWSER)) == [mine]
-    assert list(await services.bookings.of_visitor(THEIR_BROWSER)) == [theirs]
+    assert list(await services.bookings.of_visitor(MY_BROWSER)) == [own]
+    assert list(await services.bookings.of_visitor(THEIR_BROWSER)) == [others]
     assert list(await services.bookings.of_visitor(b"")) == []
 
 

@@ -277,8 +277,8 @@ async def test_cap_can_be_lowered_raised_and_removed_with_bookings(
 async def test_cancelled_bookings_do_not_count_for_a_cap(
     services: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
-    gone = await book(jana.expert_id, NINE)
-    await services.bookings.change_status(gone.id, Status.CANCELLED, ADMIN)
+    removed = await book(jana.expert_id, NINE)
+    await services.bookings.change_status(removed.id, Status.CANCELLED, ADMIN)
     await book(jana.expert_id, NINE + HOUR)
     await cap(services, jana, talk, 2)
     assert places(sql) == [("24 09", TUESDAY, 1)]
@@ -403,8 +403,8 @@ async def test_every_calendar_change_notifies_exactly_this_expert(
         listener.execute(f"LISTEN {EVENT_CHANNEL}")
         await CHANGES[change](services, jana)
         listener.execute(f"NOTIFY {EVENT_CHANNEL}, 'the end'")
-        heard = [message.payload for message in listener.notifies(timeout=20, stop_after=2)]
-    assert heard == [str(jana.expert_id), "the end"]
+        payloads = [message.payload for message in listener.notifies(timeout=20, stop_after=2)]
+    assert payloads == [str(jana.expert_id), "the end"]
 
 
 # --- keys, versions, bounds -------------------------------------------------------------------------------------
@@ -428,11 +428,11 @@ async def test_calendar_keys_are_given_to_hosts_only(
 
 
 async def test_deleted_calendar_is_not_found(services: Services) -> None:
-    gone = CalendarKey(uuid4())
+    unknown = CalendarKey(uuid4())
     asked: list[Awaitable[object]] = [
-        services.calendars.plan(gone), services.calendars.put_plan(gone, PLAN), services.calendars.expert(gone),
-        services.calendars.add_days_off(gone, OFF), services.calendars.days_off(gone, DaysOffQuery()),
-        services.calendars.change_expert(gone, ExpertChange(name="Nobody")),
+        services.calendars.plan(unknown), services.calendars.put_plan(unknown, PLAN), services.calendars.expert(unknown),
+        services.calendars.add_days_off(unknown, OFF), services.calendars.days_off(unknown, DaysOffQuery()),
+        services.calendars.change_expert(unknown, ExpertChange(name="Nobody")),
     ]  # fmt: skip
     for question in asked:
         with pytest.raises(ExpertNotFound):

@@ -401,12 +401,12 @@ async def test_facets_are_counted_under_all_other_filters(
         assert found is not None
         return {name: {one.value: one.experts for one in facet} for name, facet in found}
 
-    everybody = {
+    all_counts = {
         "categories": {"Law": 2, "Tax": 2}, "languages": {"de": 2, "en": 2, "hu": 1}, "minutes": {"30": 2, "60": 3},
         "ratings": {"4.5": 2, "4": 3, "3.5": 3, "3": 3},
     }  # fmt: skip
-    assert await counts() == everybody
-    assert await counts(search="words") == everybody
+    assert await counts() == all_counts
+    assert await counts(search="words") == all_counts
     assert await counts(category="Tax") == {
         "categories": {"Law": 2, "Tax": 2}, "languages": {"de": 1, "en": 1, "hu": 1}, "minutes": {"30": 2, "60": 1},
         "ratings": {"4.5": 1, "4": 2, "3.5": 2, "3": 2},

@@ -21,7 +21,7 @@ from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.feeds import CalendarFile, FeedOwner
 from tests.conftest import AddExpert, Book, Clock
-from tests.mail.samples import news, part_of
+from tests.mail.samples import booking_email, part_of
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -171,10 +171,10 @@ async def test_customer_feed_contains_only_their_own_bookings(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
-    mine = await book(expert, NINE, email="ADA@Example.com", notes="my notes")
+    own_booking = await book(expert, NINE, email="ADA@Example.com", notes="my notes")
     await book(expert, NINE + HOUR, email="eve@example.com", name="Eve", phone="+1 555 0100", notes="her notes")
     [(uid, event)] = (await events(services, ADA)).items()
-    assert uid.startswith(f"{mine.id}@")
+    assert uid.startswith(f"{own_booking.id}@")
     assert (event["SUMMARY"], event["STATUS"]) == ("Consultation with Jana Müller", "TENTATIVE")
     file = (await read(services, await services.feeds.open(ADA))).body
     for secret in (b"Eve", b"eve@", b"0100", b"her notes", b"jana@example.com", b"?key="):
@@ -207,11 +207,11 @@ async def test_entry_keeps_its_uid_and_counts_revisions_until_cancelled(
     [(uid, made)] = (await events(services, ADA)).items()
     await services.bookings.change_status(booking.id, Status.CONFIRMED, ADMIN)
     await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
-    [(uid_then, moved)] = (await events(services, ADA)).items()
+    [(uid_then, rescheduled)] = (await events(services, ADA)).items()
     assert uid_then == uid
-    assert (made["SEQUENCE"], moved["SEQUENCE"]) == (0, 1)
-    assert (made["STATUS"], moved["STATUS"]) == ("TENTATIVE", "CONFIRMED")
-    assert moved.decoded("DTSTART") == NINE + DAY
+    assert (made["SEQUENCE"], rescheduled["SEQUENCE"]) == (0, 1)
+    assert (made["STATUS"], rescheduled["STATUS"]) == ("TENTATIVE", "CONFIRMED")
+    assert rescheduled.decoded("DTSTART") == NINE + DAY
     cancelled = await services.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
     assert await events(services, ADA) == {}
     [event] = walk(await services.feeds.file_of(cancelled))
@@ -223,21 +223,21 @@ async def test_emails_downloads_and_feeds_contain_the_same_entry(
 ) -> None:
     booking = await book(await add_expert(), NINE, time_zone="Europe/London")
     clock.advance(hours=1)
-    moved = await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
+    rescheduled = await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
     row = sql.execute("SELECT sequence, changed_at FROM booking").fetchone()
     assert row is not None
-    told = news(
-        MessageKind.RESCHEDULED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=moved.starts_at,
-        booking_id=moved.id, sequence=row[0], told_at=row[1], previous_starts_at=NINE,
+    content = booking_email(
+        MessageKind.RESCHEDULED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=rescheduled.starts_at,
+        booking_id=rescheduled.id, sequence=row[0], told_at=row[1], previous_starts_at=NINE,
     )  # fmt: skip
     number = installation_of(sql)
     mail = part_of(
-        compose_booking_email(told, SYSTEM, installation=number, message_id="<1@x.example>", now=clock()),
+        compose_booking_email(content, SYSTEM, installation=number, message_id="<1@x.example>", now=clock()),
         "text/calendar",
     )
     assert mail is not None
     [in_mail] = walk(mail.get_content().encode())
-    [in_file] = walk(await services.feeds.file_of(moved))
+    [in_file] = walk(await services.feeds.file_of(rescheduled))
     [in_feed] = (await events(services, ADA)).values()
     for other in (in_file, in_feed):
         for name in ("UID", "SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND", "STATUS", "SUMMARY", "URL",
@@ -321,11 +321,11 @@ async def test_booking_file_has_the_key_only_for_its_customer(
 ) -> None:
     booking = await book(await add_expert(), NINE, notes="my notes")
     own, experts = await services.feeds.file_of(booking), await services.feeds.file_of(booking, Audience.EXPERT)
-    [mine], [theirs] = list(walk(own)), list(walk(experts))
-    assert f"/booking/{booking.id}?key={SignedKeys(SYSTEM.secret).booking(booking.id)}" in mine["DESCRIPTION"]
-    assert "key=" not in theirs["DESCRIPTION"]
-    assert "my notes" in theirs["DESCRIPTION"]
-    assert mine["URL"] == theirs["URL"] == f"https://booking.example.com/booking/{booking.id}"
+    [own_booking], [expert_event] = list(walk(own)), list(walk(experts))
+    assert f"/booking/{booking.id}?key={SignedKeys(SYSTEM.secret).booking(booking.id)}" in own_booking["DESCRIPTION"]
+    assert "key=" not in expert_event["DESCRIPTION"]
+    assert "my notes" in expert_event["DESCRIPTION"]
+    assert own_booking["URL"] == expert_event["URL"] == f"https://booking.example.com/booking/{booking.id}"
     assert Calendar.from_ical(own)["METHOD"] == "PUBLISH"
 
 

@@ -442,9 +442,9 @@ async def test_holds_count_for_a_cap_and_return_their_place(
     with pytest.raises(SlotNotOffered) as refused:
         await take(many_connections, expert, NINE + HOUR, visitor=BOB)
     assert refused.value.blocker.reason is Reason.DAY_FULL
-    moved = await take(many_connections, expert, NINE + HOUR, visitor=ADA)
-    made = await many_connections.bookings.book(booking_request(expert, NINE + HOUR, hold_id=moved.id), visitor=ADA)
-    assert (made.id, held.id) == (moved.id, held.id)
+    replaced = await take(many_connections, expert, NINE + HOUR, visitor=ADA)
+    made = await many_connections.bookings.book(booking_request(expert, NINE + HOUR, hold_id=replaced.id), visitor=ADA)
+    assert (made.id, held.id) == (replaced.id, held.id)
     other = await take(many_connections, expert, NINE + 24 * HOUR, visitor=BOB)
     clock.now = other.hold_until
     assert (await many_connections.bookings.book(booking_request(expert, NINE + 26 * HOUR))).status is Status.PENDING

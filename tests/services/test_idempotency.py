@@ -194,13 +194,13 @@ async def test_one_of_fifty_concurrent_repeats_runs_and_other_requests_are_not_b
     services: Services, database: Database, other_process: Services, sql: Connection
 ) -> None:
     work = Work(database)
-    theirs = Work(other_process._database)
+    other_work = Work(other_process._database)
     asked = [services.idempotency.once(ME, "key", ASKED, work) for _ in range(25)]
-    asked += [other_process.idempotency.once(ME, "key", ASKED, theirs) for _ in range(25)]
+    asked += [other_process.idempotency.once(ME, "key", ASKED, other_work) for _ in range(25)]
     answers = await asyncio.gather(*asked)
     assert {(answer.status, answer.body) for answer in answers} == {(DONE.status, DONE.body)}
     assert [answer.replayed for answer in answers].count(False) == 1
-    assert (work.done + theirs.done, count(sql, "search_word")) == (1, 2)
+    assert (work.done + other_work.done, count(sql, "search_word")) == (1, 2)
 
 
 # --- for a day ------------------------------------------------------------------------------------------------------

@@ -73,13 +73,13 @@ async def test_only_the_newest_300_emails_are_kept(mailbox: Mailbox, database: D
 
 
 async def test_subscriber_gets_emails_until_it_unsubscribes(database: Database) -> None:
-    bus, heard = Bus(), []
-    unsubscribe = Mailbox(database, bus).subscribe(lambda: heard.append(1))
+    bus, calls = Bus(), []
+    unsubscribe = Mailbox(database, bus).subscribe(lambda: calls.append(1))
     bus.publish(MailChanged(None))
     unsubscribe()
     unsubscribe()
     bus.publish(MailChanged(None))
-    assert heard == [1]
+    assert calls == [1]
 
 
 async def test_without_a_mail_server_emails_go_to_the_mailbox_with_their_kind(

@@ -165,10 +165,14 @@ async def test_every_manual_change_is_processed(
 async def test_deleted_expert_and_one_without_session_types_do_not_block_the_worker(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
-    gone, bare, jana = await add_expert(name="Gone"), await add_expert(name="B", session_types=[]), await add_expert()
-    sql.execute("DELETE FROM expert WHERE id = %s", [gone])
+    deleted, bare, jana = (
+        await add_expert(name="Gone"),
+        await add_expert(name="B", session_types=[]),
+        await add_expert(),
+    )
+    sql.execute("DELETE FROM expert WHERE id = %s", [deleted])
     await services.next_available.work_off()
-    assert (stored_next(sql, gone), stored_next(sql, bare)) == ({}, {0: None})
+    assert (stored_next(sql, deleted), stored_next(sql, bare)) == ({}, {0: None})
     assert stored_next(sql, jana)[0] == MONDAY_MORNING
     assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
 
@@ -281,12 +285,14 @@ async def test_rows_match_the_calendars_after_random_changes(
         ))  # fmt: skip
         sql.execute(change, {"e": expert, "d": day})
 
-    async def one_move(_: UUID) -> None:
+    async def one_reschedule(_: UUID) -> None:
         clock.advance(minutes=chance.choice((1, 7, 31, 60, 600, 1440, 5000)))
 
     for _ in range(14):
         for _ in range(chance.randint(1, 3)):
-            await chance.choice((one_book, one_book, one_cancel, one_hold, one_rule, one_move))(chance.choice(experts))
+            await chance.choice((one_book, one_book, one_cancel, one_hold, one_rule, one_reschedule))(
+                chance.choice(experts)
+            )
         await services.next_available.work_off()
         for expert in experts:
             await check(services, sql, expert)
