@@ -168,9 +168,9 @@ def test_six_processes_migrate_a_fresh_database_concurrently(
         )
         for _ in range(6)
     ]
-    said = [process.communicate(timeout=120)[0] for process in running]
-    assert [process.returncode for process in running] == [0] * 6, said
-    assert all(f"The schema is at {schema.head()}." in words for words in said)
+    outputs = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 6, outputs
+    assert all(f"The schema is at {schema.head()}." in output for output in outputs)
     assert fingerprint(empty_database_url) == fingerprint(database_url)
 
 

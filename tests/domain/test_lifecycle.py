@@ -35,9 +35,9 @@ def test_transition_is_allowed_if_and_only_if_it_is_in_the_table(now_is: str, to
             continue
         with pytest.raises(StatusChangeNotAllowed) as refused:
             check_transition(Status(now_is), Status(to), actor, ends_at=ENDS_AT, now=now)
-        said = str(refused.value)
-        assert to.replace("_", "-") in said
-        assert "_" not in said
+        message = str(refused.value)
+        assert to.replace("_", "-") in message
+        assert "_" not in message
 
 
 @pytest.mark.parametrize("now_is", list(Status))

@@ -43,33 +43,29 @@ def booking_email(
     kind: str = "confirmed", audience: str = "customer", actor: Actor | None = Actor.EXPERT, **more: Any
 ) -> BookingEmail:
     """A booking email: Ada, in London, has booked an hour with Jana, in Berlin."""
-    attributes = MessageKind(kind)
-    status, starts_at = more.pop("status", STATUS[attributes]), more.pop("starts_at", NINE)
+    message_kind = MessageKind(kind)
+    status, starts_at = more.pop("status", STATUS[message_kind]), more.pop("starts_at", NINE)
     facts: dict[str, Any] = {
         "booking_id": BOOKING, "ends_at": starts_at + HOUR, "sequence": 0, "session_title": "Consultation",
         "expert_slug": "jana-muller", "expert_name": "Jana Müller", "expert_email": EXPERT_EMAIL,
         "expert_zone": "Europe/Berlin", "customer_name": "Ada Lovelace", "customer_email": "ada@example.com",
         "customer_phone": "+44 20 7946 0000", "customer_zone": "Europe/London", "notes": "My first session.",
-        "previous_starts_at": starts_at - 24 * HOUR if attributes is MessageKind.RESCHEDULED else None, "reason": "",
+        "previous_starts_at": starts_at - 24 * HOUR if message_kind is MessageKind.RESCHEDULED else None, "reason": "",
         "told_at": NOW, "leeway": leeway(status, starts_at),
     }  # fmt: skip
     facts |= {
-        "kind": attributes,
-        "audience": Audience(audience),
-        "status": status,
-        "starts_at": starts_at,
-        "actor": actor,
-    }
+        "kind": message_kind, "audience": Audience(audience), "status": status, "starts_at": starts_at, "actor": actor,
+    }  # fmt: skip
     return BookingEmail(**{**facts, **more})
 
 
 def leeway(status: Status, starts_at: datetime, **more: Any) -> Leeway:
     """Leeway: changes until two hours before the start, an answer to requests within five hours."""
-    attributes: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "answer_by": NOW + 5 * HOUR if status is Status.PENDING else None, "cancel_until": starts_at - 2 * HOUR,
         "reschedule_until": starts_at - 2 * HOUR, "reschedules_left": 2,
     }  # fmt: skip
-    return Leeway(status=status, starts_at=starts_at, **{**attributes, **more})
+    return Leeway(status=status, starts_at=starts_at, **{**defaults, **more})
 
 
 def delivered(content: BookingEmail, now: datetime = NOW, site: Site = SYSTEM) -> EmailMessage:

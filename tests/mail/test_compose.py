@@ -339,9 +339,9 @@ def test_request_email_shows_the_answer_deadline_in_the_readers_zone() -> None:
 
 def test_customer_email_states_the_same_terms_as_the_page() -> None:
     content = booking_email()
-    said = content.leeway.sentences(NOW, lambda _: "Tuesday, 24 November 2026, 06:00, Europe/London (UTC)")
-    assert len(said) == 2
-    for sentence in said:
+    sentences = content.leeway.sentences(NOW, lambda _: "Tuesday, 24 November 2026, 06:00, Europe/London (UTC)")
+    assert len(sentences) == 2
+    for sentence in sentences:
         assert sentence in text_of(delivered(content)).replace("\n", " ")
     assert "You can cancel" not in text_of(delivered(booking_email(audience="expert")))
     assert "You can cancel" not in text_of(delivered(booking_email("cancelled")))
@@ -390,7 +390,7 @@ def test_html_is_self_contained_and_declares_language_and_colour_schemes(
     assert "@media (prefers-color-scheme: dark)" in html
     assert not {"img", "script", "link", "iframe", "form"} & {tag for tag, _ in seen.elements}
     assert "url(" not in html
-    assert all(said.get("role") == "presentation" for tag, said in seen.elements if tag == "table")
+    assert all(attributes.get("role") == "presentation" for tag, attributes in seen.elements if tag == "table")
 
 
 # --- proving an address -----------------------------------------------------------------------------------------
@@ -407,9 +407,9 @@ def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
     assert "917" in page.words or "042917" in page.words
     assert "https://booking.example.com/sign-in/KEY" in page.links
     assert "https://booking.example.com/sign-in/KEY" in text
-    for said in ("They count for 15 minutes, and only once.", "Was it not you?", "ada@example.com"):
-        assert said in text
-        assert said in " ".join(page.words)
+    for phrase in ("They count for 15 minutes, and only once.", "Was it not you?", "ada@example.com"):
+        assert phrase in text
+        assert phrase in " ".join(page.words)
     assert "042917" not in message["Subject"]
     assert re.search(r">042<span[^>]*>917<", html_of(message))
 

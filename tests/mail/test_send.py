@@ -144,8 +144,8 @@ def certificate(tmp_path: Path) -> ssl.SSLContext:
 def authenticated_server(certificate: ssl.SSLContext) -> Iterator[MailServer]:
     """A server that offers STARTTLS and requires a password."""
 
-    def check_password(*said: object) -> AuthResult:
-        given = said[-1]
+    def check_password(*arguments: object) -> AuthResult:
+        given = arguments[-1]
         assert isinstance(given, LoginPassword)
         return AuthResult(success=given == LoginPassword(b"site", b"p@ss/word"), handled=False)
 

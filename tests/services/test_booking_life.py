@@ -441,8 +441,8 @@ class BookingLife(RuleBasedStateMachine):
     @rule()
     def delete_old_holds(self) -> None:
         self.attempt("sweep", self.world.services.deadlines.sweep())
-        there = {row["id"] for row in self.world.rows("SELECT id FROM booking")}
-        for entry in [e for e in self.entries.values() if e.id not in there]:
+        candidates = {row["id"] for row in self.world.rows("SELECT id FROM booking")}
+        for entry in [e for e in self.entries.values() if e.id not in candidates]:
             assert entry.is_expired_hold(self.now) or entry.status == "expired"
             assert not entry.booked
             del self.entries[entry.id]
@@ -612,8 +612,8 @@ class BookingLife(RuleBasedStateMachine):
     def neighbours(self, kind: int, start: datetime) -> list[Entry]:
         """The entries that overlap a session at this start."""
         since, until = KINDS[kind].busy(start)
-        there = [e for e in self.entries.values() if KINDS[e.kind].expert == KINDS[kind].expert]
-        return [e for e in there if e.busy[0] < until and since < e.busy[1]]
+        candidates = [e for e in self.entries.values() if KINDS[e.kind].expert == KINDS[kind].expert]
+        return [e for e in candidates if e.busy[0] < until and since < e.busy[1]]
 
     def is_live_in_database(self, entry: Entry) -> bool:
         """Whether the database counts it as live. An expired hold is live until it is recorded as expired."""
@@ -632,8 +632,8 @@ class BookingLife(RuleBasedStateMachine):
             return SlotNotOffered
         if any(e is not besides and e.blocks(self.now) for e in self.neighbours(number, start)):
             return SlotTaken
-        there = [e for e in self.entries.values() if e.kind == number and e is not besides and e.blocks(self.now)]
-        that_day = [e for e in there if kind.day_of(e.starts_at) == kind.day_of(start)]
+        candidates = [e for e in self.entries.values() if e.kind == number and e is not besides and e.blocks(self.now)]
+        that_day = [e for e in candidates if kind.day_of(e.starts_at) == kind.day_of(start)]
         return SlotNotOffered if kind.cap is not None and len(that_day) >= kind.cap else None
 
     def expected_board(self, rows: list[dict[str, Any]], kind: SessionKind) -> dict[datetime, str]:
@@ -647,12 +647,14 @@ class BookingLife(RuleBasedStateMachine):
         board: dict[datetime, str] = {}
         today = kind.day_of(self.now)
         for day in (today + n * DAY for n in range(HORIZON + 1)):
-            there = [r for r in live if r["session_type_id"] == session_type and kind.day_of(r["starts_at"]) == day]
+            candidates = [
+                r for r in live if r["session_type_id"] == session_type and kind.day_of(r["starts_at"]) == day
+            ]
             for start in (kind.start(day, step) for step in kind.steps()):
                 since, until = kind.busy(start)
                 in_the_way = {r["status"] for r in live if r["busy_from"] < until and since < r["busy_until"]}
                 if start < self.now + kind.notice * MINUTE or (
-                    not in_the_way and kind.cap is not None and len(there) >= kind.cap
+                    not in_the_way and kind.cap is not None and len(candidates) >= kind.cap
                 ):
                     continue
                 board[start] = "open" if not in_the_way else "held" if in_the_way == {"held"} else "booked"

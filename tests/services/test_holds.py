@@ -177,12 +177,12 @@ async def test_repeated_hold_of_a_visitor_returns_the_same_hold_unextended(
 
 
 async def test_hold_reassigned_to_another_visitor_is_not_taken_back(services: Services, add_expert: AddExpert) -> None:
-    expert, here, there = await add_expert(), uuid4(), uuid4()
-    held = await take(services, expert, visitor=ADA, keeper=here)
-    await take(services, expert, visitor=ADA, keeper=there)
-    await services.holds.release(held.id, keeper=here)
+    expert, this_page, other_page = await add_expert(), uuid4(), uuid4()
+    held = await take(services, expert, visitor=ADA, keeper=this_page)
+    await take(services, expert, visitor=ADA, keeper=other_page)
+    await services.holds.release(held.id, keeper=this_page)
     assert await services.holds.of_visitor(ADA) == held
-    await services.holds.release(held.id, keeper=there)
+    await services.holds.release(held.id, keeper=other_page)
     assert await services.holds.of_visitor(ADA) is None
 
 

@@ -477,9 +477,9 @@ async def test_emailed_link_and_code_are_valid(
     [mail] = mail_server.emails
     body = mail.get_body(("plain",))
     assert body is not None
-    said = body.get_content() + str(mail["Subject"])
-    assert sending.access.link(asked.id) in said
-    assert sending.access.code(asked.id) in said.replace(" ", "").replace("\u00a0", "")
+    content = body.get_content() + str(mail["Subject"])
+    assert sending.access.link(asked.id) in content
+    assert sending.access.code(asked.id) in content.replace(" ", "").replace("\u00a0", "")
 
 
 @pytest.mark.parametrize("how", ["over", "spent"])
