@@ -179,7 +179,7 @@ async def test_invalid_new_start_is_refused(
     assert sql.execute(FIRST_BOOKING).fetchone() == (True, 1)
 
 
-# --- changing status -------------------------------------------------------------------------------------------
+# --- changing status --------------------------------------------------------------------------------------------
 
 
 async def test_answer_deadline_exists_until_the_booking_is_answered(change_status: Change, booking: Json) -> None:

@@ -207,6 +207,6 @@ async def test_held_time_can_be_booked_after_its_notice_has_begun(
 ) -> None:
     held = (await hold(client, jana)).json()
     clock.advance(minutes=4)
-    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice period begins after the hold
+    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice period has begun since the hold
     assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "min_notice"
     assert (await post(holdId=held["id"])).status_code == 201

@@ -430,7 +430,8 @@ async def test_calendar_keys_are_given_to_hosts_only(
 async def test_deleted_calendar_is_not_found(services: Services) -> None:
     unknown = CalendarKey(uuid4())
     asked: list[Awaitable[object]] = [
-        services.calendars.plan(unknown), services.calendars.put_plan(unknown, PLAN), services.calendars.expert(unknown),
+        services.calendars.plan(unknown), services.calendars.put_plan(unknown, PLAN),
+        services.calendars.expert(unknown),
         services.calendars.add_days_off(unknown, OFF), services.calendars.days_off(unknown, DaysOffQuery()),
         services.calendars.change_expert(unknown, ExpertChange(name="Nobody")),
     ]  # fmt: skip

@@ -74,7 +74,7 @@ async def turns_of_other_tasks(work: Coroutine[Any, Any, object]) -> int:
     return turns
 
 
-# --- feed URLs ---------------------------------------------------------------------------------------------------
+# --- feed URLs --------------------------------------------------------------------------------------------------
 
 
 async def test_feed_is_created_on_first_use_and_stays_the_same(services: Services, add_expert: AddExpert) -> None:
