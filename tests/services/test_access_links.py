@@ -60,7 +60,7 @@ async def sign_in(services: Services, email: str = ADA) -> str:
 
 
 def wrong_codes(services: Services, request_id: UUID) -> list[str]:
-    """An endless sequence of wrong codes."""
+    """Forty different wrong codes."""
     right = int(services.access.code(request_id))
     return [f"{(right + 1 + n) % 1_000_000:06}" for n in range(40)]
 
@@ -261,7 +261,7 @@ async def test_five_wrong_codes_lock_the_code_but_not_the_link(services: Service
     for code in (wrong[4], wrong[5], services.access.code(requested.id)):
         with pytest.raises(CodesLocked):
             await services.access.redeem_code(requested.id, code, "browser", browser=HER_BROWSER)
-    # Another browser does not even learn that the code was right.
+    # Another browser does not even learn that the codes are locked.
     with pytest.raises(LinkNotValid):
         await services.access.redeem_code(requested.id, wrong[0], "browser", browser=HIS_BROWSER)
     await services.access.redeem_link(services.access.link(requested.id), "browser")
