@@ -26,7 +26,7 @@ from tests.mail_server import MailServer
 from tests.server import SECRET_KEY, ServerProcess
 
 ADMIN = Caller(role=Role.ADMIN)
-SYSTEM = Site(secret=SECRET_KEY, mails=True)
+SITE = Site(secret=SECRET_KEY, mails=True)
 Rows = dict[str, tuple[int, str]]
 
 
@@ -78,7 +78,7 @@ async def test_backup_restores_every_row_and_repeats_no_work(
     database: Database, clock: Clock, add_expert: AddExpert, mail_server: MailServer, empty_database_url: str,
     dump: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
-    services = Services(database, Bus(), clock, site=SYSTEM, transport=mail_server.transport())
+    services = Services(database, Bus(), clock, site=SITE, transport=mail_server.transport())
     expert = await fill_database(services, add_expert, clock)
     before = contents(database.url)
     for table in ("booking", "booking_change", "message", "token", "feed", "expert_next", "search_word"):
@@ -106,7 +106,7 @@ async def test_backup_restores_every_row_and_repeats_no_work(
     sent = len(mail_server.emails)
     waiting = await services.outbox.waiting()
     restored = Database(empty_database_url)
-    restored_services = Services(restored, Bus(), clock, site=SYSTEM, transport=mail_server.transport())
+    restored_services = Services(restored, Bus(), clock, site=SITE, transport=mail_server.transport())
     await restored_services.outbox.work_off()
     assert waiting
     assert len(mail_server.emails) - sent == len(waiting)

@@ -17,7 +17,7 @@ from expert_booking.mail.compose import BookingEmail, compose_booking_email
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR = timedelta(hours=1)
-SYSTEM = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
+SITE = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
 BOOKING, INSTALLATION = UUID(int=0xB00), UUID(int=0x1157)
 EXPERT_EMAIL = "jana.private@example.org"
 STATUS = {
@@ -68,7 +68,7 @@ def leeway(status: Status, starts_at: datetime, **more: Any) -> Leeway:
     return Leeway(status=status, starts_at=starts_at, **{**defaults, **more})
 
 
-def delivered(content: BookingEmail, now: datetime = NOW, site: Site = SYSTEM) -> EmailMessage:
+def delivered(content: BookingEmail, now: datetime = NOW, site: Site = SITE) -> EmailMessage:
     """The composed email, as it arrives."""
     return parsed(
         compose_booking_email(content, site, installation=INSTALLATION, message_id="<1@site.example>", now=now)

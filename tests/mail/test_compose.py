@@ -24,7 +24,7 @@ from tests.mail.samples import (
     INSTALLATION,
     NINE,
     NOW,
-    SYSTEM,
+    SITE,
     VisibleHtml,
     booking_email,
     delivered,
@@ -37,7 +37,7 @@ from tests.mail.samples import (
     words_of,
 )
 
-KEY = SignedKeys(SYSTEM.secret).booking(BOOKING)
+KEY = SignedKeys(SITE.secret).booking(BOOKING)
 MANAGE = f"https://booking.example.com/booking/{BOOKING}?key={KEY}"
 PLAIN = f"https://booking.example.com/booking/{BOOKING}"
 FOLD = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first 02:30 in Berlin
@@ -59,7 +59,7 @@ def access_email(code: str = "042917", minutes: float = 15, email: str = "ada@ex
     link, expires_at = "https://booking.example.com/sign-in/KEY", NOW + timedelta(minutes=minutes)
     return parsed(
         compose_access_email(
-            email=email, link=link, code=code, expires_at=expires_at, site=SYSTEM, message_id="<2@x.example>", now=NOW
+            email=email, link=link, code=code, expires_at=expires_at, site=SITE, message_id="<2@x.example>", now=NOW
         )
     )
 
@@ -191,7 +191,7 @@ def test_international_domains_are_written_in_idna() -> None:
 
 def test_only_non_ascii_recipients_need_smtputf8() -> None:
     def made(content: BookingEmail) -> EmailMessage:
-        return compose_booking_email(content, SYSTEM, installation=INSTALLATION, message_id="<1@x.example>", now=NOW)
+        return compose_booking_email(content, SITE, installation=INSTALLATION, message_id="<1@x.example>", now=NOW)
 
     assert "<jürgen@example.com>\r\n".encode() in bytes(made(booking_email(customer_email="jürgen@example.com")))
     answered = made(booking_email(audience="expert", customer_email="jürgen@example.com"))
@@ -204,7 +204,7 @@ def test_headers_contain_the_typed_text_on_one_line(name: str, title: str, audie
     content = booking_email(
         "received", audience, Actor.CUSTOMER, customer_name=name, expert_name=name, session_title=title
     )
-    made = compose_booking_email(content, SYSTEM, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
+    made = compose_booking_email(content, SITE, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
     raw = bytes(made).partition(b"\r\n\r\n")[0]
     assert raw.isascii()
     assert max(map(len, raw.split(b"\r\n"))) <= 78
@@ -422,7 +422,7 @@ def test_delayed_access_email_states_the_remaining_validity() -> None:
 def test_new_link_email_has_the_key_version_and_no_calendar_file() -> None:
     message = delivered(booking_email("new_link", actor=None, key_version=2, notes="Buy at evil.example"))
     [key] = re.findall(r"\?key=(\S+)", text_of(message))
-    assert key == SignedKeys(SYSTEM.secret).booking(BOOKING, 2)
+    assert key == SignedKeys(SITE.secret).booking(BOOKING, 2)
     assert message["Subject"].startswith("New link: ")
     assert message.get_content_type() == "multipart/alternative"
     assert "evil.example" not in everything_in(message)
@@ -437,4 +437,4 @@ def test_long_code_is_shown_in_two_groups_of_four() -> None:
 
 def test_emailed_key_opens_the_booking() -> None:
     [key] = re.findall(r"\?key=(\S+)", text_of(delivered(booking_email())))
-    assert SignedKeys(SYSTEM.secret).booking_of(key) == UUID(int=BOOKING.int)
+    assert SignedKeys(SITE.secret).booking_of(key) == UUID(int=BOOKING.int)

@@ -22,7 +22,7 @@ ENTRY = Entry(
     notes="My first session.", url="https://site.example/booking/1",
     manage_url="https://site.example/booking/1?key=k",
 )  # fmt: skip
-SYSTEM, ADA = Party("Jana Müller", "booking@site.example"), Party("Ada Lovelace", "ada@example.com")
+ORGANIZER, ADA = Party("Jana Müller", "booking@site.example"), Party("Ada Lovelace", "ada@example.com")
 CALENDAR_PROPERTIES = ["BEGIN", "VERSION", "PRODID", "CALSCALE", "METHOD"]
 EVENT_PROPERTIES = {
     "BEGIN", "UID", "SEQUENCE", "STATUS", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND", "SUMMARY", "DESCRIPTION",
@@ -80,7 +80,7 @@ def text_of(value: str) -> str:
     return re.sub(r"\\(.)", lambda escaped: signs[escaped[1]], value[1:])
 
 
-def invitation_file(entry: Entry = ENTRY, attendee: Party = ADA, organizer: Party = SYSTEM) -> bytes:
+def invitation_file(entry: Entry = ENTRY, attendee: Party = ADA, organizer: Party = ORGANIZER) -> bytes:
     """The calendar file of an email."""
     return invitation(entry, organizer=organizer, attendee=attendee)
 

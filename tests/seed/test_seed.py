@@ -220,7 +220,7 @@ async def test_large_plan_is_loaded_completely_and_once(database: Database, sql:
     assert await load(database, plan, now=TOMORROW) == "60 experts and 6,000 bookings are there (0 and 0 new)."
 
 
-async def test_bulk_load_places_as_many_bookings_as_single_inserts(database: Database) -> None:
+async def test_single_inserts_find_room_for_all_bookings(database: Database) -> None:
     message = await load(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
     assert message == "4 experts and 200 bookings are there (4 and 200 new)."
 

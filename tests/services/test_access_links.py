@@ -27,7 +27,7 @@ from tests.conftest import AddExpert, Book, Clock, customer_caller
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-SYSTEM = Site(secret="the secret of this site", url="https://booking.test", admins=frozenset({"boss@example.com"}))
+SITE = Site(secret="the secret of this site", url="https://booking.test", admins=frozenset({"boss@example.com"}))
 ADA = "ada@example.com"
 HOME, OFFICE = b"home", b"office"
 HER_BROWSER, HIS_BROWSER = b"h" * 32, b"i" * 32  # browsers
@@ -37,14 +37,14 @@ NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
     """The services of a site with a secret and an admin."""
-    return Services(database, clock=clock, site=SYSTEM)
+    return Services(database, clock=clock, site=SITE)
 
 
 @pytest.fixture
 async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
     """The same with connections for many concurrent calls."""
     database = Database(database_url, pool_size=25)
-    yield Services(database, clock=clock, site=SYSTEM)
+    yield Services(database, clock=clock, site=SITE)
     await database.close()
 
 
@@ -218,7 +218,7 @@ async def test_malformed_link_is_refused(services: Services, wrong: str) -> None
 
 async def test_link_of_another_site_and_key_of_another_purpose_are_refused(services: Services) -> None:
     requested = await request_link(services)
-    keys = SignedKeys(SYSTEM.secret)
+    keys = SignedKeys(SITE.secret)
     for key in (SignedKeys("another").link(requested.id), keys.booking(requested.id), keys.feed(requested.id)):
         with pytest.raises(LinkNotValid):
             await services.access.redeem_link(key, "browser")
@@ -446,7 +446,7 @@ async def test_booking_token_identifies_its_booking_only(services: Services) -> 
     assert caller.owns(one, None, None, 1)
     assert not caller.owns(one, None, None, 2)
     assert not caller.owns(another, ADA, HER_BROWSER, 1)
-    for wrong in (SignedKeys("another").booking(one), SignedKeys(SYSTEM.secret).link(one), "", "x", "\ud800"):
+    for wrong in (SignedKeys("another").booking(one), SignedKeys(SITE.secret).link(one), "", "x", "\ud800"):
         with pytest.raises(NotAuthenticated):
             await services.access.identify(f"eb_booking_{wrong}")
 

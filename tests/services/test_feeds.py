@@ -27,7 +27,7 @@ from tests.services.conftest import Counted
 Connection = psycopg.Connection[tuple[Any, ...]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-SYSTEM = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
+SITE = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
 ADA = FeedOwner(customer_key="ada@example.com")
 ADMIN = Caller(role=Role.ADMIN)
 
@@ -35,7 +35,7 @@ ADMIN = Caller(role=Role.ADMIN)
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
     """The services of a site with its own URL and secret."""
-    return Services(database, clock=clock, site=SYSTEM)
+    return Services(database, clock=clock, site=SITE)
 
 
 async def read(services: Services, url: str) -> CalendarFile:
@@ -131,7 +131,7 @@ async def test_ids_other_keys_and_keys_of_another_site_open_no_feed(
     url = await services.feeds.open(ADA)
     row = sql.execute("SELECT id, feed::text FROM feed").fetchone()
     assert row is not None
-    keys, others = SignedKeys(SYSTEM.secret), SignedKeys("t" * 32)
+    keys, others = SignedKeys(SITE.secret), SignedKeys("t" * 32)
     assert keys.feed(row[0]) in url
     # The database contains neither the URL nor a part of it.
     assert keys.feed(row[0]) not in row[1]
@@ -232,7 +232,7 @@ async def test_emails_downloads_and_feeds_contain_the_same_entry(
     )  # fmt: skip
     number = installation_of(sql)
     mail = part_of(
-        compose_booking_email(content, SYSTEM, installation=number, message_id="<1@x.example>", now=clock()),
+        compose_booking_email(content, SITE, installation=number, message_id="<1@x.example>", now=clock()),
         "text/calendar",
     )
     assert mail is not None
@@ -322,7 +322,7 @@ async def test_booking_file_has_the_key_only_for_its_customer(
     booking = await book(await add_expert(), NINE, notes="my notes")
     own, experts = await services.feeds.file_of(booking), await services.feeds.file_of(booking, Audience.EXPERT)
     [own_booking], [expert_event] = list(walk(own)), list(walk(experts))
-    assert f"/booking/{booking.id}?key={SignedKeys(SYSTEM.secret).booking(booking.id)}" in own_booking["DESCRIPTION"]
+    assert f"/booking/{booking.id}?key={SignedKeys(SITE.secret).booking(booking.id)}" in own_booking["DESCRIPTION"]
     assert "key=" not in expert_event["DESCRIPTION"]
     assert "my notes" in expert_event["DESCRIPTION"]
     assert own_booking["URL"] == expert_event["URL"] == f"https://booking.example.com/booking/{booking.id}"

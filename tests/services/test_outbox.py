@@ -30,7 +30,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 ADMIN = Caller(role=Role.ADMIN)
-SYSTEM = Site(secret="of the tests alone", admins=frozenset({"boss@example.com"}))
+SITE = Site(secret="of the tests alone", admins=frozenset({"boss@example.com"}))
 ORIGIN = b"o" * 32
 PATIENCE = 60
 
@@ -39,7 +39,7 @@ PATIENCE = 60
 async def sending(database_url: str, clock: Clock, mail_server: MailServer) -> AsyncIterator[Services]:
     """The services of a process with a mail server."""
     database = Database(database_url)
-    yield Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
+    yield Services(database, clock=clock, site=SITE, transport=mail_server.transport())
     await database.close()
 
 
@@ -47,7 +47,7 @@ async def sending(database_url: str, clock: Clock, mail_server: MailServer) -> A
 async def other_processes(database_url: str, clock: Clock, mail_server: MailServer) -> AsyncIterator[list[Services]]:
     """The services of five more processes."""
     databases = [Database(database_url, pool_size=4) for _ in range(5)]
-    yield [Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport()) for database in databases]
+    yield [Services(database, clock=clock, site=SITE, transport=mail_server.transport()) for database in databases]
     for database in databases:
         await database.close()
 
@@ -191,7 +191,7 @@ async def test_slow_mail_server_holds_no_database_connection(
         await book(expert, NINE + n * HOUR)
     mail_server.proceed.clear()
     database = Database(database_url, pool_size=1)
-    services = Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
+    services = Services(database, clock=clock, site=SITE, transport=mail_server.transport())
     sending = asyncio.create_task(services.outbox.work_off())
     # Four emails are sent concurrently while the only connection stays available.
     await until(lambda: mail_server.in_progress == 4)
