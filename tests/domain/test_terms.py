@@ -1,4 +1,4 @@
-"""The terms of a session type: what they decide, and how they read."""
+"""The terms of a session type: decisions and texts."""
 
 from datetime import UTC, datetime, timedelta
 
