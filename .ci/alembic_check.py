@@ -1,4 +1,4 @@
-"""`alembic upgrade head` and `alembic check`, as a developer types them, on a database made for the purpose."""
+"""Run `alembic upgrade head`, `check` and `downgrade base` as a developer would, on a temporary database."""
 
 import os
 import subprocess

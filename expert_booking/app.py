@@ -33,6 +33,7 @@ from expert_booking.http_security import HttpSecurity
 from expert_booking.mail.send import EmailTransport, SmtpTransport
 from expert_booking.metrics import Metrics, watch_clock, watch_queues
 from expert_booking.request_log import RequestLogMiddleware
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
 from expert_booking.settings import Settings
@@ -50,8 +51,8 @@ _WORKER_TIMEOUT: Final = 12.0
 # Seconds that the start waits for the first comparison of the clocks.
 _CLOCK_TIMEOUT: Final = 5.0
 
-# Connections are closed after this many seconds in which the client has not acknowledged what was sent to it.
-CLIENT_ACK_TIMEOUT: Final = 30.0
+# Close a connection whose client has accepted no data for this many seconds, even if its machine still responds.
+SEND_TIMEOUT: Final = 30.0
 
 
 class NotReady(Exception):
@@ -150,15 +151,8 @@ async def _answer_without_path(scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", _ALLOWED_METHODS)]})
         await send({"type": "http.response.body"})
         return
-    problem = {
-        "type": "about:blank",
-        "title": "Bad Request",
-        "status": 400,
-        "detail": "The request target must be a path.",
-        "code": "bad_request",
-    }
-    body = json.dumps(problem).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    body = json.dumps(problem_body(400, "bad_request", "The request target must be a path.")).encode()
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 400, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -284,7 +278,7 @@ def bind(host: str, port: int) -> socket.socket:
             "Stop the other program, or choose another port with EXPERT_BOOKING_PORT."
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * CLIENT_ACK_TIMEOUT))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * SEND_TIMEOUT))
     return listener
 
 

@@ -3,7 +3,7 @@
 import json
 import logging
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.logs import request_id, request_id_of
 from expert_booking.metrics import Metrics
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 
 log = logging.getLogger(__name__)
 access = logging.getLogger("expert_booking.access")
@@ -108,13 +109,7 @@ def _folder_of(scope: Scope) -> str:
 
 
 async def _send_internal_error(send: Send, name: str) -> None:
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": "Internal Server Error",
-        "status": 500,
-        "detail": _INTERNAL_ERROR,
-    }
-    content = json.dumps({**body, "code": "internal_error", "requestId": name}).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(content)).encode())]
+    content = json.dumps(problem_body(500, "internal_error", _INTERNAL_ERROR, requestId=name)).encode()
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": 500, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import open_files
 from expert_booking.http_protocol import ConnectionLimits, HttpProtocol, WaitingConnections
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.web.live.websocket import FrameWebSocket
 
 log = logging.getLogger(__name__)
@@ -33,13 +34,7 @@ _REQUEST_TIMEOUT: Final = 10
 _CHECK_EVERY: Final = 0.5
 _COUNT_FILES_EVERY: Final = 10.0
 _WARN_EVERY: Final = 300.0
-_DRAINING: Final = {
-    "type": "about:blank",
-    "title": "Service Unavailable",
-    "status": 503,
-    "detail": "This server is shutting down. Please retry.",
-    "code": "draining",
-}
+_DRAINING: Final = problem_body(503, "draining", "This server is shutting down. Please retry.")
 
 
 def serve(app: ASGIApp, listener: socket.socket, limits: ConnectionLimits | None = None) -> None:
@@ -98,11 +93,11 @@ class Drain:
 class _WebSocket(FrameWebSocket):
     """A websocket that records when its client last sent something."""
 
-    heard_at = 0.0
+    received_at = 0.0
 
     def data_received(self, data: bytes) -> None:
         """Record the time, and parse the data."""
-        self.heard_at = monotonic()
+        self.received_at = monotonic()
         super().data_received(data)
 
 
@@ -121,9 +116,7 @@ class _Server(uvicorn.Server):
         problem = self._problem()
         self._accepts_last = problem is None
         if problem is not None:
-            log.warning(
-                "a shutdown will drop connections that were just opened, since uvicorn has changed: %s", problem
-            )
+            log.warning("a shutdown will drop connections that were just opened: uvicorn has changed: %s", problem)
         self._watching = asyncio.create_task(self._watch_connections())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -157,7 +150,7 @@ class _Server(uvicorn.Server):
         # Engine.IO closes those it knows. It does not know websockets that were opened but never used.
         before = monotonic() - self._waiting.limits.websocket_seconds
         for connection in list(self.server_state.connections):
-            if isinstance(connection, _WebSocket) and connection.heard_at < before:
+            if isinstance(connection, _WebSocket) and connection.received_at < before:
                 connection.transport.abort()
 
     def _problem(self) -> str | None:
@@ -224,6 +217,6 @@ def _closing_the_connection(send: Send) -> Send:
 
 
 async def _not_ready(send: Send) -> None:
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close"), (b"retry-after", b"1")]
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"connection", b"close"), (b"retry-after", b"1")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(_DRAINING).encode()})

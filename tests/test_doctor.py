@@ -214,7 +214,7 @@ def test_weak_open_or_invalid_settings_are_reported(examine: Examine) -> None:
 
 def test_pool_larger_than_the_servers_connection_limit_is_reported(database_url: str) -> None:
     with diagnostics.read_only(database_url) as connection:
-        most, in_use = diagnostics.room(connection)
+        most, in_use = diagnostics.connection_budget(connection)
         assert database_checks.connections(connection, most).state is State.FAIL
         assert database_checks.connections(connection, most - 1).state is (State.HINT if in_use else State.OK)
         assert database_checks.connections(connection, 1).state is State.OK

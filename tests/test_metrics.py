@@ -177,7 +177,7 @@ async def test_requests_waiting_for_the_pool_are_counted(database_url: str) -> N
 
 async def test_feed_lag_grows_while_notifications_do_not_arrive(database: Database) -> None:
     pulse = FeedLagProbe(database)
-    await pulse.beat()
+    await pulse.send()
     await wait_until(lambda: pulse.lag() > 0.1)
     pulse.hear("of another process")
     assert pulse.lag() > 0.1

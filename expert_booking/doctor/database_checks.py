@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from expert_booking.db import diagnostics, schema
-from expert_booking.db.clock import MOST_APART
+from expert_booking.db.clock import MAX_OFFSET
 from expert_booking.db.diagnostics import Connection, DiagnosticsError
 from expert_booking.db.queue_sizes import QueueSizes
 from expert_booking.doctor.finding import IN_PSQL, Finding, State, listed, time_span
@@ -38,20 +38,20 @@ def clock(connection: Connection, url: str) -> Finding:
     says = f"The database's clock is {span} {'ahead of' if ahead > 0 else 'behind'} this machine's."
     advice = "Synchronize both machines by NTP."
     state = State.OK if apart <= 1 else State.FAIL if apart > 5 else State.HINT
-    if diagnostics.servers_connections(connection):
+    if diagnostics.count_server_connections(connection):
         wrong = [offset for offset in diagnostics.server_clock_offsets(url) if abs(offset) > 5]
         if wrong:
             worst = max(wrong, key=abs)
             state = State.FAIL
             servers = "One server's clock is" if len(wrong) == 1 else f"The clocks of {len(wrong)} servers are up to"
             says += f" {servers} {time_span(abs(worst))} {'ahead of' if worst > 0 else 'behind'} the database's."
-            advice = f"Synchronize all machines by NTP. Above {MOST_APART:.0f} s, deadlines and reminders are on hold."
+            advice = f"Synchronize all machines by NTP. Above {MAX_OFFSET:.0f} s, deadlines and reminders are on hold."
     return Finding("clock", state, says, "" if state is State.OK else advice)
 
 
 def connections(connection: Connection, pool_size: int) -> Finding:
     """Whether there are enough connections for one more process."""
-    most, in_use = diagnostics.room(connection)
+    most, in_use = diagnostics.connection_budget(connection)
     needed = pool_size + _LISTENERS
     says = f"{in_use} of {most} connections are in use; a process may use {needed}."
     advice = "Raise max_connections, lower EXPERT_BOOKING_POOL_SIZE, or run fewer processes."
@@ -64,7 +64,7 @@ def connections(connection: Connection, pool_size: int) -> Finding:
 
 def notifications(connection: Connection, url: str) -> Finding:
     """Whether notifications arrive. Without them, open pages only update every 30 seconds."""
-    took = diagnostics.news_takes(connection, url)
+    took = diagnostics.notification_delay(connection, url)
     if took is None:
         advice = "LISTEN needs its own connection to the primary: no pooler in transaction mode, no standby."
         return Finding("notifications", State.FAIL, "The database's notifications do not arrive.", advice)
@@ -156,8 +156,8 @@ OF_THE_SCHEMA: Final = (extensions, fences, bookings, indexes, triggers, expert_
 
 def workers(connection: Connection, settings: Settings) -> Iterator[Finding]:
     """Whether servers do the work that waits in the database."""
-    running = diagnostics.servers_connections(connection) > 0
-    backlog = diagnostics.backlog(connection)
+    running = diagnostics.count_server_connections(connection) > 0
+    backlog = diagnostics.queue_sizes(connection)
     yield _outbox(backlog, running=running, sends=settings.smtp is not None or settings.mailbox)
     yield _deadlines(backlog.late, running=running)
     yield _next_available(connection, backlog.noted, running=running)
@@ -188,8 +188,8 @@ def _deadlines(late: float, *, running: bool) -> Finding:
 def _next_available(connection: Connection, noted: int, *, running: bool) -> Finding:
     name = "next free times"
     if noted:
-        first, until = diagnostics.first_note(connection), time.monotonic() + _WORKER_ROUND
-        while first is not None and diagnostics.first_note(connection) == first:
+        first, until = diagnostics.oldest_queued_expert(connection), time.monotonic() + _WORKER_ROUND
+        while first is not None and diagnostics.oldest_queued_expert(connection) == first:
             if time.monotonic() > until:
                 says = f"The next free times of {noted} changed experts are out of date."
                 return _not_done(name, says, running=running)

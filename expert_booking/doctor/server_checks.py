@@ -52,7 +52,7 @@ def files(settings: Settings) -> Finding:
 
 
 def _files_of_server(settings: Settings) -> tuple[int, int] | None:
-    """How many files the server has open and may have open. None without a server, or if it does not tell us."""
+    """How many files the server has open and may have open. None if no server answers at /metrics."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
     token = {"Authorization": f"Bearer {settings.metrics_token}"} if settings.metrics_token else {}
     connection = http.client.HTTPConnection(host, settings.port, timeout=_TIMEOUT)
@@ -72,12 +72,12 @@ def redis(url: str) -> Finding:
     try:
         from redis.exceptions import RedisError  # an optional dependency
 
-        from expert_booking.redis_feed import news_take
+        from expert_booking.redis_feed import delivery_time
     except ModuleNotFoundError:
         missing = "EXPERT_BOOKING_REDIS_URL needs another library."
         return Finding("redis", State.FAIL, missing, "pip install 'expert-booking[redis]'")
     try:
-        took = news_take(url)
+        took = delivery_time(url)
     except (RedisError, OSError) as error:
         says = f"Redis does not deliver events ({type(error).__name__}); open pages only update every 30 seconds."
         advice = "Is it running, is EXPERT_BOOKING_REDIS_URL correct, and may this user publish and subscribe?"

@@ -1,1 +1,1 @@
-"""Mail: its words, its calendar files, and the way to the mail server. Pure but for the last."""
+"""Emails: wording, layout, calendar files and delivery over SMTP. Only `send` does I/O."""

@@ -1,4 +1,4 @@
-"""What there is to tell of a booking."""
+"""The data of one email about a booking."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from expert_booking.domain.terms import Leeway
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookingEmail:
-    """What a letter tells of a booking: an event, or a reminder, and how the booking was then. Instants are UTC."""
+    """A change of a booking, or a reminder, with the booking as it was at that moment. Instants are UTC."""
 
     kind: MessageKind
     audience: Audience
@@ -19,7 +19,7 @@ class BookingEmail:
     status: Status
     starts_at: datetime
     ends_at: datetime
-    # How often calendars must have taken it anew.
+    # How often the calendar entry has changed (SEQUENCE of iCalendar).
     sequence: int
     session_title: str
     expert_slug: str
@@ -31,17 +31,17 @@ class BookingEmail:
     customer_phone: str | None
     customer_zone: str | None
     notes: str
-    # Moved: from where. Who did it (none: a reminder), why, and when.
+    # The time before rescheduling. Who made the change (None: a reminder), why, and when.
     previous_starts_at: datetime | None
     actor: Actor | None
     reason: str
-    told_at: datetime
+    changed_at: datetime
     leeway: Leeway
-    # The version of the customer's key.
+    # The version of the key in the customer's link. A new version ends the earlier links.
     key_version: int = 1
     minutes_before: int | None = None
 
     @property
     def to_customer(self) -> bool:
-        """Whether the customer is told, and not the expert."""
+        """Whether it goes to the customer; otherwise it goes to the expert."""
         return self.audience is Audience.CUSTOMER

@@ -1,4 +1,4 @@
-"""Letters about a booking, with its calendar file, and letters that prove an address. Text and HTML say the same."""
+"""Build complete email messages: headers, plain text and HTML with the same wording, and calendar files."""
 
 from datetime import datetime
 from email import policy
@@ -9,42 +9,40 @@ from uuid import UUID
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.site import Site
 from expert_booking.mail import ics
+from expert_booking.mail.booking_content import booking_content, booking_url, manage_url
 from expert_booking.mail.booking_email import BookingEmail
 from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text
 from expert_booking.mail.layout import EmailContent, as_html, as_text
 from expert_booking.mail.wording import (
-    about_access,
-    about_address_change,
-    about_booking,
-    about_new_address,
-    booking_url,
-    manage_url,
+    access_content,
+    address_change_content,
+    new_address_content,
     requests_before,
 )
 
 __all__ = [
     "BookingEmail",
-    "address_change_letter",
     "compose_access_email",
+    "compose_address_change_email",
     "compose_booking_email",
-    "new_address_letter",
+    "compose_new_address_email",
 ]
 
 
 def compose_booking_email(
-    news: BookingEmail, site: Site, *, installation: UUID, message_id: str, now: datetime
+    email: BookingEmail, site: Site, *, installation: UUID, message_id: str, now: datetime
 ) -> EmailMessage:
-    """The mail about an event, or the reminder, to the customer or the expert, with its calendar file.
+    """Build the email about a change of a booking, or a reminder, with its calendar file.
 
-    Raises ValueError where what stands for the receiver's address is none.
+    Raises ValueError if the recipient's address is not valid.
     """
-    name, email = _receiver(news)
-    message = _mail(about_booking(news, site, now), name, email, site, message_id, now)
-    if not news.to_customer:
-        _answers_go_to(message, news, to=email)
-    # These bring no file: nothing has changed, and a calendar would ask once more for what it has.
-    if news.kind not in (MessageKind.REMINDER, MessageKind.NEW_LINK):
-        _put_calendar(message, news, site, installation)
+    name, address = _recipient(email)
+    message = _message(booking_content(email, site, now), name, address, site, message_id, now)
+    if not email.to_customer:
+        _set_reply_to(message, email, to=address)
+    # Nothing has changed for a reminder or a new link: with a file, calendars would ask to import the entry again.
+    if email.kind not in (MessageKind.REMINDER, MessageKind.NEW_LINK):
+        _attach_calendar(message, email, site, installation)
     return message
 
 
@@ -60,87 +58,94 @@ def compose_access_email(
     earlier: int = 0,
     elsewhere: int = 0,
 ) -> EmailMessage:
-    """The mail that proves an address: a link for once, and a code for the browser that asked.
+    """Build the sign-in email: a link that works once, and a code for the browser that requested it.
 
-    `earlier` requests for this address were made in the hour before, `elsewhere` of them from other networks. Raises
-    ValueError where what stands for the receiver's address is none.
+    `earlier` is the number of requests for this address in the hour before, `elsewhere` how many of them came from
+    other networks. Raises ValueError if `email` is not a valid address.
     """
-    asked_before = requests_before(earlier, elsewhere)
-    letter = about_access(email, link, code, expires_at, site, now, asked_before)
-    return _mail(letter, "", mail_address(email), site, message_id, now)
+    content = access_content(email, link, code, expires_at, site, now, requests_before(earlier, elsewhere))
+    return _message(content, "", mail_address(email), site, message_id, now)
 
 
-def new_address_letter(
+def compose_new_address_email(
     *, email: str, expert: str, link: str, site: Site, message_id: str, now: datetime
 ) -> EmailMessage:
-    """The email to the new address of the expert of this name, with the link that confirms it.
+    """Build the email to an expert's new address, with the link that confirms it. `expert` is the name.
 
-    Raises ValueError for what is no address.
+    Raises ValueError if `email` is not a valid address.
     """
-    return _mail(about_new_address(email, expert, link, site), "", mail_address(email), site, message_id, now)
+    content = new_address_content(email, expert, link, site)
+    return _message(content, "", mail_address(email), site, message_id, now)
 
 
-def address_change_letter(*, email: str, expert: str, site: Site, message_id: str, now: datetime) -> EmailMessage:
-    """The email to the address that counts until then. Raises ValueError for what is no address."""
-    return _mail(about_address_change(expert, site), expert, mail_address(email), site, message_id, now)
+def compose_address_change_email(
+    *, email: str, expert: str, site: Site, message_id: str, now: datetime
+) -> EmailMessage:
+    """Build the email that tells an expert's current address that a new one was entered. `expert` is the name.
+
+    Raises ValueError if `email` is not a valid address.
+    """
+    return _message(address_change_content(expert, site), expert, mail_address(email), site, message_id, now)
 
 
-def _receiver(news: BookingEmail) -> tuple[str, str]:
-    if news.to_customer:
-        return news.customer_name, mail_address(news.customer_email)
-    return news.expert_name, mail_address(news.expert_email)
+def _recipient(email: BookingEmail) -> tuple[str, str]:
+    if email.to_customer:
+        return email.customer_name, mail_address(email.customer_email)
+    return email.expert_name, mail_address(email.expert_email)
 
 
-def _mail(letter: EmailContent, name: str, email: str, site: Site, message_id: str, now: datetime) -> EmailMessage:
-    # Letters of all scripts before the @ need servers that know them; everything else passes any server.
-    message = EmailMessage(policy=policy.SMTP if email.isascii() else policy.SMTPUTF8)
-    put_text(message, "Subject", letter.subject)
+def _message(
+    content: EmailContent, name: str, address: str, site: Site, message_id: str, now: datetime
+) -> EmailMessage:
+    # Only a local part outside ASCII needs a server with SMTPUTF8. Any server accepts the rest.
+    message = EmailMessage(policy=policy.SMTP if address.isascii() else policy.SMTPUTF8)
+    put_text(message, "Subject", content.subject)
     put_address(message, "From", *name_and_address(site.sender))
-    put_address(message, "To", name, email)
+    put_address(message, "To", name, address)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = message_id
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(as_text(letter), cte="quoted-printable")
-    message.add_alternative(as_html(letter), subtype="html", cte="quoted-printable")
+    message.set_content(as_text(content), cte="quoted-printable")
+    message.add_alternative(as_html(content), subtype="html", cte="quoted-printable")
     return message
 
 
-def _answers_go_to(message: EmailMessage, news: BookingEmail, *, to: str) -> None:
+def _set_reply_to(message: EmailMessage, email: BookingEmail, *, to: str) -> None:
     try:
-        address = mail_address(news.customer_email)
+        address = mail_address(email.customer_email)
     except ValueError:
         return
-    # One that only some servers know must not keep the whole mail from its receiver.
+    # A Reply-To that needs SMTPUTF8 must not keep the email from a recipient whose address does not.
     if address.isascii() or not to.isascii():
-        put_address(message, "Reply-To", news.customer_name, address)
+        put_address(message, "Reply-To", email.customer_name, address)
 
 
-def _put_calendar(message: EmailMessage, news: BookingEmail, site: Site, installation: UUID) -> None:
-    entry = _entry(news, site, installation)
-    organizer = ics.Party(news.expert_name, name_and_address(site.sender)[1])
-    file = ics.invitation(entry, organizer=organizer, attendee=ics.Party(*_receiver(news)))
+def _attach_calendar(message: EmailMessage, email: BookingEmail, site: Site, installation: UUID) -> None:
+    entry = _entry(email, site, installation)
+    organizer = ics.Party(email.expert_name, name_and_address(site.sender)[1])
+    file = ics.invitation(entry, organizer=organizer, attendee=ics.Party(*_recipient(email)))
     message.add_alternative(
         file.decode(), subtype="calendar", cte="base64", params={"method": entry.method.value, "component": "VEVENT"}
     )
     message.add_attachment(file, maintype="application", subtype="ics", filename="booking.ics")
 
 
-def _entry(news: BookingEmail, site: Site, installation: UUID) -> ics.Entry:
+def _entry(email: BookingEmail, site: Site, installation: UUID) -> ics.Entry:
     return ics.Entry(
-        booking_id=news.booking_id,
+        booking_id=email.booking_id,
         installation=installation,
-        audience=news.audience,
-        status=news.status,
-        starts_at=news.starts_at,
-        ends_at=news.ends_at,
-        sequence=news.sequence,
-        changed_at=news.told_at,
-        session_title=news.session_title,
-        expert_name=news.expert_name,
-        customer_name=news.customer_name,
-        customer_email=news.customer_email,
-        customer_phone=news.customer_phone,
-        notes=news.notes,
-        url=booking_url(news, site),
-        manage_url=manage_url(news, site),
+        audience=email.audience,
+        status=email.status,
+        starts_at=email.starts_at,
+        ends_at=email.ends_at,
+        sequence=email.sequence,
+        changed_at=email.changed_at,
+        session_title=email.session_title,
+        expert_name=email.expert_name,
+        customer_name=email.customer_name,
+        customer_email=email.customer_email,
+        customer_phone=email.customer_phone,
+        notes=email.notes,
+        url=booking_url(email, site),
+        manage_url=manage_url(email, site),
     )

@@ -1,4 +1,4 @@
-"""Headers of mails: encoded and folded, so that no name and no title can become another header or another address."""
+"""Encode and fold email headers, so that no name or title can inject a header or an address."""
 
 import re
 import textwrap
@@ -11,59 +11,59 @@ from typing import Final
 from expert_booking.domain.addresses import customer_key
 from expert_booking.mail.plain import one_line
 
-# With the longest name of a header in front of it, and encoded, this is less than the 78 letters of a line.
-_WIDTH: Final = 64
-_OCTETS: Final = 39
+# Together with the longest header name, and encoded, this stays below the 78 characters of a line.
+_MAX_LINE_LENGTH: Final = 64
+_MAX_ENCODED_WORD_OCTETS: Final = 39
 
 
 def mail_address(email: str) -> str:
-    """An address as mail servers know it: the domain as in DNS. Raises ValueError where it is no address."""
-    known_by = customer_key(email)
+    """Return the address as mail servers expect it, with the domain as in DNS. Raises ValueError if it is not valid."""
+    key = customer_key(email)
     local = email.rpartition("@")[0]
-    return f"{local if local.isascii() else known_by.rpartition('@')[0]}@{known_by.rpartition('@')[2]}"
+    return f"{local if local.isascii() else key.rpartition('@')[0]}@{key.rpartition('@')[2]}"
 
 
 def name_and_address(sender: str) -> tuple[str, str]:
-    """Of `Expert Booking <booking@example.com>` both parts. Raises ValueError where there is no address."""
+    """Split `Expert Booking <booking@example.com>` into name and address. Raises ValueError without an address."""
     name, email = parseaddr(sender)
     return one_line(name), mail_address(email)
 
 
 def put_text(message: EmailMessage, name: str, text: str) -> None:
-    """Add a header that people read."""
-    # Not left to the library: in Python 3.11 it repeats words of long headers that are not all ASCII.
+    """Add a header with text, such as the subject."""
+    # Encoded here because the library of Python 3.11 repeats words in long headers with non-ASCII text.
     message.set_raw(name, _folded(one_line(text)))
 
 
 def put_address(message: EmailMessage, name: str, display_name: str, address: str) -> None:
-    """Add a header with one address, as `mail_address` gives it, and whose it is."""
-    whose = one_line(display_name)
-    # A line that is too long would be folded by the library; whose address it is can be left out.
-    if not whose or len(address) > _WIDTH:
+    """Add a header with one address, as `mail_address` returns it, and its owner's name."""
+    owner = one_line(display_name)
+    # The library would fold a line that is too long, so leave out the name: only the address matters.
+    if not owner or len(address) > _MAX_LINE_LENGTH:
         message.set_raw(name, address)
         return
-    simple = re.fullmatch(r"[A-Za-z0-9 ]+", whose) and len(whose) + len(address) < _WIDTH
-    message.set_raw(name, f"{whose} <{address}>" if simple else f"{_encoded(whose)}\r\n <{address}>")
+    simple = re.fullmatch(r"[A-Za-z0-9 ]+", owner) and len(owner) + len(address) < _MAX_LINE_LENGTH
+    message.set_raw(name, f"{owner} <{address}>" if simple else f"{_encoded(owner)}\r\n <{address}>")
 
 
 def _folded(text: str) -> str:
-    plain = text.isascii() and "=?" not in text and max(map(len, text.split()), default=0) < _WIDTH
+    plain = text.isascii() and "=?" not in text and max(map(len, text.split()), default=0) < _MAX_LINE_LENGTH
     if not plain:
         return _encoded(text)
-    return "\r\n ".join(textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False))
+    return "\r\n ".join(textwrap.wrap(text, _MAX_LINE_LENGTH, break_long_words=False, break_on_hyphens=False))
 
 
 def _encoded(text: str) -> str:
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(part).decode()}?=" for part in _parts(text))
+    return "\r\n ".join(f"=?utf-8?b?{b64encode(chunk).decode()}?=" for chunk in _chunks(text))
 
 
-def _parts(text: str) -> Iterator[bytes]:
-    """The text in pieces of whole letters."""
-    part = b""
-    for letter in text:
-        octets = letter.encode()
-        if len(part) + len(octets) > _OCTETS:
-            yield part
-            part = b""
-        part += octets
-    yield part
+def _chunks(text: str) -> Iterator[bytes]:
+    """Split the text into chunks of UTF-8 without splitting a character."""
+    chunk = b""
+    for character in text:
+        octets = character.encode()
+        if len(chunk) + len(octets) > _MAX_ENCODED_WORD_OCTETS:
+            yield chunk
+            chunk = b""
+        chunk += octets
+    yield chunk

@@ -1,4 +1,4 @@
-"""Calendar files (RFC 5545, 5546): one and the same entry in mails, in downloads and in feeds."""
+"""Calendar files (RFC 5545, 5546): the same entry in emails, downloads and feeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.mail.plain import lines, one_line
 
-_PLAIN_IN_URIS: Final = "!$'*+"
+_UNQUOTED_IN_URIS: Final = "!$'*+"
 _PRODUCT: Final = "-//Expert Booking//Expert Booking//EN"
-# How often whoever subscribes may look again.
-_REFRESH: Final = timedelta(minutes=15)
+# How often a calendar program should reload a subscribed feed.
+_REFRESH_INTERVAL: Final = timedelta(minutes=15)
 
 
 class Method(StrEnum):
-    """What a calendar is to do: show it, take it (or its new time), take it out."""
+    """What the calendar program should do: show the entry, add or update it, or remove it."""
 
     PUBLISH = "PUBLISH"
     REQUEST = "REQUEST"
@@ -30,16 +30,16 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A booking as the calendar of its customer or its expert has it. Instants are UTC."""
+    """A booking as an entry in the calendar of its customer or its expert. Instants are UTC."""
 
     booking_id: UUID
-    # Of the site, which tells its entries from those of every other.
+    # Identifies the installation, so that entries of different sites never share a UID.
     installation: UUID
     audience: Audience
     status: Status
     starts_at: datetime
     ends_at: datetime
-    # How often it was moved or ended, and when anything of it changed last.
+    # How often the booking was rescheduled or ended, and when anything about it last changed.
     sequence: int
     changed_at: datetime
     session_title: str
@@ -48,46 +48,46 @@ class Entry:
     customer_email: str
     customer_phone: str | None
     notes: str
-    # Where the booking is; and where the receiver manages it, which may hold a key.
+    # The page of the booking, and the link with which the recipient manages it, which may contain a key.
     url: str
     manage_url: str
 
     @property
     def uid(self) -> str:
-        """Names the entry for ever and everywhere."""
+        """The globally unique, permanent identifier of the entry."""
         return f"{self.booking_id}@{self.installation}"
 
     @property
     def method(self) -> Method:
-        """What the calendar of whoever gets it by mail is to do with it."""
+        """What the calendar of an email's recipient should do with the entry."""
         return Method.REQUEST if self.status in LIVE else Method.CANCEL
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Somebody in a calendar: a name, and an address as `mail_address` gives it."""
+    """An organizer or attendee: a name, and an address as `mail_address` returns it."""
 
     name: str
     address: str
 
 
 def invitation(entry: Entry, *, organizer: Party, attendee: Party) -> bytes:
-    """The file of a mail: what its receiver's calendar is to do (`entry.method`)."""
+    """Return the file attached to an email. `entry.method` tells the recipient's calendar what to do."""
     file: bytes = _calendar(entry.method, [_event(entry, organizer, attendee)]).to_ical()
     return file
 
 
 def publication(entries: Sequence[Entry], *, organizer: str, name: str = "") -> bytes:
-    """The file of a download, or with a name that of a feed; from the same entries always the same octets.
+    """Return the file of a download or, with `name`, of a feed. The same entries always give the same bytes.
 
-    `organizer` is the address of the site. Nobody is invited (RFC 5546 wants no attendees here).
+    `organizer` is the address of the site. There are no attendees, as RFC 5546 requires for PUBLISH.
     """
     calendar = _calendar(Method.PUBLISH, [_event(entry, Party(entry.expert_name, organizer)) for entry in entries])
     if name:
         for key in ("NAME", "X-WR-CALNAME"):
             calendar.add(key, _Text(one_line(name)))
-        calendar.add("REFRESH-INTERVAL", vDuration(_REFRESH), parameters={"VALUE": "DURATION"})
-        calendar.add("X-PUBLISHED-TTL", vDuration(_REFRESH))
+        calendar.add("REFRESH-INTERVAL", vDuration(_REFRESH_INTERVAL), parameters={"VALUE": "DURATION"})
+        calendar.add("X-PUBLISHED-TTL", vDuration(_REFRESH_INTERVAL))
     file: bytes = calendar.to_ical()
     return file
 
@@ -115,7 +115,7 @@ def _event(entry: Entry, organizer: Party, attendee: Party | None = None) -> Eve
     event.add("SUMMARY", _Text(_summary(entry)))
     event.add("DESCRIPTION", _Text("\n".join(_description(entry))))
     event.add("URL", vUri(entry.url))
-    event.add("ORGANIZER", _person(organizer))
+    event.add("ORGANIZER", _cal_address(organizer))
     if attendee is not None:
         event.add("ATTENDEE", _attendee(attendee, entry))
     return event
@@ -133,41 +133,41 @@ def _summary(entry: Entry) -> str:
 
 
 def _description(entry: Entry) -> list[str]:
-    waits = entry.status is Status.PENDING
+    pending = entry.status is Status.PENDING
     if entry.audience is Audience.CUSTOMER:
-        said = ["The expert has not confirmed it yet."] if waits else []
-        return [*said, f"Manage your booking: {entry.manage_url}"]
-    said = ["You have not answered this request yet."] if waits else []
-    facts = (("Customer", entry.customer_name), ("E-mail", entry.customer_email), ("Phone", entry.customer_phone))
-    said += [f"{name}: {one_line(fact)}" for name, fact in facts if fact]
+        status = ["The expert has not confirmed it yet."] if pending else []
+        return [*status, f"Manage your booking: {entry.manage_url}"]
+    description = ["You have not answered this request yet."] if pending else []
+    facts = (("Customer", entry.customer_name), ("Email", entry.customer_email), ("Phone", entry.customer_phone))
+    description += [f"{name}: {one_line(fact)}" for name, fact in facts if fact]
     notes = ["Notes:", *lines(entry.notes)] if entry.notes else []
-    return [*said, *notes, f"Manage this booking: {entry.manage_url}"]
+    return [*description, *notes, f"Manage this booking: {entry.manage_url}"]
 
 
-def _person(party: Party) -> vCalAddress:
+def _cal_address(party: Party) -> vCalAddress:
     local, _, domain = party.address.rpartition("@")
-    # RFC 6068: in a mailto: some signs that addresses may have mean something else.
-    person = vCalAddress(f"mailto:{quote(local, safe=_PLAIN_IN_URIS)}@{domain}")
+    # Some characters allowed in addresses have another meaning in a mailto: URI (RFC 6068).
+    address = vCalAddress(f"mailto:{quote(local, safe=_UNQUOTED_IN_URIS)}@{domain}")
     if name := one_line(party.name):
-        # No double quote can stand in a parameter, and few programs know the way around that (RFC 6868).
-        person.params["CN"] = name.replace('"', "'")
-    return person
+        # A parameter cannot contain a double quote, and few programs support the escape for it (RFC 6868).
+        address.params["CN"] = name.replace('"', "'")
+    return address
 
 
 def _attendee(attendee: Party, entry: Entry) -> vCalAddress:
-    person = _person(attendee)
-    answers = entry.audience is Audience.EXPERT and entry.status is Status.PENDING
-    person.params |= {
+    address = _cal_address(attendee)
+    must_answer = entry.audience is Audience.EXPERT and entry.status is Status.PENDING
+    address.params |= {
         "CUTYPE": "INDIVIDUAL", "ROLE": "REQ-PARTICIPANT", "RSVP": "FALSE",
-        "PARTSTAT": "NEEDS-ACTION" if answers else "ACCEPTED",
+        "PARTSTAT": "NEEDS-ACTION" if must_answer else "ACCEPTED",
     }  # fmt: skip
-    return person
+    return address
 
 
 class _Text(vText):
-    r"""A text that comes out as it went in: the library makes a line end of what people typed as `\N`."""
+    r"""A text that survives a round trip: the library turns `\N` as typed by people into a line break."""
 
     def to_ical(self) -> bytes:
-        """With what has a meaning in calendars escaped (RFC 5545, 3.3.11)."""
+        """Escape the characters that have a meaning in iCalendar (RFC 5545, 3.3.11)."""
         escaped = str(self).replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
         return escaped.replace("\n", "\\n").encode()

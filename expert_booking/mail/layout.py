@@ -1,4 +1,4 @@
-"""How letters look: one letter, as plain text and as HTML with the same words, in light and in dark."""
+"""Render an email as plain text and as HTML, with the same wording, for light and dark colour schemes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,70 +6,70 @@ from typing import Final
 
 from markupsafe import Markup
 
-_GAP: Final = "\n\n"
+_PARAGRAPH_BREAK: Final = "\n\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """Something about a booking, in one or several lines. `link`: where a click on it leads."""
+    """A labelled detail of a booking, such as its time or the customer's address. `link` is a URL or empty."""
 
     name: str
     lines: Sequence[str]
     link: str = ""
-    # What is over: struck through where that can be shown, and said in its name for everybody else.
-    off: bool = False
+    # Struck through in HTML. Plain text cannot show that, so the label or the heading must say it, too.
+    struck_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Words that lead somewhere."""
+    """A link with its text."""
 
-    words: str
+    text: str
     url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailContent:
-    """What a letter says, from top to bottom."""
+    """The content of an email, from top to bottom."""
 
     subject: str
     heading: str
-    # What a list of mails shows behind the subject.
+    # Shown behind the subject in the list of an email program.
     preview: str
     lead: Sequence[str]
     facts: Sequence[Fact] = ()
-    # What is to be typed in.
+    # A code for the reader to enter.
     code: str = ""
     button: Link
-    after: Sequence[str] = ()
+    below: Sequence[str] = ()
     links: Sequence[Link] = ()
-    foot: Sequence[str]
-    # Whose letter it is.
+    footer: Sequence[str]
+    # Name and address of the site.
     site: Link
 
 
-def as_text(letter: EmailContent) -> str:
-    """The letter for those who read plain text."""
-    return _GAP.join(_paragraphs(letter)) + "\n"
+def as_text(content: EmailContent) -> str:
+    """Render the content as plain text."""
+    return _PARAGRAPH_BREAK.join(_paragraphs(content)) + "\n"
 
 
-def _paragraphs(letter: EmailContent) -> Iterator[str]:
-    yield letter.heading
-    yield from letter.lead
-    for fact in letter.facts:
+def _paragraphs(content: EmailContent) -> Iterator[str]:
+    yield content.heading
+    yield from content.lead
+    for fact in content.facts:
         yield "\n".join([fact.name, *(f"  {line}".rstrip() for line in fact.lines)])
-    if letter.code:
-        yield letter.code
-    yield f"{letter.button.words}:\n{letter.button.url}"
-    yield from letter.after
-    for link in letter.links:
-        yield f"{link.words}:\n{link.url}"
+    if content.code:
+        yield content.code
+    yield f"{content.button.text}:\n{content.button.url}"
+    yield from content.below
+    for link in content.links:
+        yield f"{link.text}:\n{link.url}"
     yield "-- "
-    yield from letter.foot
-    yield f"{letter.site.words}\n{letter.site.url}"
+    yield from content.footer
+    yield f"{content.site.text}\n{content.site.url}"
 
 
-# The look of the pages, see web/assets/style.css. Light stands in the elements, for programs that drop all styles.
+# Same look as the pages (web/assets/style.css). The light scheme is inline, for programs that drop style elements.
 _FONT: Final = Markup("font-family:Inter,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;")
 _ANYWHERE: Final = "overflow-wrap:anywhere;word-wrap:break-word;word-break:break-word;"
 _PAGE: Final = Markup("""\
@@ -100,7 +100,7 @@ a {{ color: #0d6e63; }}
 </style>
 </head>
 <body class="paper" style="margin:0;padding:0;background:#f7f5f1;{font}">
-<div style="display:none;max-height:0;overflow:hidden;mso-hide:all" aria-hidden="true">{preview}{room}</div>
+<div style="display:none;max-height:0;overflow:hidden;mso-hide:all" aria-hidden="true">{preview}{padding}</div>
 <table role="presentation" class="paper" width="100%" cellpadding="0" cellspacing="0" border="0" \
 style="background:#f7f5f1"><tr><td class="around" align="center" style="padding:32px 16px">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" \
@@ -108,16 +108,16 @@ style="max-width:560px;table-layout:fixed">
 <tr><td class="card" align="left" style="background:#ffffff;border:1px solid #e0dcd3;border-radius:18px;\
 padding:36px 40px;{font}{anywhere}">
 <h1 class="ink" style="margin:0 0 16px;font-size:24px;line-height:1.25;font-weight:700;color:#1c2421">{heading}</h1>
-{lead}{facts}{code}{button}{after}{links}</td></tr>
-<tr><td class="around" align="left" style="padding:20px 24px;{font}{anywhere}">{foot}</td></tr>
+{lead}{facts}{code}{button}{below}{links}</td></tr>
+<tr><td class="around" align="left" style="padding:20px 24px;{font}{anywhere}">{footer}</td></tr>
 </table>
 </td></tr></table>
 </body>
 </html>
 """)
 _LEAD: Final = Markup('<p class="ink" style="margin:0 0 12px;font-size:16px;line-height:1.55;color:#1c2421">{}</p>\n')
-_SOFT: Final = Markup('<p class="soft" style="margin:12px 0 0;font-size:14px;line-height:1.55;color:#57605b">{}</p>\n')
-_FOOT: Final = Markup('<p class="soft" style="margin:0 0 8px;font-size:13px;line-height:1.5;color:#57605b">{}</p>\n')
+_BELOW: Final = Markup('<p class="soft" style="margin:12px 0 0;font-size:14px;line-height:1.55;color:#57605b">{}</p>\n')
+_FOOTER: Final = Markup('<p class="soft" style="margin:0 0 8px;font-size:13px;line-height:1.5;color:#57605b">{}</p>\n')
 _FACTS: Final = Markup("""\
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" \
 style="margin:20px 0 0;table-layout:fixed">
@@ -126,7 +126,7 @@ style="margin:20px 0 0;table-layout:fixed">
 _FACT: Final = Markup("""\
 <tr><td class="line" style="padding:12px 0;border-top:1px solid #e0dcd3;{font}{anywhere}">
 <div class="soft" style="font-size:13px;line-height:1.4;color:#57605b">{name}</div>
-<div class="{tone}" style="margin-top:2px;font-size:16px;line-height:1.5;{look}">{value}</div></td></tr>
+<div class="{css_class}" style="margin-top:2px;font-size:16px;line-height:1.5;{style}">{value}</div></td></tr>
 """)
 _CODE: Final = Markup("""\
 <table role="presentation" cellpadding="0" cellspacing="0" border="0" style="margin:16px 0 0"><tr>\
@@ -134,32 +134,32 @@ _CODE: Final = Markup("""\
 font:700 32px/1.2 ui-monospace,Menlo,Consolas,monospace;letter-spacing:3px;white-space:nowrap">\
 {first}<span style="margin-left:12px">{second}</span></td></tr></table>
 """)
-# The border is of the same colour as the button: a larger place to tap in programs that ignore the padding of links.
+# The cell has the button's background, too, for email programs that ignore the padding of links.
 _BUTTON: Final = Markup("""\
 <table role="presentation" cellpadding="0" cellspacing="0" border="0" style="margin:24px 0 8px"><tr>\
 <td class="fill" align="center" style="background:#0d6e63;border-radius:999px">\
 <a class="on-fill" href="{url}" style="display:inline-block;padding:13px 26px;font-size:16px;line-height:1.3;\
-font-weight:600;color:#ffffff;text-decoration:none;{font}">{words}</a></td></tr></table>
+font-weight:600;color:#ffffff;text-decoration:none;{font}">{text}</a></td></tr></table>
 """)
-_LINK: Final = Markup('<a class="brand" href="{url}" style="color:#0d6e63">{words}</a>')
-# Keeps the words of the letter itself out of the preview.
-_ROOM: Final = Markup("&#847;&zwnj;&nbsp;") * 60
+_LINK: Final = Markup('<a class="brand" href="{url}" style="color:#0d6e63">{text}</a>')
+# Keeps the text of the email itself out of the preview.
+_PREVIEW_PADDING: Final = Markup("&#847;&zwnj;&nbsp;") * 60
 
 
-def as_html(letter: EmailContent) -> str:
-    """The letter for everybody else. What people typed is text and nothing else."""
+def as_html(content: EmailContent) -> str:
+    """Render the content as HTML. All text is escaped."""
     return _PAGE.format(
-        subject=letter.subject,
-        preview=letter.preview,
-        room=_ROOM,
-        heading=letter.heading,
-        lead=_each(_LEAD, letter.lead),
-        facts=_FACTS.format(Markup().join(map(_fact, letter.facts))) if letter.facts else "",
-        code=_code(letter.code) if letter.code else "",
-        button=_BUTTON.format(url=letter.button.url, words=letter.button.words, font=_FONT),
-        after=_each(_SOFT, letter.after),
-        links=_each(_SOFT, map(_link, letter.links)),
-        foot=_each(_FOOT, [*letter.foot, _link(letter.site)]),
+        subject=content.subject,
+        preview=content.preview,
+        padding=_PREVIEW_PADDING,
+        heading=content.heading,
+        lead=_each(_LEAD, content.lead),
+        facts=_FACTS.format(Markup().join(map(_fact, content.facts))) if content.facts else "",
+        code=_code(content.code) if content.code else "",
+        button=_BUTTON.format(url=content.button.url, text=content.button.text, font=_FONT),
+        below=_each(_BELOW, content.below),
+        links=_each(_BELOW, map(_link, content.links)),
+        footer=_each(_FOOTER, [*content.footer, _link(content.site)]),
         font=_FONT,
         anywhere=_ANYWHERE,
     )
@@ -170,19 +170,19 @@ def _code(code: str) -> Markup:
     return _CODE.format(first=code[:half], second=code[half:])
 
 
-def _each(around: Markup, texts: "Iterator[Markup] | Sequence[str]") -> Markup:
-    return Markup().join(around.format(text) for text in texts)
+def _each(template: Markup, texts: "Iterator[Markup] | Sequence[str]") -> Markup:
+    return Markup().join(template.format(text) for text in texts)
 
 
 def _fact(fact: Fact) -> Markup:
     value = Markup("<br>\n").join(fact.lines)
     if fact.link:
-        value = _LINK.format(url=fact.link, words=value)
-    look = "color:#57605b;text-decoration:line-through" if fact.off else "color:#1c2421"
-    return _FACT.format(
-        name=fact.name, value=value, look=look, tone="soft" if fact.off else "ink", font=_FONT, anywhere=_ANYWHERE
-    )
+        value = _LINK.format(url=fact.link, text=value)
+    css_class, style = ("ink", "color:#1c2421")
+    if fact.struck_out:
+        css_class, style = ("soft", "color:#57605b;text-decoration:line-through")
+    return _FACT.format(name=fact.name, value=value, css_class=css_class, style=style, font=_FONT, anywhere=_ANYWHERE)
 
 
 def _link(link: Link) -> Markup:
-    return _LINK.format(url=link.url, words=link.words)
+    return _LINK.format(url=link.url, text=link.text)

@@ -1,19 +1,25 @@
-"""What people typed, made fit for headers and calendars: whoever wrote it into the database, and however."""
+"""Make text from the database safe for headers and calendar files, including rows written with psql."""
 
 import re
 from typing import Final
 
-_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
-_HALVES: Final = re.compile("[\ud800-\udfff]")
-# They turn the letters after them around, so that a text looks like another one.
-_TURNS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+# These change the direction of the characters after them and can disguise a text as another one.
+_BIDI_CONTROLS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def one_line(text: str) -> str:
-    """On one line, with single spaces and without control characters."""
+    """Return the text on one line, with single spaces and without control characters."""
     return " ".join(" ".join(lines(text)).split())
 
 
 def lines(text: str) -> list[str]:
-    """Its lines, whatever ends them (U+2028 does, too), without control characters; none of no text."""
-    return [_CONTROLS.sub(" ", _TURNS.sub("", _HALVES.sub("\ufffd", line))).rstrip() for line in text.splitlines()]
+    """Split at every kind of line break, including U+2028, and remove control characters. Empty text has no lines."""
+    return [_clean(line) for line in text.splitlines()]
+
+
+def _clean(line: str) -> str:
+    line = _SURROGATES.sub("\ufffd", line)
+    line = _BIDI_CONTROLS.sub("", line)
+    return _CONTROL_CHARACTERS.sub(" ", line).rstrip()

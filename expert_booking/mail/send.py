@@ -1,4 +1,4 @@
-"""The way to the mail server."""
+"""Deliver emails to a mail server over SMTP."""
 
 import asyncio
 import re
@@ -25,20 +25,20 @@ from aiosmtplib import (
 
 from expert_booking.domain.addresses import in_ascii
 
-# Seconds for all that belongs to one mail, and for the farewell.
-_LONGEST: Final = 30.0
-_FAREWELL: Final = 2.0
-# What the server says of us and not of this mail: the operator mends it.
-_OURS_TO_MEND: Final = frozenset({530, 534, 535, 538})
-_ENHANCED: Final = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
-_WRONG: Final = "should look like smtp://user:password@mail.example.com:587 or smtps://…:465"
+# Seconds for one email in all, and for QUIT.
+_SEND_TIMEOUT: Final = 30.0
+_QUIT_TIMEOUT: Final = 2.0
+# 5xx codes about the sign-in, not the email: the operator can fix them, so the email is tried again.
+_SIGN_IN_CODES: Final = frozenset({530, 534, 535, 538})
+_ENHANCED_CODE: Final = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
+_INVALID_URL: Final = "should look like smtp://user:password@mail.example.com:587 or smtps://…:465"
 
 
 class DeliveryError(Exception):
-    """A mail was not taken.
+    """The mail server did not accept an email.
 
-    `permanent`: it never will be as it is. `reason` is short and has nothing personal in it: codes, not the server's
-    own words, which often repeat the address.
+    `permanent` means that trying again is useless. `reason` is short and contains nothing personal: status codes, not
+    the server's text, which often repeats the address.
     """
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
@@ -48,15 +48,18 @@ class DeliveryError(Exception):
 
 
 class EmailTransport(Protocol):
-    """Somebody who takes mail."""
+    """Something that delivers emails."""
 
-    async def send(self, letter: EmailMessage) -> None:
-        """Hand it over; whoever returns has it. Raises DeliveryError."""
+    async def send(self, email: EmailMessage) -> None:
+        """Deliver the email, and return once it has been accepted. Raises DeliveryError."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mail is handed over. `tls` from the first byte (smtps), or STARTTLS: always, or where it is offered."""
+    """Address and sign-in of a mail server.
+
+    `tls` means TLS from the first byte (smtps). Otherwise STARTTLS is used if offered, or always if `starttls_needed`.
+    """
 
     host: str
     port: int
@@ -67,17 +70,17 @@ class SmtpServer:
 
 
 def smtp_server(url: str) -> SmtpServer:
-    """The mail server at this address: smtp://host, smtps://user:password@host:465.
+    """Parse the URL of a mail server, such as smtp://host or smtps://user:password@host:465.
 
-    Passwords only travel encrypted, unless the server is this very machine. Raises ValueError with a sentence.
+    Passwords are only sent encrypted, except to a server on this machine. Raises ValueError with a message for people.
     """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError(_WRONG) from error
+        raise ValueError(_INVALID_URL) from error
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname or parts.path.strip("/") or parts.query:
-        raise ValueError(_WRONG)
+        raise ValueError(_INVALID_URL)
     tls = parts.scheme == "smtps"
     return SmtpServer(
         host=parts.hostname,
@@ -85,25 +88,25 @@ def smtp_server(url: str) -> SmtpServer:
         user=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         tls=tls,
-        starttls_needed=not tls and parts.username is not None and not _is_here(parts.hostname),
+        starttls_needed=not tls and parts.username is not None and not _is_local(parts.hostname),
     )
 
 
 class SmtpTransport:
-    """Hands mail to a mail server, each over a connection of its own."""
+    """Deliver emails to a mail server, each over a new connection."""
 
-    def __init__(self, server: SmtpServer, *, longest: float = _LONGEST) -> None:
+    def __init__(self, server: SmtpServer, *, longest: float = _SEND_TIMEOUT) -> None:
         """`longest` is how many seconds one mail may take in all."""
         self._server = server
         self._longest = longest
 
-    async def send(self, letter: EmailMessage) -> None:
-        """Hand it over. Raises DeliveryError."""
+    async def send(self, email: EmailMessage) -> None:
+        """Deliver the email. Raises DeliveryError."""
         async with self._connected() as client:
-            await _hand_over(client, letter)
+            await _deliver(client, email)
 
     async def check(self) -> None:
-        """Connect and sign in as for a mail, and send none. Raises DeliveryError."""
+        """Connect and sign in without sending an email. Raises DeliveryError."""
         async with self._connected():
             pass
 
@@ -114,9 +117,9 @@ class SmtpTransport:
             async with asyncio.timeout(self._longest):
                 await _connect(client)
                 yield client
-            # It is theirs now, whatever comes of the farewell.
+            # The server has accepted the email, so a failing QUIT does not matter.
             with suppress(SMTPException, OSError):
-                await client.quit(timeout=_FAREWELL)
+                await client.quit(timeout=_QUIT_TIMEOUT)
         except TimeoutError as error:
             raise DeliveryError("timeout", permanent=False) from error
         finally:
@@ -124,9 +127,9 @@ class SmtpTransport:
 
     def _client(self) -> SMTP:
         server = self._server
-        # Whom we speak to is always checked; only STARTTLS that is merely offered on this very machine, where nobody
-        # listens in, may have a certificate that nobody knows.
-        unknown_is_fine = not server.tls and not server.starttls_needed and _is_here(server.host)
+        # The certificate is always verified, except for optional STARTTLS on this machine: self-signed certificates
+        # are common there, and the connection does not leave the machine.
+        may_be_self_signed = not server.tls and not server.starttls_needed and _is_local(server.host)
         return SMTP(
             hostname=server.host,
             port=server.port,
@@ -134,13 +137,13 @@ class SmtpTransport:
             password=server.password,
             use_tls=server.tls,
             start_tls=True if server.starttls_needed else False if server.tls else None,
-            validate_certs=not unknown_is_fine,
+            validate_certs=not may_be_self_signed,
             timeout=self._longest,
         )
 
 
 async def _connect(client: SMTP) -> None:
-    # Whatever is wrong here is wrong for every mail, so none of it is this one's fault.
+    # An error here concerns every email, not this one, so none is permanent.
     try:
         await client.connect()
     except TimeoutError:
@@ -156,51 +159,51 @@ async def _connect(client: SMTP) -> None:
         raise DeliveryError(f"no connection ({type(error).__name__})", permanent=False) from error
 
 
-async def _hand_over(client: SMTP, letter: EmailMessage) -> None:
+async def _deliver(client: SMTP, email: EmailMessage) -> None:
     try:
-        letter = _in_ascii(letter)
-        await client.send_message(letter, sender=_address(letter, "From"), recipients=[_address(letter, "To")])
+        email = _with_ascii_domains(email)
+        await client.send_message(email, sender=_address(email, "From"), recipients=[_address(email, "To")])
     except TimeoutError:
         raise
     except SMTPRecipientsRefused as error:
-        raise _refused("recipient", error.recipients[0]) from error
+        raise _refusal("recipient", error.recipients[0]) from error
     except SMTPSenderRefused as error:
         raise DeliveryError(f"sender refused: {_codes(error.code, error.message)}", permanent=False) from error
     except SMTPResponseException as error:
-        raise _refused("mail", error) from error
+        raise _refusal("email", error) from error
     except SMTPNotSupported as error:
-        raise DeliveryError("the server knows no SMTPUTF8, which this address needs", permanent=True) from error
+        raise DeliveryError("the server does not support SMTPUTF8, which this address needs", permanent=True) from error
     except ValueError as error:
-        raise DeliveryError("no address to send to", permanent=True) from error
+        raise DeliveryError("the address is not valid", permanent=True) from error
     except (SMTPException, OSError) as error:
         raise DeliveryError(f"connection lost ({type(error).__name__})", permanent=False) from error
 
 
-def _refused(what: str, error: SMTPResponseException) -> DeliveryError:
-    permanent = 500 <= error.code < 600 and error.code not in _OURS_TO_MEND
+def _refusal(what: str, error: SMTPResponseException) -> DeliveryError:
+    permanent = 500 <= error.code < 600 and error.code not in _SIGN_IN_CODES
     return DeliveryError(f"{what} refused: {_codes(error.code, error.message)}", permanent=permanent)
 
 
-def _codes(code: int, said: str) -> str:
-    enhanced = _ENHANCED.match(said)
+def _codes(code: int, message: str) -> str:
+    enhanced = _ENHANCED_CODE.match(message)
     return f"{code} {enhanced[1]}" if enhanced else str(code)
 
 
-def _in_ascii(letter: EmailMessage) -> EmailMessage:
-    # A domain in its letters has a spelling that every server knows; the part before it has none.
-    plain = deepcopy(letter)
+def _with_ascii_domains(email: EmailMessage) -> EmailMessage:
+    # Every server accepts the ASCII form of an international domain. The local part has no such form.
+    converted = deepcopy(email)
     for header in ("From", "To"):
-        was = letter[header].addresses[0]
-        if not was.domain.isascii():
-            plain.replace_header(header, Address(was.display_name, addr_spec=in_ascii(was.addr_spec)))
-    return plain
+        address = email[header].addresses[0]
+        if not address.domain.isascii():
+            converted.replace_header(header, Address(address.display_name, addr_spec=in_ascii(address.addr_spec)))
+    return converted
 
 
-def _address(letter: EmailMessage, header: str) -> str:
-    return str(letter[header].addresses[0].addr_spec)
+def _address(email: EmailMessage, header: str) -> str:
+    return str(email[header].addresses[0].addr_spec)
 
 
-def _is_here(host: str) -> bool:
+def _is_local(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
     except ValueError:

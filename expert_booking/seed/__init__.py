@@ -1,7 +1,7 @@
-"""Sample data: a believable catalogue and some weeks of bookings around today, all of it through the services.
+"""Sample data: a realistic catalogue and some weeks of bookings around today, made through the services.
 
-The same number makes the same world on the same day. A second run adds nothing, one after an interrupted run adds
-what is missing: experts are known by their slugs, bookings by their place in their expert's diary.
+The same number gives the same data on the same day. A second run adds nothing, and a run after an interrupted one adds
+what is missing: experts are recognized by slug, bookings by their position in the expert's diary.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from expert_booking.domain.errors import NotFound, SlugTaken
 from expert_booking.domain.hours import OverrideKind
 from expert_booking.schemas import DaysOffRequest, ExpertRequest, OverrideRequest
 from expert_booking.seed import bulk
-from expert_booking.seed.catalogue import expert_requests, odd_days, shares
+from expert_booking.seed.catalogue import days_with_overrides, expert_requests, shares
 from expert_booking.seed.details import EVENING
 from expert_booking.seed.diary import ADMIN, HISTORY, Diary
 from expert_booking.seed.people import PEOPLE
 from expert_booking.services import Services, utc_now
 
-# As many as the pool has connections.
-_AT_ONCE = 6
-# After this nobody who asked long ago still waits for an answer.
-_ANSWERED = 4 * DAY
+# The size of the connection pool.
+_CONCURRENCY = 6
+# By then all requests made in the past have been answered or have expired.
+_LONGEST_ANSWER = 4 * DAY
 
 
 @dataclass(frozen=True)  # without slots: the command line shows the defaults, which are the class's own attributes
 class Plan:
-    """How large the world shall be; another number is another world, `reset` first removes the one that is there."""
+    """The size of the sample data. `number` is the random seed; `reset` deletes all existing data first."""
 
     experts: int = 30
     bookings: int = 480
@@ -40,12 +40,12 @@ class Plan:
 
     @property
     def is_large(self) -> bool:
-        """Whether it is more than the hand-written experts have room for, and so goes in by the thousand."""
+        """Whether this exceeds what the hand-written experts can take, so that rows are loaded in bulk."""
         return self.experts > len(PEOPLE) or self.bookings > 50 * self.experts
 
 
 async def load(database: Database, plan: Plan, *, now: datetime | None = None) -> str:
-    """Fill the database as planned; nobody is mailed about it, nor reminded later. Returns what is there, as words."""
+    """Fill the database without sending emails or reminders. Returns a sentence with the totals."""
     quiet = Database(database.url, silent=True)
     try:
         return await _load(quiet, plan, now)
@@ -56,11 +56,11 @@ async def load(database: Database, plan: Plan, *, now: datetime | None = None) -
 async def _load(database: Database, plan: Plan, now: datetime | None) -> str:
     today = datetime.combine((now or utc_now()).astimezone(UTC), time(), tzinfo=UTC)
 
-    def at(moment: datetime) -> Services:
-        return Services(database, clock=lambda: moment)
+    def services_at(instant: datetime) -> Services:
+        return Services(database, clock=lambda: instant)
 
-    # Nearly everything is booked at one moment of the past, when all of these slots were still to come.
-    services = at(today - HISTORY)
+    # Nearly all bookings are made at one instant in the past, when all of these slots were still in the future.
+    services = services_at(today - HISTORY)
     if plan.reset:
         await services.experts.remove_everything()
     experts, bookings = await _counted(services)
@@ -70,15 +70,15 @@ async def _load(database: Database, plan: Plan, now: datetime | None) -> str:
         known = await services.experts.slugs()
         await bulk.add_experts(services, requests)
         for slug in {str(request.slug) for request in requests} - known:
-            await _add_odd_days(services, slug, today.date())
+            await _add_overrides(services, slug, today.date())
         await bulk.add_bookings(database, services, requests, counts, plan.number, today)
     else:
         async with database.statements() as connection:
             begun = await rows.now(connection)
-        await _load_one_by_one(at, requests, counts, plan.number, today)
-        await at(today - HISTORY + _ANSWERED).deadlines.work_off()
+        await _load_one_by_one(services_at, requests, counts, plan.number, today)
+        await services_at(today - HISTORY + _LONGEST_ANSWER).deadlines.work_off()
         async with database.statements() as connection:
-            await rows.remind_nobody(connection, begun)
+            await rows.suppress_reminders(connection, begun)
     await bulk.work_off(database, Services(database))
     all_experts, all_bookings = await _counted(services)
     return (
@@ -92,30 +92,31 @@ async def _counted(services: Services) -> tuple[int, int]:
 
 
 async def _load_one_by_one(
-    at: Callable[[datetime], Services],
+    services_at: Callable[[datetime], Services],
     requests: Sequence[ExpertRequest],
     counts: Sequence[int],
     number: int,
     today: datetime,
 ) -> None:
-    services = at(today - HISTORY)
+    services = services_at(today - HISTORY)
     known = await services.experts.slugs()
 
-    async def work_off(left: Iterator[tuple[ExpertRequest, int]]) -> None:
-        for request, count in left:
+    async def add_experts(remaining: Iterator[tuple[ExpertRequest, int]]) -> None:
+        for request, count in remaining:
             if request.slug not in known:
-                with suppress(SlugTaken):  # somebody sows at the same time
+                with suppress(SlugTaken):  # another process is adding sample data, too
                     await services.experts.add(request)
-                    await _add_odd_days(services, str(request.slug), today.date())
-            with suppress(NotFound):  # an expert who has been closed since gets no more bookings
-                await Diary(at, str(request.slug), number, today).fill(count)
+                    await _add_overrides(services, str(request.slug), today.date())
+            with suppress(NotFound):  # the expert has been deactivated since the first run
+                await Diary(services_at, str(request.slug), number, today).fill(count)
 
-    left = iter(list(zip(requests, counts, strict=True)))
-    await asyncio.gather(*(work_off(left) for _ in range(_AT_ONCE)))
+    # The tasks share one iterator, so that each expert is handled once.
+    remaining = iter(list(zip(requests, counts, strict=True)))
+    await asyncio.gather(*(add_experts(remaining) for _ in range(_CONCURRENCY)))
 
 
-async def _add_odd_days(services: Services, slug: str, today: date) -> None:
-    details = odd_days().get(slug)
+async def _add_overrides(services: Services, slug: str, today: date) -> None:
+    details = days_with_overrides().get(slug)
     if details is None:
         return
     calendars, key = services.calendars, await services.calendars.key(slug, ADMIN)
@@ -126,5 +127,5 @@ async def _add_odd_days(services: Services, slug: str, today: date) -> None:
         await calendars.put_override(key, today + days * DAY, evening)
     if details.holidays:
         first, last, reason = details.holidays
-        wanted = DaysOffRequest(first_day=today + first * DAY, last_day=today + last * DAY, reason=reason)
-        await calendars.add_days_off(key, wanted)
+        request = DaysOffRequest(first_day=today + first * DAY, last_day=today + last * DAY, reason=reason)
+        await calendars.add_days_off(key, request)

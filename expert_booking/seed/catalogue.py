@@ -1,4 +1,4 @@
-"""The experts of the demo as requests: first the hand-written ones, then as many made-up ones as are wanted."""
+"""The experts of the sample data as requests: first the hand-written ones, then generated ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -38,22 +38,22 @@ from expert_booking.seed.people import (
 
 
 def expert_requests(count: int, number: int, today: date) -> list[ExpertRequest]:
-    """So many experts, the same ones for the same number, each with a slug by which a second run knows them.
+    """Return `count` experts, the same ones for the same `number`, with slugs by which a second run recognizes them.
 
-    `today` is the day around which some change their hours.
+    Some of them change their hours some weeks after `today`.
     """
     written = [_request(person, DETAILS[person.name], slug_of(person.name), number, today) for person in PEOPLE[:count]]
     return written + [_made_up(index, number, today) for index in range(len(written), count)]
 
 
 @cache
-def odd_days() -> dict[str, Details]:
-    """The experts, by slug, who have days unlike the others in the coming weeks."""
+def days_with_overrides() -> dict[str, Details]:
+    """The details of the experts who have date overrides or days off in the coming weeks, by slug."""
     return {slug_of(name): d for name, d in DETAILS.items() if d.shut_days or d.evenings or d.holidays}
 
 
 def shares(total: int, requests: Sequence[ExpertRequest], number: int) -> list[int]:
-    """How many of all bookings fall to each expert: more to those with long hours, and to those people talk about."""
+    """Distribute `total` bookings over the experts, by their weekly hours and a random popularity."""
     demand = [_weekly_minutes(request) * Random(f"{number}-{request.slug}").uniform(0.7, 1.3) for request in requests]
     so_far = [round(total * part / sum(demand)) for part in accumulate(demand)]
     return [after - before for before, after in pairwise([0, *so_far])]
@@ -64,7 +64,7 @@ def _weekly_minutes(request: ExpertRequest) -> int:
 
 
 def made_up_name(look: str, chance: Random) -> str:
-    """A given and a family name that need not come from the same country."""
+    """Return a given name and a family name, not necessarily from the same country."""
     given = GIVEN_NAMES_F if look == "f" else GIVEN_NAMES_M
     return f"{chance.choice(given)} {chance.choice(FAMILY_NAMES)}"
 

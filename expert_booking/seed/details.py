@@ -1,4 +1,4 @@
-"""What the experts of the demo speak, what else they offer and on which terms, and whose holidays they keep."""
+"""Languages, further session types, terms and holidays of the experts in the sample data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """`languages` are ISO 639-1; the others are lengths offered besides the main hour, with how many a day at most."""
+    """What distinguishes an expert. `languages` are ISO 639-1 codes.
+
+    `first_talk` and `long_minutes` are session types beside the main one; `long_cap` is the daily cap of the long one.
+    """
 
     languages: tuple[str, ...]
     country: str | None = None
@@ -20,9 +23,9 @@ class Details:
     first_talk: bool = False
     long_minutes: int | None = None
     long_cap: int | None = None
-    # Other hours from so many weeks after the sowing on, instead of the usual ones.
+    # Weekly hours that replace the usual ones LATER_WEEKS after the sample data was made.
     later_hours: Hours | None = None
-    # Days after the sowing: without hours, and with others; and the holidays, from and to.
+    # In days after the sample data was made: days without hours, days with EVENING, and days off (first, last, reason).
     shut_days: tuple[int, ...] = ()
     evenings: tuple[int, ...] = ()
     holidays: tuple[int, int, str] | None = None
@@ -33,7 +36,7 @@ EVENING: Final = DayWindow(opens="18:00", closes="21:00")
 FIRST_TALK: Final = "First talk"
 FIRST_TALK_TEXT: Final = "Half an hour to find out whether I am the right person for you, and where we would begin."
 LONG_TEXT: Final = (
-    "For everything that needs a run-up: time to look closely, to try things out, and to write down what comes next."
+    "For anything that needs more time: to look closely, to try things out, and to write down what comes next."
 )
 MAIN_TEXTS: Final[Mapping[str, str]] = {
     "Career coaching": "We look at where you stand, agree on the next three steps, and rehearse the hardest of them.",
@@ -49,7 +52,7 @@ MAIN_TEXTS: Final[Mapping[str, str]] = {
 }
 _HOUR: Final = 60
 _DAY: Final = 24 * _HOUR
-# Whoever is asked has two or three days to answer: so what is still unanswered when it is sown is so for some hours.
+# Experts have two or three days to answer, so requests that are pending in new sample data stay pending for a while.
 TERMS: Final[Mapping[str, Terms]] = {
     "Career coaching": Terms(Confirmation.BY_EXPERT, 2 * _DAY, _DAY, 12 * _HOUR, 2),
     "Design": Terms(Confirmation.AT_ONCE, cancel_notice_minutes=12 * _HOUR, reschedule_notice_minutes=4 * _HOUR),
@@ -96,7 +99,7 @@ DETAILS: Final[Mapping[str, Details]] = {
     "Anneke de Vries": Details(("nl", "en", "de"), "NL", None, True, True, 90, shut_days=(5,)),
     "Rajesh Subramaniam": Details(("en", "hi", "te"), "IN", None, False, False, 90),
 }
-# What is spoken where the made-up ones live, besides English.
+# The second language of generated experts, besides English, by time zone.
 SPOKEN: Final[Mapping[str, str]] = {
     "Europe/Berlin": "de", "Europe/Lisbon": "pt", "Europe/Paris": "fr", "Europe/Madrid": "es", "Europe/Rome": "it",
     "Europe/Warsaw": "pl", "Europe/Athens": "el", "Europe/Helsinki": "fi", "Europe/Istanbul": "tr",

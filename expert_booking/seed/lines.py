@@ -1,4 +1,4 @@
-"""Made-up bookings of made-up customers as lines of text, as quickly as Python makes them."""
+"""Generate bookings as lines in COPY's text format, much faster than through the services."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from expert_booking.db.availability import Offer
 from expert_booking.domain.calendar import DAY, MINUTE, Calendar
 from expert_booking.domain.lifecycle import Status
 from expert_booking.seed.catalogue import made_up_name
-from expert_booking.seed.diary import ends, phone_of
+from expert_booking.seed.diary import outcome_weights, phone_of
 from expert_booking.seed.people import NOTES, TIME_ZONES
 
 _CUSTOMERS: Final = 50_000
@@ -22,9 +22,9 @@ _NOTES: Final = (*NOTES, *[""] * (len(NOTES) * 3 // 2))  # most write nothing
 
 
 def lines_of(shares: Sequence[tuple[Offer, int]], number: int, today: datetime) -> bytes:
-    """So many bookings of each of these experts, in the columns of `db.bulk`, before and after `today` (UTC).
+    """Return this many bookings of each of these offers, in the columns of `db.bulk`, before and after `today` (UTC).
 
-    The same number makes the same bookings on the same day, and on every day the same ids.
+    The same number gives the same bookings on the same day, and the same ids on every day.
     """
     return "".join(_lines(offer, count, number, today) for offer, count in shares).encode()
 
@@ -34,27 +34,28 @@ def _lines(offer: Offer, count: int, number: int, today: datetime) -> str:
     length = offer.calendar.length
     before, minutes, after = (m * MINUTE for m in (length.before_minutes, length.minutes, length.after_minutes))
     starts = _starts(offer.calendar, count, today, chance)
-    past, to_come = (_drawn(ends(offer.terms.confirmation, past=past), len(starts), chance) for past in (True, False))
-    promised = _promised(offer)
+    weights = [outcome_weights(offer.terms.confirmation, past=past) for past in (True, False)]
+    past, future = (_drawn(each, len(starts), chance) for each in weights)
+    terms = _title_and_terms(offer)
     notes, customers = chance.choices(_NOTES, k=len(starts)), chance.choices(range(_CUSTOMERS), k=len(starts))
     lines = []
     for index, start in enumerate(starts):
         key = blake2b(f"{number}/{offer.slug}/{index}".encode(), digest_size=16).hexdigest()
         name, email, phone, zone = _customer(customers[index])
-        status = past[index] if start < today else to_come[index]
+        status = past[index] if start < today else future[index]
         end = start + minutes
         times = f"{start}\t{end}\t[{start - before},{end + after})"
-        who = f"{name}\t{email}\t{email}\t{phone}\t{notes[index]}\t{zone}\t{promised}"
-        lines.append(f"{key}\t{offer.expert_id}\t{offer.session_type_id}\t{times}\t{status}\t{who}\n")
+        customer = f"{name}\t{email}\t{email}\t{phone}\t{notes[index]}\t{zone}\t{terms}"
+        lines.append(f"{key}\t{offer.expert_id}\t{offer.session_type_id}\t{times}\t{status}\t{customer}\n")
     return "".join(lines)
 
 
-def _promised(offer: Offer) -> str:
-    """Title and terms, with everything escaped that means something in COPY's text format."""
+def _title_and_terms(offer: Offer) -> str:
+    """Return title and terms, escaped for COPY's text format."""
     terms = offer.terms
     title = offer.title.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    most = "\\N" if terms.max_reschedules is None else terms.max_reschedules
-    return f"{title}\t{terms.cancel_notice_minutes}\t{terms.reschedule_notice_minutes}\t{most}"
+    max_reschedules = "\\N" if terms.max_reschedules is None else terms.max_reschedules
+    return f"{title}\t{terms.cancel_notice_minutes}\t{terms.reschedule_notice_minutes}\t{max_reschedules}"
 
 
 def _drawn(weights: Mapping[Status, int], count: int, chance: Random) -> list[Status]:
@@ -68,39 +69,39 @@ def _customer(customer: int) -> tuple[str, str, str, str]:
 
 
 def _starts(calendar: Calendar, count: int, today: datetime, chance: Random) -> list[datetime]:
-    """So many starts, half of them to come as far as there is room, the others as far back as it takes."""
+    """Return `count` start times: half of them in the future if there is room, the rest as far back as necessary."""
     days = calendar.length.horizon_days
-    to_come = _one_after_another(calendar, today, today + days * DAY)
-    chosen = chance.sample(to_come, min(count // 2, len(to_come) * 9 // 10))
+    future = _non_overlapping_starts(calendar, today, today + days * DAY)
+    chosen = chance.sample(future, min(count // 2, len(future) * 9 // 10))
     missing = count - len(chosen)
-    if to_come and missing:
-        # As densely as the days to come, and a fortnight more because no two weeks have the same number of slots.
-        back = ceil(days * missing / max(1, len(to_come) * 9 // 10)) + 14
-        walked = _one_after_another(calendar, today - min(back, 366 * _YEARS_BACK) * DAY, today)
-        # Hours that run over the midnight of UTC: the last one of yesterday may reach into today.
-        past = [start for start in walked if start + _kept(calendar) <= today]
+    if future and missing:
+        # As dense as the future days, plus two weeks because the number of slots varies from week to week.
+        days_back = ceil(days * missing / max(1, len(future) * 9 // 10)) + 14
+        earlier = _non_overlapping_starts(calendar, today - min(days_back, 366 * _YEARS_BACK) * DAY, today)
+        # With hours across midnight UTC, the last session of yesterday can reach into today.
+        past = [start for start in earlier if start + _busy_time(calendar) <= today]
         chosen += chance.sample(past, min(missing, len(past)))
     return chosen
 
 
-def _one_after_another(calendar: Calendar, since: datetime, until: datetime) -> list[datetime]:
-    """Starts of sessions that leave each other's busy time alone, whatever the notice, the horizon and the cap say."""
+def _non_overlapping_starts(calendar: Calendar, since: datetime, until: datetime) -> list[datetime]:
+    """Return starts whose sessions, buffers included, do not overlap. Ignores notice, horizon and daily cap."""
     step = calendar.length.step_minutes * MINUTE
-    always = replace(
+    unlimited = replace(
         calendar.length,
-        step_minutes=-(_kept(calendar) // -step) * step // MINUTE,
+        step_minutes=-(_busy_time(calendar) // -step) * step // MINUTE,
         notice_minutes=0,
         horizon_days=366 * _YEARS_BACK,
         daily_cap=None,
     )
     starts: list[datetime] = []
-    for start in replace(calendar, length=always).open_starts(since, until, now=since):
-        if not starts or start - starts[-1] >= _kept(calendar):
+    for start in replace(calendar, length=unlimited).open_starts(since, until, now=since):
+        if not starts or start - starts[-1] >= _busy_time(calendar):
             starts.append(start)
     return starts
 
 
-def _kept(calendar: Calendar) -> timedelta:
-    """How much time one session takes, buffers included."""
+def _busy_time(calendar: Calendar) -> timedelta:
+    """Return the time one session takes, buffers included."""
     length = calendar.length
     return (length.before_minutes + length.minutes + length.after_minutes) * MINUTE

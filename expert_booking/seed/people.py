@@ -1,6 +1,6 @@
-"""The words of the demo catalogue: thirty people, and the stock from which thousands more are made up.
+"""Thirty hand-written experts, and the names and sentences from which thousands more are generated.
 
-Everybody here is invented, and every address belongs to the domains reserved for examples.
+All people are invented, and all addresses use the domains reserved for examples.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ Hours = tuple[tuple[int, str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """An expert as the catalogue tells of one; `look` ("f" or "m") is for the portrait, weekday 1 is Monday."""
+    """An expert of the catalogue. `look` ("f" or "m") decides on the portrait; weekday 1 is Monday."""
 
     name: str
     look: str
@@ -28,7 +28,7 @@ class Person:
 
 
 def week(days: Iterable[int], *spans: tuple[str, str]) -> Hours:
-    """The same hours on several weekdays."""
+    """Return the same hours on several weekdays."""
     return tuple((day, opens, closes) for day in days for opens, closes in spans)
 
 
@@ -340,7 +340,7 @@ NOTES: Final = (
     "Recommended by a friend.", "I would like to record the session for myself, if you agree.", "Nothing special, just curious.",
 )  # fmt: skip
 
-# Why a booking is not kept, where somebody says so: the customer, the expert, and the expert at once.
+# Reasons for cancelling, by customers and by experts, and for declining.
 CUSTOMERS_REASONS: Final = ("", "", "", "I am ill, sorry.", "Something has come up at work.",
                             "I have found what I needed, thank you.", "My train does not run.")  # fmt: skip
 EXPERTS_REASONS: Final = ("", "I am ill, and sorry that it is such short notice.", "I have to travel that day.")

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -23,7 +22,16 @@ from expert_booking.domain.errors import (
     TooManyAccessRequests,
     TooManyRequests,
 )
-from expert_booking.schemas import AccessRequest, FieldError, Model, OwnPath, ProofView, field_errors
+from expert_booking.schemas import (
+    PROBLEM_JSON,
+    AccessRequest,
+    FieldError,
+    Model,
+    OwnPath,
+    ProofView,
+    field_errors,
+    problem_body,
+)
 from expert_booking.schemas.fields import at_most
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
@@ -201,16 +209,10 @@ def _refused(refusal: Refusal) -> Response:
 
 
 def _problem(status: int, code: str, detail: str, found: list[FieldError] | None = None) -> Response:
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-    }
+    body = problem_body(status, code, detail)
     if found:
         body["errors"] = [field_error.model_dump(mode="json") for field_error in found]
-    return JSONResponse(body, status, media_type="application/problem+json", headers=_NO_STORE)
+    return JSONResponse(body, status, media_type=PROBLEM_JSON, headers=_NO_STORE)
 
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -20,14 +19,18 @@ from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.services import Services
 from expert_booking.web import component_urls, csp_nonce, error_pages, layout, sign_in
-from expert_booking.web.live import rooms, slot_boards
+from expert_booking.web.live import rooms
 from expert_booking.web.live.listing_cache import ListingCache
+from expert_booking.web.live.next_free import NextFree
 from expert_booking.web.live.profile_cache import ProfileCache
+from expert_booking.web.live.slot_boards import LiveBoards, refresh_periodically
 from expert_booking.web.open_holds import OpenHolds
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, my_bookings, reschedule
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
 CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
@@ -60,11 +63,7 @@ def create_web(
     `base_url` is the public URL of the site, if configured. Pages of other origins cannot connect.
     """
     rooms.check()
-    boards, next_free, open_holds = (
-        slot_boards.LiveBoards(services),
-        slot_boards.NextFree(services),
-        OpenHolds(services),
-    )
+    boards, next_free, open_holds = LiveBoards(services), NextFree(services), OpenHolds(services)
     metrics.watch("live_boards", "Session types whose slots open pages show.", lambda: len(boards))
     metrics.watch("listed_experts", "Experts whose next free time open listings show.", lambda: len(next_free))
     metrics.watch("pages", _PAGES_HELP, lambda: _pages(connected=True), state="connected")
@@ -74,11 +73,11 @@ def create_web(
     @asynccontextmanager
     async def web_lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with lifespan(app):
-            ticking = asyncio.create_task(slot_boards.tick(boards, next_free))
+            refreshing = asyncio.create_task(refresh_periodically(boards, next_free))
             yield
-            ticking.cancel()
+            refreshing.cancel()
             with suppress(asyncio.CancelledError):
-                await ticking
+                await refreshing
 
     web = FastAPI(lifespan=web_lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     web.mount("/assets/" + layout.VERSION, _Assets(directory=layout.ASSETS), name="assets")
@@ -146,14 +145,14 @@ class _Assets(StaticFiles):
 def _portrait_route(services: Services) -> Callable[[str], Any]:
     async def portrait(slug: str) -> Response:
         try:
-            picture = await services.experts.portrait(slug)
+            key = await services.experts.portrait_key(slug)
         except ExpertNotFound as refusal:
             raise HTTPException(404) from refusal
         headers = {
             "Cache-Control": "public, max-age=86400",
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
         }
-        return Response(picture, media_type="image/svg+xml", headers=headers)
+        return Response(draw_portrait(key), media_type="image/svg+xml", headers=headers)
 
     return portrait
 
@@ -171,11 +170,10 @@ async def _error_response(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
     if not error_pages.wants_html(request):
         code, text = _PROBLEMS[status]
-        title = HTTPStatus(status).phrase
-        body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
+        body = problem_body(status, code, text)
         if status >= 500 and request_id.get():
             body["requestId"] = request_id.get()
-        return JSONResponse(body, status, media_type="application/problem+json")
+        return JSONResponse(body, status, media_type=PROBLEM_JSON)
     with Client(nicegui_page(""), request=request) as client:
         if status == 503:
             _page_failed(error)

@@ -151,7 +151,7 @@ async def test_rescheduling_to_a_time_not_offered_is_refused(
 async def test_finished_booking_is_not_rescheduled(move: Change, become: Change, status: str) -> None:
     await become(status)
     body = check_problem(await move(TEN), 409, "reschedule_not_allowed")
-    assert body["detail"] == f"A booking that is {status} cannot be moved to another time."
+    assert body["detail"] == f"A booking that is {status} cannot be rescheduled."
 
 
 async def test_one_of_two_bookings_rescheduled_to_the_same_time_succeeds(

@@ -194,7 +194,7 @@ async def test_hold_of_another_time_is_an_invalid_field(
     request = {**booking_of(jana), "holdId": held["id"], **other[change]}
     answer = await client.post("/bookings", json=request)
     assert wrong_fields(answer) == {"holdId"}
-    assert answer.json()["errors"][0]["message"] == "This hold keeps another time."
+    assert answer.json()["errors"][0]["message"] == "This hold is for a different time."
 
 
 @pytest.mark.parametrize("value", ["", "x", 5, ["x"], "\x00"])

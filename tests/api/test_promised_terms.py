@@ -113,7 +113,7 @@ async def test_emails_and_calendars_show_the_stored_title_and_terms(
         assert "Consultation" in text
         assert "Another title" not in text
     [to_customer] = [mail.text for mail in mails if "ada@example.com" in mail.recipient]
-    assert "until it begins" in to_customer
+    assert "until the start" in to_customer
 
 
 async def test_inserts_without_terms_get_those_of_the_session_type(

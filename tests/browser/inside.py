@@ -21,7 +21,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from expert_booking import app, cli
 from expert_booking.bus import Bus
 from expert_booking.web.live.broadcast import Broadcaster
-from expert_booking.web.live.slot_boards import LiveBoards, NextFree
+from expert_booking.web.live.next_free import NextFree
+from expert_booking.web.live.slot_boards import LiveBoards
 
 
 async def count_page_objects() -> dict[str, int]:
@@ -47,7 +48,7 @@ async def weight() -> dict[str, int]:
     return {
         "tasks": len(asyncio.all_tasks()),
         "timers": sum(type(thing).__name__ == "TimerHandle" for thing in objects),
-        "behind": sum(wire.behind() for wire in _all(Broadcaster)),
+        "behind": sum(one.lagging() for one in _all(Broadcaster)),
         "objects": len(objects),
         "memory": pages * os.sysconf("SC_PAGE_SIZE") // 1024,
     }

@@ -202,7 +202,7 @@ async def test_actions_disappear_when_their_deadline_passes(visit: Visit, jana: 
     # The cancel question is open and the reason is being typed.
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("Because")
-    await expect(page.locator(".manage")).to_contain_text("You could cancel or move it to another time until")
+    await expect(page.locator(".manage")).to_contain_text("Cancelling and rescheduling were possible until")
     for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel booking"), reschedule_link(page)):
         await expect(gone).to_have_count(0)
     await expect(news(page)).to_be_focused()
@@ -422,9 +422,9 @@ async def test_last_reschedule_removes_the_option_in_every_tab(visit: Visit, jan
     await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
     await expect(reschedule_link(page)).to_have_count(0)
-    await expect(page.locator(".manage")).to_contain_text("It cannot be moved to another time.")
+    await expect(page.locator(".manage")).to_contain_text("This booking cannot be rescheduled.")
     # The other tab learns of it, too.
-    await expect(other.locator('[data-refusal="move"]')).to_contain_text("It cannot be moved to another time.")
+    await expect(other.locator('[data-refusal="move"]')).to_contain_text("This booking cannot be rescheduled.")
     await expect(button(other, "Reschedule")).not_to_be_visible()
     await other.get_by_role("link", name="Back to your booking").click()
     await expect_status(other, "pending")
@@ -442,7 +442,7 @@ async def test_late_reschedule_is_refused_in_place(visit: Visit, jana: Expert, s
         sql.execute("SET LOCAL session_replication_role = replica")
         sql.execute("UPDATE booking SET reschedule_notice_minutes = 10000 WHERE id = %s", [number])
     await button(page, "Reschedule").click()
-    await expect(page.locator('[data-refusal="move"]')).to_contain_text("That is over.")
+    await expect(page.locator('[data-refusal="move"]')).to_contain_text("Rescheduling was possible until")
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("Your booking stays as it is.")
     assert row(sql, number) == (at, "pending", 0)
 
@@ -456,7 +456,7 @@ async def test_cancelled_booking_is_reported_on_the_reschedule_page(
     await wait_for_live_slot(page, in_days(4))
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [number])
     await expect(news(page)).to_have_text("Your booking has been cancelled.")
-    await expect(page.locator('[data-refusal="move"]')).to_contain_text("cannot be moved to another time")
+    await expect(page.locator('[data-refusal="move"]')).to_contain_text("cannot be rescheduled")
     await expect(slot(page, in_days(4))).not_to_be_visible()
 
 
@@ -570,7 +570,7 @@ async def test_database_outage_is_reported_and_the_open_question_stays(
     with database_unreachable(server_url, sql):
         for tab, yes in ((page, "Yes, cancel booking"), (moving, "Reschedule")):
             await button(tab, yes).click()
-            await expect(tab.get_by_role("alert")).to_contain_text("This does not work at the moment.")
+            await expect(tab.get_by_role("alert")).to_contain_text("This service is temporarily unavailable.")
         assert row(sql, number) == (at, "pending", 0)
     await button(moving, "Reschedule").click()
     await moving.wait_for_url(f"**/booking/{number}*")

@@ -180,7 +180,7 @@ async def test_pages_are_updated_after_the_listening_connection_was_terminated(
     await expect_slot(page, at, "booked")
     insert_booking(sql, jana.id, at + HOUR)
     await expect_slot(page, at + HOUR, "booked")
-    assert "the news connection was lost" in server.log_text()
+    assert "the feed's connection was lost" in server.log_text()
 
 
 @contextmanager

@@ -239,7 +239,7 @@ async def test_too_many_requests_are_refused_per_address(
         await button(page, "Use another address").click()
     await page.get_by_label("Email", exact=True).fill(email)
     await page.keyboard.press("Enter")
-    await expect(page.locator("#email-error")).to_contain_text("many requests already")
+    await expect(page.locator("#email-error")).to_contain_text("several emails already")
     await request_email(page, f"other.{email}")
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as some
 
-from expert_booking.domain.email_schedule import MOST_TRIES, pause_after, reminder_windows, reminders_at
+from expert_booking.domain.email_schedule import MAX_ATTEMPTS, reminder_windows, reminders_at, retry_delay
 
 START = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -13,13 +13,13 @@ spans = some.lists(some.integers(1, 20_160).map(lambda minutes: timedelta(minute
 
 
 def test_retry_delays_grow_to_an_hour_and_end_after_two_days() -> None:
-    pauses = [pause_after(tries) for tries in range(1, MOST_TRIES)]
+    pauses = [retry_delay(tries) for tries in range(1, MAX_ATTEMPTS)]
     assert [pause and pause.total_seconds() for pause in pauses[:4]] == [5, 10, 20, 40]
     assert pauses == sorted(pause for pause in pauses if pause is not None)
     assert pauses[-1] == HOUR
     assert timedelta(hours=44) < sum((pause for pause in pauses if pause), timedelta()) < timedelta(hours=50)
-    assert pause_after(MOST_TRIES) is None
-    assert pause_after(MOST_TRIES + 1) is None
+    assert retry_delay(MAX_ATTEMPTS) is None
+    assert retry_delay(MAX_ATTEMPTS + 1) is None
 
 
 def test_late_reminder_is_sent_until_the_next_is_due_and_the_last_until_the_start() -> None:

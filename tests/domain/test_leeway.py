@@ -51,20 +51,20 @@ def test_offered_actions_are_those_the_terms_allow(moves: int, before: timedelta
 def test_cancelled_or_finished_booking_has_no_actions_and_no_text(status: Status) -> None:
     left, now = leeway(Terms(), status=status), NINE - 72 * HOUR
     assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, tell)) == (False, False, [])
-    assert f"that is {status.value.replace('_', '-')} cannot be moved" in left.why_not_reschedule(now, tell)
+    assert f"that is {status.value.replace('_', '-')} cannot be rescheduled" in left.why_not_reschedule(now, tell)
 
 
 @pytest.mark.parametrize(
     ("terms", "moves", "said"),
     [
-        (Terms(), 0, ["You can cancel until it begins.", "Until then you can also move it to another time."]),
+        (Terms(), 0, ["You can cancel until the start.", "Until then you can also reschedule."]),
         (Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=60, max_reschedules=2), 0,
-         ["You can cancel until 23 Nov 09:00.", "You can move it to another time until 24 Nov 08:00, twice more."]),
+         ["You can cancel until 23 Nov 09:00.", "You can reschedule until 24 Nov 08:00, twice more."]),
         (Terms(cancel_notice_minutes=60, reschedule_notice_minutes=60, max_reschedules=2), 1,
-         ["You can cancel until 24 Nov 08:00.", "Until then you can also move it to another time, once more."]),
+         ["You can cancel until 24 Nov 08:00.", "Until then you can also reschedule, once more."]),
         (Terms(max_reschedules=7), 2,
-         ["You can cancel until it begins.", "Until then you can also move it to another time, 5 more times."]),
-        (Terms(max_reschedules=0), 0, ["You can cancel until it begins.", "It cannot be moved to another time."]),
+         ["You can cancel until the start.", "Until then you can also reschedule, 5 more times."]),
+        (Terms(max_reschedules=0), 0, ["You can cancel until the start.", "This booking cannot be rescheduled."]),
     ],
 )  # fmt: skip
 def test_deadlines_to_cancel_and_reschedule_are_shown_as_instants(terms: Terms, moves: int, said: list[str]) -> None:
@@ -73,15 +73,11 @@ def test_deadlines_to_cancel_and_reschedule_are_shown_as_instants(terms: Terms, 
 
 def test_passed_deadlines_are_shown_as_passed() -> None:
     both = leeway(Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=1440))
-    assert both.sentences(NINE - HOUR, tell) == [
-        "You could cancel or move it to another time until 23 Nov 09:00. That is over."
-    ]
-    assert both.why_not_reschedule(NINE - HOUR, tell) == (
-        "You could move it to another time until 23 Nov 09:00. That is over."
-    )
+    assert both.sentences(NINE - HOUR, tell) == ["Cancelling and rescheduling were possible until 23 Nov 09:00."]
+    assert both.why_not_reschedule(NINE - HOUR, tell) == "Rescheduling was possible until 23 Nov 09:00."
     cancelling = leeway(Terms(cancel_notice_minutes=1440))
     assert cancelling.sentences(NINE - HOUR, tell) == [
-        "You could cancel until 23 Nov 09:00. That is over.", "You can move it to another time until it begins."
+        "Cancelling was possible until 23 Nov 09:00.", "You can reschedule until the start."
     ]  # fmt: skip
     assert both.sentences(NINE + MOMENT, tell) == []
 
@@ -89,17 +85,17 @@ def test_passed_deadlines_are_shown_as_passed() -> None:
 def test_answer_deadline_is_shown_while_pending() -> None:
     by_expert = Terms(answer_minutes=1440)
     assert leeway(by_expert, status=Status.PENDING).answer(tell) == (
-        "The expert answers by 22 Nov 09:00. Without an answer it expires."
+        "The expert answers by 22 Nov 09:00. Without an answer, the booking expires."
     )
     late = leeway(Terms(answer_minutes=1440 * 7), status=Status.PENDING)
-    assert late.answer(tell) == "The expert answers before it begins. Without an answer it expires."
+    assert late.answer(tell) == "The expert answers before the start. Without an answer, the booking expires."
     assert leeway(by_expert, status=Status.CONFIRMED).answer(tell) == ""
 
 
 def test_text_changes_at_each_deadline_and_not_after_the_last() -> None:
     left = leeway(Terms(answer_minutes=1440, cancel_notice_minutes=1440, reschedule_notice_minutes=60))
     turns, now = [], NINE - 72 * HOUR
-    while (turn := left.next_turn(now)) is not None:
+    while (turn := left.next_change(now)) is not None:
         turns.append((NINE - turn) // HOUR)
         now = turn + MOMENT
     assert turns == [48, 24, 1, 0]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expert_booking.domain.hours import AvailabilityRule, Window
-from expert_booking.domain.plan_checks import CapPlace, overlaps_of_day, overlaps_of_week, places
+from expert_booking.domain.plan_checks import CapPlace, cap_places, overlaps_of_day, overlaps_of_week
 
 MON, TUE, SUN = 1, 2, 7
 SUNDAY = date(2026, 5, 31)  # and the first of June is a Monday
@@ -81,8 +81,8 @@ def test_places_are_numbered_by_session_type_and_local_day_in_order() -> None:
     a, b, talk, walk = (UUID(int=number) for number in range(4))
     late = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
     starts = [(a, talk, late), (b, talk, late.replace(minute=45)), (b, walk, late), (a, talk, late.replace(hour=23))]
-    assert places(starts, ZoneInfo("UTC")) == [
+    assert cap_places(starts, ZoneInfo("UTC")) == [
         CapPlace(a, date(2026, 11, 24), 1), CapPlace(b, date(2026, 11, 24), 2), CapPlace(b, date(2026, 11, 24), 1),
         CapPlace(a, date(2026, 11, 24), 3),
     ]  # fmt: skip
-    assert places(starts, ZoneInfo("Europe/Berlin"))[-1] == CapPlace(a, date(2026, 11, 25), 1)
+    assert cap_places(starts, ZoneInfo("Europe/Berlin"))[-1] == CapPlace(a, date(2026, 11, 25), 1)

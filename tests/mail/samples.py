@@ -51,7 +51,7 @@ def news(
         "expert_zone": "Europe/Berlin", "customer_name": "Ada Lovelace", "customer_email": "ada@example.com",
         "customer_phone": "+44 20 7946 0000", "customer_zone": "Europe/London", "notes": "My first session.",
         "previous_starts_at": starts_at - 24 * HOUR if said is MessageKind.RESCHEDULED else None, "reason": "",
-        "told_at": NOW, "leeway": leeway(status, starts_at),
+        "changed_at": NOW, "leeway": leeway(status, starts_at),
     }  # fmt: skip
     facts |= {"kind": said, "audience": Audience(audience), "status": status, "starts_at": starts_at, "actor": actor}
     return BookingEmail(**{**facts, **more})

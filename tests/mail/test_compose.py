@@ -290,7 +290,7 @@ def test_reschedule_email_shows_old_and_new_time_in_both_zones() -> None:
 def test_late_reminder_states_the_actual_time_left(before: dict[str, float], words: str) -> None:
     for audience in ("customer", "expert"):
         told = news("reminder", audience, None, minutes_before=1440)
-        assert f"Your session begins {words}\n" in text_of(letter(told, NINE - timedelta(**before)))
+        assert f"Your session starts {words}\n" in text_of(letter(told, NINE - timedelta(**before)))
 
 
 # --- words ------------------------------------------------------------------------------------------------------
@@ -303,14 +303,15 @@ def test_late_reminder_states_the_actual_time_left(before: dict[str, float], wor
      ("confirmed", Actor.EXPERT, "Jana Müller has confirmed your session.", "You have confirmed this booking"),
      ("confirmed", Actor.ADMIN, "Your session with Jana Müller is confirmed.", "A booking was confirmed for you"),
      ("declined", Actor.EXPERT, "Jana Müller cannot take this session.", "You have declined this request"),
-     ("rescheduled", Actor.CUSTOMER, "You have moved your booking",
-      "Ada Lovelace has moved the session to another time."),
-     ("rescheduled", Actor.EXPERT, "Jana Müller has moved your session", "You have moved this booking"),
+     ("rescheduled", Actor.CUSTOMER, "You have rescheduled your booking",
+      "Ada Lovelace has rescheduled the session."),
+     ("rescheduled", Actor.EXPERT, "Jana Müller has rescheduled your session.", "You have rescheduled this booking"),
      ("cancelled", Actor.CUSTOMER, "You have cancelled your booking", "Ada Lovelace has cancelled the session."),
      ("cancelled", Actor.EXPERT, "Jana Müller has cancelled your session.", "You have cancelled this booking"),
      ("cancelled", Actor.ADMIN, "Your session with Jana Müller has been cancelled.", "A booking was cancelled for you"),
-     ("expired", Actor.SYSTEM, "Jana Müller has not answered in time.", "A request has expired"),
-     ("reminder", None, "Jana Müller expects you.", "Ada Lovelace expects you.")],
+     ("expired", Actor.SYSTEM, "Jana Müller did not answer in time.", "A request has expired"),
+     ("reminder", None, "You're all set for your session with Jana Müller.",
+      "You're all set for your session with Ada Lovelace.")],
 )  # fmt: skip
 def test_each_reader_learns_who_acted_in_fitting_words(
     kind: str, actor: Actor | None, customer: str, expert: str
@@ -324,7 +325,7 @@ def test_request_email_shows_the_answer_deadline_in_the_readers_zone() -> None:
     assert "The expert answers by Monday, 23 November 2026, 13:00, Europe/London (UTC). Without an answer" in customer
     assert "Please answer by Monday, 23 November 2026, 14:00, Europe/Berlin (UTC+1). Without an answer" in expert
     soon = leeway(Status.PENDING, NINE, answer_by=NINE)
-    assert "Please answer before it begins." in text_of(letter(news("received", "expert", leeway=soon)))
+    assert "Please answer before the start." in text_of(letter(news("received", "expert", leeway=soon)))
     # So it does where it was moved meanwhile.
     assert "Please answer by" in text_of(letter(news("rescheduled", "expert", Actor.CUSTOMER, status=Status.PENDING)))
 
@@ -355,7 +356,7 @@ def test_email_of_an_ended_booking_links_to_other_times() -> None:
 
 def test_expert_email_has_the_customers_details_and_all_note_lines() -> None:
     text = text_of(letter(news("received", "expert", notes="One\n\n<b>Two</b> & three\u2028Four")))
-    for fact in ("Customer\n  Ada Lovelace\n", "E-mail\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
+    for fact in ("Customer\n  Ada Lovelace\n", "Email\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
         assert fact in text
     assert "Notes\n  One\n\n  <b>Two</b> & three\n  Four\n" in text
     assert "Phone" not in text_of(letter(news("received", "expert", customer_phone=None)))
@@ -392,7 +393,7 @@ def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
     assert "917" in page.words or "042917" in page.words
     assert "https://booking.example.com/sign-in/KEY" in page.links
     assert "https://booking.example.com/sign-in/KEY" in text
-    for said in ("They count for 15 minutes, and only once.", "Was it not you?", "ada@example.com"):
+    for said in ("The link and the code work once, for 15 minutes.", "If this wasn't you", "ada@example.com"):
         assert said in text
         assert said in " ".join(page.words)
     assert "042917" not in message["Subject"]
@@ -400,8 +401,8 @@ def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
 
 
 def test_delayed_access_email_states_the_remaining_validity() -> None:
-    assert "They count for 9 minutes," in text_of(access(minutes=9))
-    assert "They count for 1 minute," in text_of(access(minutes=-2))
+    assert "The link and the code work once, for 9 minutes." in text_of(access(minutes=9))
+    assert "The link and the code work once, for 1 minute." in text_of(access(minutes=-2))
 
 
 def test_new_link_email_has_the_key_version_and_no_calendar_file() -> None:

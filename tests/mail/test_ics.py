@@ -150,7 +150,7 @@ def test_expert_file_has_the_customers_details_and_no_key() -> None:
     event = event_of(invited(entry))
     assert event["SUMMARY"] == "Consultation with Ada Lovelace"
     assert event["DESCRIPTION"].splitlines() == [
-        "Customer: Ada Lovelace", "E-mail: ada@example.com", "Phone: +44 20 7946 0000", "Notes:", "My first session.",
+        "Customer: Ada Lovelace", "Email: ada@example.com", "Phone: +44 20 7946 0000", "Notes:", "My first session.",
         "Manage this booking: https://site.example/booking/1",
     ]  # fmt: skip
 

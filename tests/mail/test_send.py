@@ -92,7 +92,7 @@ async def test_message_refusal_is_reported_by_its_codes_only(
 ) -> None:
     mail_server.message_reply = lambda *_: answer
     refusal = await refused(mail_server.transport())
-    assert (refusal.permanent, refusal.reason) == (permanent, f"mail refused: {reason}")
+    assert (refusal.permanent, refusal.reason) == (permanent, f"email refused: {reason}")
 
 
 async def test_unreachable_server_is_a_temporary_failure() -> None:

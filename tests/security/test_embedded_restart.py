@@ -17,8 +17,8 @@ from tests.db.test_embedded import kill_servers, postgres_processes
 from tests.server import PATIENCE, ServerProcess
 
 Serve = Callable[[int], list[ServerProcess]]
-AGAIN = "PostgreSQL runs again"
-BY_ANOTHER = f"{AGAIN}: another process has started it"
+AGAIN = "PostgreSQL is running again"
+BY_ANOTHER = f"{AGAIN}: another process started it"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_server_exits_with_an_error_if_its_database_folder_is_missing(
     kill_servers(lambda cluster: cluster.name == "elsewhere" and cluster.parent == postgres.data_path.parent)
     assert server.process.wait(PATIENCE) == 1
     assert (
-        f"expert-booking: The database folder {postgres.data_path} is gone: put it back from a backup."
+        f"expert-booking: The database folder {postgres.data_path} is missing: restore it from a backup."
         in server.log_text()
     )
     assert "Traceback" not in server.log_text()

@@ -65,8 +65,8 @@ def test_installed_uvicorn_is_compatible() -> None:
     [
         (WebSocketsSansIOProtocol, "the transport is not in the scope"),
         (WithoutBackPressure, "a message is written to a socket whose buffer is full"),
-        (WithMoreBytes, "a message is not written at once, whole and uncompressed"),
-        (WithoutWriting, "a message is not written at once, whole and uncompressed"),
+        (WithMoreBytes, "a message is not written immediately, whole and uncompressed"),
+        (WithoutWriting, "a message is not written immediately, whole and uncompressed"),
         (WithAnotherName, "TypeError: 'NoneType' object is not callable"),
         (WithMoreArguments, "TypeError: WithMoreArguments.__init__() missing 1 required keyword-only argument: 'more'"),
     ],

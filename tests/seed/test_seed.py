@@ -16,6 +16,7 @@ from expert_booking.domain.lifecycle import TRANSITIONS, Actor, Status
 from expert_booking.schemas import ExpertPage, ExpertQuery, Role, TokenRequest
 from expert_booking.seed import Plan, load
 from expert_booking.services import Services
+from expert_booking.web.portraits import draw_portrait
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, fresh_database
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -64,7 +65,7 @@ async def test_demo_has_many_experts_categories_and_zones(database: Database, se
     assert len({expert.category for expert in experts}) >= 8
     assert len({expert.time_zone for expert in experts}) >= 8
     assert all(expert.headline and expert.experience for expert in experts)
-    assert len({await services.experts.portrait(expert.slug) for expert in experts}) == 30
+    assert len({draw_portrait(await services.experts.portrait_key(expert.slug)) for expert in experts}) == 30
 
 
 async def test_past_bookings_have_final_statuses_and_future_ones_are_open(database: Database, sql: Sql) -> None:
@@ -314,6 +315,6 @@ async def test_several_processes_generate_the_same_data_as_one(
 ) -> None:
     plan = Plan(experts=60, bookings=3_000)
     await load(database, plan, now=MONDAY_MORNING)
-    monkeypatch.setattr("expert_booking.seed.bulk._MANY", 1)
+    monkeypatch.setattr("expert_booking.seed.bulk._MIN_ROWS_FOR_PROCESSES", 1)
     await load(another_database, plan, now=MONDAY_MORNING)
     assert await world(database) == await world(another_database)

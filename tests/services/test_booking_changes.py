@@ -258,7 +258,7 @@ async def test_reschedules_of_many_experts_do_not_wait_for_each_other(
     done = await at_once(*(crowd.bookings.reschedule(one.id, NINE + HOUR, ADMIN) for one in ours))
     assert count(done, BookingView) == 20
     with sql.transaction():
-        sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('move ' || %s::text, 0))", [ours[0].expert_id])
+        sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('reschedule ' || %s::text, 0))", [ours[0].expert_id])
         waiting = asyncio.create_task(crowd.bookings.reschedule(ours[0].id, NINE, ADMIN))
         assert (await crowd.bookings.reschedule(ours[1].id, NINE, ADMIN)).starts_at == NINE
         assert not waiting.done()
@@ -406,7 +406,7 @@ async def test_customer_reschedules_until_the_exact_cut_off_and_the_host_always(
     clock.now = NINE + HOUR + INSTANT
     with pytest.raises(RescheduleTooLate) as late:
         await services.bookings.reschedule(made.id, NINE + 2 * DAY, customer_caller(ADA))
-    assert str(late.value) == "This session can only be moved to another time until 1 day before it begins."
+    assert str(late.value) == "This session can only be rescheduled until 1 day before the start."
     await services.bookings.reschedule(made.id, NINE + 2 * DAY, ADMIN)
 
 
@@ -422,7 +422,7 @@ async def test_only_reschedules_by_the_customer_count(
     assert (await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))).reschedules_left == 0
     with pytest.raises(NoReschedulesLeft) as refused:
         await services.bookings.reschedule(made.id, NINE + 4 * HOUR, customer_caller(ADA))
-    assert str(refused.value) == "This booking has been moved twice already, and cannot be moved again."
+    assert str(refused.value) == "This booking has already been rescheduled twice and cannot be rescheduled again."
     assert (await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)).reschedules_left == 0
     assert sql.execute("SELECT moves FROM booking").fetchone() == (2,)
 
@@ -431,7 +431,7 @@ async def test_session_type_without_rescheduling_says_so(services: Services, add
     made = await book(await add_expert(max_reschedules=0), NINE, visitor=ADA)
     with pytest.raises(NoReschedulesLeft) as refused:
         await services.bookings.reschedule(made.id, NINE + HOUR, customer_caller(ADA))
-    assert str(refused.value) == "This session cannot be moved to another time."
+    assert str(refused.value) == "This session cannot be rescheduled."
 
 
 async def test_rescheduling_a_request_earlier_moves_its_answer_deadline(
@@ -511,7 +511,7 @@ async def test_customer_cancels_until_the_exact_cut_off_and_the_host_always(
     clock.now = late.cancel_until + INSTANT
     with pytest.raises(CancelTooLate) as refused:
         await services.bookings.change_status(late.id, Status.CANCELLED, customer_caller(ADA))
-    assert str(refused.value) == "This session can only be cancelled until 2 hours before it begins."
+    assert str(refused.value) == "This session can only be cancelled until 2 hours before the start."
     assert times(sql) == [(NINE, "cancelled"), (NINE + HOUR, "pending")]
     own = Caller(role=Role.EXPERT, expert_id=expert)
     assert (await services.bookings.change_status(late.id, Status.CANCELLED, own)).status is Status.CANCELLED

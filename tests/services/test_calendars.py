@@ -449,10 +449,10 @@ async def test_number_of_overrides_and_days_off_is_limited(
     services: Services, jana: CalendarKey, sql: Connection
 ) -> None:
     fill = "INSERT INTO {} SELECT %s, date '2030-01-01' + n, {} FROM generate_series(1, %s) AS n"
-    sql.execute(fill.format("override (expert_id, day, kind)", "'none'"), [jana.expert_id, calendars.MOST_OVERRIDES])
+    sql.execute(fill.format("override (expert_id, day, kind)", "'none'"), [jana.expert_id, calendars.MAX_OVERRIDES])
     sql.execute(
         fill.format("day_off (expert_id, first_day, last_day)", "date '2030-01-01' + n"),
-        [jana.expert_id, calendars.MOST_DAYS_OFF],
+        [jana.expert_id, calendars.MAX_DAYS_OFF],
     )
     none = OverrideRequest(kind=OverrideKind.NONE)
     with pytest.raises(TooMany):

@@ -10,8 +10,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from expert_booking.db import catalogue
-from expert_booking.db.catalogue import one_slip
+from expert_booking.db.catalogue import one_slip, page
 from expert_booking.domain.errors import FieldsWrong
 from expert_booking.schemas import ExpertPage, ExpertQuery, ExpertSort, SessionTypeRequest
 from expert_booking.services import Services, experts
@@ -27,7 +26,7 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)  # when the test's clock begins, a M
 def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways to a page: of few matches, and of more than are ever ranked, which then are two."""
     if request.param == "walked":
-        monkeypatch.setattr(catalogue, "MOST", 2)
+        monkeypatch.setattr(page, "MAX_COUNTED", 2)
     return str(request.param)
 
 
@@ -354,12 +353,12 @@ async def test_cursor_of_another_order_or_invalid_cursor_is_refused_by_field(
     for cursor in ("", "x", "=", "é", "AAAA", after[:-3], after + "A", "cmF0aW5nOltd", "cmF0aW5nOlswXQ", "\x00"):
         for field in ("after", "before"):
             if cursor:
-                with pytest.raises(ValidationError, match="cursor of an earlier answer"):
+                with pytest.raises(ValidationError, match="cursor from an earlier response"):
                     ExpertQuery(**{field: cursor})
     for sort in (ExpertSort.NAME, ExpertSort.SOONEST, ExpertSort.EXPERIENCE):
-        with pytest.raises(ValidationError, match="cursor of an earlier answer"):
+        with pytest.raises(ValidationError, match="cursor from an earlier response"):
             ExpertQuery(after=after, sort=sort)
-    with pytest.raises(ValidationError, match="either after or before"):
+    with pytest.raises(ValidationError, match="either `after` or `before`"):
         ExpertQuery(after=after, before=after)
 
 
@@ -371,10 +370,10 @@ async def test_total_is_exact_up_to_a_thousand_and_then_a_lower_bound(
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (4, False)
     assert (await services.experts.find(ExpertQuery(page=100_000, limit=100))).total == 4
-    monkeypatch.setattr(catalogue, "MOST", 3)
+    monkeypatch.setattr(page, "MAX_COUNTED", 3)
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (3, True)
-    monkeypatch.setattr(catalogue, "MOST", 4)
+    monkeypatch.setattr(page, "MAX_COUNTED", 4)
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (4, False)
 
@@ -428,7 +427,7 @@ async def test_facets_are_counted_under_all_other_filters(
 async def test_slow_counts_are_served_stale_while_being_refreshed(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr(experts, "CACHE_THRESHOLD", 0)
 
     async def languages(**query: Any) -> dict[str, int]:
         found = (await services.experts.names(ExpertQuery(facets=True, **query))).facets
@@ -450,7 +449,7 @@ async def test_slow_counts_are_served_stale_while_being_refreshed(
 async def test_fast_counts_are_always_current(
     services: Services, add_expert: AddExpert, sql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 60)
+    monkeypatch.setattr(experts, "CACHE_THRESHOLD", 60)
     await add_expert(languages=["en"])
     for language in ("de", "fr"):
         sql.execute("UPDATE expert SET languages = %s", [[language]])

@@ -300,7 +300,7 @@ async def test_work_claimed_by_a_killed_process_is_done_by_another(
         # What work_off does first, as far as it gets before its connection dies.
         await doomed.execute(text("BEGIN"))
         pid = await doomed.scalar(text("SELECT pg_backend_pid()"))
-        assert await rows.take_turn(doomed)
+        assert await rows.try_lock(doomed)
         assert set(await rows.claim(doomed, 100, services.clock())) == set(experts)
         other = asyncio.create_task(another.next_available.work_off())
         await asyncio.sleep(0.3)
@@ -381,7 +381,7 @@ async def test_worker_recovers_after_the_database_was_away(
         expert = await add_expert()
         services.next_available.wake()
         await asyncio.sleep(1)
-        assert "could not be worked out" in caplog.text
+        assert "next-available worker failed" in caplog.text
         sql.execute("ALTER TABLE hidden RENAME TO expert_next")
         await until(lambda: kept(sql, expert).get(0) == MONDAY_MORNING)
     finally:
@@ -423,10 +423,10 @@ async def test_work_left_by_a_killed_server_is_done_by_the_next(
     expert = await add_expert()
     doomed = serve()
     first = next_of(sql, expert)
-    sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])  # the work cannot begin
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.LOCK])  # the work cannot begin
     await asyncio.to_thread(book_at, doomed, expert, first)
     doomed.kill()
-    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.LOCK])
     assert kept(sql, expert)[0] == first
     serve()
     await until(lambda: next_of(sql, expert) > first)
@@ -436,11 +436,11 @@ async def test_worker_waits_while_another_process_has_its_turn(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.LOCK])
     work = asyncio.create_task(services.next_available.work_off())
     await asyncio.sleep(0.3)
     assert not work.done()
     assert kept(sql, expert) == {}
-    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.LOCK])
     await asyncio.wait_for(work, 20)
     assert kept(sql, expert)[0] == MONDAY_MORNING

@@ -305,7 +305,7 @@ async def test_email_that_cannot_be_composed_blocks_no_other_and_is_not_quoted(
         await posting.outbox.work_off()
     assert kinds(mail_server.to("bob@example.com")) == ["received"]
     assert kinds(mail_server.to("jana@example.com")) == ["received", "received"]
-    assert "no address" not in caplog.text.replace("no address to send to", "")
+    assert "no address" not in caplog.text
     [message] = await posting.outbox.waiting()
     assert message.tries == 1
     assert message.error

@@ -126,10 +126,10 @@ async def test_broadcast_sends_the_same_bytes_as_socket_io(port: int, room: str,
     told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(3)]
     for message in (NEWS, {"changes": "ä" * size, "nothing": None, "number": 0.25, "of": {"a": [1, "”", True]}}):
         await core.sio.emit("slots", message, room=room)
-        await told.tell(room, "slots", message)
+        await told.send(room, "slots", message)
         for page, _ in pages:
             assert await page.frame() == await page.frame()
-    assert told.by_emit == 0
+    assert told.emit_count == 0
     for page, _ in pages:
         page.close()
 
@@ -143,14 +143,14 @@ async def test_polling_clients_and_binary_messages_fall_back_to_emit(
     upgraded.send_text("2probe")
     assert (await upgraded.frame()).endswith(b"3probe")
     upgraded.send_text("5")
-    await told.tell(room, "slots", NEWS)
-    assert told.by_emit == 2
+    await told.send(room, "slots", NEWS)
+    assert told.emit_count == 2
     for one in (page, upgraded):
         assert await one.event() == ["slots", NEWS]
     async with httpx.AsyncClient() as browser:
         assert json.loads((await browser.get(polling)).text[2:]) == ["slots", NEWS]
     assert "short way" not in caplog.text
-    await told.tell(room, "slots", {"portrait": b"png"})
+    await told.send(room, "slots", {"portrait": b"png"})
     for one in (page, upgraded):
         assert b'451-["slots",{"portrait":' in await one.frame()
         assert (await one.frame())[2:] == b"png"
@@ -170,10 +170,10 @@ async def test_socket_that_cannot_be_written_falls_back_to_emit_and_is_logged_on
     told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
     core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = BrokenTransport()
     for _ in range(3):
-        await told.tell(room, "slots", NEWS)
+        await told.send(room, "slots", NEWS)
     for _ in range(3):
         assert [await page.event(), await other.event()] == 2 * [["slots", NEWS]]
-    assert (told.by_emit, caplog.text.count("RuntimeError: another server")) == (3, 1)
+    assert (told.emit_count, caplog.text.count("RuntimeError: another server")) == (3, 1)
     page.close()
     other.close()
 
@@ -183,13 +183,13 @@ async def test_incompatible_socket_io_falls_back_to_emit_and_is_logged_once(
 ) -> None:
     told, (page, _), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
     told.check()
-    await told.tell(room, "slots", NEWS)
-    assert (told.by_emit, caplog.text) == (0, "")
+    await told.send(room, "slots", NEWS)
+    assert (told.emit_count, caplog.text) == (0, "")
     monkeypatch.setattr(core.sio, "get_environ", lambda: None)
     told.check()
-    await told.tell(room, "slots", NEWS)
-    await told.tell(room, "slots", NEWS)
-    assert told.by_emit == 2
+    await told.send(room, "slots", NEWS)
+    await told.send(room, "slots", NEWS)
+    assert told.emit_count == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.text.count("through Socket.IO, which is slower with many pages: TypeError") == 1
     for one in (page, other):
@@ -228,17 +228,17 @@ def test_check_covers_every_part_of_socket_io_in_use(
 async def test_joining_a_room_starts_and_leaving_it_stops_delivery(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(broadcast, "KEPT", 0.2)
+    monkeypatch.setattr(broadcast, "ROUTE_MAX_AGE", 0.2)
     told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
-    await told.tell(room, "slots", {"version": 1})
+    await told.send(room, "slots", {"version": 1})
     later, later_sid = await enter(port, room)
-    await told.tell(room, "slots", {"version": 2})
+    await told.send(room, "slots", {"version": 2})
     # A page that has just disconnected, and is still in the room, causes neither a warning nor the fallback.
     core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION].abort()
-    await told.tell(room, "slots", {"version": 3})
+    await told.send(room, "slots", {"version": 3})
     assert [(await other.event())[1]["version"] for _ in range(3)] == [1, 2, 3]
     assert [(await later.event())[1]["version"] for _ in range(2)] == [2, 3]
-    assert (told.by_emit, "short way" in caplog.text) == (0, False)
+    assert (told.emit_count, "fast broadcast" in caplog.text) == (0, False)
 
     # After all pages have left and nothing more is sent, no reference to their transports remains.
     transport = weakref.ref(core.sio.get_environ(later_sid)["asgi.scope"]["extensions"][EXTENSION])
@@ -254,7 +254,7 @@ async def test_joining_a_room_starts_and_leaving_it_stops_delivery(
 async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broadcast, "AT_ONCE", 1)  # yield to the event loop after each socket
+    monkeypatch.setattr(broadcast, "SOCKETS_PER_TURN", 1)  # yield to the event loop after each socket
     told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(5)]
 
     async def update(number: int) -> None:
@@ -263,17 +263,17 @@ async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
 
     async with asyncio.TaskGroup() as group:
         for number in range(60):
-            group.create_task(told.tell(room, "slots", {"version": number}))
+            group.create_task(told.send(room, "slots", {"version": number}))
             group.create_task(update(number))
     for page, _ in pages:
         heard = [await page.event() for _ in range(120)]
         assert [said["version"] for kind, said in heard if kind == "slots"] == list(range(60))
     # A message does not overtake an earlier one when fewer recipients remain.
-    earlier = asyncio.create_task(told.tell(room, "slots", {"version": 60}))
+    earlier = asyncio.create_task(told.send(room, "slots", {"version": 60}))
     await asyncio.sleep(0)
     for _, sid in pages[:-1]:
         await core.sio.leave_room(sid, room)
-    await told.tell(room, "slots", {"version": 61})
+    await told.send(room, "slots", {"version": 61})
     await earlier
     assert [(await pages[-1][0].event())[1]["version"] for _ in range(2)] == [60, 61]
     for page, _ in pages:
@@ -285,10 +285,10 @@ async def test_page_that_stops_reading_delays_no_one_and_gets_a_missed_event(por
     pages, much, most = [await enter(port, room) for _ in range(3)], "x" * 40_000, 500
     tracemalloc.start()
     for number in range(most):
-        await told.tell(room, "slots", {"version": number, "much": much})
+        await told.send(room, "slots", {"version": number, "much": much})
         for page, _ in pages:
             assert (await page.event())[1]["version"] == number
-    assert (told.behind(), told.by_emit) == (1, 0)
+    assert (told.lagging(), told.emit_count) == (1, 0)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 3_000_000, "of 20 MB that it has not read"
@@ -301,9 +301,9 @@ async def test_page_that_stops_reading_delays_no_one_and_gets_a_missed_event(por
     assert versions == list(range(len(versions)))
     assert len(versions) < most
     # From then on it receives messages like any other page.
-    await told.tell(room, "slots", NEWS)
+    await told.send(room, "slots", NEWS)
     assert await laggard.event() == ["slots", NEWS]
-    assert told.behind() == 0
+    assert told.lagging() == 0
     for page, _ in [*pages, (laggard, "")]:
         page.close()
 
@@ -311,13 +311,13 @@ async def test_page_that_stops_reading_delays_no_one_and_gets_a_missed_event(por
 async def test_page_that_never_reads_again_is_disconnected_and_forgotten(
     room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "CLIENT_ACK_TIMEOUT", 0.5)
+    monkeypatch.setattr(app, "SEND_TIMEOUT", 0.5)
     async with running_server(app.bind("127.0.0.1", 0)) as port:
         told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
-        while not told.behind():
-            await told.tell(room, "slots", {"much": "x" * 100_000})
+        while not told.lagging():
+            await told.send(room, "slots", {"much": "x" * 100_000})
             await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
-            while told.behind():  # noqa: ASYNC110
+            while told.lagging():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         laggard.close()

@@ -19,7 +19,7 @@ from expert_booking.domain.events import ExpertChanged, FeedConnected
 from expert_booking.schemas import ExpertDetail, ExpertQuery, ExpertSort
 from expert_booking.services import Services
 from expert_booking.services.experts import Experts
-from expert_booking.web.live import profile_cache, slot_boards
+from expert_booking.web.live import read_cache, slot_boards
 from expert_booking.web.live.listing_cache import CachedListing, ListingCache, ListingKey
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards
@@ -90,7 +90,7 @@ async def visit(boards: LiveBoards, expert_id: UUID) -> LiveBoard:
     """Open and close a page of this expert."""
     board = boards.of(expert_id, None)
     leave = board.watch(lambda _: None)
-    await board.up_to_date()
+    await board.ensure_current()
     leave()
     return board
 
@@ -109,11 +109,11 @@ async def test_board_is_cached_until_its_expert_changes(
 ) -> None:
     boards, (jana, tom) = LiveBoards(services), two
     before = [(await visit(boards, one)).board for one in two]
-    assert (len(boards), boards.kept, services.bus.subscriber_count()) == (0, 2, 0)
+    assert (len(boards), boards.idle_count, services.bus.subscriber_count()) == (0, 2, 0)
     assert [(await visit(boards, one)).board is reading for one, reading in zip(two, before, strict=True)] == [True] * 2
     sql.execute(BOOKED, {"expert": jana, "at": TEN})
     await events.wait_for(jana)
-    assert boards.kept == 1
+    assert boards.idle_count == 1
     assert state(await visit(boards, jana), TEN) is SlotState.BOOKED
     assert (await visit(boards, tom)).board is before[1]
 
@@ -124,14 +124,14 @@ async def test_watched_board_is_read_once_per_event_not_once_per_visitor(
     boards, (jana, _) = LiveBoards(services), two
     board = boards.of(jana, None)
     board.watch(lambda _: None)
-    await board.up_to_date()
+    await board.ensure_current()
     await book(jana, TEN)
     await events.wait_for(jana)
-    await asyncio.gather(*(board.up_to_date() for _ in range(5)))
+    await asyncio.gather(*(board.ensure_current() for _ in range(5)))
     reading = board.board
     assert state(board, TEN) is SlotState.BOOKED
     board.refresh = lambda: None  # type: ignore[assignment, method-assign]
-    await board.up_to_date()
+    await board.ensure_current()
     assert board.board is reading
 
 
@@ -148,15 +148,15 @@ async def test_board_is_reread_when_time_has_passed(services: Services, two: tup
 async def test_caches_of_boards_and_profiles_are_bounded(
     services: Services, add_expert: AddExpert, events: EventRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slot_boards, "MOST_KEPT", 2)
-    monkeypatch.setattr(profile_cache, "MOST_KEPT", 2)
+    monkeypatch.setattr(slot_boards, "MAX_IDLE_BOARDS", 2)
+    monkeypatch.setattr(read_cache, "MAX_ENTRIES", 2)
     boards, known = LiveBoards(services), ProfileCache(services)
     ids = [await add_expert(name=f"Expert {n}") for n in range(3)]
     await events.wait_for(ids[-1])
     for expert_id in ids:
         await visit(boards, expert_id)
         await known.of(str(expert_id))
-    assert (boards.kept, len(known)) == (2, 2)
+    assert (boards.idle_count, len(known)) == (2, 2)
 
 
 async def test_nothing_is_served_from_a_cache_while_the_feed_is_down(
@@ -165,7 +165,7 @@ async def test_nothing_is_served_from_a_cache_while_the_feed_is_down(
     boards, known, jana = LiveBoards(services), ProfileCache(services), two[0]
     board = boards.of(jana, None)
     board.watch(lambda _: None)
-    await board.up_to_date()
+    await board.ensure_current()
     assert board.is_current
     assert (await known.of(str(jana))).expert.name == "Jana Müller"
     sql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
@@ -177,7 +177,7 @@ async def test_nothing_is_served_from_a_cache_while_the_feed_is_down(
     sql.execute(BOOKED, {"expert": jana, "at": TEN})
     sql.execute("UPDATE expert SET name = 'Jana Schmidt' WHERE id = %s", [jana])
     assert not board.is_current
-    profile, _ = await asyncio.gather(known.of(str(jana)), board.up_to_date())
+    profile, _ = await asyncio.gather(known.of(str(jana)), board.ensure_current())
     assert (state(board, TEN), profile.expert.name) == (SlotState.BOOKED, "Jana Schmidt")
 
 
@@ -241,18 +241,18 @@ async def test_listing_is_cached_until_an_expert_or_a_next_free_time_changes(
     services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection, clock: Clock
 ) -> None:
     listings, asked = ListingCache(services), ListingKey(ExpertQuery(), "Europe/Berlin")
-    shown = CachedListing(list(two), 7, "{}", clock())
-    listings.keep(asked, shown, listings.news)
-    assert (listings.of(asked, 7), listings.of(asked, 8), listings.of(asked._replace(zone="UTC"), 7)) == (
+    shown = CachedListing(list(two), 7, "{}")
+    listings.put(asked, shown, listings.start_reading())
+    assert (listings.get(asked, 7), listings.get(asked, 8), listings.get(asked._replace(zone="UTC"), 7)) == (
         shown,
         None,
         None,
     )
-    before = listings.news
+    before = listings.start_reading()
     sql.execute("UPDATE expert SET name = 'Tom Schmidt' WHERE id = %s", [two[1]])
     await events.wait_for(two[1])
-    listings.keep(asked, shown, before)  # it was read before the change
-    assert (listings.of(asked, 7), len(listings)) == (None, 0)
+    listings.put(asked, shown, before)  # it was read before the change
+    assert (listings.get(asked, 7), len(listings)) == (None, 0)
 
 
 async def test_listing_that_depends_on_derived_data_is_not_cached(services: Services, clock: Clock) -> None:
@@ -262,7 +262,7 @@ async def test_listing_that_depends_on_derived_data_is_not_cached(services: Serv
         ExpertQuery(free_on=TEN.date()),
         ExpertQuery(free_before=TEN.date()),
     ):
-        listings.keep(ListingKey(query, "UTC"), CachedListing([], 0, "{}", clock()), listings.news)
+        listings.put(ListingKey(query, "UTC"), CachedListing([], 0, "{}"), listings.start_reading())
     assert len(listings) == 0
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import psycopg
 
+from expert_booking.web.portraits import draw_portrait
+from tests.conftest import AddExpert
 from tests.server import ServerProcess
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
@@ -39,3 +41,13 @@ def test_page_that_times_out_on_the_database_is_a_503_page_without_an_error_repo
         page = httpx.get(f"{server.url}/expert/jana-muller", headers=PAGE, timeout=60)
     assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert "Just a moment" in page.text
+
+
+async def test_portrait_is_drawn_from_the_key_of_the_expert(
+    serve: Callable[..., ServerProcess], add_expert: AddExpert
+) -> None:
+    await add_expert(portrait="f:jana")
+    async with httpx.AsyncClient(base_url=serve().url) as client:
+        answer = await client.get("/portrait/jana-muller.svg")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.text == draw_portrait("f:jana")

@@ -18,7 +18,9 @@ from expert_booking.schemas import SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
 from expert_booking.web.live import rooms
-from expert_booking.web.live.slot_boards import PACE, LiveBoards, NextFree, NextFreeKey, Throttle, next_words
+from expert_booking.web.live.next_free import NextFree, NextFreeKey, next_free_text
+from expert_booking.web.live.slot_boards import LiveBoards
+from expert_booking.web.live.throttle import MIN_INTERVAL, Throttle
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -218,10 +220,10 @@ def record_messages(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str
     """Record what is sent to which room of the websocket from now on."""
     messages: list[tuple[str, dict[str, Any]]] = []
 
-    async def tell(room: str, _: str, message: dict[str, Any]) -> None:
+    async def send(room: str, _: str, message: dict[str, Any]) -> None:
         messages.append((room, message))
 
-    monkeypatch.setattr(rooms, "tell", tell)
+    monkeypatch.setattr(rooms, "send", send)
     return messages
 
 
@@ -262,7 +264,7 @@ async def test_pages_are_told_to_redraw_when_more_than_slots_has_changed(
     await live.read()
     await live.read()
     ((room, message),) = messages
-    assert (room, message["version"], message["anew"]) == (live.room, 1, True)
+    assert (room, message["version"], message["redraw"]) == (live.room, 1, True)
 
 
 async def test_board_of_a_deleted_session_type_is_empty_and_lists_the_others(
@@ -316,7 +318,7 @@ async def test_throttle_runs_once_more_if_called_while_running_and_never_in_para
     go_on.set()
     await asyncio.wait_for(begun.acquire(), 5)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(begun.acquire(), 5 * PACE)
+        await asyncio.wait_for(begun.acquire(), 5 * MIN_INTERVAL)
     assert most == 1
 
 
@@ -333,13 +335,13 @@ async def test_throttle_runs_immediately_and_then_at_most_once_per_pace() -> Non
     for _ in range(3):
         await asyncio.sleep(0)
     assert begun, "the first call was delayed"
-    while clock() < wanted + 6 * PACE:
+    while clock() < wanted + 6 * MIN_INTERVAL:
         throttle()
-        await asyncio.sleep(PACE / 20)
+        await asyncio.sleep(MIN_INTERVAL / 20)
     last = clock()
-    await asyncio.sleep(2 * PACE)
-    assert begun[-1] >= last - PACE, "the last call was lost"
-    assert all(after - before >= 0.9 * PACE for before, after in pairwise(begun))
+    await asyncio.sleep(2 * MIN_INTERVAL)
+    assert begun[-1] >= last - MIN_INTERVAL, "the last call was lost"
+    assert all(after - before >= 0.9 * MIN_INTERVAL for before, after in pairwise(begun))
 
 
 async def test_throttle_does_not_queue_calls_of_slow_work() -> None:
@@ -348,17 +350,17 @@ async def test_throttle_does_not_queue_calls_of_slow_work() -> None:
 
     async def work() -> None:
         current = calls
-        await asyncio.sleep(3 * PACE)
+        await asyncio.sleep(3 * MIN_INTERVAL)
         seen.append(current)
 
     throttle = Throttle(work)
     for _ in range(100):
         calls += 1
         throttle()
-        await asyncio.sleep(PACE / 10)
+        await asyncio.sleep(MIN_INTERVAL / 10)
     async with asyncio.timeout(5):
         while not seen or seen[-1] != 100:  # noqa: ASYNC110
-            await asyncio.sleep(PACE)
+            await asyncio.sleep(MIN_INTERVAL)
     assert seen == sorted(seen)
     assert len(seen) <= 12, "pages get fewer messages, not all of them later"
 
@@ -396,5 +398,5 @@ async def test_next_free_subscribes_once_per_expert_until_the_last_page_leaves(
 
 
 def test_next_free_time_is_formatted_in_the_readers_zone_and_empty_if_none() -> None:
-    assert next_words(TEN, BERLIN, MONDAY_MORNING) == "Tomorrow, 10:00"
-    assert next_words(None, BERLIN, MONDAY_MORNING) == ""
+    assert next_free_text(TEN, BERLIN, MONDAY_MORNING) == "Tomorrow, 10:00"
+    assert next_free_text(None, BERLIN, MONDAY_MORNING) == ""

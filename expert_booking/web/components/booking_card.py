@@ -133,10 +133,9 @@ def describe_new_time(starts_at: datetime, zone: ZoneInfo, *, by_host: bool = Fa
 def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo, *, by_host: bool = False) -> Markup:
     """Return everything about one booking, for its customer or a host."""
     title, text = (_HOST_STATUS_TEXTS if by_host else _STATUS_TEXTS)[booking.status]
-    if by_host:
-        answer = _host_deadline(booking, zone)
-    else:
-        answer = booking.leeway().answer(lambda instant: formatting.moment(instant, zone))
+    leeway = booking.leeway()
+    deadline = leeway.answer_prompt if by_host else leeway.answer
+    answer = deadline(lambda instant: formatting.moment(instant, zone))
     is_on = booking.status in LIVE - {Status.NO_SHOW}
     there = _THERE.format(
         day=formatting.long_day(booking.starts_at, expert_zone),
@@ -155,15 +154,6 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         phone=_ROW.format(name="Phone", value=booking.phone) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
     )
-
-
-def _host_deadline(booking: BookingView, zone: ZoneInfo) -> str:
-    """Until when the host must answer; empty if there is nothing to answer."""
-    if booking.status is not Status.PENDING or booking.answer_by is None:
-        return ""
-    if booking.answer_by == booking.starts_at:
-        return "Please answer before it begins. Without an answer it expires."
-    return f"Please answer by {formatting.moment(booking.answer_by, zone)}. Without an answer it expires."
 
 
 def _facts(booking: BookingView, zone: ZoneInfo) -> dict[str, object]:

@@ -12,7 +12,7 @@ from nicegui.events import GenericEventArguments
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import DAY
 from expert_booking.schemas import FREE_DAYS, ExpertPage, ExpertQuery, Facet
-from expert_booking.web.live import slot_boards
+from expert_booking.web.live.next_free import next_free_text
 
 
 class ExpertCards(Element, component="expert_cards.js"):
@@ -81,7 +81,7 @@ def result_of(
                 "languages": list(expert.languages),
                 "rating": expert.rating,
                 "ratingCount": expert.rating_count,
-                "next": slot_boards.next_words(free.get(expert.id), zone, now),
+                "next": next_free_text(free.get(expert.id), zone, now),
             }
             for expert in page.experts
         ],

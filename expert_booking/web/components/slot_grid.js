@@ -154,7 +154,7 @@ export default {
     },
     apply(event) {
       if (event.room !== this.shown.room || event.version <= this.version) return;
-      if (event.anew || event.version > this.version + 1) return this.requestBoard();
+      if (event.redraw || event.version > this.version + 1) return this.requestBoard();
       this.version = event.version;
       for (const [start, state] of event.changes) this.change(start, state);
     },

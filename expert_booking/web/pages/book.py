@@ -56,7 +56,8 @@ from expert_booking.web.components.refusal_note import (
     what_now,
 )
 from expert_booking.web.live.profile_cache import ProfileCache
-from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards, Throttle
+from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards
+from expert_booking.web.live.throttle import Throttle
 from expert_booking.web.open_holds import OpenHolds
 from expert_booking.web.visitor import network_hash, remembered_visitor, visitor_of, zone_of
 
@@ -172,7 +173,7 @@ class BookPage:
 
         A new visitor has no holds, and cannot have changed the board a moment ago, so a recent reading is enough.
         """
-        await (self._live.up_to_date() if is_new_visitor else self._live.read())
+        await (self._live.ensure_current() if is_new_visitor else self._live.read())
         await self._update(is_new_visitor=is_new_visitor)
 
     def draw(self) -> None:

@@ -61,7 +61,7 @@ def mount(services: Services, profiles: ProfileCache, boards: LiveBoards, open_h
                 profile.drawn["profile"] = plain_json(profile_html(expert))
             RawHtml(profile.drawn["profile"])
             view.draw()
-        await view.begin()
+        await view.load()
 
 
 def profile_html(expert: ExpertDetail) -> Markup:

@@ -17,7 +17,7 @@ from expert_booking.web.components.expert_cards import ExpertCards, result_of
 from expert_booking.web.components.raw_html import RawHtml, plain_json
 from expert_booking.web.live import rooms
 from expert_booking.web.live.listing_cache import CachedListing, ListingCache, ListingKey
-from expert_booking.web.live.slot_boards import NextFree, NextFreeKey
+from expert_booking.web.live.next_free import NextFree, NextFreeKey
 from expert_booking.web.visitor import visitor_of, zone_of
 
 PAGE_LENGTH: Final = 12
@@ -97,16 +97,16 @@ class Listing:
 
     async def _first(self, zone: ZoneInfo, listings: ListingCache | None) -> CachedListing:
         key = ListingKey(self._query, zone.key)
-        listing = listings.of(key, self._next_free.version) if listings is not None else None
+        listing = listings.get(key, self._next_free.version) if listings is not None else None
         if listing is not None:
             await self._subscribe(listing.ids, NextFreeKey(zone, self._query.minutes))
             return listing
-        news, now = listings.news if listings is not None else 0, self._services.clock()
+        reading = listings.start_reading() if listings is not None else None
         result = await self._find(zone)
         ids = [UUID(expert["id"]) for expert in result["experts"]]
-        listing = CachedListing(ids, result["version"], plain_json(result), now)
-        if listings is not None and not result["note"]:
-            listings.keep(key, listing, news)
+        listing = CachedListing(ids, result["version"], plain_json(result))
+        if listings is not None and reading is not None and not result["note"]:
+            listings.put(key, listing, reading)
         return listing
 
     async def _find(self, zone: ZoneInfo, ask: int = 0) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.schemas import MailView, OpenedMail
 from expert_booking.services.mailbox import Mailbox
 from expert_booking.web import error_pages, layout, page_route
-from expert_booking.web.live.slot_boards import Throttle
+from expert_booking.web.live.throttle import Throttle
 from expert_booking.web.visitor import is_here, zone_of
 
 View = Literal["html", "text", "headers"]

@@ -24,7 +24,7 @@ from expert_booking.web.components.feed_box import FeedBox
 from expert_booking.web.components.mail_state import mail_mark
 from expert_booking.web.components.sign_in import SignIn
 from expert_booking.web.components.signed_in import signed_in
-from expert_booking.web.live.slot_boards import Throttle
+from expert_booking.web.live.throttle import Throttle
 from expert_booking.web.on_return import on_return
 from expert_booking.web.visitor import proof_of, remembered_visitor, zone_of
 

@@ -132,7 +132,7 @@ class ReschedulePage:
 
     async def load(self) -> None:
         """Deliver the page with the current board."""
-        await self._board.begin()
+        await self._board.load()
 
     async def pick(self, start: datetime) -> None:
         """Ask whether to reschedule the booking to this start (UTC)."""
