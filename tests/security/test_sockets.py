@@ -21,7 +21,18 @@ from expert_booking.web.own_origin import is_own_origin
 from expert_booking.web.page_limits import Pages
 from expert_booking.web.socket_guard import OutgoingQueue
 from tests.conftest import expert_request, fresh_database
-from tests.security.sockets import PATH, PATIENCE, closed, dial, fetch, figure, open_page, still_open, until
+from tests.security.sockets import (
+    METRICS_TOKEN,
+    PATH,
+    PATIENCE,
+    closed,
+    dial,
+    fetch,
+    figure,
+    open_page,
+    still_open,
+    until,
+)
 from tests.serving import ServerProcess
 
 BASE: Final = "https://booking.example.com"
@@ -37,11 +48,12 @@ async def server(
 ) -> AsyncIterator[ServerProcess]:
     """One server for all of these; each test is a network of its own."""
     limits = {"SOCKETS_PER_NETWORK": str(SOCKETS), "UNCONNECTED_PAGES_PER_NETWORK": str(PAGES)}
+    settings = {"BASE_URL": BASE, "METRICS_TOKEN": METRICS_TOKEN, **limits}
     with fresh_database(server_url, template) as url:
         database = Database(url)
         await Services(database).experts.add(expert_request(minutes=15, step_minutes=15))
         await database.close()
-        with ServerProcess(tmp_path_factory.mktemp("sockets"), url, BASE_URL=BASE, **limits) as process:
+        with ServerProcess(tmp_path_factory.mktemp("sockets"), url, **settings) as process:
             yield process.wait_until_alive()
             process.stop()
 
