@@ -229,7 +229,7 @@ async def test_stale_version_changes_nothing(
             sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
             waiting = asyncio.create_task(change)
             await until_somebody_waits(sql)
-        with pytest.raises(refusal, match="just been changed"):
+        with pytest.raises(refusal, match="just changed this booking"):
             await waiting
     assert times(sql) == [(NINE, "pending")]
     assert len(written(sql, "id")) == 1
