@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from tests.viewers import CLIENT
+from tests.page_viewer import CLIENT
 
 ATTACKER: Final = "127.0.0.66"  # the address that all attacks come from
 IDLE_CONNECTIONS: Final = 400

@@ -31,7 +31,7 @@ def empty_page() -> ASGIApp:
     """An empty NiceGUI page, with the product's settings of NiceGUI and the garbage collector."""
     from nicegui import ui
 
-    from expert_booking.server import collect_less
+    from expert_booking.server import tune_garbage_collection
 
     @ui.page("/empty")
     def empty() -> None:
@@ -40,7 +40,7 @@ def empty_page() -> ASGIApp:
     web = FastAPI()
     web.add_api_route("/alive", lambda: "yes")
     ui.run_with(web, binding_refresh_interval=None, reconnect_timeout=5, tailwind=False, show_welcome_message=False)
-    collect_less()
+    tune_garbage_collection()
     return web
 
 

@@ -26,8 +26,8 @@ import psycopg
 from _bench import Goal, expert_id, slug
 
 from expert_booking.db.embedded import EmbeddedPostgres
-from tests.behind import Nginx
-from tests.serving import ServerProcess
+from tests.backing_servers import Nginx
+from tests.server import ServerProcess
 
 VISITED, ATTACKED = 1, 2  # the visitor books one expert, the attackers hold times of another
 LATENCY: Final = 2.0  # median during the attacks, as a ratio to the median before

@@ -34,8 +34,8 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from expert_booking.db import diagnostics
 from expert_booking.db.embedded import EmbeddedPostgres
-from tests.mailing import MailServer
-from tests.serving import ServerProcess
+from tests.mail_server import MailServer
+from tests.server import ServerProcess
 
 EXPERTS: Final = 12
 UNUSED_EXPERT: Final = 1  # no client books this one

@@ -1,3 +1,3 @@
-"""Expert Booking: browse experts, see their free slots live, book one, manage it afterwards."""
+"""Expert Booking: browse experts, see free slots live, book one and manage the booking."""
 
 __version__ = "0.1.0"

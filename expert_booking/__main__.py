@@ -2,5 +2,5 @@
 
 from expert_booking.cli import main
 
-if __name__ == "__main__":  # a large seed starts further processes, which read this module too
+if __name__ == "__main__":  # a large seed starts processes that import this module
     main()

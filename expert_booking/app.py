@@ -1,4 +1,4 @@
-"""Puts everything together: the database, the services, the pages, the API, and the server around them."""
+"""The composition root: database, services, pages, API, and the server around them."""
 
 import asyncio
 import hmac
@@ -33,6 +33,7 @@ from expert_booking.http_security import HttpSecurity
 from expert_booking.mail.send import EmailTransport, SmtpTransport
 from expert_booking.metrics import Metrics, watch_clock, watch_queues
 from expert_booking.request_log import RequestLogMiddleware
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
 from expert_booking.settings import Settings
@@ -41,31 +42,30 @@ log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 
-# What this server answers at all, to `OPTIONS *`.
-_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+# The answer to `OPTIONS *`.
+_ALLOWED_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
-# How long workers may take for the step they are at, in seconds, when the process ends.
-_LAST_STEP: Final = 12.0
+# Seconds that workers have to finish their current step at shutdown.
+_WORKER_TIMEOUT: Final = 12.0
 
-# How long the start waits for the database's time, in seconds.
-_FIRST_MEASUREMENT: Final = 5.0
+# Seconds that the start waits for the first comparison of the clocks.
+_CLOCK_TIMEOUT: Final = 5.0
 
-
-# Whoever takes nothing for so many seconds that was sent to them is hung up on, even if their machine still answers.
-TAKES_NOTHING: Final = 30.0
+# Close a connection whose client has accepted no data for this many seconds, even if its machine still responds.
+SEND_TIMEOUT: Final = 30.0
 
 
 class NotReady(Exception):
-    """The product cannot start like this; the sentence says what to do."""
+    """The product cannot start; the message says what to do."""
 
 
 class DatabaseLost(Exception):
-    """The embedded database stopped and could not be started again; the sentence says why."""
+    """The embedded database stopped and could not be restarted; the message says why."""
 
 
 @dataclass(frozen=True)
 class DatabaseLocation:
-    """A database: its address for programs, for people where the data lies, and the embedded server if it is that."""
+    """Where the database is: its URL, a description for people without the password, and the embedded server if any."""
 
     url: str
     where: str
@@ -74,7 +74,7 @@ class DatabaseLocation:
 
 @contextmanager
 def database_at(settings: Settings, say: Say) -> Iterator[DatabaseLocation]:
-    """A database that answers: the given one, or the embedded one while this lasts. Raises EmbeddedRefusal."""
+    """The configured database, or the embedded one, which runs inside this block. Raises EmbeddedRefusal."""
     if settings.database_url is not None:
         yield DatabaseLocation(
             settings.database_url, make_url(settings.database_url).render_as_string(hide_password=True)
@@ -91,9 +91,9 @@ def database_at(settings: Settings, say: Say) -> Iterator[DatabaseLocation]:
 
 @contextmanager
 def supervised(place: DatabaseLocation) -> Iterator[None]:
-    """Start the embedded server again whenever it stops while this lasts.
+    """Restart the embedded server whenever it stops inside this block.
 
-    If that does not work, the process gets SIGTERM, so that it ends in order. Raises DatabaseLost at the end then.
+    If a restart fails, the process sends itself SIGTERM, shuts down in order, and DatabaseLost is raised.
     """
     if place.server is None:
         yield
@@ -115,51 +115,44 @@ def supervised(place: DatabaseLocation) -> Iterator[None]:
 
 
 def ensure_schema(settings: Settings, url: str) -> None:
-    """Migrate the embedded database; a given one must be at head already. Raises NotReady."""
+    """Migrate the embedded database; a configured one must be at head already. Raises NotReady."""
     if settings.embedded:
         schema.migrate(url)
         return
     revision, head = schema.level(url)
     if revision != head:
         raise NotReady(
-            f"The database's schema is at {revision or 'nothing'} and has to be at {head}: "
-            "run `expert-booking migrate` first."
+            f"The database's schema is at {revision or 'nothing'} but must be at {head}. "
+            "Run `expert-booking migrate` first."
         )
 
 
 class PathRouter:
-    """The one there is: paths that belong to programs go to the API, all others to the pages."""
+    """Routes API paths to the API and everything else to the pages."""
 
-    def __init__(self, pages: ASGIApp, programs: ASGIApp) -> None:
-        self.app = pages  # NiceGUI looks for its server along attributes of this name
-        self._programs = programs
+    def __init__(self, pages: ASGIApp, api_app: ASGIApp) -> None:
+        self.app = pages  # NiceGUI finds its own application by following attributes of this name
+        self._api = api_app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on one connection."""
+        """Route one connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif not scope["path"].startswith("/"):
             await _answer_without_path(scope, send)
         else:
             first = scope["path"].split("/", 2)[1]
-            await (self._programs if first in api.PATHS else self.app)(scope, receive, send)
+            await (self._api if first in api.PATHS else self.app)(scope, receive, send)
 
 
 async def _answer_without_path(scope: Scope, send: Send) -> None:
-    """`OPTIONS *` asks what the server can do (RFC 9110, 9.3.7); any other request needs a path."""
+    """Answer `OPTIONS *` (RFC 9110, 9.3.7) with the allowed methods, and any other request without a path with 400."""
     if scope["method"] == "OPTIONS" and scope["path"] == "*":
-        await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", _METHODS)]})
+        await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", _ALLOWED_METHODS)]})
         await send({"type": "http.response.body"})
         return
-    problem = {
-        "type": "about:blank",
-        "title": "Bad Request",
-        "status": 400,
-        "detail": "The request target has to be a path.",
-        "code": "bad_request",
-    }
-    body = json.dumps(problem).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    body = json.dumps(problem_body(400, "bad_request", "The request target must be a path.")).encode()
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 400, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -167,9 +160,9 @@ async def _answer_without_path(scope: Scope, send: Send) -> None:
 def create_app(
     settings: Settings, url: str, *, data_path: Path | None = None, on_ready: Callable[[], None] = lambda: None
 ) -> ASGIApp:
-    """The whole product over the database at `url`; `on_ready` is called when it is about to answer.
+    """The whole product on the database at `url`. `on_ready` is called just before it accepts requests.
 
-    `data_path` is the folder of the embedded database.
+    `data_path` is the folder of the embedded database. Raises NotReady and SettingsError.
     """
     metrics, proxies = Metrics(), ProxyDetector(public=settings.is_public)
     database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)
@@ -199,17 +192,17 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
         with suppress(Unavailable, TimeoutError):
-            await asyncio.wait_for(clock.measure(), _FIRST_MEASUREMENT)
+            await asyncio.wait_for(clock.measure(), _CLOCK_TIMEOUT)
         workers = (source.run(), services.next_available.run(), services.deadlines.run(), services.outbox.run())
         running = [asyncio.create_task(worker) for worker in workers]
         measuring = [asyncio.create_task(measure) for measure in (clock.run(), probe.run(), metrics.run())]
-        server.collect_less()
+        server.tune_garbage_collection()
         on_ready()
         yield
         for measure in measuring:
             measure.cancel()
         services.stop()
-        await _ended(running[1:])
+        await _wait_for(running[1:])
         running[0].cancel()
         await asyncio.gather(*measuring, *running, return_exceptions=True)
         await database.close()
@@ -225,7 +218,7 @@ def create_app(
         sockets_per_network=settings.sockets_per_network,
         unconnected_pages_per_network=settings.unconnected_pages_per_network,
     )
-    programs = api.create_api(
+    api_app = api.create_api(
         services,
         phone_required=settings.phone_required,
         secret=settings.secret(),
@@ -233,39 +226,39 @@ def create_app(
         metrics_token=settings.metrics_token,
         proxies=proxies,
     )
-    return HttpSecurity(RequestLogMiddleware(PathRouter(pages, programs), metrics, proxies))
+    return HttpSecurity(RequestLogMiddleware(PathRouter(pages, api_app), metrics, proxies))
 
 
-async def _ended(workers: Sequence[asyncio.Task[None]]) -> None:
-    """Wait until workers that were told to stop have ended their step; who does not end in time is cut off."""
-    _, late = await asyncio.wait(workers, timeout=_LAST_STEP)
+async def _wait_for(workers: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for workers that were asked to stop; cancel those that take too long."""
+    _, late = await asyncio.wait(workers, timeout=_WORKER_TIMEOUT)
     for worker in late:
         worker.cancel()
 
 
 def _source(settings: Settings, url: str, bus: Bus) -> EventSource:
-    """Where news come from: straight from the database, or through Redis. Raises NotReady."""
+    """The source of events: the database itself, or Redis. Raises NotReady."""
     if settings.redis_url is None:
         return Feed(url, bus.publish)
     try:
-        from expert_booking.redis_feed import RedisFeed  # its library is there for those who want it
+        from expert_booking.redis_feed import RedisFeed  # an optional dependency
     except ModuleNotFoundError as error:
         raise NotReady(
-            "EXPERT_BOOKING_REDIS_URL needs one more library: pip install 'expert-booking[redis]'."
+            "EXPERT_BOOKING_REDIS_URL needs another library: pip install 'expert-booking[redis]'."
         ) from error
-    # Several sites may share one Redis: the channel is that of this secret, and does not tell it.
+    # Several sites may share one Redis, so the channel is derived from the secret, without revealing it.
     channel = "expert-booking:" + hmac.digest(settings.secret().encode(), b"news", "sha256").hex()[:16]
     return RedisFeed(settings.redis_url, channel, bus.publish, lambda publish: Feed(url, publish))
 
 
-def where_mail_goes(settings: Settings) -> str:
-    """One sentence for whoever starts it."""
+def email_destination(settings: Settings) -> str:
+    """One sentence for the operator, printed at the start."""
     if settings.smtp is not None:
-        return f"Mail goes through {settings.smtp.host}:{settings.smtp.port}."
+        return f"Emails are sent through {settings.smtp.host}:{settings.smtp.port}."
     if settings.mailbox:
-        # Without a full stop, so that it can be copied whole.
-        return f"Mail goes to {settings.public_url}/mailbox?token={SignedKeys(settings.secret()).mailbox()}"
-    return "No mail is sent: set EXPERT_BOOKING_SMTP_URL."
+        # No full stop, so that terminals and people copy the whole address.
+        return f"Read the emails at {settings.public_url}/mailbox?token={SignedKeys(settings.secret()).mailbox()}"
+    return "No emails are sent: set EXPERT_BOOKING_SMTP_URL."
 
 
 def _transport(settings: Settings, database: Database, bus: Bus) -> EmailTransport | None:
@@ -275,20 +268,20 @@ def _transport(settings: Settings, database: Database, bus: Bus) -> EmailTranspo
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the address before anything else is started. Raises NotReady when somebody else has it."""
+    """Bind the address before anything else is started. Raises NotReady if it is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise NotReady(
             f"Cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}). "
-            "Stop what runs there, or choose another port with EXPERT_BOOKING_PORT."
+            "Stop the other program, or choose another port with EXPERT_BOOKING_PORT."
         ) from error
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * TAKES_NOTHING))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * SEND_TIMEOUT))
     return listener
 
 
 def run(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, then finish what was begun, let go of open pages and return."""
+    """Serve until SIGINT or SIGTERM, then finish running requests, close open pages and return."""
     server.serve(app, listener)

@@ -1,4 +1,4 @@
-"""Who wants which event, inside one process."""
+"""Distribute events inside one process."""
 
 import logging
 from collections import defaultdict
@@ -23,17 +23,17 @@ Subscriber = Callable[[], None]
 
 
 class EventSource(Protocol):
-    """A source of events: it publishes them through the callback it was made with, in the order of their commits.
+    """A source of events. It passes them to its publish callback in the order of the commits.
 
     It publishes `FeedConnected` first and after every interruption, and `FeedDisconnected` when the connection is lost.
     """
 
     async def run(self) -> None:
-        """Publish until cancelled, whatever happens to the way there."""
+        """Publish until cancelled, reconnecting whenever the connection is lost."""
 
 
 class Bus:
-    """Hands news of an expert, or of a booking's mail, to whoever follows it, and of lost news to everybody."""
+    """Passes events about an expert or a booking's emails to their subscribers, and feed interruptions to all."""
 
     def __init__(self) -> None:
         self._subscribers: defaultdict[UUID, dict[object, Subscriber]] = defaultdict(dict)
@@ -42,16 +42,16 @@ class Bus:
         self._freed_listeners: list[Callable[[SlotFreed], None]] = []
         self._probe_listeners: list[Callable[[str], None]] = []
         self._cache_listeners: list[Callable[[UUID | None], None]] = []
-        # Whether news are heard right now, as far as can be known: what was read since the last `FeedConnected`, and of
-        # which no news came, is still true. Set before the followers are told to look again.
+        # Whether the feed is connected. While it is, anything read since the last `FeedConnected` is current unless an
+        # event has arrived. Set before subscribers are called.
         self.connected = False
 
     def subscribe(self, subject: UUID, subscriber: Subscriber) -> Callable[[], None]:
-        """Call `subscriber` at news of this expert or booking, until the returned function is called.
+        """Call `subscriber` on every event about this expert or booking, until the returned function is called.
 
-        It may be called more than once.
+        The returned function may be called more than once.
         """
-        subscription = object()  # one follower may follow twice
+        subscription = object()  # the same subscriber may subscribe twice
         self._subscribers[subject][subscription] = subscriber
 
         def unsubscribe() -> None:
@@ -63,27 +63,30 @@ class Bus:
         return unsubscribe
 
     def listen(self, listener: Subscriber) -> None:
-        """Call `listener` at all news of experts, for as long as the bus lives."""
+        """Call `listener` on every event about any expert, for the lifetime of the bus."""
         self._listeners.append(listener)
 
     def listen_to_experts(self, listener: Callable[[UUID | None], None]) -> None:
-        """The same, with the id of the expert; with None when the news of any expert may have been missed."""
+        """Call `listener` with the expert's id on every event about an expert, before all other listeners.
+
+        The id is None if events about any expert may have been missed.
+        """
         self._cache_listeners.append(listener)
 
     def listen_for_mail(self, listener: Subscriber) -> None:
-        """Call `listener` whenever there may be mail to send, for as long as the bus lives."""
+        """Call `listener` whenever there may be emails to send, for the lifetime of the bus."""
         self._email_listeners.append(listener)
 
     def listen_for_freed(self, listener: Callable[[SlotFreed], None]) -> None:
-        """Call `listener` with every time that is set free, for as long as the bus lives."""
+        """Call `listener` with every freed time, for the lifetime of the bus."""
         self._freed_listeners.append(listener)
 
     def listen_for_lag_probes(self, listener: Callable[[str], None]) -> None:
-        """Call `listener` with the name of every beat of a pulse, for as long as the bus lives."""
+        """Call `listener` with the name of every lag probe, for the lifetime of the bus."""
         self._probe_listeners.append(listener)
 
     def publish(self, event: Event) -> None:
-        """Tell the followers. A broken follower must never keep the news from the others."""
+        """Call the subscribers of this event. An exception in one does not affect the others."""
         if isinstance(event, FeedDisconnected):
             self.connected = False
             return
@@ -97,21 +100,21 @@ class Bus:
         elif isinstance(event, LagProbe):
             subscribers = [partial(listener, event.name) for listener in self._probe_listeners]
         else:
-            # Who keeps readings first lets go of them: a follower that reads again must not be given the old ones.
-            about = event.expert_id if isinstance(event, ExpertChanged) else None
-            keepers = [partial(keeper, about) for keeper in self._cache_listeners]
-            subscribers = [*keepers, *self._listeners, *self._interested(event)]
+            # Caches drop their entries first, so that subscribers do not re-read an old one.
+            expert_id = event.expert_id if isinstance(event, ExpertChanged) else None
+            caches = [partial(listener, expert_id) for listener in self._cache_listeners]
+            subscribers = [*caches, *self._listeners, *self._subscribers_to(event)]
         for subscriber in subscribers:
             try:
                 subscriber()
             except Exception:
-                log.exception("a follower failed")
+                log.exception("bus subscriber raised an exception")
 
     def subscriber_count(self) -> int:
-        """How many followers there are, over all experts."""
+        """The number of subscriptions to experts and bookings."""
         return sum(map(len, self._subscribers.values()))
 
-    def _interested(self, event: Event) -> list[Subscriber]:
+    def _subscribers_to(self, event: Event) -> list[Subscriber]:
         if isinstance(event, ExpertChanged):
             return self._subscribers_of(event.expert_id)
         return [subscriber for subscribers in self._subscribers.values() for subscriber in subscribers.values()]

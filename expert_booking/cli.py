@@ -1,4 +1,4 @@
-"""The command `expert-booking`. What people can get wrong is answered with one sentence and exit code 2."""
+"""The command `expert-booking`. Mistakes of its user end with one sentence on stderr and exit code 2."""
 
 import argparse
 import asyncio
@@ -22,13 +22,13 @@ from expert_booking.domain.errors import Refusal
 from expert_booking.domain.site import Site
 from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, field_errors
 from expert_booking.services import Services
-from expert_booking.settings import Settings, WrongSetting, read_settings
+from expert_booking.settings import Settings, SettingsError, read_settings
 
-_MIGRATE: Final = " and has to be brought to head: run `expert-booking migrate`"
+_RUN_MIGRATE: Final = ", which is not the latest: run `expert-booking migrate`"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command. Leaves through SystemExit where it has something to say by its exit code."""
+    """Run one command. Raises SystemExit with the exit code unless it is 0."""
     options = _parser().parse_args(arguments)
     logs.set_up()
     signal.signal(signal.SIGTERM, _leave)
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         settings = read_settings()
         logs.set_up(settings.log_format, settings.log_level)
         options.command(settings, options)
-    except (WrongSetting, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
+    except (SettingsError, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
         _refuse(str(refusal))
     except backup.BackupError as refusal:
         _refuse(str(refusal))
@@ -71,9 +71,9 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def migrate(settings: Settings, _: argparse.Namespace) -> None:
-    """Bring the database's schema to head."""
+    """Migrate the database to the latest schema."""
     with app.database_at(settings, _say) as place:
-        schema.level(place.url)  # says in one sentence when the database cannot be reached
+        schema.level(place.url)  # raises DatabaseUnreachable, unlike `migrate`
         schema.migrate(place.url)
         _say(f"The schema is at {schema.head()}.")
 
@@ -91,13 +91,13 @@ def seed_data(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def token_create(settings: Settings, options: argparse.Namespace) -> None:
-    """Make a token and print its secret, alone on the last line, this once."""
+    """Create a token and print its secret, alone on the last line."""
     request = TokenRequest(name=options.name, role=options.role, expert=options.expert, days=options.days)
 
     async def create(services: Services) -> None:
         secret = await services.access.create_token(request)
         days = f"{request.days} day{'s' * (request.days != 1)}"
-        _say(f"The token {request.name}, for {days}. It is shown this once; only its hash is kept.")
+        _say(f"Token {request.name} created, valid for {days}. Copy it now: only its hash is stored.")
         print(secret, flush=True)
 
     _serve_once(settings, create)
@@ -119,25 +119,25 @@ def token_list(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def token_revoke(settings: Settings, options: argparse.Namespace) -> None:
-    """End a token for good."""
+    """Revoke a token."""
 
     async def revoke(services: Services) -> None:
         await services.access.revoke_token(options.name)
-        _say(f"The token {options.name} is revoked.")
+        _say(f"Token {options.name} revoked.")
 
     _serve_once(settings, revoke)
 
 
 def mail_list(settings: Settings, _: argparse.Namespace) -> None:
-    """Print what has not been sent: what waits, and what was given up. No addresses."""
+    """Print the emails that are waiting or were given up, without addresses."""
 
     async def show(services: Services) -> None:
         for message in await services.outbox.waiting():
-            about = str(message.booking_id) if message.booking_id else "-"
+            booking = str(message.booking_id) if message.booking_id else "-"
             tries = f"{message.tries} {'try' if message.tries == 1 else 'tries'}"
             state = f"given up {message.failed_at:%Y-%m-%d %H:%M}Z" if message.failed_at else "waiting"
             print(
-                f"{message.id}\t{message.kind}\tto the {message.audience}\t{about}\t{tries}\t"
+                f"{message.id}\t{message.kind}\tto the {message.audience}\t{booking}\t{tries}\t"
                 f"since {message.created_at:%Y-%m-%d %H:%M}Z\t{state}\t{message.error}"
             )
 
@@ -145,17 +145,17 @@ def mail_list(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def mail_resend(settings: Settings, options: argparse.Namespace) -> None:
-    """Have messages that were given up sent again."""
+    """Send emails that were given up again."""
 
     async def resend(services: Services) -> None:
         number = await services.outbox.resend(None if options.all else options.ids)
-        _say(f"{number} {'message goes' if number == 1 else 'messages go'} out again, as soon as a server runs.")
+        _say(f"{number} {'email' if number == 1 else 'emails'} queued again. A running server sends them.")
 
     _serve_once(settings, resend)
 
 
 def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
-    """Make a link that proves an address and print it, alone on the last line."""
+    """Create a sign-in link for an email address and print it, alone on the last line."""
     email = AccessRequest(email=options.email).email
     site = settings.site
 
@@ -169,29 +169,29 @@ def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def back_up(settings: Settings, options: argparse.Namespace) -> None:
-    """Write everything in the database into a file."""
+    """Write the whole database to a file."""
     with app.database_at(settings, _say) as place:
         backup.save(place.url, options.file)
-    _say(f"Everything in the database is in {options.file}, addresses and notes of people too: keep it safe.")
+    _say(f"Backup written to {options.file}. It contains personal data: keep it safe.")
     _say(_about_the_key(settings))
 
 
 def restore(settings: Settings, options: argparse.Namespace) -> None:
-    """Fill an empty database from such a file."""
+    """Restore a backup into an empty database."""
     with app.database_at(settings, _say) as place:
         backup.restore(place.url, options.file)
         revision, head = schema.level(place.url)
-    _say(f"The database is as it was. Its schema is at {revision}{'' if revision == head else _MIGRATE}.")
+    _say(f"Backup restored. Its schema is at {revision}{'' if revision == head else _RUN_MIGRATE}.")
     _say(_about_the_key(settings))
 
 
 def _about_the_key(settings: Settings) -> str:
     key = settings.data_dir / "secret.key" if settings.secret_key is None else "EXPERT_BOOKING_SECRET_KEY"
-    return f"Not in it: {key}, without which links and tokens that people have end."
+    return f"Not included: {key}. Without it, existing links and tokens stop working."
 
 
 def run_doctor(options: argparse.Namespace) -> None:
-    """Say how everything is, wrong settings among it. Leaves with 1 where something is ill."""
+    """Print the findings of the doctor, invalid settings among them. Exits with 1 if a check fails."""
 
     @contextmanager
     def open_database(settings: Settings) -> Iterator[str]:
@@ -205,19 +205,19 @@ def run_doctor(options: argparse.Namespace) -> None:
             print(f"{finding.state:<5} {finding.check}: {finding.says}", flush=True)
             if finding.advice:
                 print(f"      → {finding.advice}", flush=True)
-    ill = any(finding.state is doctor.State.ILL for finding in findings)
+    failed = any(finding.state is doctor.State.FAIL for finding in findings)
     if options.json:
-        print(json.dumps({"well": not ill, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
-    sys.exit(1 if ill else 0)
+        print(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+    sys.exit(1 if failed else 0)
 
 
 async def _known_as(services: Services, email: str) -> str:
     identity = await services.access.identity_of(email)
     known = ["an admin's address"] if identity.admin else []
     known += [f"the address of the expert {expert.name} ({expert.slug})" for expert in identity.experts]
-    if await services.bookings.of_customer(identity.customer_key):
+    if await services.bookings.for_customer(identity.customer_key):
         known.append("a customer's address")
-    return " and ".join(known) or "an address that is not known here yet"
+    return " and ".join(known) or "an address not seen before"
 
 
 def _serve_once(
@@ -243,15 +243,15 @@ async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any,
 
 
 async def _seed_if_empty(database: Database) -> None:
-    if not await Services(database).experts.any_there():
+    if not await Services(database).experts.any_exist():
         _say("Loading demo data …")
         await seed.load(database, seed.Plan())
 
 
 def _say_ready(settings: Settings, place: app.DatabaseLocation) -> None:
     _say(f"Expert Booking is at {settings.public_url}")
-    _say(app.where_mail_goes(settings))
-    _say(f"The data lies in {place.where}. Ctrl-C stops it.")
+    _say(app.email_destination(settings))
+    _say(f"Data is in {place.where}. Press Ctrl-C to stop.")
 
 
 def _say(sentence: str) -> None:
@@ -269,7 +269,7 @@ def _leave(*_: object) -> NoReturn:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One sentence instead of a page of usage."""
+        """Print one sentence instead of the usage."""
         _refuse(f"{message}; see `{self.prog} --help`.")
 
 
@@ -278,22 +278,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(command=serve)
     commands = parser.add_subparsers(title="commands", metavar="command", parser_class=_Parser)
-    commands.add_parser("serve", help="start the product (also the default)").set_defaults(command=serve)
-    commands.add_parser("migrate", help="bring the database's schema to head").set_defaults(command=migrate)
+    commands.add_parser("serve", help="start the server (default)").set_defaults(command=serve)
+    commands.add_parser("migrate", help="migrate the database to the latest schema").set_defaults(command=migrate)
     _add_seed(commands.add_parser("seed", help="fill the database with sample data"))
-    _add_token(commands.add_parser("token", help="tokens for programs"))
-    _add_mail(commands.add_parser("mail", help="mail that waits, and mail that was given up"))
+    _add_token(commands.add_parser("token", help="manage API tokens"))
+    _add_mail(commands.add_parser("mail", help="list unsent emails, or send them again"))
     for name, command, what in (
-        ("backup", back_up, "write everything in the database into a file"),
-        ("restore", restore, "fill an empty database from such a file"),
+        ("backup", back_up, "write the whole database to a file"),
+        ("restore", restore, "restore a backup into an empty database"),
     ):
-        archived = commands.add_parser(name, help=what)
-        archived.add_argument("file", metavar="FILE", type=Path)
-        archived.set_defaults(command=command)
-    examined = commands.add_parser("doctor", help="look whether everything is as it should be, and change nothing")
-    examined.add_argument("--json", action="store_true", help="for programs")
-    examined.set_defaults(command=run_doctor)
-    link = commands.add_parser("sign-in-link", help="print a link that proves an address, as a mail has it")
+        with_file = commands.add_parser(name, help=what)
+        with_file.add_argument("file", metavar="FILE", type=Path)
+        with_file.set_defaults(command=command)
+    check = commands.add_parser("doctor", help="check the installation (read-only)")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
+    check.set_defaults(command=run_doctor)
+    link = commands.add_parser("sign-in-link", help="print a sign-in link for an email address")
     link.add_argument("email")
     link.set_defaults(command=sign_in_link)
     return parser
@@ -302,37 +302,37 @@ def _parser() -> argparse.ArgumentParser:
 def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--experts", type=_count, default=seed.Plan.experts, help="how many experts (%(default)s)")
     parser.add_argument("--bookings", type=_count, default=seed.Plan.bookings, help="how many bookings (%(default)s)")
-    parser.add_argument("--number", type=int, default=seed.Plan.number, help="another number, another world")
-    parser.add_argument("--reset", action="store_true", help="first delete every expert and booking there is")
+    parser.add_argument("--number", type=int, default=seed.Plan.number, help="random seed (%(default)s)")
+    parser.add_argument("--reset", action="store_true", help="first delete all experts and bookings")
     parser.set_defaults(command=seed_data)
 
 
 def _add_token(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="action", required=True, parser_class=_Parser)
-    create = actions.add_parser("create", help="make a token and print its secret on the last line")
+    create = actions.add_parser("create", help="create a token and print its secret on the last line")
     create.add_argument("name")
     create.add_argument("--role", choices=[role.value for role in TOKEN_ROLES], required=True)
-    create.add_argument("--expert", metavar="SLUG", help="whose calendar an expert's token runs")
-    create.add_argument("--days", type=_count, default=365, help="for how long it counts, up to 3650 (%(default)s)")
+    create.add_argument("--expert", metavar="SLUG", help="the expert, for a token with the role expert")
+    create.add_argument("--days", type=_count, default=365, help="days until it expires, up to 3650 (%(default)s)")
     create.set_defaults(command=token_create)
-    listed = actions.add_parser("list", help="show all tokens: when each expires, when it was last used")
+    listed = actions.add_parser("list", help="list all tokens with expiry and last use")
     listed.set_defaults(command=token_list)
-    revoke = actions.add_parser("revoke", help="end a token for good")
+    revoke = actions.add_parser("revoke", help="revoke a token")
     revoke.add_argument("name")
     revoke.set_defaults(command=token_revoke)
 
 
 def _add_mail(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="action", required=True, parser_class=_Parser)
-    actions.add_parser("list", help="show what has not been sent").set_defaults(command=mail_list)
-    resend = actions.add_parser("resend", help="send again what was given up")
+    actions.add_parser("list", help="list emails that are waiting or were given up").set_defaults(command=mail_list)
+    resend = actions.add_parser("resend", help="send emails again that were given up")
     which = resend.add_mutually_exclusive_group(required=True)
-    which.add_argument("ids", metavar="ID", type=_count, nargs="*", default=[], help="as `mail list` shows it")
-    which.add_argument("--all", action="store_true", help="everything that was given up")
+    which.add_argument("ids", metavar="ID", type=_count, nargs="*", default=[], help="id from `mail list`")
+    which.add_argument("--all", action="store_true", help="all emails that were given up")
     resend.set_defaults(command=mail_resend)
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError("a whole number is needed")
+        raise argparse.ArgumentTypeError("not a whole number")
     return int(text)

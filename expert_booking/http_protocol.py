@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with limits on what one client may take: bytes before the body, time, and connections.
+"""uvicorn's HTTP protocol with limits per client: size of the request head, time, and number of connections.
 
-uvicorn has no such limits: it keeps a request head of any length, and waits for the rest of a request for ever. The
-attributes of `HttpToolsProtocol` that are used here: `connections`, `cycle`, `flow`, `headers`, `loop`, `pipeline`,
+uvicorn has no such limits: it keeps a request head of any length, and waits forever for the rest of a request. This
+module uses these attributes of `HttpToolsProtocol`: `connections`, `cycle`, `flow`, `headers`, `loop`, `pipeline`,
 `scope`, `server_state`, `transport`.
 """
 
@@ -19,16 +19,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 log = logging.getLogger(__name__)
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
-# A body of unknown length is parsed in pieces, so that little of a request that follows it is parsed along with it.
-_PIECE: Final = 4096
+# A body of unknown length is parsed in pieces of this size, so that little of the next request is parsed with it.
+_PIECE_BYTES: Final = 4096
 # Seconds between two warnings of the same kind.
 _WARN_EVERY: Final = 300.0
 
-# What a connection is at.
-_HEAD: Final = 0  # it waits for a request, or for the rest of its head
-_BODY: Final = 1  # it waits for the rest of the body
-_ANSWER: Final = 2  # it has read a request, and has not sent the whole response yet
-_CLOSING: Final = 3  # it has been refused, or is a websocket now: whatever comes in is dropped
+# The states of a connection.
+_HEAD: Final = 0  # waiting for a request, or for the rest of its head
+_BODY: Final = 1  # waiting for the rest of the body
+_ANSWER: Final = 2  # has read a request and not yet sent the whole response
+_CLOSING: Final = 3  # refused, or a websocket now: incoming data is dropped
 
 _REASONS: Final = {
     408: ("request_timeout", "The request took too long to arrive."),
@@ -38,28 +38,28 @@ _REASONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may take, in bytes and seconds, and how many of them there may be."""
+    """What one connection may use, in bytes and seconds, and how many connections there may be."""
 
-    # Of the request line and headers; and of what surrounds the body: chunk sizes and extensions, trailers.
+    # Request line and headers; also what surrounds the body: chunk sizes, extensions and trailers.
     head_bytes: int = 64 * 1024
     headers: int = 200
-    # From connecting to the end of the first head. On a connection that is kept alive: from a response to the next
-    # request's first byte, and from there to the end of its head.
+    # From connecting to the end of the first head. On a kept-alive connection: from a response to the first byte of
+    # the next request, and from there to the end of its head.
     head_seconds: float = 15.0
-    # Without a byte of the body that was announced; and for the whole body.
+    # Without a byte of an announced body; and for the whole body.
     body_pause_seconds: float = 30.0
     body_seconds: float = 300.0
-    # Of a body whose request has been answered already.
+    # Of a body whose request has already been answered.
     unread_bytes: int = 1024 * 1024
-    # Without a byte from a websocket. Engine.IO asks for one every 4 s.
+    # Without a byte from a websocket. Engine.IO pings every 4 s.
     websocket_seconds: float = 30.0
-    # Between an error and the end of the connection, so that a client which is still sending can read it.
+    # Between an error response and closing, so that a client that is still sending can read it.
     linger_seconds: float = 1.0
     connections: int = 10_000
 
 
 class WaitingConnections:
-    """The HTTP connections of a server that wait for their client, in the order in which they began to."""
+    """The HTTP connections of a server that are waiting for their client, longest wait first."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
@@ -68,29 +68,29 @@ class WaitingConnections:
         self._warned_at = -_WARN_EVERY
 
     def wait_for_head(self, connection: "HttpProtocol") -> None:
-        """The connection waits for a request from now on."""
+        """Record that the connection waits for a request from now on."""
         self._heads[connection] = monotonic()
         self._heads.move_to_end(connection)
 
     def wait_for_body(self, connection: "HttpProtocol") -> None:
-        """The connection waits for a body from now on."""
+        """Record that the connection waits for a body from now on."""
         self._bodies.add(connection)
 
     def has_head(self, connection: "HttpProtocol") -> None:
-        """The connection has a whole request head."""
+        """Record that the request head is complete."""
         self._heads.pop(connection, None)
 
     def has_body(self, connection: "HttpProtocol") -> None:
-        """The connection has a whole body."""
+        """Record that the body is complete."""
         self._bodies.discard(connection)
 
     def forget(self, connection: "HttpProtocol") -> None:
-        """The connection is closed, or is no HTTP connection any longer."""
+        """Forget a connection that is closed, or has become a websocket."""
         self._heads.pop(connection, None)
         self._bodies.discard(connection)
 
     def close_overdue(self) -> None:
-        """Close the connections that have waited for too long."""
+        """Close the connections whose client took too long."""
         now = monotonic()
         while self._heads:
             connection, since = next(iter(self._heads.items()))
@@ -101,7 +101,7 @@ class WaitingConnections:
             connection.time_out()
 
     def make_room(self) -> bool:
-        """Close the connection that has waited longest for a request. False if none waits."""
+        """Close the connection that has waited longest for a request. Returns False if none is waiting."""
         self._warn()
         if not self._heads:
             return False
@@ -114,19 +114,18 @@ class WaitingConnections:
         if now - self._warned_at >= _WARN_EVERY:
             self._warned_at = now
             log.warning(
-                "%d connections are open, which is the limit: for each new one, the one that has waited longest for a "
-                "request is closed",
+                "connection limit reached (%d): each new connection closes the one that has been idle longest",
                 self.limits.connections,
             )
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One HTTP connection, which reads one request after the other and is closed when its client takes too long.
+    """One HTTP connection. It reads one request at a time, and is closed if its client takes too long.
 
-    A head that is too long, and a request that takes too long, are answered with 431 and 408.
+    A head that is too long is answered with 431, a request that takes too long with 408.
     """
 
-    # Beside uvicorn's own attributes: more than thirty would make each of them slower.
+    # Slots: more than thirty attributes in the instance's dict would slow down all of them.
     __slots__ = (
         "_at", "_body_began", "_body_bytes", "_body_left", "_body_moved", "_held", "_limits", "_overhead", "_tail",
         "_unread_bytes", "_waiting",
@@ -137,13 +136,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._waiting = waiting
         self._limits = waiting.limits
         self._at = _HEAD
-        # Bytes that were no body since the last head was complete; and the last three of an incomplete head.
+        # Bytes outside the body since the last head was complete; and the last three bytes of an incomplete head.
         self._overhead = 0
         self._tail = b""
-        # What came in while a response was on its way.
+        # Data received while a response was being sent.
         self._held = b""
-        # Bytes of the body: those still to come (0: unknown), those in the piece that is being parsed, and those that
-        # came after the response.
+        # Bytes of the body: still to come (0: unknown), in the piece being parsed, and received after the response.
         self._body_left = self._body_bytes = 0
         self._unread_bytes = 0
         self._body_began = self._body_moved = 0.0
@@ -151,7 +149,7 @@ class HttpProtocol(HttpToolsProtocol):
     # --- the connection ---------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first request, if there is room."""
+        """Wait for the first request, unless there are too many connections."""
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections and not self._waiting.make_room():
             self._at = _CLOSING
@@ -160,7 +158,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._waiting.wait_for_head(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave nothing behind."""
+        """Release what belongs to the connection."""
         self._waiting.forget(self)
         self._held = b""
         super().connection_lost(exc)
@@ -171,10 +169,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._at = _CLOSING
         super().handle_websocket_upgrade()
 
-    # --- what comes in ----------------------------------------------------------------------------------------------
+    # --- incoming data ----------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        """Parse what belongs to one request; what follows waits until that one is answered."""
+        """Parse one request. Data of the next one is kept until this one is answered."""
         start, end = 0, len(data)
         while start < end:
             if self._at == _HEAD:
@@ -190,7 +188,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
 
     def _parse_head(self, data: bytes, start: int) -> int:
-        """Parse up to the end of the head, where it is in `data`. Returns where it has stopped."""
+        """Parse up to the end of the head, if `data` contains it. Returns the position after the parsed data."""
         stop = self._end_of_head(data, start)
         if stop - start > self._limits.head_bytes - self._overhead:
             self._refuse(431)
@@ -199,7 +197,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().data_received(piece)
         if self._at == _HEAD:
             if not self._overhead and self.cycle is not None:
-                self._waiting.wait_for_head(self)  # these are the first bytes of another request
+                self._waiting.wait_for_head(self)  # these are the first bytes of the next request
             self._overhead += len(piece)
             self._tail = (self._tail + piece[-3:])[-3:]
             return stop
@@ -221,8 +219,8 @@ class HttpProtocol(HttpToolsProtocol):
         return len(data) if found < 0 else found + len(_END_OF_HEAD)
 
     def _parse_body(self, data: bytes, start: int) -> int:
-        """Parse a piece of the body. Returns where it has stopped."""
-        piece = data[start : start + (self._body_left or _PIECE)]
+        """Parse a piece of the body. Returns the position after it."""
+        piece = data[start : start + (self._body_left or _PIECE_BYTES)]
         self._body_bytes = 0
         super().data_received(piece)
         overhead = len(piece) - self._body_bytes
@@ -235,17 +233,17 @@ class HttpProtocol(HttpToolsProtocol):
                 self._refuse(431)
         elif self._at != _CLOSING:
             self._waiting.has_body(self)
-            # The piece may have had the first bytes of another request in it.
+            # The piece may have contained the first bytes of the next request.
             begun = self.scope is not self.cycle.scope
             self._overhead, self._tail = (overhead, piece[-3:]) if begun else (0, b"")
             if self._at == _HEAD:
                 self._waiting.wait_for_head(self)
         return start + len(piece)
 
-    # --- what the parser has found ----------------------------------------------------------------------------------
+    # --- callbacks of the parser ------------------------------------------------------------------------------------
 
     def on_headers_complete(self) -> None:
-        """Have the request answered, unless it has too many headers."""
+        """Pass the request on, unless it has too many headers."""
         if len(self.headers) > self._limits.headers:
             self._refuse(431)
         if self._at == _CLOSING:
@@ -254,7 +252,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Hand on a part of the body."""
+        """Pass on a part of the body."""
         if self._at == _CLOSING:
             return
         self._body_bytes += len(body)
@@ -263,18 +261,18 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is here as a whole."""
+        """The request is complete."""
         if self._at == _CLOSING:
             return
         super().on_message_complete()
         self._at = _ANSWER if self.cycle is not None and not self.cycle.response_complete else _HEAD
 
     def on_response_complete(self) -> None:
-        """Go on to the next request."""
+        """Continue with the next request."""
         if self._at != _ANSWER or not self.cycle.response_complete:
             super().on_response_complete()
             return
-        # The same without uvicorn's timer for each request: `WaitingConnections` has a cheaper way.
+        # As uvicorn does, but without a timer per request: `WaitingConnections` is cheaper.
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -285,18 +283,18 @@ class HttpProtocol(HttpToolsProtocol):
             held, self._held = self._held, b""
             self.data_received(held)
 
-    # --- what takes too long ----------------------------------------------------------------------------------------
+    # --- timeouts ---------------------------------------------------------------------------------------------------
 
     def body_is_overdue(self, now: float) -> bool:
-        """Whether the client has stopped sending the body, or sends it too slowly."""
-        if self.flow.read_paused:  # by the application, which has not taken what is there
+        """Whether the client has stopped sending the body, or sends it too slowly. `now` is of `monotonic()`."""
+        if self.flow.read_paused:  # the application is slow, not the client
             self._body_moved = now
             return False
         limits = self._limits
         return now - self._body_moved >= limits.body_pause_seconds or now - self._body_began >= limits.body_seconds
 
     def time_out(self) -> None:
-        """Close the connection; with 408, where a request has begun."""
+        """Close the connection, with 408 if a request has begun."""
         if self._at == _HEAD and not self._overhead:
             self._waiting.forget(self)
             self.transport.close()
@@ -304,7 +302,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(408)
 
     def _refuse(self, status: int) -> None:
-        """Answer with an error where no other answer has begun, and close the connection."""
+        """Send an error, unless a response has begun, and close the connection."""
         answered = self._at != _HEAD and (self.cycle.response_started or bool(self.pipeline))
         self._at = _CLOSING
         self._waiting.forget(self)
@@ -313,7 +311,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         if not answered:
             self.transport.write(_error(status))
-        # Closing at once would reset the connection, and with it the answer, while the client is still sending.
+        # Closing immediately would reset the connection while the client is sending, and the error would be lost.
         self.flow.pause_reading()
         self.loop.call_later(self._limits.linger_seconds, self.transport.close)
 

@@ -1,4 +1,4 @@
-"""What every request and every answer passes: untrusted headers are removed, security headers are added."""
+"""ASGI middleware that removes untrusted request headers and adds security headers to responses."""
 
 import re
 from secrets import token_urlsafe
@@ -8,24 +8,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Header = tuple[bytes, bytes]
 
-# NiceGUI puts this header in front of every script's address. The product always runs at the root of its host.
+# NiceGUI puts the value of this header before the URL of every script. The product always runs at the root of its host.
 _UNTRUSTED: Final = b"x-forwarded-prefix"
-# Their addresses contain a version or a hash of their content, so existing files are kept for ever, by anyone.
+# URLs below these contain a version or content hash, so successful responses may be cached forever.
 _FILES: Final = ("/_nicegui/", "/assets/")
-_KEPT: Final = frozenset({200, 206, 304})
+_CACHEABLE: Final = frozenset({200, 206, 304})
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
-# Addresses of bookings contain their ids, so they are not sent to other sites; and no other site may frame a page.
+# URLs of bookings contain their ids, so they are not sent to other sites. No other site may frame a page.
 _ALWAYS: Final[tuple[Header, ...]] = (
     (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),
 )
 _CSP: Final = b"content-security-policy"
-# For all that is not a page: it loads nothing and is shown nowhere.
-_NOTHING: Final[Header] = (_CSP, b"default-src 'none'; frame-ancestors 'none'")
-# NiceGUI's template has inline scripts, which get a nonce (see web/nonces.py). 'unsafe-eval': Vue compiles the
-# templates of components in the browser, and NiceGUI evaluates the handlers that a page sends it.
+# For responses that are not pages: they load nothing and are not framed.
+_NO_CONTENT_ALLOWED: Final[Header] = (_CSP, b"default-src 'none'; frame-ancestors 'none'")
+# NiceGUI's template has inline scripts, which get a nonce (see web/csp_nonce.py). 'unsafe-eval': Vue compiles
+# component templates in the browser, and NiceGUI evaluates the handlers that the server sends it.
 _PAGE: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-eval' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'self'; "
@@ -38,14 +38,14 @@ _SCHEME_AND_HOST: Final = re.compile(rb"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}[^/\\?#]
 class HttpSecurity:
     """Removes `X-Forwarded-Prefix`, keeps redirects on this host and errors out of caches, and adds security headers.
 
-    Each request has a `csp_nonce` in its scope: the only inline scripts that run are those that carry it.
+    Each request's scope has a `csp_nonce`. Browsers only run inline scripts that carry it.
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app  # NiceGUI looks for its server along attributes of this name
+        self.app = app  # NiceGUI finds its own application by following attributes of this name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on one connection."""
+        """Serve one connection."""
         kind = scope["type"]
         if kind == "lifespan":
             await self.app(scope, receive, send)
@@ -55,7 +55,7 @@ class HttpSecurity:
         if kind != "http":
             await self.app(scope, receive, send)
             return
-        # Whoever mounts an application changes the scope's path.
+        # Read the path now: mounted applications change it in the scope.
         nonce, is_file = token_urlsafe(16), scope["path"].startswith(_FILES)
         scope["csp_nonce"] = nonce
 
@@ -69,21 +69,21 @@ class HttpSecurity:
 
 
 def _secured(status: int, headers: list[Header], nonce: str, *, is_file: bool) -> list[Header]:
-    said = dict(headers)
-    if 300 <= status < 400 and b"location" in said:
+    given = dict(headers)
+    if 300 <= status < 400 and b"location" in given:
         headers = [(name, _on_this_host(value) if name == b"location" else value) for name, value in headers]
-    if is_file and (status not in _KEPT or b"cache-control" not in said):
+    if is_file and (status not in _CACHEABLE or b"cache-control" not in given):
         headers = [header for header in headers if header[0] != b"cache-control"]
         headers.append(_NO_STORE)
-    if _CSP not in said:
-        page = said.get(b"content-type", b"").startswith(b"text/html")
-        headers.append((_CSP, _PAGE.format(nonce=nonce).encode()) if page else _NOTHING)
-    headers += [header for header in _ALWAYS if header[0] not in said]
+    if _CSP not in given:
+        page = given.get(b"content-type", b"").startswith(b"text/html")
+        headers.append((_CSP, _PAGE.format(nonce=nonce).encode()) if page else _NO_CONTENT_ALLOWED)
+    headers += [header for header in _ALWAYS if header[0] not in given]
     return headers
 
 
 def _on_this_host(location: bytes) -> bytes:
-    """Only the path of a redirect: its host is the request's, which anyone may choose; we never redirect elsewhere."""
+    """The path of a redirect without its host, which comes from the request and cannot be trusted."""
     path = _SCHEME_AND_HOST.sub(b"", location, count=1) if _SCHEME_AND_HOST.match(location) else location
-    # Browsers take two slashes, of either kind, for the beginning of a host.
+    # Browsers read two slashes, of either kind, as the beginning of a host.
     return b"/" + path.lstrip(b"/\\") if path[:1] in (b"/", b"\\", b"") else path

@@ -1,4 +1,4 @@
-"""How many files this process has open, sockets among them, and how many it may have."""
+"""Open files of this process, sockets included, and the limit on them."""
 
 import logging
 import os
@@ -8,19 +8,19 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-# From this share of the limit on it is time to do something.
+# Warn from this share of the limit.
 NEAR_LIMIT: Final = 0.8
 ADVICE: Final = "Raise the limit (LimitNOFILE= in the systemd unit, or `ulimit -n`), or run another process."
 # macOS allows no more than this, whatever the hard limit is.
-_MOST_ON_MACOS: Final = 10_240
-# For the database, the log, the libraries and the files of Python.
+_MACOS_LIMIT: Final = 10_240
+# For the database, the log, libraries and Python's own files.
 _RESERVED: Final = 128
 
 
 def raise_limit() -> None:
-    """Raise this process's limit of open files as far as the system allows: the soft limit to the hard one."""
+    """Raise this process's soft limit on open files to the hard limit, or as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for most in (hard, _MOST_ON_MACOS):
+    for most in (hard, _MACOS_LIMIT):
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
             return
@@ -44,17 +44,17 @@ def count() -> int:
     """How many files this process has open."""
     try:
         return len(os.listdir("/dev/fd")) - 1  # noqa: PTH208 - a quarter of iterdir()'s time
-    except OSError:  # there is none left to list them with
+    except OSError:  # no file descriptor is left to list them with
         return limit()
 
 
 def room_for_connections() -> int:
-    """How many connections there may be: each may need a second file, such as an asset that is being sent."""
+    """How many connections fit into the limit. Each may need a second file, such as an asset being sent."""
     return max((limit() - _RESERVED) // 2, 1)
 
 
 def warn_near_limit() -> bool:
-    """Log a warning if most of the files that this process may have are open. Returns whether it did."""
+    """Log a warning if the process is close to its limit. Returns whether it did."""
     opened, most = count(), limit()
     if opened < NEAR_LIMIT * most:
         return False

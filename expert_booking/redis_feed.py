@@ -1,8 +1,9 @@
-"""News through Redis, for sites of many processes: one of them listens to the database, and all hear it from Redis.
+"""Event feed over Redis, for sites with many processes: one process listens to the database and forwards to Redis.
 
-Whoever has the database's lock forwards its notifications, in the order of commits, each with a number; every process,
-that one too, hears what comes back. A number that is missing, another forwarder, or words of another version are a
-reason to look at everything again, and silence is as good as a lost connection.
+The process that holds the database's lock is the forwarder. It publishes the database's notifications in commit order,
+each with a sequence number, and every process (including the forwarder) receives them from Redis. After a gap in the
+numbers, a change of forwarder or a message of another version, subscribers re-read everything. Silence counts as a lost
+connection.
 """
 
 import asyncio
@@ -36,24 +37,23 @@ from expert_booking.domain.events import (
 log = logging.getLogger(__name__)
 
 VERSION: Final = 1
-# Seconds: the forwarder says at least so often that it is there; who has heard nothing for so long takes over; and who
-# has still heard nothing connects anew.
-_BEAT: Final = 0.5
-_SILENCE: Final = 1.5
-_GIVEN_UP: Final = 6.0
-_PAUSE: Final = 0.3
-_AFTER_A_FAILURE: Final = 0.5
+# Seconds.
+_HEARTBEAT_INTERVAL: Final = 0.5  # the forwarder publishes at least this often
+_TAKEOVER_TIMEOUT: Final = 1.5  # after this silence, another process tries to become the forwarder
+_RECONNECT_TIMEOUT: Final = 6.0  # after this silence, the subscription is renewed
+_LOOP_DELAY: Final = 0.3
+_RETRY_DELAY: Final = 0.5
 
 
 class Forwarded(Protocol):
-    """The database's event, heard by one process at a time."""
+    """The database's feed, which one process at a time listens to."""
 
     async def listen_alone(self) -> None:
-        """Publish event while the connection lasts; return when it is over, or at once where somebody else listens."""
+        """Publish events until the connection ends. Returns immediately if another process is listening."""
 
 
 class RedisFeed:
-    """Publishes what comes through Redis, and forwards the database's event when nobody else does."""
+    """Publishes the events that arrive through Redis, and forwards the database's events if no other process does."""
 
     def __init__(
         self,
@@ -62,162 +62,168 @@ class RedisFeed:
         publish: Callable[[Event], None],
         forwarded: Callable[[Callable[[Event], None]], Forwarded],
     ) -> None:
-        """`forwarded` makes the source that the forwarder listens to, given where it publishes."""
-        # What to do after a failure is decided here, not by the library.
-        at_once = Retry(NoBackoff(), 0)
+        """`forwarded` creates the database's feed for the forwarder, given a publish callback."""
+        # This class handles failures itself, so the library must not retry.
+        no_retry = Retry(NoBackoff(), 0)
         self._redis = Redis.from_url(
-            url, socket_connect_timeout=2, socket_timeout=_GIVEN_UP, decode_responses=True, retry=at_once
+            url, socket_connect_timeout=2, socket_timeout=_RECONNECT_TIMEOUT, decode_responses=True, retry=no_retry
         )
         self._channel = channel
         self._publish = publish
         self._forwarded = forwarded
         self._subscribed = False
-        self._hears = False
+        self._connected = False
         self._last: tuple[str, int] | None = None
 
     async def run(self) -> None:
-        """Hear, and forward where that is our turn, until cancelled; reconnects for ever."""
+        """Receive events, and forward them if it is this process's turn, until cancelled. Reconnects forever."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._again_and_again(self._hear, "hearing"))
-                tasks.create_task(self._again_and_again(self._stand_by, "forwarding"))
+                tasks.create_task(self._repeat(self._receive, "receiving"))
+                tasks.create_task(self._repeat(self._try_to_forward, "forwarding"))
         finally:
-            self._lose()
+            self._disconnect()
             await self._redis.aclose()
 
-    async def _again_and_again(self, work: Callable[[], Any], what: str) -> None:
+    async def _repeat(self, work: Callable[[], Any], what: str) -> None:
         while True:
             try:
                 await work()
             except (RedisError, OSError, TimeoutError) as error:
-                log.warning("%s event through Redis was interrupted (%s)", what, type(error).__name__)
-                await asyncio.sleep(_AFTER_A_FAILURE)
-            await asyncio.sleep(_PAUSE)
+                log.warning("%s events through Redis was interrupted (%s)", what, type(error).__name__)
+                await asyncio.sleep(_RETRY_DELAY)
+            await asyncio.sleep(_LOOP_DELAY)
 
-    # --- every process hears ----------------------------------------------------------------------------------------
+    # --- every process receives -------------------------------------------------------------------------------------
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         now = asyncio.get_running_loop().time
         try:
-            async with self._redis.pubsub(ignore_subscribe_messages=True) as ears:
-                await ears.subscribe(self._channel)
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+                await subscription.subscribe(self._channel)
                 self._subscribed = True
-                heard_at = now()
-                while now() < heard_at + _GIVEN_UP:
-                    message = await ears.get_message(timeout=_BEAT)
+                received_at = now()
+                while now() < received_at + _RECONNECT_TIMEOUT:
+                    message = await subscription.get_message(timeout=_HEARTBEAT_INTERVAL)
                     if message is not None:
-                        heard_at = now()
-                        self._take(message["data"])
-                    elif now() > heard_at + _SILENCE:
-                        self._lose()
+                        received_at = now()
+                        self._handle(message["data"])
+                    elif now() > received_at + _TAKEOVER_TIMEOUT:
+                        self._disconnect()
         finally:
             self._subscribed = False
-            self._lose()
+            self._disconnect()
 
-    def _take(self, words: str) -> None:
+    def _handle(self, message: str) -> None:
         try:
-            forwarder, number, event = read(words)
+            forwarder, number, event = read(message)
         except (ValueError, KeyError, TypeError):
-            log.warning("event that is not ours was left unheard")
+            log.warning("ignored a Redis message that cannot be parsed")
             return
         before, self._last = self._last, (forwarder, number)
-        in_order = self._hears and before in {(forwarder, number if event is None else number - 1)}
-        self._hears = True
+        in_order = self._connected and before in {(forwarder, number if event is None else number - 1)}
+        self._connected = True
         if not in_order:
             self._publish(FeedConnected())
         if event is not None and not (isinstance(event, FeedConnected) and not in_order):
             self._publish(event)
 
-    def _lose(self) -> None:
-        if self._hears:
-            self._hears = False
+    def _disconnect(self) -> None:
+        if self._connected:
+            self._connected = False
             self._publish(FeedDisconnected())
 
     # --- one process forwards ---------------------------------------------------------------------------------------
 
-    async def _stand_by(self) -> None:
-        # Only who reaches Redis may try: a forwarder that nobody hears would keep the others from it.
-        if self._subscribed and not self._hears:
-            waiting: asyncio.Queue[Event] = asyncio.Queue()
+    async def _try_to_forward(self) -> None:
+        # Only a process that reaches Redis may try, because a forwarder without Redis would block the others.
+        if self._subscribed and not self._connected:
+            queue: asyncio.Queue[Event] = asyncio.Queue()
 
             def forward(event: Event) -> None:
-                # That we hear no more, the others notice by our silence.
+                # The other processes detect a lost connection by the silence.
                 if not isinstance(event, FeedDisconnected):
-                    waiting.put_nowait(event)
+                    queue.put_nowait(event)
 
-            sending = asyncio.create_task(self._send(waiting))
+            sending = asyncio.create_task(self._send(queue))
             listening = asyncio.create_task(self._forwarded(forward).listen_alone())
             both = (sending, listening)
             try:
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 if sending.done():
-                    sending.result()  # raises what has happened to Redis
+                    sending.result()  # raises the Redis error
             finally:
                 for task in both:
                     task.cancel()
                 await asyncio.gather(*both, return_exceptions=True)
 
-    async def _send(self, waiting: "asyncio.Queue[Event]") -> None:
+    async def _send(self, queue: "asyncio.Queue[Event]") -> None:
         forwarder, number = secrets.token_hex(4), 0
-        batch = [await waiting.get()]
+        batch = [await queue.get()]
         while True:
-            while not waiting.empty():
-                batch.append(waiting.get_nowait())
-            async with self._redis.pipeline(transaction=False) as line:
-                for number, event in enumerate(batch, number + 1):  # noqa: B020 - counts on
-                    line.publish(self._channel, write(forwarder, number, event))
+            while not queue.empty():
+                batch.append(queue.get_nowait())
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for number, event in enumerate(batch, number + 1):  # noqa: B020 - continues the sequence
+                    pipeline.publish(self._channel, write(forwarder, number, event))
                 if not batch:
-                    line.publish(self._channel, write(forwarder, number, None))
-                await line.execute()
+                    pipeline.publish(self._channel, write(forwarder, number, None))
+                await pipeline.execute()
             batch = []
             with suppress(TimeoutError):
-                batch = [await asyncio.wait_for(waiting.get(), _BEAT)]
+                batch = [await asyncio.wait_for(queue.get(), _HEARTBEAT_INTERVAL)]
 
 
-def news_take(url: str, patience: float = 5.0) -> float:
-    """Seconds that words take through this Redis. Raises RedisError or OSError: it does not let us in or through."""
+def delivery_time(url: str, timeout: float = 5.0) -> float:
+    """Measure how many seconds a message takes through this Redis.
+
+    Raises RedisError or OSError if Redis cannot be reached or does not deliver within `timeout` seconds.
+    """
     channel = f"expert-booking:{secrets.token_hex(8)}"
-    at_last = {"socket_connect_timeout": patience, "socket_timeout": patience}
-    with Blocking.from_url(url, **at_last) as redis, redis.pubsub(ignore_subscribe_messages=True) as ears:
-        ears.subscribe(channel)
-        ears.get_message(timeout=patience)  # that we are heard from now on
-        began = time.monotonic()
+    timeouts = {"socket_connect_timeout": timeout, "socket_timeout": timeout}
+    with Blocking.from_url(url, **timeouts) as redis, redis.pubsub(ignore_subscribe_messages=True) as subscription:
+        subscription.subscribe(channel)
+        subscription.get_message(timeout=timeout)  # confirms the subscription
+        started = time.monotonic()
         redis.publish(channel, "")
-        if ears.get_message(timeout=patience) is None:
-            raise RedisTimeout("what is published does not arrive")
-        return time.monotonic() - began
+        if subscription.get_message(timeout=timeout) is None:
+            raise RedisTimeout("a published message was not delivered")
+        return time.monotonic() - started
 
 
 def write(forwarder: str, number: int, event: Event | None) -> str:
-    """News as it travels: ids and times alone, nothing personal. None says that the forwarder is there."""
-    said: dict[str, Any] = {"v": VERSION, "by": forwarder, "n": number}
+    """Encode an event as a Redis message: only ids and times, no personal data. None is a heartbeat."""
+    message: dict[str, Any] = {"v": VERSION, "by": forwarder, "n": number}
     if isinstance(event, ExpertChanged):
-        said["expert"] = str(event.expert_id)
+        message["expert"] = str(event.expert_id)
     elif isinstance(event, SlotFreed):
-        said["freed"] = [str(event.expert_id), event.since.isoformat(), event.until.isoformat()]
+        message["freed"] = [str(event.expert_id), event.since.isoformat(), event.until.isoformat()]
     elif isinstance(event, MailChanged):
-        said["mail"] = "" if event.booking_id is None else str(event.booking_id)
+        message["mail"] = "" if event.booking_id is None else str(event.booking_id)
     elif isinstance(event, LagProbe):
-        said["beat"] = event.name
+        message["beat"] = event.name
     elif event is not None:
-        said["missed"] = True
-    return json.dumps(said, separators=(",", ":"))
+        message["missed"] = True
+    return json.dumps(message, separators=(",", ":"))
 
 
-def read(words: str) -> tuple[str, int, Event | None]:
-    """Who forwarded it, the how manieth it was, and the event. Raises ValueError, KeyError or TypeError."""
-    said = json.loads(words)
-    forwarder, number = str(said["by"]), int(said["n"])
-    if said["v"] != VERSION:
-        return forwarder, number, FeedConnected()  # of another version of us, while one replaces the other
-    if "expert" in said:
-        return forwarder, number, ExpertChanged(UUID(said["expert"]))
-    if "freed" in said:
-        expert, since, until = said["freed"]
+def read(text: str) -> tuple[str, int, Event | None]:
+    """Decode a Redis message: the forwarder, its sequence number and the event (None for a heartbeat).
+
+    Raises ValueError, KeyError or TypeError if it cannot be parsed.
+    """
+    message = json.loads(text)
+    forwarder, number = str(message["by"]), int(message["n"])
+    if message["v"] != VERSION:
+        return forwarder, number, FeedConnected()  # sent by another version of the product during an upgrade
+    if "expert" in message:
+        return forwarder, number, ExpertChanged(UUID(message["expert"]))
+    if "freed" in message:
+        expert, since, until = message["freed"]
         ends = (datetime.fromisoformat(end).astimezone(UTC) for end in (since, until))
         return forwarder, number, SlotFreed(UUID(expert), *ends)
-    if "mail" in said:
-        return forwarder, number, MailChanged(UUID(said["mail"]) if said["mail"] else None)
-    if "beat" in said:
-        return forwarder, number, LagProbe(str(said["beat"]))
-    return forwarder, number, FeedConnected() if said.get("missed") else None
+    if "mail" in message:
+        return forwarder, number, MailChanged(UUID(message["mail"]) if message["mail"] else None)
+    if "beat" in message:
+        return forwarder, number, LagProbe(str(message["beat"]))
+    return forwarder, number, FeedConnected() if message.get("missed") else None

@@ -1,4 +1,4 @@
-"""The environment, typed. Every variable has the prefix EXPERT_BOOKING_ and may stand in a `.env` file."""
+"""The settings, read from environment variables with the prefix EXPERT_BOOKING_ or from a `.env` file."""
 
 import os
 import re
@@ -23,7 +23,7 @@ from expert_booking.domain.site import DEMO_SENDER, Site
 from expert_booking.logs import LogFormat, LogLevel
 from expert_booking.mail.send import SmtpServer, smtp_server
 
-# What examples have in the place of a secret.
+# Placeholders that examples use instead of a secret.
 _PLACEHOLDER: Final = re.compile(
     r"(please[-_ ]?)?(change|replace)[-_ ]?(me|this|it)|(your|my)[-_ ]?(own[-_ ]?)?(secret|password|key|token)|qwert|<"
     r"|((example|insecure|default|super|top|secret|password|key|token)[-_ !0-9]*)+$",
@@ -31,8 +31,8 @@ _PLACEHOLDER: Final = re.compile(
 )
 
 
-class WrongSetting(Exception):
-    """A sentence that names the variable and says what it should be."""
+class SettingsError(Exception):
+    """A setting is invalid. The message names the variable and says what it should be."""
 
 
 def _database_url(url: str) -> str:
@@ -54,7 +54,7 @@ def _base_url(url: str) -> str:
 
 
 def _smtp_url(url: str) -> str:
-    smtp_server(url)  # raises ValueError with a sentence
+    smtp_server(url)  # raises ValueError with a readable message
     return url
 
 
@@ -78,8 +78,8 @@ def _addresses(text: object) -> object:
 
 
 def _strong_secret(text: str) -> str:
-    """The same text. Raises ValueError for one that is obviously easy to guess."""
-    steps = {second - first for first, second in pairwise(map(ord, text))}  # few of them: aaaa, abcd, 1212
+    """Return the text. Raises ValueError if it is obviously easy to guess."""
+    steps = {second - first for first, second in pairwise(map(ord, text))}  # few in aaaa, abcd, 1212
     repeated = any(text[length:] == text[:-length] for length in range(1, len(text) // 2 + 1))
     if len(set(text)) < 8 or len(steps) < 4 or repeated or _PLACEHOLDER.match(text):
         raise ValueError("should be random, and this is easy to guess; make one with `openssl rand -base64 36`")
@@ -105,7 +105,7 @@ def _hours(text: object) -> object:
 def _data_dir() -> Path:
     try:
         return user_data_path("expert-booking", appauthor=False)
-    except RuntimeError:  # a service's user has no home
+    except RuntimeError:  # the user of a service has no home directory
         return Path.cwd() / "expert-booking"
 
 
@@ -144,96 +144,97 @@ class Settings(BaseSettings):
 
     @property
     def hold_rules(self) -> HoldRules:
-        """How long and how often times are held."""
+        """How long slots are held, and how many holds are allowed."""
         return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network, self.holds_per_minute)
 
     @property
     def site(self) -> Site:
-        """What the use cases know of these settings. Raises WrongSetting, as `secret` does."""
+        """The settings that the services need. Raises SettingsError, as `secret` does."""
         return Site(
             secret=self.secret(),
             url=self.public_url,
             sender=self.mail_from or DEMO_SENDER,
             admins=self.admin_emails,
             reminders=self.reminder_hours,
-            mails=self.smtp_url is not None or self.mailbox,
+            sends_email=self.smtp_url is not None or self.mailbox,
         )
 
     @property
     def smtp(self) -> SmtpServer | None:
-        """The mail server; None where mail goes to the mailbox page, or nowhere."""
+        """The mail server; None if emails go to the mailbox page, or nowhere."""
         return None if self.smtp_url is None else smtp_server(self.smtp_url)
 
     @property
     def mailbox(self) -> bool:
-        """Whether mail goes to a page, for browsers on this machine that know the address printed at the start."""
+        """Whether emails go to a page, for browsers on this machine that know the URL printed at the start."""
         here = self.host in ("127.0.0.1", "::1", "localhost") and self.base_url is None
         return self.embedded and self.demo and self.smtp_url is None and here
 
     @property
     def embedded(self) -> bool:
-        """Whether the product runs a PostgreSQL of its own."""
+        """Whether the product runs its own PostgreSQL."""
         return self.database_url is None
 
     @property
     def public_url(self) -> str:
-        """Where people reach the product, for cookies and the line printed at the start."""
+        """The URL of the site, for links, cookies and the line printed at the start."""
         host = "localhost" if self.host in ("127.0.0.1", "0.0.0.0", "::", "::1") else self.host  # noqa: S104
         return self.base_url or f"http://{host}:{self.port}"
 
     @property
     def is_public(self) -> bool:
-        """Whether people come from other machines, as far as the address of the site tells."""
+        """Whether other machines reach the site, judging by its URL."""
         url = urlsplit(self.base_url or "")
         return url.scheme == "https" or url.hostname not in (None, "localhost", "127.0.0.1", "::1")
 
     def check(self) -> None:
-        """Raises WrongSetting where settings that are right by themselves do not go together."""
+        """Check settings against each other. Raises SettingsError."""
         if not self.embedded and self.secret_key is None:
-            raise WrongSetting(
-                "EXPERT_BOOKING_SECRET_KEY is needed together with EXPERT_BOOKING_DATABASE_URL: "
+            raise SettingsError(
+                "EXPERT_BOOKING_SECRET_KEY is required with EXPERT_BOOKING_DATABASE_URL: "
                 "at least 16 random characters, the same for every process."
             )
         if self.smtp_url is not None and self.mail_from is None:
-            raise WrongSetting(
-                "EXPERT_BOOKING_MAIL_FROM is needed together with EXPERT_BOOKING_SMTP_URL: "
-                "the sender of all mail, such as Expert Booking <booking@example.com>."
+            raise SettingsError(
+                "EXPERT_BOOKING_MAIL_FROM is required with EXPERT_BOOKING_SMTP_URL: "
+                "the sender of all emails, such as Expert Booking <booking@example.com>."
             )
         if self.hold_longest_minutes < self.hold_minutes:
-            raise WrongSetting(
+            raise SettingsError(
                 f"EXPERT_BOOKING_HOLD_LONGEST_MINUTES is {self.hold_longest_minutes:g} and should be at least "
                 f"EXPERT_BOOKING_HOLD_MINUTES, which is {self.hold_minutes:g}."
             )
 
     def secret(self) -> str:
-        """The key that signs cookies: the given one or, on the embedded default, one kept in the data folder.
+        """The key that signs cookies and links: the configured one, or a generated one in the data folder.
 
-        Raises WrongSetting when a database is given and no key: several processes must share one.
+        Raises SettingsError if a database is configured without a key, since several processes must share one.
         """
         if self.secret_key is not None:
             return self.secret_key
         self.check()
-        return _kept_secret(self.data_dir / "secret.key")
+        return _stored_secret(self.data_dir / "secret.key")
 
 
 def read_settings() -> Settings:
-    """The settings of this process. Raises WrongSetting with one sentence for all wrong variables."""
+    """Read the settings. Raises SettingsError with one sentence that names all invalid variables."""
     try:
         return Settings()
     except ValidationError as error:
-        wrong = (f"EXPERT_BOOKING_{'_'.join(map(str, e['loc'])).upper()}: {_words(e['msg'])}" for e in error.errors())
-        raise WrongSetting("; ".join(wrong) + ".") from error
+        wrong = (f"EXPERT_BOOKING_{'_'.join(map(str, e['loc'])).upper()}: {_message(e['msg'])}" for e in error.errors())
+        raise SettingsError("; ".join(wrong) + ".") from error
 
 
-def _words(message: str) -> str:
+def _message(message: str) -> str:
     message = message.removeprefix("Value error, ")
     return message[0].lower() + message[1:]
 
 
-def _kept_secret(path: Path) -> str:
+def _stored_secret(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # Written aside and linked into place: of two first starts one wins, and nobody ever reads half a key.
+        # Written to a temporary file and linked into place: if two processes start together, one of them wins,
+        # and neither reads an incomplete key.
         with NamedTemporaryFile("w", dir=path.parent, prefix=".secret-") as file:  # mode 0600
             file.write(secrets.token_urlsafe(48))
             file.flush()
@@ -243,19 +244,19 @@ def _kept_secret(path: Path) -> str:
 
 
 def _read_secret(path: Path) -> str:
-    """The key in this file. Raises WrongSetting if another user may have put it there, or if it is easy to guess."""
+    """The key in this file. Raises SettingsError if another user may have written it, or if it is easy to guess."""
     trusted = {0, os.geteuid()}
     if os.geteuid() == 0:  # root may run this in the data folder of an ordinary user
         trusted.add(path.parent.stat().st_uid)
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
             status = os.fstat(file.fileno())
-            ours = stat.S_ISREG(status.st_mode) and status.st_uid in trusted and not status.st_mode & 0o022
-            secret = file.read().strip() if ours else ""
+            trusted_file = stat.S_ISREG(status.st_mode) and status.st_uid in trusted and not status.st_mode & 0o022
+            secret = file.read().strip() if trusted_file else ""
         _strong_secret(secret)
     except (OSError, ValueError) as error:
-        raise WrongSetting(
-            f"{path} should be a file of your own that nobody else can write to, with a random key in it: restore it "
-            "from a backup, or delete it and a new one is made, which ends all links and tokens of bookings."
+        raise SettingsError(
+            f"{path} should contain a random key, belong to you and be writable only by you. Restore it from a backup, "
+            "or delete it to get a new one; all existing links and tokens then stop working."
         ) from error
     return secret

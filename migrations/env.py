@@ -1,4 +1,4 @@
-"""Alembic's entrance, for `expert-booking migrate` and for plain `alembic upgrade head` alike."""
+"""Alembic's environment, for `expert-booking migrate` and for plain `alembic upgrade head`."""
 
 import time
 
@@ -7,13 +7,13 @@ from sqlalchemy import Connection, create_engine, pool, text
 
 from expert_booking.db.tables import metadata
 
-# Any number does, so long as nothing else in this database uses it.
+# The advisory lock of migrations; any number that is not used otherwise in this database.
 LOCK = 7_304_126_155
 LOCK_TIMEOUT = "3s"
 
 
 def database_url() -> str:
-    """The address handed over by the command, or the one in the environment."""
+    """Return the URL passed by the command, or the one in the environment."""
     given: str | None = context.config.attributes.get("url")
     if given is not None:
         return given
@@ -29,7 +29,7 @@ def database_url() -> str:
 
 
 def run_online(connection: Connection) -> None:
-    # A migration that cannot have its lock soon gives up, instead of making every visitor wait behind it.
+    # A migration that does not get a lock in time fails, instead of blocking every request queued behind it.
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.commit()
     context.configure(
@@ -43,8 +43,11 @@ def run_online(connection: Connection) -> None:
         context.run_migrations()
 
 
-def wait_for_turn(guard: Connection) -> None:
-    """Poll instead of waiting inside PostgreSQL: a waiting statement's snapshot would hold up concurrent indexes."""
+def wait_for_lock(guard: Connection) -> None:
+    """Wait for the migration lock by polling.
+
+    The snapshot of a statement that waits in PostgreSQL would delay CREATE INDEX CONCURRENTLY of another migration.
+    """
     while not guard.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
         time.sleep(0.1)
 
@@ -57,9 +60,9 @@ def main() -> None:
             context.run_migrations()
         return
     engine = create_engine(database_url(), poolclass=pool.NullPool)
-    # The lock lives on a connection of its own, which no migration's commit or rollback touches.
+    # The lock has its own connection, so that no migration's commit or rollback releases it.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
-        wait_for_turn(guard)
+        wait_for_lock(guard)
         with engine.connect() as connection:
             run_online(connection)
         guard.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})

@@ -1,7 +1,7 @@
-"""One real PostgreSQL for the whole run, and a fresh copy of a migrated database for every test that asks for one.
+"""One real PostgreSQL server for the whole run, and a fresh copy of a migrated database for every test that needs one.
 
-The server is the embedded one, or the one that EXPERT_BOOKING_TEST_DATABASE_URL names (a role that may create
-databases and extensions; nothing that is there already is touched).
+The server is the embedded one, or the one at EXPERT_BOOKING_TEST_DATABASE_URL. That role must be able to create
+databases and extensions; existing databases are not touched.
 """
 
 import os
@@ -34,11 +34,11 @@ from expert_booking.schemas import (
     SessionTypeRequest,
 )
 from expert_booking.services import Services
-from tests.behind import RedisServer
-from tests.mailing import MailServer
-from tests.serving import ServerProcess
+from tests.backing_servers import RedisServer
+from tests.mail_server import MailServer
+from tests.server import ServerProcess
 
-# How many examples each property is tried with: a hundred always, ten thousand when one has the time.
+# Examples per property test: 100 by default, 10,000 with `--hypothesis-profile=long`.
 settings.register_profile("short", max_examples=100, deadline=None)
 settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("short")
@@ -49,16 +49,16 @@ MONDAY_MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)  # 09:00 in Berlin
 
 @dataclass
 class Clock:
-    """The time as the test wants it."""
+    """A clock that the test sets."""
 
     now: datetime = MONDAY_MORNING
 
     def __call__(self) -> datetime:
-        """What the services see."""
+        """The current time, in UTC."""
         return self.now
 
-    def move(self, **span: float) -> datetime:
-        """Let this much time pass: `clock.move(hours=1)`."""
+    def advance(self, **span: float) -> datetime:
+        """Let time pass: `clock.advance(hours=1)`."""
         self.now += timedelta(**span)
         return self.now
 
@@ -73,13 +73,13 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def server_url() -> Iterator[str]:
-    """A database server, as SQLAlchemy's address of some database on it."""
+    """The SQLAlchemy URL of some database on the server."""
     given = os.environ.get(TEST_SERVER)
     if given:
         yield _for_sqlalchemy(given)
         return
-    # Not pytest's own temporary folder: run as root, the server works under another uid and has to get there.
-    folder = Path(tempfile.mkdtemp(prefix="expert-booking-tests-", dir=_memory()))
+    # Not pytest's own temporary folder: under root, the server runs with another uid and must be able to reach it.
+    folder = Path(tempfile.mkdtemp(prefix="expert-booking-tests-", dir=_folder_in_memory()))
     folder.chmod(0o755)
     server = EmbeddedPostgres.start(folder, say=lambda _: None, fsync=False)
     try:
@@ -91,7 +91,7 @@ def server_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(server_url: str) -> Iterator[str]:
-    """The name of a database that has been migrated once."""
+    """The name of a migrated database to copy."""
     with fresh_database(server_url) as url:
         schema.migrate(url)
         name = make_url(url).database
@@ -101,24 +101,24 @@ def template(server_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def empty_database_url(server_url: str) -> Iterator[str]:
-    """A database without anything in it."""
+    """The URL of an empty database."""
     with fresh_database(server_url) as url:
         yield url
 
 
 @pytest.fixture
 def database_url(server_url: str, template: str) -> Iterator[str]:
-    """A migrated database of this test's own, gone afterwards."""
+    """The URL of a migrated database for this test only."""
     with fresh_database(server_url, template) as url:
         yield url
 
 
 @contextmanager
 def fresh_database(server_url: str, template: str = "template0") -> Iterator[str]:
-    """A new database on this server, dropped at the end even if somebody is still connected."""
+    """A new database on this server, dropped at the end even if connections remain."""
     name = f"expert_booking_test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(driver_url(server_url), autocommit=True) as admin:
-        # Copying files is the cheaper way for a database this small.
+        # Copying files is faster for a database this small.
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
@@ -127,8 +127,8 @@ def fresh_database(server_url: str, template: str = "template0") -> Iterator[str
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _memory() -> Path | None:
-    """A folder in memory with room for many databases: there a new one takes 20 ms, on a busy disk 300."""
+def _folder_in_memory() -> Path | None:
+    """A folder in memory, if it has 2 GiB free. A new database takes 20 ms there and 300 ms on a busy disk."""
     memory = Path("/dev/shm")
     return memory if memory.is_dir() and shutil.disk_usage(memory).free > 2**31 else None
 
@@ -139,7 +139,7 @@ def _for_sqlalchemy(url: str) -> str:
 
 @pytest.fixture
 def sql(database_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-    """A connection as psql would have one: no code of ours in between, every statement counts at once."""
+    """A plain connection in autocommit mode, as psql has it, without the product's code."""
     with psycopg.connect(driver_url(database_url), autocommit=True) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
         yield connection
@@ -150,7 +150,7 @@ def sql(database_url: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """The product's pool on this test's database."""
+    """The product's connection pool on this test's database."""
     database = Database(database_url)
     yield database
     await database.close()
@@ -158,19 +158,19 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Monday, 2026-11-23, 08:00 UTC, until the test moves it."""
+    """A clock at Monday, 2026-11-23, 08:00 UTC."""
     return Clock()
 
 
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
-    """Everything the product can do, at the test's own time."""
+    """All use cases of the product, with the test's clock."""
     return Services(database, clock=clock)
 
 
 @pytest.fixture
 def add_expert(services: Services) -> AddExpert:
-    """Add an expert and get the id: Berlin, every day 09:00 to 17:00, sessions of an hour, no notice."""
+    """Add an expert and return the id. By default: Berlin, daily 09:00 to 17:00, one-hour sessions, no notice."""
 
     async def add(**overrides: Any) -> UUID:
         return await services.experts.add(expert_request(**overrides))
@@ -180,7 +180,7 @@ def add_expert(services: Services) -> AddExpert:
 
 @pytest.fixture
 def book(services: Services) -> Book:
-    """Book, with everything filled in that the test does not care about."""
+    """Book, with defaults for all fields that do not matter to the test."""
 
     async def book(expert_id: UUID, starts_at: datetime, *, visitor: bytes | None = None,
                    submission: UUID | None = None, **overrides: Any) -> BookingView:  # fmt: skip
@@ -190,13 +190,14 @@ def book(services: Services) -> Book:
     return book
 
 
-def browser(visitor: bytes) -> Caller:
-    """Whoever books in this browser, as its customer."""
+def customer_caller(visitor: bytes) -> Caller:
+    """The customer who books in the browser with this visitor id."""
     return Caller(role=Role.CUSTOMER, visitor=visitor)
 
 
 def expert_request(**overrides: Any) -> ExpertRequest:
-    """An expert; `hours=(540, 1020)` and what belongs to the session type (`minutes`, `after_minutes` …) as words."""
+    """A request to add an expert. Overrides may also be `hours=(540, 1020)`, in minutes since midnight, `weekdays`, and
+    fields of the session type such as `minutes` or `after_minutes`."""
     length = {"title": "Consultation", "minutes": 60, "step_minutes": 60, "notice_minutes": 0}
     length |= {key: overrides.pop(key) for key in tuple(overrides) if key in SessionTypeRequest.model_fields}
     opens, closes = overrides.pop("hours", (9 * 60, 17 * 60))
@@ -213,14 +214,14 @@ def expert_request(**overrides: Any) -> ExpertRequest:
 
 
 def booking_request(expert_id: UUID, starts_at: datetime, **overrides: Any) -> BookingRequest:
-    """What a customer says to book."""
-    said = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
-    return BookingRequest(expert_id=expert_id, starts_at=starts_at, **{**said, **overrides})
+    """A valid booking request."""
+    defaults = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
+    return BookingRequest(expert_id=expert_id, starts_at=starts_at, **{**defaults, **overrides})
 
 
 @pytest.fixture
 def mail_server() -> Iterator[MailServer]:
-    """A real mail server on this machine."""
+    """A running SMTP server on this machine."""
     server = MailServer().start()
     yield server
     server.stop()
@@ -228,7 +229,7 @@ def mail_server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis of this test's own."""
+    """A Redis server for this test only."""
     server = RedisServer(tmp_path)
     yield server
     server.kill()
@@ -236,7 +237,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def serve(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., ServerProcess]]:
-    """Start a server process on this test's database and wait until it answers; stopped afterwards."""
+    """Start server processes on this test's database and wait until they answer. They are stopped after the test."""
     running: list[ServerProcess] = []
 
     def serve(**settings: str) -> ServerProcess:
@@ -246,4 +247,4 @@ def serve(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
     yield serve
     for server in running:
         server.stop()
-        request.node.add_report_section("teardown", f"log of the server on port {server.port}", server.words())
+        request.node.add_report_section("teardown", f"log of the server on port {server.port}", server.log_text())

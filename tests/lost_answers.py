@@ -1,4 +1,4 @@
-"""A PostgreSQL whose answers get lost from a certain moment on: what was asked is done, and nobody hears of it."""
+"""A proxy to PostgreSQL that drops responses from a given moment on: statements run, but the client never learns it."""
 
 import asyncio
 import shutil
@@ -14,25 +14,27 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def lost_answers(url: str, after: tuple[bytes, ...]) -> AsyncIterator[str]:
-    """Another address of the same database.
+    """Yield a URL of the database at `url` that goes through the proxy.
 
-    A connection over which these words have been sent, one after the other, hears nothing any more.
+    Once a connection has sent all texts of `after`, in this order, it receives nothing more.
     """
     folder = Path(tempfile.mkdtemp(prefix="lost-", dir="/tmp"))
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        theirs, ours = await _connect(url)
+        from_database, to_database = await _connect(url)
         awaited = list(after)
 
-        def hears(_: bytes) -> bool:
+        def forward_response(_: bytes) -> bool:
             return bool(awaited)
 
-        def said(words: bytes) -> bool:
-            if awaited and awaited[0] in words:
+        def forward_request(data: bytes) -> bool:
+            if awaited and awaited[0] in data:
                 awaited.pop(0)
             return True
 
-        await asyncio.gather(_hand_on(reader, ours, said), _hand_on(theirs, writer, hears))
+        await asyncio.gather(
+            _copy(reader, to_database, forward_request), _copy(from_database, writer, forward_response)
+        )
 
     server = await asyncio.start_unix_server(connected, folder / ".s.PGSQL.5432")
     try:
@@ -55,10 +57,10 @@ async def _connect(url: str) -> Streams:
     return await asyncio.open_connection(host, port)
 
 
-async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passes: Callable[[bytes], bool]) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, forwards: Callable[[bytes], bool]) -> None:
     with suppress(ConnectionError):
-        while words := await reader.read(65536):
-            if passes(words):
-                writer.write(words)
+        while data := await reader.read(65536):
+            if forwards(data):
+                writer.write(data)
                 await writer.drain()
     writer.close()

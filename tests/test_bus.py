@@ -1,4 +1,4 @@
-"""Who hears which news."""
+"""Which subscribers and listeners receive which events."""
 
 import logging
 from uuid import uuid4
@@ -9,36 +9,36 @@ from expert_booking.bus import Bus
 from expert_booking.domain.events import ExpertChanged, FeedConnected, FeedDisconnected
 
 
-class Ear:
-    """Counts what it hears."""
+class Listener:
+    """A listener that counts its calls."""
 
     def __init__(self) -> None:
-        self.heard = 0
+        self.calls = 0
 
     def __call__(self) -> None:
-        """One piece of news."""
-        self.heard += 1
+        """Count one event."""
+        self.calls += 1
 
 
-def test_news_of_an_expert_reaches_that_experts_followers_and_nobody_else() -> None:
+def test_expert_event_reaches_that_experts_subscribers_only() -> None:
     bus, jana, omar = Bus(), uuid4(), uuid4()
-    first, second, other = Ear(), Ear(), Ear()
+    first, second, other = Listener(), Listener(), Listener()
     bus.subscribe(jana, first)
     bus.subscribe(jana, second)
     bus.subscribe(omar, other)
     bus.publish(ExpertChanged(jana))
-    assert (first.heard, second.heard, other.heard) == (1, 1, 0)
+    assert (first.calls, second.calls, other.calls) == (1, 1, 0)
 
 
-def test_missed_news_reaches_everybody() -> None:
-    bus, first, second = Bus(), Ear(), Ear()
+def test_reconnect_event_reaches_every_subscriber() -> None:
+    bus, first, second = Bus(), Listener(), Listener()
     bus.subscribe(uuid4(), first)
     bus.subscribe(uuid4(), second)
     bus.publish(FeedConnected())
-    assert (first.heard, second.heard) == (1, 1)
+    assert (first.calls, second.calls) == (1, 1)
 
 
-def test_the_bus_knows_whether_news_are_heard_and_knows_it_before_its_followers() -> None:
+def test_bus_updates_connected_before_calling_subscribers() -> None:
     bus, seen = Bus(), list[bool]()
     bus.subscribe(uuid4(), lambda: seen.append(bus.connected))
     assert not bus.connected
@@ -49,52 +49,52 @@ def test_the_bus_knows_whether_news_are_heard_and_knows_it_before_its_followers(
     assert seen == [True]
 
 
-def test_a_listener_hears_all_news_there_are() -> None:
-    bus, listening = Bus(), Ear()
+def test_listener_receives_every_event() -> None:
+    bus, listening = Bus(), Listener()
     bus.listen(listening)
     bus.publish(ExpertChanged(uuid4()))
     bus.publish(FeedConnected())
-    assert listening.heard == 2
+    assert listening.calls == 2
 
 
-def test_news_of_an_expert_whom_nobody_follows_is_no_trouble_and_leaves_nothing_behind() -> None:
+def test_event_without_subscribers_is_harmless() -> None:
     bus = Bus()
     bus.publish(ExpertChanged(uuid4()))
     bus.publish(FeedConnected())
     assert bus.subscriber_count() == 0
 
 
-def test_who_unfollows_hears_no_more_and_may_say_so_twice() -> None:
-    bus, jana, leaving, staying = Bus(), uuid4(), Ear(), Ear()
+def test_unsubscribing_is_idempotent() -> None:
+    bus, jana, leaving, staying = Bus(), uuid4(), Listener(), Listener()
     unsubscribe = bus.subscribe(jana, leaving)
     bus.subscribe(jana, staying)
     unsubscribe()
     unsubscribe()
     bus.publish(ExpertChanged(jana))
-    assert (leaving.heard, staying.heard, bus.subscriber_count()) == (0, 1, 1)
+    assert (leaving.calls, staying.calls, bus.subscriber_count()) == (0, 1, 1)
 
 
-def test_the_same_follower_twice_is_two_followers() -> None:
-    bus, jana, ear = Bus(), uuid4(), Ear()
-    unsubscribe = bus.subscribe(jana, ear)
-    bus.subscribe(jana, ear)
+def test_same_callback_subscribed_twice_is_called_once_per_subscription() -> None:
+    bus, jana, listener = Bus(), uuid4(), Listener()
+    unsubscribe = bus.subscribe(jana, listener)
+    bus.subscribe(jana, listener)
     unsubscribe()
     bus.publish(ExpertChanged(jana))
-    assert ear.heard == 1
+    assert listener.calls == 1
 
 
-def test_unfollowing_one_of_two_subscriptions_twice_leaves_the_other_alone() -> None:
-    bus, jana, ear = Bus(), uuid4(), Ear()
-    unsubscribe = bus.subscribe(jana, ear)
-    bus.subscribe(jana, ear)
+def test_unsubscribing_twice_leaves_the_other_subscription_of_the_same_callback() -> None:
+    bus, jana, listener = Bus(), uuid4(), Listener()
+    unsubscribe = bus.subscribe(jana, listener)
+    bus.subscribe(jana, listener)
     unsubscribe()
     unsubscribe()
     bus.publish(ExpertChanged(jana))
-    assert ear.heard == 1
+    assert listener.calls == 1
 
 
-def test_a_broken_follower_does_not_keep_the_news_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
-    bus, jana, after = Bus(), uuid4(), Ear()
+def test_failing_subscriber_does_not_block_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    bus, jana, after = Bus(), uuid4(), Listener()
 
     def broken() -> None:
         raise RuntimeError("this page is gone")
@@ -103,12 +103,12 @@ def test_a_broken_follower_does_not_keep_the_news_from_the_others(caplog: pytest
     bus.subscribe(jana, after)
     with caplog.at_level(logging.ERROR):
         bus.publish(ExpertChanged(jana))
-    assert after.heard == 1
+    assert after.calls == 1
     assert "this page is gone" in caplog.text
 
 
-def test_a_follower_may_unfollow_while_it_hears_the_news() -> None:
-    bus, jana, after = Bus(), uuid4(), Ear()
+def test_subscriber_may_unsubscribe_while_being_called() -> None:
+    bus, jana, after = Bus(), uuid4(), Listener()
 
     def leave() -> None:
         unsubscribe()
@@ -117,4 +117,4 @@ def test_a_follower_may_unfollow_while_it_hears_the_news() -> None:
     bus.subscribe(jana, after)
     bus.publish(ExpertChanged(jana))
     bus.publish(ExpertChanged(jana))
-    assert (after.heard, bus.subscriber_count()) == (2, 1)
+    assert (after.calls, bus.subscriber_count()) == (2, 1)

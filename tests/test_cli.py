@@ -1,4 +1,4 @@
-"""The command as people type it: what it prints, and how it ends."""
+"""The command line: its output and its exit codes."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from expert_booking.domain.errors import LinkNotValid
 from expert_booking.domain.site import Site
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Book
-from tests.serving import SECRET_KEY, ServerProcess, command, environment, free_port
+from tests.server import SECRET_KEY, ServerProcess, command, environment, free_port
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]
@@ -33,7 +33,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Run the command in this process, which saves two seconds each time: `run("token", "list", DATABASE_URL=…)`."""
+    """Run a command in this process, which saves two seconds each time: `run("token", "list", DATABASE_URL=…)`."""
 
     def run(*arguments: str, **settings: str) -> Result:
         wanted = environment(**settings)
@@ -50,7 +50,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 def exit_code_of(arguments: tuple[str, ...]) -> int:
-    """How the command ends."""
+    """Return the command's exit code."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         main(arguments)
@@ -61,8 +61,8 @@ def exit_code_of(arguments: tuple[str, ...]) -> int:
     return 0
 
 
-def refusal(done: Result) -> str:
-    """The one sentence with which a command ended that could not do what it was asked to."""
+def refusal_of(done: Result) -> str:
+    """Return the single sentence of a command that refused its arguments or settings."""
     assert (done.returncode, done.stdout) == (2, ""), done
     [sentence] = done.stderr.splitlines()
     assert sentence.startswith("expert-booking: ")
@@ -70,7 +70,7 @@ def refusal(done: Result) -> str:
     return sentence
 
 
-def test_help_names_every_command_and_version_is_the_version(run: Run) -> None:
+def test_help_lists_every_command_and_version_prints_the_version(run: Run) -> None:
     helped = run("--help")
     assert helped.returncode == 0
     for name in ("serve", "migrate", "seed", "token", "sign-in-link", "mail"):
@@ -97,8 +97,8 @@ def test_help_names_every_command_and_version_is_the_version(run: Run) -> None:
         (["serve", "--prot", "80"], "--prot"),
     ],
 )
-def test_what_is_mistyped_is_answered_with_one_sentence(run: Run, arguments: list[str], word: str) -> None:
-    assert word in refusal(run(*arguments, DATABASE_URL="postgresql://127.0.0.1:1/x"))
+def test_invalid_arguments_are_answered_with_one_sentence(run: Run, arguments: list[str], word: str) -> None:
+    assert word in refusal_of(run(*arguments, DATABASE_URL="postgresql://127.0.0.1:1/x"))
 
 
 @pytest.mark.parametrize(
@@ -109,38 +109,38 @@ def test_what_is_mistyped_is_answered_with_one_sentence(run: Run, arguments: lis
         ({"DATABASE_URL": "postgresql://127.0.0.1:1/x"}, "EXPERT_BOOKING_SECRET_KEY"),
     ],
 )
-def test_a_wrong_setting_is_named_and_nothing_starts(run: Run, settings: dict[str, str], variable: str) -> None:
-    assert variable in refusal(run("serve", **settings))
+def test_invalid_setting_is_named_and_nothing_starts(run: Run, settings: dict[str, str], variable: str) -> None:
+    assert variable in refusal_of(run("serve", **settings))
 
 
-def test_a_port_in_use_is_one_sentence_that_names_the_setting(run: Run, database_url: str) -> None:
+def test_port_in_use_is_reported_with_its_setting(run: Run, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        said = refusal(run("serve", DATABASE_URL=database_url, SECRET_KEY=SECRET_KEY, PORT=port))
+        said = refusal_of(run("serve", DATABASE_URL=database_url, SECRET_KEY=SECRET_KEY, PORT=port))
     assert f"127.0.0.1:{port}" in said
     assert "EXPERT_BOOKING_PORT" in said
 
 
 @pytest.mark.parametrize("arguments", [["serve"], ["migrate"], ["token", "list"]])
-def test_a_database_that_does_not_answer_is_one_sentence_without_its_password(run: Run, arguments: list[str]) -> None:
+def test_unreachable_database_is_reported_without_its_password(run: Run, arguments: list[str]) -> None:
     nowhere = "postgresql://ada:hunter2@127.0.0.1:1/x"
-    said = refusal(run(*arguments, DATABASE_URL=nowhere, SECRET_KEY=SECRET_KEY, PORT=str(free_port())))
+    said = refusal_of(run(*arguments, DATABASE_URL=nowhere, SECRET_KEY=SECRET_KEY, PORT=str(free_port())))
     assert "cannot be reached" in said
     assert "hunter2" not in said
 
 
 @pytest.mark.parametrize("arguments", [["serve"], ["token", "list"], ["seed"]])
-def test_a_schema_that_is_not_at_head_is_refused_with_the_command_to_run(
+def test_outdated_schema_is_refused_with_the_command_to_run(
     run: Run, empty_database_url: str, arguments: list[str]
 ) -> None:
     settings = {"DATABASE_URL": empty_database_url, "SECRET_KEY": SECRET_KEY, "PORT": str(free_port())}
-    assert "`expert-booking migrate`" in refusal(run(*arguments, **settings))
+    assert "`expert-booking migrate`" in refusal_of(run(*arguments, **settings))
     with psycopg.connect(driver_url(empty_database_url)) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
-    assert tables == (0,)  # a given database is never migrated unasked
+    assert tables == (0,)  # an external database is never migrated unasked
 
 
-def test_migrate_brings_a_database_to_head_and_may_run_again(run: Run, empty_database_url: str) -> None:
+def test_migrate_upgrades_a_database_and_is_idempotent(run: Run, empty_database_url: str) -> None:
     for _ in range(2):
         done = run("migrate", DATABASE_URL=empty_database_url)
         assert done.returncode == 0, done.stderr
@@ -148,13 +148,13 @@ def test_migrate_brings_a_database_to_head_and_may_run_again(run: Run, empty_dat
     assert schema.level(empty_database_url)[0] == schema.head()
 
 
-def test_a_token_is_listed_without_its_secret_until_it_is_revoked(run: Run, database_url: str) -> None:
+def test_token_is_listed_without_its_secret_and_can_be_revoked(run: Run, database_url: str) -> None:
     created = run("token", "create", "robot", "--role", "admin", DATABASE_URL=database_url)
     secret = created.stdout.splitlines()[-1]
     assert (created.returncode, secret in created.stderr) == (0, False)
-    assert "robot" in refusal(run("token", "create", "robot", "--role", "reader", DATABASE_URL=database_url))
+    assert "robot" in refusal_of(run("token", "create", "robot", "--role", "reader", DATABASE_URL=database_url))
     unknown = run("token", "create", "x", "--role", "expert", "--expert", "nobody", DATABASE_URL=database_url)
-    assert "nobody" in refusal(unknown)
+    assert "nobody" in refusal_of(unknown)
 
     [line] = run("token", "list", DATABASE_URL=database_url).stdout.splitlines()
     assert line.split("\t")[:2] == ["robot", "admin"]
@@ -163,10 +163,10 @@ def test_a_token_is_listed_without_its_secret_until_it_is_revoked(run: Run, data
 
     assert run("token", "revoke", "robot", DATABASE_URL=database_url).returncode == 0
     assert "revoked" in run("token", "list", DATABASE_URL=database_url).stdout
-    assert "robot" in refusal(run("token", "revoke", "robot", DATABASE_URL=database_url))
+    assert "robot" in refusal_of(run("token", "revoke", "robot", DATABASE_URL=database_url))
 
 
-async def test_a_token_is_printed_alone_on_the_last_line_and_works(
+async def test_token_is_printed_alone_on_the_last_line_and_works(
     tmp_path: Path, database_url: str, services: Services, add_expert: AddExpert
 ) -> None:
     expert = await add_expert()
@@ -184,10 +184,10 @@ async def test_a_token_is_printed_alone_on_the_last_line_and_works(
         ("Boss@example.com", "an admin's address"),
         ("JANA@example.com", "the address of the expert Jana Müller (jana-muller)"),
         ("ada@example.com", "a customer's address"),
-        ("nobody@example.com", "an address that is not known here yet"),
+        ("nobody@example.com", "an address not seen before"),
     ],
 )
-async def test_a_link_is_printed_alone_on_the_last_line_and_proves_the_address_once(
+async def test_link_is_printed_alone_on_the_last_line_and_proves_the_address_once(
     tmp_path: Path, database: Database, database_url: str, services: Services, add_expert: AddExpert, book: Book,
     email: str, known_as: str,
 ) -> None:  # fmt: skip
@@ -202,24 +202,24 @@ async def test_a_link_is_printed_alone_on_the_last_line_and_proves_the_address_o
     assert link.startswith("https://booking.test/sign-in/")
     site = Services(database, site=Site(secret=SECRET_KEY, admins=frozenset({"boss@example.com"})))
     proof, _ = await site.access.redeem_link(link, "browser")
-    identity = await site.access.who(proof.access_token)
+    identity = await site.access.identity_of_proof(proof.access_token)
     assert identity is not None
     assert (identity.email, identity.admin) == (email, email == "Boss@example.com")
     with pytest.raises(LinkNotValid):
         await site.access.redeem_link(link, "browser")
 
 
-def test_a_link_needs_the_secret_that_the_servers_have(run: Run, database_url: str) -> None:
-    assert "EXPERT_BOOKING_SECRET_KEY" in refusal(run("sign-in-link", "ada@example.com", DATABASE_URL=database_url))
+def test_link_needs_the_servers_secret_key(run: Run, database_url: str) -> None:
+    assert "EXPERT_BOOKING_SECRET_KEY" in refusal_of(run("sign-in-link", "ada@example.com", DATABASE_URL=database_url))
 
 
 @pytest.mark.timeout(180)
-def test_a_running_server_with_a_database_of_its_own_is_examined_saved_and_makes_links(
+def test_running_server_with_an_embedded_database_supports_all_commands(
     tmp_path: Path,
 ) -> None:
     data = tempfile.mkdtemp(
         prefix="expert-booking-tests-"
-    )  # as root the database runs under a uid that has to get there
+    )  # if run as root, the database runs under another uid and needs access
     Path(data).chmod(0o755)
     server = ServerProcess(tmp_path, None, DATA_DIR=f"{data}/one", DEMO="false")
     try:
@@ -233,10 +233,10 @@ def test_a_running_server_with_a_database_of_its_own_is_examined_saved_and_makes
         assert [answer.status_code for answer in answers] == [200, 404]
 
         examined = command("doctor", "--json", folder=tmp_path, timeout=120, **settings)
-        assert json.loads(examined.stdout)["well"], examined.stdout
+        assert json.loads(examined.stdout)["ok"], examined.stdout
         for words in (("token", "create", "kept", "--role", "admin"), ("backup", "booking.dump")):
             assert command(*words, folder=tmp_path, timeout=120, **settings).returncode == 0
-        assert "not empty" in refusal(command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings))
+        assert "not empty" in refusal_of(command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings))
         settings["DATA_DIR"] = f"{data}/other"
         restored = command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings)
         assert restored.returncode == 0, restored.stderr
@@ -247,17 +247,17 @@ def test_a_running_server_with_a_database_of_its_own_is_examined_saved_and_makes
         shutil.rmtree(data, ignore_errors=True)
 
 
-def test_a_mistake_ends_a_real_process_with_two_as_well(tmp_path: Path) -> None:
-    assert "sevre" in refusal(command("sevre", folder=tmp_path))
+def test_invalid_command_in_a_real_process_exits_with_two(tmp_path: Path) -> None:
+    assert "sevre" in refusal_of(command("sevre", folder=tmp_path))
 
 
-def test_a_server_says_where_it_is_answers_with_careful_headers_and_leaves_with_zero(
+def test_server_prints_its_url_sends_security_headers_and_exits_with_zero(
     serve: Callable[..., ServerProcess],
 ) -> None:
     server = serve()
-    assert f"http://localhost:{server.port}" in server.words()
+    assert f"http://localhost:{server.port}" in server.log_text()
     assert httpx.get(f"{server.url}/readyz").json() == {"status": "ready"}
-    assert httpx.get(f"{server.url}/experts").json()["experts"] == []  # a given database gets no demo data
+    assert httpx.get(f"{server.url}/experts").json()["experts"] == []  # an external database gets no sample data
     assert httpx.get(f"{server.url}/", follow_redirects=True).status_code == 200
     for path in ("/", "/experts", "/healthz", "/docs", "/nothing-here", "/experts/nobody"):
         headers = httpx.get(f"{server.url}{path}").headers
@@ -266,11 +266,11 @@ def test_a_server_says_where_it_is_answers_with_careful_headers_and_leaves_with_
         assert headers["referrer-policy"] == "same-origin", path
         assert "server" not in headers, path
     assert server.stop(timeout=10) == 0
-    assert "Traceback" not in server.words()
-    assert SECRET_KEY not in server.words()
+    assert "Traceback" not in server.log_text()
+    assert SECRET_KEY not in server.log_text()
 
 
-async def test_mail_that_waits_and_mail_that_was_given_up_is_listed_and_sent_again(
+async def test_waiting_and_failed_emails_are_listed_and_can_be_resent(
     tmp_path: Path, database_url: str, add_expert: AddExpert, book: Book, sql: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     made = await book(await add_expert(), MONDAY_MORNING + timedelta(days=1))
@@ -284,7 +284,7 @@ async def test_mail_that_waits_and_mail_that_was_given_up_is_listed_and_sent_aga
     assert dead[1:5] == ["received", "to the customer", str(made.id), "56 tries"]
     assert (dead[6][:8], dead[7]) == ("given up", "timeout")
     assert "@" not in str([waits, dead])
-    assert "424242" in refusal(mail("resend", dead[0], "424242"))
+    assert "424242" in refusal_of(mail("resend", dead[0], "424242"))
     again = mail("resend", "--all")
     assert (again.returncode, again.stderr) == (0, "1 message goes out again, as soon as a server runs.\n")
     assert [line.split("\t")[6] for line in mail("list").stdout.splitlines()] == ["waiting", "waiting"]

@@ -1,4 +1,4 @@
-"""What pyproject.toml requires, what constraints.txt pins, and what uses it."""
+"""Consistency of pyproject.toml, constraints.txt and the imports of the product."""
 
 import ast
 import re
@@ -11,43 +11,43 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests.serving import ROOT
+from tests.server import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 NEEDED = [Requirement(line) for line in PROJECT["dependencies"] + EXTRAS["redis"]]
 REQUIRED = [*NEEDED, *map(Requirement, EXTRAS["dev"])]
 LINES = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
-# The product uses private parts of these, or replaces them.
+# The product uses or replaces private parts of these packages.
 BOUND_TO_A_RELEASE = {"nicegui", "python-engineio", "python-socketio", "uvicorn", "websockets"}
 
 
 def pinned() -> dict[str, Version]:
-    """The version of each package that pip may install on this machine."""
+    """Return the version of each package that pip may install on this machine."""
     pins = [Requirement(line) for line in LINES]
     here = [pin for pin in pins if pin.marker is None or pin.marker.evaluate()]
     return {canonicalize_name(pin.name): Version(str(pin.specifier).removeprefix("==")) for pin in here}
 
 
-def test_the_lock_pins_one_version_of_every_package_and_pip_can_read_it() -> None:
+def test_constraints_pin_one_version_of_every_package() -> None:
     assert len(LINES) > len(REQUIRED)
     for line in LINES:
         assert re.fullmatch(r"[a-z0-9-]+==[^\s*;]+( ; .+)?", line), line  # no extras: pip refuses them here
 
 
 @pytest.mark.parametrize("required", REQUIRED, ids=str)
-def test_the_lock_satisfies_what_is_required(required: Requirement) -> None:
+def test_constraints_satisfy_the_requirements(required: Requirement) -> None:
     assert required.specifier.contains(pinned()[canonicalize_name(required.name)])
 
 
-def test_the_lock_pins_what_the_required_packages_require_in_turn() -> None:
+def test_constraints_pin_transitive_requirements() -> None:
     waiting, seen = {canonicalize_name(one.name) for one in REQUIRED}, set[str]()
     while waiting:
         name = waiting.pop()
         seen.add(name)
         assert name in pinned()
         if Version(version(name)) != pinned()[name]:
-            continue  # another version is installed here, which may require something else
+            continue  # another version is installed here, which may have other requirements
         lines = [Requirement(line) for line in requires(name) or ()]
         more = [one for one in lines if one.marker is None or one.marker.evaluate({"extra": ""})]
         waiting |= {canonicalize_name(one.name) for one in more} - seen
@@ -59,15 +59,15 @@ def test_each_requirement_has_a_lower_bound(required: Requirement) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BOUND_TO_A_RELEASE))
-def test_where_private_parts_are_used_the_next_release_is_not_allowed(name: str) -> None:
+def test_next_release_is_excluded_if_private_parts_are_used(name: str) -> None:
     (required,) = [one for one in NEEDED if canonicalize_name(one.name) == name]
     pin = pinned()[name]
-    # The parts of websockets that are used change with the first number.
+    # The parts of websockets in use change with the major version.
     after = f"{pin.major + 1}.0" if name == "websockets" else f"{pin.major}.{pin.minor + 1}.0"
     assert not required.specifier.contains(after)
 
 
-def test_every_package_that_is_imported_is_required() -> None:
+def test_every_imported_package_is_required() -> None:
     known = packages_distributions()
     imported = set[str]()
     for path in [*ROOT.glob("expert_booking/**/*.py"), *ROOT.glob("migrations/**/*.py")]:
@@ -83,7 +83,7 @@ def test_every_package_that_is_imported_is_required() -> None:
         assert required & {canonicalize_name(name) for name in known[module]}, f"{module} is imported"
 
 
-def test_what_installs_the_product_uses_the_lock() -> None:
+def test_every_installation_uses_the_constraints() -> None:
     for path in (".ci/run", "README.md", "deploy/Dockerfile", "deploy/expert-booking@.service"):
         text = (ROOT / path).read_text()
         installs = re.findall(r"pip\"? install (.*)", text)
@@ -93,7 +93,7 @@ def test_what_installs_the_product_uses_the_lock() -> None:
     assert "constraints.txt" not in (ROOT / ".dockerignore").read_text()
 
 
-def test_ci_runs_existing_tests_with_the_lowest_and_the_newest_versions() -> None:
+def test_ci_runs_existing_tests_with_the_lowest_and_newest_versions() -> None:
     assert re.search(r"for versions in lowest newest; do\n +\.ci/versions ", (ROOT / ".ci/run").read_text())
     listed = re.findall(r"tests/\S+", (ROOT / ".ci/versions").read_text())
     assert len(listed) >= 10

@@ -1,4 +1,4 @@
-"""What is shipped for running it: files that their programs can read, and settings that exist."""
+"""The shipped deployment files are valid and name existing settings."""
 
 import os
 import re
@@ -11,20 +11,20 @@ from typing import Any
 import yaml
 
 from expert_booking.settings import Settings
-from tests.behind import SHIPPED, needs
-from tests.serving import ROOT, ServerProcess, free_port
+from tests.backing_servers import SHIPPED, require_program
+from tests.server import ROOT, ServerProcess, free_port
 
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "expert-booking@.service"
 COMPOSE = DEPLOY / "compose.yaml"
-# What an image that starts as root needs until it is another user.
+# Capabilities that an image needs if it starts as root and then changes its user.
 CAPABILITIES = {
     "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
     "nginx": {"CHOWN", "NET_BIND_SERVICE", "SETGID", "SETUID"},
 }
 
 
-def test_every_setting_that_is_named_exists() -> None:
+def test_every_named_setting_exists() -> None:
     shipped = [path for path in DEPLOY.iterdir() if path.is_file() and path.name != "secrets.env"]
     assert len(shipped) >= 5
     for path in shipped:
@@ -32,20 +32,20 @@ def test_every_setting_that_is_named_exists() -> None:
             assert name.lower() in Settings.model_fields, f"{path.name} names EXPERT_BOOKING_{name}"
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    # The programs that it names need not be here.
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    # The programs that it names need not be installed here.
     here = UNIT.read_text().replace("/opt/expert-booking/bin/expert-booking", "/bin/true")
     unit = tmp_path / "expert-booking@1.service"
     unit.write_text(here.replace("/usr/bin/curl", "/bin/true"))
     judged = subprocess.run(
-        [needs("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, check=False
+        [require_program("systemd-analyze"), "verify", str(unit)], capture_output=True, text=True, check=False
     )
     ours = [line for line in judged.stderr.splitlines() if "expert-booking" in line]
     assert not ours, judged.stderr
 
 
-def test_started_is_who_answers_and_who_has_ended_is_not_waited_for(serve: Callable[..., ServerProcess]) -> None:
-    needs("curl")
+def test_unit_waits_for_a_responding_server_but_not_for_a_dead_process(serve: Callable[..., ServerProcess]) -> None:
+    require_program("curl")
     after = re.search(r"^ExecStartPost=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert after
 
@@ -63,12 +63,12 @@ def test_started_is_who_answers_and_who_has_ended_is_not_waited_for(serve: Calla
         running.kill()
 
 
-def test_the_units_ports_are_those_that_nginx_asks() -> None:
+def test_unit_ports_match_the_nginx_upstreams() -> None:
     assert "EXPERT_BOOKING_PORT=808%i" in UNIT.read_text()
     assert {"127.0.0.1:8081", "127.0.0.1:8082"} == set(re.findall(r"server (127[.\d]+:\d+)", SHIPPED.read_text()))
 
 
-def test_compose_starts_in_order_and_nginx_asks_the_processes(tmp_path: Path) -> None:
+def test_compose_starts_in_order_and_nginx_points_at_the_processes(tmp_path: Path) -> None:
     site: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
     services = site["services"]
     apps = [service for name, service in services.items() if name.startswith("app")]
@@ -79,7 +79,7 @@ def test_compose_starts_in_order_and_nginx_asks_the_processes(tmp_path: Path) ->
     for one in ("postgres", "nginx", "redis"):
         assert "test" in services[one]["healthcheck"]
 
-    # The nginx that its command makes of the shipped file, as the shell of the container would.
+    # The nginx configuration that the container's command makes of the shipped file.
     command = services["nginx"]["command"][2].replace("/shipped.conf", str(SHIPPED))
     made = tmp_path / "nginx.conf"
     command = command.replace("/tmp/nginx.conf", str(made)).split(" && exec")[0]
@@ -91,7 +91,7 @@ def test_compose_starts_in_order_and_nginx_asks_the_processes(tmp_path: Path) ->
         assert address.replace(".", "\\.") + '$"' in made.read_text()
 
 
-def test_containers_have_exact_versions_and_no_more_rights_and_memory_than_they_need() -> None:
+def test_containers_have_exact_versions_and_minimal_rights_and_memory() -> None:
     services: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["services"]
     for name, service in services.items():
         assert service["read_only"] is True, name
@@ -104,6 +104,6 @@ def test_containers_have_exact_versions_and_no_more_rights_and_memory_than_they_
     assert re.search(r"^FROM python:3\.11\.\d+-slim$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
 
 
-def test_the_unit_has_a_limit_of_memory() -> None:
+def test_unit_has_a_memory_limit() -> None:
     limits = dict(re.findall(r"^(Memory\w+)=(\d+)M$", UNIT.read_text(), re.MULTILINE))
     assert int(limits["MemoryHigh"]) < int(limits["MemoryMax"])

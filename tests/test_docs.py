@@ -1,4 +1,4 @@
-"""README and docs are true: their commands run as they stand there, and every setting and metric is in them."""
+"""The commands in README and docs run as written, and the docs list every setting and metric."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 
 from expert_booking.db.engine import driver_url
 from expert_booking.settings import Settings
-from tests.serving import ROOT, ServerProcess, environment
+from tests.server import ROOT, ServerProcess, environment
 
 README = (ROOT / "README.md").read_text()
 DOCS = ROOT / "docs"
@@ -21,18 +21,18 @@ ELSEWHERE = "postgresql://booking@localhost/restored"
 
 
 def blocks(text: str) -> list[str]:
-    """The shell blocks that are meant to be run."""
+    """Return the shell blocks that are meant to be run."""
     return re.findall(r"```sh\n(.*?)```", text, re.S)
 
 
 def section(heading: str) -> str:
-    """What stands below one heading of the README."""
+    """Return the text below one heading of the README."""
     return README.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def run(script: str, folder: Path, database_url: str) -> subprocess.CompletedProcess[str]:
-    """Run a block as a person would paste it; every line must succeed."""
-    # The command as the tests' own environment has it, whether or not it is installed there.
+    """Run a block as if pasted into a shell; every line must succeed."""
+    # The command from the tests' environment, whether or not it is installed there.
     command = folder / "expert-booking"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m expert_booking "$@"\n')
     command.chmod(0o755)
@@ -49,9 +49,9 @@ def run(script: str, folder: Path, database_url: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.timeout(600)
-def test_every_command_of_the_docs_works(database_url: str, empty_database_url: str, tmp_path: Path) -> None:
+def test_every_command_in_the_docs_works(database_url: str, empty_database_url: str, tmp_path: Path) -> None:
     if "CI" not in os.environ and not shutil.which("curl"):
-        pytest.skip("there is no curl on this machine, with which the docs speak to the API")
+        pytest.skip("curl is not installed, which the docs use to call the API")
     (administer,) = blocks((DOCS / "guide" / "administering.md").read_text())
     lines = [line for line in administer.splitlines() if not line.startswith("expert-booking serve")]
     smaller = "\n".join(lines).replace("--experts 10000 --bookings 1000000", "--experts 40 --bookings 600")
@@ -78,20 +78,20 @@ def test_every_command_of_the_docs_works(database_url: str, empty_database_url: 
     assert '"status":"confirmed"' in called.stdout
     assert '"actor":"admin","fromStatus":"confirmed","toStatus":"confirmed"' in called.stdout
     assert '"reason":"day_off"' in called.stdout
-    assert '"accessToken"' not in called.stdout  # it went into a variable, and nothing else prints it
+    assert '"accessToken"' not in called.stdout  # stored in a variable and printed nowhere
     assert '"status":"cancelled"' in called.stdout
     assert called.stdout.endswith('{"status":"alive"}{"status":"ready"}')
     assert monitored.returncode == 0, monitored.stdout + monitored.stderr
     assert 'expert_booking_bookings_total{way="api"} 2.0' in monitored.stdout
-    assert "good  fences" in monitored.stdout
-    assert "The database is as it was." in monitored.stderr
+    assert "ok    fences" in monitored.stdout
+    assert "Backup restored." in monitored.stderr
     table = (DOCS / "operations.md").read_text().split("| name | meaning |")[1]
     documented = {name.split("∗")[0] for name in re.findall(r"`(\w+)`∗?[,| ]", table)}
     exposed = re.findall(r"^# TYPE expert_booking_(\w+)", monitored.stdout, re.M)
     assert set(exposed) <= {name.removesuffix("_total") for name in documented} | documented
 
 
-def test_the_two_commands_are_the_ones_ci_runs() -> None:
+def test_readme_commands_match_those_of_ci() -> None:
     (start,), (test,) = blocks(section("Run it")), blocks(section("Develop"))
     ci = (ROOT / ".ci/run").read_text()
     assert start.strip() == f"{VENV} && .venv/bin/pip install -q -c constraints.txt . && .venv/bin/expert-booking"
@@ -106,10 +106,10 @@ def test_the_two_commands_are_the_ones_ci_runs() -> None:
         assert command in ci
 
 
-def test_the_docs_name_every_setting_and_no_other() -> None:
+def test_docs_list_exactly_the_existing_settings() -> None:
     named = set(re.findall(r"EXPERT_BOOKING_([A-Z_]+)", (DOCS / "configuration.md").read_text()))
     assert named == {name.upper() for name in Settings.model_fields}
 
 
-def test_the_readme_stays_short() -> None:
+def test_readme_stays_short() -> None:
     assert len(README.splitlines()) <= 150

@@ -1,4 +1,4 @@
-"""The doctor: says that a healthy site is healthy, and finds each illness when there really is one."""
+"""The doctor: reports a healthy site as healthy, and finds each problem when there really is one."""
 
 import asyncio
 import json
@@ -14,25 +14,25 @@ from redis import Redis
 from expert_booking import doctor
 from expert_booking.db import diagnostics
 from expert_booking.db.engine import Database, driver_url
-from expert_booking.doctor import Finding, State
+from expert_booking.doctor import Finding, State, database_checks, settings_checks
 from expert_booking.services import Services
 from expert_booking.settings import Settings
-from tests.behind import RedisServer
+from tests.backing_servers import RedisServer
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.mailing import MailServer
-from tests.serving import command, environment
+from tests.mail_server import MailServer
+from tests.server import command, environment
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Examine = Callable[..., dict[str, Finding]]
 
-# A booking in 2036 has not begun when these tests are run.
+# A booking in 2036 is in the future whenever these tests run.
 LATER = MONDAY_MORNING.replace(year=2036, day=24)
 KEY = "kd83-Jfz_0aPq7Lw2xYtUv9RmNs4Bc6E"
 
 
 @pytest.fixture
 def examine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database_url: str) -> Examine:
-    """All findings by check, of this test's database and with these settings: `examine(POOL_SIZE="9")`."""
+    """Return all findings by check, for this test's database with these settings: `examine(POOL_SIZE="9")`."""
 
     @contextmanager
     def given(settings: Settings) -> Iterator[str]:
@@ -55,32 +55,32 @@ def _later(clock: Clock) -> None:
     clock.now = LATER.replace(day=23)
 
 
-def ill(findings: dict[str, Finding]) -> set[str]:
-    """Which checks have found something that does not work."""
-    return {check for check, finding in findings.items() if finding.state is State.ILL}
+def failing(findings: dict[str, Finding]) -> set[str]:
+    """Return the checks that failed."""
+    return {check for check, finding in findings.items() if finding.state is State.FAIL}
 
 
 @contextmanager
-def server_at_work(url: str) -> Iterator[None]:
-    """A server of ours has a connection, and does nothing."""
+def idle_server(url: str) -> Iterator[None]:
+    """Simulate an idle server with an open connection."""
     with psycopg.connect(driver_url(url), application_name="expert-booking"):
         yield
 
 
-async def test_a_healthy_house_is_found_healthy(
+async def test_a_healthy_site_is_reported_as_healthy(
     examine: Examine, add_expert: AddExpert, book: Book, services: Services, mail_server: MailServer
 ) -> None:
     await book(await add_expert(), LATER)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     findings = await asyncio.to_thread(
         examine, SMTP_URL=mail_server.url, MAIL_FROM="Expert Booking <booking@example.com>",
         BASE_URL="https://booking.example.com",
     )  # fmt: skip
     assert len(findings) == 20
-    # Mail waits, since no server runs; and time zones get old.
-    hints = {check for check, finding in findings.items() if finding.state is not State.GOOD}
+    # Emails wait because no server runs, and time zone data may be outdated.
+    hints = {check for check, finding in findings.items() if finding.state is not State.OK}
     assert hints <= {"outbox", "time zones"}, findings
-    assert not mail_server.mails
+    assert not mail_server.emails
     assert "ada" not in str(findings).lower()
 
 
@@ -102,29 +102,29 @@ async def test_a_healthy_house_is_found_healthy(
         ("indexes", "ix_expert_name is not valid",
          ["UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_expert_name'::regclass"]),
         ("schema", "is at 0006", ["UPDATE alembic_version SET version_num = '0006'"]),
-        ("extensions", "btree_gist is not there", ["DROP EXTENSION btree_gist CASCADE"]),
+        ("extensions", "btree_gist is not installed", ["DROP EXTENSION btree_gist CASCADE"]),
     ],
 )  # fmt: skip
-def test_a_database_that_somebody_has_damaged(
+def test_damaged_database_is_detected_and_repaired_by_the_advice(
     examine: Examine, sql: Connection, check: str, named: str, statements: list[str]
 ) -> None:
     for statement in statements:
         sql.execute(statement)
     findings = examine()
-    assert ill(findings) >= {check}
+    assert failing(findings) >= {check}
     assert named in findings[check].says
     assert findings[check].advice
-    if check != "extensions":  # which takes fences along
-        assert ill(findings) == {check}
+    if check != "extensions":  # which drops fences along with it
+        assert failing(findings) == {check}
     if check != "schema":
-        # What it says is to be done is done, and all is well.
+        # Following the advice repairs the database.
         for finding in findings.values():
-            if finding.state is State.ILL:
+            if finding.state is State.FAIL:
                 sql.execute(finding.advice.partition(doctor.IN_PSQL)[2])
-        assert not ill(examine())
+        assert not failing(examine())
 
 
-async def test_bookings_that_overlap_are_counted(
+async def test_overlapping_bookings_are_counted(
     examine: Examine, sql: Connection, add_expert: AddExpert, book: Book
 ) -> None:
     sql.execute("ALTER TABLE booking DROP CONSTRAINT ex_booking_no_overlap")
@@ -132,55 +132,57 @@ async def test_bookings_that_overlap_are_counted(
         expert = await add_expert(name=name)
         for hour in (8, 9, 11):
             await book(expert, LATER.replace(hour=hour))
-    assert examine()["bookings"].state is State.GOOD
+    assert examine()["bookings"].state is State.OK
     sql.execute(
         "UPDATE booking SET busy = tstzrange(starts_at, ends_at + interval '15 minutes') WHERE ctid ="
         " (SELECT ctid FROM booking WHERE extract(hour FROM starts_at AT TIME ZONE 'UTC') = 8 LIMIT 1)"
     )
     found = examine()["bookings"]
-    assert (found.state, found.says) == (State.ILL, "1 live booking overlaps another of the same expert.")
+    assert (found.state, found.says) == (State.FAIL, "1 live booking overlaps another of the same expert.")
 
 
-async def test_work_that_nobody_does_is_an_illness_only_where_a_server_runs(
+async def test_stalled_work_is_a_failure_only_if_a_server_is_running(
     examine: Examine, sql: Connection, database: Database, add_expert: AddExpert, book: Book, mail_server: MailServer
 ) -> None:
     await book(await add_expert(), LATER)
     sql.execute("UPDATE booking SET answer_by = now() - interval '3 hours'")
     sql.execute("UPDATE message SET created_at = now() - interval '2 days', tries = 9, due_at = now()")
     mails = {"SMTP_URL": mail_server.url, "MAIL_FROM": "booking@example.com"}
-    await database.close()  # it has the name of a server's
+    await database.close()  # it is connected under the name of a server
     late = ("deadlines", "outbox", "next free times")
     findings = await asyncio.to_thread(examine, **mails)
     assert {findings[check].state for check in late} == {State.HINT}
-    with server_at_work(database.url):
+    with idle_server(database.url):
         findings = await asyncio.to_thread(examine, **mails)
-    assert ill(findings) == set(late)
-    assert "For 3 hours" in findings["deadlines"].says
-    assert findings["outbox"].says == ("2 mails wait in the outbox, 2 after a try that failed, the oldest for 2 days.")
+    assert failing(findings) == set(late)
+    assert "3 hours overdue" in findings["deadlines"].says
+    assert findings["outbox"].says == (
+        "2 emails are waiting in the outbox, 2 of them after a failed attempt, the oldest for 2 days."
+    )
 
 
-def test_a_dead_letter_is_told_with_the_command_for_it(examine: Examine, sql: Connection) -> None:
+def test_failed_email_is_reported_with_the_command_to_resend_it(examine: Examine, sql: Connection) -> None:
     sql.execute("INSERT INTO message (kind, booking_id, failed_at) VALUES ('rescheduled', gen_random_uuid(), now())")
     found = examine()["outbox"]
-    assert (found.state, found.says) == (State.HINT, "0 mails wait in the outbox; 1 was given up.")
+    assert (found.state, found.says) == (State.HINT, "0 emails are waiting in the outbox; 1 was given up.")
     assert "mail resend" in found.advice
 
 
-def test_what_is_away_is_told_in_a_sentence_with_what_to_look_at(examine: Examine) -> None:
+def test_unreachable_services_are_reported_with_the_setting_to_check(examine: Examine) -> None:
     findings = examine(
         DATABASE_URL="postgresql://nobody:a-password@127.0.0.1:1/nothing",
         SMTP_URL="smtp://127.0.0.1:1", MAIL_FROM="booking@example.com",
     )  # fmt: skip
-    assert ill(findings) == {"database", "mail server"}
+    assert failing(findings) == {"database", "mail server"}
     assert "EXPERT_BOOKING_DATABASE_URL" in findings["database"].advice
     assert "no connection" in findings["mail server"].says
     assert "a-password" not in str(findings)
 
 
-def test_redis_is_looked_at_where_news_go_through_it(examine: Examine, redis: RedisServer) -> None:
+def test_redis_is_checked_if_events_go_through_it(examine: Examine, redis: RedisServer) -> None:
     assert "redis" not in examine()
     found = examine(REDIS_URL=redis.url)["redis"]
-    assert (found.state, found.says[:26]) == (State.GOOD, "News through Redis arrive "), found
+    assert (found.state, found.says[:28]) == (State.OK, "Events through Redis arrive "), found
     with Redis.from_url(redis.url) as admin:
         may = {"categories": ["+@all"], "commands": ["-publish"], "channels": ["*"]}
         admin.acl_setuser("mute", enabled=True, passwords="+a-password", **may)
@@ -188,48 +190,48 @@ def test_redis_is_looked_at_where_news_go_through_it(examine: Examine, redis: Re
     assert "NoPermission" in examine(REDIS_URL=muted)["redis"].says
     redis.kill()
     findings = examine(REDIS_URL=muted)
-    assert ill(findings) == {"redis"}
+    assert failing(findings) == {"redis"}
     assert "EXPERT_BOOKING_REDIS_URL" in findings["redis"].advice
     assert "a-password" not in str(findings)
 
 
-def test_a_mail_server_that_refuses_the_password(examine: Examine) -> None:
+def test_mail_server_that_rejects_the_password_is_reported(examine: Examine) -> None:
     server = MailServer(authenticator=lambda *_: False, auth_require_tls=False).start()
     try:
         findings = examine(SMTP_URL=server.url.replace("//", "//ada:wrong@"), MAIL_FROM="booking@example.com")
     finally:
         server.stop()
-    assert ill(findings) == {"mail server"}
+    assert failing(findings) == {"mail server"}
     assert "sign-in refused" in findings["mail server"].says
 
 
-def test_settings_that_are_weak_open_or_wrong(examine: Examine) -> None:
+def test_weak_open_or_invalid_settings_are_reported(examine: Examine) -> None:
     assert "openssl rand" in examine(SECRET_KEY="x" * 40)["settings"].says
     findings = examine(SECRET_KEY="sixteen letters!", BASE_URL="http://booking.example.com")
     assert findings["secret key"].state is findings["address"].state is State.HINT
     assert set(examine(POOL_SIZE="no")) == {"settings"}
 
 
-def test_a_pool_that_is_larger_than_the_server(database_url: str) -> None:
+def test_pool_larger_than_the_servers_connection_limit_is_reported(database_url: str) -> None:
     with diagnostics.read_only(database_url) as connection:
-        most, in_use = diagnostics.room(connection)
-        assert doctor.connections(connection, most).state is State.ILL
-        assert doctor.connections(connection, most - 1).state is (State.HINT if in_use else State.GOOD)
-        assert doctor.connections(connection, 1).state is State.GOOD
+        most, in_use = diagnostics.connection_budget(connection)
+        assert database_checks.connections(connection, most).state is State.FAIL
+        assert database_checks.connections(connection, most - 1).state is (State.HINT if in_use else State.OK)
+        assert database_checks.connections(connection, 1).state is State.OK
 
 
-def test_a_key_that_others_can_read(tmp_path: Path) -> None:
+def test_readable_or_short_key_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "secret.key"
     path.write_text("5f0d8a572a0b4a379f5d6f1f4f1c8e22")
     path.chmod(0o640)
-    assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.ILL
+    assert settings_checks.secret_key(Settings(data_dir=tmp_path)).state is State.FAIL
     path.chmod(0o600)
-    assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.GOOD
+    assert settings_checks.secret_key(Settings(data_dir=tmp_path)).state is State.OK
     path.write_text("kept")
-    assert doctor.secret_key(Settings(data_dir=tmp_path)).state is State.ILL
+    assert settings_checks.secret_key(Settings(data_dir=tmp_path)).state is State.FAIL
 
 
-def test_its_connection_can_only_read(database_url: str) -> None:
+def test_doctor_connection_is_read_only(database_url: str) -> None:
     with (
         pytest.raises(diagnostics.DiagnosticsError, match="read-only"),
         diagnostics.read_only(database_url) as connection,
@@ -237,11 +239,11 @@ def test_its_connection_can_only_read(database_url: str) -> None:
         connection.execute("DELETE FROM booking")
 
 
-def test_the_command_ends_with_one_where_something_is_ill_and_makes_nothing(tmp_path: Path, database_url: str) -> None:
+def test_the_command_ends_with_one_if_a_check_fails_and_makes_nothing(tmp_path: Path, database_url: str) -> None:
     done = command("doctor", "--json", folder=tmp_path, DATABASE_URL=database_url, SECRET_KEY=KEY)
     told = json.loads(done.stdout)
-    assert (done.returncode, told["well"]) == (0, True), done.stdout
-    assert {"check": "settings", "state": "good", "says": "All settings are valid.", "advice": ""} in told["findings"]
+    assert (done.returncode, told["ok"]) == (0, True), done.stdout
+    assert {"check": "settings", "state": "ok", "says": "All settings are valid.", "advice": ""} in told["findings"]
     assert command("doctor", "--jason", folder=tmp_path).returncode == 2
     data = tmp_path / "data"
     done = command("doctor", folder=tmp_path, DATA_DIR=str(data))

@@ -1,4 +1,4 @@
-"""What the log says, under which id, and what is never in it."""
+"""What the log contains, under which request id, and which data it never contains."""
 
 import asyncio
 import io
@@ -13,17 +13,17 @@ import httpx
 import psycopg
 import pytest
 
-from expert_booking.logs import JsonLines, TextLines, request_id, told
+from expert_booking.logs import JsonLines, TextLines, request_id, safe_traceback
 from expert_booking.metrics import Metrics
 from expert_booking.request_log import RequestLogMiddleware
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PERSONAL = ("ada@example.com", "Lovelace", "7946", "a secret wish", "example.com")
 
 
-def written(formatter: logging.Formatter, write: Callable[[logging.Logger], None], name: str = "somebody") -> str:
-    """What a logger writes through this formatter."""
+def written(formatter: logging.Formatter, write: Callable[[logging.Logger], None], name: str = "stranger") -> str:
+    """Return what a logger writes through this formatter."""
     stream, log = io.StringIO(), logging.Logger(name)
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
@@ -33,14 +33,14 @@ def written(formatter: logging.Formatter, write: Callable[[logging.Logger], None
 
 
 def fail(name: str = "Lovelace", email: str = "ada@example.com") -> None:
-    """Somebody's words become an exception's, and the cause of another."""
+    """Raise an exception with personal data in it, caused by another one."""
     try:
         int(email)
     except ValueError as error:
         raise LookupError(f"{name} is not here") from error
 
 
-def test_a_traceback_tells_where_and_what_but_not_what_the_exceptions_say() -> None:
+def test_traceback_shows_the_code_but_not_the_exception_messages() -> None:
     def write(log: logging.Logger) -> None:
         try:
             fail()
@@ -57,17 +57,17 @@ def test_a_traceback_tells_where_and_what_but_not_what_the_exceptions_say() -> N
         assert "Lovelace" not in line
 
 
-def test_words_that_are_about_the_program_are_kept() -> None:
+def test_messages_about_the_program_are_kept() -> None:
     with pytest.raises(AttributeError) as failure:
         None.book()  # type: ignore[attr-defined]
-    assert told(failure.value).endswith("AttributeError: 'NoneType' object has no attribute 'book'")
+    assert safe_traceback(failure.value).endswith("AttributeError: 'NoneType' object has no attribute 'book'")
 
 
 @pytest.mark.parametrize("formatter", [TextLines("%(message)s"), JsonLines()])
-def test_what_libraries_log_of_an_exception_is_impersonal_too(formatter: logging.Formatter) -> None:
+def test_exceptions_logged_by_libraries_contain_no_personal_data(formatter: logging.Formatter) -> None:
     error = ValueError("ada@example.com and Lovelace")
     for write in (
-        lambda log: log.error(error),  # as NiceGUI does
+        lambda log: log.error(error),  # as NiceGUI logs it
         lambda log: log.error("failed: %s", error),
         lambda log: log.error("sent to ada@example.com, 100 % sure"),
     ):
@@ -77,14 +77,14 @@ def test_what_libraries_log_of_an_exception_is_impersonal_too(formatter: logging
     assert "never retrieved" in written(formatter, lambda log: log.error(asyncios), "asyncio")
 
 
-async def test_lines_of_a_connection_carry_its_id_and_others_none() -> None:
+async def test_log_lines_of_a_connection_carry_its_request_id() -> None:
     lines: list[str] = []
 
     async def page(scope: Any, receive: Any, send: Any) -> None:
         async def event() -> None:
             lines.append(written(TextLines("%(message)s"), lambda log: log.warning("an event\nof a page")))
 
-        await asyncio.create_task(event())  # as Socket.IO does with what a page sends
+        await asyncio.create_task(event())  # as Socket.IO handles a page's events
 
     async def connect(given: bytes) -> None:
         scope = {"type": "websocket", "headers": [(b"x-request-id", given)]}
@@ -97,7 +97,7 @@ async def test_lines_of_a_connection_carry_its_id_and_others_none() -> None:
     assert request_id.get() is None
 
 
-def test_a_failure_is_found_by_its_id_and_nothing_of_anybody_is_in_the_log(
+def test_failure_is_found_by_its_request_id_and_the_log_has_no_personal_data(
     serve: Callable[..., ServerProcess], sql: psycopg.Connection[tuple[Any, ...]], jana: UUID
 ) -> None:
     sql.execute("ALTER TABLE booking ADD CONSTRAINT ck_booking_no_ada CHECK (email <> 'ada@example.com')")
@@ -121,7 +121,7 @@ def test_a_failure_is_found_by_its_id_and_nothing_of_anybody_is_in_the_log(
     assert page.headers["X-Request-Id"] in page.text
 
     server.stop()
-    said = server.words()
+    said = server.log_text()
     assert not [word for word in PERSONAL if word in said], said
     lines = [json.loads(line) for line in said.splitlines()]
     assert lines[0]["message"] == f"Expert Booking is at http://localhost:{server.port}"
@@ -141,20 +141,20 @@ def test_a_failure_is_found_by_its_id_and_nothing_of_anybody_is_in_the_log(
     assert str(jana) not in said
 
 
-def test_as_it_comes_the_log_is_quiet(serve: Callable[..., ServerProcess]) -> None:
+def test_default_log_is_quiet(serve: Callable[..., ServerProcess]) -> None:
     server = serve()
     assert httpx.get(f"{server.url}/experts").headers["X-Request-Id"]
     server.stop()
-    assert server.words().count("\n") == 3, server.words()
+    assert server.log_text().count("\n") == 3, server.log_text()
 
 
 def first_days() -> dict[str, str]:
-    """Some days to come."""
+    """Return a date range of some days ahead."""
     now = datetime.now(UTC)
     return {"from": f"{now + timedelta(days=1):%F}", "to": f"{now + timedelta(days=8):%F}"}
 
 
 @pytest.fixture
 async def jana(add_expert: AddExpert) -> UUID:
-    """An expert, whose slug is `jana-muller`."""
+    """An expert with the slug `jana-muller`."""
     return await add_expert()

@@ -1,4 +1,4 @@
-"""What Prometheus is told, and who is told at all."""
+"""What Prometheus can read, and who may read it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,36 +22,36 @@ from expert_booking.domain.errors import SlotTaken
 from expert_booking.metrics import Metrics, watch_queues
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Clock, booking_request
-from tests.serving import PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess
 
 TOKEN = "a token for Prometheus"
 START = MONDAY_MORNING.replace(day=24)
-Figures = Callable[..., float]
+MetricReader = Callable[..., float]
 
 
-def read(text: str) -> Figures:
-    """The figures of an exposition: `figure("bookings_total", way="api")`."""
+def read(text: str) -> MetricReader:
+    """Parse metrics: `metric("bookings_total", way="api")`."""
     samples = {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
-    def figure(name: str, **labels: str) -> float:
+    def metric(name: str, **labels: str) -> float:
         return samples[f"expert_booking_{name}", tuple(sorted(labels.items()))]
 
-    return figure
+    return metric
 
 
-async def figures_of(metrics: Metrics) -> Figures:
-    """The same, without a server."""
+async def read_metrics(metrics: Metrics) -> MetricReader:
+    """Read the metrics without a server."""
     return read((await metrics.exposition())[0].decode())
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Return when this is so."""
+async def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until the condition is true."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110 - figures are read, nobody is told of them
+        while not holds():  # noqa: ASYNC110 - metrics can only be polled
             await asyncio.sleep(0.01)
 
 
@@ -70,7 +70,7 @@ async def until(holds: Callable[[], bool]) -> None:
         (TOKEN, "127.0.0.1", {}, 404),
     ],
 )
-async def test_only_this_machine_or_whoever_has_the_token_is_told(
+async def test_metrics_are_readable_from_this_machine_or_with_the_token(
     services: Services, token: str | None, address: str, headers: dict[str, str], status: int
 ) -> None:
     app = create_api(services, secret="of no use here", metrics=Metrics(), metrics_token=token)
@@ -85,7 +85,7 @@ async def test_only_this_machine_or_whoever_has_the_token_is_told(
         assert answer.headers["content-type"].startswith("text/plain; version=")
 
 
-async def test_bookings_changes_and_refusals_are_counted_by_where_and_why(
+async def test_bookings_and_refusals_are_counted_by_source_and_reason(
     database: Database, clock: Clock, add_expert: AddExpert
 ) -> None:
     metrics = Metrics()
@@ -95,21 +95,21 @@ async def test_bookings_changes_and_refusals_are_counted_by_where_and_why(
     for _ in range(2):
         with suppress(SlotTaken):
             await services.bookings.book(booking_request(expert, START.replace(hour=10)))
-    figure = await figures_of(metrics)
-    assert figure("bookings_total", way="page") == figure("bookings_total", way="api") == 1
-    assert figure("refusals_total", asked="book", code="slot_taken") == 1
+    metric = await read_metrics(metrics)
+    assert metric("bookings_total", way="page") == metric("bookings_total", way="api") == 1
+    assert metric("refusals_total", asked="book", code="slot_taken") == 1
 
 
-async def test_two_products_in_one_process_count_apart() -> None:
+async def test_two_apps_in_one_process_count_separately() -> None:
     one, other = Metrics(), Metrics()
     one.booked("api")
-    assert (await figures_of(one))("bookings_total", way="api") == 1
-    assert (await figures_of(other))("bookings_total", way="api") == 0
+    assert (await read_metrics(one))("bookings_total", way="api") == 1
+    assert (await read_metrics(other))("bookings_total", way="api") == 0
 
 
 @asynccontextmanager
-async def site(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database, Services]]:
-    """What `create_app` builds and measures, without the server around it."""
+async def measured_app(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database, Services]]:
+    """The parts that `create_app` builds and measures, without the server."""
     metrics, bus = Metrics(), Bus()
     database = Database(url, on_checkout=metrics.checked_out, **more)
     services, feed, pulse = Services(database, bus), Feed(url, bus.publish), FeedLagProbe(database)
@@ -119,9 +119,9 @@ async def site(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database, 
     beating: asyncio.Task[Any] | None = None
     try:
         if "nobody" not in url:
-            await until(lambda: bus.connected)
+            await wait_until(lambda: bus.connected)
             beating = asyncio.create_task(pulse.run())
-            await until(lambda: pulse.lag() > 0)
+            await wait_until(lambda: pulse.lag() > 0)
         yield metrics, database, services
     finally:
         for task in (listening, beating):
@@ -130,7 +130,7 @@ async def site(url: str, **more: Any) -> AsyncIterator[tuple[Metrics, Database, 
         await database.close()
 
 
-async def test_the_backlog_is_told_as_it_is(database_url: str, sql: psycopg.Connection[tuple[Any, ...]]) -> None:
+async def test_queue_sizes_are_reported(database_url: str, sql: psycopg.Connection[tuple[Any, ...]]) -> None:
     sql.execute("DELETE FROM expert_changed")
     sql.execute(
         """
@@ -142,64 +142,62 @@ async def test_the_backlog_is_told_as_it_is(database_url: str, sql: psycopg.Conn
         """
     )
     sql.execute("INSERT INTO expert_changed (expert_id) VALUES (gen_random_uuid())")
-    async with site(database_url) as (metrics, _, _):
-        figure = await figures_of(metrics)
-    assert figure("outbox_messages", state="waiting") == 2
-    assert figure("outbox_messages", state="retrying") == 1
-    assert figure("outbox_messages", state="given_up") == 1
-    assert 3 * 3600 <= figure("outbox_oldest_seconds") < 3 * 3600 + PATIENCE
-    assert figure("next_available_queue") == 1
-    assert figure("database_answers") == figure("feed_listening") == 1
-    assert 0 < figure("feed_lag_seconds") < PATIENCE
+    async with measured_app(database_url) as (metrics, _, _):
+        metric = await read_metrics(metrics)
+    assert metric("outbox_messages", state="waiting") == 2
+    assert metric("outbox_messages", state="retrying") == 1
+    assert metric("outbox_messages", state="given_up") == 1
+    assert 3 * 3600 <= metric("outbox_oldest_seconds") < 3 * 3600 + PATIENCE
+    assert metric("next_available_queue") == 1
+    assert metric("database_answers") == metric("feed_listening") == 1
+    assert 0 < metric("feed_lag_seconds") < PATIENCE
 
 
-async def test_without_a_database_everything_else_is_still_told() -> None:
-    async with site("postgresql+psycopg://nobody@127.0.0.1:1/nothing") as (metrics, _, _):
-        figure = await figures_of(metrics)
-    assert figure("database_answers") == figure("feed_listening") == 0
-    assert isnan(figure("outbox_messages", state="waiting"))
-    assert isnan(figure("worker_round_timestamp_seconds", worker="outbox"))
+async def test_other_metrics_are_reported_without_a_database() -> None:
+    async with measured_app("postgresql+psycopg://nobody@127.0.0.1:1/nothing") as (metrics, _, _):
+        metric = await read_metrics(metrics)
+    assert metric("database_answers") == metric("feed_listening") == 0
+    assert isnan(metric("outbox_messages", state="waiting"))
+    assert isnan(metric("worker_round_timestamp_seconds", worker="outbox"))
 
 
-async def test_whoever_waits_for_the_pool_is_seen(database_url: str) -> None:
-    async with site(database_url, pool_size=1) as (metrics, database, _):
+async def test_requests_waiting_for_the_pool_are_counted(database_url: str) -> None:
+    async with measured_app(database_url, pool_size=1) as (metrics, database, _):
         async with database.statements():
             waiting = asyncio.create_task(database.answers())
-            await until(lambda: database.waiting == 1)
-            # What the database would have to be asked for is given up, and said to be unknown.
-            figure = await figures_of(metrics)
+            await wait_until(lambda: database.waiting == 1)
+            # Values that need the database time out and are reported as unknown.
+            metric = await read_metrics(metrics)
         assert await waiting
-        assert figure("pool_connections", state="size") == figure("pool_connections", state="in_use") == 1
-        assert figure("pool_connections", state="waiting") >= 1
-        assert figure("database_answers") == 0
+        assert metric("pool_connections", state="size") == metric("pool_connections", state="in_use") == 1
+        assert metric("pool_connections", state="waiting") >= 1
+        assert metric("database_answers") == 0
         assert database.waiting == database.in_use == 0
 
 
-async def test_news_that_does_not_arrive_is_late_for_as_long_as_it_does_not(database: Database) -> None:
+async def test_feed_lag_grows_while_notifications_do_not_arrive(database: Database) -> None:
     pulse = FeedLagProbe(database)
-    await pulse.beat()
-    await until(lambda: pulse.lag() > 0.1)
+    await pulse.send()
+    await wait_until(lambda: pulse.lag() > 0.1)
     pulse.hear("of another process")
     assert pulse.lag() > 0.1
 
 
-def test_a_server_tells_routes_and_never_what_stands_in_their_places(
-    serve: Callable[..., ServerProcess], jana: UUID
-) -> None:
+def test_server_reports_routes_without_their_parameters(serve: Callable[..., ServerProcess], jana: UUID) -> None:
     server = serve()
     for path in (f"/experts/{jana}", "/experts/ada-lovelace", "/expert/jana-muller", "/nowhere/at/all", "/"):
         httpx.get(server.url + path)
     httpx.request("PROPFIND", f"{server.url}/experts")
     text = httpx.get(f"{server.url}/metrics").text
-    figure = read(text)
-    assert figure("http_requests_total", method="GET", route="/experts/{expert}", status="2xx") == 1
-    assert figure("http_requests_total", method="GET", route="/experts/{expert}", status="4xx") == 1
-    assert figure("http_request_seconds_count", method="GET", route="/experts/{expert}") == 2
-    assert figure("http_requests_total", method="GET", route="(no route)", status="4xx") == 1
-    assert figure("http_requests_total", method="other", route="/experts", status="4xx") == 1
-    assert figure("pages", state="not_connected") == 2
-    assert figure("build_info", version="0.1.0", revision=schema.head()) == 1
-    assert figure("feed_listening") == 1
+    metric = read(text)
+    assert metric("http_requests_total", method="GET", route="/experts/{expert}", status="2xx") == 1
+    assert metric("http_requests_total", method="GET", route="/experts/{expert}", status="4xx") == 1
+    assert metric("http_request_seconds_count", method="GET", route="/experts/{expert}") == 2
+    assert metric("http_requests_total", method="GET", route="(no route)", status="4xx") == 1
+    assert metric("http_requests_total", method="other", route="/experts", status="4xx") == 1
+    assert metric("pages", state="not_connected") == 2
+    assert metric("build_info", version="0.1.0", revision=schema.head()) == 1
+    assert metric("feed_listening") == 1
     assert "process_cpu_seconds_total" in text
     assert "python_gc_collections_total" in text
     assert not [word for word in (str(jana), "jana", "lovelace", "nowhere", "PROPFIND") if word in text]
@@ -207,5 +205,5 @@ def test_a_server_tells_routes_and_never_what_stands_in_their_places(
 
 @pytest.fixture
 async def jana(add_expert: AddExpert) -> UUID:
-    """An expert, whose slug is `jana-muller`."""
+    """An expert with the slug `jana-muller`."""
     return await add_expert()

@@ -1,4 +1,4 @@
-"""News through a real Redis: whoever forwards, whoever dies, everybody hears, in order, or knows to look again."""
+"""Events through a real Redis: whichever process forwards or dies, all receive them in order or know to reload."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,166 +14,173 @@ from expert_booking.bus import Bus
 from expert_booking.db.feed import NAME, Feed
 from expert_booking.domain.events import Event, ExpertChanged, FeedConnected, FeedDisconnected, MailChanged, SlotFreed
 from expert_booking.redis_feed import RedisFeed, read, write
-from tests.behind import RedisServer
+from tests.backing_servers import RedisServer
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 PATIENCE = 30
 
 
-class Site:
-    """One process of several, as far as news go."""
+class FeedProcess:
+    """The event feed and bus of one server process."""
 
     def __init__(self, redis: str, database: str) -> None:
         self.bus = Bus()
-        self.heard: list[Event] = []
-        source = RedisFeed(redis, "test", self._hear, lambda publish: Feed(database, publish))
+        self.events: list[Event] = []
+        source = RedisFeed(redis, "test", self._receive, lambda publish: Feed(database, publish))
         self._running = asyncio.create_task(source.run())
 
-    def _hear(self, news: Event) -> None:
-        self.heard.append(news)
-        self.bus.publish(news)
+    def _receive(self, event: Event) -> None:
+        self.events.append(event)
+        self.bus.publish(event)
 
     async def leave(self) -> None:
-        """Be gone."""
+        """Stop this process's feed."""
         self._running.cancel()
         with suppress(asyncio.CancelledError):
             await self._running
 
 
-Join = Callable[[], Site]
+Join = Callable[[], FeedProcess]
 
 
 @pytest.fixture
 async def join(redis: RedisServer, database_url: str) -> AsyncIterator[Join]:
-    """One more process hears the news."""
-    sites: list[Site] = []
+    """Start the feed of one more process."""
+    processes: list[FeedProcess] = []
 
-    def join() -> Site:
-        sites.append(Site(redis.url, database_url))
-        return sites[-1]
+    def join() -> FeedProcess:
+        processes.append(FeedProcess(redis.url, database_url))
+        return processes[-1]
 
     yield join
-    for site in sites:
-        await site.leave()
+    for process in processes:
+        await process.leave()
 
 
-async def until(check: Callable[[], Any], what: str) -> None:
-    """Wait for something that nobody tells us."""
+async def wait_until(check: Callable[[], Any], description: str) -> None:
+    """Wait for a condition."""
     async with asyncio.timeout(PATIENCE):
         while not check():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    assert check(), what
+    assert check(), description
 
 
 def listeners(sql: Connection) -> list[int]:
-    """Who listens to the database."""
+    """Return the database connections that listen."""
     return [pid for (pid,) in sql.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s"
             " AND datname = current_database()", [NAME])]  # fmt: skip
 
 
 def touch(sql: Connection, expert: UUID) -> None:
-    """Something about this expert changes."""
+    """Change something about this expert."""
     sql.execute("UPDATE expert SET updated_at = now() WHERE id = %s", [expert])
 
 
-def test_news_travel_as_ids_and_times_and_arrive_as_they_were() -> None:
+def test_events_survive_serialization() -> None:
     since = datetime(2030, 1, 1, 9, tzinfo=UTC)
-    for news in (
+    for event in (
         ExpertChanged(uuid4()), MailChanged(uuid4()), MailChanged(None), FeedConnected(), None,
         SlotFreed(uuid4(), since, since.replace(hour=10)),
     ):  # fmt: skip
-        assert read(write("a", 7, news)) == ("a", 7, news)
+        assert read(write("a", 7, event)) == ("a", 7, event)
 
 
-def test_words_of_another_version_are_a_reason_to_look_at_everything() -> None:
+def test_message_of_an_unknown_version_causes_a_full_reload() -> None:
     assert read('{"v":2,"by":"a","n":7,"something":"new"}') == ("a", 7, FeedConnected())
 
 
-async def test_one_process_listens_and_all_hear_in_the_order_of_commits(
+async def test_one_process_listens_and_all_receive_events_in_commit_order(
     join: Join, add_expert: AddExpert, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"Expert {n}") for n in range(3)]
-    sites = [join() for _ in range(3)]
-    await until(lambda: all(site.bus.connected for site in sites), "all hear")
-    await until(lambda: len(listeners(sql)) == 1, "one listens")  # another may just be looking whether it is its turn
-    for site in sites:
-        site.heard.clear()
+    processes = [join() for _ in range(3)]
+    await wait_until(lambda: all(process.bus.connected for process in processes), "all connected")
+    await wait_until(lambda: len(listeners(sql)) == 1, "one listens")  # another may be checking whether to listen
+    for process in processes:
+        process.events.clear()
     changed = [experts[n % 3] for n in range(60)]
     for expert in changed:
         touch(sql, expert)
-    told = [ExpertChanged(expert) for expert in changed]
-    await until(lambda: all(len(site.heard) >= 60 for site in sites), "all have heard")
-    assert [site.heard for site in sites] == [told] * 3
+    expected = [ExpertChanged(expert) for expert in changed]
+    await wait_until(lambda: all(len(process.events) >= 60 for process in processes), "all events received")
+    assert [process.events for process in processes] == [expected] * 3
 
 
-async def test_when_the_forwarder_is_gone_another_takes_over_and_all_look_again(
+async def test_another_process_takes_over_when_the_forwarder_stops_and_all_reload(
     join: Join, add_expert: AddExpert, sql: Connection
 ) -> None:
     jana = await add_expert()
     first = join()
-    await until(lambda: first.bus.connected, "the first hears")
+    await wait_until(lambda: first.bus.connected, "the first connected")
     others = [join(), join()]
-    await until(lambda: all(site.bus.connected for site in others), "all hear")
-    for site in others:
-        site.heard.clear()
+    await wait_until(lambda: all(process.bus.connected for process in others), "all connected")
+    for process in others:
+        process.events.clear()
     await first.leave()
     assert not first.bus.connected
-    touch(sql, jana)  # nobody forwards this
-    await until(
-        lambda: all(FeedConnected() in site.heard and site.bus.connected for site in others), "others took over"
+    touch(sql, jana)  # no process forwards this
+    await wait_until(
+        lambda: all(FeedConnected() in process.events and process.bus.connected for process in others),
+        "others took over",
     )
-    await until(lambda: len(listeners(sql)) == 1, "one listens")  # another may just be looking whether it is its turn
-    for site in others:
-        site.heard.clear()
+    await wait_until(lambda: len(listeners(sql)) == 1, "one listens")  # another may be checking whether to listen
+    for process in others:
+        process.events.clear()
     touch(sql, jana)
-    await until(lambda: all(site.heard == [ExpertChanged(jana)] for site in others), "news arrive again")
+    await wait_until(lambda: all(process.events == [ExpertChanged(jana)] for process in others), "events arrive again")
 
 
-async def test_when_the_database_ends_the_connection_that_listens_all_look_again(
+async def test_all_reload_after_the_listening_connection_was_terminated(
     join: Join, add_expert: AddExpert, sql: Connection
 ) -> None:
     jana = await add_expert()
-    sites = [join(), join()]
-    await until(lambda: all(site.bus.connected for site in sites), "all hear")
-    # The other one may be looking at this moment whether it is its turn.
-    await until(lambda: len(listeners(sql)) == 1, "one listens")
-    for site in sites:
-        site.heard.clear()
+    processes = [join(), join()]
+    await wait_until(lambda: all(process.bus.connected for process in processes), "all connected")
+    # The other process may hold a connection while checking whether it should listen.
+    await wait_until(lambda: len(listeners(sql)) == 1, "one listens")
+    for process in processes:
+        process.events.clear()
     sql.execute("SELECT pg_terminate_backend(%s)", [listeners(sql)[0]])
-    await until(lambda: all(FeedConnected() in site.heard and site.bus.connected for site in sites), "all look again")
+    await wait_until(
+        lambda: all(FeedConnected() in process.events and process.bus.connected for process in processes),
+        "all received FeedConnected",
+    )
     touch(sql, jana)
-    await until(lambda: all(ExpertChanged(jana) in site.heard for site in sites), "news arrive again")
+    await wait_until(lambda: all(ExpertChanged(jana) in process.events for process in processes), "events arrive again")
 
 
-async def test_after_redis_was_away_everybody_comes_back_and_looks_again(
+async def test_all_reconnect_and_reload_after_a_redis_outage(
     join: Join, add_expert: AddExpert, sql: Connection, redis: RedisServer
 ) -> None:
     jana = await add_expert()
-    sites = [join(), join()]
-    await until(lambda: all(site.bus.connected for site in sites), "all hear")
+    processes = [join(), join()]
+    await wait_until(lambda: all(process.bus.connected for process in processes), "all connected")
     redis.kill()
-    await until(lambda: not any(site.bus.connected for site in sites), "nobody believes to hear")
-    assert all(site.heard[-1] == FeedDisconnected() for site in sites)
+    await wait_until(lambda: not any(process.bus.connected for process in processes), "all disconnected")
+    assert all(process.events[-1] == FeedDisconnected() for process in processes)
     touch(sql, jana)
-    for site in sites:
-        site.heard.clear()
+    for process in processes:
+        process.events.clear()
     redis.start()
-    await until(lambda: all(FeedConnected() in site.heard and site.bus.connected for site in sites), "all look again")
+    await wait_until(
+        lambda: all(FeedConnected() in process.events and process.bus.connected for process in processes),
+        "all received FeedConnected",
+    )
     touch(sql, jana)
-    await until(lambda: all(ExpertChanged(jana) in site.heard for site in sites), "news arrive again")
-    await until(lambda: len(listeners(sql)) == 1, "one listens")  # another may just be looking whether it is its turn
+    await wait_until(lambda: all(ExpertChanged(jana) in process.events for process in processes), "events arrive again")
+    await wait_until(lambda: len(listeners(sql)) == 1, "one listens")  # another may be checking whether to listen
 
 
-async def test_real_processes_share_one_listening_connection_and_survive_the_kill_of_the_one_that_has_it(
+async def test_processes_share_one_listening_connection_and_replace_a_killed_listener(
     serve: Callable[..., ServerProcess], redis: RedisServer, join: Join, add_expert: AddExpert, sql: Connection
 ) -> None:
     await add_expert()
     doomed = serve(REDIS_URL=redis.url)
-    await until(lambda: len(listeners(sql)) == 1, "the first forwards")
+    await wait_until(lambda: len(listeners(sql)) == 1, "the first forwards")
     before = listeners(sql)
     serve(REDIS_URL=redis.url)
     assert listeners(sql) == before
     doomed.kill()
-    await until(lambda: len(listeners(sql)) == 1 and listeners(sql) != before, "the second forwards")
+    await wait_until(lambda: len(listeners(sql)) == 1 and listeners(sql) != before, "the second forwards")

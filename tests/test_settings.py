@@ -1,4 +1,4 @@
-"""The environment, and what is said when something in it is wrong."""
+"""Reading settings from the environment, and the messages about invalid ones."""
 
 import os
 import pwd
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from expert_booking.domain.holds import HoldRules
-from expert_booking.settings import Settings, WrongSetting, read_settings
+from expert_booking.settings import Settings, SettingsError, read_settings
 
 
 @pytest.fixture(autouse=True)
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting from outside, and no `.env` nearby."""
+    """No settings from outside and no `.env` file."""
     for name in os.environ:
         if name.startswith("EXPERT_BOOKING_"):
             monkeypatch.delenv(name)
@@ -22,13 +22,13 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
-    """What is read with these variables."""
+    """Read the settings with these variables."""
     for name, value in variables.items():
         monkeypatch.setenv(f"EXPERT_BOOKING_{name}", value)
     return read_settings()
 
 
-def test_with_nothing_set_the_database_comes_along() -> None:
+def test_defaults_use_the_embedded_database() -> None:
     found = read_settings()
     assert found.embedded
     assert (found.host, found.port, found.demo, found.phone_required) == ("127.0.0.1", 8080, True, True)
@@ -37,7 +37,7 @@ def test_with_nothing_set_the_database_comes_along() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql://", "postgres://", "postgresql+psycopg://"])
-def test_the_usual_addresses_of_a_database_are_understood(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+def test_common_database_url_schemes_are_accepted(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     found = settings(monkeypatch, DATABASE_URL=f"{scheme}ada:p%40ss@db:5433/booking?sslmode=require")
     assert found.database_url == "postgresql+psycopg://ada:p%40ss@db:5433/booking?sslmode=require"
     assert not found.embedded
@@ -73,10 +73,10 @@ def test_the_usual_addresses_of_a_database_are_understood(monkeypatch: pytest.Mo
         ("HOLDS_PER_MINUTE", "100001"),
     ],
 )
-def test_a_wrong_value_is_one_sentence_with_the_variables_name(
+def test_invalid_value_is_reported_in_one_sentence_with_its_variable(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: value})
     said = str(wrong.value)
     assert said.startswith(f"EXPERT_BOOKING_{name}: should " if name.endswith("URL") else f"EXPERT_BOOKING_{name}: ")
@@ -84,22 +84,26 @@ def test_a_wrong_value_is_one_sentence_with_the_variables_name(
     assert "\n" not in said
 
 
-def test_all_wrong_values_are_named_at_once_and_no_value_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+def test_all_invalid_values_are_reported_together_without_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, PORT="x", SECRET_KEY="hunter2", DATABASE_URL="mysql://ada:hunter2@db/x")
     for name in ("PORT", "SECRET_KEY", "DATABASE_URL"):
         assert f"EXPERT_BOOKING_{name}" in str(wrong.value)
     assert "hunter2" not in str(wrong.value)
 
 
-def test_a_dot_env_file_counts_and_the_environment_counts_more(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dotenv_file_is_read_and_the_environment_takes_precedence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("EXPERT_BOOKING_PORT=9001\nEXPERT_BOOKING_DEMO=false\nSOMETHING_ELSE=x\n")
     assert (read_settings().port, read_settings().demo) == (9001, False)
     assert settings(monkeypatch, PORT="9002").port == 9002
 
 
-def test_a_user_without_a_home_has_the_data_where_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # As systemd starts a service: without HOME, and some users are in no list either.
+def test_user_without_a_home_directory_stores_data_in_the_working_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As systemd starts a service: without HOME, and perhaps with a user that has no passwd entry.
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
@@ -107,10 +111,10 @@ def test_a_user_without_a_home_has_the_data_where_they_are(monkeypatch: pytest.M
     assert settings(monkeypatch, DATA_DIR=str(tmp_path)).data_dir == tmp_path
 
 
-def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_external_database_requires_a_secret_key(monkeypatch: pytest.MonkeyPatch) -> None:
     without = settings(monkeypatch, DATABASE_URL="postgresql://db/x")
     for ask in (without.check, without.secret):
-        with pytest.raises(WrongSetting, match="EXPERT_BOOKING_SECRET_KEY"):
+        with pytest.raises(SettingsError, match="EXPERT_BOOKING_SECRET_KEY"):
             ask()
     given = settings(monkeypatch, SECRET_KEY="sixteen letters!")
     given.check()
@@ -124,10 +128,10 @@ def test_a_given_database_needs_a_given_key(monkeypatch: pytest.MonkeyPatch) -> 
      "abcdefghijklmnopqrstuvwxyz", "change-me-before-you-start", "ChangeMe 1f7a9c4e8b2d", "please_change_this_1!",
      "your-secret-key-here-ok", "supersecretpassword123", "qwertyuiopasdfghjkl", "<a random string of yours>"],
 )  # fmt: skip
-def test_a_secret_that_is_easy_to_guess_is_refused_with_the_way_to_make_one(
+def test_weak_secret_is_refused_with_a_command_to_generate_one(
     monkeypatch: pytest.MonkeyPatch, name: str, weak: str
 ) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: weak})
     said = str(wrong.value)
     assert said.startswith(f"EXPERT_BOOKING_{name}: ")
@@ -140,12 +144,12 @@ def test_a_secret_that_is_easy_to_guess_is_refused_with_the_way_to_make_one(
     ["a secret for the tests only", "sixteen letters!", "5f0d8a572a0b4a379f5d6f1f4f1c8e22", "correct horse battery",
      "Vt2rLJpNNL6lG4pXpuqtDFHLnzxTI4Xc6w9Kc5W1f3m7s8Qe"],
 )  # fmt: skip
-def test_a_random_secret_counts(monkeypatch: pytest.MonkeyPatch, strong: str) -> None:
+def test_random_secret_is_accepted(monkeypatch: pytest.MonkeyPatch, strong: str) -> None:
     found = settings(monkeypatch, SECRET_KEY=strong, METRICS_TOKEN=strong)
     assert found.secret() == found.metrics_token == strong
 
 
-def test_holds_are_as_long_and_as_many_as_the_house_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hold_rules_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_settings().hold_rules == HoldRules(minutes=5, longest_minutes=20, per_origin=20, per_minute=60)
     found = settings(
         monkeypatch, HOLD_MINUTES="0.5", HOLD_LONGEST_MINUTES="0.5", HOLDS_PER_NETWORK="1", HOLDS_PER_MINUTE="2"
@@ -154,15 +158,15 @@ def test_holds_are_as_long_and_as_many_as_the_house_says(monkeypatch: pytest.Mon
     found.check()
 
 
-def test_the_longest_hold_is_no_shorter_than_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(WrongSetting) as wrong:
+def test_longest_hold_must_not_be_shorter_than_a_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, HOLD_MINUTES="30").check()
     assert str(wrong.value) == (
         "EXPERT_BOOKING_HOLD_LONGEST_MINUTES is 20 and should be at least EXPERT_BOOKING_HOLD_MINUTES, which is 30."
     )
 
 
-def test_the_key_of_the_embedded_default_is_made_once_and_for_the_owner_only(
+def test_embedded_key_is_generated_once_and_private_to_the_owner(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = tmp_path / "not" / "there" / "yet"
@@ -174,9 +178,7 @@ def test_the_key_of_the_embedded_default_is_made_once_and_for_the_owner_only(
     assert stat.S_IMODE((folder / "secret.key").stat().st_mode) == 0o600
 
 
-def test_of_many_first_starts_at_once_all_get_the_same_whole_key(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_concurrent_first_starts_get_the_same_complete_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = settings(monkeypatch, DATA_DIR=str(tmp_path / "data"))
     with ThreadPoolExecutor(16) as crowd:
         keys = set(crowd.map(lambda _: found.secret(), range(64)))
@@ -193,5 +195,5 @@ def test_of_many_first_starts_at_once_all_get_the_same_whole_key(
         ({"BASE_URL": "https://booking.example.com/"}, "https://booking.example.com"),
     ],
 )
-def test_the_address_that_people_use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], address: str) -> None:
+def test_public_url(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], address: str) -> None:
     assert settings(monkeypatch, **variables).public_url == address

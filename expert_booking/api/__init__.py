@@ -1,4 +1,4 @@
-"""The REST API, for programs."""
+"""The REST API."""
 
 from expert_booking.api.router import PATHS, create_api
 

@@ -1,14 +1,36 @@
-"""REST: bookings."""
+"""REST endpoints below `/bookings`."""
 
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import caller_of
-from expert_booking.api.problems import told
-from expert_booking.domain.errors import BookingNotFound, TooManyNewLinks
+from expert_booking.api.callers import caller_dependency
+from expert_booking.api.error_docs import (
+    FORBIDDEN,
+    INVALID,
+    NO_BOOKING,
+    NO_EXPERT,
+    NO_PROOF,
+    NO_SESSION_TYPE,
+    SLOT_NOT_OFFERED,
+    SLOT_TAKEN,
+    TOO_LARGE,
+    Responses,
+    error_responses,
+    example_response,
+    refused,
+)
+from expert_booking.api.path_ids import parse_id
+from expert_booking.domain.errors import (
+    BookingNotFound,
+    CancelTooLate,
+    NoReschedulesLeft,
+    RescheduleNotAllowed,
+    RescheduleTooLate,
+    StatusChangeNotAllowed,
+    TooManyNewLinks,
+)
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -50,181 +72,169 @@ _CHANGES: Final = {
          "fromStartsAt": "2026-11-24T09:00:00Z", "toStartsAt": "2026-11-24T09:00:00Z", "reason": ""},
     ],
 }  # fmt: skip
-_WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
-_NO_PROOF: Final = (401, "proof_needed", "Please send a valid token: Authorization: Bearer …")
-_UNKNOWN: Final = (404, "booking_not_found", "There is no such booking, or it is not yours to see.")
-_NO_EXPERT: Final = (404, "expert_not_found", "There is no such expert.")
-
-Answers = dict[int | str, dict[str, Any]]
-
-
-def _example(status: int, description: str, **examples: Any) -> Answers:
-    content = {"application/json": {"examples": {name: {"value": value} for name, value in examples.items()}}}
-    return {status: {"description": description, "content": content}}
 
 
 def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
     return {"bookings": bookings, "total": len(bookings), "page": 1, "limit": 20}
 
 
-_ON_BOOK: Final[Answers] = {
-    **_example(201, "Booked. `accessToken` opens this booking alone.", booking=_NEW),
-    **told(
-        _NO_EXPERT,
-        (404, "session_type_not_found", "This expert offers no such session."),
-        (409, "slot_taken", "Someone else has just booked this time."),
-        (413, "body_too_large", "The body is longer than any request can be."),
-        (422, "slot_not_offered", "This time is outside the expert's hours."),
-        _WRONG,
-    ),
-}
-_ON_BOOK[201]["headers"] = {"Location": {"description": "The booking's address.", "schema": {"type": "string"}}}
-_ON_LIST: Final[Answers] = {
-    **_example(
-        200, "With proof everything; by expert without proof bare times.", all=_page(_BOOKING), times=_page(_BUSY)
-    ),
-    **told(_NO_PROOF, _NO_EXPERT, _WRONG),
-}
-_ON_GET: Final[Answers] = {**_example(200, "The booking.", booking=_BOOKING), **told(_NO_PROOF, _UNKNOWN)}
-_FORBIDDEN: Final = (403, "forbidden", "This token does not allow that.")
-_LONG: Final = (413, "body_too_large", "The body is longer than any request can be.")
-_ON_CHANGE: Final[Answers] = {
-    **_example(
-        200, "The changed booking.", booking={**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
-    ),
-    **told(
-        _NO_PROOF,
-        _FORBIDDEN,
-        _UNKNOWN,
-        (409, "status_change_not_allowed", "A booking that is cancelled cannot become confirmed."),
-        (409, "cancel_too_late", "This session could be cancelled until 1 day before it begins."),
-        _LONG,
-        _WRONG,
-    ),
-}
+_CONFIRMED: Final = {**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
 _LATER: Final = {"startsAt": "2026-11-24T11:00:00Z", "endsAt": "2026-11-24T12:00:00Z"}
-_ON_RESCHEDULE: Final[Answers] = {
-    **_example(200, "The booking at its new time.", booking={**_BOOKING, **_LATER, "version": 2}),
-    **told(
-        _NO_PROOF,
-        _FORBIDDEN,
-        _UNKNOWN,
-        (409, "slot_taken", "Someone else has just booked this time."),
-        (409, "reschedule_not_allowed", "A booking that is cancelled cannot be moved to another time."),
-        (409, "reschedule_too_late", "This session could be moved until 2 hours before it begins."),
-        (409, "no_reschedules_left", "This booking was moved twice already, which is as often as its terms allow."),
-        _LONG,
-        (422, "slot_not_offered", "This time is outside the expert's hours."),
-        _WRONG,
+_ON_BOOK: Final[Responses] = {
+    **example_response(
+        201,
+        "The new booking. Its `accessToken` gives access to this booking only.",
+        headers={"Location": "The URL of the booking."},
+        booking=_NEW,
+    ),
+    **error_responses(NO_EXPERT, NO_SESSION_TYPE, SLOT_TAKEN, TOO_LARGE, SLOT_NOT_OFFERED, INVALID),
+}
+_ON_LIST: Final[Responses] = {
+    **example_response(
+        200,
+        "With a token: full bookings. By expert without a token: times and status only.",
+        all=_page(_BOOKING),
+        times=_page(_BUSY),
+    ),
+    **error_responses(NO_PROOF, NO_EXPERT, INVALID),
+}
+_ON_GET: Final[Responses] = {
+    **example_response(200, "The booking.", booking=_BOOKING),
+    **error_responses(NO_PROOF, NO_BOOKING),
+}
+_ON_CHANGE: Final[Responses] = {
+    **example_response(200, "The changed booking.", booking=_CONFIRMED),
+    **error_responses(
+        NO_PROOF, FORBIDDEN, NO_BOOKING, refused(StatusChangeNotAllowed), refused(CancelTooLate), TOO_LARGE, INVALID
     ),
 }
-_ON_END_LINKS: Final[Answers] = {
-    204: {"description": "All earlier links and tokens of this booking have ended."},
-    **told(
-        _NO_PROOF,
-        _FORBIDDEN,
-        _UNKNOWN,
-        (429, TooManyNewLinks.code, TooManyNewLinks.__doc__ or ""),
+_ON_RESCHEDULE: Final[Responses] = {
+    **example_response(200, "The booking at its new time.", booking={**_BOOKING, **_LATER, "version": 2}),
+    **error_responses(
+        NO_PROOF,
+        FORBIDDEN,
+        NO_BOOKING,
+        SLOT_TAKEN,
+        refused(RescheduleNotAllowed),
+        refused(RescheduleTooLate),
+        refused(NoReschedulesLeft),
+        TOO_LARGE,
+        SLOT_NOT_OFFERED,
+        INVALID,
     ),
 }
-_ON_HISTORY: Final[Answers] = {
-    **_example(200, "All of it, the first first.", changes=_CHANGES),
-    **told(_NO_PROOF, _FORBIDDEN, _UNKNOWN),
+_ON_REVOKE: Final[Responses] = {
+    204: {"description": "All earlier links and tokens of this booking are revoked."},
+    **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING, refused(TooManyNewLinks)),
 }
+_ON_HISTORY: Final[Responses] = {
+    **example_response(200, "The changes, oldest first.", changes=_CHANGES),
+    **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING),
+}
+
+Reference = Annotated[str, Path(description="The id of the booking.", examples=[_ID])]
 
 
 def endpoints(services: Services, routes: type[APIRoute], *, phone_required: bool) -> APIRouter:
-    """Everything below `/bookings`."""
+    """Create the router for `/bookings`. `phone_required` makes the phone number a required field."""
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
-    caller_from_token = Depends(caller_of(services))
-    wanted = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
+    caller_from_token = Depends(caller_dependency(services))
+    booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
 
     async def book(request: BookingRequest) -> Response:
-        """Book a slot. Of several who ask for the same time exactly one gets it: with `holdId` the one who holds it.
+        """Book a slot, and return the booking with its `accessToken`.
 
-        Where the hold is over, the time is booked like any other, if it is still free. With the `accessToken` of the
-        answer its customer reads, moves and cancels it.
+        Of several requests for the same time exactly one succeeds; the others get a 409 with the nearest free times.
+        Send the `holdId` of a hold to book the time it reserves. If the hold has expired, the time is booked if it is
+        still free. With the `accessToken` the customer can read, reschedule and cancel this booking.
         """
         booking = await services.bookings.book(request)
-        made = NewBookingView.model_construct(**dict(booking), access_token=services.access.booking_token(booking.id))
-        # Written at once: FastAPI would look through what is right already.
+        created = NewBookingView.model_construct(
+            **dict(booking), access_token=services.access.booking_token(booking.id)
+        )
+        # Serialized here, because FastAPI would validate the view once more.
         headers = {"Location": f"/bookings/{booking.id}"}
-        return Response(made.model_dump_json(by_alias=True), 201, headers, "application/json")
+        return Response(created.model_dump_json(by_alias=True), 201, headers, "application/json")
 
-    # Which fields are required is the site's choice, and the documentation says so.
-    book.__annotations__["request"] = Annotated[BookingRequestWithPhone if phone_required else BookingRequest, wanted]
-    router.post("", status_code=201, response_model=NewBookingView, responses=_ON_BOOK)(book)
+    # The setting decides whether the phone number is required, and the documentation follows it.
+    book.__annotations__["request"] = Annotated[
+        BookingRequestWithPhone if phone_required else BookingRequest, booking_request
+    ]
+    router.post("", status_code=201, summary="Book a slot", response_model=NewBookingView, responses=_ON_BOOK)(book)
 
-    @router.get("", responses=_ON_LIST)
+    @router.get("", summary="List bookings", responses=_ON_LIST)
     async def list_bookings(
         query: Annotated[BookingQuery, Query()], caller: Caller | None = caller_from_token
     ) -> BookingPage | BusyPage:
-        """Bookings, the latest start first.
+        """List bookings, latest start first.
 
-        `?email=` needs proof: an admin's or reader's token, or the own one of the customer with this very address, from
-        `POST /access-links/redeem`. `?expertId=` shows everything to that expert's and an admin's token, and to
-        everybody else only startsAt, endsAt and status of what keeps time busy.
+        `?email=` needs the token of an admin or a reader, or the token that the customer with this address received
+        from `POST /access-links/redeem`. `?expertId=` returns full bookings to this expert and to admins. For all
+        others it returns only `startsAt`, `endsAt` and `status` of the bookings that keep time busy.
         """
         return await services.bookings.find(query, caller)
 
-    @router.get("/{booking}", responses=_ON_GET)
+    @router.get("/{booking}", summary="Read a booking", responses=_ON_GET)
     async def get_booking(booking: Reference, caller: Caller | None = caller_from_token) -> BookingView:
-        """One booking, for its customer and those entitled; for everybody else there is none.
+        """Return a booking to its customer, its expert, admins and readers. All others get a 404.
 
-        A 401 means the token is not valid.
+        A 401 means that the token is not valid.
         """
-        return await services.bookings.get(_id(booking), caller)
+        return await services.bookings.get(parse_id(booking, BookingNotFound), caller)
 
-    @router.patch("/{booking}/status", responses=_ON_CHANGE)
+    @router.patch("/{booking}/status", summary="Change the status of a booking", responses=_ON_CHANGE)
     async def change_status(
         booking: Reference, request: StatusRequest, caller: Caller | None = caller_from_token
     ) -> BookingView:
-        """Confirm, complete, cancel, decline … a booking, as an admin or as its expert. The reason is for its history.
+        """Confirm, decline, cancel or complete a booking, or mark it as a no-show. The reason is kept in its history.
 
-        Its customer can cancel it, within its terms, with its own `accessToken` or a customer's token.
+        The expert and admins may make every allowed change. The customer may cancel, within the terms of the booking,
+        with its `accessToken` or a customer's token.
 
-        pending → confirmed, declined, cancelled; confirmed → cancelled, and after the session's end completed, no_show.
-        Requests that nobody answers in time become expired by themselves.
+        Allowed: pending → confirmed, declined, cancelled; confirmed → cancelled, and after the end of the session
+        completed, no_show. A pending booking expires automatically if the expert does not answer in time.
         """
-        return await services.bookings.change_status(_id(booking), request.status, caller, reason=request.reason)
+        return await services.bookings.change_status(
+            parse_id(booking, BookingNotFound), request.status, caller, reason=request.reason
+        )
 
-    moved = Body(
+    reschedule_request = Body(
         openapi_examples={"booking": {"value": {"startsAt": _LATER["startsAt"], "reason": "The train is late."}}}
     )
 
-    @router.patch("/{booking}", responses=_ON_RESCHEDULE)
+    @router.patch("/{booking}", summary="Reschedule a booking", responses=_ON_RESCHEDULE)
     async def reschedule(
-        booking: Reference, request: Annotated[RescheduleRequest, moved], caller: Caller | None = caller_from_token
+        booking: Reference,
+        request: Annotated[RescheduleRequest, reschedule_request],
+        caller: Caller | None = caller_from_token,
     ) -> BookingView:
-        """Move a booking to another free time, as an admin, as its expert, or as its customer within its terms.
+        """Reschedule a booking to another free time.
 
-        When refused, it keeps its old time.
+        The expert and admins may always do this, the customer within the terms of the booking. If the request is
+        refused, the booking keeps its time.
         """
-        return await services.bookings.reschedule(_id(booking), request.starts_at, caller, reason=request.reason)
+        return await services.bookings.reschedule(
+            parse_id(booking, BookingNotFound), request.starts_at, caller, reason=request.reason
+        )
 
-    @router.post("/{booking}/access-token/revoke", status_code=204, responses=_ON_END_LINKS)
+    @router.post(
+        "/{booking}/access-token/revoke",
+        status_code=204,
+        summary="Revoke the access tokens of a booking",
+        responses=_ON_REVOKE,
+    )
     async def revoke_access_token(booking: Reference, caller: Caller | None = caller_from_token) -> Response:
-        """End every `accessToken` of a booking and every link to it in emails. Its customer is emailed a new link.
+        """Revoke every `accessToken` of a booking and every link to it in emails, and email the customer a new link.
 
-        For its customer, its expert and admins, when a link or token was shared by mistake. A token that is used for
-        this ends, too; the customer's token of `POST /access-links/redeem` goes on working.
+        The customer, the expert and admins can use this when a link or token was shared by mistake. An `accessToken`
+        that authorizes this request is revoked too. Tokens from `POST /access-links/redeem` stay valid.
         """
-        await services.bookings.end_links(_id(booking), caller)
+        await services.bookings.end_links(parse_id(booking, BookingNotFound), caller)
         return Response(status_code=204)
 
-    @router.get("/{booking}/changes", responses=_ON_HISTORY)
+    @router.get("/{booking}/changes", summary="List the changes of a booking", responses=_ON_HISTORY)
     async def list_changes(booking: Reference, caller: Caller | None = caller_from_token) -> BookingHistory:
-        """All that has happened to a booking, for those who run its calendar. Nothing of it is ever changed."""
-        return await services.bookings.history(_id(booking), caller)
+        """Return the history of a booking, oldest change first, to its expert and admins. Entries never change."""
+        return await services.bookings.history(parse_id(booking, BookingNotFound), caller)
 
     return router
-
-
-Reference = Annotated[str, Path(description="The booking's id.", examples=[_ID])]
-
-
-def _id(reference: str) -> UUID:
-    try:
-        return UUID(reference)
-    except ValueError as error:
-        raise BookingNotFound from error

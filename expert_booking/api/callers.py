@@ -1,4 +1,4 @@
-"""Who is asking: the bearer of the token, or the public."""
+"""The caller of a request, from its bearer token."""
 
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -11,15 +11,15 @@ from expert_booking.domain.errors import NotAuthenticated
 from expert_booking.schemas import Caller
 from expert_booking.services import Services
 
-bearer_of = HTTPBearer(
+bearer_token = HTTPBearer(
     auto_error=False,
     description="A token from `expert-booking token create`, `POST /bookings` or `POST /access-links/redeem`.",
 )
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_of)]
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_token)]
 
 
-def caller_of(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Caller | None]]:
-    """A dependency: the caller, or None without a token. Raises NotAuthenticated for a token that is not valid."""
+def caller_dependency(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Caller | None]]:
+    """Create a dependency: the caller, or None without a token. Raises NotAuthenticated if the token is not valid."""
 
     async def caller(bearer: Bearer) -> Caller | None:
         if bearer is None:
@@ -31,6 +31,6 @@ def caller_of(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Call
     return caller
 
 
-def network_of_caller(request: Request, secret: str) -> bytes:
-    """A hash, keyed with `secret`, of the network that the request comes from."""
+def client_network_hash(request: Request, secret: str) -> bytes:
+    """Hash the network that the request comes from, keyed with `secret`."""
     return network_hash(request.client.host if request.client else "", secret)

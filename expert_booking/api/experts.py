@@ -1,12 +1,20 @@
-"""REST: experts and their slots."""
+"""REST endpoints for the catalogue: experts and their slots."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
-from expert_booking.api.callers import caller_of
-from expert_booking.api.problems import told
+from expert_booking.api.callers import caller_dependency
+from expert_booking.api.error_docs import (
+    INVALID,
+    NO_EXPERT,
+    NO_PROOF,
+    NO_SESSION_TYPE,
+    error_responses,
+    example_response,
+)
+from expert_booking.api.path_ids import ExpertReference
 from expert_booking.domain.errors import Forbidden, NotAuthenticated
 from expert_booking.schemas import Caller, ExpertDetail, ExpertPage, ExpertQuery, ExpertRecord, SlotPage, SlotQuery
 from expert_booking.services import Services
@@ -35,10 +43,6 @@ _SLOTS: Final = {
         {"startsAt": "2026-11-24T10:00:00Z", "endsAt": "2026-11-24T11:00:00Z", "state": "booked"},
     ],
 }  # fmt: skip
-_NO_PROOF: Final = (401, "proof_needed", "Please send a valid token: Authorization: Bearer …")
-_UNKNOWN: Final = (404, "expert_not_found", "There is no such expert.")
-_NO_SESSION: Final = (404, "session_type_not_found", "This expert offers no such session.")
-_WRONG: Final = (422, "validation_failed", "Some of this cannot be right; `errors` says what.")
 _PAGE: Final = {
     "experts": [_EXPERT], "total": 1000, "totalIsCapped": True, "page": 1, "limit": 20,
     "next": "cmF0aW5nOlswLCI0LjkwIiwyMTMsIjdkOWYxZjBlIl0", "previous": None,
@@ -50,37 +54,44 @@ _PAGE: Final = {
     },
 }  # fmt: skip
 
-Answers = dict[int | str, dict[str, Any]]
-Reference = Annotated[str, Path(description="The expert's id or slug.", examples=["jana-muller"])]
-
-
-def _example(value: Any) -> Answers:
-    return {200: {"content": {"application/json": {"example": value}}}}
-
 
 def endpoints(services: Services) -> APIRouter:
-    """Everything below `/experts`."""
+    """Create the router for the public part of `/experts`."""
     router = APIRouter(prefix="/experts", tags=["experts"])
-    caller_from_token = Depends(caller_of(services))
+    caller_from_token = Depends(caller_dependency(services))
 
-    @router.get("", responses={**_example(_PAGE), **told(_WRONG)})
+    @router.get(
+        "",
+        summary="Search experts",
+        responses={**example_response(200, "One page of experts.", _PAGE), **error_responses(INVALID)},
+    )
     async def list_experts(query: Annotated[ExpertQuery, Query()]) -> ExpertPage:
-        """Active experts, a page at a time; `nextAvailable` is the next free start (with `minutes`: of that length).
+        """Return active experts, one page at a time. `nextAvailable` is the next free start.
 
-        `search` finds words by their beginning, in names also inside, whatever their accents, case and order, and with
-        a slip of one letter; every word has to be found. `category` may come several times: any of them counts.
-        `freeOn` and `freeBefore` are days in `timeZone`. Who has no known free time comes last in the order `soonest`.
+        `search` matches the beginning of words, and in names also the middle. It ignores accents, case and word order,
+        and tolerates one typo in a word. Every word has to match. `category` can be repeated to match any of several.
+        With `minutes`, only free times of that length count. `freeOn` and `freeBefore` are days in `timeZone`. The
+        order `soonest` lists experts without a known free time last.
 
-        To read on, give `next` as `after` (or `previous` as `before`) beside the same parameters: however many experts
-        are added meanwhile, nobody comes twice and nobody is left out. `total` counts to a thousand, `totalIsCapped`
-        says that there are more. With `facets=true`, `facets` says how many each choice of each filter would leave, all
-        other filters as they are; these counts may be some minutes old.
+        To read the next page, send `next` as `after` with the same parameters; to go back, send `previous` as
+        `before`. No expert is repeated or skipped, even if experts are added in between. `total` stops at 1,000;
+        `totalIsCapped` is true if there are more. With `facets=true` the response also has the number of experts for
+        each choice of each filter. These numbers may be a few minutes old.
         """
         return await services.experts.find(query)
 
-    @router.get("/{expert}", responses={**_example(_DETAIL), **told(_NO_PROOF, _UNKNOWN)})
-    async def get_expert(expert: Reference, caller: Caller | None = caller_from_token) -> ExpertRecord | ExpertDetail:
-        """One expert, by id or slug; those who run the calendar see all of it, also of an expert who is not active."""
+    @router.get(
+        "/{expert}",
+        summary="Read an expert",
+        responses={**example_response(200, "The expert.", _DETAIL), **error_responses(NO_PROOF, NO_EXPERT)},
+    )
+    async def get_expert(
+        expert: ExpertReference, caller: Caller | None = caller_from_token
+    ) -> ExpertRecord | ExpertDetail:
+        """Return an expert by id or slug.
+
+        The expert and admins also see private fields and inactive session types, and can read an inactive expert.
+        """
         try:
             return await services.calendars.expert(await services.calendars.key(expert, caller))
         except (NotAuthenticated, Forbidden):
@@ -88,13 +99,18 @@ def endpoints(services: Services) -> APIRouter:
 
     @router.get(
         "/{expert}/slots",
+        summary="List the slots of an expert",
         response_model=SlotPage,
-        responses={**_example(_SLOTS), **told(_UNKNOWN, _NO_SESSION, _WRONG)},
+        responses={
+            **example_response(200, "The slots, earliest first.", _SLOTS),
+            **error_responses(NO_EXPERT, NO_SESSION_TYPE, INVALID),
+        },
     )
-    async def list_slots(expert: Reference, query: Annotated[SlotQuery, Query()]) -> Response:
-        """The slots of at most 62 days, both dates included, without the past and the time of notice.
+    async def list_slots(expert: ExpertReference, query: Annotated[SlotQuery, Query()]) -> Response:
+        """Return the slots from `from` to `to`: at most 62 days, both dates included.
 
-        The dates are local ones in `timeZone`, by default the expert's.
+        The dates are local dates in `timeZone`, by default the expert's. Slots in the past, or too soon for the
+        expert's notice, are left out.
         """
         return _slot_page(await services.availability.slots(expert, query))
 
@@ -102,7 +118,7 @@ def endpoints(services: Services) -> APIRouter:
 
 
 def _slot_page(found: SlotsFound) -> Response:
-    """A `SlotPage` in JSON, written in one go: there may be thousands of slots."""
+    """Serialize a `SlotPage` directly, without building a view for each of up to thousands of slots."""
     slots = [{"startsAt": slot.starts_at, "endsAt": slot.ends_at, "state": slot.state} for slot in found.slots]
     page = {"expertId": found.expert_id, "sessionTypeId": found.session_type_id, "timeZone": found.time_zone,
             "slots": slots}  # fmt: skip

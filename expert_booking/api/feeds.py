@@ -1,10 +1,10 @@
-"""Calendars to subscribe to: for calendar programs, which know nothing but the address."""
+"""REST endpoints below `/feeds`: iCalendar feeds for calendar applications, which can send no token."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Path, Response
 
-from expert_booking.api.problems import told
+from expert_booking.api.error_docs import Responses, error_responses, refused
 from expert_booking.domain.errors import FeedNotFound
 from expert_booking.services import Services
 
@@ -16,34 +16,36 @@ _EXAMPLE: Final = "\r\n".join((
     "DTSTAMP:20261122T120000Z", "DTSTART:20261124T090000Z", "DTEND:20261124T100000Z", "STATUS:CONFIRMED",
     "SUMMARY:Career consultation with Jana Müller", "END:VEVENT", "END:VCALENDAR", "",
 ))  # fmt: skip
-# Not for anybody in between, and not for search engines; after five minutes it is asked for again.
+# Not to be stored by shared caches nor indexed by search engines; clients revalidate after five minutes.
 _HEADERS: Final = {"Cache-Control": "private, max-age=300", "X-Robots-Tag": "noindex"}
 _TAGGED: Final = {"ETag": {"description": "Changes when the calendar does.", "schema": {"type": "string"}}}
-_ON_READ: Final[dict[int | str, dict[str, Any]]] = {
+_ON_READ: Final[Responses] = {
     200: {
         "description": "The calendar (RFC 5545).",
         "content": {"text/calendar": {"schema": {"type": "string"}, "examples": {"calendar": {"value": _EXAMPLE}}}},
         "headers": _TAGGED,
     },
-    304: {"description": "It is as it was at this ETag.", "headers": _TAGGED},
-    **told((404, FeedNotFound.code, FeedNotFound.__doc__ or "")),
+    304: {"description": "The calendar has not changed.", "headers": _TAGGED},
+    **error_responses(refused(FeedNotFound)),
 }
 
-Key = Annotated[str, Path(description="The secret in the address. Who has it reads the calendar.", examples=[_KEY])]
-IfNoneMatch = Annotated[str, Header(description="The ETags of what is there already.", examples=[_ETAG])]
+Key = Annotated[str, Path(description="The secret key. Anyone who has it can read the calendar.", examples=[_KEY])]
+IfNoneMatch = Annotated[
+    str, Header(description="ETags of versions the client has: 304 if one of them is current.", examples=[_ETAG])
+]
 
 
 def endpoints(services: Services) -> APIRouter:
-    """Everything below `/feeds`."""
+    """Create the router for `/feeds`."""
     router = APIRouter(prefix="/feeds", tags=["feeds"])
 
     @router.head("/{key}.ics", include_in_schema=False)
-    @router.get("/{key}.ics", response_class=Response, responses=_ON_READ)
+    @router.get("/{key}.ics", summary="Read a calendar feed", response_class=Response, responses=_ON_READ)
     async def read_feed(key: Key, if_none_match: IfNoneMatch = "") -> Response:
-        """The bookings of a customer, or of an expert, as a calendar to subscribe to.
+        """Return the bookings of a customer or an expert as an iCalendar feed to subscribe to.
 
-        What is pending, confirmed or completed: all that is ahead, and the last 90 days. People get their address on
-        "My bookings", and can give it up there.
+        It contains pending, confirmed and completed bookings of the last 90 days and all upcoming ones. Customers and
+        experts create and revoke the URL of their feed on the page "My bookings".
         """
         file = await services.feeds.content(key)
         headers = {**_HEADERS, "ETag": file.etag}

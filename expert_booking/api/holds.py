@@ -1,14 +1,25 @@
-"""REST: holding a time while its customer makes up their mind."""
+"""REST endpoints below `/holds`: hold a slot while the customer fills in the booking form."""
 
-from typing import Annotated, Any, Final
-from uuid import UUID
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import network_of_caller
-from expert_booking.api.problems import told
-from expert_booking.domain.errors import HoldNotFound
+from expert_booking.api.callers import client_network_hash
+from expert_booking.api.error_docs import (
+    INVALID,
+    NO_EXPERT,
+    NO_SESSION_TYPE,
+    SLOT_NOT_OFFERED,
+    SLOT_TAKEN,
+    TOO_LARGE,
+    Responses,
+    error_responses,
+    example_response,
+    refused,
+)
+from expert_booking.api.path_ids import parse_id
+from expert_booking.domain.errors import HoldNotFound, TooManyHolds, TooManyHoldsPerMinute
 from expert_booking.schemas import HoldRequest, HoldView
 from expert_booking.services import Services
 
@@ -20,55 +31,49 @@ _HOLD: Final = {
     "holdUntil": "2026-11-22T12:05:00Z",
 }  # fmt: skip
 
-Answers = dict[int | str, dict[str, Any]]
-Reference = Annotated[str, Path(description="The hold's id.", examples=[_ID])]
+Reference = Annotated[str, Path(description="The id of the hold.", examples=[_ID])]
 
-_ON_HOLD: Final[Answers] = {
-    201: {
-        "description": "Held.",
-        "content": {"application/json": {"examples": {"hold": {"value": _HOLD}}}},
-        "headers": {"Location": {"description": "The hold's address.", "schema": {"type": "string"}}},
-    },
-    **told(
-        (404, "expert_not_found", "There is no such expert."),
-        (404, "session_type_not_found", "This expert offers no such session."),
-        (409, "slot_taken", "Someone else has just booked this time."),
-        (413, "body_too_large", "The body is longer than any request can be."),
-        (422, "slot_not_offered", "This time is outside the expert's hours."),
-        (422, "validation_failed", "Some of this cannot be right; `errors` says what."),
-        (429, "too_many_holds", "Too many times are being held from your network at the moment."),
-        (429, "too_many_holds_per_minute", "Many times were held from your network in the last minute."),
+_ON_HOLD: Final[Responses] = {
+    **example_response(201, "The hold.", headers={"Location": "The URL of the hold."}, hold=_HOLD),
+    **error_responses(
+        NO_EXPERT,
+        NO_SESSION_TYPE,
+        SLOT_TAKEN,
+        TOO_LARGE,
+        SLOT_NOT_OFFERED,
+        INVALID,
+        refused(TooManyHolds),
+        refused(TooManyHoldsPerMinute),
     ),
 }
 
 
 def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRouter:
-    """Everything below `/holds`; network addresses are hashed with `secret`."""
+    """Create the router for `/holds`. `secret` keys the hashes of client networks."""
     router = APIRouter(prefix="/holds", tags=["holds"], route_class=routes)
-    wanted = Body(openapi_examples={"hold": {"value": _REQUEST}})
+    hold_request = Body(openapi_examples={"hold": {"value": _REQUEST}})
 
-    @router.post("", status_code=201, responses=_ON_HOLD)
-    async def take_hold(wanted: Annotated[HoldRequest, wanted], request: Request, response: Response) -> HoldView:
-        """Hold a time until `holdUntil`. Give the hold's id as `holdId` to `POST /bookings`, and the time is yours.
+    @router.post("", status_code=201, summary="Hold a slot", responses=_ON_HOLD)
+    async def take_hold(body: Annotated[HoldRequest, hold_request], request: Request, response: Response) -> HoldView:
+        """Hold a slot until `holdUntil`. Send its id as `holdId` to `POST /bookings` to book the slot.
 
-        The id is the only key to a hold: keep it to yourself. A hold lasts as long as the site allows (5 minutes
-        unless it says otherwise) and is not renewed. Each hold is one more, up to a number from one network, and one
-        network starts only so many holds in a minute, including those that are over by now.
+        Keep the id private: anyone with it can use or release the hold. A hold lasts 5 minutes unless the site is
+        configured otherwise, and cannot be renewed. The number of holds from one network is limited, both at the same
+        time and per minute. Expired and released holds count towards the limit per minute.
         """
-        hold = await services.holds.take(wanted, origin=network_of_caller(request, secret))
+        hold = await services.holds.take(body, origin=client_network_hash(request, secret))
         response.headers["Location"] = f"/holds/{hold.id}"
         return hold
 
-    @router.delete("/{hold}", status_code=204, responses=told((404, "hold_not_found", HoldNotFound.__doc__ or "")))
+    @router.delete(
+        "/{hold}",
+        status_code=204,
+        summary="Release a hold",
+        response_description="The hold is released.",
+        responses=error_responses(refused(HoldNotFound)),
+    )
     async def release_hold(hold: Reference) -> None:
-        """Let a time go: it is free again for everybody at once. A booking is not let go like this."""
-        await services.holds.release(_id(hold))
+        """Release a hold. The slot is available to others immediately. This does not cancel a booking."""
+        await services.holds.release(parse_id(hold, HoldNotFound))
 
     return router
-
-
-def _id(reference: str) -> UUID:
-    try:
-        return UUID(reference)
-    except ValueError as error:
-        raise HoldNotFound from error

@@ -1,4 +1,4 @@
-"""`/metrics`, for Prometheus and nobody else."""
+"""`/metrics` for Prometheus."""
 
 import secrets
 
@@ -11,14 +11,17 @@ from expert_booking.metrics import Metrics
 
 
 def endpoints(metrics: Metrics, token: str | None, proxies: ProxyDetector) -> APIRouter:
-    """The metrics, for requests with the token; where there is none, for this machine alone, until a proxy is seen."""
+    """Create the router for `/metrics`, which requires `token`.
+
+    Without a token it answers only requests from this machine, and none at all once a proxy was detected.
+    """
     router = APIRouter()
 
     @router.get("/metrics", include_in_schema=False)
-    async def figures(request: Request, bearer: Bearer) -> Response:
-        """What this process has counted and measured; for all others there is no such address."""
-        given = bearer.credentials if bearer else ""
-        if not _may_read(request, given, token, proxies):
+    async def read_metrics(request: Request, bearer: Bearer) -> Response:
+        """Return the metrics of this process, or 404 to clients that may not read them."""
+        credentials = bearer.credentials if bearer else ""
+        if not _may_read(request, credentials, token, proxies):
             raise HTTPException(404)
         content, kind = await metrics.exposition(request.headers.get("accept", ""))
         return Response(content, media_type=kind)
@@ -26,7 +29,7 @@ def endpoints(metrics: Metrics, token: str | None, proxies: ProxyDetector) -> AP
     return router
 
 
-def _may_read(request: Request, given: str, token: str | None, proxies: ProxyDetector) -> bool:
+def _may_read(request: Request, credentials: str, token: str | None, proxies: ProxyDetector) -> bool:
     if token is not None:
-        return secrets.compare_digest(given.encode(), token.encode())
+        return secrets.compare_digest(credentials.encode(), token.encode())
     return not proxies.seen and is_here(request.client.host if request.client else "", request.headers)

@@ -1,4 +1,4 @@
-"""The REST API: mounts its endpoints and gives every error, of whatever kind, the same shape."""
+"""The REST API: its endpoints, its documentation, and one format for all errors."""
 
 import re
 from base64 import b64encode
@@ -16,20 +16,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
 from expert_booking.api import access_links, bookings, calendars, experts, feeds, health, holds, metrics_endpoint
-from expert_booking.api.idempotency import document, idempotent
-from expert_booking.api.problems import CODES, as_served, problem, refusal_problem, told
+from expert_booking.api.error_docs import UNAVAILABLE, correct_error_responses, error_responses
+from expert_booking.api.idempotency import document_idempotency, idempotent
+from expert_booking.api.problems import BODY_LIMIT, BODY_TOO_LARGE, CODES, problem, refusal_problem
 from expert_booking.domain.client_network import ProxyDetector
-from expert_booking.domain.errors import Refusal
+from expert_booking.domain.errors import FieldsWrong, Refusal
 from expert_booking.metrics import Metrics
 from expert_booking.schemas import field_error
 from expert_booking.services import Services
 
-# No request of ours is longer than this, in bytes.
-BODY_LIMIT: Final = 64 * 1024
-# More than these about one request help nobody.
-MOST_COMPLAINTS: Final = 100
-_NO_JSON: Final = "This is not valid JSON."
-# The first step of every path that belongs to programs; all others are pages.
+# Validation errors reported for one request; more would not help.
+MAX_FIELD_ERRORS: Final = 100
+# The first segments of the API's paths. All other paths are pages.
 PATHS: Final = frozenset(
     {
         "access-links",
@@ -46,21 +44,27 @@ PATHS: Final = frozenset(
     }
 )
 
+_INVALID_JSON: Final = "The request body is not valid JSON."
+_DETAILS: Final = {
+    404: "There is no resource at this address.",
+    405: "Method not allowed.",
+    413: BODY_TOO_LARGE,
+}
 _DOCUMENTATION_CSP: Final = (
     "default-src 'self'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 
 DESCRIPTION: Final = """\
-Browse experts, see their free slots, hold one, book it, follow it.
+Search experts, list their free slots, hold a slot, book it and manage the booking.
 
-Times are RFC 3339 in UTC with `Z`; input needs an offset. Ids are opaque strings. Lists have a `total`, a `page` from 1
-and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable `code`; a 422 says in
-`errors` what is wrong with which field, all at once. With an `Idempotency-Key` a POST can safely be sent again.
+Times are RFC 3339 in UTC with `Z`; times in requests need an offset. Ids are opaque strings. Lists have a `total`, a
+`page` starting at 1 and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable
+`code`; a 422 lists all invalid fields in `errors`. Send an `Idempotency-Key` with a POST to make it safe to repeat.
 
-Tokens go into `Authorization: Bearer …`. Those of hosts come from `expert-booking token create`. A customer has the
-`accessToken` of each booking, from `POST /bookings`, and one for all bookings of an address, from `POST /access-links`
-and `POST /access-links/redeem`: there are no accounts, who reads the mail to an address has proven it.
+Send tokens as `Authorization: Bearer …`. Hosts get theirs from `expert-booking token create`. Customers have no
+accounts: they get an `accessToken` for each booking from `POST /bookings`, and a token for all bookings of their email
+address from `POST /access-links` and `POST /access-links/redeem`.
 """
 
 
@@ -73,8 +77,8 @@ def create_api(
     metrics_token: str | None = None,
     proxies: ProxyDetector | None = None,
 ) -> FastAPI:
-    """The API over these services; network addresses are hashed with `secret`."""
-    # The documentation's scripts come from this server, not from somebody else's.
+    """Create the API over these services. `secret` keys the hashes of client networks."""
+    # FastAPIOffline serves the scripts of the documentation from this server instead of a CDN.
     api = FastAPIOffline(
         title="Expert Booking",
         version=__version__,
@@ -83,17 +87,17 @@ def create_api(
         redoc_url=None,
         static_url="/docs-assets",
     )
-    page = _documentation()
-    api.add_api_route("/docs", lambda: page, include_in_schema=False)
-    busy = told((503, "unavailable", "This does not work at the moment. Please try again soon."))
-    api.include_router(experts.endpoints(services), responses=busy)
+    docs_page = _docs_page()
+    api.add_api_route("/docs", lambda: docs_page, include_in_schema=False)
+    unavailable = error_responses(UNAVAILABLE)
+    api.include_router(experts.endpoints(services), responses=unavailable)
     routes = idempotent(services, secret)
-    # What is asked for most comes first: they are tried in turn.
-    api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=busy)
-    api.include_router(holds.endpoints(services, routes, secret), responses=busy)
-    api.include_router(calendars.endpoints(services, routes), responses=busy)
-    api.include_router(feeds.endpoints(services), responses=busy)
-    api.include_router(access_links.endpoints(services, routes, secret), responses=busy)
+    # Routes are matched in order, so the most frequent ones come first.
+    api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=unavailable)
+    api.include_router(holds.endpoints(services, routes, secret), responses=unavailable)
+    api.include_router(calendars.endpoints(services, routes), responses=unavailable)
+    api.include_router(feeds.endpoints(services), responses=unavailable)
+    api.include_router(access_links.endpoints(services, routes, secret), responses=unavailable)
     api.include_router(health.endpoints(services))
     if metrics is not None:
         api.include_router(metrics_endpoint.endpoints(metrics, metrics_token, proxies or ProxyDetector()))
@@ -102,13 +106,13 @@ def create_api(
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(Exception, _failed)
     api.add_middleware(BodyLimit)
-    as_served(api.openapi())
-    document(api.openapi())
+    correct_error_responses(api.openapi())
+    document_idempotency(api.openapi())
     return api
 
 
-def _documentation() -> HTMLResponse:
-    """The page that shows the documentation: it may run its one inline script, and those of this server."""
+def _docs_page() -> HTMLResponse:
+    """Create the documentation page, whose policy allows its one inline script and the scripts of this server."""
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title="Expert Booking - Swagger UI",
@@ -124,16 +128,16 @@ def _documentation() -> HTMLResponse:
 
 
 class BodyLimit:
-    """Refuses bodies that are longer than any request of ours, before they are read into memory."""
+    """Reject request bodies above the limit before they are read into memory."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what comes in; raises HTTPException 413 into the endpoint that reads it."""
+        """Count the bytes of the body. Raises HTTPException 413 in the endpoint that reads it."""
         received = 0
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
@@ -141,7 +145,7 @@ class BodyLimit:
                 raise HTTPException(413)
             return message
 
-        await self._app(scope, counted if scope["type"] == "http" else receive, send)
+        await self._app(scope, receive_counted if scope["type"] == "http" else receive, send)
 
 
 async def _refused(_: Request, refusal: Exception) -> JSONResponse:
@@ -151,34 +155,29 @@ async def _refused(_: Request, refusal: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = error.errors()[:MOST_COMPLAINTS]
-    return _wrong([field_error(_for_people(details), skip=1).model_dump() for details in errors])
+    errors = error.errors()[:MAX_FIELD_ERRORS]
+    return _invalid_fields([field_error(_readable(details), skip=1).model_dump() for details in errors])
 
 
-def _wrong(errors: list[dict[str, Any]]) -> JSONResponse:
-    return problem(422, "validation_failed", "Some of this cannot be right; `errors` says what.", errors=errors)
+def _invalid_fields(errors: list[dict[str, Any]]) -> JSONResponse:
+    return problem(422, "validation_failed", FieldsWrong.__doc__ or "", errors=errors)
 
 
-def _for_people(details: dict[str, Any]) -> dict[str, Any]:
+def _readable(details: dict[str, Any]) -> dict[str, Any]:
     if details["type"] == "json_invalid":
-        return {**details, "loc": ("body",), "msg": _NO_JSON}
+        return {**details, "loc": ("body",), "msg": _INVALID_JSON}
     return details
 
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    if status == 400:  # FastAPI's word for JSON that Python cannot read: nested too deeply, or a number too long
-        return _wrong([{"field": "body", "message": _NO_JSON}])
-    detail = {
-        404: "There is nothing at this address.",
-        405: "This address does not know this method.",
-        413: "The body is longer than any request can be.",
-    }
+    if status == 400:  # from FastAPI, for JSON that Python cannot parse: nested too deeply, or a number too long
+        return _invalid_fields([{"field": "body", "message": _INVALID_JSON}])
     return problem(
         status.value,
         CODES.get(status.value, status.name.lower()),
-        detail.get(status.value, str(error.detail)),
+        _DETAILS.get(status.value, str(error.detail)),
         headers=error.headers,
     )
 

@@ -1,4 +1,4 @@
-"""Statements that read calendars: always two, whatever the number of experts, rules and bookings."""
+"""Statements that read calendars: two in all, for any number of experts, rules and bookings."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
 from expert_booking.domain.terms import Confirmation, Terms
 
-# No session, with its buffers, reaches further than this from its start; and no local day has begun earlier.
-_REACH: Final = timedelta(days=2)
-# Hours that open on an earlier local date than this cannot matter any more.
+# No session, buffers included, extends further than this from its start, and no local day began earlier than this.
+_LONGEST_SESSION: Final = timedelta(days=2)
+# Hours on earlier local dates than this no longer matter.
 _DAYS_BACK: Final = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One session type of one expert, with the calendar that decides about it."""
+    """One session type of one expert, with its calendar."""
 
     expert_id: UUID
     slug: str
@@ -41,35 +41,35 @@ class Offer:
     terms: Terms
 
     def with_busy(self, busy: Sequence[Busy]) -> "Offer":
-        """The same offer, knowing which time is taken."""
+        """Return the offer with these busy times in its calendar."""
         return replace(self, calendar=self.calendar.with_busy(busy))
 
 
 _e, _s, _r, _o, _d, _b = expert.c, session_type.c, availability_rule.c, override.c, day_off.c, booking.c
-# The columns that hold a session type's terms.
+# The columns with the terms of a session type.
 TERMS: Final = tuple(field.name for field in fields(Terms))
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _first_day = bindparam("first_day", type_=Date)
 
 
-def _text(row: ColumnElement[Any]) -> ColumnElement[str]:
-    """All rows of a sub-select as one text."""
+def _as_json(row: ColumnElement[Any]) -> ColumnElement[str]:
+    """Aggregate the rows of a sub-select into one JSON text."""
     return cast(func.json_agg(row), Text)
 
 
 _RULES = (
-    select(_text(func.json_build_array(_r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from,
+    select(_as_json(func.json_build_array(_r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from,
                                                _r.valid_until)))
     .where(_r.expert_id == _e.id, or_(_r.valid_until.is_(None), _r.valid_until >= _first_day))
     .scalar_subquery()
 )  # fmt: skip
 _OVERRIDES = (
-    select(_text(func.json_build_array(_o.day, _o.kind, _o.windows)))
+    select(_as_json(func.json_build_array(_o.day, _o.kind, _o.windows)))
     .where(_o.expert_id == _e.id, _o.day >= _first_day)
     .scalar_subquery()
 )
 _DAYS_OFF = (
-    select(_text(func.json_build_array(_d.first_day, _d.last_day, _d.reason)))
+    select(_as_json(func.json_build_array(_d.first_day, _d.last_day, _d.reason)))
     .where(_d.expert_id == _e.id, _d.last_day >= _first_day)
     .scalar_subquery()
 )
@@ -104,16 +104,16 @@ _BUSY = DriverStatement(
 
 
 async def offers(connection: AsyncConnection, expert_ids: Sequence[UUID], now: datetime) -> list[Offer]:
-    """What these experts offer, or offered once, by expert, each one's session types in their order.
+    """Return the session types of these experts, inactive ones too, by expert and in display order.
 
-    Nothing is known of busy time yet, and nothing of rules that ended some days before `now`.
+    Without busy times, and without rules that ended some days before `now`.
     """
     values = {"ids": list(expert_ids), "first_day": now.date() - _DAYS_BACK}
     return [_offer(row) for row in await _OFFERS.all(connection, values)]
 
 
 async def offers_by_slug(connection: AsyncConnection, slug: str, now: datetime) -> list[Offer]:
-    """The same of the expert of this slug."""
+    """Return the same for the expert with this slug."""
     values = {"slug": slug, "first_day": now.date() - _DAYS_BACK}
     return [_offer(row) for row in await _OFFERS_BY_SLUG.all(connection, values)]
 
@@ -121,8 +121,8 @@ async def offers_by_slug(connection: AsyncConnection, slug: str, now: datetime) 
 async def busy(
     connection: AsyncConnection, expert_ids: Sequence[UUID], since: datetime, until: datetime, now: datetime
 ) -> dict[UUID, list[Busy]]:
-    """The busy time that slots starting in [since, until) can run into. A lapsed hold is free time."""
-    span = {"since": since - _REACH, "until": until + _REACH, "now": now}
+    """Return the busy times that slots starting in [since, until) can overlap. An expired hold is not busy."""
+    span = {"since": since - _LONGEST_SESSION, "until": until + _LONGEST_SESSION, "now": now}
     taken: defaultdict[UUID, list[Busy]] = defaultdict(list)
     for expert_id, *rest in await _BUSY.all(connection, {"ids": list(expert_ids), **span}):
         taken[expert_id].append(Busy(*rest))
@@ -140,13 +140,13 @@ def _offer(row: AnyRow) -> Offer:
 
 
 def terms_of(row: AnyRow) -> Terms:
-    """The terms that stand in a session type's columns."""
+    """Return the terms in the columns of a session type."""
     terms = Terms(*(getattr(row, name) for name in TERMS))
     return replace(terms, confirmation=Confirmation(terms.confirmation))
 
 
-# Rules are read from the database each time, and understood once: as long as they read the same, they are the same.
-@lru_cache(maxsize=256)  # with the plans of their days some 20 kB each
+# The texts are read from the database each time, but parsed only when they have changed.
+@lru_cache(maxsize=256)  # about 20 kB each, with the cached plans of their days
 def _hours(rules_text: str, overrides_text: str, days_off_text: str, holidays_of: tuple[str, str] | None) -> Hours:
     rules = (
         AvailabilityRule(weekday, opens, closes, _day(first), _day(last))

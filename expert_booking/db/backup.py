@@ -1,7 +1,7 @@
-"""Back-ups: a file with everything in the database, made and read by PostgreSQL's own pg_dump and pg_restore.
+"""Back up and restore the whole database, with PostgreSQL's pg_dump and pg_restore.
 
-A dump made while the product runs is of one moment. A restore is one transaction: all of it, or nothing; tables are
-filled before their triggers are made, so nothing is told, mailed or written into the history a second time.
+A backup of a running site is a consistent snapshot. A restore is one transaction: all or nothing. pg_restore creates
+triggers after filling the tables, so no notification, email or history row is written a second time.
 """
 
 import os
@@ -20,20 +20,23 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from expert_booking.db.embedded import installed_programs
 from expert_booking.db.engine import driver_url
 
-# From this version on newer programs restore into older servers, too.
-_KIND_TO_OLDER: Final = 17
-_ANYTHING_THERE: Final = """
+# From this version on, newer programs can restore into an older server.
+_RESTORES_INTO_OLDER: Final = 17
+_HAS_TABLES: Final = """
     SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
                     WHERE relkind IN ('r', 'p', 'v', 'm') AND nspname <> 'information_schema' AND nspname !~ '^pg_')
 """
 
 
 class BackupError(Exception):
-    """It cannot be saved or restored; the message is one sentence for people, with what to do."""
+    """The backup or restore failed. The message is one sentence that says what to do."""
 
 
 def save(url: str, path: Path) -> None:
-    """Write everything into this file, which only we may read. Raises BackupError, and leaves what was there."""
+    """Write a backup to this file, readable only by its owner.
+
+    Raises BackupError, and then leaves an existing file unchanged.
+    """
     program = _program("pg_dump", _major_of(url), restores=False)
     try:
         with _replacing(path) as file:
@@ -44,10 +47,10 @@ def save(url: str, path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[int]:
-    """The descriptor of a new file that takes the place of `path` when the block ends without an exception.
+    """Yield the descriptor of a new file that replaces `path` if the block ends without an exception.
 
-    Others may be able to write to the folder (such as /tmp), so the file is a new one with a name that cannot be
-    guessed, it is never opened by its name again, and only we may read it.
+    Other users may be able to write to the folder (such as /tmp). So the file has an unguessable name, is never opened
+    by its name again, and is readable only by its owner.
     """
     part = path.with_name(f".{path.name}.{token_hex(8)}")
     file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY, 0o600)
@@ -62,14 +65,14 @@ def _replacing(path: Path) -> Iterator[int]:
 
 
 def restore(url: str, path: Path) -> None:
-    """Fill an empty database from this file: all of it, or nothing. Raises BackupError."""
+    """Restore this file into an empty database, all or nothing. Raises BackupError."""
     program = _program("pg_restore", _major_of(url), restores=True)
     if not os.access(path, os.R_OK):
-        raise BackupError(f"{path} is not there, or cannot be read.")
+        raise BackupError(f"{path} does not exist or cannot be read.")
     if _is_in_use(url):
         raise BackupError(
-            "The database is not empty, and nothing is restored over what is there: name an empty one with "
-            "EXPERT_BOOKING_DATABASE_URL, or a new folder with EXPERT_BOOKING_DATA_DIR."
+            "The database is not empty, and a restore never overwrites data: set EXPERT_BOOKING_DATABASE_URL to an "
+            "empty database, or EXPERT_BOOKING_DATA_DIR to a new folder."
         )
     whole = ["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges", "--no-comments"]
     _run(program, url, [*whole, str(path)])
@@ -79,7 +82,7 @@ def restore(url: str, path: Path) -> None:
 
 def _is_in_use(url: str) -> bool:
     with psycopg.connect(driver_url(url)) as connection:
-        row = connection.execute(_ANYTHING_THERE).fetchone()
+        row = connection.execute(_HAS_TABLES).fetchone()
     return row is not None and bool(row[0])
 
 
@@ -92,9 +95,9 @@ def _major_of(url: str) -> int:
 
 
 def _program(name: str, server: int, *, restores: bool) -> Path:
-    """The one of the server's own version, or the oldest newer one that can do it."""
+    """Return the program of the server's version, or the oldest newer one that can do it."""
     found = {version: path for path, version in reversed(list(_installed(name, server))) if version >= server}
-    if restores and server < _KIND_TO_OLDER:
+    if restores and server < _RESTORES_INTO_OLDER:
         found = {version: path for version, path in found.items() if version == server}
     if not found:
         raise BackupError(
@@ -111,18 +114,18 @@ def _installed(name: str, server: int) -> Iterator[tuple[Path, int]]:
         installed_programs() / name,
     ):
         if path.exists():
-            told = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
-            version = re.search(r"\(PostgreSQL\) (\d+)", told)
+            output = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S603
+            version = re.search(r"\(PostgreSQL\) (\d+)", output)
             if version is not None:
                 yield path, int(version[1])
 
 
 def _run(program: Path, url: str, options: Sequence[str], *, output: int = subprocess.DEVNULL) -> None:
     where: dict[str, Any] = conninfo_to_dict(driver_url(url))
-    # Everybody on this machine can read the words of a command, so the password is not among them.
+    # Every user of this machine can read a command line, so the password goes into the environment.
     password = where.pop("password", None)
     secret = {} if password is None else {"PGPASSWORD": str(password)}
-    done = subprocess.run(  # noqa: S603 - a program of PostgreSQL's, and no shell
+    done = subprocess.run(  # noqa: S603 - PostgreSQL's program, without a shell
         [program, *options, f"--dbname={make_conninfo(**where)}"],
         env={**os.environ, **secret, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
@@ -136,6 +139,6 @@ def _run(program: Path, url: str, options: Sequence[str], *, output: int = subpr
         raise BackupError(f"{program.name} of {program.parent} failed: {_first_error(done.stderr)}")
 
 
-def _first_error(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return next((line for line in lines if "error" in line.lower()), (lines or ["it gave no reason"])[0])
+def _first_error(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), (lines or ["no reason given"])[0])

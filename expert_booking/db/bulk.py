@@ -1,4 +1,4 @@
-"""Statements for bookings by the million: lines in COPY's text format instead of rows."""
+"""Statements that load millions of bookings, as lines in COPY's text format."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-# What a line holds, one column after another, with tabs in between.
+# The columns of a line, separated by tabs.
 COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "busy", "status", "name", "email", "customer_key",
     "phone", "notes", "time_zone", "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
@@ -17,14 +17,14 @@ _names: Final = ", ".join(COLUMNS)
 _INCOMING: Final = (
     f"CREATE TEMP TABLE IF NOT EXISTS incoming_lines ON COMMIT DELETE ROWS AS SELECT {_names} FROM booking LIMIT 0"  # noqa: S608
 )
-# As if changed when they begin: of what nobody has booked nobody is reminded.
+# changed_at = starts_at, so that no reminder is sent for imported bookings.
 _INSERT_INCOMING: Final = (
     f"INSERT INTO booking ({_names}, changed_at) SELECT {_names}, starts_at FROM incoming_lines ON CONFLICT DO NOTHING"  # noqa: S608
 )
-_REMIND_NOBODY: Final = "ALTER TABLE booking ALTER changed_at SET DEFAULT '9999-01-01 00:00Z'"
-_REMIND_AGAIN: Final = "ALTER TABLE booking ALTER changed_at SET DEFAULT now()"
+_REMINDERS_OFF: Final = "ALTER TABLE booking ALTER changed_at SET DEFAULT '9999-01-01 00:00Z'"
+_REMINDERS_ON: Final = "ALTER TABLE booking ALTER changed_at SET DEFAULT now()"
 _NOW: Final = text("SELECT now()")
-_SAMPLES_REMIND_NOBODY: Final = text(
+_SUPPRESS_REMINDERS: Final = text(
     """
     UPDATE booking SET changed_at = starts_at
      WHERE created_at >= :since AND status IN ('pending', 'confirmed') AND changed_at < starts_at
@@ -32,7 +32,8 @@ _SAMPLES_REMIND_NOBODY: Final = text(
     """
 )
 
-# Everything that costs time for each single row; checks are cheap and stay. Foreign keys go first and come last.
+# Constraints that are expensive per row; check constraints are cheap and stay. Foreign keys are dropped first and
+# recreated last.
 _CONSTRAINTS: Final = text(
     """
     SELECT conrelid::regclass::text AS owner, quote_ident(conname) AS name, pg_get_constraintdef(oid) AS definition
@@ -49,30 +50,30 @@ _INDEXES: Final = text(
      ORDER BY 1
     """
 )
-_FILLED: Final = text("SELECT EXISTS (SELECT FROM booking)")
+_HAS_BOOKINGS: Final = text("SELECT EXISTS (SELECT FROM booking)")
 
 
 async def now(connection: AsyncConnection) -> datetime:
-    """The database's own time."""
+    """Return the database's time."""
     at: datetime = (await connection.execute(_NOW)).scalar_one()
     return at
 
 
-async def remind_nobody(connection: AsyncConnection, since: datetime) -> None:
-    """Of bookings that were made since then, and of which nobody was told, nobody is reminded either."""
-    await connection.execute(_SAMPLES_REMIND_NOBODY, {"since": since})
+async def suppress_reminders(connection: AsyncConnection, since: datetime) -> None:
+    """Suppress reminders for bookings that were made since then and have no emails."""
+    await connection.execute(_SUPPRESS_REMINDERS, {"since": since})
 
 
 async def close_if_empty(connection: AsyncConnection) -> bool:
-    """Close the table to everybody else until the transaction ends, if there is no booking in it, not even a hold."""
-    if await connection.scalar(_FILLED):
+    """Lock the table exclusively until the transaction ends, if it has no bookings or holds. False if it has."""
+    if await connection.scalar(_HAS_BOOKINGS):
         return False
     await connection.execute(text("LOCK TABLE booking IN ACCESS EXCLUSIVE MODE"))
-    return not await connection.scalar(_FILLED)  # somebody may have booked while this waited
+    return not await connection.scalar(_HAS_BOOKINGS)  # another process may have booked while this waited
 
 
 async def insert(connection: AsyncConnection, lines: bytes) -> None:
-    """Insert some bookings; those whose id is there or whose time is taken are left out."""
+    """Insert some bookings. Skips those whose id exists or whose time is taken."""
     cursor = await _cursor(connection)
     await cursor.execute(_INCOMING)
     async with cursor.copy(f"COPY incoming_lines ({_names}) FROM STDIN") as copy:
@@ -81,19 +82,19 @@ async def insert(connection: AsyncConnection, lines: bytes) -> None:
 
 
 async def fill(connection: AsyncConnection, lines: AsyncIterator[bytes]) -> None:
-    """Insert bookings into the table that is empty and closed, with all fences and indexes built afterwards.
+    """Load bookings into the empty, locked table, and build its fences and indexes afterwards.
 
-    All in the caller's transaction: until it ends nobody else can use the table, and if it does not end well (or the
-    power fails) there are all fences and no bookings. Lines that contradict each other fail when the fences are built.
+    All in the caller's transaction, which blocks every other use of the table. If the transaction fails (or the power
+    does), the fences are there and the table is empty. Conflicting lines fail when the fences are built.
     """
     async with _without_fences(connection):
         cursor = await _cursor(connection)
-        await cursor.execute(_REMIND_NOBODY)
+        await cursor.execute(_REMINDERS_OFF)
         async with cursor.copy(f"COPY booking ({_names}) FROM STDIN") as copy:
-            async for some in lines:
-                await copy.write(some)
-        await cursor.execute(_REMIND_AGAIN)
-    # In place of the news of each row: everybody's rows are to be worked out anew.
+            async for chunk in lines:
+                await copy.write(chunk)
+        await cursor.execute(_REMINDERS_ON)
+    # The triggers that announce each row were off, so queue every expert for recomputation.
     await connection.execute(text("INSERT INTO expert_changed (expert_id) SELECT id FROM expert"))
 
 

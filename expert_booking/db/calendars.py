@@ -1,4 +1,4 @@
-"""Statements that change an expert's calendar: facts, session types, hours, days off, and the places of capped days."""
+"""Statements that change an expert's profile and calendar: session types, hours, days off and daily caps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,15 +16,15 @@ from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
 from expert_booking.domain.errors import SessionTypeInUse, SlugTaken, Unavailable
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window
-from expert_booking.domain.plan_checks import CapPlace, places
+from expert_booking.domain.plan_checks import CapPlace, cap_places
 
 _e, _s, _r, _o, _d, _b = expert.c, session_type.c, availability_rule.c, override.c, day_off.c, booking.c
-# As often as somebody may book a place while it is being numbered anew.
-_TRIES: Final = 20
-# Bookings that began longer ago are over on every clock: no place on their day is wanted any more.
+# How often numbering the places is repeated if bookings made at the same time interfere.
+_MAX_ATTEMPTS: Final = 20
+# Bookings that began earlier than this are over in every time zone, so their numbers no longer matter.
 _NUMBERED_SINCE: Final = timedelta(days=2)
 
-_FOUND = select(_e.id, _e.active)
+_ID_AND_ACTIVE = select(_e.id, _e.active)
 _LOCK = (
     update(expert)
     .where(_e.id == bindparam("expert"))
@@ -39,7 +39,7 @@ _RECORD = select(
 _TYPE_COLUMNS = tuple(column for column in session_type.c if column.name not in ("expert_id", "created_at"))
 _TYPES = select(*_TYPE_COLUMNS).where(_s.expert_id == bindparam("expert")).order_by(_s.position, _s.created_at, _s.id)
 _LAST_POSITION = select(func.max(_s.position)).where(_s.expert_id == bindparam("expert"))
-# One statement, so that the zone and the hours are of one moment.
+# One statement, so that the zone and the hours are consistent.
 _PLAN = (
     select(_e.time_zone, _r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from, _r.valid_until)
     .join_from(expert, availability_rule, _r.expert_id == _e.id, isouter=True)
@@ -50,7 +50,7 @@ _CLEAR_PLACES = text(f"""
     UPDATE booking SET cap_day = NULL, cap_place = NULL
      WHERE session_type_id IN (SELECT id FROM session_type WHERE expert_id = :expert)
        AND cap_day >= :first_day AND cap_place IS NOT NULL AND {LIVE_ROWS}
-""")  # noqa: S608 - the condition is ours
+""")  # noqa: S608 - our own condition
 _CAPPED_STARTS = (
     select(_b.id, _b.session_type_id, _b.starts_at)
     .join_from(booking, session_type, _s.id == _b.session_type_id)
@@ -72,28 +72,31 @@ _SET_PLACES = text("""
 
 
 async def by_id(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
-    """The id of an expert, active or not, and which."""
-    return (await connection.execute(_FOUND.where(_e.id == expert_id))).one_or_none()
+    """Return the id of an expert and whether the expert is active."""
+    return (await connection.execute(_ID_AND_ACTIVE.where(_e.id == expert_id))).one_or_none()
 
 
 async def by_slug(connection: AsyncConnection, slug: str) -> AnyRow | None:
-    """The same by slug."""
-    return (await connection.execute(_FOUND.where(_e.slug == slug))).one_or_none()
+    """Return the same by slug."""
+    return (await connection.execute(_ID_AND_ACTIVE.where(_e.slug == slug))).one_or_none()
 
 
 async def lock(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
-    """Let nobody else change this calendar before the transaction ends; booking goes on. The zone, the holidays."""
+    """Lock this calendar against other changes until the transaction ends, and return its zone and holidays.
+
+    Bookings are not blocked.
+    """
     return (await connection.execute(_LOCK, {"expert": expert_id})).one_or_none()
 
 
 async def record(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
-    """All facts of an expert, as ExpertRecord names them."""
+    """Return the columns of ExpertRecord."""
     return (await connection.execute(_RECORD, {"expert": expert_id})).one_or_none()
 
 
 async def change_expert(connection: AsyncConnection, expert_id: UUID, values: Mapping[str, Any]) -> None:
-    """Change an expert's columns; the address is changed in `expert_addresses`. Raises SlugTaken."""
-    with _refused("uq_expert_slug", SlugTaken):
+    """Change columns of an expert. For the address use `expert_addresses`. Raises SlugTaken."""
+    with _translate("uq_expert_slug", SlugTaken):
         await connection.execute(update(expert).where(_e.id == expert_id).values(**values))
 
 
@@ -101,12 +104,12 @@ async def change_expert(connection: AsyncConnection, expert_id: UUID, values: Ma
 
 
 async def session_types(connection: AsyncConnection, expert_id: UUID) -> Sequence[AnyRow]:
-    """All session types of an expert, in their order."""
+    """Return all session types of an expert in display order."""
     return (await connection.execute(_TYPES, {"expert": expert_id})).all()
 
 
 async def add_session_type(connection: AsyncConnection, expert_id: UUID, values: Mapping[str, Any]) -> AnyRow:
-    """A new session type; without a position it comes last."""
+    """Insert a session type and return it. Without a position it comes last."""
     last = await connection.scalar(_LAST_POSITION, {"expert": expert_id}) or 0
     position = values["position"] or min(last + 1, 1000)
     statement = insert(session_type).values({**values, "position": position, "expert_id": expert_id})
@@ -116,14 +119,14 @@ async def add_session_type(connection: AsyncConnection, expert_id: UUID, values:
 async def change_session_type(
     connection: AsyncConnection, expert_id: UUID, session_type_id: UUID, values: Mapping[str, Any]
 ) -> AnyRow | None:
-    """Change columns of a session type; None where this expert has no such one."""
+    """Change columns of a session type and return it; None if this expert has no such session type."""
     statement = update(session_type).where(_s.id == session_type_id, _s.expert_id == expert_id).values(**values)
     return (await connection.execute(statement.returning(*_TYPE_COLUMNS))).one_or_none()
 
 
 async def remove_session_type(connection: AsyncConnection, expert_id: UUID, session_type_id: UUID) -> bool:
-    """Delete a session type; False where this expert has no such one. Raises SessionTypeInUse."""
-    with _refused("fk_booking_session_type_id", SessionTypeInUse):
+    """Delete a session type; False if this expert has no such session type. Raises SessionTypeInUse."""
+    with _translate("fk_booking_session_type_id", SessionTypeInUse):
         statement = delete(session_type).where(_s.id == session_type_id, _s.expert_id == expert_id)
         return (await connection.execute(statement)).rowcount == 1
 
@@ -132,7 +135,7 @@ async def remove_session_type(connection: AsyncConnection, expert_id: UUID, sess
 
 
 async def plan(connection: AsyncConnection, expert_id: UUID) -> tuple[str, list[AvailabilityRule]] | None:
-    """The zone and the weekly hours of an expert, in order of weekday and time."""
+    """Return the zone and the weekly hours of an expert, by weekday and time; None if there is no such expert."""
     rows = (await connection.execute(_PLAN, {"expert": expert_id})).all()
     if not rows:
         return None
@@ -140,7 +143,7 @@ async def plan(connection: AsyncConnection, expert_id: UUID) -> tuple[str, list[
 
 
 async def replace_rules(connection: AsyncConnection, expert_id: UUID, rules: Sequence[AvailabilityRule]) -> None:
-    """These weekly hours, and no others."""
+    """Replace all weekly hours of an expert."""
     await connection.execute(delete(availability_rule).where(_r.expert_id == expert_id))
     values = [
         {"expert_id": expert_id, "weekday": rule.weekday, "opens_minute": rule.opens, "closes_minute": rule.closes,
@@ -155,13 +158,13 @@ async def replace_rules(connection: AsyncConnection, expert_id: UUID, rules: Seq
 
 
 async def overrides(connection: AsyncConnection, expert_id: UUID, first: date, last: date) -> Sequence[AnyRow]:
-    """What is different on these dates, both included."""
+    """Return the overrides from `first` to `last`, both included."""
     wanted = select(_o.day, _o.kind, _o.windows).where(_o.expert_id == expert_id, _o.day.between(first, last))
     return (await connection.execute(wanted.order_by(_o.day))).all()
 
 
 async def count_overrides(connection: AsyncConnection, expert_id: UUID, *, beside: date) -> int:
-    """How many other dates have an override."""
+    """Count the overrides of other dates than `beside`."""
     wanted = select(func.count()).select_from(override).where(_o.expert_id == expert_id, _o.day != beside)
     return await connection.scalar(wanted) or 0
 
@@ -169,38 +172,38 @@ async def count_overrides(connection: AsyncConnection, expert_id: UUID, *, besid
 async def put_override(
     connection: AsyncConnection, expert_id: UUID, day: date, kind: OverrideKind, windows: Sequence[Window]
 ) -> None:
-    """What is different on a date from now on, whatever was before."""
+    """Insert or replace the override of a date."""
     facts = {"kind": kind.value, "windows": [list(window) for window in windows]}
     statement = pg_insert(override).values(expert_id=expert_id, day=day, **facts)
     await connection.execute(statement.on_conflict_do_update(index_elements=["expert_id", "day"], set_=facts))
 
 
 async def remove_override(connection: AsyncConnection, expert_id: UUID, day: date) -> bool:
-    """A date as all others; False where it was that already."""
+    """Delete the override of a date; False if there was none."""
     statement = delete(override).where(_o.expert_id == expert_id, _o.day == day)
     return (await connection.execute(statement)).rowcount == 1
 
 
 async def days_off(connection: AsyncConnection, expert_id: UUID, since: date) -> Sequence[AnyRow]:
-    """Days off that end on this date or later."""
+    """Return the days off that end on this date or later."""
     wanted = select(_d.id, _d.first_day, _d.last_day, _d.reason).where(_d.expert_id == expert_id, _d.last_day >= since)
     return (await connection.execute(wanted.order_by(_d.first_day, _d.last_day, _d.id))).all()
 
 
 async def count_days_off(connection: AsyncConnection, expert_id: UUID) -> int:
-    """How many days off there are, over or not."""
+    """Count all days off, past ones included."""
     return await connection.scalar(select(func.count()).select_from(day_off).where(_d.expert_id == expert_id)) or 0
 
 
 async def add_days_off(connection: AsyncConnection, expert_id: UUID, values: Mapping[str, Any]) -> UUID:
-    """More days off."""
+    """Insert days off and return their id."""
     statement = insert(day_off).values(expert_id=expert_id, **values).returning(_d.id)
     added: UUID = (await connection.execute(statement)).scalar_one()
     return added
 
 
 async def remove_days_off(connection: AsyncConnection, expert_id: UUID, days_off_id: UUID) -> bool:
-    """Days off no more; False where this expert has no such ones."""
+    """Delete days off; False if this expert has none with this id."""
     statement = delete(day_off).where(_d.id == days_off_id, _d.expert_id == expert_id)
     return (await connection.execute(statement)).rowcount == 1
 
@@ -209,11 +212,11 @@ async def remove_days_off(connection: AsyncConnection, expert_id: UUID, days_off
 
 
 async def number_places(connection: AsyncConnection, expert_id: UUID, zone: ZoneInfo, now: datetime) -> None:
-    """Number the places of all capped days anew, after a cap or the zone has changed.
+    """Renumber the bookings of all capped days, after a cap or the zone has changed.
 
-    Bookings of types without a cap lose theirs. Raises Unavailable when people book faster than this can count.
+    Bookings of types without a cap lose their numbers. Raises Unavailable if new bookings interfere too often.
     """
-    for _ in range(_TRIES):
+    for _ in range(_MAX_ATTEMPTS):
         try:
             async with connection.begin_nested():
                 await _number_places(connection, expert_id, zone, now - _NUMBERED_SINCE)
@@ -221,23 +224,23 @@ async def number_places(connection: AsyncConnection, expert_id: UUID, zone: Zone
         except IntegrityError as error:
             if violated(error) != "uq_booking_cap_place":
                 raise
-            # Somebody has just booked one of these places: now that booking is seen, and counted with the others.
+            # A new booking took one of these numbers. The next attempt sees that booking and counts it.
     raise Unavailable
 
 
 async def _number_places(connection: AsyncConnection, expert_id: UUID, zone: ZoneInfo, since: datetime) -> None:
-    # The first local day on any clock, so that no place of an earlier booking is in the way of a new number.
+    # The first local day in any time zone, so that no number of an earlier booking conflicts with a new one.
     first_day = since.date() - timedelta(days=1)
     await connection.execute(_CLEAR_PLACES, {"expert": expert_id, "first_day": first_day})
     starts = (await connection.execute(_CAPPED_STARTS, {"expert": expert_id, "since": since})).all()
-    numbered: list[CapPlace] = places(((row.id, row.session_type_id, row.starts_at) for row in starts), zone)
+    numbered: list[CapPlace] = cap_places(((row.id, row.session_type_id, row.starts_at) for row in starts), zone)
     if numbered:
         ids, days, numbers = zip(*numbered, strict=True)
         await connection.execute(_SET_PLACES, {"ids": list(ids), "days": list(days), "numbers": list(numbers)})
 
 
 @contextmanager
-def _refused(constraint: str, refusal: type[Exception]) -> Iterator[None]:
+def _translate(constraint: str, refusal: type[Exception]) -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:

@@ -1,4 +1,4 @@
-"""The database's clock, as this process keeps it."""
+"""The database's clock, measured and kept by this process."""
 
 import asyncio
 import logging
@@ -14,21 +14,21 @@ from expert_booking.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-# Seconds. If the clocks are further apart, one of them is wrong, and nothing is done that cannot be undone.
-MOST_APART: Final = 60.0
-# Seconds for which a measurement counts as new, and between two measurements.
-_FRESH: Final = 5.0
-_PAUSE: Final = 10.0
-_CLOCK: Final = text("SELECT extract(epoch FROM clock_timestamp())::float8")
-# On Linux, only this clock counts the time during which a laptop sleeps.
+# Seconds. If the clocks differ by more, one of them is wrong, and work that cannot be undone is paused.
+MAX_OFFSET: Final = 60.0
+# Seconds for which a measurement is fresh, and between two measurements.
+_FRESH_FOR: Final = 5.0
+_INTERVAL: Final = 10.0
+_READ_CLOCK: Final = text("SELECT extract(epoch FROM clock_timestamp())::float8")
+# On Linux, only this monotonic clock includes the time a laptop sleeps.
 _ELAPSED: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class DatabaseClock:
     """The current time by the database's clock, so that all processes agree on it.
 
-    Between two measurements a clock counts on that cannot be set, so setting this machine's clock changes nothing
-    here. Before the first measurement, this machine's clock is used.
+    Between two measurements it follows a monotonic clock, so setting this machine's clock does not affect it. Before
+    the first measurement, it uses this machine's clock.
     """
 
     def __init__(self, database: Database) -> None:
@@ -39,27 +39,27 @@ class DatabaseClock:
         self._agreed = True
 
     def __call__(self) -> datetime:
-        """The time in UTC."""
+        """Return the time in UTC."""
         return datetime.fromtimestamp(self._start + _elapsed(), UTC)
 
     def offset(self) -> float:
-        """By how many seconds this machine's clock is ahead of the database's; NaN before the first measurement."""
+        """Return how many seconds this machine's clock is ahead of the database's; NaN before the first measurement."""
         return nan if self._measured_at == -inf else time.time() - self._start - _elapsed()
 
     async def measure(self) -> None:
-        """Ask the database for its time. Raises Unavailable."""
+        """Read the database's clock. Raises Unavailable."""
         async with self._database.statements() as connection:
             before = _elapsed()
-            now = float((await connection.execute(_CLOCK)).scalar_one())
+            now = float((await connection.execute(_READ_CLOCK)).scalar_one())
             after = _elapsed()
-        # The database read its clock at some moment in between. An estimate that agrees with that is kept, so that the
-        # time does not jump back and forth by milliseconds.
+        # The database read its clock at some moment in between. Keep an estimate that agrees with that, so that the
+        # time does not jump by milliseconds.
         self._start = min(max(self._start, now - after), now - before)
         self._measured_at = after
 
     async def agrees(self) -> bool:
-        """Whether this machine's clock and the database's are at most a minute apart. Raises Unavailable."""
-        if _elapsed() - self._measured_at > _FRESH or self._is_wrong():
+        """Return whether the clocks of this machine and the database differ by at most a minute. Raises Unavailable."""
+        if _elapsed() - self._measured_at > _FRESH_FOR or self._is_wrong():
             await self.measure()
         agrees = not self._is_wrong()
         if agrees != self._agreed:
@@ -76,13 +76,13 @@ class DatabaseClock:
             try:
                 await self.measure()
             except Unavailable:
-                pass  # the last measurement still counts
+                pass  # keep the last measurement
             except Exception:
-                log.exception("the database's clock could not be read")
-            await asyncio.sleep(_PAUSE)
+                log.exception("could not read the database's clock")
+            await asyncio.sleep(_INTERVAL)
 
     def _is_wrong(self) -> bool:
-        return abs(self.offset()) > MOST_APART
+        return abs(self.offset()) > MAX_OFFSET
 
 
 def _apart(offset: float) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL."""
+"""The pool of connections to PostgreSQL."""
 
 import logging
 import select
@@ -22,24 +22,24 @@ from expert_booking.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
-# The name of our connections, by which `expert-booking doctor` knows whether a server runs.
+# The application_name of our connections. `expert-booking doctor` counts them to see whether a server is running.
 APPLICATION: Final = "expert-booking"
 
 AnyRow = Row[*tuple[Any, ...]]
 AnyConnection = AsyncConnection
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 _DIALECT: Final = PGDialectAsync_psycopg()  # type: ignore[no-untyped-call]
-# Seconds after which a connection that nobody has used is tried, however still it is: a network may forget it silently.
-_TRUSTED: Final = 30.0
-# Seconds after a statement failed because the disk was full in which the disk counts as full.
+# Seconds after which an idle connection is pinged before its next use, because a network may drop it silently.
+_PING_AFTER_IDLE: Final = 30.0
+# Seconds for which the disk counts as full after a statement failed because of it.
 _DISK_COUNTS_AS_FULL: Final = 60.0
 
 
 class Database:
-    """A pool of connections, and two ways to use one: in a transaction, or statement by statement.
+    """A pool of connections, used in transactions or statement by statement (autocommit).
 
-    `shared_transaction` makes one transaction of all of them.
+    Inside `shared_transaction`, both join one transaction.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Database:
         silent: bool = False,
         on_checkout: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """`silent`: nobody is mailed about what is done here. `on_checkout` is told how long each use has waited."""
+        """`silent`: changes send no emails. `on_checkout` gets the seconds that each use waited for a connection."""
         self.url = url
         self.pool_size = pool_size
-        # How many wait for a connection at this moment.
+        # How many callers are waiting for a connection.
         self.waiting = 0
         self._on_checkout = on_checkout
         self._disk_full_until = 0.0
@@ -62,12 +62,12 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            # Statements that stand alone need no BEGIN and COMMIT, and no rollback in case.
+            # Single statements need neither BEGIN and COMMIT nor a precautionary ROLLBACK.
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
-            hide_parameters=True,  # errors are logged, what people typed is not
-            # A query that hangs must not take the whole site with it.
-            # Answers come from few rows by an index, mostly in memory; helpers for one would take cores from others.
+            hide_parameters=True,  # errors are logged, and must not contain what people typed
+            # A hanging query must not block the whole site. Queries read few rows by an index, mostly from memory, and
+            # parallel workers for one query would take cores from the others.
             connect_args={
                 "options": "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"
                 " -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
@@ -75,18 +75,18 @@ class Database:
                 "application_name": APPLICATION,
             },
         )
-        # The second facade on the same pool.
+        # The same pool with another isolation level.
         self._transactions = self._engine.execution_options(isolation_level="READ COMMITTED")
-        event.listen(self._engine.sync_engine, "checkin", _note_use)
-        event.listen(self._engine.sync_engine, "checkout", _try_where_in_doubt)
+        event.listen(self._engine.sync_engine, "checkin", _record_use)
+        event.listen(self._engine.sync_engine, "checkout", _ping_if_doubtful)
         self._shared: ContextVar[AsyncConnection | None] = ContextVar("shared", default=None)
 
     @asynccontextmanager
     async def shared_transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that everything joins which is done inside, and nothing of it counts before the end.
+        """Open a transaction that each `transaction()` and `statements()` inside joins as a savepoint.
 
-        Each `transaction()` and `statements()` inside is a savepoint: what leaves it with an exception takes back its
-        own effects alone. Start no other task inside that needs the database.
+        An exception that leaves a savepoint rolls back only that savepoint. Do not start tasks inside that use the
+        database.
         """
         async with self.transaction() as connection:
             before = self._shared.set(connection)
@@ -97,25 +97,25 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose statements all count, or none. Raises Unavailable when the database does not answer."""
+        """Yield a connection in a transaction. Raises Unavailable if the database cannot be reached."""
         with self._unavailable_when_down():
             async with self._joined() or _Checkout(self, self._transactions.begin()) as connection:
                 yield connection
 
     @asynccontextmanager
     async def statements(self) -> AsyncIterator[AsyncConnection]:
-        """A connection whose statements each count at once: for reading, and for the single insert that asks."""
+        """Yield a connection in autocommit mode, for reads and single statements. Raises Unavailable."""
         with self._unavailable_when_down():
             async with self._joined() or _Checkout(self, self._engine.connect()) as connection:
                 yield connection
 
     @property
     def in_use(self) -> int:
-        """How many connections are in use at this moment."""
+        """How many connections are in use."""
         return cast(QueuePool, self._engine.pool).checkedout()
 
     async def answers(self) -> bool:
-        """Whether the database can be reached right now."""
+        """Return whether the database can be reached."""
         try:
             async with self.statements() as connection:
                 await connection.execute(text("SELECT 1"))
@@ -124,7 +124,7 @@ class Database:
         return True
 
     def disk_was_full(self) -> bool:
-        """Whether a statement failed in the last minute because the database's disk was full."""
+        """Return whether a statement failed within the last minute because the database's disk was full."""
         return monotonic() < self._disk_full_until
 
     async def close(self) -> None:
@@ -140,14 +140,14 @@ class Database:
         try:
             yield
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            log.warning("the database is not available: %s", type(error.__cause__ or error).__name__)
+            log.warning("the database is unavailable: %s", type(error.__cause__ or error).__name__)
             if isinstance(getattr(error, "orig", None), DiskFull):
                 self._disk_full_until = monotonic() + _DISK_COUNTS_AS_FULL
             raise Unavailable from error
 
 
 class _Checkout:
-    """A connection of the pool while this lasts; how long it is waited for is told."""
+    """Check a connection out of the pool, and report how long that took."""
 
     def __init__(self, database: Database, taken: AbstractAsyncContextManager[AsyncConnection]) -> None:
         self._database = database
@@ -167,20 +167,19 @@ class _Checkout:
 
 
 class DriverStatement:
-    """A statement that is asked so often that it goes to the driver itself.
+    """A frequent statement, compiled once by SQLAlchemy and executed by psycopg directly.
 
-    SQLAlchemy compiles it once, and hands out the connection; its way of carrying a statement out takes four times the
-    CPU of the driver's. The rows are named tuples. Errors are SQLAlchemy's.
+    SQLAlchemy's execution takes four times the CPU. Rows are named tuples; errors are SQLAlchemy's.
     """
 
     def __init__(self, statement: ClauseElement) -> None:
         compiled = statement.compile(dialect=_DIALECT)
         self._text = str(compiled)
-        # What the statement itself says; whatever the values have to say is none yet.
+        # Constants of the statement. Parameters that the caller provides are None here.
         self._constants = {name: value for name, value in compiled.params.items() if value is not None}
 
     async def all(self, connection: AnyConnection, values: Mapping[str, object]) -> list[Any]:
-        """Every row. The values are the driver's: a range is psycopg's, not SQLAlchemy's."""
+        """Return every row. Values are passed to psycopg: a range is psycopg's, not SQLAlchemy's."""
         sync = connection.sync_connection
         assert sync is not None
         driver: psycopg.AsyncConnection[Any] = sync.connection.driver_connection  # type: ignore[assignment]
@@ -194,32 +193,32 @@ class DriverStatement:
             ) from error
 
     async def one_or_none(self, connection: AnyConnection, values: Mapping[str, object]) -> Any | None:
-        """The row, where there is one; no statement for this has more."""
+        """Return the row, or None. For statements that return at most one row."""
         rows = await self.all(connection, values)
         return rows[0] if rows else None
 
 
-def _note_use(_: object, entry: ConnectionPoolEntry) -> None:
+def _record_use(_: object, entry: ConnectionPoolEntry) -> None:
     entry.info["used_at"] = monotonic()
 
 
-def _try_where_in_doubt(adapted: Any, entry: ConnectionPoolEntry, _: object) -> None:
-    """A restarted database costs nobody an error, nor a ping for each use.
+def _ping_if_doubtful(adapted: Any, entry: ConnectionPoolEntry, _: object) -> None:
+    """Ping a connection before use only if it may be dead, so that a restarted database causes no errors.
 
-    A server that ends a connection says so, or at least closes it: either is something to read on a connection that has
-    nothing to be read. Raises InvalidatePoolError for one that is dead, and the pool makes another.
+    A server that ends a connection sends a message or closes it. Either makes the idle socket readable. Raises
+    InvalidatePoolError for a dead connection; the pool then opens another.
     """
     used_at = entry.info.get("used_at")
     if used_at is None:
-        return  # it has just been made
+        return  # a new connection
     try:
-        if monotonic() - used_at > _TRUSTED or _has_something_to_read(adapted.driver_connection):
+        if monotonic() - used_at > _PING_AFTER_IDLE or _is_readable(adapted.driver_connection):
             _DIALECT.do_ping(adapted)  # type: ignore[no-untyped-call]
     except (DBAPIError, psycopg.Error) as error:
         raise InvalidatePoolError from error
 
 
-def _has_something_to_read(connection: psycopg.AsyncConnection[Any]) -> bool:
+def _is_readable(connection: psycopg.AsyncConnection[Any]) -> bool:
     waiting = select.poll()
     waiting.register(connection.pgconn.socket, select.POLLIN)
     return bool(waiting.poll(0))
@@ -231,8 +230,8 @@ async def _savepoint(connection: AsyncConnection) -> AsyncIterator[AsyncConnecti
         yield connection
 
 
-async def again_after_deadlock(work: Callable[[], Coroutine[Any, Any, Done]]) -> Done:
-    """Do it, and twice more where PostgreSQL has undone it because two waited for each other."""
+async def retry_on_deadlock(work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Run `work`, and up to twice more if PostgreSQL aborted it because of a deadlock."""
     for _ in range(2):
         try:
             return await work()
@@ -243,11 +242,11 @@ async def again_after_deadlock(work: Callable[[], Coroutine[Any, Any, Done]]) ->
 
 
 def violated(error: IntegrityError) -> str | None:
-    """The name of the constraint that a statement has violated."""
+    """Return the name of the violated constraint."""
     name: str | None = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
     return name
 
 
 def driver_url(url: str) -> str:
-    """The address as psycopg itself reads it, without SQLAlchemy's name of the driver."""
+    """Return the URL as psycopg expects it, without SQLAlchemy's driver name."""
     return url.replace("postgresql+psycopg://", "postgresql://", 1)

@@ -30,39 +30,39 @@ _CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _
 _DETAIL = select(*_CARD, _e.bio, _e.active).where(_e.active)
 _BY_SLUG = DriverStatement(_DETAIL.where(_e.slug == bindparam("slug")))
 _BY_ID = DriverStatement(_DETAIL.where(_e.id == bindparam("expert_id")))
-_ANY: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
+_ANY_EXPERT: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
 _SLUGS = select(_e.slug)
 _IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARRAY(Text))))
 
 
 async def by_slug(connection: AsyncConnection, slug: str) -> AnyRow | None:
-    """The active expert of this slug."""
+    """Return the active expert with this slug."""
     return await _BY_SLUG.one_or_none(connection, {"slug": slug})
 
 
 async def by_id(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
-    """The active expert of this id."""
+    """Return the active expert with this id."""
     return await _BY_ID.one_or_none(connection, {"expert_id": expert_id})
 
 
 async def time_zone(connection: AsyncConnection, expert_id: UUID) -> str:
-    """The zone of an expert who exists."""
+    """Return the time zone of an existing expert."""
     zone: str = (await connection.execute(select(_e.time_zone).where(_e.id == expert_id))).scalar_one()
     return zone
 
 
-async def any_there(connection: AsyncConnection) -> bool:
-    """Whether there is any expert at all."""
-    return await connection.scalar(_ANY) is not None
+async def any_exist(connection: AsyncConnection) -> bool:
+    """Return whether there are any experts."""
+    return await connection.scalar(_ANY_EXPERT) is not None
 
 
 async def slugs(connection: AsyncConnection) -> set[str]:
-    """All slugs in use."""
+    """Return all slugs in use."""
     return set(await connection.scalars(_SLUGS))
 
 
 async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) -> UUID | None:
-    """Insert an expert with a session type and weekly hours; None when the slug is taken."""
+    """Insert an expert with session types and weekly hours and return the id; None if the slug is taken."""
     statement = pg_insert(expert).values(**_columns(request), slug=slug).on_conflict_do_nothing().returning(_e.id)
     expert_id: UUID | None = await connection.scalar(statement)
     if expert_id is None:
@@ -72,7 +72,7 @@ async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) ->
 
 
 async def add_many(connection: AsyncConnection, requests: Sequence[ExpertRequest]) -> int:
-    """Insert many experts that know their slugs, with session types and hours; those already there stay as they are."""
+    """Insert experts that have slugs, with session types and hours. Skips existing slugs and returns the count."""
     wanted = [{**_columns(request), "slug": request.slug} for request in requests]
     statement = pg_insert(expert).on_conflict_do_nothing().returning(_e.id, _e.slug)
     new = {row.slug: row.id for row in await connection.execute(statement, wanted)}
@@ -82,14 +82,14 @@ async def add_many(connection: AsyncConnection, requests: Sequence[ExpertRequest
 
 
 async def ids(connection: AsyncConnection, slugs: Sequence[str]) -> dict[str, UUID]:
-    """The ids of those of these slugs that exist."""
+    """Return the ids of the experts with these slugs."""
     return {row.slug: row.id for row in await connection.execute(_IDS, {"slugs": list(slugs)})}
 
 
 async def remove_everything(connection: AsyncConnection) -> None:
-    """Delete every booking and every expert, with all that is theirs; deleting an expert is also the boards' news."""
+    """Delete all bookings, emails and experts. Deleting an expert notifies the open pages."""
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
-    # Truncating `expert` as well would take the tokens of admins along.
+    # TRUNCATE of `expert` would cascade to the tokens of admins.
     await connection.execute(text("TRUNCATE booking, message, mailbox_mail"))
     await connection.execute(delete(expert))
 

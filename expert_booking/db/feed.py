@@ -1,4 +1,4 @@
-"""Listens to the database's event. One connection of its own for each process, never from the pool."""
+"""Listen to the database's notifications, on one connection per process outside the pool."""
 
 import asyncio
 import json
@@ -28,16 +28,23 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
-# How long the line may be silent before it is asked whether it still stands (a firewall forgets, a cable is pulled).
-_SILENCE = 15.0
-# What the database calls our connection.
+# Seconds without a notification before the connection is checked: a firewall may drop it silently.
+_CHECK_AFTER = 15.0
+# The application_name of the connection.
 NAME: Final = "expert-booking news"
-# How soon the database notices that we are gone without a word, and our lock with us: in 11 seconds instead of hours.
-_NOTICED: Final = ("SET tcp_keepalives_idle = 5", "SET tcp_keepalives_interval = 2", "SET tcp_keepalives_count = 3")
+# With these the database notices a dead connection, and releases its lock, within 11 seconds instead of hours.
+_KEEPALIVE_SETTINGS: Final = (
+    "SET tcp_keepalives_idle = 5",
+    "SET tcp_keepalives_interval = 2",
+    "SET tcp_keepalives_count = 3",
+)
 
 
 class Feed:
-    """Publishes the database's notifications; after every (re)connect first says that news may have been missed."""
+    """Publishes the database's notifications as events.
+
+    Publishes FeedConnected after every (re)connect, because notifications may have been missed.
+    """
 
     def __init__(self, url: str, publish: Callable[[Event], None]) -> None:
         self._url = driver_url(url)
@@ -45,7 +52,7 @@ class Feed:
         self._listening = False
 
     async def run(self) -> None:
-        """Listen until cancelled, reconnecting for ever."""
+        """Listen until cancelled, and reconnect as often as needed."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -54,25 +61,25 @@ class Feed:
             except (psycopg.Error, OSError, TimeoutError) as error:
                 if self._listening:
                     pause = _FIRST_PAUSE
-                log.warning("the news connection was lost (%s), trying again in %.1f s", type(error).__name__, pause)
+                log.warning("the feed's connection was lost (%s), retrying in %.1f s", type(error).__name__, pause)
             finally:
-                self._lose()
+                self._publish_disconnected()
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def listen_alone(self) -> None:
-        """Listen as long as the connection lasts; return at once where somebody else already listens like this."""
+        """Listen as long as the connection lasts. Returns immediately if another process already listens like this."""
         try:
             async with self._connection() as connection:
-                for setting in _NOTICED:
+                for setting in _KEEPALIVE_SETTINGS:
                     await connection.execute(setting)
                 took = await connection.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [EVENT_CHANNEL])
                 if await took.fetchone() == (True,):
                     await self._listen(connection)
         except (psycopg.Error, OSError, TimeoutError) as error:
-            log.warning("the news connection was lost (%s)", type(error).__name__)
+            log.warning("the feed's connection was lost (%s)", type(error).__name__)
         finally:
-            self._lose()
+            self._publish_disconnected()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
@@ -86,35 +93,35 @@ class Feed:
     async def _listen(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> NoReturn:
         for channel in (EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL, LAG_PROBE_CHANNEL):
             await connection.execute(f"LISTEN {channel}")
-        # LISTEN first, look again afterwards: what happened in between is then either heard or read.
+        # LISTEN before FeedConnected makes subscribers reload, so that no change is missed in between.
         self._listening = True
         self._publish(FeedConnected())
         while True:
-            async for message in connection.notifies(timeout=_SILENCE):
-                self._hear(message.channel, message.payload)
+            async for message in connection.notifies(timeout=_CHECK_AFTER):
+                self._handle(message.channel, message.payload)
             await asyncio.wait_for(connection.execute("SELECT 1"), timeout=5)
 
-    def _lose(self) -> None:
+    def _publish_disconnected(self) -> None:
         if self._listening:
             self._listening = False
             self._publish(FeedDisconnected())
 
-    def _hear(self, channel: str, payload: str) -> None:
+    def _handle(self, channel: str, payload: str) -> None:
         try:
-            self._publish(_READ[channel](payload))
+            self._publish(_PARSERS[channel](payload))
         except (ValueError, KeyError, TypeError):
-            log.warning("news that is not ours was left unheard")
+            log.warning("ignored a notification that could not be parsed")
 
 
-def _freed(payload: str) -> SlotFreed:
-    told = json.loads(payload)
-    since, until = (datetime.fromisoformat(told[end]).astimezone(UTC) for end in ("since", "until"))
-    return SlotFreed(UUID(told["expert"]), since, until)
+def _parse_freed(payload: str) -> SlotFreed:
+    fields = json.loads(payload)
+    since, until = (datetime.fromisoformat(fields[end]).astimezone(UTC) for end in ("since", "until"))
+    return SlotFreed(UUID(fields["expert"]), since, until)
 
 
-_READ: Final[dict[str, Callable[[str], Event]]] = {
+_PARSERS: Final[dict[str, Callable[[str], Event]]] = {
     EVENT_CHANNEL: lambda payload: ExpertChanged(UUID(payload)),
-    FREED_CHANNEL: _freed,
+    FREED_CHANNEL: _parse_freed,
     MAIL_CHANNEL: lambda payload: MailChanged(UUID(payload) if payload else None),
     LAG_PROBE_CHANNEL: LagProbe,
 }

@@ -1,4 +1,4 @@
-"""Statements about the outbox: who sends what, what has become of it, and who is to be reminded."""
+"""Statements about the outbox: claim, complete, retry and sweep messages, and plan reminders."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,30 +11,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import MAIL_CHANNEL
 
-_SENT_IS_KEPT: Final = timedelta(days=90)
-# Nobody wants to read about a session that was over so long ago.
-OVER_FOR_GOOD: Final = timedelta(days=1)
-_SOME: Final = 1000
+_SENT_KEPT: Final = timedelta(days=90)
+# Unsent messages about sessions that ended this long ago are dropped.
+DROP_AFTER: Final = timedelta(days=1)
+_BATCH: Final = 1000
 
-_WAITS: Final = "sent_at IS NULL AND failed_at IS NULL"
+_IS_WAITING: Final = "sent_at IS NULL AND failed_at IS NULL"
 
 
 def _instant(name: str) -> Any:
     return bindparam(name, type_=DateTime(timezone=True))
 
 
-# What somebody else is just taking is left to them. The messages of one booking to one reader leave one after another;
-# reminders wait for what was to be told before, and nothing waits for them. All that a letter needs is read on the way.
+# Skips rows that another process has locked. Messages of one booking to one reader are sent in order: each waits for
+# earlier ones, except for reminders. Also reads everything the email needs.
 _CLAIM = text(
     f"""
     WITH due AS (
       SELECT id FROM message AS one
-       WHERE {_WAITS} AND (due_at IS NULL OR due_at <= :now) AND (claimed_until IS NULL OR claimed_until <= :now)
+       WHERE {_IS_WAITING} AND (due_at IS NULL OR due_at <= :now) AND (claimed_until IS NULL OR claimed_until <= :now)
          AND NOT EXISTS (SELECT FROM message AS earlier
                           WHERE earlier.booking_id = one.booking_id AND earlier.audience = one.audience
                             AND earlier.id < one.id AND earlier.kind <> 'reminder'
                             AND earlier.sent_at IS NULL AND earlier.failed_at IS NULL)
-       ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+       ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
     ), claimed AS (
       UPDATE message SET claimed_until = :until, tries = tries + 1 WHERE id IN (SELECT id FROM due) RETURNING *
     )
@@ -59,9 +59,9 @@ _CLAIM = text(
       LEFT JOIN access_request AS r ON r.id = m.access_request_id
       LEFT JOIN expert AS x ON x.id = r.expert_id
      ORDER BY m.id
-    """  # noqa: S608 - names of ours
+    """  # noqa: S608 - only our own names
 ).bindparams(_instant("now"), _instant("until"))
-# Whoever was told yes says so, even if somebody else has come to think the message theirs meanwhile.
+# Record success even if another process has reclaimed the message in the meantime.
 _SENT = text(
     f"""
     WITH done AS (
@@ -75,7 +75,7 @@ _NOT_SENT = text(
     f"""
     WITH done AS (
       UPDATE message SET due_at = :due, failed_at = :failed_at, claimed_until = NULL, error = :error
-       WHERE id = :id AND tries = :tries AND {_WAITS} RETURNING booking_id, failed_at
+       WHERE id = :id AND tries = :tries AND {_IS_WAITING} RETURNING booking_id, failed_at
     )
     SELECT pg_notify('{MAIL_CHANNEL}', booking_id::text) FROM done
      WHERE failed_at IS NOT NULL AND booking_id IS NOT NULL
@@ -83,15 +83,15 @@ _NOT_SENT = text(
 ).bindparams(_instant("due"), _instant("failed_at"))
 _DROP = text(
     f"""
-    WITH done AS (DELETE FROM message WHERE id = :id AND tries = :tries AND {_WAITS} RETURNING booking_id)
+    WITH done AS (DELETE FROM message WHERE id = :id AND tries = :tries AND {_IS_WAITING} RETURNING booking_id)
     SELECT pg_notify('{MAIL_CHANNEL}', booking_id::text) FROM done WHERE booking_id IS NOT NULL
     """  # noqa: S608
 )
-# What is merely due is found at once; this is about what becomes so.
-_NEXT = text(f"SELECT min(greatest(due_at, claimed_until)) FROM message WHERE {_WAITS}")  # noqa: S608
-# Many look, and of those who write at the same time one does. Whoever has booked, confirmed or moved when the reminder
-# was already due needs none.
-_PLAN = text(
+# The time at which the next message becomes due. Messages that are due already need no waking.
+_NEXT = text(f"SELECT min(greatest(due_at, claimed_until)) FROM message WHERE {_IS_WAITING}")  # noqa: S608
+# Several processes may plan at once; the unique index keeps one reminder. No reminder if the booking was made,
+# confirmed or rescheduled when the reminder was already due.
+_PLAN_REMINDERS = text(
     """
     INSERT INTO message (kind, audience, booking_id, status, starts_at, ends_at, sequence, minutes_before)
     SELECT 'reminder', audience, b.id, b.status, b.starts_at, b.ends_at, b.sequence, :minutes_before
@@ -111,7 +111,7 @@ _WAITING = text(
       FROM message WHERE sent_at IS NULL ORDER BY failed_at IS NOT NULL, id LIMIT 1000
     """
 )
-# Those that still wait are only hurried: whoever is just sending one goes on.
+# Waiting messages only become due; a process that is sending one carries on.
 _RESEND = text(
     f"""
     WITH again AS (
@@ -124,21 +124,21 @@ _RESEND = text(
 _SWEEP = text(
     f"""
     DELETE FROM message WHERE id IN (
-      SELECT id FROM message WHERE sent_at < :before OR {_WAITS} AND ends_at < :over LIMIT :most)
+      SELECT id FROM message WHERE sent_at < :before OR {_IS_WAITING} AND ends_at < :over LIMIT :limit)
     """  # noqa: S608
 ).bindparams(_instant("before"), _instant("over"))
 
 
-async def claim(connection: AsyncConnection, now: datetime, until: datetime, most: int) -> Sequence[AnyRow]:
-    """Take some messages that are due, the oldest first, and all that their letters need; nobody else does until then.
+async def claim(connection: AsyncConnection, now: datetime, until: datetime, limit: int) -> Sequence[AnyRow]:
+    """Claim some due messages, oldest first, until `until`, and return them with everything their emails need.
 
-    Each counts one more try, and `tries` tells this claim from later ones.
+    Increments `tries`, which distinguishes this claim from later ones.
     """
-    return (await connection.execute(_CLAIM, {"now": now, "until": until, "most": most})).all()
+    return (await connection.execute(_CLAIM, {"now": now, "until": until, "limit": limit})).all()
 
 
 async def sent(connection: AsyncConnection, message_id: int, now: datetime) -> None:
-    """The mail server has taken it; whoever follows the booking hears of it."""
+    """Record that the mail server accepted a message, and notify pages that show the booking."""
     await connection.execute(_SENT, {"id": message_id, "now": now})
 
 
@@ -146,40 +146,40 @@ async def not_sent(
     connection: AsyncConnection, message_id: int, tries: int, *, due: datetime | None, failed_at: datetime | None,
     error: str,
 ) -> None:  # fmt: skip
-    """It was not taken: try again when it is `due`, or give it up."""
+    """Record a failure: retry when `due`, or give up at `failed_at`."""
     values = {"id": message_id, "tries": tries, "due": due, "failed_at": failed_at, "error": error}
     await connection.execute(_NOT_SENT, values)
 
 
 async def drop(connection: AsyncConnection, message_id: int, tries: int) -> None:
-    """Nobody needs it any more: as if it had never been there."""
+    """Delete a message that is no longer needed."""
     await connection.execute(_DROP, {"id": message_id, "tries": tries})
 
 
 async def next_due(connection: AsyncConnection) -> datetime | None:
-    """When something that waits is to be tried again, or whoever was at it has had the time to."""
+    """Return when the next retry is due or the next claim ends; None if nothing is waiting."""
     at: datetime | None = await connection.scalar(_NEXT)
     return at
 
 
 async def plan(connection: AsyncConnection, minutes_before: int, after: datetime, until: datetime) -> int:
-    """Put the reminders of confirmed sessions that begin in (after, until] into the outbox; how many are new."""
+    """Queue reminders of confirmed sessions that start in (after, until], and return how many are new."""
     values = {"minutes_before": minutes_before, "after": after, "until": until}
-    return (await connection.execute(_PLAN, values)).rowcount
+    return (await connection.execute(_PLAN_REMINDERS, values)).rowcount
 
 
 async def waiting(connection: AsyncConnection) -> Sequence[AnyRow]:
-    """What has not been sent: what waits, then what was given up, the oldest first."""
+    """Return unsent messages: waiting ones, then given-up ones, oldest first."""
     return (await connection.execute(_WAITING)).all()
 
 
 async def resend(connection: AsyncConnection, ids: Sequence[int] | None) -> set[int]:
-    """Try these at once, or all that were given up; which of them there are."""
+    """Make these messages due now, or all given-up ones if `ids` is None. Returns the ids found."""
     values = {"ids": list(ids or ()), "every": ids is None}
     return {row.id for row in (await connection.execute(_RESEND, values)).all()}
 
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
-    """Delete some that were sent long ago or that nobody needs any more; False when there are none left."""
-    values = {"before": now - _SENT_IS_KEPT, "over": now - OVER_FOR_GOOD, "most": _SOME}
+    """Delete some messages that were sent long ago or are no longer needed; False if there were none."""
+    values = {"before": now - _SENT_KEPT, "over": now - DROP_AFTER, "limit": _BATCH}
     return (await connection.execute(_SWEEP, values)).rowcount > 0

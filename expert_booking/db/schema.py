@@ -1,4 +1,4 @@
-"""The level of the database's schema: bring it to head, or say how far it is."""
+"""The version of the database's schema: migrate to head, or compare with it."""
 
 from pathlib import Path
 
@@ -15,16 +15,16 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class DatabaseUnreachable(Exception):
-    """The database does not answer."""
+    """The database cannot be reached."""
 
 
 def migrate(url: str) -> None:
-    """Bring the schema to head. Safe when several processes do it at once."""
+    """Migrate the schema to head. Safe to run in several processes at once."""
     command.upgrade(config(url), "head")
 
 
 def level(url: str) -> tuple[str | None, str]:
-    """The schema's revision, and the head this program needs. Raises DatabaseUnreachable."""
+    """Return the schema's revision and the head of this program. Raises DatabaseUnreachable."""
     engine = create_engine(url, poolclass=pool.NullPool, connect_args={"connect_timeout": 5})
     try:
         with engine.connect() as connection:
@@ -36,9 +36,9 @@ def level(url: str) -> tuple[str | None, str]:
 
 
 async def at_head(database: Database) -> bool:
-    """Whether the schema is the one this program was written for, or a later one, which this program does not know.
+    """Return whether the schema is at this program's head, or at a later revision that this program does not know.
 
-    While processes are replaced one by one the old ones go on at the new schema, which takes nothing from them.
+    During a rolling upgrade the old processes keep running on the new schema, which is compatible with them.
     """
     async with database.statements() as connection:
         revision = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
@@ -46,7 +46,7 @@ async def at_head(database: Database) -> bool:
 
 
 def head() -> str:
-    """The newest revision in the migrations folder."""
+    """Return the newest revision in the migrations folder."""
     revision = ScriptDirectory(str(_migrations())).get_current_head()
     assert revision is not None
     return revision
@@ -57,7 +57,7 @@ def _known() -> set[str]:
 
 
 def config(url: str) -> Config:
-    """Alembic's configuration for one database, without any file."""
+    """Return an Alembic configuration for this database, without an alembic.ini."""
     settings = Config()
     settings.set_main_option("script_location", str(_migrations()))
     settings.attributes["url"] = url
@@ -65,6 +65,6 @@ def config(url: str) -> Config:
 
 
 def _migrations() -> Path:
-    """The migrations: beside the package in a checkout, inside it when installed from a wheel."""
+    """The migrations folder: beside the package in a checkout, inside it in an installed wheel."""
     inside = _PACKAGE / "migrations"
     return inside if inside.is_dir() else _PACKAGE.parent / "migrations"

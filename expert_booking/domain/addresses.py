@@ -1,33 +1,32 @@
-"""E-mail addresses: what tells one customer from another."""
+"""Email addresses, and the normalised key by which a customer is identified."""
 
 from email_validator import EmailNotValidError, validate_email
 
 
 class Address(str):
-    """An e-mail address that was looked at, together with its key: to look at it once is costly enough."""
+    """A validated email address with its customer key, so that the costly validation runs only once."""
 
     __slots__ = ("key",)
     key: str
 
     @classmethod
     def of(cls, email: str) -> "Address":
-        """Raises what `customer_key` raises."""
+        """Validate an address. Raises ValueError like `customer_key`."""
         address = cls(email)
         address.key = customer_key(email)
         return address
 
 
 def customer_key(email: str) -> str:
-    """The form of an address by which a customer is known.
+    """The normalised address that identifies a customer: lower case, with the domain as in DNS (IDNA).
 
-    Lower case, the domain as in DNS (IDNA). Only ASCII letters of the local part are folded, so that letters which
-    merely look alike (the Kelvin sign, a Cyrillic а) stay different people.
-    Raises ValueError with a sentence for people when it is no e-mail address. Nothing is remembered: how long it takes
-    must not tell who has been here lately.
+    Only ASCII letters of the local part are lower-cased, so that letters which merely look alike (the Kelvin sign, a
+    Cyrillic а) stay different customers. Raises ValueError with a message for people if the address is not valid.
+    Not cached: the response time must not reveal which addresses were used recently.
     """
     if isinstance(email, Address):
         return email.key
-    # Folded before it is normalised: normalising makes a Kelvin sign a capital K, which then stays one.
+    # Lower-case before normalising: normalisation turns a Kelvin sign into an ASCII K, which must stay upper case.
     folded = "".join(letter.lower() if letter.isascii() else letter for letter in email)
     try:
         parts = validate_email(folded, check_deliverability=False)
@@ -37,9 +36,9 @@ def customer_key(email: str) -> str:
 
 
 def in_ascii(email: str) -> str:
-    """The address as mail servers take it: the domain as in DNS (IDNA), the part before it as it is.
+    """The address as mail servers expect it: the domain as in DNS (IDNA), the local part unchanged.
 
-    Raises ValueError with a sentence when it is no e-mail address.
+    Raises ValueError with a message for people if the address is not valid.
     """
     try:
         parts = validate_email(email, check_deliverability=False)

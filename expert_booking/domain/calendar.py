@@ -1,7 +1,7 @@
-"""From rules to openings to slots: the one place that knows which times an expert offers, and why not.
+"""From rules to openings to slots: the only module that decides which times an expert offers, and why not others.
 
-Wall-clock time exists only in the rules. Everything that leaves this module is aware UTC. Nothing here reads the
-clock or a database, so listing and submitting ask the very same functions.
+Wall-clock time exists only in the rules; everything this module returns is aware UTC. It reads neither the clock nor
+the database, so listing slots and booking one use the same functions.
 """
 
 from collections import Counter
@@ -22,15 +22,15 @@ from expert_booking.domain.unavailability import Blocker, Figures, Reason
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 MIDNIGHT = time()
-# Mostly there are enough free times within these days; only for the rest is all of the calendar walked.
-_NEAR = timedelta(days=3)
-_INSTANT = timedelta(microseconds=1)
+# Usually there are enough free times this close; otherwise the whole calendar is searched.
+_NEARBY = timedelta(days=3)
+_MICROSECOND = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SlotState(StrEnum):
-    """What a slot on the board is."""
+    """The state of a slot on the board."""
 
     OPEN = "open"
     HELD = "held"
@@ -39,9 +39,9 @@ class SlotState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionLength:
-    """How sessions of one type lie in the calendar.
+    """The length, grid, buffers and limits of one session type.
 
-    `notice` is elapsed time; `horizon_days` and `daily_cap` (None: as many as there is room for) count local days.
+    `notice_minutes` is elapsed time. `horizon_days` and `daily_cap` (None: no limit) count the expert's local days.
     """
 
     minutes: int
@@ -53,12 +53,12 @@ class SessionLength:
     daily_cap: int | None = None
 
     def spans(self) -> tuple[timedelta, timedelta, timedelta]:
-        """The session itself, and the buffers before and after it."""
+        """The durations of the session, the buffer before it and the buffer after it."""
         return self.minutes * MINUTE, self.before_minutes * MINUTE, self.after_minutes * MINUTE
 
 
 class Busy(NamedTuple):
-    """Time that a live booking keeps, buffers included, half-open, UTC; and which session it is for, starting when."""
+    """Time taken by a live booking or hold (UTC, half-open, buffers included), with its session type and start."""
 
     starts_at: datetime
     ends_at: datetime
@@ -68,7 +68,7 @@ class Busy(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """One bookable start: the session itself and what it would keep busy, both UTC and half-open."""
+    """One bookable start: the session, and the busy time including buffers. Both are UTC and half-open."""
 
     starts_at: datetime
     ends_at: datetime
@@ -79,7 +79,7 @@ class Slot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """What one expert offers in one session type, and the busy time known of it."""
+    """What one expert offers in one session type, and the busy time as last read."""
 
     zone: ZoneInfo
     hours: Hours
@@ -89,7 +89,7 @@ class Calendar:
     busy: tuple[Busy, ...] = ()
 
     def slots(self, since: datetime, until: datetime, now: datetime) -> list[Slot]:
-        """The slots that start in [since, until), in order; without the past, the notice, and what full days had."""
+        """The slots that start in [since, until), in order. Omits the past, the notice and open slots of full days."""
         return list(self._walk(since, until, now))
 
     def next_open(self, since: datetime, until: datetime, now: datetime) -> Slot | None:
@@ -97,35 +97,35 @@ class Calendar:
         return next((slot for slot in self._walk(since, until, now) if slot.state is SlotState.OPEN), None)
 
     def nearest_open(
-        self, to: datetime, now: datetime, count: int, besides: Collection[datetime] = ()
+        self, to: datetime, now: datetime, count: int, exclude: Collection[datetime] = ()
     ) -> list[datetime]:
-        """The free starts nearest to an instant, in order of time, without that one itself and those `besides`."""
+        """The free starts nearest to an instant, earliest first, excluding that instant and those in `exclude`."""
         nearest: list[datetime] = []
-        for since, until in ((max(now, to - _NEAR), to + _NEAR), (now, self.end(now))):
-            free = (start for start in self.open_starts(since, until, now) if start != to and start not in besides)
+        for since, until in ((max(now, to - _NEARBY), to + _NEARBY), (now, self.end(now))):
+            free = (start for start in self.open_starts(since, until, now) if start != to and start not in exclude)
             nearest = nsmallest(count, free, key=lambda start: abs(start - to))
             if len(nearest) == count:
                 break
         return sorted(nearest)
 
     def open_starts(self, since: datetime, until: datetime, now: datetime) -> Iterator[datetime]:
-        """The starts of the open ones of `slots`."""
+        """The starts of the open slots in [since, until), in order."""
         for run in self.open_runs(since, until, now, self.openings(since, until)):
             yield from (datetime.fromtimestamp(second, UTC) for second in run)
 
     def open_runs(
         self, since: datetime, until: datetime, now: datetime, openings: Iterable[tuple[datetime, datetime]]
     ) -> Iterator[range]:
-        """The same starts in a fraction of the time: as seconds since 1970, those that follow each other as one range.
+        """The starts of the open slots as ranges of seconds since 1970. Much faster than `open_starts`.
 
-        `openings` are those of [since, until) or more, so that session types of the same hours can share them.
+        `openings` must cover [since, until), so that session types with the same hours can share them.
         """
         if not self.active:
             return
         since_second, end = _ceil(max(since, self._bookable_from(now))), _ceil(min(until, self.end(now)))
         session, before, after = (span // _SECOND for span in self.length.spans())
         step, full, index = self.length.step_minutes * 60, self._full_days(), 0
-        # A start in between runs into the busy time.
+        # Starts strictly between the two values collide with the busy time.
         busy = [(_floor(b.starts_at) - session - after, _ceil(b.ends_at) + before) for b in sorted(self.busy)]
         for opens, closes in openings:
             first = _floor(opens)
@@ -143,15 +143,15 @@ class Calendar:
                 start = run[-1] + step
 
     def openings(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """The openings (UTC) that touch [since, until), in order, none running into the next."""
-        # An opening may begin two local days before an instant that it contains (it may run over midnight, and the
-        # clocks may change), and two more days before it may be one that cuts its beginning off.
+        """The openings (UTC) that overlap [since, until), in order and without overlaps."""
+        # An opening may begin two local days before an instant that it contains (it may run past midnight, and the
+        # clocks may change). Two days before that, another opening may overlap its beginning.
         day, last = self.day_of(since) - 4 * DAY, self.day_of(until) + DAY
         closed = _opening(self.zone, day, Window(0, 0))[0]
         while day <= last:
             for window in self.hours.on(day).windows:
                 opens, closes = _opening(self.zone, day, window)
-                # Where hours overlap (over midnight, or because the clocks are set back) the earlier ones go on.
+                # If hours overlap (past midnight, or because the clocks are set back), the earlier ones win.
                 opens = max(opens, closed)
                 if opens < closes:
                     closed = closes
@@ -160,16 +160,16 @@ class Calendar:
             day += DAY
 
     def offered(self, starts_at: datetime, now: datetime) -> Slot:
-        """The slot that starts at this very instant.
+        """The slot that starts at exactly this instant.
 
-        Raises SlotNotOffered with the reason, or SlotTaken where the known busy time is in the way.
+        Raises SlotTaken if it overlaps the busy time, and SlotNotOffered with the reason otherwise.
         """
         for blocker in self.blockers(starts_at, now):
             raise SlotTaken(blocker) if blocker.reason in (Reason.BUSY, Reason.HELD) else SlotNotOffered(blocker)
         return self._slot(starts_at)
 
     def blockers(self, starts_at: datetime, now: datetime) -> Iterator[Blocker]:
-        """Everything that keeps this instant from being booked, the first reason first; nothing where it can be."""
+        """All reasons why this instant cannot be booked, most important first; none if it can."""
         if not self.active:
             yield Blocker(Reason.INACTIVE)
         if starts_at < now:
@@ -182,9 +182,9 @@ class Calendar:
             yield Blocker(Reason.BEYOND_HORIZON, figures)
         yield from self._off_plan(starts_at)
         slot = self._slot(starts_at)
-        in_the_way = sorted(b for b in self.busy if b.starts_at < slot.busy_until and slot.busy_from < b.ends_at)
-        # As on the board: a time is held where nothing but holds is in its way.
-        for busy in [b for b in in_the_way if not b.held][:1] or in_the_way[:1]:
+        overlapping = sorted(b for b in self.busy if b.starts_at < slot.busy_until and slot.busy_from < b.ends_at)
+        # As on the board, a time counts as held only if it overlaps nothing but holds.
+        for busy in [b for b in overlapping if not b.held][:1] or overlapping[:1]:
             reason = Reason.HELD if busy.held else Reason.BUSY
             yield Blocker(reason, {"busyFrom": busy.starts_at, "busyUntil": busy.ends_at})
         day = self.day_of(starts_at)
@@ -197,19 +197,19 @@ class Calendar:
         return self.day_of(now) + self.length.horizon_days * DAY
 
     def end(self, now: datetime) -> datetime:
-        """The instant (UTC) at which the horizon ends: no session starts then or later."""
+        """The instant (UTC) at which the horizon ends. Sessions start before it."""
         return local_instant(self.zone, self.horizon(now) + DAY, 0)
 
     def day_of(self, instant: datetime) -> date:
-        """The expert's local date."""
+        """The expert's local date at an instant."""
         return instant.astimezone(self.zone).date()
 
     def with_busy(self, busy: Iterable[Busy]) -> "Calendar":
-        """The same calendar, knowing which time is taken."""
+        """This calendar with other busy time."""
         return replace(self, busy=tuple(busy))
 
     def without(self, session_starts_at: datetime) -> "Calendar":
-        """The same calendar without the booking or hold that starts at this instant."""
+        """This calendar without the booking or hold whose session starts at this instant."""
         return self.with_busy(busy for busy in self.busy if busy.session_starts_at != session_starts_at)
 
     def _bookable_from(self, now: datetime) -> datetime:
@@ -224,7 +224,7 @@ class Calendar:
         for start in self._starts(since, until):
             end = start + session
             busy_from, busy_until = start - before, end + after
-            # Live bookings never overlap one another: those that ended before this start are done with.
+            # Live bookings never overlap, so those that ended before this start need no further check.
             while index < len(busy) and busy[index].ends_at <= busy_from:
                 index += 1
             if index < len(busy) and busy[index].starts_at < busy_until:
@@ -235,7 +235,7 @@ class Calendar:
     def _starts(self, since: datetime, until: datetime) -> Iterator[datetime]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
         for opens, closes in self.openings(since, until):
-            # Elapsed time from the opening, so that a clock change neither doubles nor drops a session.
+            # Count elapsed time from the opening, so that a clock change neither repeats nor drops a session.
             start = opens + max(0, -((opens - since) // step)) * step
             while start < until and start + minutes <= closes:
                 yield start
@@ -248,7 +248,7 @@ class Calendar:
 
     def _off_plan(self, starts_at: datetime) -> Iterator[Blocker]:
         minutes, step = self.length.minutes * MINUTE, self.length.step_minutes * MINUTE
-        for opens, closes in self.openings(starts_at, starts_at + _INSTANT):
+        for opens, closes in self.openings(starts_at, starts_at + _MICROSECOND):
             if opens <= starts_at and starts_at + minutes <= closes:
                 since = (starts_at - opens) % step
                 if since:
@@ -256,10 +256,10 @@ class Calendar:
                     yield Blocker(Reason.OFF_GRID, {"stepMinutes": self.length.step_minutes, **nearest})
                 return
         day = self.day_of(starts_at)
-        # A time after midnight may belong to hours that were to open on the day before.
+        # A time after midnight may belong to a window of the day before that stays closed.
         for opening_day in (day, day - DAY, day - 2 * DAY):
             plan = self.hours.on(opening_day)
-            if plan.blocker and (opening_day == day or self._in_any(plan.shut, opening_day, starts_at)):
+            if plan.blocker and (opening_day == day or self._in_any(plan.closed, opening_day, starts_at)):
                 yield plan.blocker
                 return
         figures: Figures = {"day": day, "hours": [str(window) for window in self.hours.on(day).windows]}
@@ -273,7 +273,7 @@ class Calendar:
         return set() if cap is None else {day for day, booked in self._booked().items() if booked >= cap}
 
     def _booked(self) -> Counter[date]:
-        """How many sessions of this type there are on each local day."""
+        """The number of sessions of this type on each local day."""
         starts = (b.session_starts_at for b in self.busy if b.session_type_id == self.session_type_id)
         return Counter(self.day_of(start) for start in starts if start is not None)
 
@@ -283,7 +283,7 @@ class Calendar:
 
 
 def _floor(instant: datetime) -> int:
-    """The last full second since 1970."""
+    """Whole seconds since 1970, rounded down."""
     return (instant - _EPOCH) // _SECOND
 
 
@@ -292,7 +292,7 @@ def _ceil(instant: datetime) -> int:
 
 
 def _state(busy: Sequence[Busy], first: int, until: datetime) -> SlotState:
-    """A slot is held where nothing but holds is in its way."""
+    """Held if the slot overlaps only holds, otherwise booked."""
     while first < len(busy) and busy[first].starts_at < until:
         if not busy[first].held:
             return SlotState.BOOKED
@@ -302,26 +302,26 @@ def _state(busy: Sequence[Busy], first: int, until: datetime) -> SlotState:
 
 @lru_cache(maxsize=65_536)
 def _opening(zone: ZoneInfo, day: date, window: Window) -> tuple[datetime, datetime]:
-    """The real time (UTC) of a window on one local day: its longest reading where the clocks change."""
+    """The UTC span of a window on one local day. If the clocks change, the longest interpretation."""
     return local_instant(zone, day, window.opens), local_instant(zone, day, window.closes, latest=True)
 
 
 def local_instant(zone: ZoneInfo, day: date, minutes: int, *, latest: bool = False) -> datetime:
     """The instant (UTC) at which a zone's clock shows `minutes` after the midnight of `day`.
 
-    A time that comes twice means its earliest instant, or its latest where asked for; a time that the clocks skip
-    means the end of the gap.
+    If the clock shows that time twice, the first instant, or the second with `latest`. If the clock skips it, the end
+    of the gap.
     """
     wall = datetime.combine(day, MIDNIGHT) + minutes * MINUTE
     first = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
     second = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    if second < first:  # only in a gap does the later reading come first
+    if second < first:  # only in a gap is the fold=1 reading the earlier one
         return _end_of_gap(zone, second, first)
     return second if latest else first
 
 
 def _end_of_gap(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """The instant of the clock change between two instants, to the second."""
+    """The instant of the clock change between two instants, to the second, by bisection."""
     offset_after = after.astimezone(zone).utcoffset()
     while after - before > timedelta(seconds=1):
         middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))

@@ -1,4 +1,4 @@
-"""Links that put a session into a calendar on the web. They go to others, so no key of ours belongs in them."""
+"""Links that add a session to a web calendar. They go to third parties, so they must not contain access keys."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
@@ -7,19 +7,19 @@ from expert_booking.domain.formatting import iso
 
 
 def google_link(title: str, starts_at: datetime, ends_at: datetime, details: str) -> str:
-    """Opens Google Calendar with this session filled in. Instants are UTC; `details` is for Google to read."""
+    """A link that opens Google Calendar with this session filled in. Instants are UTC; Google can read `details`."""
     span = f"{_basic(starts_at)}/{_basic(ends_at)}"
-    said = {"action": "TEMPLATE", "text": title, "dates": span, "details": details}
-    return f"https://calendar.google.com/calendar/render?{urlencode(said, safe='/', quote_via=quote)}"
+    query = {"action": "TEMPLATE", "text": title, "dates": span, "details": details}
+    return f"https://calendar.google.com/calendar/render?{urlencode(query, safe='/', quote_via=quote)}"
 
 
 def outlook_link(title: str, starts_at: datetime, ends_at: datetime, details: str) -> str:
-    """Opens the calendar of Outlook.com in the same way."""
-    said = {
+    """A link that opens the Outlook.com calendar with this session filled in. Instants are UTC."""
+    query = {
         "path": "/calendar/action/compose", "rru": "addevent", "subject": title, "startdt": iso(starts_at),
         "enddt": iso(ends_at), "body": details,
     }  # fmt: skip
-    return f"https://outlook.live.com/calendar/0/deeplink/compose?{urlencode(said, quote_via=quote)}"
+    return f"https://outlook.live.com/calendar/0/deeplink/compose?{urlencode(query, quote_via=quote)}"
 
 
 def _basic(instant: datetime) -> str:

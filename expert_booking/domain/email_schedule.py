@@ -1,4 +1,4 @@
-"""Mail: which messages there are, when one is tried again, and when reminders go out. What they say is elsewhere."""
+"""The kinds of email, when a failed one is retried, and when reminders go out. The texts are in `mail/`."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,10 +13,10 @@ class MessageKind(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     REMINDER = "reminder"
-    # The links to the booking were ended.
+    # The links to the booking were revoked.
     NEW_LINK = "new_link"
     ACCESS_LINK = "access_link"
-    # An expert's new address: to that one, with a link that confirms it, and to the one until then.
+    # An expert's new address: a confirmation link to the new one, and a notice to the old one.
     NEW_ADDRESS = "new_address"
     ADDRESS_CHANGE = "address_change"
 
@@ -27,39 +27,40 @@ class Audience(StrEnum):
 
 
 class Delivery(StrEnum):
-    """What has become of a message: not sent yet, accepted by the mail server, or given up."""
+    """The delivery state of a message: not sent yet, accepted by the mail server, or given up."""
 
     WAITING = "waiting"
     SENT = "sent"
     FAILED = "failed"
 
 
-_FIRST_PAUSE: Final = timedelta(seconds=5)
-_LONGEST_PAUSE: Final = timedelta(hours=1)
-# Ten tries in the first hour and a half, then one every hour: two days in all.
-MOST_TRIES: Final = 56
+_FIRST_DELAY: Final = timedelta(seconds=5)
+_MAX_DELAY: Final = timedelta(hours=1)
+# Ten attempts in the first hour and a half, then one every hour: two days in total.
+MAX_ATTEMPTS: Final = 56
 
 
-def pause_after(tries: int) -> timedelta | None:
-    """How long to wait after so many failed tries before the next one; None: give up."""
-    if tries >= MOST_TRIES:
+def retry_delay(tries: int) -> timedelta | None:
+    """How long to wait before the next attempt after this many failed ones; None to give up."""
+    if tries >= MAX_ATTEMPTS:
         return None
-    return min(_FIRST_PAUSE * float(2 ** min(tries - 1, 20)), _LONGEST_PAUSE)
+    return min(_FIRST_DELAY * float(2 ** min(tries - 1, 20)), _MAX_DELAY)
 
 
 def reminder_windows(starts_at: datetime, before: tuple[timedelta, ...]) -> list[tuple[datetime, datetime]]:
-    """From when until when each reminder of a session may go out, given how long before the start they are wanted.
+    """The window (from, until) in which each reminder of a session may go out, earliest first.
 
-    A reminder that is late goes out until the next one is due, the last one until the session begins.
+    `before` says how long before the start each reminder is due. A late reminder may go out until the next one is due,
+    the last one until the session starts.
     """
     begins = sorted(starts_at - span for span in set(before))
     return list(zip(begins, [*begins[1:], starts_at], strict=False))
 
 
 def reminders_at(now: datetime, before: tuple[timedelta, ...]) -> list[tuple[timedelta, datetime, datetime]]:
-    """The same from where we stand: each reminder, and the starts of the sessions of which it may go out now.
+    """For each reminder, the range of session starts for which it may go out now: (before, after, until).
 
-    After the first of the two instants, and up to the second.
+    `after` is exclusive, `until` inclusive.
     """
     spans = sorted(set(before), reverse=True)
     return [(span, now + shorter, now + span) for span, shorter in zip(spans, [*spans[1:], timedelta()], strict=False)]

@@ -1,4 +1,7 @@
-"""Refusals: what people may cause, said politely. Edges map the kinds, never the single cases."""
+"""Refusals: the errors that a request may cause. Pages and the API show their docstrings to people.
+
+Callers map the base classes (`NotFound`, `Conflict`, …) to HTTP statuses, never the individual refusals.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -9,7 +12,7 @@ from expert_booking.domain.unavailability import Blocker, Reason
 
 
 class Refusal(Exception):
-    """Sorry, that is not possible."""
+    """This is not possible."""
 
     code: ClassVar[str] = "refused"
 
@@ -18,25 +21,25 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
-    """There is nothing here."""
+    """Not found."""
 
     code = "not_found"
 
 
 class Conflict(Refusal):
-    """Things have changed in the meantime."""
+    """This has changed in the meantime."""
 
     code = "conflict"
 
 
 class Invalid(Refusal):
-    """Something in this request cannot be right."""
+    """The request is not valid."""
 
     code = "invalid"
 
 
 class PreconditionFailed(Refusal):
-    """This has been changed since you read it."""
+    """This has changed since you read it."""
 
     code = "precondition_failed"
 
@@ -54,81 +57,81 @@ class Forbidden(Refusal):
 
 
 class TooManyRequests(Refusal):
-    """That was a little much. Please try again soon."""
+    """Too many requests. Please try again soon."""
 
     code = "too_many_requests"
-    # Seconds after which some of what there was too much of may be over.
+    # Seconds to wait before trying again (the Retry-After header).
     retry_after = 60
 
 
 class Unavailable(Refusal):
-    """This does not work at the moment. Please try again soon."""
+    """This service is temporarily unavailable. Please try again soon."""
 
     code = "unavailable"
 
 
 class ExpertNotFound(NotFound):
-    """There is no such expert."""
+    """Expert not found."""
 
     code = "expert_not_found"
 
 
 class SessionTypeNotFound(NotFound):
-    """This expert offers no such session."""
+    """This expert does not offer this session."""
 
     code = "session_type_not_found"
 
 
 class BookingNotFound(NotFound):
-    """There is no such booking, or it is not yours to see."""
+    """This booking does not exist, or you do not have access to it."""
 
     code = "booking_not_found"
 
 
 class HoldNotFound(NotFound):
-    """This time is not held any more."""
+    """This time is no longer on hold."""
 
     code = "hold_not_found"
 
 
 class LinkNotValid(NotFound):
-    """This link has been used already, or its time is over. Please ask for a new one."""
+    """This link has already been used or has expired. Please request a new one."""
 
     code = "link_not_valid"
 
 
 class FeedNotFound(NotFound):
-    """There is no calendar at this address, or it has been given up."""
+    """There is no calendar at this address, or the address no longer works."""
 
     code = "feed_not_found"
 
 
 class MessageNotFound(NotFound):
-    """There is no such message that was given up."""
+    """There is no undelivered message with this id."""
 
     code = "message_not_found"
 
 
 class OverrideNotFound(NotFound):
-    """There are no special hours on this date."""
+    """There is no override for this date."""
 
     code = "override_not_found"
 
 
 class DaysOffNotFound(NotFound):
-    """There are no such days off."""
+    """These days off do not exist."""
 
     code = "days_off_not_found"
 
 
 class TokenNotFound(NotFound):
-    """There is no such token."""
+    """This token does not exist."""
 
     code = "token_not_found"
 
 
 class MailNotFound(NotFound):
-    """There is no such mail."""
+    """This email does not exist."""
 
     code = "mail_not_found"
 
@@ -142,7 +145,7 @@ class SlotTaken(Conflict):
         blocker = blocker or Blocker(Reason.BUSY)
         super().__init__(str(blocker))
         self.blocker = blocker
-        # The nearest free starts (UTC), in order of time, where somebody has looked for them.
+        # The nearest free starts (UTC), earliest first; empty unless a service has looked them up.
         self.alternatives: tuple[datetime, ...] = ()
 
 
@@ -153,79 +156,79 @@ class CancelTooLate(Conflict):
 
 
 class RescheduleTooLate(Conflict):
-    """It is too late to move this session to another time."""
+    """It is too late to reschedule this session."""
 
     code = "reschedule_too_late"
 
 
 class NoReschedulesLeft(Conflict):
-    """This booking cannot be moved to another time again."""
+    """This booking cannot be rescheduled again."""
 
     code = "no_reschedules_left"
 
 
 class RescheduleNotAllowed(Conflict):
-    """A booking like this cannot be moved to another time."""
+    """This booking cannot be rescheduled."""
 
     code = "reschedule_not_allowed"
 
 
 class CodeWrong(Invalid):
-    """This is not the code in the mail."""
+    """This code is not correct."""
 
     code = "code_wrong"
 
 
 class CodesLocked(Conflict):
-    """That were too many wrong codes. Please use the link in the mail, or ask for a new mail."""
+    """Too many wrong codes. Please use the link in the email or request a new one."""
 
     code = "codes_locked"
 
 
 class AnswerNotReadable(Conflict):
-    """What was answered to this Idempotency-Key cannot be read any more. It is not done again: please look first."""
+    """The stored response to this Idempotency-Key is unreadable. The request was not repeated: check its result."""
 
     code = "answer_not_readable"
 
 
 class RequestInFlight(Conflict):
-    """The first request with this Idempotency-Key is still being worked on. Please ask again in a moment."""
+    """The first request with this Idempotency-Key is still in progress. Please retry in a moment."""
 
     code = "request_in_flight"
 
 
 class StatusChangeNotAllowed(Conflict):
-    """A booking cannot change its status like that."""
+    """This status change is not allowed."""
 
     code = "status_change_not_allowed"
 
 
 class TokenNameTaken(Conflict):
-    """There is already a token of this name."""
+    """A token with this name already exists."""
 
     code = "token_name_taken"
 
 
 class SlugTaken(Conflict):
-    """There is already an expert with this slug."""
+    """An expert with this slug already exists."""
 
     code = "slug_taken"
 
 
 class SessionTypeInUse(Conflict):
-    """There are bookings of this session, so it cannot be deleted. Set `active` to false and nobody can book it."""
+    """This session type has bookings and cannot be deleted. Set `active` to false to stop new bookings."""
 
     code = "session_type_in_use"
 
 
 class TooMany(Conflict):
-    """There are as many of these as there can be. Please delete some first."""
+    """The limit has been reached. Please delete some first."""
 
     code = "too_many"
 
 
 class PlanChanged(PreconditionFailed):
-    """Somebody else has changed these hours since you read them. Please read them again, then change them."""
+    """These hours have changed since you read them. Please reload them and try again."""
 
     code = "plan_changed"
 
@@ -235,7 +238,7 @@ class PlanChanged(PreconditionFailed):
 
 
 class FieldsWrong(Invalid):
-    """Some of this cannot be right; `errors` says what, by the field."""
+    """The request is not valid. See `errors`."""
 
     code = "validation_failed"
 
@@ -252,18 +255,18 @@ class SlotNotOffered(Invalid):
     def __init__(self, blocker: Blocker) -> None:
         super().__init__(str(blocker))
         self.blocker = blocker
-        # The nearest free starts (UTC), in order of time, where somebody has looked for them.
+        # The nearest free starts (UTC), earliest first; empty unless a service has looked them up.
         self.alternatives: tuple[datetime, ...] = ()
 
 
 class IdempotencyKeyReused(Invalid):
-    """This Idempotency-Key belongs to another request. A new request needs a new key."""
+    """This Idempotency-Key was used for a different request. Use a new key for each request."""
 
     code = "idempotency_key_reused"
 
 
 class TooManyAccessRequests(TooManyRequests):
-    """There were many requests already. Please use one of the mails, or try again in an hour."""
+    """You have requested several emails already. Use one of them or try again in an hour."""
 
     code = "too_many_access_requests"
 
@@ -273,20 +276,20 @@ class TooManyAccessRequests(TooManyRequests):
 
 
 class TooManyNewLinks(TooManyRequests):
-    """New links to this booking were sent several times today already. Please use the latest one, or sign in."""
+    """Several new links to this booking were sent today. Please use the latest one, or sign in."""
 
     code = "too_many_new_links"
     retry_after = 3600
 
 
 class TooManyHolds(TooManyRequests):
-    """Too many times are being held from your network at the moment. You can still book without a hold."""
+    """Too many times are on hold from your network. You can still book without a hold."""
 
     code = "too_many_holds"
 
 
 class TooManyHoldsPerMinute(TooManyHolds):
-    """Many times were held from your network in the last minute. You can still book without a hold."""
+    """Too many holds from your network in the last minute. You can still book without a hold."""
 
     code = "too_many_holds_per_minute"
 

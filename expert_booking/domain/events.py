@@ -1,4 +1,4 @@
-"""News after the commit. A message is only a reason to look, never the truth, so it says no more than where."""
+"""Events that follow a commit. An event is only a hint to re-read, so it carries ids and times but no data."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,26 +7,26 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ExpertChanged:
-    """Something about this expert is different: a booking, the hours, the profile."""
+    """Something about this expert has changed: a booking, the hours or the profile."""
 
     expert_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class FeedConnected:
-    """News are heard from now on, and some may have been missed before: whoever follows anything should look again."""
+    """The feed is connected from now on. Earlier events may have been missed, so subscribers should re-read."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedDisconnected:
-    """News are not heard at the moment. Nobody has to do anything but to trust no reading that news would correct."""
+    """The feed is disconnected. Cached readings may be out of date until `FeedConnected`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotFreed:
-    """A booking or a hold let this time go (UTC, half-open, buffers included): cancelled, moved, declined, expired.
+    """A booking or hold has freed this time (UTC, half-open, buffers included).
 
-    Where it comes from, the table booking_change, says the same for good.
+    It was cancelled, rescheduled, declined or expired. The table booking_change records the same permanently.
     """
 
     expert_id: UUID
@@ -36,14 +36,14 @@ class SlotFreed:
 
 @dataclass(frozen=True, slots=True)
 class MailChanged:
-    """The mail about this booking has been accepted or given up; without a booking: there is mail to send."""
+    """An email about this booking was accepted or given up; without a booking id, there are emails to send."""
 
     booking_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
 class LagProbe:
-    """A process has sent itself this, to measure how long news takes."""
+    """A notification that a process sends to itself to measure the feed's delay."""
 
     name: str
 

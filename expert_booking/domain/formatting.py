@@ -1,4 +1,4 @@
-"""Times as people read them. Every one of them can name its zone, and the two 02:30s of a fold differ."""
+"""Format times and statuses for people. Times that the clock shows twice (a fold) include their UTC offset."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from expert_booking.domain.lifecycle import Status
 
 STATUS = {
-    Status.HELD: "Being booked",
+    Status.HELD: "On hold",
     Status.PENDING: "Pending",
     Status.CONFIRMED: "Confirmed",
     Status.COMPLETED: "Completed",
@@ -18,15 +18,15 @@ STATUS = {
 
 
 def clock_time(instant: datetime, zone: ZoneInfo) -> str:
-    """`10:00`, or `02:30 (UTC+2)` where the clock shows this time twice."""
+    """`10:00`, or `02:30 (UTC+2)` if the clock shows this time twice on that day."""
     local = instant.astimezone(zone)
     text = f"{local:%H:%M}"
-    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-    return f"{text} ({offset(instant, zone)})" if twice else text
+    is_ambiguous = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
+    return f"{text} ({offset(instant, zone)})" if is_ambiguous else text
 
 
 def time_span(starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
-    """`10:00–11:00`, and with the day of its end where that is another one."""
+    """`10:00–11:00`; if it ends on another day, with that day: `23:30–00:30 on Wed 25 Nov`."""
     end = clock_time(ends_at, zone)
     if ends_at.astimezone(zone).date() != starts_at.astimezone(zone).date():
         end += f" on {short_day(ends_at, zone)}"
@@ -84,5 +84,5 @@ UTC_ZONE = ZoneInfo("UTC")
 
 
 def iso(instant: datetime) -> str:
-    """The instant as slots and links carry it: `2026-11-24T09:00:00Z`."""
+    """The instant in UTC, as used by slots and links: `2026-11-24T09:00:00Z`."""
     return instant.astimezone(UTC).isoformat()[:19] + "Z"

@@ -1,4 +1,4 @@
-"""When one expert is free, in the few values that the catalogue sorts and filters by; and how long they hold."""
+"""When an expert is free, reduced to the values that the catalogue sorts and filters by."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,11 +7,11 @@ from typing import Final
 
 from expert_booking.domain.calendar import DAY, MINUTE, Calendar, local_instant
 
-# For so many days ahead free starts are kept by the half day.
+# For this many days ahead, free starts are recorded per half day.
 DAYS_AHEAD: Final = 62
 
 _HALF_DAY: Final = 12 * 60 * 60
-_MOMENT: Final = timedelta(microseconds=1)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 
 Span = tuple[int, int]  # seconds since 1970
@@ -21,9 +21,9 @@ Span = tuple[int, int]  # seconds since 1970
 class FreeTimes:
     """When an expert is free for sessions of one length, all in UTC.
 
-    `first_at` is the first free start within the horizon, `half_days` the first and the last of each half day, by its
-    number since 1970, and in seconds since then. At `check_at` the passing of time alone makes this wrong, or may do
-    so; never before.
+    `first_at` is the first free start within the horizon. `half_days` maps the number of each half day since 1970 to
+    its first and last free start in seconds since 1970. Until `check_at`, these values stay correct unless the calendar
+    changes; after it, the passing of time may have made them wrong.
     """
 
     first_at: datetime | None = None
@@ -31,11 +31,13 @@ class FreeTimes:
     half_days: Mapping[int, Span] = field(default_factory=dict)
 
 
-def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime | None = None) -> dict[int, FreeTimes]:
-    """When one expert is free, by the minutes of the session; 0, which is always there, means any length.
+def free_times(
+    calendars: Iterable[Calendar], now: datetime, hold_expires_at: datetime | None = None
+) -> dict[int, FreeTimes]:
+    """When one expert is free, by session length in minutes. The key 0 is always present and means any length.
 
-    `calendars` are those of all session types, of the same hours, each with all busy time up to its horizon; at
-    `lapses_at` (UTC) the first hold among it lapses.
+    `calendars` has one calendar per session type. They share the same hours, and each has all busy time up to its
+    horizon. `hold_expires_at` (UTC) is when the first hold in that busy time expires.
     """
     offered = [calendar for calendar in calendars if calendar.active]
     if not offered:
@@ -43,30 +45,30 @@ def free_times(calendars: Iterable[Calendar], now: datetime, lapses_at: datetime
     found: dict[int, FreeTimes] = {}
     openings = list(offered[0].openings(now, max(calendar.end(now) for calendar in offered)))
     for calendar in offered:
-        free = _of_one(calendar, openings, now, lapses_at or _NEVER)
+        free = _for_calendar(calendar, openings, now, hold_expires_at or _NEVER)
         for minutes in (0, calendar.length.minutes):
-            found[minutes] = _either(found[minutes], free) if minutes in found else free
+            found[minutes] = _merged(found[minutes], free) if minutes in found else free
     return found
 
 
-def _of_one(
-    calendar: Calendar, openings: Sequence[tuple[datetime, datetime]], now: datetime, lapses_at: datetime
+def _for_calendar(
+    calendar: Calendar, openings: Sequence[tuple[datetime, datetime]], now: datetime, hold_expires_at: datetime
 ) -> FreeTimes:
     first_at: datetime | None = None
     half_days: dict[int, Span] = {}
-    known_until = (now + (DAYS_AHEAD + 1) * DAY).timestamp()
+    recorded_until = (now + (DAYS_AHEAD + 1) * DAY).timestamp()
     for run in calendar.open_runs(now, calendar.end(now), now, openings):
         first_at = first_at or datetime.fromtimestamp(run[0], UTC)
-        if run[0] >= known_until:
+        if run[0] >= recorded_until:
             break
-        for half_day, first, last in _halved(run):
+        for half_day, first, last in _by_half_day(run):
             half_days[half_day] = (half_days[half_day][0] if half_day in half_days else first, last)
-    passes_at = first_at - calendar.length.notice_minutes * MINUTE + _MOMENT if first_at else _NEVER
-    return FreeTimes(first_at, min(passes_at, lapses_at, _next_midnight(calendar, now)), half_days)
+    first_closes_at = first_at - calendar.length.notice_minutes * MINUTE + _MICROSECOND if first_at else _NEVER
+    return FreeTimes(first_at, min(first_closes_at, hold_expires_at, _next_midnight(calendar, now)), half_days)
 
 
-def _halved(run: range) -> Iterator[tuple[int, int, int]]:
-    """The half days of some starts, with the first and the last in each."""
+def _by_half_day(run: range) -> Iterator[tuple[int, int, int]]:
+    """Each half day that the starts touch, with its first and last start."""
     first, last, step = run[0], run[-1], run.step
     while first <= last:
         half_day = first // _HALF_DAY
@@ -77,14 +79,14 @@ def _halved(run: range) -> Iterator[tuple[int, int, int]]:
 
 
 def _next_midnight(calendar: Calendar, now: datetime) -> datetime:
-    """When the horizon moves on by a day."""
+    """When the horizon extends by a day."""
     tomorrow = calendar.day_of(now) + DAY
     midnight = local_instant(calendar.zone, tomorrow, 0)
-    # Where the clocks are set back over midnight, the first of the two may be over already.
+    # If the clocks are set back over midnight, it comes twice and the first one may have passed.
     return midnight if midnight > now else local_instant(calendar.zone, tomorrow, 0, latest=True)
 
 
-def _either(one: FreeTimes, other: FreeTimes) -> FreeTimes:
+def _merged(one: FreeTimes, other: FreeTimes) -> FreeTimes:
     half_days = {
         half_day: (min(first, other.half_days[half_day][0]), max(last, other.half_days[half_day][1]))
         for half_day, (first, last) in one.half_days.items()

@@ -1,4 +1,4 @@
-"""How long a chosen slot is held while its form is filled in, and how many holds one network has."""
+"""How long a slot is held while the booking form is filled in, and how many holds one network may have."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class HoldRules:
-    """The site's rules: `minutes` after the last input, `longest_minutes` in all.
+    """The site's rules for holds.
 
-    One network has at most `per_origin` holds at once, and starts at most `per_minute` holds in any minute.
+    A hold lasts `minutes` after the last input, but at most `longest_minutes` in total. One network may have at most
+    `per_origin` holds at the same time and start at most `per_minute` holds in any minute.
     """
 
     minutes: float = 5
@@ -17,5 +18,5 @@ class HoldRules:
     per_minute: int = 60
 
     def until(self, held_at: datetime, now: datetime) -> datetime:
-        """Until when a hold that was taken at `held_at` lasts, with input now. All UTC."""
+        """When a hold taken at `held_at` expires, given input at `now`. All instants are UTC."""
         return min(now + timedelta(minutes=self.minutes), held_at + timedelta(minutes=self.longest_minutes))

@@ -1,7 +1,7 @@
-"""The rules of one expert, in the expert's wall-clock time: what opens on a local date, and why not more.
+"""The working hours of one expert in local wall-clock time: which windows open on a date, and why others do not.
 
-What counts on a date, from the strongest to the weakest: days off, the date's override, public holidays, the weekly
-rules. A window belongs to the date on which it opens, also where it runs past midnight.
+Precedence on a date, strongest first: days off, the date's override, public holidays, the weekly rules. A window
+belongs to the date on which it opens, even if it runs past midnight.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.unavailability import Blocker, Reason
 
-# More days than anybody looks ahead.
-_MOST_KNOWN: Final = 100
+# More days than one search covers.
+_MAX_CACHED_DAYS: Final = 100
 
 
 class Window(NamedTuple):
-    """Hours in minutes since the local midnight; `closes` may pass 1440: then they reach into the next day."""
+    """Hours in minutes since local midnight. If `closes` exceeds 1440, they end on the next day."""
 
     opens: int
     closes: int
@@ -29,7 +29,10 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityRule:
-    """A window of one weekday (1 = Monday … 7 = Sunday), from the first to the last local date it opens on."""
+    """A weekly window on one weekday (1 = Monday … 7 = Sunday), optionally limited to a range of local dates.
+
+    `opens` and `closes` are minutes since local midnight; `valid_from` and `valid_until` are inclusive.
+    """
 
     weekday: int
     opens: int
@@ -47,16 +50,16 @@ class AvailabilityRule:
 
 
 class OverrideKind(StrEnum):
-    """What an override does to its date."""
+    """How an override changes its date."""
 
-    HOURS = "hours"  # these hours instead of the weekly ones, on holidays too
-    EXTRA = "extra"  # these hours as well
-    NONE = "none"  # no hours at all
+    HOURS = "hours"  # these hours replace the weekly ones, also on holidays
+    EXTRA = "extra"  # these hours in addition to the weekly ones
+    NONE = "none"  # closed all day
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Other hours, extra hours or none on one local date."""
+    """Different hours, extra hours or no hours on one local date."""
 
     kind: OverrideKind
     windows: tuple[Window, ...] = ()
@@ -64,7 +67,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class DaysOff:
-    """Local dates, both included, on which nothing opens. The reason is the expert's own business."""
+    """A range of local dates, both inclusive, on which nothing opens. The reason is private to the expert."""
 
     first_day: date
     last_day: date
@@ -73,30 +76,30 @@ class DaysOff:
 
 @dataclass(frozen=True, slots=True)
 class DayPlan:
-    """What opens on one local date, in order; what else would, and the obstacle that keeps it shut."""
+    """The windows that open on one local date, in order, and those that stay closed because of `blocker`."""
 
     windows: tuple[Window, ...] = ()
-    shut: tuple[Window, ...] = ()
+    closed: tuple[Window, ...] = ()
     blocker: Blocker | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """All the rules of one expert."""
+    """All rules of one expert: weekly hours, overrides, days off and holidays."""
 
     rules: tuple[AvailabilityRule, ...] = ()
     overrides: Mapping[date, Override] = field(default_factory=dict)
     days_off: tuple[DaysOff, ...] = ()
     holidays: Holidays | None = None
-    _known: dict[date, DayPlan] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _plans: dict[date, DayPlan] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def on(self, day: date) -> DayPlan:
         """The plan of one local date."""
-        plan = self._known.get(day)
+        plan = self._plans.get(day)
         if plan is None:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            plan = self._known[day] = self._plan(day)
+            if len(self._plans) >= _MAX_CACHED_DAYS:
+                self._plans.clear()
+            plan = self._plans[day] = self._plan(day)
         return plan
 
     def _plan(self, day: date) -> DayPlan:
@@ -107,30 +110,30 @@ class Hours:
         for off in self.days_off:
             if off.first_day <= day <= off.last_day:
                 figures = {"firstDay": off.first_day, "lastDay": off.last_day}
-                return DayPlan(shut=_joined([*weekly, *own]), blocker=Blocker(Reason.DAY_OFF, figures, off.reason))
+                return DayPlan(closed=_merged([*weekly, *own]), blocker=Blocker(Reason.DAY_OFF, figures, off.reason))
         if override and override.kind is OverrideKind.NONE:
-            return DayPlan(shut=_joined(weekly), blocker=Blocker(Reason.DAY_OFF, {"firstDay": day, "lastDay": day}))
+            return DayPlan(closed=_merged(weekly), blocker=Blocker(Reason.DAY_OFF, {"firstDay": day, "lastDay": day}))
         if override and override.kind is OverrideKind.HOURS:
-            return DayPlan(_joined(own))
+            return DayPlan(_merged(own))
         holiday = self.holidays.name_of(day) if self.holidays else None
         if holiday:
             blocker = Blocker(Reason.HOLIDAY, {"day": day, "holiday": holiday})
-            return DayPlan(_joined(own), _joined(weekly), blocker)
-        return DayPlan(_joined([*weekly, *own]))
+            return DayPlan(_merged(own), _merged(weekly), blocker)
+        return DayPlan(_merged([*weekly, *own]))
 
 
 def clock_text(minutes: int) -> str:
-    """Minutes since midnight as a clock shows them; the midnight at the end of a day is 24:00."""
+    """Minutes since midnight as `HH:MM`. The midnight at the end of a day is 24:00."""
     shown = minutes if minutes <= 1440 else minutes - 1440
     return f"{shown // 60:02}:{shown % 60:02}"
 
 
-def _joined(windows: Iterable[Window]) -> tuple[Window, ...]:
-    """In order, and those that overlap as one."""
-    joined: list[Window] = []
+def _merged(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """The windows in order, with overlapping ones merged."""
+    merged: list[Window] = []
     for window in sorted(windows):
-        if joined and window.opens < joined[-1].closes:
-            joined[-1] = Window(joined[-1].opens, max(joined[-1].closes, window.closes))
+        if merged and window.opens < merged[-1].closes:
+            merged[-1] = Window(merged[-1].opens, max(merged[-1].closes, window.closes))
         else:
-            joined.append(window)
-    return tuple(joined)
+            merged.append(window)
+    return tuple(merged)

@@ -1,4 +1,4 @@
-"""The life of a booking: its statuses, the moves between them, and who may make them."""
+"""The life of a booking: its statuses, the transitions between them, and who may make them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ class Status(StrEnum):
 
 
 class Actor(StrEnum):
-    """Who changes a booking. The site is the product itself, at a deadline; the database whoever writes by hand."""
+    """Who changes a booking. `system` is the product at a deadline; `database` is SQL run by hand."""
 
     CUSTOMER = "customer"
     EXPERT = "expert"
@@ -29,7 +29,7 @@ class Actor(StrEnum):
     DATABASE = "database"
 
 
-# A live booking keeps its time from everybody else; the two fences of the database know the same five.
+# A live booking blocks its time. The database's two fences list the same five statuses.
 LIVE: Final = frozenset({Status.HELD, Status.PENDING, Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW})
 
 HOSTS: Final = frozenset({Actor.EXPERT, Actor.ADMIN})
@@ -39,13 +39,13 @@ _SYSTEM: Final = frozenset({Actor.SYSTEM})
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Who may make it, and whether only after the session's end."""
+    """Who may make a status change, and whether only after the session has ended."""
 
     by: frozenset[Actor]
     after_end: bool = False
 
 
-# Every move there is. The customer's own ones are also bound by the terms of the session type.
+# All allowed transitions. The customer's are also subject to the terms of the session type.
 TRANSITIONS: Final[dict[tuple[Status, Status], Transition]] = {
     (Status.HELD, Status.PENDING): Transition(_CUSTOMER),
     (Status.HELD, Status.CONFIRMED): Transition(_CUSTOMER),
@@ -58,14 +58,14 @@ TRANSITIONS: Final[dict[tuple[Status, Status], Transition]] = {
     (Status.CONFIRMED, Status.NO_SHOW): Transition(HOSTS, after_end=True),
     (Status.CONFIRMED, Status.CANCELLED): Transition(HOSTS | _CUSTOMER),
 }
-# What is not settled yet can be moved to another time.
+
 RESCHEDULABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
 
 
 def check_transition(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now: datetime) -> None:
-    """Pass silently when a booking that ends at `ends_at` may go from one status to the other. Both instants are UTC.
+    """Raise StatusChangeNotAllowed unless this actor may change the status now. `ends_at` and `now` are UTC.
 
-    Raises StatusChangeNotAllowed otherwise, also when it already has that status.
+    A change to the status that the booking already has is not allowed either.
     """
     transition = TRANSITIONS.get((now_is, to))
     if transition is None:
@@ -80,7 +80,7 @@ def check_transition(now_is: Status, to: Status, by: Actor, *, ends_at: datetime
 
 
 def open_transitions(now_is: Status, by: Actor, *, ends_at: datetime, now: datetime) -> list[Status]:
-    """To which statuses this actor can bring a booking at this instant, in the order of its life. Both are UTC."""
+    """The statuses that this actor may give a booking now, in lifecycle order. `ends_at` and `now` are UTC."""
     return [
         to
         for (status, to), transition in TRANSITIONS.items()
@@ -89,11 +89,11 @@ def open_transitions(now_is: Status, by: Actor, *, ends_at: datetime, now: datet
 
 
 def check_reschedule(now_is: Status) -> None:
-    """Pass silently when a booking with this status can be moved to another time. Raises RescheduleNotAllowed."""
+    """Raise RescheduleNotAllowed if a booking with this status cannot be rescheduled."""
     if now_is not in RESCHEDULABLE:
-        raise RescheduleNotAllowed(f"A booking that is {status_text(now_is)} cannot be moved to another time.")
+        raise RescheduleNotAllowed(f"A booking that is {status_text(now_is)} cannot be rescheduled.")
 
 
 def status_text(status: Status) -> str:
-    """The status as people read it inside a sentence: `no_show` is "no-show"."""
+    """The status as it reads inside a sentence: `no_show` is "no-show"."""
     return status.value.replace("_", "-")

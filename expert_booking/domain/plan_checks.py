@@ -1,4 +1,4 @@
-"""Checks of what an expert plans, and the numbers that bookings get where a day has a cap."""
+"""Find overlaps in an expert's hours, and number the bookings of days that have a cap."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ _Hours = TypeVar("_Hours")
 
 
 class CapPlace(NamedTuple):
-    """Where a booking counts: the expert's local day of its start, and its number there."""
+    """A booking's place under a daily cap: the expert's local day of its start, and its number on that day."""
 
     booking_id: UUID
     day: date
@@ -22,17 +22,17 @@ class CapPlace(NamedTuple):
 
 
 def overlaps_of_week(rules: Sequence[AvailabilityRule]) -> dict[int, int]:
-    """The rules that overlap an earlier one, each by its index with the other's: also over midnight."""
+    """The rules that overlap an earlier one, also past midnight: index of the rule → index of the earlier one."""
     return _overlaps(rules, _rules_overlap)
 
 
 def overlaps_of_day(windows: Sequence[Window]) -> dict[int, int]:
-    """The windows of one date that overlap an earlier one, each by its index with the other's."""
+    """The windows of one date that overlap an earlier one: index of the window → index of the earlier one."""
     return _overlaps(windows, lambda one, other: one.opens < other.closes and other.opens < one.closes)
 
 
-def places(starts: Iterable[tuple[UUID, UUID, datetime]], zone: ZoneInfo) -> list[CapPlace]:
-    """A place for each booking (its id, its session type, its start): 1, 2, 3 … by type and local day, in order."""
+def cap_places(starts: Iterable[tuple[UUID, UUID, datetime]], zone: ZoneInfo) -> list[CapPlace]:
+    """Number bookings, given as (id, session type id, start), from 1 for each session type and local day, in order."""
     count: Counter[tuple[UUID, date]] = Counter()
     found = []
     for booking_id, session_type_id, starts_at in starts:
@@ -54,32 +54,32 @@ def _overlaps(hours: Sequence[_Hours], overlap: Callable[[_Hours, _Hours], bool]
 def _rules_overlap(one: AvailabilityRule, other: AvailabilityRule) -> bool:
     days = (other.weekday - one.weekday) % 7
     if days == 0:
-        return one.opens < other.closes and other.opens < one.closes and _seasons_meet(one, other)
+        return one.opens < other.closes and other.opens < one.closes and _validity_overlaps(one, other)
     if days == 1:
-        return _runs_into(one, other)
-    return days == 6 and _runs_into(other, one)
+        return _overlaps_next_day(one, other)
+    return days == 6 and _overlaps_next_day(other, one)
 
 
-def _seasons_meet(one: AvailabilityRule, other: AvailabilityRule) -> bool:
-    since, until = _common_season(one, other, 0)
+def _validity_overlaps(one: AvailabilityRule, other: AvailabilityRule) -> bool:
+    since, until = _common_validity(one, other, 0)
     return since is None or until is None or since <= until
 
 
-def _runs_into(evening: AvailabilityRule, morning: AvailabilityRule) -> bool:
-    """Whether hours that pass midnight overlap those of the next day on any date: where one season ends and another
-    begins they often do not.
-    """
+def _overlaps_next_day(evening: AvailabilityRule, morning: AvailabilityRule) -> bool:
+    """Whether hours that run past midnight overlap the next day's hours on any date on which both are valid."""
     if evening.closes - 1440 <= morning.opens:
         return False
-    since, until = _common_season(evening, morning, 1)
+    since, until = _common_validity(evening, morning, 1)
     if since is None or until is None:
         return True
     first = since + (evening.weekday - since.isoweekday()) % 7 * _DAY
     return first <= until
 
 
-def _common_season(one: AvailabilityRule, other: AvailabilityRule, days_later: int) -> tuple[date | None, date | None]:
-    """The first and the last date that is valid for one, and some days later for the other."""
+def _common_validity(
+    one: AvailabilityRule, other: AvailabilityRule, days_later: int
+) -> tuple[date | None, date | None]:
+    """The first and last date on which `one` is valid and `other` is valid `days_later` days later; None: unlimited."""
     shift = days_later * _DAY
     since = [d for d in (one.valid_from, other.valid_from and other.valid_from - shift) if d is not None]
     until = [d for d in (one.valid_until, other.valid_until and other.valid_until - shift) if d is not None]

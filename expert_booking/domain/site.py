@@ -1,4 +1,4 @@
-"""What a site says about itself: where people reach it, who runs it, when it reminds."""
+"""The settings of a site that use cases need: its address, sender, admins, reminders and limits for access requests."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,31 +9,31 @@ DEMO_SENDER: Final = "Expert Booking <booking@example.com>"
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The settings that use cases need. `secret` signs and proves, and is in no database."""
+    """The settings that use cases need. `secret` signs keys and is never stored in the database."""
 
     secret: str = ""
-    # Where people reach it, without a slash at the end: what links in mails begin with.
+    # The public base URL without a trailing slash. Links in emails start with it.
     url: str = "http://localhost:8080"
-    # From whom mail is.
+    # The From address of emails.
     sender: str = DEMO_SENDER
-    # The addresses of admins, as customers are known by (`customer_key`).
+    # The addresses of admins as customer keys (see `customer_key`).
     admins: frozenset[str] = frozenset()
-    # How long before a session each reminder goes out.
+    # How long before the start of a session each reminder is sent.
     reminders: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
-    # Whether there is a way for mail to leave at all.
-    mails: bool = True
+    # Whether the site sends emails (over SMTP or into the demo mailbox).
+    sends_email: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """How access is asked for: how long a link and a proof count, and how often anybody may ask or guess."""
+    """Limits for signing in: how long links and proofs are valid, and how many requests and guesses are allowed."""
 
     link_minutes: float = 15
     proof_days: float = 30
     wrong_codes: int = 5
-    # Requests within an hour, from one network: for one address, and for all addresses together.
+    # Requests per hour from one network: for one address, and for all addresses together.
     per_address: int = 5
     per_origin: int = 20
-    # Emails to one address, from all networks together, within the time that a link counts (`link_minutes`). Further
-    # requests send none: a link of the emails that were sent still works.
-    mails_at_once: int = 5
+    # Emails to one address within `link_minutes`, over all networks. Further requests send no email, because a link
+    # from an earlier one still works.
+    max_emails: int = 5

@@ -1,6 +1,6 @@
-"""On which terms a session is booked: how it is confirmed, and until when the customer may cancel or move it.
+"""The terms of a booking: how it is confirmed, and until when the customer may cancel or reschedule it.
 
-The same data decides and is printed, on pages and in mails.
+The same values decide what is allowed and produce the sentences on pages and in emails.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from expert_booking.domain.unavailability import duration
 
 
 class Confirmation(StrEnum):
-    AT_ONCE = "at_once"
+    INSTANT = "at_once"
     BY_EXPERT = "by_expert"
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a session type says about its bookings. Notices are elapsed time before the start; hosts are exempt.
+    """The terms of a session type. Notices are elapsed time before the start and do not apply to hosts.
 
-    `max_reschedules` is how often the customer may move a booking; None: as often as they like.
+    `max_reschedules` is how often the customer may reschedule a booking; None means no limit.
     """
 
     confirmation: Confirmation = Confirmation.BY_EXPERT
@@ -31,13 +31,13 @@ class Terms:
     reschedule_notice_minutes: int = 0
     max_reschedules: int | None = None
 
-    def first_status(self) -> Status:
-        """What a booking is when the customer has made it."""
-        return Status.CONFIRMED if self.confirmation is Confirmation.AT_ONCE else Status.PENDING
+    def initial_status(self) -> Status:
+        """The status of a new booking."""
+        return Status.CONFIRMED if self.confirmation is Confirmation.INSTANT else Status.PENDING
 
     def answer_by(self, starts_at: datetime, now: datetime) -> datetime | None:
-        """Until when the expert has to answer a booking made now; None where nobody is asked."""
-        if self.confirmation is Confirmation.AT_ONCE:
+        """The expert's deadline (UTC) for answering a booking made now; None if bookings are confirmed instantly."""
+        if self.confirmation is Confirmation.INSTANT:
             return None
         return min(now + timedelta(minutes=self.answer_minutes), starts_at)
 
@@ -46,48 +46,49 @@ class Terms:
         return starts_at - timedelta(minutes=self.cancel_notice_minutes)
 
     def reschedule_until(self, starts_at: datetime) -> datetime:
-        """The last instant at which the customer may move it to another time."""
+        """The last instant at which the customer may reschedule."""
         return starts_at - timedelta(minutes=self.reschedule_notice_minutes)
 
     def reschedules_left(self, reschedules: int) -> int | None:
-        """How often the customer may still move it; None: as often as they like."""
+        """How often the customer may still reschedule; None means no limit."""
         return None if self.max_reschedules is None else max(0, self.max_reschedules - reschedules)
 
     def check_cancel(self, starts_at: datetime, now: datetime) -> None:
-        """Pass silently while the customer may cancel. Raises CancelTooLate."""
+        """Raise CancelTooLate if the customer's deadline for cancelling has passed."""
         if now > self.cancel_until(starts_at):
             raise CancelTooLate(f"This session can only be cancelled {until(self.cancel_notice_minutes)}.")
 
     def check_reschedule(self, starts_at: datetime, reschedules: int, now: datetime) -> None:
-        """Pass silently while the customer may move the booking. Raises NoReschedulesLeft or RescheduleTooLate."""
+        """Raise NoReschedulesLeft or RescheduleTooLate if the customer may no longer reschedule."""
         if self.reschedules_left(reschedules) == 0:
-            raise NoReschedulesLeft(_no_reschedules(self.max_reschedules or 0))
+            raise NoReschedulesLeft(_no_reschedules_text(self.max_reschedules or 0))
         if now > self.reschedule_until(starts_at):
-            raise RescheduleTooLate(
-                f"This session can only be moved to another time {until(self.reschedule_notice_minutes)}."
-            )
+            raise RescheduleTooLate(f"This session can only be rescheduled {until(self.reschedule_notice_minutes)}.")
 
     def sentences(self) -> list[str]:
-        """The terms as the customer reads them before booking: how it is confirmed, cancelled, moved."""
+        """The terms as the customer reads them before booking: confirmation, cancellation, rescheduling."""
         how_often = {None: "", 1: ", once", 2: ", twice"}.get(
             self.max_reschedules, f", up to {self.max_reschedules} times"
         )
         confirmed = (
-            "It is confirmed at once."
-            if self.confirmation is Confirmation.AT_ONCE
-            else f"The expert confirms it within {duration(self.answer_minutes)}."
+            "Confirmed instantly."
+            if self.confirmation is Confirmation.INSTANT
+            else f"The expert confirms within {duration(self.answer_minutes)}."
         )
         rescheduling = (
-            "It cannot be moved to another time."
+            "Rescheduling is not possible."
             if self.max_reschedules == 0
-            else f"You can move it to another time {until(self.reschedule_notice_minutes)}{how_often}."
+            else f"You can reschedule {until(self.reschedule_notice_minutes)}{how_often}."
         )
-        return [confirmed, f"You can cancel {until(self.cancel_notice_minutes)}.", rescheduling]
+        return [confirmed, f"Free cancellation {until(self.cancel_notice_minutes)}.", rescheduling]
 
 
 @dataclass(frozen=True, slots=True)
 class Leeway:
-    """What the terms of one booking still allow its customer. Instants are UTC; no `reschedules_left`: no limit."""
+    """What the terms of one booking still allow its customer.
+
+    Instants are UTC. `reschedules_left` is None if there is no limit.
+    """
 
     status: Status
     starts_at: datetime
@@ -96,80 +97,84 @@ class Leeway:
     reschedule_until: datetime
     reschedules_left: int | None
 
-    def answer_prompt(self, format_instant: Callable[[datetime], str]) -> str:
-        """Ask the expert to answer in time; empty unless the booking is pending. Compare `answer`, for the customer."""
-        if self.status is not Status.PENDING or self.answer_by is None:
-            return ""
-        deadline = self._until(self.answer_by, format_instant, "by")
-        return f"Please answer {deadline}. Without an answer, the booking expires."
-
     def may_cancel(self, now: datetime) -> bool:
-        """Whether the customer may cancel it at this instant."""
+        """Whether the customer may cancel at this instant."""
         return self.status in RESCHEDULABLE and now <= self.cancel_until
 
     def may_reschedule(self, now: datetime) -> bool:
-        """Whether the customer may move it to another time at this instant."""
+        """Whether the customer may reschedule at this instant."""
         return self.status in RESCHEDULABLE and now <= self.reschedule_until and self.reschedules_left != 0
 
-    def answer(self, tell: Callable[[datetime], str]) -> str:
-        """Until when the expert answers; empty where nobody is asked. `tell` names an instant with its zone."""
-        if self.status is not Status.PENDING or self.answer_by is None:
-            return ""
-        return f"The expert answers {self._until(self.answer_by, tell, 'by')}. Without an answer it expires."
+    def answer(self, format_instant: Callable[[datetime], str]) -> str:
+        """The expert's deadline, for the customer; empty unless the booking is pending.
 
-    def sentences(self, now: datetime, tell: Callable[[datetime], str]) -> list[str]:
-        """What the customer may do until when, and what not any more; nothing once it has begun or is off."""
+        `format_instant` formats an instant with its time zone.
+        """
+        return self._answer("The expert answers", format_instant)
+
+    def answer_prompt(self, format_instant: Callable[[datetime], str]) -> str:
+        """The same deadline, for the expert; empty unless the booking is pending."""
+        return self._answer("Please answer", format_instant)
+
+    def sentences(self, now: datetime, format_instant: Callable[[datetime], str]) -> list[str]:
+        """What the customer may do and until when; empty once the session has started or the booking is not live."""
         if self.status not in RESCHEDULABLE or now > self.starts_at:
             return []
         if self.reschedules_left != 0 and self.cancel_until == self.reschedule_until and now > self.reschedule_until:
-            return [f"You could cancel or move it to another time until {tell(self.reschedule_until)}. That is over."]
+            return [f"Cancelling and rescheduling were possible until {format_instant(self.reschedule_until)}."]
         if self.cancel_until == self.reschedule_until and self.may_reschedule(now):
-            return [self._cancelling(now, tell), f"Until then you can also move it to another time{self._how_often()}."]
-        return [self._cancelling(now, tell), self.rescheduling(now, tell)]
+            return [self._cancelling(now, format_instant), f"Until then you can also reschedule{self._how_often()}."]
+        return [self._cancelling(now, format_instant), self.rescheduling(now, format_instant)]
 
-    def rescheduling(self, now: datetime, tell: Callable[[datetime], str]) -> str:
-        """Until when the customer may move it, or why they cannot."""
+    def rescheduling(self, now: datetime, format_instant: Callable[[datetime], str]) -> str:
+        """Until when the customer may reschedule, or why they cannot."""
         if self.reschedules_left == 0:
-            return "It cannot be moved to another time."
+            return "This booking cannot be rescheduled."
         if now > self.reschedule_until:
-            return f"You could move it to another time until {tell(self.reschedule_until)}. That is over."
-        return f"You can move it to another time {self._until(self.reschedule_until, tell)}{self._how_often()}."
+            return f"Rescheduling was possible until {format_instant(self.reschedule_until)}."
+        return f"You can reschedule {self._until(self.reschedule_until, format_instant)}{self._how_often()}."
 
-    def why_not_reschedule(self, now: datetime, tell: Callable[[datetime], str]) -> str:
-        """Why the customer cannot move it; empty while they can."""
+    def why_not_reschedule(self, now: datetime, format_instant: Callable[[datetime], str]) -> str:
+        """Why the customer cannot reschedule; empty while they can."""
         try:
             check_reschedule(self.status)
         except RescheduleNotAllowed as refusal:
             return str(refusal)
-        return "" if self.may_reschedule(now) else self.rescheduling(now, tell)
+        return "" if self.may_reschedule(now) else self.rescheduling(now, format_instant)
 
-    def next_turn(self, now: datetime) -> datetime | None:
-        """The next instant after which something of this reads differently."""
-        turns = (self.answer_by, self.cancel_until, self.reschedule_until, self.starts_at)
-        return min((turn for turn in turns if turn is not None and turn >= now), default=None)
+    def next_change(self, now: datetime) -> datetime | None:
+        """The next instant (UTC) after which these sentences change; None if there is none."""
+        deadlines = (self.answer_by, self.cancel_until, self.reschedule_until, self.starts_at)
+        return min((deadline for deadline in deadlines if deadline is not None and deadline >= now), default=None)
 
-    def _cancelling(self, now: datetime, tell: Callable[[datetime], str]) -> str:
+    def _answer(self, start: str, format_instant: Callable[[datetime], str]) -> str:
+        if self.status is not Status.PENDING or self.answer_by is None:
+            return ""
+        deadline = self._until(self.answer_by, format_instant, "by")
+        return f"{start} {deadline}. Without an answer, the booking expires."
+
+    def _cancelling(self, now: datetime, format_instant: Callable[[datetime], str]) -> str:
         if now > self.cancel_until:
-            return f"You could cancel until {tell(self.cancel_until)}. That is over."
-        return f"You can cancel {self._until(self.cancel_until, tell)}."
+            return f"Cancelling was possible until {format_instant(self.cancel_until)}."
+        return f"You can cancel {self._until(self.cancel_until, format_instant)}."
 
     def _how_often(self) -> str:
         number = self.reschedules_left
         return {None: "", 1: ", once more", 2: ", twice more"}.get(number, f", {number} more times")
 
-    def _until(self, instant: datetime, tell: Callable[[datetime], str], word: str = "until") -> str:
+    def _until(self, instant: datetime, format_instant: Callable[[datetime], str], word: str = "until") -> str:
         if instant == self.starts_at:
-            return "before it begins" if word == "by" else "until it begins"
-        return f"{word} {tell(instant)}"
+            return "before the start" if word == "by" else "until the start"
+        return f"{word} {format_instant(instant)}"
 
 
 def until(notice_minutes: int) -> str:
-    """`until it begins`, `until 24 hours before it begins`."""
-    return f"until {duration(notice_minutes)} before it begins" if notice_minutes else "until it begins"
+    """`until the start`, `until 24 hours before the start`."""
+    return f"until {duration(notice_minutes)} before the start" if notice_minutes else "until the start"
 
 
-def _no_reschedules(most: int) -> str:
-    if most == 0:
-        return "This session cannot be moved to another time."
-    times = {1: "once", 2: "twice"}.get(most, f"{most} times")
-    return f"This booking has been moved {times} already, and cannot be moved again."
+def _no_reschedules_text(max_reschedules: int) -> str:
+    if max_reschedules == 0:
+        return "This session cannot be rescheduled."
+    times = {1: "once", 2: "twice"}.get(max_reschedules, f"{max_reschedules} times")
+    return f"This booking has already been rescheduled {times} and cannot be rescheduled again."

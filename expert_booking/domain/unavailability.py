@@ -1,4 +1,4 @@
-"""Why a time cannot be booked: the reason for programs, the figures behind it, and the sentence for people."""
+"""Why a time cannot be booked: a reason code for programs, the figures behind it, and a message for people."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ Figures = Mapping[str, Figure]
 
 
 class Reason(StrEnum):
-    """Everything that can stand in the way, the first to be told first."""
+    """Why a time cannot be booked, in the order in which reasons are reported."""
 
     INACTIVE = "inactive"
     PAST = "past"
@@ -27,9 +27,10 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One thing in the way. Figures are public; instants among them are UTC, dates the expert's local ones.
+    """One reason why a time cannot be booked.
 
-    The note is for those who run the calendar, and for nobody else.
+    Figures are public: instants are UTC, dates are the expert's local dates. The note is only for those who run the
+    calendar.
     """
 
     reason: Reason
@@ -37,10 +38,10 @@ class Blocker:
     note: str = ""
 
     def __str__(self) -> str:
-        return _WORDS[self.reason].format(**{name: _words(name, figure) for name, figure in self.figures.items()})
+        return _MESSAGES[self.reason].format(**{name: _text(name, figure) for name, figure in self.figures.items()})
 
 
-_WORDS = {
+_MESSAGES = {
     Reason.INACTIVE: "This session cannot be booked at the moment.",
     Reason.PAST: "This time has already passed.",
     Reason.MIN_NOTICE: "This time is too soon: the expert needs {noticeMinutes} of notice.",
@@ -55,7 +56,7 @@ _WORDS = {
 }
 
 
-def _words(name: str, figure: Figure) -> str:
+def _text(name: str, figure: Figure) -> str:
     if name.endswith("Minutes") and isinstance(figure, int):
         return duration(figure)
     if isinstance(figure, date) and not isinstance(figure, datetime):
@@ -64,7 +65,7 @@ def _words(name: str, figure: Figure) -> str:
 
 
 def duration(minutes: int) -> str:
-    """`45 minutes`, `2 hours`, `1 day`: in the largest unit that fits."""
+    """`45 minutes`, `2 hours`, `1 day`: in the largest unit that divides it."""
     for unit, length in (("day", 1440), ("hour", 60), ("minute", 1)):
         if minutes % length == 0 and (minutes >= length or length == 1):
             number = minutes // length

@@ -1,4 +1,4 @@
-"""Requests in, views out: what pages, programs and services say to each other. camelCase in JSON, times in UTC."""
+"""Requests and views exchanged between pages, the API and services: camelCase in JSON, instants in UTC."""
 
 from expert_booking.schemas.access import (
     TOKEN_EXPIRES_SOON,
@@ -32,34 +32,6 @@ from expert_booking.schemas.bookings import (
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
-)
-from expert_booking.schemas.calendars import (
-    MOST_SESSION_TYPES,
-    BlockerView,
-    DaysOffList,
-    DaysOffQuery,
-    DaysOffRequest,
-    DaysOffView,
-    DayWindow,
-    ExplainQuery,
-    Explanation,
-    NewSessionType,
-    OverrideList,
-    OverrideQuery,
-    OverrideRequest,
-    OverrideView,
-    PlacedSessionType,
-    RuleRequest,
-    SessionTypeChange,
-    SessionTypeList,
-    SessionTypeRequest,
-    SessionTypeView,
-    SlotPage,
-    SlotQuery,
-    SlotView,
-    WeeklyPlan,
-    WeeklyWindow,
-    blocker_view,
 )
 from expert_booking.schemas.cursors import ExpertSort, Place, cursor, place_of
 from expert_booking.schemas.experts import (
@@ -97,17 +69,51 @@ from expert_booking.schemas.fields import (
     ZoneName,
     utc_text,
 )
+from expert_booking.schemas.hours import (
+    DaysOffList,
+    DaysOffQuery,
+    DaysOffRequest,
+    DaysOffView,
+    DayWindow,
+    OverrideList,
+    OverrideQuery,
+    OverrideRequest,
+    OverrideView,
+    RuleRequest,
+    WeeklyPlan,
+    WeeklyWindow,
+)
 from expert_booking.schemas.mail import MailView, MessageView, OpenedMail
+from expert_booking.schemas.problems import PROBLEM_JSON, Problem, problem_body
+from expert_booking.schemas.session_types import (
+    MAX_SESSION_TYPES,
+    NewSessionType,
+    PlacedSessionType,
+    SessionTypeChange,
+    SessionTypeList,
+    SessionTypeRequest,
+    SessionTypeView,
+)
+from expert_booking.schemas.slots import (
+    BlockerView,
+    ExplainQuery,
+    Explanation,
+    SlotPage,
+    SlotQuery,
+    SlotView,
+    blocker_view,
+)
 from expert_booking.schemas.validation_messages import FieldError, field_error, field_errors
 
 __all__ = [
     "EMAIL_LENGTH",
     "FREE_DAYS",
     "MAX_PAGE",
-    "MOST_SESSION_TYPES",
+    "MAX_SESSION_TYPES",
     "NAME_LENGTH",
     "NOTES_LENGTH",
     "PHONE_LENGTH",
+    "PROBLEM_JSON",
     "REASON_LENGTH",
     "SEARCH_LENGTH",
     "SLOT_DAYS",
@@ -171,6 +177,7 @@ __all__ = [
     "Phone",
     "Place",
     "PlacedSessionType",
+    "Problem",
     "ProofView",
     "RedeemRequest",
     "RescheduleRequest",
@@ -196,5 +203,6 @@ __all__ = [
     "field_error",
     "field_errors",
     "place_of",
+    "problem_body",
     "utc_text",
 ]

@@ -1,4 +1,4 @@
-"""Tokens and proven addresses, and who carries one."""
+"""API tokens, proven email addresses, and the caller that a request acts as."""
 
 import re
 from datetime import datetime, timedelta
@@ -18,29 +18,32 @@ class Role(StrEnum):
     CUSTOMER = "customer"
 
 
-# Those that a token of a program can be made for; customers prove their address instead.
+# The roles of API tokens. Customers prove their email address instead.
 TOKEN_ROLES: Final = (Role.ADMIN, Role.EXPERT, Role.READER)
 
-
-# Within this time before its end a token is to be replaced.
+# A token that expires within this time should be replaced.
 TOKEN_EXPIRES_SOON: Final = timedelta(days=30)
 
 
 class TokenRequest(Model):
+    """A new API token."""
+
     name: Name
     role: Literal[Role.ADMIN, Role.EXPERT, Role.READER]
     expert: str | None = None
-    # How long it counts.
+    # Days until the token expires.
     days: Annotated[int, Field(ge=1, le=3650)] = 365
 
     @model_validator(mode="after")
     def _expert_named(self) -> "TokenRequest":
         if (self.role is Role.EXPERT) != (self.expert is not None):
-            raise ValueError("An expert's token needs --expert SLUG; the other roles take none.")
+            raise ValueError("A token for an expert needs --expert SLUG. Other roles do not take --expert.")
         return self
 
 
 class TokenView(Model):
+    """An API token, without its secret."""
+
     id: UUID
     name: str
     role: Role
@@ -48,12 +51,12 @@ class TokenView(Model):
     expert_active: bool | None
     created_at: Utc
     expires_at: Utc
-    # To the hour.
+    # Accurate to one hour.
     last_used_at: Utc | None
     revoked_at: Utc | None
 
     def state(self, now: datetime) -> str:
-        """What has become of it, in a few words."""
+        """The state of the token at `now`, as the command line prints it."""
         if self.revoked_at is not None:
             return f"revoked {self.revoked_at:%Y-%m-%d}"
         if self.expires_at <= now:
@@ -64,29 +67,33 @@ class TokenView(Model):
 
 
 class Caller(Model):
-    """Who is asking: the bearer of a token, a browser, whoever has proven an address. No caller is the public."""
+    """Who makes a request: the bearer of a token, a browser, or a proven email address.
+
+    Requests of the public have no caller.
+    """
 
     role: Role
     expert_id: UUID | None = None
-    # Which token it is; none for what the site does itself, and for people.
+    # None for the system, and for people in a browser.
     token_id: UUID | None = None
-    # A customer: by the browser that booked (a hash), by the key of one booking, by an address that was proven.
+    # Customers only: the hash of the browser that booked.
     visitor: bytes | None = None
+    # Customers only: the booking of an `accessToken`. The token is valid while the booking has the same key version.
     booking_id: UUID | None = None
-    # The version of that key: it counts only while it is the booking's own.
     key_version: int = 1
+    # Customers only: the comparable form of a proven email address.
     customer_key: str | None = None
 
     def reads_everything(self) -> bool:
-        """Whether this caller may read every customer's bookings."""
+        """Whether this caller may read the bookings of every customer."""
         return self.role in (Role.ADMIN, Role.READER)
 
     def runs(self, expert_id: UUID) -> bool:
-        """Whether this caller runs that expert's calendar."""
+        """Whether this caller is a host of this expert: the expert or an admin."""
         return self.role is Role.ADMIN or (self.role is Role.EXPERT and self.expert_id == expert_id)
 
     def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None, key_version: int) -> bool:
-        """Whether this caller is the customer of that booking, who booked with this address, in this browser."""
+        """Whether this caller is the customer of this booking: by its token, its browser or its email address."""
         return self.role is Role.CUSTOMER and (
             (booking_id == self.booking_id and key_version == self.key_version)
             or (visitor is not None and visitor == self.visitor)
@@ -95,16 +102,16 @@ class Caller(Model):
 
 
 class Identity(Model):
-    """An address that has been proven, and what it may do: see its own bookings, and as a host run calendars."""
+    """A proven email address and its rights: to see its own bookings, and to act as host of calendars."""
 
     email: str
     customer_key: str
     admin: bool = False
-    # The experts whose address it is, by name and slug.
+    # The experts with this address.
     experts: tuple["OwnExpert", ...] = ()
 
     def host_of(self, expert_id: UUID) -> Caller | None:
-        """As whom this address runs that expert's calendar; None where it does not."""
+        """The caller as which this address acts as host of this expert; None if it may not."""
         if self.admin:
             return Caller(role=Role.ADMIN)
         if any(one.id == expert_id for one in self.experts):
@@ -113,6 +120,8 @@ class Identity(Model):
 
 
 class OwnExpert(Model):
+    """An expert whose email address was proven."""
+
     id: UUID
     slug: str
     name: str
@@ -120,7 +129,7 @@ class OwnExpert(Model):
 
 
 def _own_path(path: str) -> str:
-    # Only a page of this site: "//elsewhere" and "/\\elsewhere" are addresses of others to a browser.
+    # Only paths of this site: browsers read "//example.com" and "/\\example.com" as other sites.
     return path if re.fullmatch(r"/(?![/\\])[!-\[\]-~]*", path) else ""
 
 
@@ -128,20 +137,20 @@ OwnPath = Annotated[str, at_most(500), AfterValidator(_own_path)]
 
 
 class AccessRequest(Model):
-    """Whose address is to be proven. The answer is the same for every address."""
+    """The email address to prove. The response is the same for every address."""
 
     email: Email
 
 
 class AccessRequested(Model):
-    """A mail is on its way if this address is known here. `id` belongs to the code in it."""
+    """The access request. `id` is needed to redeem the code in the email."""
 
     id: UUID
     expires_at: Utc
 
 
 class RedeemRequest(Model):
-    """What the mail holds: its link (or the part of it behind the last slash), or the code, with the request's id."""
+    """Either the link in the email (or its part after the last slash), or the code together with the request's `id`."""
 
     link: Annotated[str, at_most(500)] | None = None
     id: UUID | None = None
@@ -150,12 +159,12 @@ class RedeemRequest(Model):
     @model_validator(mode="after")
     def _one_of_both(self) -> "RedeemRequest":
         if (self.link is None) == (self.code is None) or (self.id is None) != (self.code is None):
-            raise ValueError("Please send the link, or the id of the request and the code.")
+            raise ValueError("Please send either the link, or the id of the request and the code.")
         return self
 
 
 class ProofView(Model):
-    """A bearer token for the bookings of one address. It is shown this once."""
+    """A bearer token for the bookings of one email address. It is shown only once."""
 
     access_token: str
     email: str
@@ -163,9 +172,9 @@ class ProofView(Model):
 
 
 class LinkView(Model):
-    """What an access link that still counts would prove, and where it leads then."""
+    """What a valid access link proves, and the page it leads to."""
 
     email: str
     next_path: str
-    # The expert whose new address it then becomes.
+    # If the link confirms a new address of an expert: the name of the expert.
     expert_name: str | None = None

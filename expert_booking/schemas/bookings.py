@@ -1,4 +1,4 @@
-"""Bookings: what a customer says, what comes of it, and who may see how much."""
+"""Bookings and holds: requests of customers and hosts, and what each of them may see."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final
@@ -27,28 +27,27 @@ REASON_LENGTH: Final = 500
 
 
 class BookingRequest(Model):
-    """What a customer says to book, in a site that does not insist on a phone number."""
+    """A request for a booking, on a site where the phone number is optional."""
 
     expert_id: UUID
-    session_type_id: UUID | None = None
+    session_type_id: Annotated[UUID | None, Field(description="Default: the expert's first session type.")] = None
     starts_at: Instant
     name: Name
     email: Email
     phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None)] = None
     notes: Notes = ""
-    time_zone: ZoneName | None = None
-    # The hold that keeps this time until now; when it is over, the booking is tried without it.
-    hold_id: UUID | None = None
+    time_zone: Annotated[ZoneName | None, Field(description="The customer's time zone, for emails.")] = None
+    hold_id: Annotated[UUID | None, Field(description="The hold on this slot. An expired hold is ignored.")] = None
 
 
 class BookingRequestWithPhone(BookingRequest):
-    """What a customer says to book."""
+    """A request for a booking."""
 
     phone: Phone
 
 
 class BusyView(Model):
-    """All that the public may know of a booking."""
+    """The public part of a booking."""
 
     starts_at: Utc
     ends_at: Utc
@@ -56,15 +55,15 @@ class BusyView(Model):
 
 
 class HoldRequest(Model):
-    """Which time to hold while the customer makes up their mind."""
+    """The slot to hold while the customer fills in the booking form."""
 
     expert_id: UUID
-    session_type_id: UUID | None = None
+    session_type_id: Annotated[UUID | None, Field(description="Default: the expert's first session type.")] = None
     starts_at: Instant
 
 
 class HoldView(Model):
-    """A time that is kept. Who knows the id can book it or let it go."""
+    """A hold on a slot. Anyone with the id can book or release it."""
 
     id: UUID
     expert_id: UUID
@@ -75,6 +74,8 @@ class HoldView(Model):
 
 
 class BookingView(BusyView):
+    """A booking as its customer and hosts see it."""
+
     id: UUID
     expert_id: UUID
     expert_slug: str
@@ -87,20 +88,19 @@ class BookingView(BusyView):
     phone: str | None
     notes: str
     time_zone: str | None
-    # Pending: until when the expert has to answer.
-    answer_by: Utc | None = None
-    # Until when the customer may cancel, and move it to another time, and how often (null: as often as they like).
-    cancel_until: Utc
-    reschedule_until: Utc
-    reschedules_left: int | None
+    answer_by: Annotated[Utc | None, Field(description="While pending: the expert's deadline to confirm.")] = None
+    cancel_until: Annotated[Utc, Field(description="The customer's deadline to cancel.")]
+    reschedule_until: Annotated[Utc, Field(description="The customer's deadline to reschedule.")]
+    reschedules_left: Annotated[
+        int | None, Field(description="How often the customer may still reschedule; null: no limit.")
+    ]
     created_at: Utc
     updated_at: Utc
-    version: int
-    # What has become of the last mail to the customer; none where none was to be sent.
-    mail: Delivery | None = None
+    version: Annotated[int, Field(description="Increases with every change.")]
+    mail: Annotated[Delivery | None, Field(description="Delivery of the latest email to the customer.")] = None
 
     def leeway(self) -> Leeway:
-        """What its terms still leave the customer to do."""
+        """What the customer may still do under the terms of the booking."""
         return Leeway(
             status=self.status,
             starts_at=self.starts_at,
@@ -112,7 +112,7 @@ class BookingView(BusyView):
 
 
 class NewBookingView(BookingView):
-    """A booking that has just been made, with the token that reads and changes it, and nothing else."""
+    """A new booking, with the token that reads and changes this booking only."""
 
     access_token: str
 
@@ -121,21 +121,21 @@ ChangeReason = Annotated[str, at_most(REASON_LENGTH), AfterValidator(clean)]
 
 
 class StatusRequest(Model):
-    """Which status a booking is to have, and why, for its history."""
+    """The new status of a booking, and a reason for its history."""
 
     status: Status
     reason: ChangeReason = ""
 
 
 class RescheduleRequest(Model):
-    """To which time a booking is to be moved, and why, for its history."""
+    """The new start of a booking, and a reason for its history."""
 
     starts_at: Instant
     reason: ChangeReason = ""
 
 
 class ChangeView(Model):
-    """One thing that has happened to a booking. No `fromStatus`: it was made; no `toStatus`: it was deleted."""
+    """One change of a booking. `fromStatus` is null when it was made, `toStatus` when it was deleted."""
 
     at: Utc
     actor: Actor
@@ -147,13 +147,13 @@ class ChangeView(Model):
 
 
 class BookingHistory(Model):
-    """All that has happened to a booking, the first first."""
+    """The changes of a booking, oldest first."""
 
     changes: Sequence[ChangeView]
 
 
 class BookingQuery(Model):
-    """Whose bookings. Exactly what may be seen is decided by the caller's token."""
+    """Whose bookings to list. The caller's token decides how much of them is shown."""
 
     email: Email | None = None
     expert_id: UUID | None = None
@@ -162,6 +162,8 @@ class BookingQuery(Model):
 
 
 class BookingPage(Model):
+    """One page of bookings."""
+
     bookings: Sequence[BookingView]
     total: int
     page: int
@@ -169,6 +171,8 @@ class BookingPage(Model):
 
 
 class BusyPage(Model):
+    """One page of bookings, as the public sees them."""
+
     bookings: Sequence[BusyView]
     total: int
     page: int

@@ -1,4 +1,4 @@
-"""Cursors: where a page of the catalogue begins or ends, as text that only we read."""
+"""Cursors of the catalogue: opaque text for the position at which a page begins or ends."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ CURSOR_LENGTH: Final = 1000
 
 
 class ExpertSort(StrEnum):
-    """The orders of the catalogue; every one is completed by the id, so that no page repeats or drops anybody."""
+    """The sort orders of the catalogue. Ties are broken by id, so that no page repeats or skips an expert."""
 
     RELEVANCE = "relevance"
     RATING = "rating"
@@ -24,7 +24,7 @@ class ExpertSort(StrEnum):
     SOONEST = "soonest"
 
 
-# A place is the section of the order (names before others, for example), and an expert's sort keys in there.
+# A position in the order: its section (matches in names before other matches, for example) and the expert's sort keys.
 Place = Sequence[Any]
 _Section = Annotated[int, Field(ge=0, le=9)]
 _Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -40,18 +40,18 @@ _PLACES: Final[dict[ExpertSort, TypeAdapter[Any]]] = {
 
 
 def cursor(sort: ExpertSort, place: Place) -> str:
-    """The cursor of a place."""
+    """Encode a position as a cursor."""
     text = f"{sort}:".encode() + _PLACES[sort].dump_json(tuple(place))
     return urlsafe_b64encode(text).decode().rstrip("=")
 
 
 def place_of(sort: ExpertSort, text: str) -> Place:
-    """The place of a cursor. Raises ValueError for anything but a cursor of this order."""
+    """Decode a cursor. Raises ValueError unless it is a cursor of this sort order."""
     try:
-        given, _, keys = urlsafe_b64decode(text + "=" * (-len(text) % 4)).partition(b":")
-        if given.decode() == sort:
+        encoded_sort, _, keys = urlsafe_b64decode(text + "=" * (-len(text) % 4)).partition(b":")
+        if encoded_sort.decode() == sort:
             place: Place = _PLACES[sort].validate_json(keys)
             return place
     except ValidationError as error:
         raise ValueError("not a cursor") from error
-    raise ValueError("a cursor of another order")
+    raise ValueError("a cursor of another sort order")

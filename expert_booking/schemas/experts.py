@@ -1,4 +1,4 @@
-"""The catalogue: what is looked for, what is shown, who comes in."""
+"""Experts: the query and pages of the catalogue, and requests that add or change an expert."""
 
 import re
 from collections.abc import Sequence
@@ -10,13 +10,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from expert_booking.domain import holidays
 from expert_booking.domain.slugs import is_slug
-from expert_booking.schemas.calendars import (
-    MOST_SESSION_TYPES,
-    RuleRequest,
-    SessionTypeRequest,
-    SessionTypeView,
-    WeeklyWindows,
-)
 from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
 from expert_booking.schemas.fields import (
     MAX_PAGE,
@@ -30,54 +23,63 @@ from expert_booking.schemas.fields import (
     Utc,
     ZoneName,
     at_most,
+    at_most_items,
     clean,
-    few,
+    invalid_field,
     one_line,
-    wrong,
 )
+from expert_booking.schemas.hours import RuleRequest, WeeklyWindows
+from expert_booking.schemas.session_types import MAX_SESSION_TYPES, SessionTypeRequest, SessionTypeView
 
 _CATEGORY_LENGTH: Final = 80
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", examples=["de"])]
 
 
 def _slug(text: str) -> str:
-    # An address with an id in it is read as the id.
+    # A slug that looks like an id would be read as one in URLs.
     if not is_slug(text) or re.fullmatch(r"[0-9a-f]{32}", text.replace("-", "")):
-        raise ValueError("Please use small letters a to z, digits and single hyphens, such as jana-muller.")
+        raise ValueError("Please use lowercase letters a to z, digits and single hyphens, such as jana-muller.")
     return text
 
 
 Headline = Annotated[str, at_most(160), AfterValidator(one_line)]
 Bio = Annotated[str, at_most(5000), AfterValidator(clean)]
 Years = Annotated[int, Field(ge=0, le=80)]
-Languages = Annotated[Sequence[Language], Field(max_length=20), few(20)]
+Languages = Annotated[Sequence[Language], Field(max_length=20), at_most_items(20)]
 Country = Annotated[str, Field(max_length=2, examples=["DE"])]
 Region = Annotated[str, Field(max_length=10, examples=["BY"])]
 Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), AfterValidator(_slug)]
 
 
-class ExpertQuery(Model):
-    """What to look for in the catalogue. `time_zone` says whose days `free_on` and `free_before` are; default UTC.
+_SEARCH: Final = (
+    "Words in name, category, headline and bio. Ignores accents, case and word order, and tolerates one typo in a word."
+)
+_MINUTES: Final = "Experts with sessions of this length. Only free times of that length count."
+_Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
+_Minutes = Annotated[int, Field(ge=5, le=480)]
+_Cursor = Annotated[str, Field(max_length=CURSOR_LENGTH)]
 
-    `after` and `before` are the cursors of an earlier answer; with one of them `page` is only a number to show.
+
+class ExpertQuery(Model):
+    """A search in the catalogue. `timeZone` is the time zone of `freeOn` and `freeBefore`; the default is UTC.
+
+    `after` and `before` are cursors from an earlier response; with one of them, `page` is only returned as it is.
     """
 
-    search: Annotated[Search, Field(description="Words in name, category, headline and bio; accents, case, word order "
-                                    "and a slip in a word are forgiven.")] = ""  # fmt: skip
-    category: Annotated[Sequence[str], Field(max_length=50, description="Any of these.")] = ()
-    min_rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
-    language: Annotated[Language, Field(description="Spoken in the sessions, by ISO 639.")] | None = None
-    minutes: Annotated[int, Field(ge=5, le=480, description="Only experts with sessions of this length, and only "
-                                  "their free times.")] | None = None  # fmt: skip
-    free_on: Annotated[Day, Field(description="With a free time on this day, at most 60 days ahead.")] | None = None
-    free_before: Annotated[Day, Field(description="With a free time before this day begins.")] | None = None
-    time_zone: Annotated[ZoneName, Field(description="Whose days these are; default UTC.")] | None = None
-    sort: Annotated[ExpertSort | None, Field(description="By default relevance with `search`, else rating.")] = None
+    search: Annotated[Search, Field(description=_SEARCH)] = ""
+    category: Annotated[Sequence[str], Field(max_length=50, description="Experts in any of these categories.")] = ()
+    min_rating: Annotated[_Rating | None, Field(description="Experts with this rating or a higher one.")] = None
+    language: Annotated[Language | None, Field(description="A language of the sessions, ISO 639.")] = None
+    minutes: Annotated[_Minutes | None, Field(description=_MINUTES)] = None
+    free_on: Annotated[Day | None, Field(description="Experts free on this day, at most 60 days ahead.")] = None
+    free_before: Annotated[Day | None, Field(description="Experts with a free time before this day.")] = None
+    time_zone: Annotated[ZoneName | None, Field(description="For `freeOn` and `freeBefore`; default UTC.")] = None
+    sort: Annotated[ExpertSort | None, Field(description="Default: `relevance` with `search`, else `rating`.")] = None
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Field(ge=1, le=100)] = 20
-    after: Annotated[str, Field(max_length=CURSOR_LENGTH, description="The `next` of an answer.")] | None = None
-    before: Annotated[str, Field(max_length=CURSOR_LENGTH, description="The `previous` of an answer.")] | None = None
-    facets: Annotated[bool, Field(description="Count what each choice of each filter would leave.")] = False
+    after: Annotated[_Cursor | None, Field(description="The `next` of an earlier response.")] = None
+    before: Annotated[_Cursor | None, Field(description="The `previous` of an earlier response.")] = None
+    facets: Annotated[bool, Field(description="Include the number of experts for each choice of each filter.")] = False
 
     @field_validator("category", mode="before")
     @classmethod
@@ -93,30 +95,30 @@ class ExpertQuery(Model):
 
     @property
     def order(self) -> ExpertSort:
-        """The order that is meant."""
+        """The sort order, with the default filled in."""
         order = self.sort or ExpertSort.RELEVANCE
         return ExpertSort.RATING if order is ExpertSort.RELEVANCE and not self.search else order
 
     @property
     def place(self) -> Place | None:
-        """Where the page begins or, with `before`, ends."""
-        given = self.after or self.before
-        return place_of(self.order, given) if given else None
+        """The position after which the page begins or, with `before`, before which it ends."""
+        text = self.after or self.before
+        return place_of(self.order, text) if text else None
 
     @model_validator(mode="after")
     def _cursor_of_this_order(self) -> Self:
         if self.after and self.before:
-            raise wrong("before", "Please use either after or before.")
+            raise invalid_field("before", "Please use either `after` or `before`, not both.")
         try:
             _ = self.place
         except ValueError as error:
             field = "after" if self.after else "before"
-            raise wrong(field, "Please use a cursor of an earlier answer in the same order.") from error
+            raise invalid_field(field, "Please use a cursor from an earlier response with the same `sort`.") from error
         return self
 
 
 class ExpertView(Model):
-    """An expert as the catalogue shows one. `experience` is in years; `next_available` a start, UTC."""
+    """An expert in the catalogue. `experience` is in years; `nextAvailable` is the next free start, in UTC."""
 
     id: UUID
     slug: str
@@ -132,21 +134,21 @@ class ExpertView(Model):
 
 
 class ExpertDetail(ExpertView):
-    """One expert, with everything on offer."""
+    """An expert with bio and session types."""
 
     bio: str
     session_types: Sequence[SessionTypeView]
 
 
 class Facet(Model):
-    """How many experts a filter would leave, all other filters as they are."""
+    """The number of experts that match if this filter is set to `value` and all others stay as they are."""
 
     value: str
     experts: int
 
 
 class Facets(Model):
-    """The filters' choices; every rating is "at least"."""
+    """The choices of each filter. A rating means this rating or higher."""
 
     categories: Sequence[Facet]
     languages: Sequence[Facet]
@@ -155,9 +157,9 @@ class Facets(Model):
 
 
 class ExpertPage(Model):
-    """One page. `next` and `previous` are cursors for `after` and `before`: paging by them never repeats anybody.
+    """One page of experts. Paging with `next` as `after`, or `previous` as `before`, never repeats or skips an expert.
 
-    `total` counts to a thousand; `total_is_capped` says that there are more.
+    `total` stops at 1,000; `totalIsCapped` is true if there are more.
     """
 
     experts: Sequence[ExpertView]
@@ -171,14 +173,14 @@ class ExpertPage(Model):
 
 
 class ExpertRequest(Model):
-    """A new expert. `country` (ISO 3166) and `region` say which public holidays there are."""
+    """A new expert. `country` (ISO 3166) and `region` determine the public holidays."""
 
     name: Name
     category: Title
     headline: Headline = ""
     bio: Bio = ""
     experience_years: Years = 0
-    rating: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] | None = None
+    rating: _Rating | None = None
     rating_count: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
     languages: Languages = ()
     time_zone: ZoneName
@@ -197,8 +199,8 @@ class ExpertRequest(Model):
         return self
 
 
-class NewExpert(Model):
-    """A new expert, as programs say it. `country` (ISO 3166) and `region` say which public holidays there are."""
+class ExpertFields(Model):
+    """The fields that hosts can set on an expert, with their defaults."""
 
     name: Name
     category: Title
@@ -211,9 +213,14 @@ class NewExpert(Model):
     region: Region | None = None
     closed_on_holidays: bool = False
     email: Email
-    slug: Annotated[Slug | None, Field(description="By default made of the name.")] = None
+
+
+class NewExpert(ExpertFields):
+    """A new expert. `country` (ISO 3166) and `region` determine the public holidays."""
+
+    slug: Annotated[Slug | None, Field(description="The default is derived from the name.")] = None
     session_types: Annotated[
-        Sequence[SessionTypeRequest], Field(max_length=MOST_SESSION_TYPES), few(MOST_SESSION_TYPES)
+        Sequence[SessionTypeRequest], Field(max_length=MAX_SESSION_TYPES), at_most_items(MAX_SESSION_TYPES)
     ] = ()
     windows: WeeklyWindows = ()
 
@@ -223,35 +230,28 @@ class NewExpert(Model):
         return self
 
     def request(self) -> ExpertRequest:
-        """The same as the services add experts."""
+        """Convert to the request that the services take."""
         facts = self.model_dump(exclude={"experience", "session_types", "windows"})
         rules = [RuleRequest(**asdict(window.rule)) for window in self.windows]
         return ExpertRequest(**facts, experience_years=self.experience, session_types=self.session_types, rules=rules)
 
 
-class ExpertChange(Patch):
-    """What to change about an expert. `country: null` and `region: null` take them away."""
+class ExpertChange(ExpertFields, Patch):
+    """Changes to an expert. `country: null` and `region: null` remove them."""
 
     name: Name = ""
     category: Title = ""
-    headline: Headline = ""
-    bio: Bio = ""
-    experience: Years = 0
-    languages: Languages = ()
     time_zone: ZoneName = ""
-    country: Country | None = None
-    region: Region | None = None
-    closed_on_holidays: bool = False
     email: Email = ""
     slug: Slug = ""
     active: bool = True
 
 
 class ExpertRecord(ExpertDetail):
-    """One expert, as those see them who run the calendar: with all session types, and what the public does not see."""
+    """An expert as hosts see it: with inactive session types and private fields."""
 
     email: str
-    # A new address that has not been confirmed yet.
+    # A new email address that is not confirmed yet.
     pending_email: str | None
     active: bool
     country: str | None
@@ -260,7 +260,7 @@ class ExpertRecord(ExpertDetail):
 
 
 def check_place(country: str | None, region: str | None, *, closed: bool) -> None:
-    """Raises PydanticCustomError for a country or region whose public holidays nobody knows."""
+    """Check that the public holidays of a country and region are known. Raises PydanticCustomError if not."""
     field_error = holidays.holiday_place_error(country, region, closed=closed)
     if field_error is not None:
-        raise wrong(*field_error)
+        raise invalid_field(*field_error)

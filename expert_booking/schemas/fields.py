@@ -1,4 +1,4 @@
-"""Words that people and programs type, each checked and put into one form; and how instants leave us."""
+"""Field types of requests and views: each validates one kind of value and normalizes it."""
 
 import re
 import unicodedata
@@ -29,12 +29,12 @@ NOTES_LENGTH: Final = 2000
 SEARCH_LENGTH: Final = 100
 MAX_PAGE: Final = 100_000
 SLOT_DAYS: Final = 62
-# How far ahead the catalogue knows who is free on which day.
+# How many days ahead the catalogue indexes free times.
 FREE_DAYS: Final = 60
 
 
 class Model(BaseModel):
-    """What all requests and views have in common: camelCase outside, frozen inside."""
+    """Base of all requests and views: frozen, with camelCase names in JSON."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
@@ -45,65 +45,62 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 
 
 class Patch(Model):
-    """A change: only what is given changes, anything else stays as it is."""
+    """Base of partial updates: only the fields that were sent change."""
 
-    # The defaults only stand for "not given", so the documentation does not tell them.
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra=_without_defaults,
-    )
+    # A default here means "not sent", so it is left out of the documentation.
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _changes_something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("Please say what to change.")
+            raise ValueError("Please send at least one field to change.")
         return self
 
     def changes(self) -> dict[str, Any]:
-        """What is given."""
+        """The fields that were sent, by their Python names."""
         return self.model_dump(exclude_unset=True)
 
 
 def one_line(text: str) -> str:
-    """On one line, single spaces, no control characters. Raises ValueError for those."""
+    """Collapse whitespace to single spaces on one line. Raises ValueError for control characters."""
     return re.sub(r"\s+", " ", clean(text)).strip()
 
 
 def clean(text: str) -> str:
-    """The same lines with plain line ends. Raises ValueError for control characters."""
-    if any(unicodedata.category(letter) in ("Cc", "Cs") and letter not in "\n\r\t" for letter in text):
-        raise ValueError("Please leave out control characters.")
+    """Trim the text and normalize line endings to `\\n`. Raises ValueError for control characters."""
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\r\t" for char in text):
+        raise ValueError("Please remove control characters.")
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def not_empty(text: str) -> str:
-    """The text, if there is any. Raises ValueError otherwise."""
+    """Return the text unchanged. Raises ValueError if it is empty."""
     if not text:
         raise ValueError("Please fill this in.")
     return text
 
 
 def at_most(length: int) -> Any:
-    """A check for texts of at most this many letters."""
+    """A validator for texts of at most `length` characters."""
 
     def check(text: str) -> str:
         if len(text) > length:
             raise ValueError(f"Please use at most {length} characters.")
         return text
 
-    # The length is checked first, so that nobody can make us search a novel for control characters.
+    # Placed first, so that a very long text is rejected before it is scanned for control characters.
     return AfterValidator(check)
 
 
-def few(most: int) -> Any:
-    """A check for lists of at most this many."""
+def at_most_items(count: int) -> Any:
+    """A validator for lists of at most `count` items."""
 
-    def check(things: Any) -> Any:
-        if isinstance(things, list) and len(things) > most:
-            raise ValueError(f"Please send at most {most}.")
-        return things
+    def check(items: Any) -> Any:
+        if isinstance(items, list) and len(items) > count:
+            raise ValueError(f"Please send at most {count}.")
+        return items
 
-    # Before anything in them is looked at, so that nobody can make us complain of a thousand things.
+    # Runs before the items are validated, so that a very long list does not produce an error for each of them.
     return BeforeValidator(check)
 
 
@@ -111,7 +108,7 @@ def _email(text: str) -> str:
     try:
         return Address.of(text)
     except ValueError as error:
-        raise ValueError("Please enter an e-mail address such as name@example.com.") from error
+        raise ValueError("Please enter an email address such as name@example.com.") from error
 
 
 def _phone(text: str) -> str:
@@ -127,27 +124,27 @@ def _time_zone(name: str) -> str:
     return name
 
 
-def _written_out(value: Any) -> Any:
-    # Seconds since 1970 would be accepted as well: as a number or in quotes, and with an offset that nobody gave.
+def _iso_8601(value: Any) -> Any:
+    # Without this check pydantic also accepts seconds since 1970, as a number or a string, and assumes UTC.
     if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
         return value
-    raise ValueError("Please write it out, such as 2026-11-24 or 2026-11-24T09:00:00Z.")
+    raise ValueError("Please use ISO 8601, such as 2026-11-24 or 2026-11-24T09:00:00Z.")
 
 
-def _sensible_year(instant: datetime) -> datetime:
+def _plausible_instant(instant: datetime) -> datetime:
     if not 1970 <= instant.year <= 2200:
         raise ValueError("Please use a date between 1970 and 2200.")
     return instant.astimezone(UTC)
 
 
-def _sensible_date(day: date) -> date:
+def _plausible_date(day: date) -> date:
     if not 1970 <= day.year <= 2200:
         raise ValueError("Please use a date between 1970 and 2200.")
     return day
 
 
-def wrong(field: str, message: str) -> PydanticCustomError:
-    """What a check of a whole request raises: which of its fields (`windows.2.opens`) is wrong, and why."""
+def invalid_field(field: str, message: str) -> PydanticCustomError:
+    """The error that a model validator raises to blame one field, by its JSON path (`windows.2.opens`)."""
     return PydanticCustomError("wrong", "{message}", {"field": field, "message": message})
 
 
@@ -164,12 +161,12 @@ Notes = Annotated[str, at_most(NOTES_LENGTH), AfterValidator(clean)]
 Title = Annotated[str, at_most(80), AfterValidator(one_line), AfterValidator(not_empty)]
 Search = Annotated[str, at_most(SEARCH_LENGTH), AfterValidator(one_line)]
 ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
-Day = Annotated[date, BeforeValidator(_written_out), AfterValidator(_sensible_date)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_written_out), AfterValidator(_sensible_year)]
+Day = Annotated[date, BeforeValidator(_iso_8601), AfterValidator(_plausible_date)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_plausible_instant)]
 
 
 def utc_text(instant: datetime) -> str:
-    """RFC 3339 in UTC with a Z, as every instant leaves us: `2026-11-24T09:00:00Z`."""
+    """Format an aware instant as RFC 3339 in UTC: `2026-11-24T09:00:00Z`."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

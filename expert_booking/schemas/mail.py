@@ -1,4 +1,4 @@
-"""Mail: what waits in the outbox, and what the mailbox page shows."""
+"""Emails: messages waiting in the outbox, and what the mailbox page shows."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,7 +8,7 @@ from expert_booking.schemas.fields import Model, Utc
 
 
 class MessageView(Model):
-    """A message that has not been sent: where it stands, and nothing about anybody."""
+    """An unsent message and the state of its delivery, without personal data."""
 
     id: int
     kind: MessageKind
@@ -16,35 +16,35 @@ class MessageView(Model):
     booking_id: UUID | None
     tries: int
     created_at: Utc
-    # Not before; none: at once.
+    # The next attempt is not before this time; None: immediately.
     due_at: Utc | None
     failed_at: Utc | None
-    # What the mail server said last.
+    # The latest error of the mail server.
     error: str
 
     @property
     def delivery(self) -> Delivery:
-        """Whether it still waits or was given up."""
+        """Whether the message is still waiting or has failed permanently."""
         return Delivery.WAITING if self.failed_at is None else Delivery.FAILED
 
 
 class MailView(Model):
-    """A mail as the list of the mailbox shows it."""
+    """An email in the list of the mailbox page."""
 
     id: int
     recipient: str
     subject: str
-    # What it is about, where that can be told.
+    # None for emails whose kind is not recorded.
     kind: MessageKind | None
     created_at: Utc
 
 
 class OpenedMail(MailView):
-    """A mail with all that is in it. `html` is as it was sent: nobody but a sandbox may show it."""
+    """An email with its content. `html` is not sanitized: show it only in a sandbox."""
 
     headers: Sequence[tuple[str, str]]
     text: str
     html: str
-    # The calendar file that came with it.
+    # The attached calendar file.
     calendar: bytes | None
     raw: bytes

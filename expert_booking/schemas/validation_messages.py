@@ -1,4 +1,4 @@
-"""What is wrong with a request, field by field, in words for people."""
+"""Validation errors for people: one message for each invalid field."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,29 +7,29 @@ from pydantic import ValidationError
 
 from expert_booking.schemas.fields import Model
 
-_WORDS: Final = {
+_MESSAGES: Final = {
     "missing": "Please fill this in.",
-    "extra_forbidden": "There is no such field that can be changed.",
+    "extra_forbidden": "This field does not exist or cannot be changed.",
 }
 
 
 class FieldError(Model):
-    """What is wrong with one field, in words for people."""
+    """One invalid field: its JSON path, and a message for people."""
 
     field: str
     message: str
 
 
 def field_errors(error: ValidationError, *, skip: int = 0) -> list[FieldError]:
-    """All that is wrong, field by field, by the names that JSON has for them."""
+    """Convert pydantic's errors to one `FieldError` each. `skip` is as for `field_error`."""
     return [field_error(details, skip=skip) for details in error.errors(include_url=False)]
 
 
 def field_error(details: Mapping[str, Any], *, skip: int = 0) -> FieldError:
-    """One of pydantic's errors; `skip` leaves out the first steps of its path ("body", "query")."""
-    # The names of unknown fields are the sender's own.
+    """Convert one of pydantic's errors. `skip` drops leading steps of its path, such as "body" or "query"."""
+    # The sender chooses the names of unknown fields, so their length is limited.
     steps = [str(step)[:80] for step in details["loc"]][skip:]
-    if "field" in details.get("ctx", {}):  # a check of the whole request names the field itself
+    if "field" in details.get("ctx", {}):  # raised with `invalid_field`
         steps.append(details["ctx"]["field"])
-    message = _WORDS.get(details["type"]) or str(details["msg"]).removeprefix("Value error, ")
+    message = _MESSAGES.get(details["type"]) or str(details["msg"]).removeprefix("Value error, ")
     return FieldError(field=".".join(steps) or "body", message=message)

@@ -1,4 +1,4 @@
-"""Use cases. `Services` is the counter: pages and endpoints ask here, and nowhere else."""
+"""Use cases. Pages and endpoints reach everything below this layer through `Services`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -35,40 +35,40 @@ _SITE: Final = Site()
 
 
 def utc_now() -> datetime:
-    """The clock of every day."""
+    """The current time."""
     return datetime.now(UTC)
 
 
-async def _agrees() -> bool:
+async def _always_agrees() -> bool:
     return True
 
 
 class NotReady(NamedTuple):
-    """Why this process should not get any requests now: a code for programs, and a sentence for people."""
+    """Why this process should not receive requests now: a code for programs and a message for people."""
 
     code: str
     detail: str
 
 
 class Services:
-    """Everything the product can do, over one database and one clock."""
+    """All use cases, sharing one database and one clock."""
 
     def __init__(
         self,
         database: Database,
         bus: Bus | None = None,
         clock: Clock = utc_now,
-        clock_agrees: ClockAgrees = _agrees,
+        clock_agrees: ClockAgrees = _always_agrees,
         holds: HoldRules = _HOLD_RULES,
         site: Site = _SITE,
         transport: EmailTransport | None = None,
         counts: BookingMetrics | None = None,
         free_space: Callable[[], int] | None = None,
     ) -> None:
-        """`transport` takes the mail; without one it waits in the outbox. `counts` is told what people do.
+        """`transport` sends the emails; without one they wait in the outbox. `counts` receives the metrics.
 
-        `clock_agrees`: whether the clocks of this machine and the database agree; if not, deadlines and reminders wait.
-        `free_space`: how many bytes are free on the database's disk, where this process can know.
+        `clock_agrees` says whether the clocks of this machine and the database agree; if not, deadlines and reminders
+        wait. `free_space` returns the free bytes on the database's disk, if this process can measure them.
         """
         self._database = database
         self.site = site
@@ -87,23 +87,23 @@ class Services:
         self.access = Access(database, clock, site)
         self.feeds = Feeds(database, clock, site)
         self.outbox = Outbox(database, clock, clock_agrees, site, self.access, transport)
-        # None where mail leaves the site.
+        # None if emails are sent over SMTP or not at all.
         self.mailbox = transport if isinstance(transport, Mailbox) else None
         self.idempotency = Idempotency(database, clock, site.secret)
         self.next_available = NextAvailable(database, clock, clock_agrees)
 
     async def queue_sizes(self) -> QueueSizes:
-        """The work that waits for some process to do it. Raises Unavailable."""
+        """The amount of background work that is waiting. Raises Unavailable."""
         async with self._database.statements() as connection:
             return await queue_sizes.read(connection)
 
     def stop(self) -> None:
-        """Let those who work on their own end, each as soon as it is through with what it is at."""
+        """Ask the background workers to stop after their current step."""
         for worker in (self.next_available, self.deadlines, self.outbox):
             worker.stop()
 
     async def ready(self) -> NotReady | None:
-        """None when everything works; otherwise what does not."""
+        """None if this process can serve requests; otherwise the first problem found."""
         if not await self._database.answers():
             return NotReady("not_ready", "The database cannot be reached.")
         if not await schema.at_head(self._database):
@@ -117,6 +117,6 @@ class Services:
     async def _is_disk_full(self) -> bool:
         if self._free_space is None:
             return False
-        with suppress(OSError):  # a folder that is gone is not full: the supervisor sees to it
+        with suppress(OSError):  # a missing folder is not a full disk; the supervisor handles it
             return await asyncio.to_thread(self._free_space) < LEAST_FREE
         return False

@@ -1,4 +1,4 @@
-"""Who may do what: tokens for programs, and addresses that people prove. Only hashes of secrets are kept."""
+"""Authentication: tokens for programs, and email addresses that people prove. Only hashes of secrets are stored."""
 
 import hashlib
 import re
@@ -36,23 +36,23 @@ from expert_booking.schemas import (
     TokenView,
 )
 
-_PREFIX: Final = "eb_"
-_OF_CUSTOMER: Final = "eb_customer_"
-_OF_BOOKING: Final = "eb_booking_"
+_PROGRAM_PREFIX: Final = "eb_"
+_CUSTOMER_PREFIX: Final = "eb_customer_"
+_BOOKING_PREFIX: Final = "eb_booking_"
 _HOUR: Final = timedelta(hours=1)
 
 Bearer = Literal["browser", "program"]
 
 
 class Renamed(NamedTuple):
-    """A browser that gets a new id as it signs in or out: hashes of what its cookie held, and holds from now on."""
+    """The new id that a browser gets when it signs in or out: hashes of its old and new cookie."""
 
     before: bytes
     after: bytes
 
 
 class Access:
-    """Tokens of programs, links to prove an address, and whose one is."""
+    """Tokens for programs, links and codes that prove an email address, and the proofs that result from them."""
 
     def __init__(
         self, database: Database, clock: Callable[[], datetime], site: Site, rules: AccessRules | None = None
@@ -66,16 +66,19 @@ class Access:
     # --- programs -------------------------------------------------------------------------------------------------
 
     async def identify(self, secret: str) -> Caller:
-        """Who carries this token: a host's, a customer's, or that of one booking. Raises NotAuthenticated otherwise."""
-        if secret.startswith(_OF_BOOKING):
-            booking_id = self._keys.booking_of(secret.removeprefix(_OF_BOOKING))
+        """The caller that a bearer token belongs to: a host, a customer or the customer of one booking.
+
+        Raises NotAuthenticated if the token is not valid.
+        """
+        if secret.startswith(_BOOKING_PREFIX):
+            booking_id = self._keys.booking_of(secret.removeprefix(_BOOKING_PREFIX))
             if booking_id is None:
                 raise NotAuthenticated("This token is not valid.")
-            version = self._keys.version_of(secret.removeprefix(_OF_BOOKING))
+            version = self._keys.version_of(secret.removeprefix(_BOOKING_PREFIX))
             return Caller(role=Role.CUSTOMER, booking_id=booking_id, key_version=version, token_id=booking_id)
         async with self._database.statements() as connection:
-            if secret.startswith(_OF_CUSTOMER):
-                proof = await rows.proven(connection, _hash(secret), "program", self._clock())
+            if secret.startswith(_CUSTOMER_PREFIX):
+                proof = await rows.find_proof(connection, _hash(secret), "program", self._clock())
                 if proof is not None:
                     return Caller(role=Role.CUSTOMER, customer_key=proof.customer_key, token_id=proof.id)
             else:
@@ -83,26 +86,26 @@ class Access:
                 if row is not None:
                     now = self._clock()
                     _check_token(row, now)
-                    if row.last_used_at is None or now - row.last_used_at >= tokens.USE_NOTED:
-                        await tokens.note_use(connection, row.token_id, now)
+                    if row.last_used_at is None or now - row.last_used_at >= tokens.USE_RECORDED_EVERY:
+                        await tokens.record_use(connection, row.token_id, now)
                     return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
         raise NotAuthenticated("This token is not valid.")
 
     def booking_token(self, booking_id: UUID) -> str:
-        """The bearer token for one booking alone, for whoever has just made it."""
-        return _OF_BOOKING + self._keys.booking(booking_id)
+        """The bearer token for one new booking, returned to the customer who has just made it."""
+        return _BOOKING_PREFIX + self._keys.booking(booking_id)
 
     def booking_of_key(self, key: str) -> UUID | None:
-        """The booking that the key in a mail belongs to; None for what is no such key."""
+        """The booking that an emailed key belongs to; None if the key is not valid."""
         return self._keys.booking_of(key)
 
     def version_of_key(self, key: str) -> int:
-        """The key version that such a key carries: it opens the booking only while this is the booking's own."""
+        """The key version in an emailed key. The key is valid only while it equals the booking's key version."""
         return self._keys.version_of(key)
 
     async def create_token(self, request: TokenRequest) -> str:
-        """The secret of a new token, shown this once. Raises ExpertNotFound or TokenNameTaken."""
-        secret, now = _PREFIX + secrets.token_urlsafe(32), self._clock()
+        """Create a token and return its secret, which is not stored. Raises ExpertNotFound or TokenNameTaken."""
+        secret, now = _PROGRAM_PREFIX + secrets.token_urlsafe(32), self._clock()
         async with self._database.transaction() as connection:
             expert_id: UUID | None = None
             if request.expert is not None:
@@ -114,23 +117,23 @@ class Access:
                 connection, name=request.name, role=request.role, expert_id=expert_id, secret_hash=_hash(secret),
                 created_at=now, expires_at=now + timedelta(days=request.days),
             ):  # fmt: skip
-                raise TokenNameTaken(f"There is already a token named {request.name}.")
+                raise TokenNameTaken(f"A token named {request.name} already exists.")
         return secret
 
     async def tokens(self) -> Sequence[TokenView]:
-        """All tokens of programs, without their secrets, oldest first."""
+        """All tokens for programs, without their secrets, oldest first."""
         async with self._database.statements() as connection:
-            return [TokenView.model_validate(row._mapping) for row in await tokens.every(connection)]
+            return [TokenView.model_validate(row._mapping) for row in await tokens.list_all(connection)]
 
     async def revoke_token(self, name: str) -> None:
-        """End a token for good. Raises TokenNotFound when no valid token has this name."""
+        """Revoke a token permanently. Raises TokenNotFound if no valid token has this name."""
         async with self._database.statements() as connection:
             if not await tokens.revoke(connection, name):
                 raise TokenNotFound(f"There is no valid token named {name}.")
 
     # --- people ---------------------------------------------------------------------------------------------------
 
-    async def ask(
+    async def request_access(
         self,
         email: str,
         *,
@@ -139,16 +142,17 @@ class Access:
         next_path: str = "",
         marks: Collection[str] = (),
     ) -> AccessRequested:
-        """Have a link and a code sent to an address, if it is known here; the same is done for every address.
+        """Request a link and a code for an email address. They are sent only if the address is known to the site.
 
-        `origin` and `browser` are hashes; the code counts in that browser alone (None: for a program). `marks` are
-        those that the browser has got from `mark`. Raises TooManyAccessRequests, only for what this network has asked.
+        Known and unknown addresses are handled alike, so the caller learns nothing. `origin` (the network) and
+        `browser` are hashes; the code is valid only in that browser (None: for a program). `marks` are the values of
+        `mark` that the browser has stored. Raises TooManyAccessRequests if this network has sent too many requests.
         """
         now, key = self._clock(), customer_key(email)
         proven_before = self._keys.mark(key) in marks
         async with self._database.transaction() as connection:
             earlier = await self._check_rate(connection, key, origin, now, proven_before=proven_before)
-            asked = await self._ask(
+            requested = await self._add_request(
                 connection,
                 email,
                 key,
@@ -159,42 +163,42 @@ class Access:
                 earlier=earlier.earlier,
                 earlier_elsewhere=earlier.elsewhere,
                 proven_before=proven_before,
-                # Then a link in one of the emails of a moment ago still works: nobody is locked out by this.
-                suppressed=earlier.mailed_lately >= self.rules.mails_at_once,
+                # A link from one of the recent emails still works, so suppressing this one locks nobody out.
+                suppressed=earlier.mailed_lately >= self.rules.max_emails,
             )
-            await rows.put_mail(connection, asked.id)
-        return asked
+            await rows.queue_email(connection, requested.id)
+        return requested
 
     def mark(self, email: str) -> str:
-        """What a browser that has proven this address keeps, to ask for it again whatever others have asked."""
+        """A marker for a browser that has proven this address, so that requests of others do not use up its limit."""
         return self._keys.mark(customer_key(email))
 
     async def link_for(self, email: str) -> str:
-        """A link that proves this address to whoever opens it, once: for whoever runs the site.
+        """A single-use link that proves this address, for the site's operator.
 
-        Where it is the new address of an expert, the link confirms it.
+        If the address is the pending new address of an expert, the link also confirms it.
         """
         key = customer_key(email)
         async with self._database.transaction() as connection:
-            expert_id = await expert_addresses.awaiting(connection, key)
-            asked = await self._ask(connection, email, key, self._clock(), expert_id=expert_id)
-        return self.link(asked.id)
+            expert_id = await expert_addresses.with_pending(connection, key)
+            requested = await self._add_request(connection, email, key, self._clock(), expert_id=expert_id)
+        return self.link(requested.id)
 
     async def identity_of(self, email: str) -> Identity:
-        """What this address may do once it is proven."""
+        """The identity of an email address: whether it is an admin's and which experts it belongs to."""
         async with self._database.statements() as connection:
             return await self._identity(connection, email, customer_key(email))
 
     def link(self, request_id: UUID) -> str:
-        """The address that a mail tells for a request."""
+        """The URL to email for an access request."""
         return f"{self._site.url}/sign-in/{self._keys.link(request_id)}"
 
     def code(self, request_id: UUID, *, earlier: int = 0) -> str:
-        """The code that a mail tells for a request, before which its address was asked for `earlier` times."""
+        """The code to email for an access request: a long one if there were `earlier` requests for the address."""
         return self._keys.long_code(request_id) if earlier else self._keys.code(request_id)
 
-    async def look_at_link(self, link: str) -> LinkView:
-        """What a link would prove. Changes nothing. Raises LinkNotValid."""
+    async def preview_link(self, link: str) -> LinkView:
+        """What a link would prove, without using it up. Raises LinkNotValid."""
         async with self._database.statements() as connection:
             row = await rows.valid_request(connection, self._of_link(link), self._clock())
         if row is None:
@@ -202,9 +206,9 @@ class Access:
         return LinkView(email=row.email, next_path=row.next_path, expert_name=row.expert_name)
 
     async def redeem_link(self, link: str, bearer: Bearer, *, renamed: Renamed | None = None) -> tuple[ProofView, str]:
-        """The proof that a link is good for, once, and the page to go on to. Raises LinkNotValid.
+        """Use up a link. Returns the proof and the path of the page to continue with. Raises LinkNotValid.
 
-        `renamed`: what the browser holds and has booked belongs to its new id from then on.
+        With `renamed`, the browser's holds and bookings move to its new id.
         """
         return await self._redeem(self._of_link(link), bearer, renamed)
 
@@ -217,34 +221,38 @@ class Access:
         browser: bytes | None = None,
         renamed: Renamed | None = None,
     ) -> tuple[ProofView, str]:
-        """The same for the code, in the browser that asked. Raises CodeWrong, CodesLocked and LinkNotValid."""
-        # Counted for good, whatever comes of it: what is raised below takes nothing back.
+        """Use up a code in the browser that requested it, like `redeem_link`.
+
+        Raises CodeWrong, CodesLocked or LinkNotValid.
+        """
+        # The attempt is committed first, so that the exceptions below do not roll back the count.
         tried = await self._count_try(request_id, browser)
         is_code = self._keys.is_long_code if tried.earlier else self._keys.is_code
         if not is_code(request_id, re.sub(r"[\s-]", "", code)):
             left = self.rules.wrong_codes - tried.wrong_codes
             if left <= 0:
                 raise CodesLocked
-            raise CodeWrong(f"This is not the code in the mail. You can try {left} more time{'s' * (left > 1)}.")
+            raise CodeWrong(f"This code is not correct. You can try {left} more time{'s' * (left > 1)}.")
         return await self._redeem(request_id, bearer, renamed)
 
-    async def who(self, secret: str) -> Identity | None:
-        """Whose address a browser's secret proves, and what that may do; None when it proves none any more."""
+    async def identity_of_proof(self, secret: str) -> Identity | None:
+        """The identity that a browser's secret proves; None if the proof has expired or was revoked."""
         async with self._database.statements() as connection:
-            proof = await rows.proven(connection, _hash(secret), "browser", self._clock())
+            proof = await rows.find_proof(connection, _hash(secret), "browser", self._clock())
             if proof is None:
                 return None
             return await self._identity(connection, proof.email, proof.customer_key)
 
     async def sign_out(self, secret: str, *, everywhere: bool = False, renamed: Renamed | None = None) -> None:
-        """What this browser has proven counts no more.
+        """Revoke this browser's proof.
 
-        Everywhere: nor what any browser or program has, no link to a booking of this address, and no browser is known
-        as the one that booked. `renamed`: what the browser holds goes to its new id, what it has booked does not.
+        With `everywhere`, also revoke all other proofs of the address, all links to its bookings, and the bookings'
+        association with the browsers that made them. With `renamed`, the browser's holds move to its new id, but its
+        bookings do not.
         """
         now = self._clock()
         async with self._database.transaction() as connection:
-            proof = await rows.proven(connection, _hash(secret), "browser", now)
+            proof = await rows.find_proof(connection, _hash(secret), "browser", now)
             if proof is not None and everywhere:
                 await rows.end_every_proof(connection, proof.customer_key, now)
             await rows.end_proof(connection, _hash(secret))
@@ -252,33 +260,33 @@ class Access:
                 await rows.rename_browser(connection, *renamed, with_bookings=False)
 
     async def sweep(self) -> None:
-        """Delete what is over."""
+        """Delete expired access requests and proofs."""
         async with self._database.statements() as connection:
             await rows.sweep(connection, self._clock())
 
     async def _check_rate(
         self, connection: AnyConnection, key: str, origin: bytes, now: datetime, *, proven_before: bool
-    ) -> rows.ListingKey:
-        """The requests of the last hour. Raises TooManyAccessRequests. Those that come at once wait here in turn.
+    ) -> rows.RequestCounts:
+        """Count the requests of the last hour. Raises TooManyAccessRequests. Concurrent requests queue here.
 
-        Only what came from this very network counts against it; a browser that has proven the address before is
-        counted apart from everybody else there.
+        Only requests from the same network count. A browser that has proven the address before is counted separately
+        from the rest of its network.
         """
-        await rows.ask_in_turn(connection, key, origin)
+        await rows.lock_requests(connection, key, origin)
         lately = now - timedelta(minutes=self.rules.link_minutes)
-        asked = await rows.asked_since(
+        counts = await rows.count_requests(
             connection, key, origin, proven_before=proven_before, since=now - _HOUR, lately=lately
         )
-        full = []
-        if asked.here >= self.rules.per_address:
-            full.append(asked.here_first or now)
-        if asked.network >= self.rules.per_origin and not proven_before:
-            full.append(asked.network_first or now)
-        if full:
-            raise TooManyAccessRequests(max(full) + _HOUR - now)
-        return asked
+        oldest = []
+        if counts.here >= self.rules.per_address:
+            oldest.append(counts.here_first or now)
+        if counts.network >= self.rules.per_origin and not proven_before:
+            oldest.append(counts.network_first or now)
+        if oldest:
+            raise TooManyAccessRequests(max(oldest) + _HOUR - now)
+        return counts
 
-    async def _ask(
+    async def _add_request(
         self,
         connection: AnyConnection,
         email: str,
@@ -305,13 +313,13 @@ class Access:
         return number
 
     async def _count_try(self, request_id: UUID, browser: bytes | None) -> AnyRow:
-        """How many codes were tried in the browser that asked, with this one. Raises CodesLocked and LinkNotValid."""
+        """Count an attempt in the browser that requested the code. Raises CodesLocked or LinkNotValid."""
         now, most = self._clock(), self.rules.wrong_codes
         async with self._database.statements() as connection:
-            tried = await rows.count_try(connection, request_id, browser, most, now)
+            tried = await rows.count_attempt(connection, request_id, browser, most, now)
             if tried is None:
                 asked = await rows.valid_request(connection, request_id, now)
-                # To any other browser there is no such request.
+                # For any other browser, the request does not exist.
                 raise CodesLocked if asked is not None and asked.browser == browser else LinkNotValid
         return tried
 
@@ -326,7 +334,7 @@ class Access:
 
     async def _redeem(self, request_id: UUID, bearer: Bearer, renamed: Renamed | None) -> tuple[ProofView, str]:
         now = self._clock()
-        secret = _OF_CUSTOMER + secrets.token_urlsafe(32)
+        secret = _CUSTOMER_PREFIX + secrets.token_urlsafe(32)
         expires_at = now + timedelta(days=self.rules.proof_days)
         async with self._database.transaction() as connection:
             request: AnyRow | None = await rows.spend(connection, request_id, now)
@@ -344,15 +352,15 @@ class Access:
 
 
 def _check_token(row: AnyRow, now: datetime) -> None:
-    """Raises NotAuthenticated for a token that does not count now."""
+    """Raise NotAuthenticated if the token has expired or its expert is inactive."""
     if row.expires_at <= now:
         raise NotAuthenticated(
-            f"This token expired on {row.expires_at:%Y-%m-%d}. Make a new one with `expert-booking token create`."
+            f"This token expired on {row.expires_at:%Y-%m-%d}. Create a new one with `expert-booking token create`."
         )
     if row.expert_active is False:
-        raise NotAuthenticated("This token does not count while its expert is not active.")
+        raise NotAuthenticated("This token is not valid while its expert is inactive.")
 
 
 def _hash(secret: str) -> bytes:
-    # The secret is 256 random bits, so a fast hash is enough: there is nothing to guess.
+    # The secret has 256 random bits, so a fast hash is enough: it cannot be guessed.
     return hashlib.sha256(secret.encode(errors="replace")).digest()

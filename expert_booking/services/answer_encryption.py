@@ -1,4 +1,4 @@
-"""Answers at rest: sealed so that the database alone tells nothing of them."""
+"""Encryption of stored API responses, so that the database alone does not reveal them."""
 
 import hmac
 import json
@@ -13,30 +13,30 @@ _FINGERPRINTS: Final = b"fingerprints of expert-booking"
 
 
 class AnswerEncryption:
-    """For one caller's key: made of the site's secret, so nobody else opens it, nor what another request was told."""
+    """Encrypts the response to one Idempotency-Key of one caller, with a key derived from the site's secret."""
 
     def __init__(self, secret: str, caller: bytes, key: str) -> None:
-        # The caller is hashed by itself: where it ends and the key begins can be read in one way only.
-        whose = hmac.digest(caller, key.encode(), "sha256")
-        self._fernet = Fernet(urlsafe_b64encode(_derived(secret, _ANSWERS, whose)))
-        self._marks = _derived(secret, _FINGERPRINTS, whose)
+        # HMAC instead of concatenation, so that no two pairs of caller and key give the same context.
+        context = hmac.digest(caller, key.encode(), "sha256")
+        self._fernet = Fernet(urlsafe_b64encode(_derive(secret, _ANSWERS, context)))
+        self._fingerprint_key = _derive(secret, _FINGERPRINTS, context)
 
     def mark(self, fingerprint: bytes) -> bytes:
-        """The fingerprint as it is kept: what was asked cannot be guessed and tried against it."""
-        return hmac.digest(self._marks, fingerprint, "sha256")
+        """The keyed hash under which a request's fingerprint is stored, so that requests cannot be guessed from it."""
+        return hmac.digest(self._fingerprint_key, fingerprint, "sha256")
 
     def encrypt(self, headers: Mapping[str, str], body: bytes) -> bytes:
-        """An answer, unreadable."""
+        """Encrypt a response."""
         return self._fernet.encrypt(json.dumps(dict(headers)).encode() + b"\n" + body)
 
-    def decrypt(self, sealed: bytes) -> tuple[Mapping[str, str], bytes] | None:
-        """The answer again; None for what was closed with another secret, or never."""
+    def decrypt(self, encrypted: bytes) -> tuple[Mapping[str, str], bytes] | None:
+        """The headers and body of a response; None if it was not encrypted with this secret, caller and key."""
         try:
-            head, _, body = self._fernet.decrypt(sealed).partition(b"\n")
+            head, _, body = self._fernet.decrypt(encrypted).partition(b"\n")
         except InvalidToken:
             return None
         return json.loads(head), body
 
 
-def _derived(secret: str, purpose: bytes, whose: bytes) -> bytes:
-    return hmac.digest(hmac.digest(secret.encode(), purpose, "sha256"), whose, "sha256")
+def _derive(secret: str, purpose: bytes, context: bytes) -> bytes:
+    return hmac.digest(hmac.digest(secret.encode(), purpose, "sha256"), context, "sha256")

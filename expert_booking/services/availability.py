@@ -1,4 +1,4 @@
-"""Which times are free."""
+"""Find free times, and explain why a time is not free."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -17,18 +17,18 @@ from expert_booking.domain.hours import Hours
 from expert_booking.domain.slugs import is_slug
 from expert_booking.schemas import SessionTypeView, SlotQuery
 
-# Nearly everybody has a free time within two weeks; only for the rest is more of the calendar read.
-_SOON = timedelta(days=14)
-_YEAR = timedelta(days=366)
-# How many other times a refusal names, and how far it looks for them before it looks everywhere.
-ALTERNATIVES: Final = 6
-# One booking less changes no day but its own.
-_AROUND = timedelta(days=2)
+# Nearly all experts have a free time within two weeks, so a longer range is read only for the others.
+_FIRST_RANGE = timedelta(days=14)
+_FULL_RANGE = timedelta(days=366)
+# How many other times a refusal suggests.
+MAX_ALTERNATIVES: Final = 6
+# Removing one booking can only free times on nearby days.
+_NEARBY = timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
 class SlotsFound:
-    """The slots of some days in one session type; the days are those of `time_zone`."""
+    """The slots of one session type on some local days in `time_zone`."""
 
     expert_id: UUID
     session_type_id: UUID
@@ -38,65 +38,66 @@ class SlotsFound:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All slots of one session type from now to the horizon, as one reading of the calendar found them."""
+    """All slots of one session type from `read_at` to the horizon, from one reading of the calendar."""
 
     expert_id: UUID
-    session_type_id: UUID | None  # none: the expert offers no session at the moment
+    session_type_id: UUID | None  # None: the expert currently offers no session
     session_title: str
     calendar: Calendar
     last_day: date  # the horizon, in the expert's zone
     read_at: datetime
     slots: tuple[Slot, ...]
-    session_types: tuple[SessionTypeView, ...] = ()  # all that the expert offers, in order
+    session_types: tuple[SessionTypeView, ...] = ()  # all active ones of the expert, in order
 
     @property
     def zone(self) -> ZoneInfo:
-        """The expert's zone."""
+        """The expert's time zone."""
         return self.calendar.zone
 
     @property
     def minutes(self) -> int:
-        """How long a session is."""
+        """The length of a session in minutes."""
         return self.calendar.length.minutes
 
     def refusal(self, starts_at: datetime) -> Refusal | None:
-        """Why this time cannot be booked, as far as this reading knows; None when it can."""
+        """Why this time could not be booked when the board was read; None if it could."""
         try:
             self.calendar.offered(starts_at, now=self.read_at)
         except Refusal as refusal:
             return refusal
         return None
 
-    def nearest_open(self, to: datetime, besides: Collection[datetime] = ()) -> list[datetime]:
-        """Some free starts nearest to an instant, in order of time, without that one itself and those `besides`."""
-        return self.calendar.nearest_open(to, self.read_at, ALTERNATIVES, besides)
+    def nearest_open(self, to: datetime, exclude: Collection[datetime] = ()) -> list[datetime]:
+        """The free starts nearest to an instant, earliest first, excluding that instant and those in `exclude`."""
+        return self.calendar.nearest_open(to, self.read_at, MAX_ALTERNATIVES, exclude)
 
     def opened_without(self, session_starts_at: datetime) -> list[datetime]:
-        """The starts that would be free, and are not, without the booking or hold that starts at this instant."""
-        around = session_starts_at - _AROUND, session_starts_at + _AROUND
+        """The starts that become free if the booking or hold that starts at this instant is removed."""
+        nearby = session_starts_at - _NEARBY, session_starts_at + _NEARBY
         open_now = {slot.starts_at for slot in self.slots if slot.state is SlotState.OPEN}
         without = self.calendar.without(session_starts_at)
-        return [start for start in without.open_starts(*around, self.read_at) if start not in open_now]
+        return [start for start in without.open_starts(*nearby, self.read_at) if start not in open_now]
 
 
 class Availability:
-    """Reads calendars and has the domain's calendar decide. The number of queries never depends on the data."""
+    """Reads calendars and lets the domain's `Calendar` decide. The number of queries does not depend on the data."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
 
     async def slots(self, expert: UUID | str, query: SlotQuery) -> SlotsFound:
-        """The slots of local days, of an expert by id, or of an active one by id or slug as people write it.
+        """The slots of an expert on some local days.
 
-        Raises ExpertNotFound or SessionTypeNotFound.
+        A UUID finds any expert; a string (id or slug, from a URL) only active ones. Raises ExpertNotFound or
+        SessionTypeNotFound.
         """
         now = self._clock()
         async with self._database.statements() as connection:
             if isinstance(expert, str):
-                offer = await _offer_meant(connection, expert, query.session_type_id, now)
+                offer = await _offer_by_reference(connection, expert, query.session_type_id, now)
             else:
-                offer = await offer_of(connection, expert, query.session_type_id, now)
+                offer = await find_offer(connection, expert, query.session_type_id, now)
             expert_id = offer.expert_id
             zone = ZoneInfo(query.time_zone) if query.time_zone else offer.calendar.zone
             since = local_instant(zone, query.since, 0)
@@ -106,10 +107,10 @@ class Availability:
         return SlotsFound(expert_id, offer.session_type_id, zone.key, slots)
 
     async def board(self, expert_id: UUID, session_type_id: UUID | None = None) -> Board:
-        """Everything bookable from now to the horizon, in one session type, or else in the expert's first.
+        """The board of one session type, or of the expert's first active one.
 
-        An expert who offers no session at the moment has a board without slots. Raises ExpertNotFound, and
-        SessionTypeNotFound for one that is not (or no longer) this expert's.
+        The board is empty if the expert currently offers no session. Raises ExpertNotFound, and SessionTypeNotFound if
+        the expert does not (or no longer) offer the session type.
         """
         now = self._clock()
         async with self._database.statements() as connection:
@@ -137,9 +138,9 @@ class Availability:
         )
 
     async def next_open(self, expert_ids: Sequence[UUID], minutes: int | None = None) -> dict[UUID, datetime]:
-        """The next free start (UTC) of each of these experts who has one within the horizon.
+        """The next free start (UTC) of each of these experts that has one within the horizon.
 
-        `minutes` asks for sessions of that length only.
+        `minutes` restricts it to sessions of that length.
         """
         now = self._clock()
         async with self._database.statements() as connection:
@@ -154,44 +155,44 @@ def _empty_board(expert_id: UUID, zone: str, now: datetime) -> Board:
 async def next_open(
     connection: AnyConnection, offers: Sequence[Offer], now: datetime, minutes: int | None = None
 ) -> dict[UUID, datetime]:
-    """The next free start of each expert, in whichever of these offers (of this length) it comes first, if any."""
+    """The earliest free start (UTC) of each expert over these offers, or over those of the given length."""
     offers = [offer for offer in offers if minutes in (None, offer.calendar.length.minutes)]
-    waiting = {offer.expert_id for offer in offers}
+    pending = {offer.expert_id for offer in offers}
     found: dict[UUID, datetime] = {}
-    for since, until in ((now, now + _SOON), (now + _SOON, now + _YEAR)):
-        busy = await rows.busy(connection, list(waiting), since, until, now) if waiting else {}
+    for since, until in ((now, now + _FIRST_RANGE), (now + _FIRST_RANGE, now + _FULL_RANGE)):
+        busy = await rows.busy(connection, list(pending), since, until, now) if pending else {}
         for offer in offers:
-            if offer.expert_id in waiting:
+            if offer.expert_id in pending:
                 calendar = offer.with_busy(busy.get(offer.expert_id, ())).calendar
                 slot = calendar.next_open(since, min(until, found.get(offer.expert_id, until)), now)
                 if slot is not None:
                     found[offer.expert_id] = slot.starts_at
-        waiting -= found.keys()
+        pending -= found.keys()
     return found
 
 
-async def refused(
+async def slot_refusal(
     connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime, own: datetime | None = None
 ) -> SlotTaken | SlotNotOffered:
-    """Why this time is not to be had, as the calendar read anew knows, with the nearest times that are.
+    """Re-read the calendar and explain why this time is unavailable, with the nearest free times.
 
-    `own` is the start of the customer's own booking or hold, which is in nobody's way.
+    `own` is the start of the customer's own booking or hold, which does not block the time.
     """
-    calendar = await _read_anew(connection, offer, now, own)
+    calendar = await _reload(connection, offer, now, own)
     return _with_alternatives(_why_not(calendar, starts_at, now) or SlotTaken(), calendar, starts_at, now, own)
 
 
-async def refused_by_now(
+async def slot_refusal_if_any(
     connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime
 ) -> SlotTaken | SlotNotOffered | None:
-    """The same; None where the calendar knows nothing in the way. A lapsed hold is in nobody's."""
-    calendar = await _read_anew(connection, offer, now)
+    """Like `slot_refusal`, but None if the calendar shows no reason. Expired holds do not block a time."""
+    calendar = await _reload(connection, offer, now)
     why = _why_not(calendar, starts_at, now)
     return why and _with_alternatives(why, calendar, starts_at, now)
 
 
-async def _read_anew(connection: AnyConnection, offer: Offer, now: datetime, own: datetime | None = None) -> Calendar:
-    # Outside of this time another reason than what is taken comes first.
+async def _reload(connection: AnyConnection, offer: Offer, now: datetime, own: datetime | None = None) -> Calendar:
+    # Outside this range, another reason takes precedence over busy time.
     until = offer.calendar.end(now)
     busy = await rows.busy(connection, [offer.expert_id], now, until, now)
     calendar = offer.with_busy(busy.get(offer.expert_id, ())).calendar
@@ -213,12 +214,12 @@ def _with_alternatives(
     now: datetime,
     own: datetime | None = None,
 ) -> SlotTaken | SlotNotOffered:
-    refusal.alternatives = tuple(calendar.nearest_open(starts_at, now, ALTERNATIVES, [own] if own else ()))
+    refusal.alternatives = tuple(calendar.nearest_open(starts_at, now, MAX_ALTERNATIVES, [own] if own else ()))
     return refusal
 
 
-def placed(offer: Offer, slot: Slot, now: datetime) -> dict[str, Any]:
-    """What a new row on this slot says of where in the calendar it is; see `db.bookings.NewRow`."""
+def slot_columns(offer: Offer, slot: Slot, now: datetime) -> dict[str, Any]:
+    """The fields of `db.bookings.NewRow` that place a new row on this slot."""
     cap = offer.calendar.length.daily_cap
     return {
         "expert_id": offer.expert_id, "session_type_id": offer.session_type_id, "slot": slot, "now": now,
@@ -227,21 +228,23 @@ def placed(offer: Offer, slot: Slot, now: datetime) -> dict[str, Any]:
 
 
 async def with_busy(connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime) -> Calendar:
-    """The calendar of this offer, knowing what is taken around this instant."""
+    """The calendar of this offer with the busy time around this instant."""
     busy = await rows.busy(connection, [offer.expert_id], starts_at, starts_at, now)
     return offer.calendar.with_busy(busy.get(offer.expert_id, ()))
 
 
-async def offer_of(connection: AnyConnection, expert_id: UUID, session_type_id: UUID | None, now: datetime) -> Offer:
-    """The wanted session type of one expert, or else the first that can be booked.
+async def find_offer(connection: AnyConnection, expert_id: UUID, session_type_id: UUID | None, now: datetime) -> Offer:
+    """The requested session type of one expert, or the first active one if none is requested.
 
     Raises ExpertNotFound or SessionTypeNotFound.
     """
     return await _chosen(connection, await rows.offers(connection, [expert_id], now), expert_id, session_type_id)
 
 
-async def _offer_meant(connection: AnyConnection, reference: str, session_type_id: UUID | None, now: datetime) -> Offer:
-    """The same of the active expert whose id or slug this is."""
+async def _offer_by_reference(
+    connection: AnyConnection, reference: str, session_type_id: UUID | None, now: datetime
+) -> Offer:
+    """Like `find_offer`, for the active expert with this id or slug."""
     try:
         expert_id = UUID(reference)
         offers = await rows.offers(connection, [expert_id], now)
@@ -272,7 +275,7 @@ async def _chosen(
 
 
 def session_type_view(offer: Offer) -> SessionTypeView:
-    """A session type as pages and programs see it."""
+    """The public view of a session type."""
     return SessionTypeView(
         id=offer.session_type_id,
         title=offer.title,

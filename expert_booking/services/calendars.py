@@ -1,6 +1,6 @@
-"""Running a calendar: what an expert offers, the weekly hours, single dates, days off, and why a time is not free.
+"""Run a calendar: session types, weekly hours, date overrides, days off, and why a time is not free.
 
-Whoever may run one gets its key; everything else asks for the key, so nothing can forget to ask who it is.
+All methods that need permission take a `CalendarKey`. Only `Calendars.key` issues one, after checking the caller.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ from expert_booking.domain.holidays import holiday_place_error
 from expert_booking.domain.hours import OverrideKind, Window
 from expert_booking.domain.plan_checks import overlaps_of_day, overlaps_of_week
 from expert_booking.schemas import (
-    MOST_SESSION_TYPES,
+    MAX_SESSION_TYPES,
     Caller,
     DaysOffList,
     DaysOffQuery,
@@ -60,13 +60,14 @@ from expert_booking.schemas import (
     blocker_view,
 )
 from expert_booking.services.availability import next_open
-from expert_booking.services.experts import Experts, expert_meant
+from expert_booking.services.experts import Experts, find_by_reference
+from expert_booking.services.permissions import check_admin
 
-# More of them than anybody needs would make every reading of the calendar slow.
-MOST_OVERRIDES: Final = 2000
-MOST_DAYS_OFF: Final = 1000
-# New addresses of one expert within an hour.
-MOST_NEW_ADDRESSES: Final = 5
+# Upper limits per expert, because every reading of the calendar loads them all.
+MAX_OVERRIDES: Final = 2000
+MAX_DAYS_OFF: Final = 1000
+# New email addresses per expert and hour.
+MAX_NEW_ADDRESSES: Final = 5
 _HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=366)
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -74,15 +75,15 @@ _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Sat
 
 @dataclass(frozen=True, slots=True)
 class CalendarKey:
-    """Its bearer may run this expert's calendar. Only `Calendars.key` gives one."""
+    """Permission to run this expert's calendar. Only `Calendars.key` issues one."""
 
     expert_id: UUID
-    # Whether an admin has it, who may also say whether the expert is active.
+    # Whether the caller is an admin, who may also activate and deactivate the expert.
     admin: bool = False
 
 
 class Calendars:
-    """What those do who run a calendar. Changes of one calendar follow one another; bookings wait for none of them."""
+    """The use cases of running a calendar. Changes to one calendar are serialised; bookings never wait for them."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], experts: Experts) -> None:
         self._database = database
@@ -90,14 +91,14 @@ class Calendars:
         self._experts = experts
 
     async def key(self, reference: str, caller: Caller | None) -> CalendarKey:
-        """The key to the calendar of an expert, active or not, by id or slug.
+        """The key to the calendar of an expert (active or not), by id or slug.
 
-        Raises NotAuthenticated without a token, Forbidden for one that does not run it, and ExpertNotFound.
+        Raises NotAuthenticated without a token, Forbidden if the caller does not run the calendar, and ExpertNotFound.
         """
         if caller is None:
             raise NotAuthenticated
         async with self._database.statements() as connection:
-            expert = await expert_meant(connection, reference, rows.by_id, rows.by_slug)
+            expert = await find_by_reference(connection, reference, rows.by_id, rows.by_slug)
         if caller.runs(expert.id):
             return CalendarKey(expert.id, admin=caller.role is Role.ADMIN)
         raise Forbidden if expert.active else ExpertNotFound
@@ -111,15 +112,15 @@ class Calendars:
         return await self.expert(CalendarKey(await self._experts.add(new.request())))
 
     async def expert(self, key: CalendarKey) -> ExpertRecord:
-        """The expert, with what the public does not see. Raises ExpertNotFound."""
+        """The expert, including private fields. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             return await self._record(connection, key)
 
     async def change_expert(self, key: CalendarKey, change: ExpertChange) -> ExpertRecord:
-        """Change what is given. Another zone moves the free slots to come, and no booking.
+        """Change the given fields. Another time zone shifts future free slots but no bookings.
 
-        A new address waits until it is confirmed. Raises ExpertNotFound, SlugTaken, Forbidden for `active` without an
-        admin's key, TooManyAccessRequests, and FieldsWrong where the region is not one of the country.
+        A new email address takes effect when it is confirmed. Raises ExpertNotFound, SlugTaken, Forbidden for `active`
+        without an admin's key, TooManyAccessRequests, and FieldsWrong if the region does not belong to the country.
         """
         changes = change.changes()
         if "active" in changes and not key.admin:
@@ -128,7 +129,7 @@ class Calendars:
         if "experience" in changes:
             changes["experience_years"] = changes.pop("experience")
         async with self._changing(key) as (connection, expert):
-            _check_place({**expert._mapping, **changes})
+            _check_holiday_place({**expert._mapping, **changes})
             if changes:
                 await rows.change_expert(connection, key.expert_id, changes)
             if email is not None:
@@ -143,21 +144,21 @@ class Calendars:
         if customer_key(email) == known_by:
             await expert_addresses.put(connection, expert_id, email)
             return
-        # Each one sends an email to an address that nobody has proven yet.
+        # Each change sends an email to an unproven address, so the number is limited.
         times, first = await expert_addresses.count_since(connection, expert_id, now - _HOUR)
-        if times >= MOST_NEW_ADDRESSES:
+        if times >= MAX_NEW_ADDRESSES:
             raise TooManyAccessRequests((first or now) + _HOUR - now)
         await expert_addresses.put_pending(connection, expert_id, email, now)
 
     # --- session types ------------------------------------------------------------------------------------------
 
     async def session_types(self, reference: str, caller: Caller | None) -> SessionTypeList:
-        """All session types to those who run the calendar, to the public the active ones of an active expert.
+        """All session types for those who run the calendar; for others, the active ones of an active expert.
 
         Raises ExpertNotFound.
         """
         async with self._database.statements() as connection:
-            expert = await expert_meant(connection, reference, rows.by_id, rows.by_slug)
+            expert = await find_by_reference(connection, reference, rows.by_id, rows.by_slug)
             runs = caller is not None and caller.runs(expert.id)
             if not (runs or expert.active):
                 raise ExpertNotFound
@@ -167,13 +168,13 @@ class Calendars:
     async def add_session_type(self, key: CalendarKey, new: NewSessionType) -> PlacedSessionType:
         """Add a session type. Raises ExpertNotFound or TooMany."""
         async with self._changing(key) as (connection, _):
-            _check_room(len(await rows.session_types(connection, key.expert_id)), MOST_SESSION_TYPES)
+            _check_limit(len(await rows.session_types(connection, key.expert_id)), MAX_SESSION_TYPES)
             return _session_type(await rows.add_session_type(connection, key.expert_id, new.model_dump()))
 
     async def change_session_type(
         self, key: CalendarKey, session_type_id: UUID, change: SessionTypeChange
     ) -> PlacedSessionType:
-        """Change what is given; bookings stay as they are, and count for a new cap. Raises SessionTypeNotFound."""
+        """Change the given fields. Bookings stay, and count towards a new cap. Raises SessionTypeNotFound."""
         changes = change.changes()
         async with self._changing(key) as (connection, expert):
             row = await rows.change_session_type(connection, key.expert_id, session_type_id, changes)
@@ -184,7 +185,7 @@ class Calendars:
             return _session_type(row)
 
     async def remove_session_type(self, key: CalendarKey, session_type_id: UUID) -> None:
-        """Delete a session type that was never booked. Raises SessionTypeNotFound or SessionTypeInUse."""
+        """Delete a session type without bookings. Raises SessionTypeNotFound or SessionTypeInUse."""
         async with self._changing(key) as (connection, _):
             if not await rows.remove_session_type(connection, key.expert_id, session_type_id):
                 raise SessionTypeNotFound
@@ -192,15 +193,15 @@ class Calendars:
     # --- weekly hours -------------------------------------------------------------------------------------------
 
     async def plan(self, key: CalendarKey) -> WeeklyPlan:
-        """The weekly hours, all of them. Raises ExpertNotFound."""
+        """The weekly hours. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             return await _plan(connection, key)
 
     async def put_plan(self, key: CalendarKey, plan: WeeklyPlan, versions: Sequence[str] | None = None) -> WeeklyPlan:
-        """Replace the weekly hours; where versions are given, only if the hours still are one of them.
+        """Replace the weekly hours. With `versions`, only if the current version is one of them.
 
-        Another zone moves the free slots to come, and no booking. Raises ExpertNotFound, FieldsWrong for hours that
-        overlap, and PlanChanged.
+        Another time zone shifts future free slots but no bookings. Raises ExpertNotFound, FieldsWrong for overlapping
+        hours, and PlanChanged.
         """
         _check_week(plan.windows)
         async with self._changing(key) as (connection, expert):
@@ -216,7 +217,7 @@ class Calendars:
     # --- single dates -------------------------------------------------------------------------------------------
 
     async def overrides(self, key: CalendarKey, query: OverrideQuery) -> OverrideList:
-        """What is different on single dates. Raises ExpertNotFound."""
+        """The overrides of a range of dates, by default one year from today. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             since = query.since or await self._today(connection, key)
             until = query.until or since + _YEAR
@@ -224,44 +225,44 @@ class Calendars:
         return OverrideList(overrides=[_override(row) for row in found])
 
     async def override(self, key: CalendarKey, day: date) -> OverrideView:
-        """What is different on one date. Raises OverrideNotFound."""
+        """The override of one date. Raises OverrideNotFound."""
         async with self._database.statements() as connection:
             for row in await rows.overrides(connection, key.expert_id, day, day):
                 return _override(row)
         raise OverrideNotFound
 
     async def put_override(self, key: CalendarKey, day: date, wanted: OverrideRequest) -> OverrideView:
-        """Other hours, extra hours or none on one date. Raises ExpertNotFound, FieldsWrong for overlaps, TooMany."""
+        """Set the override of one date. Raises ExpertNotFound, FieldsWrong for overlapping hours, and TooMany."""
         windows = [window.window for window in wanted.windows]
         _check_windows(wanted.windows)
         async with self._changing(key) as (connection, _):
-            _check_room(await rows.count_overrides(connection, key.expert_id, beside=day), MOST_OVERRIDES)
+            _check_limit(await rows.count_overrides(connection, key.expert_id, beside=day), MAX_OVERRIDES)
             await rows.put_override(connection, key.expert_id, day, wanted.kind, windows)
         return OverrideView(day=day, kind=wanted.kind, windows=wanted.windows)
 
     async def remove_override(self, key: CalendarKey, day: date) -> None:
-        """A date as all others again. Raises OverrideNotFound."""
+        """Remove the override of a date. Raises OverrideNotFound."""
         async with self._changing(key) as (connection, _):
             if not await rows.remove_override(connection, key.expert_id, day):
                 raise OverrideNotFound
 
     async def days_off(self, key: CalendarKey, query: DaysOffQuery) -> DaysOffList:
-        """Days off that are not over. Raises ExpertNotFound."""
+        """Days off that end on or after a date, by default today. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             since = query.since or await self._today(connection, key)
             found = await rows.days_off(connection, key.expert_id, since)
         return DaysOffList(days_off=[DaysOffView.model_validate(row._mapping) for row in found])
 
     async def add_days_off(self, key: CalendarKey, wanted: DaysOffRequest) -> DaysOffView:
-        """More days off; bookings on them stay. Raises ExpertNotFound or TooMany."""
-        facts = wanted.model_dump()
+        """Add days off. Existing bookings on them stay. Raises ExpertNotFound or TooMany."""
+        fields = wanted.model_dump()
         async with self._changing(key) as (connection, _):
-            _check_room(await rows.count_days_off(connection, key.expert_id), MOST_DAYS_OFF)
-            added = await rows.add_days_off(connection, key.expert_id, facts)
-        return DaysOffView(id=added, **facts)
+            _check_limit(await rows.count_days_off(connection, key.expert_id), MAX_DAYS_OFF)
+            added = await rows.add_days_off(connection, key.expert_id, fields)
+        return DaysOffView(id=added, **fields)
 
     async def remove_days_off(self, key: CalendarKey, days_off_id: UUID) -> None:
-        """Days off no more. Raises DaysOffNotFound."""
+        """Remove days off. Raises DaysOffNotFound."""
         async with self._changing(key) as (connection, _):
             if not await rows.remove_days_off(connection, key.expert_id, days_off_id):
                 raise DaysOffNotFound
@@ -269,13 +270,13 @@ class Calendars:
     # --- why not ------------------------------------------------------------------------------------------------
 
     async def explain(self, key: CalendarKey, query: ExplainQuery) -> Explanation:
-        """Everything that keeps an instant from being booked, as the rules are now. Raises SessionTypeNotFound."""
+        """All reasons why an instant cannot be booked under the current rules. Raises SessionTypeNotFound."""
         now, ids = self._clock(), [key.expert_id]
         async with self._database.statements() as connection:
-            # Rules that are over still say what was the matter then.
+            # For a past instant, expired rules matter too.
             found = await offers.offers(connection, ids, min(now, query.at))
             busy = await offers.busy(connection, ids, query.at, query.at, now)
-        offer = _meant(found, query.session_type_id).with_busy(busy.get(key.expert_id, ()))
+        offer = _choose(found, query.session_type_id).with_busy(busy.get(key.expert_id, ()))
         blockers = list(offer.calendar.blockers(query.at, now))
         return Explanation(
             at=query.at,
@@ -293,7 +294,7 @@ class Calendars:
 
     @asynccontextmanager
     async def _changing(self, key: CalendarKey) -> AsyncIterator[tuple[AnyConnection, AnyRow]]:
-        """A transaction in which nobody else changes this calendar, and what the expert was at its start."""
+        """A transaction that locks this calendar against other changes, and the expert's row. Raises ExpertNotFound."""
         async with self._database.transaction() as connection:
             expert = await rows.lock(connection, key.expert_id)
             if expert is None:
@@ -319,28 +320,20 @@ class Calendars:
         return self._clock().astimezone(ZoneInfo((await _plan(connection, key)).time_zone)).date()
 
 
-def check_admin(caller: Caller | None) -> None:
-    """Raises NotAuthenticated without a token, and Forbidden for one that is not an admin's."""
-    if caller is None:
-        raise NotAuthenticated
-    if caller.role is not Role.ADMIN:
-        raise Forbidden
-
-
 async def _plan(connection: AnyConnection, key: CalendarKey) -> WeeklyPlan:
     found = await rows.plan(connection, key.expert_id)
     if found is None:
         raise ExpertNotFound
     zone, rules = found
-    return WeeklyPlan(time_zone=zone, windows=[WeeklyWindow.of(rule) for rule in rules])
+    return WeeklyPlan(time_zone=zone, windows=[WeeklyWindow.from_rule(rule) for rule in rules])
 
 
-def _meant(found: Sequence[Offer], session_type_id: UUID | None) -> Offer:
-    """The wanted session type, or else the first that is active, or else the first."""
-    wanted = [offer for offer in found if session_type_id in (None, offer.session_type_id)]
-    if not wanted:
+def _choose(offers: Sequence[Offer], session_type_id: UUID | None) -> Offer:
+    """The requested session type, or the first active one, or else the first."""
+    candidates = [offer for offer in offers if session_type_id in (None, offer.session_type_id)]
+    if not candidates:
         raise SessionTypeNotFound
-    return next((offer for offer in wanted if offer.calendar.active), wanted[0])
+    return next((offer for offer in candidates if offer.calendar.active), candidates[0])
 
 
 def _session_type(row: AnyRow) -> PlacedSessionType:
@@ -348,13 +341,13 @@ def _session_type(row: AnyRow) -> PlacedSessionType:
 
 
 def _override(row: AnyRow) -> OverrideView:
-    windows = [DayWindow.showing(Window(*window)) for window in row.windows]
+    windows = [DayWindow.from_window(Window(*window)) for window in row.windows]
     return OverrideView(day=row.day, kind=OverrideKind(row.kind), windows=windows)
 
 
 def _check_week(windows: Sequence[WeeklyWindow]) -> None:
     overlaps = overlaps_of_week([window.rule for window in windows])
-    _complain({
+    _refuse_overlaps({
         later: f"{_WEEKDAYS[windows[earlier].weekday - 1]} {windows[earlier].window} (windows.{earlier})"
         for later, earlier in overlaps.items()
     })  # fmt: skip
@@ -362,22 +355,22 @@ def _check_week(windows: Sequence[WeeklyWindow]) -> None:
 
 def _check_windows(windows: Sequence[DayWindow]) -> None:
     overlaps = overlaps_of_day([window.window for window in windows])
-    _complain({later: f"{windows[earlier].window} (windows.{earlier})" for later, earlier in overlaps.items()})
+    _refuse_overlaps({later: f"{windows[earlier].window} (windows.{earlier})" for later, earlier in overlaps.items()})
 
 
-def _complain(overlapped: Mapping[int, str]) -> None:
+def _refuse_overlaps(overlapped: Mapping[int, str]) -> None:
     if overlapped:
         raise FieldsWrong(
             {f"windows.{later}.opens": f"These hours overlap {which}." for later, which in overlapped.items()}
         )
 
 
-def _check_place(facts: Mapping[str, Any]) -> None:
-    field_error = holiday_place_error(facts["country"], facts["region"], closed=facts["closed_on_holidays"])
+def _check_holiday_place(fields: Mapping[str, Any]) -> None:
+    field_error = holiday_place_error(fields["country"], fields["region"], closed=fields["closed_on_holidays"])
     if field_error is not None:
         raise FieldsWrong(dict([field_error]))
 
 
-def _check_room(there: int, most: int) -> None:
-    if there >= most:
-        raise TooMany(f"There are {there} of these already, and there can be no more. Please delete some first.")
+def _check_limit(count: int, limit: int) -> None:
+    if count >= limit:
+        raise TooMany(f"You already have the maximum of {limit}. Please delete some first.")

@@ -1,4 +1,4 @@
-"""The catalogue."""
+"""The catalogue of experts: search, profiles and adding experts."""
 
 import asyncio
 import logging
@@ -17,7 +17,6 @@ from expert_booking.db.catalogue import Span, Wanted
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.calendar import DAY, local_instant
 from expert_booking.domain.errors import ExpertNotFound, FieldsWrong, SlugTaken
-from expert_booking.domain.portraits import portrait
 from expert_booking.domain.slugs import is_slug, slug_of
 from expert_booking.schemas import (
     FREE_DAYS,
@@ -34,30 +33,31 @@ from expert_booking.services.availability import next_open, session_type_view
 
 log = logging.getLogger(__name__)
 
-# A local day is over this many days after today at the latest within what the derived rows know.
-_REACH: Final = timedelta(days=FREE_DAYS)
-# Counts that took no longer than this many seconds are made for everybody who asks.
-COUNTED_AT_ONCE = 0.02
+# The derived rows of next free times cover searches by day up to this far ahead.
+_MAX_DAYS_AHEAD: Final = timedelta(days=FREE_DAYS)
+# Facets that took at most this many seconds to count are not cached.
+CACHE_THRESHOLD = 0.02
 _FACETS_FRESH: Final = timedelta(seconds=15)
-_FACETS_SHOWN: Final = timedelta(minutes=5)
-_FACETS_AT_MOST: Final = 256
-_NOT_COUNTED: Final = {"sort": None, "page": 1, "limit": 1, "after": None, "before": None, "facets": True}
+_FACETS_MAX_AGE: Final = timedelta(minutes=5)
+_MAX_CACHED_FACETS: Final = 256
+# The parts of a query that do not affect its facets.
+_IRRELEVANT_TO_FACETS: Final = {"sort": None, "page": 1, "limit": 1, "after": None, "before": None, "facets": True}
 
 
 class Experts:
-    """Finds experts, shows one, adds one."""
+    """Finds, shows and adds experts."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
-        self._counted: dict[ExpertQuery, tuple[datetime, Facets]] = {}
-        self._counting: asyncio.Future[None] | None = None  # one at a time, so that pages keep a core
+        self._facets_cache: dict[ExpertQuery, tuple[datetime, Facets]] = {}
+        self._refreshing: asyncio.Future[None] | None = None  # at most one, so that a core stays free for requests
 
     async def find(self, query: ExpertQuery) -> ExpertPage:
-        """One page of the catalogue, with everybody's next free time. Raises FieldsWrong for a day out of reach.
+        """One page of the catalogue, with the next free time of each expert. Raises FieldsWrong for an invalid day.
 
-        The times are read from the calendars and always true. Who is found and in which order rests, where free time
-        is asked for, on derived rows that may be behind by a moment; who has none yet comes last.
+        The times come from the calendars and are always current. Searching and sorting by free time uses derived rows
+        that may lag slightly; experts without such rows come last.
         """
         async with self._database.statements() as connection:
             page, now = await self._page(connection, query)
@@ -66,14 +66,14 @@ class Experts:
         experts = [expert.model_copy(update={"next_available": free.get(expert.id)}) for expert in page.experts]
         return page.model_copy(update={"experts": experts})
 
-    async def names(self, query: ExpertQuery) -> ExpertPage:
-        """The same without next free times, for pages that follow these experts before they read the times."""
+    async def find_without_times(self, query: ExpertQuery) -> ExpertPage:
+        """Like `find` without next free times, for pages that subscribe to the experts before reading the times."""
         async with self._database.statements() as connection:
             return (await self._page(connection, query))[0]
 
     async def _page(self, connection: AnyConnection, query: ExpertQuery) -> tuple[ExpertPage, datetime]:
         now = self._clock()
-        words = (await catalogue.words(connection, query.search) if query.search else None) or None
+        words = (await catalogue.read_words(connection, query.search) if query.search else None) or None
         wanted = Wanted(query, now, words, *_days(query, now))
         found = await catalogue.find(connection, wanted)
         page = ExpertPage(
@@ -89,35 +89,35 @@ class Experts:
         return page, now
 
     async def _facets(self, connection: AnyConnection, wanted: Wanted) -> Facets:
-        """The counts, which may be old where the catalogue is large: there they take longer than ten pages.
+        """The facet counts. For a large catalogue they are cached, because counting takes longer than ten pages.
 
-        Those of some seconds ago are as good as new. Older ones are shown as well, and made anew for whoever asks next.
+        Stale counts are returned as well and refreshed in the background for the next request.
         """
-        asked = wanted.query.model_copy(update=_NOT_COUNTED)
-        counted_at, facets = self._counted.get(asked, (None, None))
-        if counted_at is None or facets is None or not timedelta() <= wanted.now - counted_at < _FACETS_SHOWN:
-            return await self._count(connection, asked, wanted)
-        if wanted.now - counted_at >= _FACETS_FRESH and (self._counting is None or self._counting.done()):
-            self._counting = asyncio.create_task(self._count_again(asked, wanted))
+        key = wanted.query.model_copy(update=_IRRELEVANT_TO_FACETS)
+        counted_at, facets = self._facets_cache.get(key, (None, None))
+        if counted_at is None or facets is None or not timedelta() <= wanted.now - counted_at < _FACETS_MAX_AGE:
+            return await self._count_facets(connection, key, wanted)
+        if wanted.now - counted_at >= _FACETS_FRESH and (self._refreshing is None or self._refreshing.done()):
+            self._refreshing = asyncio.create_task(self._refresh_facets(key, wanted))
         return facets
 
-    async def _count(self, connection: AnyConnection, asked: ExpertQuery, wanted: Wanted) -> Facets:
-        began = perf_counter()
-        facets = _counts(await catalogue.facets(connection, wanted))
-        self._counted.pop(asked, None)
-        if perf_counter() - began <= COUNTED_AT_ONCE:
+    async def _count_facets(self, connection: AnyConnection, key: ExpertQuery, wanted: Wanted) -> Facets:
+        started = perf_counter()
+        facets = _facets_of(await catalogue.facets(connection, wanted))
+        self._facets_cache.pop(key, None)
+        if perf_counter() - started <= CACHE_THRESHOLD:
             return facets
-        while len(self._counted) >= _FACETS_AT_MOST:
-            self._counted.pop(next(iter(self._counted)))
-        self._counted[asked] = (wanted.now, facets)
+        while len(self._facets_cache) >= _MAX_CACHED_FACETS:
+            self._facets_cache.pop(next(iter(self._facets_cache)))
+        self._facets_cache[key] = (wanted.now, facets)
         return facets
 
-    async def _count_again(self, asked: ExpertQuery, wanted: Wanted) -> None:
+    async def _refresh_facets(self, key: ExpertQuery, wanted: Wanted) -> None:
         try:
             async with self._database.statements() as connection:
-                await self._count(connection, asked, wanted)
+                await self._count_facets(connection, key, wanted)
         except Exception:
-            log.exception("choices could not be counted anew")  # the next to ask tries again
+            log.exception("could not refresh facet counts")  # the next request tries again
 
     async def get(self, reference: str) -> ExpertDetail:
         """One active expert by id or slug, with the next free time. Raises ExpertNotFound."""
@@ -129,7 +129,7 @@ class Experts:
         return _detail(row, offers, free.get(row.id))
 
     async def profile(self, reference: str) -> ExpertDetail:
-        """The same without the next free time, for pages that show the whole calendar anyway."""
+        """Like `get`, but without the next free time, for pages that show the whole calendar."""
         async with self._database.statements() as connection:
             row = await _found(connection, reference)
             return _detail(row, await calendars.offers(connection, [row.id], self._clock()), None)
@@ -140,16 +140,17 @@ class Experts:
             expert_id: UUID = (await _found(connection, reference)).id
         return expert_id
 
-    async def portrait(self, reference: str) -> str:
-        """The picture of an expert as SVG. Raises ExpertNotFound."""
+    async def portrait_key(self, reference: str) -> str:
+        """The key from which an expert's portrait is drawn. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             row = await _found(connection, reference)
-        return portrait(row.portrait or row.slug)
+        key: str = row.portrait or row.slug
+        return key
 
-    async def any_there(self) -> bool:
-        """Whether there is any expert at all, active or not."""
+    async def any_exist(self) -> bool:
+        """Whether there are any experts, active or not."""
         async with self._database.statements() as connection:
-            return await rows.any_there(connection)
+            return await rows.any_exist(connection)
 
     async def slugs(self) -> set[str]:
         """The slugs of all experts."""
@@ -157,7 +158,7 @@ class Experts:
             return await rows.slugs(connection)
 
     async def add(self, request: ExpertRequest) -> UUID:
-        """Add an expert with hours and a session type. Raises SlugTaken where a slug was asked for."""
+        """Add an expert with hours and a session type. Raises SlugTaken if the request has a slug that is in use."""
         async with self._database.transaction() as connection:
             base = request.slug or slug_of(request.name)
             expert_id = await rows.add(connection, request, base)
@@ -170,30 +171,30 @@ class Experts:
         return expert_id
 
     async def add_many(self, requests: Sequence[ExpertRequest]) -> int:
-        """Add many experts at once, all with a slug; those already there are left alone. Returns how many are new."""
+        """Add many experts, all with a slug, skipping those that already exist. Returns how many were added."""
         async with self._database.transaction() as connection:
             return await rows.add_many(connection, requests)
 
     async def remove_everything(self) -> None:
-        """Delete every expert and every booking there is. For the seed's --reset only: nobody is asked again."""
+        """Delete all experts and all bookings, without confirmation. Only for the seed's --reset."""
         async with self._database.transaction() as connection:
             await rows.remove_everything(connection)
 
 
 def _days(query: ExpertQuery, now: datetime) -> tuple[Span | None, datetime | None]:
-    """The day to be free on, and the instant to be free before. Raises FieldsWrong for past ones and too far ones."""
+    """The query's `free_on` as a span and its `free_before` as an instant. Raises FieldsWrong if out of range."""
     zone = ZoneInfo(query.time_zone or "UTC")
     today = now.astimezone(zone).date()
     on, before = query.free_on, query.free_before
-    if on and not today <= on <= today + _REACH:
-        raise FieldsWrong({"freeOn": f"Please choose a day from {today} to {today + _REACH}."})
+    if on and not today <= on <= today + _MAX_DAYS_AHEAD:
+        raise FieldsWrong({"freeOn": f"Please choose a day from {today} to {today + _MAX_DAYS_AHEAD}."})
     if before and before <= today:
         raise FieldsWrong({"freeBefore": f"Please choose a day after {today}."})
     day = Span(max(now, local_instant(zone, on, 0)), local_instant(zone, on + DAY, 0)) if on else None
     return day, local_instant(zone, before, 0) if before else None
 
 
-def _counts(row: AnyRow) -> Facets:
+def _facets_of(row: AnyRow) -> Facets:
     def facets(pairs: list[tuple[str, int]] | None) -> list[Facet]:
         return [Facet(value=value, experts=experts) for value, experts in pairs or ()]
 
@@ -202,16 +203,16 @@ def _counts(row: AnyRow) -> Facets:
 
 
 async def _found(connection: AnyConnection, reference: str) -> AnyRow:
-    return await expert_meant(connection, reference, rows.by_id, rows.by_slug)
+    return await find_by_reference(connection, reference, rows.by_id, rows.by_slug)
 
 
-async def expert_meant(
+async def find_by_reference(
     connection: AnyConnection,
     reference: str,
     by_id: Callable[[AnyConnection, UUID], Awaitable[AnyRow | None]],
     by_slug: Callable[[AnyConnection, str], Awaitable[AnyRow | None]],
 ) -> AnyRow:
-    """What one of these finds of the expert whose id or slug this is. Raises ExpertNotFound."""
+    """The row of the expert with this id or slug, found with `by_id` or `by_slug`. Raises ExpertNotFound."""
     try:
         row = await by_id(connection, UUID(reference))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Calendars: to subscribe to, each at a secret address, and the file of one booking."""
+"""Calendar feeds to subscribe to, each at a secret address, and the calendar file of one booking."""
 
 import asyncio
 import hashlib
@@ -19,36 +19,36 @@ from expert_booking.mail import ics
 from expert_booking.mail.headers import name_and_address
 from expert_booking.schemas import BookingView
 
-# What is over stays in the calendar for so long.
-_PAST: Final = timedelta(days=90)
+# How long past sessions stay in a feed.
+_RETENTION: Final = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedOwner:
-    """Whose calendar: a customer's, known by a proven address, or an expert's. One of both."""
+    """The owner of a feed: either a customer, given by the key of a proven address, or an expert."""
 
     customer_key: str | None = None
     expert_id: UUID | None = None
 
     def __post_init__(self) -> None:
         if (self.customer_key is None) == (self.expert_id is None):
-            raise ValueError("a calendar is a customer's or an expert's")
+            raise ValueError("a feed belongs either to a customer or to an expert")
 
-    def known_by(self) -> dict[str, Any]:
-        """The column that tells whose it is, and its value."""
+    def column(self) -> dict[str, Any]:
+        """The column that identifies the owner, and its value."""
         return {"customer_key": self.customer_key} if self.expert_id is None else {"expert_id": self.expert_id}
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarFile:
-    """A calendar, and a tag (in its quotes) that changes only when it does."""
+    """A calendar file, and its ETag (in quotes), which changes only when the file does."""
 
     body: bytes
     etag: str
 
 
 class Feeds:
-    """Calendars that follow the bookings of a customer or an expert, for as long as their address is not given up."""
+    """Calendar feeds with the bookings of a customer or an expert, until their address is revoked."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], site: Site) -> None:
         self._database = database
@@ -57,46 +57,46 @@ class Feeds:
         self._keys = SignedKeys(site.secret)
 
     async def url(self, owner: FeedOwner) -> str | None:
-        """The address of somebody's calendar; None where there is none."""
+        """The address of the owner's feed; None if there is none."""
         async with self._database.statements() as connection:
-            number = await rows.of_owner(connection, **owner.known_by())
-        return None if number is None else self._address(number)
+            feed_id = await rows.of_owner(connection, **owner.column())
+        return None if feed_id is None else self._address(feed_id)
 
     async def open(self, owner: FeedOwner) -> str:
-        """The address of somebody's calendar, which is there from now on."""
+        """The address of the owner's feed, which is created if there is none."""
         async with self._database.statements() as connection:
-            return self._address(await rows.put(connection, anew=False, **owner.known_by()))
+            return self._address(await rows.put(connection, renew=False, **owner.column()))
 
     async def renew(self, owner: FeedOwner) -> str:
-        """A new address; the old one, whoever knows it, ends."""
+        """Replace the feed's address by a new one. The old address stops working."""
         async with self._database.statements() as connection:
-            return self._address(await rows.put(connection, anew=True, **owner.known_by()))
+            return self._address(await rows.put(connection, renew=True, **owner.column()))
 
     async def close(self, owner: FeedOwner) -> None:
-        """Give up the address, if there is one."""
+        """Revoke the feed's address, if there is one."""
         async with self._database.statements() as connection:
-            await rows.close(connection, **owner.known_by())
+            await rows.close(connection, **owner.column())
 
     async def content(self, key: str) -> CalendarFile:
-        """What the calendar at an address holds: what is ahead, and the last 90 days. Raises FeedNotFound."""
-        number = self._keys.feed_of(key)
+        """The feed with this key: future sessions and those of the last 90 days. Raises FeedNotFound."""
+        feed_id = self._keys.feed_of(key)
         async with self._database.statements() as connection:
-            feed = None if number is None else await rows.by_id(connection, number)
+            feed = None if feed_id is None else await rows.by_id(connection, feed_id)
             if feed is None:
                 raise FeedNotFound
             owner = FeedOwner(customer_key=feed.customer_key, expert_id=feed.expert_id)
-            found = await rows.entries(connection, self._clock() - _PAST, **owner.known_by())
+            found = await rows.entries(connection, self._clock() - _RETENTION, **owner.column())
         audience = Audience.CUSTOMER if owner.expert_id is None else Audience.EXPERT
-        # Without the bookings' keys: others fetch it, and keep what they fetch.
+        # No booking keys: third parties fetch and store feeds.
         entries = [self._entry(row, audience, manage_url=self._url(row.booking_id)) for row in found]
-        # A thousand take a second, in which others want answers.
+        # A thousand entries take a second, which must not block the event loop.
         body = await asyncio.to_thread(ics.publication, entries, organizer=self._sender(), name=self._name(feed))
         return CalendarFile(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
-    async def file_of(self, booking: BookingView, audience: Audience = Audience.CUSTOMER) -> bytes:
-        """One booking as its customer (or its expert) puts it into a calendar by hand. Raises BookingNotFound.
+    async def booking_file(self, booking: BookingView, audience: Audience = Audience.CUSTOMER) -> bytes:
+        """The calendar file of one booking, for its customer or its expert. Raises BookingNotFound.
 
-        The customer's holds the key to the booking, as their mails do.
+        The customer's file contains the key to the booking, as their emails do.
         """
         async with self._database.statements() as connection:
             row = await rows.entry(connection, booking.id)
@@ -108,16 +108,16 @@ class Feeds:
         return ics.publication([self._entry(row, audience, manage_url)], organizer=self._sender())
 
     def _entry(self, row: AnyRow, audience: Audience, manage_url: str) -> ics.Entry:
-        facts = {**row._mapping, "status": Status(row.status)}
-        del facts["key_version"]
-        return ics.Entry(**facts, audience=audience, url=self._url(row.booking_id), manage_url=manage_url)
+        fields = {**row._mapping, "status": Status(row.status)}
+        del fields["key_version"]
+        return ics.Entry(**fields, audience=audience, url=self._url(row.booking_id), manage_url=manage_url)
 
     def _name(self, feed: AnyRow) -> str:
         site = name_and_address(self._site.sender)[0] or "Expert Booking"
         return site if feed.expert_id is None else f"{site}: {feed.expert_name}"
 
-    def _address(self, number: UUID) -> str:
-        return f"{self._site.url}/feeds/{self._keys.feed(number)}.ics"
+    def _address(self, feed_id: UUID) -> str:
+        return f"{self._site.url}/feeds/{self._keys.feed(feed_id)}.ics"
 
     def _url(self, booking_id: UUID) -> str:
         return f"{self._site.url}/booking/{booking_id}"

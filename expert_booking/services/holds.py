@@ -1,4 +1,4 @@
-"""Holding a slot while its form is filled in."""
+"""Hold a slot while the booking form is filled in."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -6,16 +6,16 @@ from uuid import UUID, uuid4
 
 from expert_booking.db import bookings, holds
 from expert_booking.db.availability import Offer
-from expert_booking.db.engine import AnyConnection, AnyRow, Database, again_after_deadlock
+from expert_booking.db.engine import AnyConnection, AnyRow, Database, retry_on_deadlock
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import HoldNotFound, SlotNotOffered, SlotTaken, TooManyHolds, TooManyHoldsPerMinute
 from expert_booking.domain.holds import HoldRules
 from expert_booking.schemas import HoldRequest, HoldView
-from expert_booking.services.availability import offer_of, placed, refused, with_busy
+from expert_booking.services.availability import find_offer, slot_columns, slot_refusal, with_busy
 
 
 class Holds:
-    """Short claims on a slot, won like bookings: the database says who was first, and it is asked once."""
+    """Short claims on a slot. As for bookings, the database decides who was first, in one statement."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], rules: HoldRules) -> None:
         self._database = database
@@ -32,20 +32,20 @@ class Holds:
     ) -> HoldView:
         """Hold a slot that the calendar offers.
 
-        A visitor (browser) has one hold: for another slot it moves, and stays where it was if that slot is not to be
-        had; for the same slot it is as it was, not renewed, and kept by the new keeper (a process whose pages show it).
-        `origin` is a hash of the network address. Raises SlotTaken, SlotNotOffered, ExpertNotFound,
-        SessionTypeNotFound, TooManyHolds or TooManyHoldsPerMinute.
+        A visitor (a hash that identifies the browser) has at most one hold. Holding another slot replaces it, unless
+        that slot is unavailable; holding the same slot again neither renews nor changes it, except for its keeper (the
+        process whose pages show the hold). `origin` is a hash of the client's network. Raises SlotTaken,
+        SlotNotOffered, ExpertNotFound, SessionTypeNotFound, TooManyHolds or TooManyHoldsPerMinute.
         """
 
         async def take() -> HoldView:
             async with self._database.transaction() as connection:
                 return await self._take(connection, request, visitor, origin, keeper)
 
-        return await again_after_deadlock(take)
+        return await retry_on_deadlock(take)
 
     async def renew(self, hold_id: UUID) -> HoldView:
-        """Let a hold last longer, because its customer goes on typing. Raises HoldNotFound when it is over."""
+        """Extend a hold because the customer is still typing. Raises HoldNotFound if it has expired."""
         now = self._clock()
         async with self._database.statements() as connection:
             hold = await holds.by_id(connection, hold_id, now)
@@ -57,17 +57,17 @@ class Holds:
         return _view(hold)
 
     async def release(self, hold_id: UUID, *, keeper: UUID | None = None) -> None:
-        """Let a hold go. Raises HoldNotFound when it is over.
+        """Release a hold. Raises HoldNotFound if it has expired.
 
-        A keeper only lets go what it still keeps, and silently.
+        With `keeper`, release it only if that process is still its keeper, and do not raise.
         """
         async with self._database.statements() as connection:
-            gone = await holds.release(connection, hold_id, keeper, self._clock())
-        if not gone and keeper is None:
+            released = await holds.release(connection, hold_id, keeper, self._clock())
+        if not released and keeper is None:
             raise HoldNotFound
 
-    async def of_visitor(self, visitor: bytes) -> HoldView | None:
-        """What this browser holds."""
+    async def for_visitor(self, visitor: bytes) -> HoldView | None:
+        """The hold of this browser, if it has one."""
         async with self._database.statements() as connection:
             hold = await holds.of_visitor(connection, visitor, self._clock())
         return None if hold is None else _view(hold)
@@ -81,22 +81,22 @@ class Holds:
         keeper: UUID | None,
     ) -> HoldView:
         now, starts_at = self._clock(), request.starts_at
-        offer = await offer_of(connection, request.expert_id, request.session_type_id, now)
+        offer = await find_offer(connection, request.expert_id, request.session_type_id, now)
         own = await self._own(connection, visitor, now)
-        if own is not None and _keeps(own, offer, starts_at):
-            own = await holds.keep(connection, own.id, keeper, now)
+        if own is not None and _is_for(own, offer, starts_at):
+            own = await holds.set_keeper(connection, own.id, keeper, now)
             if own is not None:
                 return _view(own)
         if origin is not None:
-            await self._check_room(connection, origin, own, now)
+            await self._check_limits(connection, origin, own, now)
         slot = await _slot(connection, offer, starts_at, own, now)
-        # In one transaction: where the new slot is not to be had, the old one is not let go.
+        # In one transaction, so that the old hold stays if the new slot is unavailable.
         if visitor is not None:
             await holds.release_of_visitor(connection, visitor)
         until = self._rules.until(now, now)
         new = bookings.NewHold(
             id=uuid4(),
-            **placed(offer, slot, now),
+            **slot_columns(offer, slot, now),
             offer=offer,
             visitor=visitor,
             hold_until=until,
@@ -105,28 +105,28 @@ class Holds:
         )
         held = await bookings.insert_or_fail(connection, new)
         if held is None:
-            raise await refused(connection, offer, starts_at, now, _own_start(own, offer))
+            raise await slot_refusal(connection, offer, starts_at, now, _own_start(own, offer))
         return _view(held)
 
     async def _own(self, connection: AnyConnection, visitor: bytes | None, now: datetime) -> AnyRow | None:
         if visitor is None:
             return None
-        # Of two tabs of one browser the second moves the hold of the first.
-        await holds.one_at_a_time(connection, visitor)
+        # Serialise the tabs of one browser: the second replaces the hold of the first.
+        await holds.lock_new_holds(connection, visitor)
         return await holds.of_visitor(connection, visitor, now)
 
-    async def _check_room(self, connection: AnyConnection, origin: bytes, own: AnyRow | None, now: datetime) -> None:
-        await holds.one_at_a_time(connection, origin)
-        there, full_since = await holds.count_one_more(
+    async def _check_limits(self, connection: AnyConnection, origin: bytes, own: AnyRow | None, now: datetime) -> None:
+        await holds.lock_new_holds(connection, origin)
+        count, full_since = await holds.count_new(
             connection, origin, now, besides=own.id if own else None, per_minute=self._rules.per_minute
         )
-        if there >= self._rules.per_origin:
+        if count >= self._rules.per_origin:
             raise TooManyHolds
         if full_since is not None:
             raise TooManyHoldsPerMinute(full_since + holds.MINUTE - now)
 
 
-def _keeps(own: AnyRow, offer: Offer, starts_at: datetime) -> bool:
+def _is_for(own: AnyRow, offer: Offer, starts_at: datetime) -> bool:
     wanted = offer.expert_id, offer.session_type_id, starts_at
     return (own.expert_id, own.session_type_id, own.starts_at) == wanted
 
@@ -141,11 +141,11 @@ async def _slot(
     try:
         return calendar.offered(starts_at, now)
     except (SlotTaken, SlotNotOffered) as refusal:
-        raise await refused(connection, offer, starts_at, now, own_start) from refusal
+        raise await slot_refusal(connection, offer, starts_at, now, own_start) from refusal
 
 
 def _own_start(own: AnyRow | None, offer: Offer) -> datetime | None:
-    """What this visitor holds of the same expert is in nobody's way: it is let go for the new one."""
+    """The start of the visitor's hold on the same expert. The new hold replaces it, so it does not block the slot."""
     return own.starts_at if own is not None and own.expert_id == offer.expert_id else None
 
 

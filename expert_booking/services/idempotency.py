@@ -1,4 +1,4 @@
-"""The same request, sent again, is answered and not done again. What was answered is kept sealed."""
+"""Replay the response to a repeated request instead of executing it again. Stored responses are encrypted."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from expert_booking.services.answer_encryption import AnswerEncryption
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a program was answered, now or the first time."""
+    """A response to a program. `replayed` if it was stored when the request was first made."""
 
     status: int
     headers: Mapping[str, str]
@@ -21,7 +21,7 @@ class Answer:
 
 
 class Idempotency:
-    """Keeps answers for a day, each in the transaction of what it tells of: there is none without the other."""
+    """Stores responses for a day, each in the same transaction as the work it reports."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], secret: str = "") -> None:
         self._database = database
@@ -37,13 +37,13 @@ class Idempotency:
         *,
         keep_refusals: bool = True,
     ) -> Answer:
-        """The answer of `work`, which is done in one transaction and for each caller's key once in a day.
+        """Run `work` in one transaction, once per caller, key and day, and return its response or the stored one.
 
-        Without `keep_refusals` an answer of 400 or more is given and not kept: what was written while it was found
-        counts, and the same request is evaluated again. Work that raises is as if it had never been asked for. Others
-        with the same key wait a little for the first. Raises RequestInFlight when that takes long,
-        IdempotencyKeyReused for another request (its `fingerprint`), and AnswerNotReadable where the answer was kept
-        under another secret of the site: it is never done twice.
+        Without `keep_refusals`, a response of 400 or more is not stored: its writes are committed, and a repeated
+        request is executed again. If `work` raises, nothing is stored or committed. Concurrent requests with the same
+        key wait briefly for the first one. Raises RequestInFlight if that takes too long, IdempotencyKeyReused if the
+        key was used for a request with another `fingerprint`, and AnswerNotReadable if the response was stored under
+        another secret of the site; the work is not repeated then.
         """
         encryption = AnswerEncryption(self._secret, caller, key)
         async with self._database.shared_transaction() as connection:
@@ -52,14 +52,14 @@ class Idempotency:
                 if answer.status >= 400 and not keep_refusals:
                     await rows.give_up(connection, caller, key)
                     return answer
-                sealed = encryption.encrypt(answer.headers, answer.body)
-                await rows.keep(connection, caller, key, status=answer.status, sealed=sealed)
+                encrypted = encryption.encrypt(answer.headers, answer.body)
+                await rows.keep(connection, caller, key, status=answer.status, sealed=encrypted)
                 return answer
             first = await rows.kept(connection, caller, key)
-        opened = encryption.decrypt(first.body or b"")
-        if opened is None:
+        decrypted = encryption.decrypt(first.body or b"")
+        if decrypted is None:
             raise AnswerNotReadable
         if first.fingerprint != encryption.mark(fingerprint):
             raise IdempotencyKeyReused
-        headers, body = opened
+        headers, body = decrypted
         return Answer(first.status, headers, body, replayed=True)

@@ -1,4 +1,4 @@
-"""What people do and what they are refused, for whoever counts."""
+"""Bookings and holds that report metrics."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,41 +16,41 @@ from expert_booking.services.holds import Holds
 
 
 class BookingMetrics(Protocol):
-    """Whoever counts."""
+    """Receives the metrics."""
 
     def booked(self, way: str) -> None:
         """A booking was made, on a `page` or through the `api`."""
 
     def changed(self, to: str) -> None:
-        """A booking has another status, or was `moved`."""
+        """A booking changed to this status, or was `rescheduled`."""
 
     def refused(self, asked: str, code: str) -> None:
-        """Somebody asked for this, and it could not be."""
+        """A use case (such as `book`) was refused with this error code."""
 
 
 class InstrumentedBookings(Bookings):
-    """The same bookings, and somebody counts them."""
+    """`Bookings` that counts bookings, changes and refusals."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime], counts: BookingMetrics) -> None:
         super().__init__(database, clock)
         self._counts = counts
 
     async def book(self, request: BookingRequest, **how: Any) -> BookingView:
-        """Book; a form that was sent twice counts twice. Pages know the browser, programs have none."""
+        """Book and count it. A form that is sent twice counts twice. Only bookings from pages have a visitor."""
         with _refusals(self._counts, "book"):
             booking = await super().book(request, **how)
         self._counts.booked("api" if how.get("visitor") is None else "page")
         return booking
 
     async def change_status(self, booking_id: UUID, to: Status, caller: Caller | None, **how: Any) -> BookingView:
-        """Bring a booking to another status."""
+        """Change the status of a booking and count it."""
         with _refusals(self._counts, "change_status"):
             booking = await super().change_status(booking_id, to, caller, **how)
         self._counts.changed(to.value)
         return booking
 
     async def reschedule(self, booking_id: UUID, to: datetime, caller: Caller | None, **how: Any) -> BookingView:
-        """Move a booking to another slot."""
+        """Reschedule a booking and count it."""
         with _refusals(self._counts, "reschedule"):
             booking = await super().reschedule(booking_id, to, caller, **how)
         self._counts.changed("rescheduled")
@@ -58,7 +58,7 @@ class InstrumentedBookings(Bookings):
 
 
 class InstrumentedHolds(Holds):
-    """The same holds, and somebody counts what is refused."""
+    """`Holds` that counts refusals."""
 
     def __init__(
         self, database: Database, clock: Callable[[], datetime], rules: HoldRules, counts: BookingMetrics
@@ -67,7 +67,7 @@ class InstrumentedHolds(Holds):
         self._counts = counts
 
     async def take(self, request: HoldRequest, **how: Any) -> HoldView:
-        """Hold a time."""
+        """Hold a slot and count a refusal."""
         with _refusals(self._counts, "hold"):
             return await super().take(request, **how)
 

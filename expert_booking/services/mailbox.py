@@ -1,4 +1,4 @@
-"""The mailbox of a site without a mail server: mail stays here, to be read on a page."""
+"""The mailbox of a demo site without a mail server: emails are stored here and shown on a page."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,46 +19,46 @@ _LARGEST_ID: Final = 2**63 - 1
 
 
 class Mailbox:
-    """Takes mail as a mail server does, and shows it."""
+    """Accepts emails like a mail server, and shows them."""
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._subscribers: dict[object, Callable[[], None]] = {}
-        # Told by the database, so mails of other processes are seen too.
-        bus.listen_for_mail(self._tell)
+        # The event comes from the database, so emails sent by other processes count too.
+        bus.listen_for_mail(self._notify)
 
-    async def send(self, letter: EmailMessage) -> None:
-        """Keep it."""
+    async def send(self, email: EmailMessage) -> None:
+        """Store an email."""
         async with self._database.statements() as connection:
-            await rows.put(connection, str(letter["To"]), letter.as_bytes(policy=policy.SMTPUTF8))
+            await rows.put(connection, str(email["To"]), email.as_bytes(policy=policy.SMTPUTF8))
 
-    async def mails(self, recipient: str = "") -> Sequence[MailView]:
-        """The latest mails, the latest first; only those to addresses in which these letters are."""
+    async def latest(self, recipient: str = "") -> Sequence[MailView]:
+        """The latest emails, newest first; only those to addresses that contain `recipient`, ignoring case."""
         async with self._database.statements() as connection:
             kept = await rows.latest(connection)
         mails = [_mail(row, _parsed(row)) for row in kept]
         return [mail for mail in mails if recipient.casefold() in mail.recipient.casefold()]
 
     async def open(self, mail_id: int) -> OpenedMail:
-        """One mail. Raises MailNotFound."""
+        """One email. Raises MailNotFound."""
         row = None
         if 0 < mail_id <= _LARGEST_ID:
             async with self._database.statements() as connection:
                 row = await rows.by_id(connection, mail_id)
         if row is None:
             raise MailNotFound
-        letter = _parsed(row)
+        email = _parsed(row)
         return OpenedMail(
-            **_mail(row, letter).model_dump(),
-            headers=_headers(letter),
-            text=_said(letter, "plain"),
-            html=_said(letter, "html"),
-            calendar=_calendar(letter),
+            **_mail(row, email).model_dump(),
+            headers=_headers(email),
+            text=_body(email, "plain"),
+            html=_body(email, "html"),
+            calendar=_calendar(email),
             raw=bytes(row.raw),
         )
 
     def subscribe(self, subscriber: Callable[[], None]) -> Callable[[], None]:
-        """Call `subscriber` whenever there may be another mail, until the returned function is called."""
+        """Call `subscriber` whenever there may be a new email, until the returned function is called."""
         subscription = object()
         self._subscribers[subscription] = subscriber
 
@@ -68,11 +68,11 @@ class Mailbox:
         return unsubscribe
 
     async def sweep(self) -> None:
-        """Forget all but the latest."""
+        """Delete all but the latest emails."""
         async with self._database.statements() as connection:
             await rows.sweep(connection)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for subscriber in list(self._subscribers.values()):
             subscriber()
 
@@ -81,8 +81,8 @@ def _parsed(row: AnyRow) -> EmailMessage:
     return message_from_bytes(bytes(row.raw), EmailMessage, policy=policy.SMTPUTF8)
 
 
-def _mail(row: AnyRow, letter: EmailMessage) -> MailView:
-    headers = dict(_headers(letter))
+def _mail(row: AnyRow, email: EmailMessage) -> MailView:
+    headers = dict(_headers(email))
     return MailView(
         id=row.id,
         recipient=headers.get("To", ""),
@@ -92,9 +92,9 @@ def _mail(row: AnyRow, letter: EmailMessage) -> MailView:
     )
 
 
-def _headers(letter: EmailMessage) -> list[tuple[str, str]]:
-    # Not as letter.items() reads them: that puts a space into a name that is encoded in two pieces.
-    return [(name, _decoded(str(value))) for name, value in letter.raw_items()]
+def _headers(email: EmailMessage) -> list[tuple[str, str]]:
+    # Not email.items(), which inserts a space into a name that is encoded in two pieces.
+    return [(name, _decoded(str(value))) for name, value in email.raw_items()]
 
 
 def _decoded(header: str) -> str:
@@ -103,19 +103,19 @@ def _decoded(header: str) -> str:
 
 
 def _kind(message_id: str) -> MessageKind | None:
-    # The outbox makes it so: <number.kind.installation@domain>.
+    # The outbox writes it as <number.kind.installation@domain>.
     with suppress(ValueError, IndexError):
         return MessageKind(message_id.split(".")[1])
     return None
 
 
-def _said(letter: EmailMessage, kind: str) -> str:
-    body = letter.get_body((kind,))
+def _body(email: EmailMessage, kind: str) -> str:
+    body = email.get_body((kind,))
     return str(body.get_content()) if body is not None else ""
 
 
-def _calendar(letter: EmailMessage) -> bytes | None:
-    for part in letter.walk():
+def _calendar(email: EmailMessage) -> bytes | None:
+    for part in email.walk():
         if part.get_content_type() in ("text/calendar", "application/ics"):
             content = part.get_content()
             return content if isinstance(content, bytes) else str(content).encode()

@@ -1,43 +1,43 @@
-"""What workers sleep by."""
+"""Sleep between the steps of a background worker, and wake early when there is work."""
 
 import asyncio
 from contextlib import suppress
 
 
 class WorkerTimer:
-    """Lets a worker sleep until somebody rings; what comes in the moment after the first ring is slept through too."""
+    """A sleep that `wake` ends early. Further wake-ups shortly after the first are coalesced with it."""
 
-    def __init__(self, coalesced: float) -> None:
-        """`coalesced` is that moment, in seconds."""
-        self._coalesced = coalesced
+    def __init__(self, coalesce_seconds: float) -> None:
+        """`coalesce_seconds` is how long the sleep goes on after the first wake-up."""
+        self._coalesce_seconds = coalesce_seconds
         self._woken = asyncio.Event()
         self._stopped = asyncio.Event()
 
     @property
     def stopped(self) -> bool:
-        """Whether there is no more work to begin."""
+        """Whether `stop` was called."""
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """Nobody sleeps from now on: what is being done is finished, and nothing else begun."""
+        """End the current sleep and all later ones, so that the worker stops after its current step."""
         self._stopped.set()
         self._woken.set()
 
     def wake(self) -> None:
-        """There may be something to do."""
+        """End the current sleep, or the next one, because there may be work."""
         self._woken.set()
 
     async def sleep(self, seconds: float, rest: float = 0) -> None:
-        """Sleep so long, or until it rings, and then for a moment that is no shorter than `rest`."""
+        """Sleep for `seconds`, or until woken and then for the coalescing time or `rest`, whichever is longer."""
         try:
             if not self.stopped:
                 await asyncio.wait_for(self._woken.wait(), seconds)
-            await self.pause(max(self._coalesced, rest))
+            await self.pause(max(self._coalesce_seconds, rest))
         except TimeoutError:
             return
         self._woken.clear()
 
     async def pause(self, seconds: float) -> None:
-        """Sleep so long, whoever rings; only the end comes sooner."""
+        """Sleep for `seconds`, ignoring wake-ups. Only `stop` ends it early."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), seconds)

@@ -1,4 +1,4 @@
-"""The pages, for people."""
+"""The pages of the site."""
 
 from expert_booking.web.site import create_web
 

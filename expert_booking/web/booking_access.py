@@ -1,4 +1,4 @@
-"""How somebody has come to the pages of one booking. It is asked again at every step: what was proven may be over."""
+"""Access to the pages of one booking. It is checked at every step: proofs may expire while a page is open."""
 
 from contextlib import suppress
 from typing import Self
@@ -13,12 +13,12 @@ from expert_booking.web.visitor import proof_of, visitor_of
 
 
 class BookingAccess:
-    """The browser that booked, the key in a mail, a proven address of the customer's or of a host's."""
+    """Access by the browser that booked, the key from an email, or a proven address of the customer or a host."""
 
     def __init__(
         self, services: Services, booking_id: UUID, *, visitor: bytes | None, proof: str | None, key: str = ""
     ) -> None:
-        """`key` is one that opens this booking, or nothing."""
+        """`key` is a valid key for this booking, or empty."""
         self._services = services
         self._booking_id = booking_id
         self._visitor = visitor
@@ -26,23 +26,23 @@ class BookingAccess:
         self._key = key
 
     def forget_key(self) -> None:
-        """The key counts no more."""
+        """Stop using the key."""
         self._key = ""
 
     @classmethod
-    def of(cls, services: Services, reference: str, request: Request) -> Self:
-        """The one that this browser has to the booking in an address. Raises BookingNotFound for what is no id."""
+    def for_request(cls, services: Services, reference: str, request: Request) -> Self:
+        """The access of this request to the booking with this id. Raises BookingNotFound if it is not a UUID."""
         try:
-            number = UUID(reference)
+            booking_id = UUID(reference)
         except ValueError as error:
             raise BookingNotFound from error
         key = request.query_params.get("key", "")
-        known = key if services.access.booking_of_key(key) == number else ""
-        return cls(services, number, visitor=visitor_of(request), proof=proof_of(request), key=known)
+        valid_key = key if services.access.booking_of_key(key) == booking_id else ""
+        return cls(services, booking_id, visitor=visitor_of(request), proof=proof_of(request), key=valid_key)
 
     async def find(self) -> tuple[BookingView, Caller]:
-        """The booking, and as whom it is seen now. Raises BookingNotFound for everybody else, and unknown ids."""
-        identity = await self._services.access.who(self._proof) if self._proof else None
+        """The booking, and the caller who sees it now. Raises BookingNotFound without access, or for an unknown id."""
+        identity = await self._services.access.identity_of_proof(self._proof) if self._proof else None
         customer = Caller(
             role=Role.CUSTOMER,
             visitor=self._visitor,
@@ -55,9 +55,9 @@ class BookingAccess:
         return await self._as_host(identity)
 
     def url(self, rest: str = "", **query: str) -> str:
-        """The address of one of its pages, with the key that it was opened by."""
-        said = "&".join(f"{name}={value}" for name, value in {**query, "key": self._key}.items() if value)
-        return f"/booking/{self._booking_id}{rest}{'?' if said else ''}{said}"
+        """The URL of one of its pages, with the key if it was opened by one."""
+        parameters = "&".join(f"{name}={value}" for name, value in {**query, "key": self._key}.items() if value)
+        return f"/booking/{self._booking_id}{rest}{'?' if parameters else ''}{parameters}"
 
     async def _as_host(self, identity: Identity | None) -> tuple[BookingView, Caller]:
         if identity is None or not (identity.admin or identity.experts):

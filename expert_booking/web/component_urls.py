@@ -1,8 +1,8 @@
-"""Gives NiceGUI's components addresses by their content.
+"""URLs of NiceGUI's components by content hash.
 
-NiceGUI hashes a file's path and its time of modification, so two installations of the same version differ, and a page
-of one process asks for files that the others do not have. With a hash of the content, equal files have equal addresses,
-and an address that a cache keeps for ever always means the same file.
+NiceGUI hashes a file's path and modification time, so two installations of the same version differ, and a page of one
+process requests files that the others do not have. With a content hash, equal files have equal URLs, and a URL that is
+cached forever always means the same file.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from nicegui.element import Element
 
 
 def use_content_hashes() -> None:
-    """Change the addresses of all components that are registered, and of those that will be."""
+    """Change the URLs of all registered components, and of those registered later."""
     dependencies.compute_key = _key
     for registry in (
         dependencies.vue_components,
@@ -26,7 +26,7 @@ def use_content_hashes() -> None:
         dependencies.esm_modules,
     ):
         _rename(registry)
-    # Each class of elements has a copy of its component, and pages take the address from there.
+    # Each element class has a copy of its component, and pages take the URL from it.
     for element in _subclasses(Element):
         if element.component:
             element.component.key = _key(element.component.path)
@@ -44,7 +44,7 @@ def _rename(registry: dict[str, Any]) -> None:
 
 @cache
 def _key(path: Path, *, max_time: float | None = None) -> str:
-    """`HASH/NAME` for a file, `HASH` for a folder. NiceGUI would hash `max_time`, which is not used here."""
+    """`HASH/NAME` for a file, `HASH` for a folder. `max_time` is part of NiceGUI's signature and not used."""
     if path.is_file():
         return f"{_hash(path.read_bytes())}/{path.name}"
     files = sorted(file for file in path.rglob("*") if file.is_file())

@@ -1,4 +1,4 @@
-"""Gives the inline scripts of NiceGUI's page the nonce that the Content-Security-Policy allows."""
+"""Adds the nonce of the Content-Security-Policy to the inline scripts of NiceGUI's page template."""
 
 from typing import Final
 
@@ -10,10 +10,10 @@ _NONCE: Final = '<script nonce="{{ request.scope.csp_nonce }}"'
 
 
 def add_to_template() -> None:
-    """Mark the scripts of NiceGUI's own template, and no others.
+    """Add the nonce to the scripts of NiceGUI's own template, and no others.
 
-    Only the template's text is changed, before anything is inserted into it, so nothing that people wrote can get the
-    nonce. `request.scope["csp_nonce"]` is set by http_security.py, anew for each request.
+    Only the source of the template is changed, before anything is inserted into it, so text written by people cannot
+    get the nonce. http_security.py sets `request.scope["csp_nonce"]`, a new one for each request.
     """
     loader = templates.env.loader
     assert loader is not None

@@ -1,4 +1,4 @@
-"""Says no politely: the pages for what is not there, and the words for what cannot be."""
+"""Error pages: not found, not allowed, temporarily unavailable, internal error."""
 
 from contextlib import suppress
 from typing import Final
@@ -20,48 +20,53 @@ _EMPTY: Final = Markup(
 <h1>{title}</h1><p>{text}</p><a class="button" href="{url}">{way_out}</a></div>"""
 )
 
-# The files of NiceGUI, which are asked for by pages.
-_FILES: Final = "/_nicegui/"
+# For a failure while a page is open.
+INTERNAL_ERROR: Final = "Something went wrong on our side. Please try again in a moment."
+# NiceGUI's own files, which pages request.
+_NICEGUI_FILES: Final = "/_nicegui/"
 
 
-def not_here(title: str, text: str, *, code: str = "not_found", status: int = 404, **way_out: str) -> None:
-    """A page that says what is missing and offers a way out (`url` and `way_out`; by default to all experts)."""
-    _page(title, _panel(title, text, code=code, **way_out), status)
+def show_error(title: str, text: str, *, code: str = "not_found", status: int = 404, **button: str) -> None:
+    """Draw an error page with one button: its `url` and its label, `way_out`. By default it leads to all experts."""
+    _page(title, _panel(title, text, code=code, **button), status)
 
 
-def for_the_moment(refusal: Unavailable) -> Response:
-    """Another page instead of the one that is being built: nothing works at this moment."""
-    begun = ui.context.client
-    with Client(ui.page(""), request=begun.request) as client:
+def unavailable_response(refusal: Unavailable) -> Response:
+    """Return a 503 page instead of the page that is being built."""
+    unfinished = ui.context.client
+    with Client(ui.page(""), request=unfinished.request) as client:
         unavailable(refusal)
-    begun.delete()
+    unfinished.delete()
     return client.build_response(client.request, client.status_code)
 
 
 def unavailable(refusal: Unavailable) -> None:
-    """The page for a moment in which nothing works."""
-    not_here("Just a moment", f"{refusal}{found_by()}", code=refusal.code, status=503)
+    """Draw the page for a temporary failure (503)."""
+    show_error("Just a moment", f"{refusal}{error_reference()}", code=refusal.code, status=503)
 
 
 def expert_not_found() -> None:
-    """The page for an expert whom nobody knows."""
-    not_here(
-        "This expert is not here",
-        "The address may be mistyped, or the expert takes no more bookings.",
+    """Draw the page for an unknown expert (404)."""
+    show_error(
+        "Expert not found",
+        "The address may be mistyped, or the expert no longer takes bookings.",
         code="expert_not_found",
     )
 
 
 def booking_not_found(reference: str) -> None:
-    """The page for a booking that is not there, or is somebody else's. `reference` is what stands in the address."""
+    """Draw the page for a booking that does not exist or that this browser may not see (404).
+
+    `reference` is the booking's id as it stands in the URL.
+    """
     _page("Your booking", no_booking(reference), 404)
 
 
 def no_booking(reference: str) -> Markup:
-    """The same as a part of a page."""
+    """Return the same as part of a page."""
     return _panel(
-        "This booking is not shown here",
-        "You see a booking in the browser it was made in, by the link in its latest mail, or after signing in.",
+        "We can't show this booking here",
+        "Open it in the browser you booked with, use the link in the latest email, or sign in.",
         code="booking_not_found",
         url=f"/sign-in?next=/booking/{_number(reference)}" if _number(reference) else "/sign-in",
         way_out="Sign in",
@@ -69,7 +74,7 @@ def no_booking(reference: str) -> Markup:
 
 
 def link_ended(reference: str, email: str) -> Markup:
-    """The same for the browser that has just ended the links to a booking, and came by one of them."""
+    """Return the same for a browser that has ended the links to a booking and had opened it by one of them."""
     return _panel(
         "The links no longer work",
         f"We've sent a new link to {email}. You can also sign in to see this booking.",
@@ -95,14 +100,14 @@ def _number(reference: str) -> UUID | None:
     return None
 
 
-def found_by() -> str:
-    """By what our mistake is found in the log, for those who write to us about it."""
-    name = request_id.get()
-    return f" (If you write to us about it: {name})" if name else ""
+def error_reference() -> str:
+    """Return the request id as a suffix for error messages, so that a report can be matched with the log."""
+    number = request_id.get()
+    return f" (Reference: {number})" if number else ""
 
 
-def wants_page(request: Request) -> bool:
-    """Whether it is a browser that asks for a page, rather than a program, or a page for one of its files."""
-    if request.scope["path"].startswith(_FILES):
+def wants_html(request: Request) -> bool:
+    """Whether a browser asks for a page, rather than a program for data or a page for one of NiceGUI's files."""
+    if request.scope["path"].startswith(_NICEGUI_FILES):
         return False
     return "text/html" in request.headers.get("accept", "") and request.method in ("GET", "HEAD", "POST")

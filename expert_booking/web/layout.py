@@ -1,4 +1,4 @@
-"""Look and frame: what every page has around it. The colours, sizes and shapes themselves are in assets/style.css."""
+"""The frame of every page: head, header, navigation and footer. Colours, sizes and shapes are in assets/style.css."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from fastapi import Request
 from markupsafe import Markup
 from nicegui import ui
 from nicegui.element import Element
@@ -17,13 +18,11 @@ from expert_booking.web.components.raw_html import RawHtml, plain_json
 from expert_booking.web.visitor import is_here, zone_named, zone_of
 
 ASSETS: Final = Path(__file__).parent / "assets"
-# The address of an asset changes with its content, so browsers may keep it for ever.
+# The URL of an asset changes with its content, so browsers may cache it permanently.
 VERSION: Final = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ASSETS.iterdir()))).hexdigest()[:12]
 ASSETS_URL: Final = f"/assets/{VERSION}"
 NAME: Final = "Expert Booking"
-# Whether mail stays here, to be read at /mailbox: set once, when the pages are brought together.
-has_mailbox_page = False
-# A cookie that says, on every page, that this browser has opened the mailbox once. It opens nothing.
+# A cookie that tells every page that this browser has opened the mailbox before. It does not grant access to it.
 MAILBOX_MARK: Final = "eb_mailbox_here"
 
 _HEAD: Final = Markup(
@@ -34,7 +33,7 @@ _HEAD: Final = Markup(
 <script src="{assets}/page.js" data-zone="{zone}"></script>"""
 )
 _TOP: Final = Markup(
-    """<header class="top"><a class="skip" href="#main">Skip to the content</a><div class="top-row">
+    """<header class="top"><a class="skip" href="#main">Skip to content</a><div class="top-row">
 <a class="brand" href="/"><img src="/favicon.svg" alt="" width="30" height="30">{name}</a>
 <nav aria-label="Main">{links}</nav>
 <label class="zone"><span class="sr-only">Time zone</span>
@@ -67,11 +66,11 @@ _LINKS: Final = (("/", "Experts"), ("/my-bookings", "My bookings"))
 
 
 class _Page(Element, default_classes="page", default_props='id=main tabindex="-1"'):
-    """What lies between header and footer. No <main>: NiceGUI's layout is one already, and a page has only one."""
+    """The content between header and footer. Not a <main>: NiceGUI's layout has one, and a page may have only one."""
 
 
 class _Narrow(_Page, default_classes="narrow"):
-    """The same, no wider than its text."""
+    """The same, as narrow as a column of text."""
 
 
 @contextmanager
@@ -83,15 +82,15 @@ def frame(
     narrow: bool = False,
     on_zone: Callable[[ZoneInfo], Any] | None = None,
 ) -> Iterator[None]:
-    """A page between header and footer.
+    """Draw a page between header and footer.
 
-    `on_zone` is called when the visitor's zone turns out to be another than the one the page was drawn for.
+    `on_zone` is called if the visitor's time zone differs from the one the page was drawn for.
     """
     client = ui.context.client
     zone = zone_of(client.request)
     key = zone.key if zone else ""
     ui.page_title(f"{title} · {NAME}" if title else NAME)
-    # As plain text: a Markup would escape the page that NiceGUI builds around it.
+    # As str: a Markup would escape the page that NiceGUI builds around it.
     ui.add_head_html(str(_head(description, key)))
     ui.add_body_html(str(_top(here, key)))
     if on_zone is not None:
@@ -103,11 +102,11 @@ def frame(
         ui.on("zone", changed)
     with _Narrow() if narrow else _Page():
         yield
-    RawHtml(_foot(has_mailbox_page and MAILBOX_MARK in client.request.cookies and is_here(client.request)))
+    RawHtml(_foot(_has_mailbox_link(client.request)))
 
 
 def plain(title: str, content: Markup) -> str:
-    """A whole page of HTML that needs no script, between the same header and footer."""
+    """Return a whole page of HTML that needs no script, between the same header and footer."""
     return str(
         _PLAIN.format(
             title=f"{title} · {NAME}",
@@ -120,8 +119,14 @@ def plain(title: str, content: Markup) -> str:
 
 
 def html(content: Markup, tag: str = "div") -> RawHtml:
-    """Our own markup; what people have written is escaped by Markup.format before it comes here."""
+    """Add trusted HTML to the page. Text that people have written must be escaped before, by `Markup.format`."""
     return RawHtml(plain_json(content), tag)
+
+
+def _has_mailbox_link(request: Request) -> bool:
+    # The site sets the state of its applications; the cookie may be older than the site's mail server.
+    site_has_mailbox = getattr(request.app.state, "has_mailbox", False)
+    return site_has_mailbox and MAILBOX_MARK in request.cookies and is_here(request)
 
 
 @lru_cache(maxsize=1024)

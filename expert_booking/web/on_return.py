@@ -1,10 +1,10 @@
-"""When somebody comes back to a page, it looks again: not everything that may have changed is news."""
+"""Reload a page when its visitor returns to it, for changes that are not events."""
 
 from collections.abc import Callable
 
 from nicegui import ui
 
 
-def on_return(look: Callable[[], None]) -> None:
-    """Have `look` called whenever this page gets the focus, or is shown again. assets/page.js says so."""
-    ui.on("seen", lambda _: look())
+def on_return(reload: Callable[[], None]) -> None:
+    """Call `reload` whenever this page gets the focus or becomes visible. assets/page.js sends the event."""
+    ui.on("seen", lambda _: reload())

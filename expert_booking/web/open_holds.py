@@ -1,7 +1,7 @@
-"""Which holds the open pages of this process show, and whose browsers they are in.
+"""The holds that open pages of this process show.
 
-The last page that is closed lets its hold go, unless another process's pages have taken it over. A process that stops
-lets nothing go: its pages come back to the next one, and whatever nobody comes back to lapses.
+Closing the last page of a hold releases it, unless a page of another process has taken it over. A process that stops
+releases nothing: its pages reconnect to another process, and holds that are not taken over expire.
 """
 
 import asyncio
@@ -19,45 +19,45 @@ Subscriber = Callable[[HoldView | None], None]
 
 
 class OpenHolds:
-    """Takes and lets go holds for open forms."""
+    """Takes and releases holds for open forms, and tells the other pages of the same browser."""
 
     def __init__(self, services: Services) -> None:
         self._holds = services.holds
         self._keeper = uuid4()
         self._open: Counter[UUID] = Counter()
         self._subscribers: dict[bytes, list[Subscriber]] = {}
-        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
     async def take(self, request: HoldRequest, visitor: bytes, origin: bytes) -> HoldView:
-        """Hold a slot for this browser, for a form that then opens it. Raises what `Holds.take` raises."""
-        async with self._turn(visitor):
+        """Hold a slot for this browser; the form then calls `open`. Raises what `Holds.take` raises."""
+        async with self._lock(visitor):
             hold = await self._holds.take(request, visitor=visitor, origin=origin, keeper=self._keeper)
-        self._tell(visitor, hold)
+        self._notify(visitor, hold)
         return hold
 
     def open(self, hold_id: UUID, *, instead_of: UUID | None) -> None:
-        """One form more shows this hold, until `close`; what it showed before is over."""
+        """Count one more form that shows this hold until `close`, instead of the one it showed before."""
         self._open[hold_id] += 1
         if instead_of is not None:
             self._leave(instead_of)
 
     async def close(self, hold_id: UUID, visitor: bytes) -> None:
-        """One form less shows this hold; with the last one it goes."""
-        async with self._turn(visitor):
+        """Count one form less that shows this hold, and release the hold with the last one."""
+        async with self._lock(visitor):
             if self._leave(hold_id):
                 return
             await self._holds.release(hold_id, keeper=self._keeper)
         if visitor in self._subscribers:
-            self._tell(visitor, await self._holds.of_visitor(visitor))
+            self._notify(visitor, await self._holds.for_visitor(visitor))
 
     async def release(self, hold_id: UUID, visitor: bytes) -> None:
-        """Let a hold go for everybody who shows it: its customer says so."""
+        """Release a hold, however many forms show it, because its customer asked for it."""
         with suppress(HoldNotFound):
             await self._holds.release(hold_id)
-        self._tell(visitor, None)
+        self._notify(visitor, None)
 
     def subscribe(self, visitor: bytes, subscriber: Subscriber) -> Callable[[], None]:
-        """Call `subscriber` when this browser's hold changes here, until the returned function is called."""
+        """Call `subscriber` when this browser's hold changes in this process, until the returned function is called."""
         subscribers = self._subscribers.setdefault(visitor, [])
         subscribers.append(subscriber)
 
@@ -70,17 +70,17 @@ class OpenHolds:
         return unsubscribe
 
     def _leave(self, hold_id: UUID) -> int:
-        """How many still show it."""
+        """Count one form less, and return how many still show the hold."""
         self._open[hold_id] -= 1
         return self._open[hold_id] or self._open.pop(hold_id)
 
-    def _tell(self, visitor: bytes, hold: HoldView | None) -> None:
+    def _notify(self, visitor: bytes, hold: HoldView | None) -> None:
         for subscriber in list(self._subscribers.get(visitor, ())):
             subscriber(hold)
 
     @asynccontextmanager
-    async def _turn(self, visitor: bytes) -> AsyncIterator[None]:
-        # A page that comes back while another one is being closed: one of them after the other.
-        turn = self._turns.setdefault(visitor, asyncio.Lock())
-        async with turn:
+    async def _lock(self, visitor: bytes) -> AsyncIterator[None]:
+        # A page may reconnect while another one of the same browser is being closed.
+        lock = self._locks.setdefault(visitor, asyncio.Lock())
+        async with lock:
             yield

@@ -1,4 +1,4 @@
-"""Whether a browser's request comes from a page of this site."""
+"""Checks whether a browser's request comes from a page of this site."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,10 +10,10 @@ _DEFAULT_PORTS: Final = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 def is_own_origin(scope: Scope, base_url: str | None) -> bool:
-    """Whether the request's `Origin` is that of `base_url`, or names the host that the request was sent to.
+    """Whether the request's `Origin` matches `base_url`, or the host that the request was sent to.
 
-    Without a `base_url`, `X-Forwarded-Host` counts as well: no page of another site can make a browser send it. A
-    request without an `Origin` is not from a page of another site.
+    Without a `base_url`, `X-Forwarded-Host` is accepted too: pages of other sites cannot make a browser send it. A
+    request without an `Origin` does not come from a page of another site.
     """
     headers = Headers(scope=scope)
     origins = headers.getlist("origin")

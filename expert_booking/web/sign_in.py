@@ -1,9 +1,8 @@
-"""Signing in and out: the answers that set or end the cookie. Pages have no answers of their own once they are open."""
+"""HTTP endpoints for signing in and out. An open page talks over its websocket, which cannot set cookies."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -23,7 +22,16 @@ from expert_booking.domain.errors import (
     TooManyAccessRequests,
     TooManyRequests,
 )
-from expert_booking.schemas import AccessRequest, FieldError, Model, OwnPath, ProofView, field_errors
+from expert_booking.schemas import (
+    PROBLEM_JSON,
+    AccessRequest,
+    FieldError,
+    Model,
+    OwnPath,
+    ProofView,
+    field_errors,
+    problem_body,
+)
 from expert_booking.schemas.fields import at_most
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
@@ -38,14 +46,14 @@ from expert_booking.web.visitor import (
 )
 
 HOME: Final = "/my-bookings"
-# Bytes of an address, a code or a link, and some air.
-_LONGEST: Final = 4096
-# Seconds until other open pages of a browser that has a new id are loaded again: the page that has asked for it leaves.
-_RELOADED_AFTER: Final = 1.0
+# Bytes of an email address, a code or a link, with a margin.
+_MAX_BODY: Final = 4096
+# Seconds until the other open pages of a browser with a new id are reloaded; the page that asked navigates away first.
+_RELOAD_DELAY: Final = 1.0
 _STATUS: Final[tuple[tuple[type[Refusal], int], ...]] = (
     (NotFound, 404), (Conflict, 409), (Invalid, 422), (TooManyRequests, 429),
 )  # fmt: skip
-# Beside which field of the form a refusal is said.
+# The form field beside which a refusal is shown.
 _FIELDS: Final[dict[type[Refusal], str]] = {
     CodeWrong: "code", CodesLocked: "code", LinkNotValid: "code", TooManyAccessRequests: "email",
 }  # fmt: skip
@@ -53,38 +61,38 @@ _FIELDS: Final[dict[type[Refusal], str]] = {
 Answer = Callable[[Request, bytes], Awaitable[Response]]
 
 
-class _Ask(AccessRequest):
+class _LinkRequest(AccessRequest):
     next_path: OwnPath = ""
 
 
-class _Code(Model):
+class _CodeRequest(Model):
     id: UUID
     code: Annotated[str, at_most(20)]
 
 
 def mount(web: FastAPI, services: Services, *, secret: str) -> None:
-    """Serve what the forms are sent to. `secret` keys the hashes of networks."""
+    """Add the endpoints of the sign-in forms. `secret` keys the hashes of networks."""
 
     async def ask(request: Request, body: bytes) -> Response:
-        wanted = _Ask.model_validate_json(body)
-        asked = await services.access.ask(
+        wanted = _LinkRequest.model_validate_json(body)
+        asked = await services.access.request_access(
             wanted.email,
             origin=network_hash(request, secret),
             browser=remembered_visitor(request),
             next_path=wanted.next_path,
             marks=marks_of(request),
         )
-        return JSONResponse(asked.model_dump(mode="json", by_alias=True), headers=_NOT_KEPT)
+        return JSONResponse(asked.model_dump(mode="json", by_alias=True), headers=_NO_STORE)
 
     async def code(request: Request, body: bytes) -> Response:
-        typed = _Code.model_validate_json(body)
+        typed = _CodeRequest.model_validate_json(body)
         browser = remembered_visitor(request)
         secret, renamed = new_visitor(request)
         proof, path = await services.access.redeem_code(
             typed.id, typed.code, "browser", browser=browser, renamed=renamed
         )
         await _signed_in(services, request, proof, secret, renamed)
-        return JSONResponse({"next": path or HOME}, headers=_NOT_KEPT)
+        return JSONResponse({"next": path or HOME}, headers=_NO_STORE)
 
     async def link(request: Request, body: bytes) -> Response:
         sent = _field(body, "link")
@@ -92,9 +100,9 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         try:
             proof, path = await services.access.redeem_link(sent, "browser", renamed=renamed)
         except LinkNotValid:
-            return _go_to("/sign-in?over=1")
+            return _redirect("/sign-in?over=1")
         await _signed_in(services, request, proof, secret, renamed)
-        return _go_to(path or HOME)
+        return _redirect(path or HOME)
 
     async def sign_out(request: Request, body: bytes) -> Response:
         proof = proof_of(request)
@@ -102,26 +110,26 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
             everywhere = _field(body, "everywhere") == "1"
             secret, renamed = new_visitor(request)
             await services.access.sign_out(proof, everywhere=everywhere, renamed=renamed)
-            # Nor is it known any more as the browser that booked: the next one at this machine may be somebody else.
+            # The browser also gets a new visitor id, so that the next person at this machine does not see its bookings.
             marks = [] if everywhere else marks_of(request)
             request.session.clear()
             request.session.update({"visitor": secret, "proven": marks})
             _reload_others(renamed)
-        return _go_to(HOME)
+        return _redirect(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
-        web.add_api_route(path, _for_scripts(answer, services.site.url), methods=["POST"])
+        web.add_api_route(path, _json_endpoint(answer, services.site.url), methods=["POST"])
     for path, answer in (("/sign-in/link", link), ("/sign-out", sign_out)):
-        web.add_api_route(path, _for_forms(answer, services.site.url), methods=["POST"])
+        web.add_api_route(path, _form_endpoint(answer, services.site.url), methods=["POST"])
 
 
 def is_from_here(request: Request, site_url: str) -> bool:
-    """Whether a page of this site has sent this, and no other site in somebody's browser."""
+    """Whether a page of this site sent the request, and not a page of another site in the visitor's browser."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = request.headers.get("origin")
-    # No browser sends a form to another site without saying where it comes from. A proxy may hide the name we go by.
+    # Browsers send `Origin` with every form for another site. Behind a proxy, `Host` may not be the public name.
     return origin is None or origin == site_url or origin.partition("://")[2] == request.headers.get("host", "-")
 
 
@@ -137,9 +145,9 @@ async def _signed_in(
 
 
 def _reload_others(renamed: Renamed | None) -> None:
-    """Load the browser's other open pages again, a moment later: then its cookie says who it is now."""
+    """Reload the browser's other open pages a moment later, when it has the new cookie."""
     if renamed is not None:
-        asyncio.get_running_loop().call_later(_RELOADED_AFTER, _reload_pages_of, renamed.before)
+        asyncio.get_running_loop().call_later(_RELOAD_DELAY, _reload_pages_of, renamed.before)
 
 
 def _reload_pages_of(visitor: bytes) -> None:
@@ -149,13 +157,13 @@ def _reload_pages_of(visitor: bytes) -> None:
             client.run_javascript("window.leaving || location.reload()")
 
 
-def _for_scripts(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
-    async def answered(request: Request) -> Response:
+def _json_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
         if not is_from_here(request, site_url):
-            return _problem(403, "forbidden", "This can only be sent from a page of this site.")
+            return _problem(403, "forbidden", "Requests from other sites are not allowed.")
         body = await _body(request)
         if body is None:
-            return _problem(413, "body_too_large", "This is more than belongs here.")
+            return _problem(413, "body_too_large", "Request body too large.")
         try:
             return await answer(request, body)
         except ValidationError as error:
@@ -164,23 +172,23 @@ def _for_scripts(answer: Answer, site_url: str) -> Callable[[Request], Awaitable
         except (NotFound, Conflict, Invalid, TooManyRequests) as refusal:
             return _refused(refusal)
 
-    return answered
+    return endpoint
 
 
-def _for_forms(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
-    async def answered(request: Request) -> Response:
+def _form_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
         body = await _body(request) if is_from_here(request, site_url) else None
-        return _go_to("/sign-in") if body is None else await answer(request, body)
+        return _redirect("/sign-in") if body is None else await answer(request, body)
 
-    return answered
+    return endpoint
 
 
 async def _body(request: Request) -> bytes | None:
-    """What was sent; None for more than belongs here."""
+    """The request body; None if it is too large."""
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > _LONGEST:
+        if len(body) > _MAX_BODY:
             return None
     return body
 
@@ -189,8 +197,8 @@ def _field(body: bytes, name: str) -> str:
     return parse_qs(body.decode(errors="replace")).get(name, [""])[0]
 
 
-def _go_to(path: str) -> Response:
-    return RedirectResponse(path, 303, headers=_NOT_KEPT)
+def _redirect(path: str) -> Response:
+    return RedirectResponse(path, 303, headers=_NO_STORE)
 
 
 def _refused(refusal: Refusal) -> Response:
@@ -201,16 +209,10 @@ def _refused(refusal: Refusal) -> Response:
 
 
 def _problem(status: int, code: str, detail: str, found: list[FieldError] | None = None) -> Response:
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-    }
+    body = problem_body(status, code, detail)
     if found:
         body["errors"] = [field_error.model_dump(mode="json") for field_error in found]
-    return JSONResponse(body, status, media_type="application/problem+json", headers=_NOT_KEPT)
+    return JSONResponse(body, status, media_type=PROBLEM_JSON, headers=_NO_STORE)
 
 
-_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+_NO_STORE: Final = {"Cache-Control": "no-store"}

@@ -1,9 +1,8 @@
-"""Brings the pages together: their server-side application, their assets, and what they all share."""
+"""The web application: pages, assets and the live state that pages share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -20,35 +19,37 @@ from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
+from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.services import Services
 from expert_booking.web import component_urls, csp_nonce, error_pages, layout, sign_in
-from expert_booking.web.live import rooms, slot_boards
+from expert_booking.web.live import rooms
 from expert_booking.web.live.listing_cache import ListingCache
+from expert_booking.web.live.next_free import NextFree
 from expert_booking.web.live.profile_cache import ProfileCache
+from expert_booking.web.live.slot_boards import LiveBoards, refresh_periodically
 from expert_booking.web.open_holds import OpenHolds
 from expert_booking.web.pages import book, booking, expert, experts, mailbox, my_bookings, reschedule
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
-FOR_EVER: Final = "public, max-age=31536000, immutable"
-# How long a page outlives its connection: a moment in a tunnel, not an afternoon.
+CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
+# Seconds that a page survives without a connection: enough for a short network failure.
 RECONNECT_SECONDS: Final = 5.0
-# Messages to a page that are kept until it has said that it heard them; a page that missed more is loaded anew.
-_HISTORY: Final = 100
-YEAR: Final = 365 * 24 * 60 * 60
-# An expert's page in 0.19 ms and 6.1 kB; the default, 9, takes 0.33 ms for 5.7 kB.
-_GZIP: Final = 3
+# Messages to a page that are kept until it acknowledges them. A page that missed more is reloaded.
+_MESSAGE_HISTORY: Final = 100
+_ONE_YEAR: Final = 365 * 24 * 60 * 60
+# Compresses an expert's page in 0.19 ms to 6.1 kB. The default, 9, takes 0.33 ms for 5.7 kB.
+_GZIP_LEVEL: Final = 3
 
-# What is said to programs that come to the door for people.
-_REFUSED: Final = {
-    404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not know this method."),
+# Codes and details of errors for programs that request pages.
+_PROBLEMS: Final = {
+    404: ("not_found", "There is no page at this address."),
+    405: ("method_not_allowed", "Method not allowed."),
     503: (Unavailable.code, str(Unavailable())),
 }
 
-_PAGES: Final = (
-    "Pages this process keeps: open in a browser, or not connected (just asked for, or about to be deleted)."
-)
+_PAGES_HELP: Final = "Pages in memory: connected to a browser, or not connected (just loaded, or about to be deleted)."
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
@@ -57,36 +58,32 @@ def create_web(
     services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics,
     base_url: str | None = None, sockets_per_network: int = 200, unconnected_pages_per_network: int = 100,
 ) -> ASGIApp:  # fmt: skip
-    """The pages over these services. `secret` signs the cookie that proves a browser is the same one.
+    """The pages on top of these services. `secret` signs the cookie that identifies a browser.
 
-    `base_url` is where people reach the site, if that is set: other sites' pages may not connect.
+    `base_url` is the public URL of the site, if configured. Pages of other origins cannot connect.
     """
     rooms.check()
-    boards, next_free, open_holds = (
-        slot_boards.LiveBoards(services),
-        slot_boards.NextFree(services),
-        OpenHolds(services),
-    )
-    metrics.watch("live_boards", "Session types that pages of this process show right now.", lambda: len(boards))
-    metrics.watch("listed_experts", "Experts whose next free time listings show right now.", lambda: len(next_free))
-    metrics.watch("pages", _PAGES, lambda: _pages(connected=True), state="connected")
-    metrics.watch("pages", _PAGES, lambda: _pages(connected=False), state="not_connected")
+    boards, next_free, open_holds = LiveBoards(services), NextFree(services), OpenHolds(services)
+    metrics.watch("live_boards", "Session types whose slots open pages show.", lambda: len(boards))
+    metrics.watch("listed_experts", "Experts whose next free time open listings show.", lambda: len(next_free))
+    metrics.watch("pages", _PAGES_HELP, lambda: _pages(connected=True), state="connected")
+    metrics.watch("pages", _PAGES_HELP, lambda: _pages(connected=False), state="not_connected")
     profiles = ProfileCache(services)
 
     @asynccontextmanager
-    async def living(app: FastAPI) -> AsyncIterator[None]:
+    async def web_lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with lifespan(app):
-            ticking = asyncio.create_task(slot_boards.tick(boards, next_free))
+            refreshing = asyncio.create_task(refresh_periodically(boards, next_free))
             yield
-            ticking.cancel()
+            refreshing.cancel()
             with suppress(asyncio.CancelledError):
-                await ticking
+                await refreshing
 
-    web = FastAPI(lifespan=living, openapi_url=None, docs_url=None, redoc_url=None)
+    web = FastAPI(lifespan=web_lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     web.mount("/assets/" + layout.VERSION, _Assets(directory=layout.ASSETS), name="assets")
     web.add_api_route("/favicon.svg", _favicon)
     web.add_api_route("/robots.txt", _robots)
-    web.add_api_route("/portrait/{slug}.svg", _portraits(services))
+    web.add_api_route("/portrait/{slug}.svg", _portrait_route(services))
     experts.mount(services, next_free, ListingCache(services))
     expert.mount(services, profiles, boards, open_holds)
     book.mount(services, profiles, boards, open_holds, secret=secret, phone_required=phone_required)
@@ -96,17 +93,17 @@ def create_web(
     sign_in_page.mount(services)
     sign_in.mount(web, services, secret=secret)
     booking.mount_calendar_file(web, services)
-    layout.has_mailbox_page = services.mailbox is not None
     if services.mailbox is not None:
         mailbox.mount(services.mailbox, services.clock, web, SignedKeys(secret))
-    for app in (web, core.app):  # a picture or an asset that is missing, and a page
-        app.add_exception_handler(404, _refused)
-        app.add_exception_handler(405, _refused)
-    web.add_exception_handler(Unavailable, _refused)
+    for app in (web, core.app):  # for missing assets and portraits, and for missing pages
+        app.add_exception_handler(404, _error_response)
+        app.add_exception_handler(405, _error_response)
+        app.state.has_mailbox = services.mailbox is not None
+    web.add_exception_handler(Unavailable, _error_response)
     core.app.on_page_exception(_page_failed)
     csp_nonce.add_to_template()
     component_urls.use_content_hashes()
-    # NiceGUI keeps something for every tab there ever was, a month long; nothing of ours is in it.
+    # NiceGUI keeps storage for every tab for a month. This product does not use it.
     core.app.storage.max_tab_storage_age = RECONNECT_SECONDS
     guard_sockets(
         per_network=sockets_per_network,
@@ -124,13 +121,13 @@ def create_web(
         reconnect_timeout=RECONNECT_SECONDS,
         tailwind=False,
         show_welcome_message=False,
-        message_history_length=_HISTORY,
-        gzip_middleware_factory=lambda app: GZipMiddleware(app, compresslevel=_GZIP),
+        message_history_length=_MESSAGE_HISTORY,
+        gzip_middleware_factory=lambda app: GZipMiddleware(app, compresslevel=_GZIP_LEVEL),
     )
-    # With this prefix browsers take the cookie from this very host over https alone: no other site of the same domain,
-    # and nobody on an unencrypted network, can put one of theirs in its place.
+    # With this prefix, browsers accept the cookie only from this host over https: neither another site of the same
+    # domain nor an attacker on an unencrypted network can replace it.
     cookie = "__Host-eb_browser" if https else "eb_browser"
-    return SessionMiddleware(web, secret, session_cookie=cookie, max_age=YEAR, same_site="lax", https_only=https)
+    return SessionMiddleware(web, secret, session_cookie=cookie, max_age=_ONE_YEAR, same_site="lax", https_only=https)
 
 
 def _pages(*, connected: bool) -> int:
@@ -139,23 +136,23 @@ def _pages(*, connected: bool) -> int:
 
 class _Assets(StaticFiles):
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        """Their address has their version in it."""
+        """The URL contains the version, so the response may be cached forever."""
         response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = FOR_EVER
+        response.headers["Cache-Control"] = CACHE_FOREVER
         return response
 
 
-def _portraits(services: Services) -> Callable[[str], Any]:
+def _portrait_route(services: Services) -> Callable[[str], Any]:
     async def portrait(slug: str) -> Response:
         try:
-            picture = await services.experts.portrait(slug)
+            key = await services.experts.portrait_key(slug)
         except ExpertNotFound as refusal:
             raise HTTPException(404) from refusal
         headers = {
             "Cache-Control": "public, max-age=86400",
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
         }
-        return Response(picture, media_type="image/svg+xml", headers=headers)
+        return Response(draw_portrait(key), media_type="image/svg+xml", headers=headers)
 
     return portrait
 
@@ -169,20 +166,19 @@ async def _robots() -> PlainTextResponse:
     return PlainTextResponse("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in hidden))
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _error_response(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
-    if not error_pages.wants_page(request):
-        code, text = _REFUSED[status]
-        title = HTTPStatus(status).phrase
-        body = {"type": "about:blank", "title": title, "status": status, "detail": text, "code": code}
+    if not error_pages.wants_html(request):
+        code, text = _PROBLEMS[status]
+        body = problem_body(status, code, text)
         if status >= 500 and request_id.get():
             body["requestId"] = request_id.get()
-        return JSONResponse(body, status, media_type="application/problem+json")
+        return JSONResponse(body, status, media_type=PROBLEM_JSON)
     with Client(nicegui_page(""), request=request) as client:
         if status == 503:
             _page_failed(error)
         else:
-            error_pages.not_here("This page is not here", "The address may be mistyped, or the page has moved.")
+            error_pages.show_error("Page not found", "Check the address for typos, or start from the home page.")
     return client.build_response(request, client.status_code)
 
 
@@ -190,10 +186,9 @@ def _page_failed(error: Exception) -> None:
     if isinstance(error, Unavailable):
         error_pages.unavailable(error)
         return
-    error_pages.not_here(
+    error_pages.show_error(
         "Something went wrong",
-        "It is our mistake, not yours, and it has been written down. Please try again in a moment."
-        + error_pages.found_by(),
+        "The error is on our side and has been logged. Please try again in a moment." + error_pages.error_reference(),
         code="internal_error",
         status=500,
     )

@@ -1,13 +1,13 @@
-"""Guard in front of NiceGUI's Socket.IO server: who may connect, how often, and what a connection may send.
+"""Guard in front of NiceGUI's Socket.IO server: limits who may connect, how often, and what a connection may send.
 
-The Socket.IO server trusts what it receives and keeps it in memory. These rules hold for websockets and for polling:
+The Socket.IO server trusts what it receives and keeps it in memory. These rules apply to websockets and polling:
 
-- a connection comes from a page of this site (see `own_origin`) and names one page, the only one it can speak for;
+- a connection comes from a page of this site (see `own_origin`) and names one page, the only one it can act for;
 - one network may have 200 connections (a setting), and the process 10,000;
-- it sends at most 64 kB at once, nothing binary, and only packets that pages of ours send (see `socket_packets`); after
-  three others it is closed;
-- it sends 100 packets at once and 30 a second after that; what is more waits;
-- it is closed if it has not completed its handshake after 20 s, or if more than 1 MB waits to be read by it.
+- packets have at most 64 kB, are not binary, and are of a kind that pages send (see `socket_packets`); after three
+  others the connection is closed;
+- it may send bursts of 100 packets and 30 per second after that; further packets are delayed;
+- it is closed if it has not completed its handshake after 20 s, or if more than 1 MB waits for it.
 """
 
 import asyncio
@@ -31,25 +31,25 @@ from expert_booking.web.socket_packets import Packet, packet_of
 
 log = logging.getLogger(__name__)
 
-# Bytes that a page may send at once: a form and its texts are far smaller.
-LONGEST: Final = 2**16
+# Bytes of a packet. Forms are far smaller.
+MAX_PACKET: Final = 2**16
 # Connections of all networks together.
-MOST_SOCKETS: Final = 10_000
+MAX_SOCKETS: Final = 10_000
 # Malformed packets after which a connection is closed.
-MOST_MALFORMED: Final = 3
-# Seconds for the handshake, and from a refused one until the connection is closed.
-_TO_HANDSHAKE: Final = 20.0
-_TO_CLOSE: Final = 3.0
-# Packets a page may send at once, and a second from then on: more than a key that is held down.
+MAX_MALFORMED: Final = 3
+# Seconds for the handshake, and from a refused handshake until the connection is closed.
+_HANDSHAKE_TIMEOUT: Final = 20.0
+_CLOSE_DELAY: Final = 3.0
+# Packets a page may send in a burst, and per second after that. A key that is held down sends fewer.
 _BURST: Final = 100
 _PER_SECOND: Final = 30
 # Bytes that may wait for a connection that does not read them.
-_MOST_WAITING: Final = 2**20
-# Requests of one polling connection at the same time; a browser has one that waits for news and one that sends.
-_MOST_POLLS: Final = 4
-_MOST_PACKETS_OF_A_POST: Final = 16
+_MAX_WAITING: Final = 2**20
+# Concurrent requests of a polling connection (browsers have one that waits and one that sends), and packets per POST.
+_MAX_POLLS: Final = 4
+_MAX_PACKETS_PER_POST: Final = 16
 _SCOPE_KEY: Final = "expert_booking.socket"
-_GONE: Final[Message] = {"type": "websocket.disconnect", "code": 1008}
+_DISCONNECT: Final[Message] = {"type": "websocket.disconnect", "code": 1008}
 
 
 class OutgoingQueue(asyncio.Queue[Any]):
@@ -90,7 +90,7 @@ class GuardedSocket:
         self.queue: Any = None
         self.transport: Any = None
         self.timer: asyncio.TimerHandle | None = None
-        # Whether it has asked Socket.IO to connect, has completed its handshake, and is to be closed.
+        # Whether it has sent Socket.IO's connect packet, completed its handshake, and must be closed.
         self.connected = self.handshaken = self.closing = False
         self.malformed = self.polls = 0
         self.upgrading = False
@@ -98,16 +98,16 @@ class GuardedSocket:
 
     @classmethod
     def of(cls, environ: Mapping[str, Any]) -> "GuardedSocket | None":
-        """The connection that Engine.IO knows by this environment; None where it did not pass a guard."""
+        """The connection with this Engine.IO environment; None if it did not pass a guard."""
         found = environ.get("asgi.scope", {}).get(_SCOPE_KEY)
         return found if isinstance(found, cls) else None
 
     def accept(self, text: str | None) -> bool:
-        """Whether to hand on this packet; None is a binary one. Closes the connection where it has to be."""
-        if self.queue is not None and self.queue.waiting > _MOST_WAITING:
+        """Whether to pass this packet on (None: a binary one). Marks the connection for closing if it breaks a rule."""
+        if self.queue is not None and self.queue.waiting > _MAX_WAITING:
             self.abort()
             return False
-        packet = Packet.BINARY if text is None or len(text) > LONGEST else packet_of(text)
+        packet = Packet.BINARY if text is None or len(text) > MAX_PACKET else packet_of(text)
         if packet is Packet.EVENT and self.connected:
             return True
         if packet is Packet.CONNECT and not self.connected:
@@ -117,51 +117,51 @@ class GuardedSocket:
             self.closing = True
             return True
         if packet is Packet.BINARY:
-            self.reject(at_once=True)
+            self.reject(immediately=True)
         elif packet not in (Packet.CONTROL, Packet.DROPPED):
             self.reject()
         return packet is Packet.CONTROL
 
-    def reject(self, *, at_once: bool = False) -> None:
-        """Count a malformed packet, and close the connection after the third (or at once)."""
+    def reject(self, *, immediately: bool = False) -> None:
+        """Count a malformed packet, and mark the connection for closing after the third, or `immediately`."""
         self.malformed += 1
         self.guard.count_malformed()
-        self.closing = self.closing or at_once or self.malformed >= MOST_MALFORMED
+        self.closing = self.closing or immediately or self.malformed >= MAX_MALFORMED
 
     def delay(self) -> float:
-        """Seconds to wait before the next packet is looked at; counts one packet."""
+        """Count one packet, and return the seconds to wait before processing it."""
         now = monotonic()
         self._allowance = min(self._allowance + (now - self._checked_at) * _PER_SECOND, float(_BURST)) - 1
         self._checked_at = now
         return max(-self._allowance / _PER_SECOND, 0)
 
     def complete_handshake(self) -> None:
-        """Its page exists, and this connection belongs to it."""
+        """Record that the handshake with its page is complete."""
         self.handshaken = True
         self._set_timer(None)
 
     def close_soon(self) -> None:
-        """Close it after the browser had time to receive that its page does not exist."""
-        self._set_timer(_TO_CLOSE)
+        """Close it after the browser had time to receive the refusal."""
+        self._set_timer(_CLOSE_DELAY)
 
     def begin(self, eio_sid: str, queue: Any) -> None:
-        """Engine.IO has accepted it."""
+        """Record that Engine.IO has accepted it, and start the timeout of the handshake."""
         self.eio_sid, self.queue = eio_sid, queue
-        self._set_timer(_TO_HANDSHAKE)
+        self._set_timer(_HANDSHAKE_TIMEOUT)
 
     def abort(self) -> None:
-        """Close it now, without waiting for it to read anything."""
+        """Close it immediately, without waiting until the client has read what was sent."""
         self.closing = True
         self._set_timer(None)
         self.guard.close(self)
 
     def abort_if_closing(self) -> None:
-        """Close it now, if it is to be closed."""
+        """Close it immediately if it is marked for closing."""
         if self.closing:
             self.abort()
 
     def end(self) -> None:
-        """It is closed."""
+        """Record that it is closed."""
         self.closing = True
         self._set_timer(None)
         self.transport = self.queue = None
@@ -173,7 +173,7 @@ class GuardedSocket:
 
 
 class SocketGuard:
-    """ASGI application before NiceGUI's Socket.IO server."""
+    """ASGI middleware around NiceGUI's Socket.IO server."""
 
     def __init__(
         self, app: ASGIApp, sio: AsyncServer, *, per_network: int, base_url: str | None, metrics: Metrics
@@ -190,24 +190,24 @@ class SocketGuard:
         self._malformed = CountedWarning(log, "%d malformed websocket packets")
         self._foreign = CountedWarning(
             log,
-            "%d websocket connections came from pages of other sites and were refused. If they are from this site, "
-            "set EXPERT_BOOKING_BASE_URL to its address.",
+            "refused %d websocket connections from pages of other origins. If they are from this site, set "
+            "EXPERT_BOOKING_BASE_URL to its address.",
         )
         self._too_many = CountedWarning(
             log,
-            "%d websocket connections were refused because their network, or this process, has too many. See "
-            "EXPERT_BOOKING_SOCKETS_PER_NETWORK; behind a proxy on another machine also FORWARDED_ALLOW_IPS.",
+            "refused %d websocket connections because their network, or this process, has too many. See "
+            "EXPERT_BOOKING_SOCKETS_PER_NETWORK and, behind a proxy on another machine, FORWARDED_ALLOW_IPS.",
         )
 
     def __len__(self) -> int:
-        """How many connections there are."""
+        """The number of connections."""
         return len(self._sockets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on one connection, or one request of a polling connection."""
+        """Serve one websocket connection, or one request of a polling connection."""
         refusal = self._refusal(scope)
         query = {} if refusal else _query_of(scope)
-        if refusal or query is None or "j" in query:  # JSONP is for browsers of long ago
+        if refusal or query is None or "j" in query:  # JSONP is for outdated browsers
             await _refuse(scope, receive, send, refusal or HTTPStatus.BAD_REQUEST)
         elif "sid" in query:
             await self._continue(query["sid"][0], scope, receive, send)
@@ -232,7 +232,7 @@ class SocketGuard:
             await _refuse(scope, receive, send, HTTPStatus.BAD_REQUEST)
             return
         network = network_of(scope["client"][0] if scope.get("client") else "")
-        if self._networks[network] >= self._per_network or len(self._sockets) >= MOST_SOCKETS:
+        if self._networks[network] >= self._per_network or len(self._sockets) >= MAX_SOCKETS:
             self._too_many.add()
             self._metrics.socket_refused("too_many")
             await _refuse(scope, receive, send, HTTPStatus.TOO_MANY_REQUESTS)
@@ -248,36 +248,36 @@ class SocketGuard:
             else:
                 await self.app(scope, receive, send)
         finally:
-            # A polling connection lives on between its requests; Engine.IO says when it has ended.
+            # A polling connection exists between its requests; Engine.IO reports its end.
             if scope["type"] == "websocket" or socket.eio_sid is None:
                 self._end(socket)
 
-    def began(self, eio_sid: str, environ: Mapping[str, Any]) -> None:
-        """Engine.IO has accepted a connection."""
+    def on_connect(self, eio_sid: str, environ: Mapping[str, Any]) -> None:
+        """Handle that Engine.IO has accepted a connection."""
         socket = GuardedSocket.of(environ)
         if socket is not None:
             self._by_sid[eio_sid] = socket
             socket.begin(eio_sid, getattr(self._eio.sockets.get(eio_sid), "queue", None))
 
-    def ended(self, eio_sid: str) -> None:
-        """Engine.IO has closed a connection."""
+    def on_disconnect(self, eio_sid: str) -> None:
+        """Handle that Engine.IO has closed a connection."""
         socket = self._by_sid.get(eio_sid)
         if socket is not None:
             self._end(socket)
 
-    def rejected(self, eio_sid: str) -> None:
-        """Socket.IO could not read a packet of this connection."""
+    def on_malformed_packet(self, eio_sid: str) -> None:
+        """Handle a packet of this connection that Socket.IO could not parse."""
         socket = self._by_sid.get(eio_sid)
         if socket is not None:
             socket.reject()
 
     def count_malformed(self) -> None:
-        """A connection has sent a malformed packet."""
+        """Count a malformed packet in the log and the metrics."""
         self._malformed.add()
         self._metrics.malformed_packet()
 
     def close(self, socket: GuardedSocket) -> None:
-        """Close a connection now."""
+        """Close a connection immediately."""
         if socket.transport is not None:
             socket.transport.abort()
         elif socket.eio_sid is not None:
@@ -309,7 +309,7 @@ class SocketGuard:
             await _refuse(scope, receive, send, HTTPStatus.BAD_REQUEST)
         elif scope["type"] == "websocket":
             await self._upgrade(socket, scope, receive, send)
-        elif socket.polls >= _MOST_POLLS:
+        elif socket.polls >= _MAX_POLLS:
             await _refuse(scope, receive, send, HTTPStatus.TOO_MANY_REQUESTS)
         else:
             socket.polls += 1
@@ -320,7 +320,7 @@ class SocketGuard:
                 socket.polls -= 1
 
     def _is_open(self, socket: GuardedSocket) -> bool:
-        """Whether Engine.IO would take more of this connection; it raises KeyError otherwise."""
+        """Whether Engine.IO accepts more requests of this connection. Otherwise it would raise KeyError."""
         engine_socket = self._eio.sockets.get(socket.eio_sid)
         return engine_socket is not None and not engine_socket.closed
 
@@ -338,7 +338,7 @@ class SocketGuard:
         body = await _body_of(receive)
         socket.closing = socket.closing or body is None
         accepted = []
-        for text in (body or "").split("\x1e", _MOST_PACKETS_OF_A_POST)[:_MOST_PACKETS_OF_A_POST]:
+        for text in (body or "").split("\x1e", _MAX_PACKETS_PER_POST)[:_MAX_PACKETS_PER_POST]:
             await asyncio.sleep(socket.delay())
             if not socket.closing and socket.accept(text):
                 accepted.append(text)
@@ -354,7 +354,7 @@ class SocketGuard:
 
 
 def _checking(socket: GuardedSocket, receive: Receive) -> Receive:
-    """Receive the packets that a page may send, and a disconnect when the connection is to be closed."""
+    """Wrap `receive`: deliver only allowed packets, and a disconnect when the connection must be closed."""
 
     async def receive_checked() -> Message:
         while not socket.closing:
@@ -366,7 +366,7 @@ def _checking(socket: GuardedSocket, receive: Receive) -> Receive:
                 await asyncio.sleep(delay)
             if socket.accept(message.get("text")):
                 return message
-        return _GONE
+        return _DISCONNECT
 
     return receive_checked
 
@@ -385,13 +385,13 @@ def _replaying(content: bytes, receive: Receive) -> Receive:
 
 
 async def _body_of(receive: Receive) -> str | None:
-    """The body of a request; None where it is too long, or no text."""
+    """The body of a request; None if it is too long or not UTF-8."""
     body = bytearray()
     more = True
     while more:
         message = await receive()
         body += message.get("body", b"")
-        if message["type"] != "http.request" or len(body) > LONGEST:
+        if message["type"] != "http.request" or len(body) > MAX_PACKET:
             return None
         more = message.get("more_body", False)
     try:

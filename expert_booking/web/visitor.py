@@ -1,4 +1,4 @@
-"""Who is looking, as far as the browser tells: a time zone, and a secret that proves it is the same browser."""
+"""What is known of a visitor from cookies: the time zone, the browser's secret, the proof of an email address."""
 
 import hashlib
 import secrets
@@ -13,7 +13,7 @@ from expert_booking.schemas import ZONE_NAMES, Identity
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
 
-# Browsers know some zones by names that the tz database has since replaced.
+# Old names that browsers use for zones which the tz database has renamed.
 _RENAMED: Final = {
     "Africa/Asmera": "Africa/Asmara",
     "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
@@ -35,12 +35,12 @@ _RENAMED: Final = {
     "Pacific/Ponape": "Pacific/Pohnpei",
     "Pacific/Truk": "Pacific/Chuuk",
 }
-# How many addresses a browser is remembered to have proven, the latest first.
-_MOST_MARKS: Final = 5
+# How many proven addresses a browser remembers, the latest first.
+_MAX_MARKS: Final = 5
 
 
 def zone_of(request: Request) -> ZoneInfo | None:
-    """The zone the visitor chose, or the browser's own; None on the very first visit."""
+    """The zone the visitor chose, or the browser's; None on the first visit."""
     for cookie in ("zone", "browser_zone"):
         zone = zone_named(request.cookies.get(cookie, "").replace("%2F", "/"))
         if zone is not None:
@@ -49,20 +49,20 @@ def zone_of(request: Request) -> ZoneInfo | None:
 
 
 def zone_named(name: object) -> ZoneInfo | None:
-    """The zone of this name, if there is one; of an old name, the zone as it is called today."""
+    """The zone with this name, or with the current name if this is an old one; None for an unknown name."""
     if not isinstance(name, str) or name not in ZONE_NAMES:
         return None
     return ZoneInfo(_RENAMED.get(name, name))
 
 
 def visitor_of(request: Request) -> bytes | None:
-    """What the database knows this browser by: a hash of what its signed cookie holds. None without a cookie."""
+    """The hash by which the database identifies this browser, from its signed cookie. None without a cookie."""
     secret = request.session.get("visitor")
     return _hash(secret) if isinstance(secret, str) else None
 
 
 def remembered_visitor(request: Request) -> bytes:
-    """The same; a browser without a cookie is given one with this answer."""
+    """The same, but a browser without a cookie gets one with this response."""
     if visitor_of(request) is None:
         request.session["visitor"] = secrets.token_urlsafe(24)
     visitor = visitor_of(request)
@@ -71,44 +71,44 @@ def remembered_visitor(request: Request) -> bytes:
 
 
 def new_visitor(request: Request) -> tuple[str, Renamed | None]:
-    """The secret of a new id for this browser, and what that changes for the database.
+    """A new secret for this browser's cookie, and the renaming to make in the database, if it had one before.
 
-    A browser gets a new id when it signs in or out, so that nobody who has put a cookie there before shares it.
+    A browser gets a new secret when it signs in or out, so that an attacker who planted a cookie does not share it.
     """
     secret, before = secrets.token_urlsafe(24), visitor_of(request)
     return secret, Renamed(before, _hash(secret)) if before is not None else None
 
 
 def marks_of(request: Request) -> Collection[str]:
-    """The marks of the addresses that this browser has proven before; they outlast signing out."""
+    """The marks of the addresses that this browser has proven before. They survive signing out."""
     marks = request.session.get("proven")
     return [mark for mark in marks if isinstance(mark, str)] if isinstance(marks, list) else []
 
 
 def remember_mark(request: Request, mark: str) -> None:
-    """This browser has proven one more address."""
-    request.session["proven"] = [mark, *(one for one in marks_of(request) if one != mark)][:_MOST_MARKS]
+    """Remember that this browser has proven an address."""
+    request.session["proven"] = [mark, *(one for one in marks_of(request) if one != mark)][:_MAX_MARKS]
 
 
 def is_here(request: Request) -> bool:
-    """Whether a browser on this very machine asks for this very machine: by no other name, and past no proxy."""
+    """Whether the request comes from a browser on this machine, by a local host name and without a proxy."""
     return client_network.is_here(request.client.host if request.client else "", request.headers)
 
 
 def proof_of(request: Request) -> str | None:
-    """The secret by which this browser proves an address, if it has signed in. Whether it still does, services know."""
+    """The proof in this browser's cookie, if it has signed in. Services check whether it is still valid."""
     secret = request.session.get("proof")
     return secret if isinstance(secret, str) else None
 
 
 async def identity_of(services: Services, request: Request) -> Identity | None:
-    """The address that this browser has proven, and what it may do; None when it has proven none, or not any more."""
+    """The proven address of this browser and its permissions; None without a valid proof."""
     proof = proof_of(request)
-    return await services.access.who(proof) if proof else None
+    return await services.access.identity_of_proof(proof) if proof else None
 
 
 def network_hash(request: Request, secret: str) -> bytes:
-    """What the database knows this browser's network by."""
+    """The hash by which the database identifies this browser's network."""
     return client_network.network_hash(request.client.host if request.client else "", secret)
 
 

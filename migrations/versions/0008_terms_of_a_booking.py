@@ -1,16 +1,16 @@
-"""Terms that belong to the booking, no history of holds, and how many holds a network has started.
+"""Store the terms in each booking, keep no history of holds, and count the holds of each network.
 
-Why: a booking keeps the title and the terms it was made with, whatever becomes of its session type; visitors can start
-any number of holds, so holds that never became bookings leave nothing behind; and the holds a network has started in
-the last minute are counted.
+Why: a booking keeps the title and the terms it was made with, even if its session type changes. Visitors can start any
+number of holds, so holds that never became bookings must leave nothing behind. And the holds that a network has started
+in the last minute are counted.
 
-The site can stay up. New columns are added empty, which takes a lock for an instant, and a trigger fills them for new
-rows, whoever writes them. The rows that are there are then filled one expert after another, each in a transaction of
-its own that locks this expert's bookings only (about a minute for a million bookings on two cores; each expert's open
-pages look again once). After that the columns are declared NOT NULL, for which the bookings are read once (0.5 s for a
-million) while nobody books. The history of holds that never became bookings is deleted 50,000 lines at a time; bookings
-wait for as long as one part takes. Whatever stops this halfway (a lock that cannot be had within 3 seconds, a lost
-connection): run it again, and it goes on.
+The site can stay up. The new columns are added empty, which locks the table only for an instant, and a trigger fills
+them for new rows from any writer. Existing rows are then filled expert by expert, each in its own transaction, which
+locks only this expert's bookings (about a minute for a million bookings on two cores; open pages of each expert reload
+once). Then the columns become NOT NULL, which reads all bookings once (0.5 s for a million) and blocks new ones in the
+meantime. The history of holds that never became bookings is deleted in batches of 50,000 rows; bookings wait for one
+batch. If the migration stops halfway (a lock is not available within 3 seconds, the connection is lost), run it again:
+it continues.
 """
 
 import sqlalchemy as sa
@@ -77,7 +77,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$
-""",  # noqa: S608 - names of ours
+""",  # noqa: S608 - only our own names
     """
 CREATE OR REPLACE FUNCTION tell_slots_freed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -110,7 +110,7 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$
-""",  # noqa: S608 - names of ours
+""",  # noqa: S608 - only our own names
     """
 CREATE OR REPLACE FUNCTION tell_slots_freed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -128,7 +128,7 @@ UPDATE booking AS b
   FROM session_type AS s
  WHERE s.id = b.session_type_id AND b.title IS NULL
 """
-# A line that only a hold leaves behind; and lines of nothing but a hold.
+# A row of the history that only a hold leaves behind, and the rows of bookings that were only ever holds.
 OF_A_HOLD = """
     coalesce({0}.from_status, 'held') = 'held'
     AND ({0}.to_status = 'held' OR {0}.from_status = 'held' AND coalesce({0}.to_status, 'expired') = 'expired')
@@ -142,12 +142,12 @@ DO $$ BEGIN
                       WHERE other.booking_id = c.booking_id AND ({OF_A_HOLD.format("other")}) IS NOT TRUE);
   ALTER TABLE booking_change ENABLE TRIGGER booking_change_stays;
 END $$
-"""  # noqa: S608 - words of ours
+"""  # noqa: S608 - only our own text
 AT_ONCE = 50_000
 
 
 def upgrade() -> None:
-    # IF NOT EXISTS and OR REPLACE: what is below may be run again after it stopped halfway.
+    # IF NOT EXISTS and OR REPLACE, because this may run again after it stopped halfway.
     for name, kind in COLUMNS.items():
         op.execute(f"ALTER TABLE booking ADD COLUMN IF NOT EXISTS {name} {kind}")
     for statement in (TERMS_FUNCTION, TERMS_TRIGGER, *HISTORY_FUNCTIONS):
@@ -185,7 +185,7 @@ def downgrade() -> None:
 
 
 def _fill(connection: sa.Connection) -> None:
-    """Give the bookings there are their terms, and delete the history of mere holds; every statement by itself."""
+    """Fill the terms of existing bookings, and delete the history of mere holds. Each statement is a transaction."""
     one_expert = sa.text(f"{FILL} AND b.expert_id = :expert")
     for expert in connection.scalars(sa.text("SELECT id FROM expert ORDER BY id")).all():
         connection.execute(one_expert, {"expert": expert})

@@ -1,10 +1,10 @@
-"""Links to bookings can be ended, and requests for access are counted by address and network.
+"""Make links to bookings revocable, and count access requests by address and network.
 
-Why: the links in emails and the `accessToken` of a booking never ended. A key version in the booking ends them: only
-keys that carry the booking's version count. Keys made before have version 1, so they go on working until they are
-ended. Requests for access are now counted by address and network together, so that requests from elsewhere lock nobody
-out; each request remembers how often its address was asked for before, because that decides how long its code is.
-All columns have constant defaults, so no row is rewritten.
+Why: the links in emails and the `accessToken` of a booking were valid for ever. With a key version in the booking, only
+keys with that version are valid. Existing keys have version 1, so they stay valid until they are revoked. Access
+requests are now counted by address and network together, so that requests from other networks cannot lock a customer
+out. Each request stores how many requests for its address came before, because that decides the length of its code. All
+columns have constant defaults, so no row is rewritten.
 """
 
 import sqlalchemy as sa

@@ -1,8 +1,8 @@
-"""Tokens expire and know their last use; an expert's new address waits until it is confirmed.
+"""Let tokens expire, record their last use, and keep an expert's new address pending until it is confirmed.
 
-Why: a forgotten token should not count for ever, and an operator needs to see which tokens are in use. Tokens that
-exist already expire a year from now. A new address of an expert counts only after its owner has used the link that was
-mailed to it. The tables are small, or only get a column without a default, so this takes no time.
+Why: a forgotten token should not stay valid for ever, and an operator needs to see which tokens are in use. Existing
+tokens expire a year from now. A new address of an expert replaces the old one only after the link emailed to it was
+used. The tables are small or only get a column without a default, so this is instant.
 """
 
 import sqlalchemy as sa

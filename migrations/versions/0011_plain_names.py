@@ -1,8 +1,9 @@
-"""Plain names: the actor `house` becomes `system`, and to *move* a booking becomes to *reschedule* it.
+"""Rename the actor `house` to `system`, and moving a booking to rescheduling it.
 
-The names stand in columns, in stored values and in the function that writes the emails of a change. Renaming a column
-changes the catalogue only. `booking_change` refuses every UPDATE by a trigger, which is disabled for this one.
-Processes of the version before do not work on this schema: stop them first.
+Why: the code, the API and the database use one term for each thing. The old names are in columns, in stored values, and
+in the functions that queue emails and copy terms. Renaming a column changes only PostgreSQL's catalogue. A trigger
+makes `booking_change` append-only; it is disabled for this one UPDATE. Processes of the previous version do not work
+with this schema: stop them before you migrate.
 
 Revision ID: 0011
 Revises: 0010
@@ -81,7 +82,7 @@ def _rename_values(actors: dict[str, str], kinds: dict[str, str]) -> None:
     op.execute("ALTER TABLE booking_change DISABLE TRIGGER USER")
     op.execute("ALTER TABLE booking DISABLE TRIGGER USER")
     for old, new in actors.items():
-        op.execute(f"UPDATE booking_change SET actor = '{new}' WHERE actor = '{old}'")  # noqa: S608 - names of ours
+        op.execute(f"UPDATE booking_change SET actor = '{new}' WHERE actor = '{old}'")  # noqa: S608 - only our own names
         op.execute(f"UPDATE booking SET changed_by = '{new}' WHERE changed_by = '{old}'")  # noqa: S608
         op.create_check_constraint(op.f("ck_booking_change_actor"), "booking_change", _ACTORS.replace("{system}", new))
     op.execute("ALTER TABLE booking ENABLE TRIGGER USER")

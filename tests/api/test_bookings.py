@@ -1,4 +1,4 @@
-"""POST /bookings, and the race over HTTP."""
+"""POST /bookings, alone and concurrently."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-async def test_a_booking_has_exactly_the_agreed_shape_and_an_address(
+async def test_booking_has_the_agreed_shape_and_a_location(
     client: httpx.AsyncClient, jana: UUID, post: Post, tokens: Tokens
 ) -> None:
     made = await post(notes="My first.", timeZone="Europe/London")
@@ -43,7 +43,7 @@ async def test_a_booking_has_exactly_the_agreed_shape_and_an_address(
     assert (found.status_code, found.json()) == (200, body)
 
 
-async def test_fifty_who_post_at_once_for_one_slot_are_one_booking_and_49_refusals(
+async def test_one_of_fifty_concurrent_posts_for_a_slot_succeeds(
     client: httpx.AsyncClient, jana: UUID, sql: Connection
 ) -> None:
     posts = (client.post("/bookings", json=booking_of(jana, email=f"p{n}@example.com")) for n in range(50))
@@ -55,7 +55,7 @@ async def test_fifty_who_post_at_once_for_one_slot_are_one_booking_and_49_refusa
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
 
 
-async def test_a_slot_that_is_held_is_taken(post: Post, jana: UUID, sql: Connection) -> None:
+async def test_held_slot_is_taken(post: Post, jana: UUID, sql: Connection) -> None:
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until)"
         " SELECT expert_id, id, '2026-11-24 08:30+00', '2026-11-24 08:45+00',"
@@ -81,7 +81,7 @@ async def test_a_slot_that_is_held_is_taken(post: Post, jana: UUID, sql: Connect
         ("2200-12-31T23:59:59Z", "beyond_horizon", {"horizonDays": 60, "lastDay": "2027-01-22"}),
     ],
 )  # fmt: skip
-async def test_a_time_that_is_not_offered_is_refused_with_the_reason_and_its_figures(
+async def test_time_not_offered_is_refused_with_reason_and_details(
     post: Post, starts_at: str, reason: str, figures: Json
 ) -> None:
     body = check_problem(await post(startsAt=starts_at), 422, "slot_not_offered")
@@ -89,7 +89,7 @@ async def test_a_time_that_is_not_offered_is_refused_with_the_reason_and_its_fig
     assert [error["field"] for error in body["errors"]] == ["startsAt"]
 
 
-async def test_a_time_of_notice_and_an_inactive_expert_are_reasons_too(post: Post, sql: Connection) -> None:
+async def test_notice_and_inactive_expert_are_reasons(post: Post, sql: Connection) -> None:
     sql.execute("UPDATE session_type SET notice_minutes = 3000")
     soon = check_problem(await post(), 422, "slot_not_offered")
     assert (soon["reason"], soon["figures"]) == (
@@ -99,7 +99,7 @@ async def test_a_time_of_notice_and_an_inactive_expert_are_reasons_too(post: Pos
     assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "inactive"
 
 
-async def test_a_day_off_a_holiday_and_a_full_day_are_reasons_too(post: Post, jana: UUID, sql: Connection) -> None:
+async def test_day_off_holiday_and_full_day_are_reasons(post: Post, jana: UUID, sql: Connection) -> None:
     sql.execute("INSERT INTO day_off (expert_id, first_day, last_day, reason) VALUES"
                 " (%s, '2026-11-25', '2026-11-27', 'hospital')", [jana])  # fmt: skip
     away = check_problem(await post(startsAt="2026-11-26T08:00:00Z"), 422, "slot_not_offered")
@@ -121,33 +121,33 @@ async def test_unknown_experts_and_session_types_are_not_found(post: Post) -> No
 
 @pytest.mark.parametrize("written", ["2026-11-24T09:00:00+01:00", "2026-11-24T08:00Z", "2026-11-23T21:00:00-11:00",
                                      "2026-11-24t08:00:00z", "2026-11-24T08:00:00.000Z"])  # fmt: skip
-async def test_a_start_may_have_any_offset(post: Post, written: str) -> None:
+async def test_start_may_have_any_utc_offset(post: Post, written: str) -> None:
     made = await post(startsAt=written)
     assert (made.status_code, made.json()["startsAt"]) == (201, NINE)
 
 
-async def test_what_is_left_out_or_null_where_it_may_be_is_fine(post: Post) -> None:
+async def test_optional_fields_may_be_missing_or_null(post: Post) -> None:
     made = await post(notes="", timeZone=None, sessionTypeId=None)
     assert (made.status_code, made.json()["timeZone"]) == (201, None)
 
 
-async def test_words_are_tidied_and_letters_of_all_the_world_are_welcome(post: Post) -> None:
+async def test_text_is_trimmed_and_unicode_is_accepted(post: Post) -> None:
     made = await post(name="  Zoë   李 🦉\t", notes="  a\r\nb\rc\n ", phone=" +49 (30) 12/345-67 ")
     assert made.status_code == 201
     body = made.json()
     assert (body["name"], body["notes"], body["phone"]) == ("Zoë 李 🦉", "a\nb\nc", "+49 (30) 12/345-67")
 
 
-async def test_what_is_sent_is_kept_as_text_and_never_run(post: Post, sql: Connection) -> None:
-    evil = "'); DROP TABLE booking; --"
-    made = await post(name=evil, notes="<script>alert(1)</script> :name %s {0}")
-    assert made.json()["name"] == evil
+async def test_sql_and_markup_are_stored_as_plain_text(post: Post, sql: Connection) -> None:
+    hostile = "'); DROP TABLE booking; --"
+    made = await post(name=hostile, notes="<script>alert(1)</script> :name %s {0}")
+    assert made.json()["name"] == hostile
     assert sql.execute("SELECT name, notes FROM booking").fetchall() == [
-        (evil, "<script>alert(1)</script> :name %s {0}")
+        (hostile, "<script>alert(1)</script> :name %s {0}")
     ]
 
 
-async def test_everything_that_is_wrong_is_said_at_once(client: httpx.AsyncClient) -> None:
+async def test_all_validation_errors_are_reported_together(client: httpx.AsyncClient) -> None:
     nothing = await client.post("/bookings", json={})
     assert wrong_fields(nothing) == {"expertId", "startsAt", "name", "email", "phone"}
     everything = await client.post(
@@ -235,10 +235,10 @@ async def test_everything_that_is_wrong_is_said_at_once(client: httpx.AsyncClien
         ("timeZone", 1),
     ],
 )
-async def test_a_wrong_value_is_named_by_its_field_and_books_nothing(
+async def test_invalid_value_is_reported_by_field_and_books_nothing(
     client: httpx.AsyncClient, jana: UUID, sql: Connection, field: str, value: Any
 ) -> None:
-    # Written by hand, because a client refuses to send half a character.
+    # Raw JSON, because the client refuses to send half a surrogate pair.
     content = json.dumps(booking_of(jana, **{field: value}), ensure_ascii=True)
     answer = await client.post("/bookings", content=content, headers={"Content-Type": "application/json"})
     assert wrong_fields(answer) == {field}
@@ -253,18 +253,18 @@ async def test_a_wrong_value_is_named_by_its_field_and_books_nothing(
      '{"name": "Ada"}'.encode("utf-16")],
     ids=lambda content: repr(content[:20]),
 )  # fmt: skip
-async def test_a_body_that_is_no_booking_at_all_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
+async def test_body_that_is_not_a_booking_is_refused(client: httpx.AsyncClient, content: bytes) -> None:
     answer = await client.post("/bookings", content=content, headers={"Content-Type": "application/json"})
     assert wrong_fields(answer)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_a_body_of_another_kind_is_refused(client: httpx.AsyncClient, jana: UUID, kind: str) -> None:
+async def test_wrong_content_type_is_refused(client: httpx.AsyncClient, jana: UUID, kind: str) -> None:
     content = json.dumps(booking_of(jana))
     assert wrong_fields(await client.post("/bookings", content=content, headers={"Content-Type": kind}))
 
 
-async def test_a_body_that_is_too_long_is_refused_whatever_is_in_it(client: httpx.AsyncClient, jana: UUID) -> None:
+async def test_oversized_body_is_refused(client: httpx.AsyncClient, jana: UUID) -> None:
     longest = await client.post("/bookings", json=booking_of(jana, more="x" * 60_000))
     assert longest.status_code == 201
     check_problem(await client.post("/bookings", json=booking_of(jana, more="x" * 70_000)), 413, "body_too_large")
@@ -293,7 +293,7 @@ async def test_a_body_that_is_too_long_is_refused_whatever_is_in_it(client: http
         ("BREW", "/experts", 405, "method_not_allowed"),
     ],
 )
-async def test_unknown_paths_and_methods_are_problems_as_well(
+async def test_unknown_paths_and_methods_are_problems(
     client: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
     answer = await client.request(method, path)
@@ -301,7 +301,7 @@ async def test_unknown_paths_and_methods_are_problems_as_well(
     assert ("allow" in answer.headers) == (status == 405)
 
 
-async def test_asking_never_changes_anything(client: httpx.AsyncClient, jana: UUID, tokens: Tokens, post: Post,
+async def test_get_requests_change_nothing(client: httpx.AsyncClient, jana: UUID, tokens: Tokens, post: Post,
                                              sql: Connection) -> None:  # fmt: skip
     made = (await post()).json()
     state = "SELECT xmin::text, * FROM booking"

@@ -1,4 +1,4 @@
-"""What /openapi.json says. That every answer is documented is checked with every answer, in conftest.py."""
+"""The content of /openapi.json. conftest.py checks every response of the other tests against it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from tests.api.conftest import PROBLEM, check_schema
 
-RUNNING = {
+CALENDAR_OPERATIONS = {
     "post /experts", "patch /experts/{expert}", "post /experts/{expert}/session-types",
     "patch /experts/{expert}/session-types/{session_type}", "delete /experts/{expert}/session-types/{session_type}",
     "get /experts/{expert}/availability", "put /experts/{expert}/availability", "get /experts/{expert}/overrides",
@@ -20,12 +20,12 @@ RUNNING = {
 
 @pytest.fixture
 def documentation(api: FastAPI) -> Any:
-    """The whole of it."""
+    """The OpenAPI document."""
     return api.openapi()
 
 
 def operations(documentation: Any) -> list[tuple[str, Any]]:
-    """All, by method and path."""
+    """All operations by method and path."""
     return [
         (f"{method} {path}", operation)
         for path, methods in documentation["paths"].items()
@@ -33,7 +33,7 @@ def operations(documentation: Any) -> list[tuple[str, Any]]:
     ]
 
 
-def test_these_are_all_the_operations(documentation: Any) -> None:
+def test_openapi_lists_exactly_these_operations(documentation: Any) -> None:
     assert {name for name, _ in operations(documentation)} == {
         "get /experts", "get /experts/{expert}", "get /experts/{expert}/slots", "post /bookings", "get /bookings",
         "get /bookings/{booking}", "patch /bookings/{booking}/status", "patch /bookings/{booking}",
@@ -41,33 +41,33 @@ def test_these_are_all_the_operations(documentation: Any) -> None:
         "post /holds", "delete /holds/{hold}",
         "post /access-links", "post /access-links/redeem", "get /feeds/{key}.ics",
         "get /healthz", "get /readyz",
-        *RUNNING,
+        *CALENDAR_OPERATIONS,
         "get /experts/{expert}/session-types",
     }  # fmt: skip
 
 
-def test_every_operation_and_every_answer_is_explained_in_words(documentation: Any) -> None:
+def test_every_operation_and_response_has_a_description(documentation: Any) -> None:
     for name, operation in operations(documentation):
         assert operation["description"].strip().endswith("."), name
         for status, answer in operation["responses"].items():
             assert answer["description"], (name, status)
 
 
-def test_every_answer_has_a_schema_and_every_error_is_a_problem(documentation: Any) -> None:
+def test_every_response_has_a_schema_and_every_error_is_a_problem(documentation: Any) -> None:
     for name, operation in operations(documentation):
         for status, answer in operation["responses"].items():
-            told = "text/calendar" if "/feeds" in name else "application/json"
-            kind = told if status < "400" else PROBLEM
+            media_type = "text/calendar" if "/feeds" in name else "application/json"
+            expected = media_type if status < "400" else PROBLEM
             if status in ("204", "304"):
                 assert "content" not in answer, (name, status)
                 continue
-            assert set(answer["content"]) == {kind}, (name, status)
-            assert answer["content"][kind]["schema"], (name, status)
+            assert set(answer["content"]) == {expected}, (name, status)
+            assert answer["content"][expected]["schema"], (name, status)
 
 
-def test_every_operation_but_those_on_health_has_examples_that_match_their_schemas(documentation: Any) -> None:
+def test_examples_of_all_operations_match_their_schemas(documentation: Any) -> None:
     for name, operation in operations(documentation):
-        if not any(room in name for room in ("/experts", "/bookings", "/holds", "/feeds", "/access-links")):
+        if not any(prefix in name for prefix in ("/experts", "/bookings", "/holds", "/feeds", "/access-links")):
             continue
         for status, answer in operation["responses"].items():
             for content in answer.get("content", {}).values():
@@ -80,7 +80,7 @@ def test_every_operation_but_those_on_health_has_examples_that_match_their_schem
                         assert example["status"] == int(status), (name, status)
 
 
-def test_the_check_of_schemas_itself_notices_what_is_wrong(documentation: Any) -> None:
+def test_schema_checker_rejects_wrong_values(documentation: Any) -> None:
     schema = {"$ref": "#/components/schemas/BusyView"}
     right = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
     check_schema(documentation, schema, right, "right")
@@ -95,16 +95,16 @@ def test_the_check_of_schemas_itself_notices_what_is_wrong(documentation: Any) -
             check_schema(documentation, schema, wrong, "wrong")
 
 
-def test_times_are_documented_as_times(documentation: Any) -> None:
+def test_times_have_format_date_time(documentation: Any) -> None:
     for schema in documentation["components"]["schemas"].values():
         for name, field in schema.get("properties", {}).items():
             if name in ("startsAt", "endsAt", "createdAt", "updatedAt", "holdUntil"):
                 assert field["format"] == "date-time", (schema["title"], name)
 
 
-def test_what_needs_a_token_says_so_and_what_does_not_does_not(documentation: Any) -> None:
+def test_operations_declare_whether_they_need_a_token(documentation: Any) -> None:
     guarded = {name for name, operation in operations(documentation) if operation.get("security")}
-    assert guarded == RUNNING | {
+    assert guarded == CALENDAR_OPERATIONS | {
         "get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status",
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
         "post /bookings/{booking}/access-token/revoke",
@@ -112,12 +112,12 @@ def test_what_needs_a_token_says_so_and_what_does_not_does_not(documentation: An
     }  # fmt: skip
 
 
-def test_whatever_reads_the_database_says_that_it_may_be_away(documentation: Any) -> None:
+def test_operations_that_read_the_database_document_503(documentation: Any) -> None:
     for name, operation in operations(documentation):
         assert ("503" in operation["responses"]) == (name != "get /healthz"), name
 
 
-async def test_the_documentation_is_served_and_its_scripts_come_from_here(client: httpx.AsyncClient) -> None:
+async def test_documentation_is_served_with_local_scripts(client: httpx.AsyncClient) -> None:
     assert (await client.get("/openapi.json")).json()["info"]["title"] == "Expert Booking"
     page = await client.get("/docs")
     assert page.status_code == 200

@@ -30,7 +30,7 @@ INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-async def test_the_catalogue_has_exactly_the_agreed_shape(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
+async def test_expert_list_has_the_agreed_shape(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
     expert = await add_expert(rating=4.85, rating_count=12, experience_years=7, headline="Calm help")
     answer = await client.get("/experts")
     assert answer.status_code == 200
@@ -47,14 +47,14 @@ async def test_the_catalogue_has_exactly_the_agreed_shape(client: httpx.AsyncCli
     }  # fmt: skip
 
 
-async def test_who_has_no_rating_and_no_time_has_null_there(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
+async def test_missing_rating_and_next_time_are_null(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
     await add_expert(weekdays=())
     [card] = (await client.get("/experts")).json()["experts"]
     assert set(card) == CARD
     assert (card["rating"], card["nextAvailable"]) == (None, None)
 
 
-async def test_one_expert_is_found_by_id_and_by_slug_and_has_bio_and_session_types(
+async def test_expert_is_found_by_id_and_slug_with_bio_and_session_types(
     client: httpx.AsyncClient, add_expert: AddExpert
 ) -> None:
     expert = await add_expert(bio="Ten years.", title="Career talk", minutes=45)
@@ -88,15 +88,13 @@ async def test_one_expert_is_found_by_id_and_by_slug_and_has_bio_and_session_typ
 @pytest.mark.parametrize(
     "reference", ["nobody", str(UUID(int=0)), "JANA-MULLER", "%00", "%ff", "%F0%9F%A6%89", "x" * 3000, "%20", "..%5C"]
 )
-async def test_an_unknown_expert_is_a_problem_of_that_code(
-    client: httpx.AsyncClient, jana: UUID, reference: str
-) -> None:
+async def test_unknown_expert_is_a_not_found_problem(client: httpx.AsyncClient, jana: UUID, reference: str) -> None:
     check_problem(await client.get(f"/experts/{reference}"), 404, "expert_not_found")
     days = {"from": "2026-11-24", "to": "2026-11-24"}
     check_problem(await client.get(f"/experts/{reference}/slots", params=days), 404, "expert_not_found")
 
 
-async def test_an_inactive_expert_is_not_to_be_seen(client: httpx.AsyncClient, jana: UUID, sql: Connection) -> None:
+async def test_inactive_expert_is_hidden(client: httpx.AsyncClient, jana: UUID, sql: Connection) -> None:
     sql.execute("UPDATE expert SET active = false")
     assert (await client.get("/experts")).json()["total"] == 0
     for path in (f"/experts/{jana}", "/experts/jana-muller"):
@@ -108,7 +106,7 @@ async def test_an_inactive_expert_is_not_to_be_seen(client: httpx.AsyncClient, j
         )
 
 
-async def test_the_catalogue_is_searched_filtered_sorted_and_paged(
+async def test_expert_list_can_be_searched_filtered_sorted_and_paged(
     client: httpx.AsyncClient, add_expert: AddExpert
 ) -> None:
     for name, category, rating, years in (
@@ -172,7 +170,7 @@ async def test_the_catalogue_is_searched_filtered_sorted_and_paged(
         ({"page": "0", "limit": "1000", "sort": "x", "minRating": "x"}, {"page", "limit", "sort", "minRating"}),
     ],
 )
-async def test_wrong_parameters_of_the_catalogue_are_all_named_at_once(
+async def test_invalid_list_parameters_are_all_reported(
     client: httpx.AsyncClient, params: dict[str, str], fields: set[str]
 ) -> None:
     assert wrong_fields(await client.get("/experts", params=params)) == fields
@@ -181,11 +179,11 @@ async def test_wrong_parameters_of_the_catalogue_are_all_named_at_once(
 @pytest.mark.parametrize("query", ["search=%ff", "search=%ED%A0%80", "search=%F0%9F%A6%89", "search='%22;--",
                                    "page=1&page=2", "search=%25_%5C", "unknown=1", "limit=100", "page=100000",
                                    "minRating=5"])  # fmt: skip
-async def test_strange_parameters_of_the_catalogue_do_no_harm(client: httpx.AsyncClient, query: str) -> None:
+async def test_unusual_list_parameters_are_harmless(client: httpx.AsyncClient, query: str) -> None:
     assert (await client.get(f"/experts?{query}")).status_code == 200
 
 
-async def test_the_catalogue_is_paged_by_cursors_and_counted(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
+async def test_expert_list_has_cursors_and_totals(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
     for name, category in (("Anna", "Tax"), ("Bela", "Law"), ("Cleo", "Tax"), ("Dora", "Zen")):
         await add_expert(name=name, category=category, languages=["de"])
 
@@ -208,13 +206,13 @@ async def test_the_catalogue_is_paged_by_cursors_and_counted(client: httpx.Async
 
 
 async def slots(client: httpx.AsyncClient, reference: object, since: str, until: str, **params: str) -> Any:
-    """The body of a good answer."""
+    """The body of a 200 response."""
     answer = await client.get(f"/experts/{reference}/slots", params={"from": since, "to": until, **params})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def test_slots_have_exactly_the_agreed_shape(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
+async def test_slots_have_the_agreed_shape(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
     await post(startsAt="2026-11-24T09:00:00Z")
     body = await slots(client, jana, "2026-11-24", "2026-11-24")
     assert set(body) == {"expertId", "sessionTypeId", "timeZone", "slots"}
@@ -227,9 +225,7 @@ async def test_slots_have_exactly_the_agreed_shape(client: httpx.AsyncClient, ja
     assert all(re.fullmatch(INSTANT, slot["startsAt"]) for slot in body["slots"])
 
 
-async def test_slots_are_written_as_their_model_would_write_them(
-    client: httpx.AsyncClient, jana: UUID, post: Post
-) -> None:
+async def test_slots_are_serialised_as_their_model_would(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
     await post(startsAt="2026-11-24T09:00:00Z")
     days = {"from": "2026-11-24", "to": "2026-11-25", "timeZone": "Asia/Tokyo"}
     answer = await client.get("/experts/jana-muller/slots", params=days)
@@ -237,7 +233,7 @@ async def test_slots_are_written_as_their_model_would_write_them(
     assert answer.text == SlotPage.model_validate_json(answer.content).model_dump_json(by_alias=True)
 
 
-async def test_the_dates_are_those_of_the_time_zone_that_is_asked_for(client: httpx.AsyncClient, jana: UUID) -> None:
+async def test_slot_dates_are_in_the_requested_time_zone(client: httpx.AsyncClient, jana: UUID) -> None:
     auckland = await slots(client, "jana-muller", "2026-11-25", "2026-11-25", timeZone="Pacific/Auckland")
     assert auckland["timeZone"] == "Pacific/Auckland"
     # 25 November in Auckland is from 11:00Z on the 24th until 11:00Z on the 25th.
@@ -246,7 +242,7 @@ async def test_the_dates_are_those_of_the_time_zone_that_is_asked_for(client: ht
                       *(f"2026-11-25T{hour:02}:00:00Z" for hour in range(8, 11))]  # fmt: skip
 
 
-async def test_the_past_and_the_time_of_notice_are_left_out(
+async def test_past_slots_and_slots_within_notice_are_omitted(
     client: httpx.AsyncClient, add_expert: AddExpert, clock: Clock
 ) -> None:
     expert = await add_expert(notice_minutes=60)
@@ -255,19 +251,19 @@ async def test_the_past_and_the_time_of_notice_are_left_out(
     assert [slot["startsAt"][11:16] for slot in body["slots"]] == ["12:00", "13:00", "14:00", "15:00"]
 
 
-async def test_beyond_the_horizon_there_are_no_slots(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
+async def test_no_slots_beyond_the_horizon(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
     expert = await add_expert(horizon_days=3)
     body = await slots(client, expert, "2026-11-26", "2027-01-20")
     assert {slot["startsAt"][:10] for slot in body["slots"]} == {"2026-11-26"}
 
 
-async def test_sixty_two_days_are_a_lot_and_sixty_three_too_many(client: httpx.AsyncClient, jana: UUID) -> None:
+async def test_at_most_62_days_of_slots_can_be_requested(client: httpx.AsyncClient, jana: UUID) -> None:
     assert len((await slots(client, jana, "2026-11-24", "2027-01-24"))["slots"]) > 400
     too_long = await client.get(f"/experts/{jana}/slots", params={"from": "2026-11-24", "to": "2027-01-25"})
     assert "62 days" in check_problem(too_long, 422, "validation_failed")["errors"][0]["message"]
 
 
-async def test_another_session_type_has_its_own_slots_and_a_strangers_none(
+async def test_session_type_has_its_own_slots_and_foreign_types_are_not_found(
     client: httpx.AsyncClient, jana: UUID, omar: UUID, sql: Connection
 ) -> None:
     row = sql.execute(
@@ -277,8 +273,8 @@ async def test_another_session_type_has_its_own_slots_and_a_strangers_none(
     assert row is not None
     body = await slots(client, jana, "2026-11-24", "2026-11-24", sessionTypeId=str(row[0]))
     assert (body["sessionTypeId"], len(body["slots"])) == (str(row[0]), 16)
-    for stranger in (row[0], uuid4()):
-        days = {"from": "2026-11-24", "to": "2026-11-24", "sessionTypeId": str(stranger)}
+    for foreign in (row[0], uuid4()):
+        days = {"from": "2026-11-24", "to": "2026-11-24", "sessionTypeId": str(foreign)}
         check_problem(await client.get(f"/experts/{omar}/slots", params=days), 404, "session_type_not_found")
 
 
@@ -304,7 +300,7 @@ async def test_another_session_type_has_its_own_slots_and_a_strangers_none(
         ({"from": "2026-11-24", "to": "2026-11-24", "sessionTypeId": "first"}, {"sessionTypeId"}),
     ],
 )
-async def test_wrong_parameters_of_the_slots_are_all_named_at_once(
+async def test_invalid_slot_parameters_are_all_reported(
     client: httpx.AsyncClient, jana: UUID, params: dict[str, str], fields: set[str]
 ) -> None:
     assert wrong_fields(await client.get(f"/experts/{jana}/slots", params=params)) == fields
@@ -312,7 +308,7 @@ async def test_wrong_parameters_of_the_slots_are_all_named_at_once(
 
 @pytest.mark.parametrize("days", [("1970-01-01", "1970-02-01"), ("2200-12-01", "2200-12-31")])
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12", "Europe/Berlin"])
-async def test_days_far_away_have_no_slots_and_do_no_harm(
+async def test_distant_dates_have_no_slots(
     client: httpx.AsyncClient, jana: UUID, days: tuple[str, str], zone: str
 ) -> None:
     assert (await slots(client, jana, *days, timeZone=zone))["slots"] == []

@@ -1,4 +1,4 @@
-"""GET and HEAD /feeds/{key}.ics, as calendar programs ask."""
+"""GET and HEAD /feeds/{key}.ics, as calendar programs send them."""
 
 from typing import Any
 from uuid import UUID
@@ -16,19 +16,17 @@ ADA = FeedOwner(customer_key="ada@example.com")
 
 @pytest.fixture
 async def feed(services: Services, post: Post) -> str:
-    """The path of Ada's calendar, with one booking."""
+    """The path of Ada's feed, which has one booking."""
     assert (await post()).status_code == 201
     return path_of(await services.feeds.open(ADA))
 
 
 def path_of(url: str) -> str:
-    """What stands behind the site's own address."""
+    """The path of this URL."""
     return "/feeds/" + url.rpartition("/")[2]
 
 
-async def test_a_calendar_is_read_by_its_address_alone_and_is_nobody_elses_to_keep(
-    client: httpx.AsyncClient, feed: str
-) -> None:
+async def test_calendar_needs_only_its_address_and_is_not_cached_publicly(client: httpx.AsyncClient, feed: str) -> None:
     answer = await client.get(feed)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
@@ -38,7 +36,7 @@ async def test_a_calendar_is_read_by_its_address_alone_and_is_nobody_elses_to_ke
     assert event["SUMMARY"] == "Consultation with Jana Müller"
 
 
-async def test_head_says_the_same_without_the_calendar(client: httpx.AsyncClient, feed: str) -> None:
+async def test_head_returns_the_headers_without_a_body(client: httpx.AsyncClient, feed: str) -> None:
     whole, head = await client.get(feed), await client.head(feed)
     for name in ("content-type", "etag", "cache-control", "x-robots-tag"):
         assert head.headers[name] == whole.headers[name]
@@ -46,7 +44,7 @@ async def test_head_says_the_same_without_the_calendar(client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("asked", ["{}", "W/{}", '"other", {}', '{},W/"x"', "*"])
-async def test_what_is_known_already_is_not_sent_again(client: httpx.AsyncClient, feed: str, asked: str) -> None:
+async def test_known_etag_returns_304(client: httpx.AsyncClient, feed: str, asked: str) -> None:
     etag = (await client.get(feed)).headers["etag"]
     answer = await client.get(feed, headers={"If-None-Match": asked.format(etag)})
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
@@ -54,28 +52,28 @@ async def test_what_is_known_already_is_not_sent_again(client: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("asked", ['"other"', "", "x", ",,,", "5f0c", '"*"'])
-async def test_what_is_not_known_is_sent(client: httpx.AsyncClient, feed: str, asked: str) -> None:
+async def test_unknown_etag_returns_the_calendar(client: httpx.AsyncClient, feed: str, asked: str) -> None:
     assert (await client.get(feed, headers={"If-None-Match": asked})).status_code == 200
 
 
-async def test_a_change_is_sent_whoever_makes_it(
+async def test_rescheduling_changes_the_calendar(
     client: httpx.AsyncClient, feed: str, jana: UUID, tokens: Tokens
 ) -> None:
     etag = (await client.get(feed)).headers["etag"]
     [booking] = (await client.get("/bookings", params={"expertId": str(jana)}, headers=tokens["jana"])).json()[
         "bookings"
     ]
-    moved = await client.patch(
+    rescheduled = await client.patch(
         f"/bookings/{booking['id']}", json={"startsAt": "2026-11-24T10:00:00Z"}, headers=tokens["jana"]
     )
-    assert moved.status_code == 200
+    assert rescheduled.status_code == 200
     answer = await client.get(feed, headers={"If-None-Match": etag})
     assert answer.status_code == 200
     [event] = Calendar.from_ical(answer.content).walk("VEVENT")
     assert (event["UID"].split("@")[0], event["SEQUENCE"]) == (booking["id"], 1)
 
 
-async def test_unknown_given_up_and_mangled_addresses_are_told_apart_by_nobody(
+async def test_unknown_revoked_and_invalid_addresses_get_the_same_404(
     client: httpx.AsyncClient, services: Services, feed: str, add_expert: Any
 ) -> None:
     await services.feeds.renew(ADA)
@@ -89,7 +87,7 @@ async def test_unknown_given_up_and_mangled_addresses_are_told_apart_by_nobody(
         assert (await client.head(path)).status_code == 404
 
 
-async def test_a_calendar_is_only_read(client: httpx.AsyncClient, feed: str) -> None:
+async def test_calendar_is_read_only(client: httpx.AsyncClient, feed: str) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         check_problem(await client.request(method, feed), 405, "method_not_allowed")
     assert (await client.get(feed)).status_code == 200

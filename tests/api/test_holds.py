@@ -1,4 +1,4 @@
-"""POST and DELETE /holds, and booking what is held."""
+"""POST and DELETE /holds, and booking a held time."""
 
 import asyncio
 import json
@@ -20,18 +20,18 @@ HOLD = {"id", "expertId", "sessionTypeId", "startsAt", "endsAt", "holdUntil"}
 
 
 async def hold(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE, **more: Any) -> httpx.Response:
-    """Ask to hold a time."""
+    """Request a hold."""
     return await client.post("/holds", json={"expertId": str(expert_id), "startsAt": starts_at, **more})
 
 
 async def state_of(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE) -> str:
-    """What the list of slots says of a time."""
+    """The state of this slot in the list of slots."""
     query = {"from": starts_at[:10], "to": starts_at[:10]}
     slots = (await client.get(f"/experts/{expert_id}/slots", params=query)).json()["slots"]
     return {slot["startsAt"]: str(slot["state"]) for slot in slots}[starts_at]
 
 
-async def test_a_hold_has_exactly_the_agreed_shape_and_an_address(client: httpx.AsyncClient, jana: UUID) -> None:
+async def test_hold_has_the_agreed_shape_and_a_location(client: httpx.AsyncClient, jana: UUID) -> None:
     held = await hold(client, jana)
     body = held.json()
     assert (held.status_code, held.headers["location"]) == (201, f"/holds/{body['id']}")
@@ -40,21 +40,21 @@ async def test_a_hold_has_exactly_the_agreed_shape_and_an_address(client: httpx.
     assert body["holdUntil"] == UNTIL
 
 
-async def test_who_is_too_late_is_told_that_somebody_is_booking_and_what_else_is_free(
+async def test_holding_a_held_slot_returns_the_nearest_free_slots(
     client: httpx.AsyncClient, jana: UUID, post: Post
 ) -> None:
-    mine = (await hold(client, jana)).json()
+    own_hold = (await hold(client, jana)).json()
     assert await state_of(client, jana) == "held"
     for answer in (await hold(client, jana), await post()):
         body = check_problem(answer, 409, "slot_taken")
         assert (body["reason"], body["detail"]) == ("held", "Someone else is booking this time right now.")
         assert body["figures"] == {"busyFrom": NINE, "busyUntil": TEN}
         assert body["alternatives"] == [f"2026-11-24T{hour:02}:00:00Z" for hour in range(9, 15)]
-        assert mine["id"] not in answer.text
+        assert own_hold["id"] not in answer.text
     assert (await hold(client, jana, body["alternatives"][0])).status_code == 201
 
 
-async def test_of_thirty_who_hold_at_once_exactly_one_does(client: httpx.AsyncClient, jana: UUID) -> None:
+async def test_one_of_thirty_concurrent_holds_succeeds(client: httpx.AsyncClient, jana: UUID) -> None:
     answers = await asyncio.gather(*(hold(client, jana) for _ in range(30)))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 29}
 
@@ -64,7 +64,7 @@ async def test_of_thirty_who_hold_at_once_exactly_one_does(client: httpx.AsyncCl
     [("2026-11-20T08:00:00Z", "past"), ("2026-11-24T07:00:00Z", "outside_hours"), ("2026-11-24T08:30:00Z", "off_grid"),
      ("2027-11-24T08:00:00Z", "beyond_horizon")],
 )  # fmt: skip
-async def test_only_what_is_offered_can_be_held(
+async def test_only_offered_times_can_be_held(
     client: httpx.AsyncClient, jana: UUID, starts_at: str, reason: str
 ) -> None:
     body = check_problem(await hold(client, jana, starts_at), 422, "slot_not_offered")
@@ -78,7 +78,7 @@ async def test_unknown_experts_and_session_types_are_not_found(client: httpx.Asy
     check_problem(await hold(client, jana, sessionTypeId=str(uuid4())), 404, "session_type_not_found")
 
 
-async def test_wrong_fields_are_all_named_at_once(client: httpx.AsyncClient) -> None:
+async def test_invalid_fields_are_all_reported(client: httpx.AsyncClient) -> None:
     assert wrong_fields(await client.post("/holds", json={})) == {"expertId", "startsAt"}
     wrong = {"expertId": 1, "sessionTypeId": "x", "startsAt": "2026-11-24T08:00:00"}
     assert wrong_fields(await client.post("/holds", json=wrong)) == {"expertId", "sessionTypeId", "startsAt"}
@@ -87,16 +87,16 @@ async def test_wrong_fields_are_all_named_at_once(client: httpx.AsyncClient) -> 
     check_problem(too_long, 413, "body_too_large")
 
 
-async def test_what_is_let_go_is_free_at_once_and_gone(client: httpx.AsyncClient, jana: UUID) -> None:
+async def test_released_hold_frees_its_slot_and_is_not_found_again(client: httpx.AsyncClient, jana: UUID) -> None:
     address = (await hold(client, jana)).headers["location"]
-    gone = await client.delete(address)
-    assert (gone.status_code, gone.content) == (204, b"")
+    released = await client.delete(address)
+    assert (released.status_code, released.content) == (204, b"")
     assert await state_of(client, jana) == "open"
     check_problem(await client.delete(address), 404, "hold_not_found")
     assert (await hold(client, jana)).status_code == 201
 
 
-async def test_a_booking_is_no_hold_also_when_it_was_one(
+async def test_booking_is_not_a_hold_even_if_it_was_one(
     client: httpx.AsyncClient, jana: UUID, post: Post, sql: Connection
 ) -> None:
     was_held = await post(holdId=(await hold(client, jana)).json()["id"])
@@ -107,16 +107,16 @@ async def test_a_booking_is_no_hold_also_when_it_was_one(
 
 
 @pytest.mark.parametrize("reference", ["1", "nobody", "%00", "%ff", "x" * 3000, "' OR 1=1 --", str(uuid4())])
-async def test_what_is_no_hold_is_not_found(client: httpx.AsyncClient, reference: str) -> None:
+async def test_unknown_hold_is_not_found(client: httpx.AsyncClient, reference: str) -> None:
     check_problem(await client.delete(f"/holds/{reference}"), 404, "hold_not_found")
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/holds"), ("GET", f"/holds/{uuid4()}"), ("DELETE", "/holds")])
-async def test_holds_are_neither_listed_nor_shown(client: httpx.AsyncClient, method: str, path: str) -> None:
+async def test_holds_are_not_listed_as_bookings(client: httpx.AsyncClient, method: str, path: str) -> None:
     check_problem(await client.request(method, path), 405, "method_not_allowed")
 
 
-async def test_one_network_holds_so_many_and_may_still_book(
+async def test_holds_per_network_are_limited_but_bookings_are_not(
     client: httpx.AsyncClient, jana: UUID, clock: Clock, post: Post, sql: Connection
 ) -> None:
     times = [f"2026-11-{day}T{hour:02}:00:00Z" for day in (24, 25, 26) for hour in range(8, 16)]
@@ -130,14 +130,14 @@ async def test_one_network_holds_so_many_and_may_still_book(
     assert (await client.delete(held[0].headers["location"])).status_code == 204
     assert (await hold(client, jana, times[21])).status_code == 201
     check_problem(await hold(client, jana, times[22]), 429, "too_many_holds")
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert (await hold(client, jana, times[22])).status_code == 201
     kept = {bytes(origin) for (origin,) in sql.execute("SELECT hold_origin FROM booking WHERE status = 'held'")}
     assert [len(origin) for origin in kept] == [32]
     assert b"127.0.0.1" not in kept.pop()
 
 
-async def test_another_network_has_holds_of_its_own(client: httpx.AsyncClient, api: Any, jana: UUID) -> None:
+async def test_limit_of_holds_is_per_network(client: httpx.AsyncClient, api: Any, jana: UUID) -> None:
     for hour in range(8, 16):
         for day in (24, 25, 26):
             await hold(client, jana, f"2026-11-{day}T{hour:02}:00:00Z")
@@ -147,10 +147,10 @@ async def test_another_network_has_holds_of_its_own(client: httpx.AsyncClient, a
     check_problem(await hold(client, jana, "2026-11-27T09:00:00Z"), 429, "too_many_holds")
 
 
-# --- booking what is held ---------------------------------------------------------------------------------------
+# --- booking a held time ----------------------------------------------------------------------------------------
 
 
-async def test_a_hold_is_booked_by_whoever_knows_its_id(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
+async def test_hold_id_is_enough_to_book_it(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
     held = (await hold(client, jana)).json()
     check_problem(await post(), 409, "slot_taken")
     check_problem(await post(holdId=str(uuid4())), 409, "slot_taken")
@@ -160,22 +160,22 @@ async def test_a_hold_is_booked_by_whoever_knows_its_id(client: httpx.AsyncClien
     check_problem(await post(holdId=held["id"]), 409, "slot_taken")
 
 
-async def test_a_late_submit_wins_where_nobody_was_faster(
+async def test_expired_hold_can_be_booked_if_its_time_is_still_free(
     client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock, sql: Connection
 ) -> None:
     held = (await hold(client, jana)).json()
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert await state_of(client, jana) == "open"
     assert (await post(holdId=held["id"])).status_code == 201
     live = "SELECT count(*) FROM booking WHERE status IN ('held', 'pending', 'confirmed')"
     assert sql.execute(live).fetchone() == (1,)
 
 
-async def test_a_late_submit_loses_to_whoever_was_faster_and_is_told_what_else_is_free(
+async def test_expired_hold_on_a_taken_time_returns_the_nearest_free_slots(
     client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock
 ) -> None:
     held = (await hold(client, jana)).json()
-    clock.move(minutes=5)
+    clock.advance(minutes=5)
     assert (await post(email="faster@example.com")).status_code == 201
     body = check_problem(await post(holdId=held["id"]), 409, "slot_taken")
     assert (body["reason"], body["detail"]) == ("busy", "Someone else has just booked this time.")
@@ -184,7 +184,7 @@ async def test_a_late_submit_loses_to_whoever_was_faster_and_is_told_what_else_i
 
 
 @pytest.mark.parametrize("change", ["time", "expert", "session"])
-async def test_a_hold_of_something_else_is_a_wrong_field(
+async def test_hold_of_another_time_is_an_invalid_field(
     client: httpx.AsyncClient, jana: UUID, omar: UUID, tokens: Tokens, change: str
 ) -> None:
     held = (await hold(client, jana)).json()
@@ -194,19 +194,19 @@ async def test_a_hold_of_something_else_is_a_wrong_field(
     request = {**booking_of(jana), "holdId": held["id"], **other[change]}
     answer = await client.post("/bookings", json=request)
     assert wrong_fields(answer) == {"holdId"}
-    assert answer.json()["errors"][0]["message"] == "This hold keeps another time."
+    assert answer.json()["errors"][0]["message"] == "This hold is for a different time."
 
 
 @pytest.mark.parametrize("value", ["", "x", 5, ["x"], "\x00"])
-async def test_what_is_no_id_of_a_hold_is_a_wrong_field(post: Post, value: Any) -> None:
+async def test_malformed_hold_id_is_an_invalid_field(post: Post, value: Any) -> None:
     assert wrong_fields(await post(holdId=value)) == {"holdId"}
 
 
-async def test_what_was_offered_when_it_was_held_is_booked_also_when_its_notice_has_begun(
+async def test_held_time_can_be_booked_after_its_notice_has_begun(
     client: httpx.AsyncClient, jana: UUID, post: Post, clock: Clock, sql: Connection
 ) -> None:
     held = (await hold(client, jana)).json()
-    clock.move(minutes=4)
-    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice has begun since it was held
+    clock.advance(minutes=4)
+    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice period has begun since the hold
     assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "min_notice"
     assert (await post(holdId=held["id"])).status_code == 201

@@ -11,43 +11,43 @@ import psycopg
 
 from tests.api.conftest import booking_of, check_problem
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
 
 
-async def test_of_fifty_posts_to_each_of_two_servers_exactly_one_gets_the_slot(
+async def test_fifty_posts_to_each_of_two_servers_make_one_booking(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
     servers = [serve(), serve()]
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100)) as client:
-        # The servers have the real clock: a slot of the second day from now is ahead by any.
+        # The servers use the real clock, so take the expert's next free start.
         days = await client.get(f"{servers[0].url}/experts/{expert}")
         first = days.json()["nextAvailable"]
-        asked = (
+        requests = (
             client.post(f"{server.url}/bookings", json=booking_of(expert, startsAt=first, email=f"p{n}@example.com"))
             for n in range(50)
             for server in servers
         )
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*requests)
         assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 99}
         for answer in answers:
             if answer.status_code == 409:
                 check_problem(answer, 409, "slot_taken")
         assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
-        # Both tell the same now, and the one that did not book knows as well.
-        told = [(await client.get(f"{server.url}/experts/{expert}")).json()["nextAvailable"] for server in servers]
-    assert told[0] == told[1] > first
+        # Both servers report the new next free start.
+        next_free = [(await client.get(f"{server.url}/experts/{expert}")).json()["nextAvailable"] for server in servers]
+    assert next_free[0] == next_free[1] > first
     for server in servers:
         since = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - since < 8
-        assert "Traceback" not in server.words()
+        assert "Traceback" not in server.log_text()
 
 
-async def test_a_server_that_is_killed_in_a_crowd_leaves_one_booking_and_another_carries_on(
+async def test_after_a_server_is_killed_under_load_the_other_one_books_the_slot_once(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()

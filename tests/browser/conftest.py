@@ -1,7 +1,7 @@
-"""One Chromium and one server process for the whole run; a browser for every visitor, an expert for every test.
+"""One Chromium and one server process for the whole run; a new browser for each visitor, a new expert for each test.
 
-The server has the real clock, so slots are chosen some days ahead. Whatever a page complains about in its console makes
-the test fail, unless the test said before that it expects it.
+The server uses the real clock, so tests choose slots some days ahead. An error in the console of a page fails the test,
+unless the test has declared it with `excuse`.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from expert_booking.db.engine import Database
 from expert_booking.schemas import Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert, fresh_database
-from tests.serving import ServerProcess, WatchedServer, free_port
+from tests.server import ServerProcess, WatchedServer, free_port
 
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -40,7 +40,7 @@ expect.set_options(timeout=PATIENCE)
 
 @dataclass(frozen=True)
 class Expert:
-    """Somebody to book, whom no other test knows."""
+    """An expert that only one test uses."""
 
     id: UUID
     slug: str
@@ -48,7 +48,7 @@ class Expert:
 
     @property
     def page(self) -> str:
-        """Where the board is."""
+        """Path of the expert's page with the slot board."""
         return f"/expert/{self.slug}"
 
 
@@ -59,7 +59,7 @@ Restart = Callable[[ServerProcess], ServerProcess]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs a browser."""
+    """Mark all tests in this folder as browser tests."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
@@ -70,14 +70,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def database_url(server_url: str, template: str) -> Iterator[str]:
-    """One database for all tests with a browser: they share a server process, each has its own experts."""
+    """One database for all browser tests: they share a server process, and each has its own experts."""
     with fresh_database(server_url, template) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 async def services(database_url: str) -> AsyncIterator[Services]:
-    """The product without the pages, at the real time, as the server has it."""
+    """The services without the pages, on the real clock like the server's."""
     database = Database(database_url)
     yield Services(database)
     await database.close()
@@ -85,18 +85,18 @@ async def services(database_url: str) -> AsyncIterator[Services]:
 
 @pytest.fixture(scope="session")
 def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """The server that nobody stops."""
-    # Mail has a way out, but nobody takes it there: what has become of it, tests write down themselves.
+    """The shared server, which no test stops."""
+    # Email is configured, but the server is not reachable. Tests write delivery results to the database themselves.
     mail = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}", "MAIL_FROM": "booking@example.com"}
     process = ServerProcess(tmp_path_factory.mktemp("server"), database_url, **mail).wait_until_alive()
     yield process
     process.stop()
-    print(process.words())
+    print(process.log_text())
 
 
 @pytest.fixture(scope="session")
 def watched(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WatchedServer]:
-    """A server that can be looked into."""
+    """A server whose internals can be inspected."""
     process = WatchedServer(tmp_path_factory.mktemp("watched"), database_url)
     process.wait_until_alive()
     yield process
@@ -105,9 +105,9 @@ def watched(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[ServerProcess]:
-    """The product as it starts with no settings: a database of its own, demo data, no mail server."""
+    """The product as it starts without settings: its own database, sample data, no SMTP server."""
     folder = Path(tempfile.mkdtemp(prefix="expert-booking-demo-"))
-    folder.chmod(0o755)  # run as root, the database works under another uid and has to get there
+    folder.chmod(0o755)  # if run as root, the database runs under another uid and needs access
     server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
     try:
         server.wait_until_alive()
@@ -115,13 +115,13 @@ def demo() -> Iterator[ServerProcess]:
         yield server
     finally:
         server.stop(60)
-        print(server.words())
+        print(server.log_text())
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def restart(database_url: str, tmp_path: Path) -> Iterator[Restart]:
-    """Stop a server politely; the returned function starts a new one at the same address."""
+    """Stop a server gracefully; the returned function starts a new one at the same address."""
     running: list[ServerProcess] = []
 
     def again(old: ServerProcess) -> ServerProcess:
@@ -138,21 +138,21 @@ def restart(database_url: str, tmp_path: Path) -> Iterator[Restart]:
 
 @pytest.fixture
 async def rest(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """A program that talks to the server."""
+    """An HTTP client for the server's API."""
     async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 async def admin(services: Services) -> dict[str, str]:
-    """The headers of somebody who may change every booking."""
+    """Headers with an admin's token, which may change every booking."""
     token = await services.access.create_token(TokenRequest(name="browser tests", role=Role.ADMIN))
     return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture
 def new_expert(add_expert: AddExpert) -> NewExpert:
-    """Add an expert with a name of their own: Berlin, every day 09:00 to 17:00, an hour each, unless said otherwise."""
+    """Add an expert with a unique name: Berlin, every day 09:00 to 17:00, sessions of an hour, unless overridden."""
 
     async def new(**overrides: Any) -> Expert:
         number = next(_numbers)
@@ -173,10 +173,10 @@ async def jana(new_expert: NewExpert) -> Expert:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """The one Chromium of this run."""
+    """The one Chromium of this test run."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
-        reason = f"there is no Chromium on this machine (looked for {', '.join(CHROMIUM)})"
+        reason = f"Chromium is not installed (looked for {', '.join(CHROMIUM)})"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -187,33 +187,36 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-def _excused() -> list[str]:
+def _expected_errors() -> list[str]:
     return []
 
 
 @pytest.fixture
-def excuse(_excused: list[str]) -> Excuse:
-    """Expect complaints in the console that match a regular expression."""
-    return _excused.append
+def excuse(_expected_errors: list[str]) -> Excuse:
+    """Declare expected console errors by regular expression."""
+    return _expected_errors.append
 
 
 @pytest.fixture(scope="session")
-def _used() -> defaultdict[str, list[BrowserContext]]:
-    """Browsers that earlier tests have done with, by what they were made for; their caches still know the assets."""
+def _idle_contexts() -> defaultdict[str, list[BrowserContext]]:
+    """Browsers released by earlier tests, keyed by their options; their caches already hold the assets."""
     return defaultdict(list)
 
 
 @pytest.fixture
 async def visit(
-    browser: Browser, server: ServerProcess, _used: defaultdict[str, list[BrowserContext]], _excused: list[str]
+    browser: Browser,
+    server: ServerProcess,
+    _idle_contexts: defaultdict[str, list[BrowserContext]],
+    _expected_errors: list[str],
 ) -> AsyncIterator[Visit]:
-    """Open a page in a browser that was never here before: `await visit("/", zone="Asia/Kathmandu")`."""
-    mine: list[tuple[str, BrowserContext]] = []
+    """Open a page in a browser without history: `await visit("/", zone="Asia/Kathmandu")`."""
+    opened: list[tuple[str, BrowserContext]] = []
     field_errors: list[str] = []
 
-    def hear(said: ConsoleMessage) -> None:
-        if said.type == "error":
-            field_errors.append(said.text)
+    def record(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            field_errors.append(message.text)
 
     def fail(error: WebError) -> None:
         field_errors.append(str(error.error))
@@ -221,29 +224,29 @@ async def visit(
     async def visit(path: str = "", *, zone: str = BERLIN, at: str = server.url, **options: Any) -> Page:
         wanted = {"base_url": at, "timezone_id": zone, "locale": "en-GB", **options}
         kind = repr(wanted)
-        context = _used[kind].pop() if _used[kind] else await browser.new_context(**wanted)
+        context = _idle_contexts[kind].pop() if _idle_contexts[kind] else await browser.new_context(**wanted)
         context.set_default_timeout(PATIENCE)
-        context.on("console", hear)
+        context.on("console", record)
         context.on("weberror", fail)
-        mine.append((kind, context))
+        opened.append((kind, context))
         page = await context.new_page()
         if path:
             await page.goto(path)
         return page
 
     yield visit
-    for kind, context in mine:
-        context.remove_listener("console", hear)
+    for kind, context in opened:
+        context.remove_listener("console", record)
         context.remove_listener("weberror", fail)
-        # A browser that does not close a page in time is not used again; what the test has seen still counts.
+        # A browser that does not close its pages in time is not reused; the test's result still counts.
         with suppress(TimeoutError):
-            await asyncio.wait_for(_tidied(context), 30)
-            _used[kind].append(context)
-    unexpected = [text for text in field_errors if not any(re.search(pattern, text) for pattern in _excused)]
-    assert not unexpected, f"the pages complained: {unexpected}"
+            await asyncio.wait_for(_reset(context), 30)
+            _idle_contexts[kind].append(context)
+    unexpected = [text for text in field_errors if not any(re.search(pattern, text) for pattern in _expected_errors)]
+    assert not unexpected, f"unexpected console errors: {unexpected}"
 
 
-async def _tidied(context: BrowserContext) -> None:
+async def _reset(context: BrowserContext) -> None:
     for page in context.pages:
         await page.close()
     await context.clear_cookies()

@@ -1,8 +1,8 @@
-"""The server as people run it, with a window into it: `/inside` counts what open pages keep alive, and `/inside/weight`
-what there is in the whole process.
+"""The normal server plus two inspection endpoints: `/inside` counts what open pages keep alive, and `/inside/weight`
+the resources of the whole process.
 
-Run as `python -m tests.browser.inside`. The window finds the parts of the site among all objects of the process, so
-the product needs no door for it.
+Run as `python -m tests.browser.inside`. The endpoints find the site's objects with the garbage collector, so the
+product needs no test hook.
 """
 
 import asyncio
@@ -21,12 +21,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from expert_booking import app, cli
 from expert_booking.bus import Bus
 from expert_booking.web.live.broadcast import Broadcaster
-from expert_booking.web.live.slot_boards import LiveBoards, NextFree
+from expert_booking.web.live.next_free import NextFree
+from expert_booking.web.live.slot_boards import LiveBoards
 
 
-async def counted() -> dict[str, int]:
-    """What there is in this process."""
-    gc.unfreeze()  # what was there at the start is among it, too
+async def count_page_objects() -> dict[str, int]:
+    """Count the objects that open pages keep alive."""
+    gc.unfreeze()  # include what was frozen at start-up
     rooms = (room for spaces in core.sio.manager.rooms.values() for room in spaces if room)
     return {
         "pages": len(Client.instances),
@@ -38,7 +39,7 @@ async def counted() -> dict[str, int]:
 
 
 async def weight() -> dict[str, int]:
-    """What the process is made of, garbage aside."""
+    """Count the resources of the process after a garbage collection."""
     await prune_tab_storage()  # as NiceGUI does every ten seconds
     gc.unfreeze()
     gc.collect()
@@ -47,7 +48,7 @@ async def weight() -> dict[str, int]:
     return {
         "tasks": len(asyncio.all_tasks()),
         "timers": sum(type(thing).__name__ == "TimerHandle" for thing in objects),
-        "behind": sum(wire.behind() for wire in _all(Broadcaster)),
+        "behind": sum(one.lagging() for one in _all(Broadcaster)),
         "objects": len(objects),
         "memory": pages * os.sysconf("SC_PAGE_SIZE") // 1024,
     }
@@ -57,19 +58,19 @@ def _all(kind: type[Any]) -> Iterator[Any]:
     return (thing for thing in gc.get_objects() if type(thing) is kind)
 
 
-class Window:
-    """Answers `/inside`, and hands on everything else."""
+class InspectionMiddleware:
+    """Serves `/inside` and passes every other request on."""
 
     def __init__(self, site: ASGIApp) -> None:
         self.app = site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on one connection."""
-        look = {"/inside": counted, "/inside/weight": weight}.get(scope.get("path", ""))
-        await (JSONResponse(await look()) if look else self.app)(scope, receive, send)
+        """Serve one connection."""
+        inspection = {"/inside": count_page_objects, "/inside/weight": weight}.get(scope.get("path", ""))
+        await (JSONResponse(await inspection()) if inspection else self.app)(scope, receive, send)
 
 
 if __name__ == "__main__":
     build = app.create_app
-    app.create_app = lambda *settings, **more: Window(build(*settings, **more))
+    app.create_app = lambda *settings, **more: InspectionMiddleware(build(*settings, **more))
     cli.main(sys.argv[1:])

@@ -1,4 +1,4 @@
-"""Where things are on the pages, and what people do there."""
+"""Locators and actions shared by the browser tests."""
 
 import asyncio
 import re
@@ -18,69 +18,69 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 HOUR = timedelta(hours=1)
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
-LABELS = {"name": "Name", "email": "E-mail", "phone": "Phone", "notes": "Notes"}
-# Everybody who looks sees a change within this time, in milliseconds.
+LABELS = {"name": "Name", "email": "Email", "phone": "Phone", "notes": "Notes"}
+# Every open page shows a change within this time, in milliseconds.
 AT_ONCE = 1000
 
 
 def in_days(days: int, hour: int = 10, zone: str = "Europe/Berlin") -> datetime:
-    """This hour of the clock, so many days ahead, in UTC."""
+    """Return this local hour, so many days ahead, in UTC."""
     there = ZoneInfo(zone)
     return local_instant(there, datetime.now(there).date() + timedelta(days=days), hour * 60)
 
 
 def iso(instant: datetime) -> str:
-    """As slots and links carry it."""
+    """Format an instant as slots and links do."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def slot(page: Page, at: datetime) -> Locator:
-    """The button of one slot."""
+    """Return the button of one slot."""
     return page.locator(f'[data-slot="{iso(at)}"]')
 
 
-async def sees(page: Page, at: datetime, state: str, *, within: float | None = None) -> None:
-    """Wait until a board shows this slot as open, held or booked; only an open one can be pressed."""
+async def expect_slot(page: Page, at: datetime, state: str, *, within: float | None = None) -> None:
+    """Wait until a board shows this slot as open, held or booked. Only an open slot is enabled."""
     pressable = ":enabled" if state == "open" else ":disabled"
     found = page.locator(f'[data-slot="{iso(at)}"][data-state="{state}"]{pressable}')
     await found.wait_for(timeout=within)
 
 
-async def connected(page: Page) -> None:
-    """Wait until the page hears what happens."""
+async def wait_until_connected(page: Page) -> None:
+    """Wait until the page receives events."""
     await page.wait_for_function("window.did_handshake && window.socket?.connected")
 
 
-async def watches(page: Page, at: datetime) -> None:
-    """Wait until the page shows this slot as open, and hears what happens to it."""
-    await sees(page, at, "open")
-    await connected(page)
+async def wait_for_live_slot(page: Page, at: datetime) -> None:
+    """Wait until the page shows this slot as open and receives its events."""
+    await expect_slot(page, at, "open")
+    await wait_until_connected(page)
 
 
 async def fill_in(page: Page, **typed: str) -> None:
-    """Type into the form, by the names people read."""
+    """Fill in fields of the form, by label."""
     for field, text in typed.items():
         await page.get_by_label(LABELS[field]).fill(text)
 
 
-async def says(page: Page, **typed: str) -> None:
-    """Expect that the form has these words in it."""
+async def expect_form(page: Page, **typed: str) -> None:
+    """Expect these values in the form."""
     for field, text in typed.items():
         await expect(page.get_by_label(LABELS[field])).to_have_value(text)
 
 
 def book_button(page: Page) -> Locator:
-    """The one that makes the booking, be it confirmed at once or by the expert."""
-    return page.get_by_role("button", name=re.compile("book this time$", re.IGNORECASE))
+    """Return the button that books, whether the booking is confirmed instantly or by the expert."""
+    return page.get_by_role("button", name=re.compile("(book|request) this time$", re.IGNORECASE))
 
 
-async def holds(page: Page, *, within: float | None = None) -> None:
-    """Wait until the form says that its time is kept for the visitor."""
+async def expect_held(page: Page, *, within: float | None = None) -> None:
+    """Wait until the form shows that its time is held for the visitor."""
     await page.locator('[data-hold="held"]').wait_for(timeout=within)
 
 
-async def book_on(page: Page, slug: str, at: datetime, **typed: str) -> str:
-    """Book on the page, from the form to the booking's page; returns the booking's id."""
+async def book_on_page(page: Page, slug: str, at: datetime, **typed: str) -> str:
+    """Book on the page, from the form to the booking's page. Returns the booking's id."""
     await page.goto(f"/book/{slug}?at={iso(at)}")
     await fill_in(page, **{**ADA, **typed})
     await book_button(page).click()
@@ -89,39 +89,40 @@ async def book_on(page: Page, slug: str, at: datetime, **typed: str) -> str:
 
 
 async def booking_id(page: Page) -> str:
-    """The id of the booking that the page shows."""
+    """Return the id of the booking that the page shows."""
     found = await page.locator("section[data-booking]").get_attribute("data-booking")
     assert found is not None
     return found
 
 
-def by_hand(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pending") -> UUID:
-    """A booking as psql would make it: an hour, nobody of ours in between. Holds in its way are over.
+def insert_booking(sql: Connection, expert_id: UUID, at: datetime, *, status: str = "pending") -> UUID:
+    """Insert a booking of an hour with plain SQL, bypassing the product. Holds in its way are expired first.
 
-    A page that has just been opened may take its hold between the two statements: then they are said again.
+    A page that has just been opened may take its hold between the two statements, so they are retried.
     """
     at_this_time = {"expert": expert_id, "at": at, "end": at + HOUR, "status": status}
-    sql.execute("SELECT")  # a connection with transactions of its own has begun one: below is a savepoint in it
+    sql.execute("SELECT")  # begins a transaction without autocommit; the block below is then a savepoint
     for tries_left in reversed(range(5)):
         try:
             with sql.transaction():
-                return _by_hand(sql, at_this_time)
+                return _insert_booking(sql, at_this_time)
         except psycopg.errors.ExclusionViolation:
             if not tries_left:
                 raise
     raise AssertionError
 
 
-def _by_hand(sql: Connection, at_this_time: dict[str, Any]) -> UUID:
+def _insert_booking(sql: Connection, at_this_time: dict[str, Any]) -> UUID:
     sql.execute(
         "UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL"
         " WHERE expert_id = %(expert)s AND status = 'held' AND busy && tstzrange(%(at)s, %(end)s)",
         at_this_time,
     )
     row = sql.execute(
-        "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"
+        "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key,"
+        " title, cancel_notice_minutes, reschedule_notice_minutes)"
         " SELECT %(expert)s, id, %(at)s, %(end)s, tstzrange(%(at)s, %(end)s), %(status)s, 'Bo', 'bo@example.com',"
-        " 'bo@example.com' FROM session_type WHERE expert_id = %(expert)s RETURNING id",
+        " 'bo@example.com', title, 0, 0 FROM session_type WHERE expert_id = %(expert)s RETURNING id",
         at_this_time,
     ).fetchone()
     assert row is not None
@@ -129,7 +130,7 @@ def _by_hand(sql: Connection, at_this_time: dict[str, Any]) -> UUID:
 
 
 def bookings_at(sql: Connection, expert_id: UUID, at: datetime) -> int:
-    """How many live bookings start there; holds are none."""
+    """Count the live bookings that start at this time, holds excluded."""
     row = sql.execute(
         "SELECT count(*) FROM booking WHERE expert_id = %s AND starts_at = %s"
         " AND status NOT IN ('held', 'expired', 'cancelled', 'declined')",
@@ -140,13 +141,13 @@ def bookings_at(sql: Connection, expert_id: UUID, at: datetime) -> int:
 
 
 def request_json(expert_id: UUID, at: datetime, **said: str) -> dict[str, str]:
-    """What a program sends to book."""
+    """Build the JSON body of a booking request."""
     return {"expertId": str(expert_id), "startsAt": iso(at), **ADA, "email": f"{uuid4().hex}@example.com", **said}
 
 
-async def until(check: Callable[[], Any], what: str, seconds: float = 20) -> None:
-    """Wait for something that no page shows."""
+async def wait_until(check: Callable[[], Any], description: str, seconds: float = 20) -> None:
+    """Wait for a condition that no page shows."""
     deadline = time.monotonic() + seconds
     while not check():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s for {description}"
         await asyncio.sleep(0.02)

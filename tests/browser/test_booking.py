@@ -1,16 +1,28 @@
-"""The main job: somebody finds an expert, sees a free time, books it, and finds it again."""
+"""The main task: a visitor finds an expert, sees a free time, books it, and finds the booking again."""
 
 import httpx
 from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Expert, Visit
-from tests.browser.pages import ADA, book_button, book_on, booking_id, fill_in, in_days, iso, says, sees, slot, watches
+from tests.browser.pages import (
+    ADA,
+    book_button,
+    book_on_page,
+    booking_id,
+    expect_form,
+    expect_slot,
+    fill_in,
+    in_days,
+    iso,
+    slot,
+    wait_for_live_slot,
+)
 
 
-async def test_a_visitor_finds_an_expert_books_a_time_and_finds_the_booking_again(visit: Visit, jana: Expert) -> None:
+async def test_visitor_finds_an_expert_books_a_time_and_finds_the_booking_again(visit: Visit, jana: Expert) -> None:
     at = in_days(3)
-    somebody_else = await visit(jana.page)
-    await watches(somebody_else, at)
+    other_visitor = await visit(jana.page)
+    await wait_for_live_slot(other_visitor, at)
     page = await visit("/")
     await page.get_by_label("Search experts").fill(jana.name)
     await expect(page.locator("[data-expert]")).to_have_count(1)
@@ -24,27 +36,27 @@ async def test_a_visitor_finds_an_expert_books_a_time_and_finds_the_booking_agai
 
     booked = page.locator("section[data-booking]")
     await expect(booked).to_have_attribute("data-status", "pending")
-    await expect(page.get_by_role("heading", level=1)).to_have_text("Your time is booked")
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Your request has been sent")
     for word in (jana.name, "10:00–11:00", *ADA.values(), "My first session."):
         await expect(booked).to_contain_text(word)
     number = await booking_id(page)
     await expect(page).to_have_url(f"/booking/{number}")
 
-    await sees(somebody_else, at, "booked")
+    await expect_slot(other_visitor, at, "booked")
     await page.get_by_role("link", name="My bookings").first.click()
     card = page.locator(f'[data-booking="{number}"]')
     await expect(card).to_contain_text(jana.name)
     await expect(card).to_have_attribute("data-status", "pending")
     await page.goto(jana.page)
-    await sees(page, at, "booked")
+    await expect_slot(page, at, "booked")
 
 
-async def test_wrong_input_is_answered_beside_the_fields_and_everything_typed_stays(visit: Visit, jana: Expert) -> None:
+async def test_invalid_input_is_reported_beside_the_fields_and_kept(visit: Visit, jana: Expert) -> None:
     page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
     typed = {"name": "Ada Lovelace", "email": "ada@nowhere", "phone": "call me", "notes": "Line 1\nLine 2"}
     await fill_in(page, **typed)
     await book_button(page).click()
-    email, phone = page.get_by_label("E-mail"), page.get_by_label("Phone")
+    email, phone = page.get_by_label("Email", exact=True), page.get_by_label("Phone")
     await expect(page.locator("#email-error")).to_contain_text("name@example.com")
     await expect(page.locator("#phone-error")).to_contain_text("phone number")
     await expect(page.locator(".error")).to_have_count(2)
@@ -52,7 +64,7 @@ async def test_wrong_input_is_answered_beside_the_fields_and_everything_typed_st
     await expect(email).to_have_attribute("aria-invalid", "true")
     await expect(email).to_have_attribute("aria-describedby", "email-error")
     await expect(page.get_by_label("Name")).not_to_have_attribute("aria-invalid", "true")
-    await says(page, **typed)
+    await expect_form(page, **typed)
 
     await email.fill("ada@example.com")
     await book_button(page).click()
@@ -63,24 +75,22 @@ async def test_wrong_input_is_answered_beside_the_fields_and_everything_typed_st
     await expect(page.locator("section[data-booking]")).to_contain_text("Line 2")
 
 
-async def test_an_empty_form_names_every_field_that_is_needed(visit: Visit, jana: Expert) -> None:
+async def test_empty_form_reports_every_required_field(visit: Visit, jana: Expert) -> None:
     page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
     await book_button(page).click()
     for field in ("name", "email", "phone"):
         await expect(page.locator(f"#{field}-error")).to_have_text("Please fill this in.")
     await expect(page.locator("#notes-error")).to_have_count(0)
     await expect(page.get_by_label("Name")).to_be_focused()
-    await expect(page.get_by_role("alert").first).to_contain_text("3 things")
+    await expect(page.get_by_role("alert").first).to_contain_text("3 fields")
 
 
-async def test_a_booking_is_shown_in_the_browser_it_was_made_in_and_in_no_other(
-    visit: Visit, jana: Expert, excuse: Excuse
-) -> None:
+async def test_booking_is_shown_only_in_the_browser_that_made_it(visit: Visit, jana: Expert, excuse: Excuse) -> None:
     excuse("status of 404")
     mine, theirs = await visit(), await visit()
-    number = await book_on(mine, jana.slug, in_days(3), email="shared@example.com")
-    # Even somebody with bookings of their own, who knows the address of the page and of the customer.
-    await book_on(theirs, jana.slug, in_days(4), email="shared@example.com")
+    number = await book_on_page(mine, jana.slug, in_days(3), email="shared@example.com")
+    # Not even to another customer who knows the booking's URL and the email address.
+    await book_on_page(theirs, jana.slug, in_days(4), email="shared@example.com")
     answer = await theirs.goto(f"/booking/{number}")
     assert answer is not None
     assert answer.status == 404
@@ -93,33 +103,33 @@ async def test_a_booking_is_shown_in_the_browser_it_was_made_in_and_in_no_other(
     await expect(mine.locator(f'[data-booking="{number}"]')).to_be_visible()
 
 
-async def test_a_browser_without_bookings_sees_none_of_an_address_that_has_some(visit: Visit, jana: Expert) -> None:
+async def test_browser_without_bookings_sees_none_of_an_address_that_has_some(visit: Visit, jana: Expert) -> None:
     mine, theirs = await visit(), await visit("/my-bookings")
-    await book_on(mine, jana.slug, in_days(3), email="grace@example.com")
-    await theirs.get_by_label("E-mail").fill("grace@example.com")
-    await theirs.get_by_role("button", name="Send me a mail").click()
+    await book_on_page(mine, jana.slug, in_days(3), email="grace@example.com")
+    await theirs.get_by_label("Email", exact=True).fill("grace@example.com")
+    await theirs.get_by_role("button", name="Email me a link").click()
     await expect(theirs.get_by_text("If this address is known here")).to_be_visible()
-    await expect(theirs.get_by_role("heading", name="Nothing booked here yet")).to_be_visible()
+    await expect(theirs.get_by_role("heading", name="No bookings yet")).to_be_visible()
     await theirs.reload()
     await expect(theirs.get_by_label("Code")).to_be_visible()
     await expect(theirs.locator("[data-booking]")).to_have_count(0)
 
 
-async def test_all_that_was_booked_in_this_browser_is_listed_for_whichever_address(visit: Visit, jana: Expert) -> None:
+async def test_all_bookings_of_a_browser_are_listed_whatever_their_address(visit: Visit, jana: Expert) -> None:
     page = await visit()
-    first = await book_on(page, jana.slug, in_days(3), email="ada@example.com")
-    second = await book_on(page, jana.slug, in_days(4), email="lady@example.com")
+    first = await book_on_page(page, jana.slug, in_days(3), email="ada@example.com")
+    second = await book_on_page(page, jana.slug, in_days(4), email="lady@example.com")
     await page.goto("/my-bookings")
     await expect(page.locator("[data-booking]")).to_have_count(2)
     for number in (first, second):
         await expect(page.locator(f'[data-booking="{number}"]')).to_be_visible()
 
 
-async def test_what_is_booked_on_a_page_is_the_same_booking_for_programs(
+async def test_booking_made_on_a_page_is_the_same_in_the_api(
     visit: Visit, jana: Expert, rest: httpx.AsyncClient, admin: dict[str, str]
 ) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3), notes="From the page.")
+    number = await book_on_page(page, jana.slug, in_days(3), notes="From the page.")
     booking = (await rest.get(f"/bookings/{number}", headers=admin)).json()
     assert (booking["startsAt"], booking["status"], booking["notes"], booking["timeZone"]) == (
         iso(in_days(3)), "pending", "From the page.", "Europe/Berlin")  # fmt: skip

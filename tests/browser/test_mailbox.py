@@ -1,4 +1,4 @@
-"""The demo's mailbox: mail appears without a reload, looks as it was sent, and is there on this machine alone."""
+"""The demo's mailbox: emails appear without a reload, look as they were sent, and are visible only on this machine."""
 
 import asyncio
 import re
@@ -11,49 +11,49 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Excuse, Visit
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PAGE = {"Accept": "text/html"}
 
 
 @pytest.fixture
 async def api(demo: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
-    """A program that talks to the demo, and has opened its mailbox."""
+    """An HTTP client for the demo, with access to its mailbox."""
     async with httpx.AsyncClient(base_url=demo.url, timeout=60) as client:
         assert (await client.get(demo.mailbox, headers=PAGE)).status_code == 303
         yield client
 
 
 async def book(api: httpx.AsyncClient, email: str, name: str = "Ada Lovelace") -> dict[str, Any]:
-    """Book with somebody who is free."""
+    """Book the first free time of any expert."""
     for expert in (await api.get("/experts", params={"sort": "soonest", "limit": 20})).json()["experts"]:
         facts = {"expertId": expert["id"], "startsAt": expert["nextAvailable"], "phone": "+44 20 7946 0000"}
         answer = await api.post("/bookings", json={**facts, "name": name, "email": email})
         if answer.status_code == 201:
             made: dict[str, Any] = answer.json()
             return made
-    raise AssertionError("nobody is free")
+    raise AssertionError("no expert has a free time")
 
 
 async def read(downloading: Any) -> bytes:
-    """What has been downloaded."""
+    """Return the contents of a download."""
     return await asyncio.to_thread(Path(await (await downloading.value).path()).read_bytes)
 
 
-async def test_mail_appears_as_it_is_sent_and_leads_to_the_booking(
+async def test_email_appears_when_sent_and_links_to_the_booking(
     demo: ServerProcess, api: httpx.AsyncClient, visit: Visit, excuse: Excuse
 ) -> None:
-    excuse("404")  # where the link leads is the booking page's business
+    excuse("404")  # where the link leads is tested with the booking page
     page = await visit(demo.mailbox, at=demo.url)
     await expect(page).to_have_url(f"{demo.url}/mailbox")
     await expect(page.get_by_role("link", name="Mailbox (demo)")).to_be_visible()
-    await expect(page.get_by_text("Demo: mail that would have been sent.")).to_be_visible()
+    await expect(page.get_by_text("Demo: emails that would have been sent.")).to_be_visible()
     made = await book(api, "live@example.com")
     card = page.locator(".mail-card", has_text="live@example.com")
     await expect(card).to_have_count(1)
     await expect(card).to_have_attribute("data-kind", "confirmed" if made["status"] == "confirmed" else "received")
 
-    await page.get_by_label("To whom").fill("LIVE@")
+    await page.get_by_label("Recipient").fill("LIVE@")
     await page.keyboard.press("Enter")
     await expect(page.locator(".mail-card")).to_have_count(1)
     await page.locator(".mail-card a").focus()
@@ -66,10 +66,10 @@ async def test_mail_appears_as_it_is_sent_and_leads_to_the_booking(
     await opened.close()
 
     async with page.expect_download() as downloading:
-        await page.get_by_role("link", name="Download the calendar file").click()
+        await page.get_by_role("link", name="Download calendar file").click()
     assert (await read(downloading)).startswith(b"BEGIN:VCALENDAR")
     async with page.expect_download() as downloading:
-        await page.get_by_role("link", name="Download the mail").click()
+        await page.get_by_role("link", name="Download email").click()
     assert b"Message-ID: <" in await read(downloading)
     await page.get_by_role("link", name="Plain text").click()
     await expect(page.locator("pre")).to_contain_text(made["expertName"])
@@ -77,16 +77,18 @@ async def test_mail_appears_as_it_is_sent_and_leads_to_the_booking(
     await expect(page.locator("dt", has_text="Message-ID")).to_be_visible()
 
 
-async def test_a_filter_without_mail_says_so_and_follows_too(
+async def test_filter_without_emails_says_so_and_updates_live(
     demo: ServerProcess, api: httpx.AsyncClient, visit: Visit
 ) -> None:
     page = await visit(f"{demo.mailbox}&to=later@example.com", at=demo.url)
-    await expect(page.get_by_role("heading", name="No mail to this address")).to_be_visible()
+    await expect(page.get_by_role("heading", name="No emails to this address")).to_be_visible()
     await book(api, "later@example.com")
     await expect(page.locator(".mail-card")).to_have_count(1)
 
 
-async def test_nothing_in_a_mail_runs_or_is_loaded(demo: ServerProcess, api: httpx.AsyncClient, visit: Visit) -> None:
+async def test_email_content_runs_no_script_and_loads_nothing(
+    demo: ServerProcess, api: httpx.AsyncClient, visit: Visit
+) -> None:
     await book(api, "script@example.com", name="<script>document.title = 'broken'</script><img src=//example.com/x>")
     page = await visit(f"{demo.mailbox}&to=script@example.com", at=demo.url)
     await page.locator(".mail-card a").click()
@@ -114,34 +116,34 @@ async def test_nothing_in_a_mail_runs_or_is_loaded(demo: ServerProcess, api: htt
     ],
 )
 @pytest.mark.parametrize("path", ["/mailbox", "/mailbox/1", "/mailbox/1/content", "/mailbox/1/mail.eml"])
-async def test_from_elsewhere_there_is_no_such_page(
+async def test_mailbox_is_not_found_from_other_machines(
     demo: ServerProcess, api: httpx.AsyncClient, headers: dict[str, str], path: str
 ) -> None:
     here = await api.get("/nowhere", headers={**PAGE, **headers})
     asked = await api.get(path, headers={**PAGE, **headers})
     assert (asked.status_code, here.status_code) == (404, 404)
-    assert "This page is not here" in asked.text
+    assert "Page not found" in asked.text
     assert 'href="/mailbox"' not in asked.text
 
 
 @pytest.mark.parametrize(
     "path", ["/mailbox/x", "/mailbox/0", "/mailbox/99999999999999999999", "/mailbox/0/content", "/mailbox/x/mail.eml"]
 )
-async def test_mail_that_is_not_there_is_not_found(api: httpx.AsyncClient, path: str) -> None:
+async def test_unknown_emails_are_not_found(api: httpx.AsyncClient, path: str) -> None:
     assert (await api.get(path, headers=PAGE)).status_code == 404
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-async def test_this_machine_is_known_by_each_of_its_names(api: httpx.AsyncClient, host: str) -> None:
-    # httpx has kept the cookies for `localhost`, whatever the header says.
+async def test_mailbox_is_reachable_under_every_local_host_name(api: httpx.AsyncClient, host: str) -> None:
+    # httpx keeps the cookies for `localhost`, whatever the header is.
     answer = await api.get("/mailbox", headers={**PAGE, "Host": f"{host}:8080"})
     assert answer.status_code == 200
     assert "Mailbox (demo)" in answer.text
 
 
-async def test_with_a_database_of_ones_own_there_is_no_mailbox(serve: Callable[..., ServerProcess]) -> None:
+async def test_no_mailbox_with_an_external_database(serve: Callable[..., ServerProcess]) -> None:
     server = serve()
     async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=PAGE) as client:
         assert (await client.get("/mailbox")).status_code == 404
         assert "/mailbox" not in (await client.get("/")).text
-    assert "No mail is sent: set EXPERT_BOOKING_SMTP_URL." in server.words()
+    assert "No emails are sent: set EXPERT_BOOKING_SMTP_URL." in server.log_text()

@@ -1,4 +1,4 @@
-"""A page that was away is right as soon as it is back: after a moment, after an afternoon, after a restart."""
+"""A page is up to date as soon as it reconnects: after a short break, a long one, or a server restart."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,78 +12,78 @@ from tests.browser.pages import (
     AT_ONCE,
     HOUR,
     Connection,
-    book_on,
-    by_hand,
-    connected,
+    book_on_page,
+    expect_slot,
     in_days,
-    sees,
+    insert_booking,
     slot,
-    until,
-    watches,
+    wait_for_live_slot,
+    wait_until,
+    wait_until_connected,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 CONNECTION_LOST = "WebSocket|ERR_INTERNET_DISCONNECTED|ERR_CONNECTION_|Failed to load resource|Failed to fetch"
 
 
-async def goes_away(page: Page) -> None:
-    """The connection breaks, as in a tunnel."""
+async def go_offline(page: Page) -> None:
+    """Break the connection, as in a tunnel."""
     await page.context.set_offline(True)
     await page.evaluate("window.stayed = true; window.socket.io.engine.close()")
     await page.wait_for_function("!window.socket.connected")
 
 
-async def comes_back(page: Page) -> None:
-    """The tunnel ends."""
+async def go_online(page: Page) -> None:
+    """Restore the connection."""
     await page.context.set_offline(False)
     await page.evaluate("window.socket.connect()")
 
 
-async def test_after_a_short_absence_the_same_page_is_right_again(
+async def test_short_disconnection_updates_the_same_page(
     visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
     at = in_days(3)
     away, there = await visit(jana.page), await visit(jana.page)
-    await watches(away, at)
-    await watches(there, at)
-    await goes_away(away)
-    by_hand(sql, jana.id, at)
-    await sees(there, at, "booked", within=AT_ONCE)
-    await sees(away, at, "open")
-    await comes_back(away)
-    await sees(away, at, "booked")
-    assert await away.evaluate("window.stayed"), "the page was loaded anew"
-    # It hears again, too.
-    by_hand(sql, jana.id, at + HOUR)
-    await sees(away, at + HOUR, "booked", within=AT_ONCE)
+    await wait_for_live_slot(away, at)
+    await wait_for_live_slot(there, at)
+    await go_offline(away)
+    insert_booking(sql, jana.id, at)
+    await expect_slot(there, at, "booked", within=AT_ONCE)
+    await expect_slot(away, at, "open")
+    await go_online(away)
+    await expect_slot(away, at, "booked")
+    assert await away.evaluate("window.stayed"), "the page was reloaded"
+    # It receives events again.
+    insert_booking(sql, jana.id, at + HOUR)
+    await expect_slot(away, at + HOUR, "booked", within=AT_ONCE)
 
 
-async def test_after_a_long_absence_the_page_is_loaded_anew_and_right(
+async def test_long_disconnection_reloads_the_page(
     visit: Visit, watched: WatchedServer, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
     at = in_days(3)
     page = await visit(jana.page, at=watched.url)
-    await watches(page, at)
-    await goes_away(page)
-    await until(lambda: watched.inside()["pages"] == 0, "the server to give the page up")
-    by_hand(sql, jana.id, at)
+    await wait_for_live_slot(page, at)
+    await go_offline(page)
+    await wait_until(lambda: watched.resource_counts()["pages"] == 0, "the server to remove the page")
+    insert_booking(sql, jana.id, at)
     async with page.expect_navigation():
-        await comes_back(page)
-    await sees(page, at, "booked")
-    await watches(page, at + HOUR)
-    by_hand(sql, jana.id, at + HOUR)
-    await sees(page, at + HOUR, "booked", within=AT_ONCE)
+        await go_online(page)
+    await expect_slot(page, at, "booked")
+    await wait_for_live_slot(page, at + HOUR)
+    insert_booking(sql, jana.id, at + HOUR)
+    await expect_slot(page, at + HOUR, "booked", within=AT_ONCE)
 
 
-async def test_listing_bookings_and_form_are_right_again_after_a_short_absence(
+async def test_all_page_kinds_are_updated_after_a_short_disconnection(
     visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
     at = in_days(3)
     booking = await visit()
-    number = await book_on(booking, jana.slug, at)
+    number = await book_on_page(booking, jana.slug, at)
     mine, form, listing = [await booking.context.new_page() for _ in range(3)]
     await mine.goto("/my-bookings")
     await form.goto(f"/book/{jana.slug}?at={(at + HOUR).isoformat()[:19]}Z")
@@ -91,15 +91,15 @@ async def test_listing_bookings_and_form_are_right_again_after_a_short_absence(
     await listing.goto(f"/?search={jana.name}")
     everything = (booking, mine, form, listing)
     for page in everything:
-        await connected(page)
+        await wait_until_connected(page)
     free = await listing.locator("[data-next]").inner_text()
     for page in everything:
-        await goes_away(page)
+        await go_offline(page)
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
-    by_hand(sql, jana.id, at + HOUR)
+    insert_booking(sql, jana.id, at + HOUR)
     sql.execute("UPDATE availability_rule SET opens_minute = 601, closes_minute = 1021 WHERE expert_id = %s", [jana.id])
     for page in everything:
-        await comes_back(page)
+        await go_online(page)
     await expect(booking.locator("section[data-booking]")).to_have_attribute("data-status", "confirmed")
     await expect(mine.locator(f'[data-booking="{number}"]')).to_have_attribute("data-status", "confirmed")
     await expect(form.locator("[data-refusal]")).to_be_visible()
@@ -107,98 +107,94 @@ async def test_listing_bookings_and_form_are_right_again_after_a_short_absence(
     await expect(listing.locator("[data-next]")).to_contain_text(":01")
     assert ":01" not in free
     for page in everything:
-        assert await page.evaluate("window.stayed"), f"{page.url} was loaded anew"
+        assert await page.evaluate("window.stayed"), f"{page.url} was reloaded"
 
 
-async def test_a_page_that_has_missed_one_message_asks_for_the_whole_board(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_page_that_missed_a_message_requests_the_whole_board(visit: Visit, jana: Expert, sql: Connection) -> None:
     at = in_days(3)
     deaf, hearing = await visit(jana.page), await visit(jana.page)
-    await watches(deaf, at)
-    await watches(hearing, at)
+    await wait_for_live_slot(deaf, at)
+    await wait_for_live_slot(hearing, at)
     await deaf.evaluate("window.ears = window.socket.listeners('slots'); window.socket.off('slots')")
-    by_hand(sql, jana.id, at)
-    await sees(hearing, at, "booked", within=AT_ONCE)
+    insert_booking(sql, jana.id, at)
+    await expect_slot(hearing, at, "booked", within=AT_ONCE)
     await deaf.evaluate("window.ears.forEach((ear) => window.socket.on('slots', ear))")
-    await sees(deaf, at, "open")
-    by_hand(sql, jana.id, at + HOUR)
-    await sees(deaf, at, "booked", within=AT_ONCE)
-    await sees(deaf, at + HOUR, "booked", within=AT_ONCE)
+    await expect_slot(deaf, at, "open")
+    insert_booking(sql, jana.id, at + HOUR)
+    await expect_slot(deaf, at, "booked", within=AT_ONCE)
+    await expect_slot(deaf, at + HOUR, "booked", within=AT_ONCE)
 
 
-async def test_what_happens_between_delivery_and_connection_is_shown_on_the_board_and_in_the_listing(
-    visit: Visit, jana: Expert, sql: Connection
-) -> None:
+async def test_changes_between_page_load_and_connection_are_shown(visit: Visit, jana: Expert, sql: Connection) -> None:
     at = in_days(3)
-    first = await visit("/my-bookings")  # the zone is known afterwards, so pages are delivered with their content
+    first = await visit("/my-bookings")  # sets the zone cookie, so the next pages are served with their content
     board, listing, early = [await first.context.new_page() for _ in range(3)]
     await early.goto(f"/?search={jana.name}")
-    await connected(early)
+    await wait_until_connected(early)
     held: list[Callable[[], object]] = []
     for page in (board, listing):
         await page.route_web_socket("**/socket.io/**", lambda socket: held.append(socket.connect_to_server))
     await board.goto(jana.page)
     await listing.goto(f"/?search={jana.name}")
-    await sees(board, at, "open")
+    await expect_slot(board, at, "open")
     await expect(listing.locator("[data-next]")).to_contain_text(":00")
-    by_hand(sql, jana.id, at)
+    insert_booking(sql, jana.id, at)
     sql.execute("UPDATE availability_rule SET opens_minute = 601, closes_minute = 1021 WHERE expert_id = %s", [jana.id])
     await expect(early.locator("[data-next]")).to_contain_text(":01")
-    await until(lambda: len(held) >= 2, "both pages to call")
+    await wait_until(lambda: len(held) >= 2, "both pages to open their websockets")
     for connect in held:
         connect()
     await expect(slot(board, at)).to_have_count(0)
     await expect(listing.locator("[data-next]")).to_contain_text(":01")
 
 
-async def test_a_restarted_server_gets_its_open_pages_back_and_they_are_right(
+async def test_open_pages_are_updated_after_a_server_restart(
     serve: Callable[..., ServerProcess], restart: Restart, visit: Visit, jana: Expert, sql: Connection, excuse: Excuse
 ) -> None:
     excuse(CONNECTION_LOST)
     at, server = in_days(3), serve()
     booking = await visit(at=server.url)
-    number = await book_on(booking, jana.slug, at + HOUR)
+    number = await book_on_page(booking, jana.slug, at + HOUR)
     board = await visit(jana.page, at=server.url)
-    await watches(board, at)
+    await wait_for_live_slot(board, at)
     server.stop()
     await board.wait_for_function("!window.socket.connected")
-    by_hand(sql, jana.id, at)
+    insert_booking(sql, jana.id, at)
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     server = restart(server)
-    await sees(board, at, "booked")
+    await expect_slot(board, at, "booked")
     await expect(booking.locator("section[data-booking]")).to_have_attribute("data-status", "confirmed")
-    await watches(board, at + 2 * HOUR)
-    by_hand(sql, jana.id, at + 2 * HOUR)
-    await sees(board, at + 2 * HOUR, "booked", within=AT_ONCE)
+    await wait_for_live_slot(board, at + 2 * HOUR)
+    insert_booking(sql, jana.id, at + 2 * HOUR)
+    await expect_slot(board, at + 2 * HOUR, "booked", within=AT_ONCE)
 
 
-async def test_pages_are_right_again_after_the_database_ended_the_connection_that_listens(
+async def test_pages_are_updated_after_the_listening_connection_was_terminated(
     server_url: str, serve: Callable[..., ServerProcess], visit: Visit, jana: Expert, sql: Connection
 ) -> None:
     at, server = in_days(3), serve()
     page = await visit(jana.page, at=server.url)
-    await watches(page, at)
-    with nobody_listening(server_url, sql):
-        by_hand(sql, jana.id, at)  # nobody hears of it
-    await sees(page, at, "booked")
-    by_hand(sql, jana.id, at + HOUR)
-    await sees(page, at + HOUR, "booked")
-    assert "the news connection was lost" in server.words()
+    await wait_for_live_slot(page, at)
+    with database_unreachable(server_url, sql):
+        insert_booking(sql, jana.id, at)  # no process receives the notification
+    await expect_slot(page, at, "booked")
+    insert_booking(sql, jana.id, at + HOUR)
+    await expect_slot(page, at + HOUR, "booked")
+    assert "the feed's connection was lost" in server.log_text()
 
 
 @contextmanager
-def nobody_listening(server_url: str, sql: Connection) -> Iterator[None]:
-    """End all connections that listen, or wait for something to do, and keep them away for a while."""
-    with psycopg.connect(driver_url(server_url), autocommit=True) as door:
+def database_unreachable(server_url: str, sql: Connection) -> Iterator[None]:
+    """Terminate all connections except this one and refuse new ones inside the block."""
+    with psycopg.connect(driver_url(server_url), autocommit=True) as admin:
         name = sql.info.dbname
-        door.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         try:
-            ended = door.execute(
+            ended = admin.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND pid <> %s",
                 [name, sql.info.backend_pid],
             ).fetchall()
             assert ended
             yield
         finally:
-            door.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")

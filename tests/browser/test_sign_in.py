@@ -1,4 +1,4 @@
-"""Signing in without an account: what a mail holds proves the address, here and now, and until one signs out."""
+"""Signing in without an account: a link or code from an email proves the address until the browser signs out."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,39 +17,47 @@ from tests.browser.pages import (
     HOUR,
     Connection,
     book_button,
-    book_on,
-    connected,
+    book_on_page,
+    expect_form,
+    expect_held,
     fill_in,
-    holds,
     in_days,
     iso,
-    says,
     slot,
-    until,
-    watches,
+    wait_for_live_slot,
+    wait_until,
+    wait_until_connected,
 )
-from tests.browser.test_accessible import AUDIT, CONTRAST
-from tests.browser.test_manage import button, news, row, shows, stayed, stays, to_reschedule
-from tests.serving import SECRET_KEY, ServerProcess
+from tests.browser.test_accessibility import AUDIT, CONTRAST
+from tests.browser.test_manage_booking import (
+    button,
+    expect_not_reloaded,
+    expect_status,
+    mark_loaded,
+    news,
+    reschedule_link,
+    row,
+)
+from tests.server import SECRET_KEY, ServerProcess
 
 KEYS = SignedKeys(SECRET_KEY)
-SAID = "If this address is known here, a mail with a link and a code is on its way to"
+REQUEST_ACCEPTED = "If this address is known here, we're emailing a link and a code to"
 
 
 @pytest.fixture(autouse=True)
-def patience(sql: Connection) -> None:
-    """All tests ask from one network; what earlier ones have asked for is long ago."""
+def age_access_requests(sql: Connection) -> None:
+    """Age earlier access requests: all tests share one network, whose limit they would otherwise reach."""
     sql.execute("UPDATE access_request SET created_at = created_at - interval '2 hours'")
 
 
 @pytest.fixture
 def email(jana: Expert) -> str:
-    """An address that no other test knows."""
+    """An address that only this test uses."""
     return f"{jana.slug}.ada@example.com"
 
 
 def link_for(sql: Connection, email: str, next_path: str = "", *, minutes: int = 15) -> str:
-    """The path of a link to prove this address, as a mail has it."""
+    """Create an access request and return the path of its link, as in the email."""
     now = datetime.now(UTC)
     found = sql.execute(
         "INSERT INTO access_request (email, customer_key, next_path, created_at, expires_at)"
@@ -60,8 +68,8 @@ def link_for(sql: Connection, email: str, next_path: str = "", *, minutes: int =
     return f"/sign-in/{KEYS.link(found[0])}"
 
 
-def asked(sql: Connection, email: str) -> UUID:
-    """The last request for this address."""
+def latest_request(sql: Connection, email: str) -> UUID:
+    """Return the id of the last access request for this address."""
     found = sql.execute(
         "SELECT id FROM access_request WHERE email = %s ORDER BY created_at DESC LIMIT 1", [email]
     ).fetchone()
@@ -70,93 +78,91 @@ def asked(sql: Connection, email: str) -> UUID:
 
 
 def proofs(sql: Connection, email: str) -> int:
-    """How many browsers prove this address."""
+    """Count the proofs of this address."""
     found = sql.execute("SELECT count(*) FROM access_proof WHERE email = %s", [email]).fetchone()
     assert found is not None
     return int(found[0])
 
 
-def mail_is(sql: Connection, number: str, **columns: Any) -> None:
-    """Write down the fate of the mails about a booking, as the outbox does."""
+def set_email_state(sql: Connection, number: str, **columns: Any) -> None:
+    """Set the delivery state of a booking's emails, as the outbox does."""
     for column, value in columns.items():
         sql.execute(f"UPDATE message SET {column} = %s WHERE booking_id = %s", [value, number])
     sql.execute("SELECT pg_notify('expert_booking_mail', %s)", [number])
 
 
-async def ask(page: Page, email: str) -> None:
-    """Have a mail sent there."""
-    await page.get_by_label("E-mail").fill(email)
-    await button(page, "Send me a mail").click()
+async def request_email(page: Page, email: str) -> None:
+    """Request a sign-in email."""
+    await page.get_by_label("Email", exact=True).fill(email)
+    await button(page, "Email me a link").click()
     await expect(page.get_by_label("Code")).to_be_focused()
 
 
-async def signed_in(page: Page, sql: Connection, email: str, next_path: str = "") -> None:
-    """Sign this browser in, by a link."""
+async def sign_in(page: Page, sql: Connection, email: str, next_path: str = "") -> None:
+    """Sign this browser in with a link."""
     await page.goto(link_for(sql, email, next_path))
     await button(page, "Sign in").click()
     await page.wait_for_url(f"**{next_path or '/my-bookings'}")
 
 
 def whose(page: Page) -> Any:
-    """Where the page says who has signed in."""
+    """Return the element that shows the signed-in address."""
     return page.locator("[data-signed-in]")
 
 
 def card(page: Page, number: str) -> Any:
-    """A booking in the list."""
+    """Return a booking's card in the list."""
     return page.locator(f'li[data-booking="{number}"]')
 
 
 # --- by code and by link ----------------------------------------------------------------------------------------------
 
 
-async def test_a_code_shows_the_bookings_of_an_address_wherever_they_were_made(
+async def test_code_shows_all_bookings_of_an_address_wherever_they_were_made(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     elsewhere, page = await visit(), await visit("/my-bookings")
-    number = await book_on(elsewhere, jana.slug, in_days(3), email=email)
-    await expect(page.get_by_text("Nothing booked here yet")).to_be_visible()
-    await ask(page, email.upper().replace("@EXAMPLE.COM", "@example.com"))
-    await expect(page.get_by_text(SAID)).to_be_visible()
-    code = KEYS.code(asked(sql, email.upper().replace("@EXAMPLE.COM", "@example.com")))
-    await page.reload()  # whoever comes back from the mail finds the field again
+    number = await book_on_page(elsewhere, jana.slug, in_days(3), email=email)
+    await expect(page.get_by_text("No bookings yet")).to_be_visible()
+    await request_email(page, email.upper().replace("@EXAMPLE.COM", "@example.com"))
+    await expect(page.get_by_text(REQUEST_ACCEPTED)).to_be_visible()
+    code = KEYS.code(latest_request(sql, email.upper().replace("@EXAMPLE.COM", "@example.com")))
+    await page.reload()  # the code field is still there after returning from the email
     await page.get_by_label("Code").fill(f"{code[:3]} {code[3:]}")
     await page.keyboard.press("Enter")
     await expect(whose(page)).to_contain_text("Signed in as")
     await expect(card(page, number)).to_be_visible()
     await page.goto(f"/booking/{number}")
-    await shows(page, "pending")
+    await expect_status(page, "pending")
 
 
-async def test_a_code_of_letters_and_digits_is_taken_however_it_is_typed(
-    visit: Visit, sql: Connection, email: str
-) -> None:
+async def test_alphanumeric_code_is_accepted_in_any_spelling(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit("/sign-in")
-    await ask(page, email)
-    await button(page, "Other address").click()
-    await ask(page, email)
-    code = KEYS.long_code(asked(sql, email)).lower()
+    await request_email(page, email)
+    await button(page, "Use another address").click()
+    await request_email(page, email)
+    code = KEYS.long_code(latest_request(sql, email)).lower()
     await page.get_by_label("Code").fill(f" {code[:4]}-{code[4:]} ")
     await page.keyboard.press("Enter")
     await expect(whose(page)).to_contain_text(email)
 
 
-async def test_a_form_keeps_its_time_while_its_browser_signs_in_and_out_in_another_tab(
+async def test_form_keeps_its_hold_while_another_tab_signs_in_and_out(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     form = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
-    await holds(form)
+    await expect_held(form)
     await fill_in(form, **ADA)
     held = "SELECT id, visitor FROM booking WHERE status = 'held' AND expert_id = %s"
     before = sql.execute(held, [jana.id]).fetchone()
     other = await form.context.new_page()
-    for change in (lambda: signed_in(other, sql, email), lambda: button(other, "Sign out").click()):
-        await stays(form)
+    for change in (lambda: sign_in(other, sql, email), lambda: button(other, "Sign out").click()):
+        await mark_loaded(form)
         await change()
-        # The form is loaded again, by the cookie as it is now, with what was typed.
+        # The form is reloaded with the new cookie and keeps its input.
         await form.wait_for_function("!window.stayed")
-        await holds(form)
-        await says(form, **ADA)
+        await expect_held(form)
+        await expect_form(form, **ADA)
         now = sql.execute(held, [jana.id]).fetchone()
         assert before is not None
         assert now is not None
@@ -165,40 +171,38 @@ async def test_a_form_keeps_its_time_while_its_browser_signs_in_and_out_in_anoth
         before = now
     await book_button(form).click()
     await form.wait_for_url("**/booking/*")
-    await shows(form, "pending")
+    await expect_status(form, "pending")
 
 
-async def test_an_address_that_nobody_knows_is_answered_with_the_same_words(
-    visit: Visit, jana: Expert, sql: Connection, email: str
-) -> None:
-    await book_on(await visit(), jana.slug, in_days(3), email=email)
+async def test_unknown_address_gets_the_same_response(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
+    await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     said = []
     for address in (email, "nobody.at.all@example.com"):
         page = await visit("/sign-in")
-        await ask(page, address)
+        await request_email(page, address)
         said.append((await page.locator(".sign-in").inner_text()).replace(address, "…"))
-        asked(sql, address)  # fails where there is no request
+        latest_request(sql, address)  # fails if there is no request
     assert re.sub(r"in \d+ s", "in … s", said[0]) == re.sub(r"in \d+ s", "in … s", said[1])
 
 
-async def test_what_is_no_address_is_answered_beside_the_field_and_stays_there(visit: Visit, excuse: Excuse) -> None:
+async def test_invalid_address_is_reported_beside_the_field_and_kept(visit: Visit, excuse: Excuse) -> None:
     excuse("status of 422")
     page = await visit("/my-bookings")
     for typed, said in (("", "Please fill this in"), ("ada at example", "name@example.com")):
-        await page.get_by_label("E-mail").fill(typed)
+        await page.get_by_label("Email", exact=True).fill(typed)
         await page.keyboard.press("Enter")
         await expect(page.locator("#email-error")).to_contain_text(said)
-        await expect(page.get_by_label("E-mail")).to_have_value(typed)
-        await expect(page.get_by_label("E-mail")).to_be_focused()
+        await expect(page.get_by_label("Email", exact=True)).to_have_value(typed)
+        await expect(page.get_by_label("Email", exact=True)).to_be_focused()
 
 
-async def test_after_five_wrong_codes_only_the_link_still_works(
+async def test_after_five_wrong_codes_only_the_link_works(
     visit: Visit, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 4")
     page = await visit("/sign-in")
-    await ask(page, email)
-    number = asked(sql, email)
+    await request_email(page, email)
+    number = latest_request(sql, email)
     wrong = f"{(int(KEYS.code(number)) + 1) % 1_000_000:06}"
     for left in (4, 3, 2, 1):
         await page.get_by_label("Code").fill(wrong)
@@ -214,54 +218,54 @@ async def test_after_five_wrong_codes_only_the_link_still_works(
     await expect(whose(page)).to_contain_text(email)
 
 
-async def test_a_code_counts_only_in_the_browser_that_asked(
+async def test_code_is_valid_only_in_the_browser_that_requested_it(
     visit: Visit, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     page = await visit("/sign-in")
-    await ask(page, email)
-    number = asked(sql, email)
+    await request_email(page, email)
+    number = latest_request(sql, email)
     answer = await rest.post("/sign-in/code", json={"id": str(number), "code": KEYS.code(number)})
     assert (answer.status_code, answer.json()["code"]) == (404, "link_not_valid")
     assert proofs(sql, email) == 0
 
 
-async def test_asking_too_often_is_said_and_another_address_can_be_given(
+async def test_too_many_requests_are_refused_per_address(
     visit: Visit, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 429")
     page = await visit("/sign-in")
     for _ in range(5):
-        await ask(page, email)
-        await button(page, "Other address").click()
-    await page.get_by_label("E-mail").fill(email)
+        await request_email(page, email)
+        await button(page, "Use another address").click()
+    await page.get_by_label("Email", exact=True).fill(email)
     await page.keyboard.press("Enter")
-    await expect(page.locator("#email-error")).to_contain_text("many requests already")
-    await ask(page, f"other.{email}")
+    await expect(page.locator("#email-error")).to_contain_text("several emails already")
+    await request_email(page, f"other.{email}")
 
 
-async def test_a_link_opened_in_another_browser_signs_that_one_in_and_leads_to_where_it_was_asked_for(
+async def test_link_opened_in_another_browser_signs_in_there_and_continues_to_the_page(
     visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 404")
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     asking = await visit(f"/booking/{number}")
     await asking.get_by_role("link", name="Sign in").click()
-    await ask(asking, email)
-    other = await visit(f"/sign-in/{KEYS.link(asked(sql, email))}")
+    await request_email(asking, email)
+    other = await visit(f"/sign-in/{KEYS.link(latest_request(sql, email))}")
     await expect(other.get_by_role("heading", level=1)).to_contain_text(email)
     await button(other, "Sign in").click()
     await other.wait_for_url(f"**/booking/{number}")
-    await shows(other, "pending")
+    await expect_status(other, "pending")
 
 
-async def test_the_page_of_a_link_needs_no_script(visit: Visit, sql: Connection, email: str) -> None:
+async def test_link_page_works_without_javascript(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit(link_for(sql, email), java_script_enabled=False)
     await button(page, "Sign in").click()
     await page.wait_for_url("**/my-bookings")
     assert proofs(sql, email) == 1
 
 
-async def test_whoever_only_looks_at_a_link_spends_nothing(
+async def test_viewing_a_link_does_not_use_it_up(
     visit: Visit, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     link = link_for(sql, email)
@@ -276,13 +280,13 @@ async def test_whoever_only_looks_at_a_link_spends_nothing(
 
 
 @pytest.mark.parametrize("why", ["used", "over", "invented"])
-async def test_a_link_that_counts_no_more_says_so_and_another_can_be_asked_for(
+async def test_invalid_link_says_so_and_offers_a_new_one(
     visit: Visit, sql: Connection, email: str, excuse: Excuse, why: str
 ) -> None:
     excuse("status of 404")
     link = link_for(sql, email, minutes=-1 if why == "over" else 15)
     if why == "used":
-        await signed_in(await visit(), sql, email)
+        await sign_in(await visit(), sql, email)
         await (other := await visit(link)).locator(".sign-in").get_by_role("button").click()
         await expect(whose(other)).to_be_visible()
     page = await visit()
@@ -290,12 +294,10 @@ async def test_a_link_that_counts_no_more_says_so_and_another_can_be_asked_for(
     assert answer is not None
     assert answer.status == 404
     await expect(page.locator('[data-refusal="link_not_valid"]')).to_be_visible()
-    await ask(page, email)
+    await request_email(page, email)
 
 
-async def test_a_link_that_is_used_while_its_page_is_open_is_refused_politely(
-    visit: Visit, sql: Connection, email: str
-) -> None:
+async def test_link_used_while_its_page_is_open_is_refused(visit: Visit, sql: Connection, email: str) -> None:
     link = link_for(sql, email)
     late = await visit(link)
     first = await visit(link)
@@ -309,18 +311,18 @@ async def test_a_link_that_is_used_while_its_page_is_open_is_refused_politely(
 @pytest.mark.parametrize(
     "next_path", ["//evil.example", "/\\evil.example", "https://evil.example/", "javascript:hit()"]
 )
-async def test_signing_in_never_leads_out_of_the_house(
+async def test_sign_in_never_redirects_to_another_site(
     visit: Visit, sql: Connection, email: str, next_path: str
 ) -> None:
     page = await visit(f"/sign-in?next={next_path}")
-    await ask(page, email)
-    await page.get_by_label("Code").fill(KEYS.code(asked(sql, email)))
+    await request_email(page, email)
+    await page.get_by_label("Code").fill(KEYS.code(latest_request(sql, email)))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/my-bookings")
     await expect(whose(page)).to_contain_text(email)
 
 
-def test_a_page_that_a_program_names_leads_out_of_the_house_no_more_than_others(
+def test_next_path_sent_by_a_program_never_redirects_to_another_site(
     server: ServerProcess, sql: Connection, email: str
 ) -> None:
     for sent, leads_to in (("//evil.example", "/my-bookings"), ("/booking/1", "/booking/1")):
@@ -329,10 +331,10 @@ def test_a_page_that_a_program_names_leads_out_of_the_house_no_more_than_others(
         assert httpx.post(f"{server.url}/sign-in/link", data={"link": link}).headers["location"] == leads_to
 
 
-# --- what is sent -----------------------------------------------------------------------------------------------------
+# --- requests -----------------------------------------------------------------------------------------------------
 
 
-def test_forms_of_other_sites_are_refused(server: ServerProcess, sql: Connection, email: str) -> None:
+def test_cross_site_forms_are_refused(server: ServerProcess, sql: Connection, email: str) -> None:
     link = link_for(sql, email).rpartition("/")[2]
     for said in (
         {"Origin": "https://evil.example"},
@@ -349,7 +351,7 @@ def test_forms_of_other_sites_are_refused(server: ServerProcess, sql: Connection
     assert proofs(sql, email) == 1
 
 
-def test_odd_bodies_are_answered_and_never_break_anything(server: ServerProcess) -> None:
+def test_malformed_bodies_are_refused(server: ServerProcess) -> None:
     odd = (
         b"", b"null", b"[]", b"{", b"\xff\xfe", b"[" * 4000, b"link=%ff%00&link=%", b'{"email": 7}',
         b'{"email": "\\ud800@example.com"}', b'{"email": "a@example.com\\u0000", "nextPath": {}}',
@@ -368,7 +370,7 @@ def test_odd_bodies_are_answered_and_never_break_anything(server: ServerProcess)
     assert httpx.post(f"{server.url}/sign-in/link", content=b"link=" + b"x" * 5000).status_code == 303
 
 
-def test_the_cookie_is_kept_from_scripts_other_sites_and_plain_http(
+def test_cookie_is_httponly_samesite_and_secure_under_https(
     serve: Any, sql: Connection, email: str, server: ServerProcess
 ) -> None:
     for site, secure in ((server, False), (serve(BASE_URL="https://booking.example.com"), True)):
@@ -381,7 +383,7 @@ def test_the_cookie_is_kept_from_scripts_other_sites_and_plain_http(
         assert answer.headers["cache-control"] == "no-store"
 
 
-def test_pages_of_people_are_kept_from_search_engines(server: ServerProcess) -> None:
+def test_private_pages_are_excluded_from_search_engines(server: ServerProcess) -> None:
     hidden = httpx.get(f"{server.url}/robots.txt").text
     for path in ("/sign-in", "/my-bookings", "/booking/", "/mailbox"):
         assert f"Disallow: {path}\n" in hidden
@@ -390,18 +392,18 @@ def test_pages_of_people_are_kept_from_search_engines(server: ServerProcess) -> 
 # --- signing out ------------------------------------------------------------------------------------------------------
 
 
-async def test_signing_out_ends_it_in_this_browser_and_no_other(
+async def test_signing_out_affects_only_this_browser(
     visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 404")
     page, other = await visit(), await visit()
-    number = await book_on(other, jana.slug, in_days(3), email=email)
-    await book_on(page, jana.slug, in_days(4), email=f"bens.{email}")
+    number = await book_on_page(other, jana.slug, in_days(3), email=email)
+    await book_on_page(page, jana.slug, in_days(4), email=f"bens.{email}")
     for one in (page, other):
-        await signed_in(one, sql, email)
+        await sign_in(one, sql, email)
     cookies = await page.context.cookies()
     await button(page, "Sign out").click()
-    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await expect(page.get_by_label("Email", exact=True)).to_be_visible()
     await expect(page.locator("[data-booking]")).to_have_count(0)  # nor what was booked in this browser
     await page.context.add_cookies([dict(cookie) for cookie in cookies])  # type: ignore[misc]  # an old copy
     answer = await page.goto(f"/booking/{number}")
@@ -411,81 +413,81 @@ async def test_signing_out_ends_it_in_this_browser_and_no_other(
     await expect(card(other, number)).to_be_visible()
 
 
-async def test_signing_out_everywhere_is_asked_once_more_and_ends_open_pages_elsewhere(
+async def test_signing_out_everywhere_asks_first_and_ends_open_pages_elsewhere(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     page, other = await visit(), await visit()
     for one in (page, other):
-        await signed_in(one, sql, email)
+        await sign_in(one, sql, email)
     theirs = await other.context.new_page()
     await theirs.goto(f"/booking/{number}")
     moving = await other.context.new_page()
     await moving.goto(f"/booking/{number}/reschedule")
-    await watches(moving, in_days(4))
+    await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(theirs, "Cancel booking").click()
     for one in (other, theirs, moving):
-        await stays(one)
+        await mark_loaded(one)
     await page.get_by_text("Sign out everywhere", exact=True).click()
-    await expect(page.get_by_text("This ends it in every browser")).to_be_visible()
+    await expect(page.get_by_text("This signs you out of every browser")).to_be_visible()
     assert proofs(sql, email) == 2
     await button(page, "Yes, sign out everywhere").click()
-    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await expect(page.get_by_label("Email", exact=True)).to_be_visible()
     assert proofs(sql, email) == 0
-    # The browser that booked is forgotten, too: that is news, and pages that are still open show nothing any more.
+    # The binding of the browser that booked is revoked, too; the event clears its open pages.
     for one in (theirs, moving):
         await expect(one.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     assert row(sql, number) == (in_days(3), "pending", 0)
-    await expect(other.get_by_label("E-mail")).to_be_visible()
+    await expect(other.get_by_label("Email", exact=True)).to_be_visible()
     await expect(other.locator("[data-booking]")).to_have_count(0)
     for one in (other, theirs, moving):
         assert email not in await one.locator("#main").inner_text()
-        await stayed(one)
+        await expect_not_reloaded(one)
 
 
-async def test_what_was_proven_and_is_no_more_changes_nothing_on_pages_that_have_not_heard_of_it(
+async def test_revoked_proof_is_refused_on_pages_that_received_no_event(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     page = await visit()
-    await signed_in(page, sql, email)
+    await sign_in(page, sql, email)
     await page.goto(f"/booking/{number}")
     moving = await page.context.new_page()
     await moving.goto(f"/booking/{number}/reschedule")
-    await watches(moving, in_days(4))
+    await wait_for_live_slot(moving, in_days(4))
     await slot(moving, in_days(4)).click()
     await button(page, "Cancel booking").click()
     sql.execute("DELETE FROM access_proof WHERE email = %s", [email])
-    await button(page, "Yes, cancel it").click()
+    await button(page, "Yes, cancel booking").click()
     await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
-    await button(moving, "Move it").click()
+    await button(moving, "Reschedule").click()
     await expect(moving.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     assert row(sql, number) == (in_days(3), "pending", 0)
 
 
-# --- what else opens a booking ----------------------------------------------------------------------------------------
+# --- other access to a booking ----------------------------------------------------------------------------------------
 
 
-async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_and_to_cancel_it(
+async def test_emailed_link_allows_rescheduling_and_cancelling_in_another_browser(
     visit: Visit, jana: Expert, sql: Connection, email: str, rest: httpx.AsyncClient
 ) -> None:
     at, to = in_days(3), in_days(4, 14)
     mine = await visit()
-    number = await book_on(mine, jana.slug, at, email=email)
-    await stays(mine)
+    number = await book_on_page(mine, jana.slug, at, email=email)
+    await mark_loaded(mine)
     key = KEYS.booking(UUID(number))
     page = await visit(f"/booking/{number}?key={key}")
-    await to_reschedule(page).click()
-    await watches(page, to)
+    await reschedule_link(page).click()
+    await wait_for_live_slot(page, to)
     await page.reload()
-    await watches(page, to)
+    await wait_for_live_slot(page, to)
     await slot(page, to).click()
-    await button(page, "Move it").click()
+    await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
-    await expect(news(page)).to_contain_text("has been moved")
+    await expect(news(page)).to_contain_text("has been rescheduled")
     await expect(page).to_have_url(re.compile(rf"/booking/{number}\?key={key}$"))
-    await expect(news(mine)).to_contain_text("has been moved")
+    await expect(news(mine)).to_contain_text("has been rescheduled")
     file = await page.get_by_role("link", name="Calendar file").get_attribute("href")
     answer = await rest.get(str(file))
     assert answer.headers["content-type"].startswith("text/calendar")
@@ -493,31 +495,31 @@ async def test_the_link_in_a_mail_opens_its_booking_in_another_browser_to_move_a
     assert f"DTSTART:{to.astimezone(UTC):%Y%m%dT%H%M%SZ}" in answer.text
     await page.reload()
     await button(page, "Cancel booking").click()
-    await button(page, "Yes, cancel it").click()
-    await shows(page, "cancelled")
-    await shows(mine, "cancelled")
-    await stayed(mine)
+    await button(page, "Yes, cancel booking").click()
+    await expect_status(page, "cancelled")
+    await expect_status(mine, "cancelled")
+    await expect_not_reloaded(mine)
     await expect(page.get_by_role("heading", name="Add to calendar")).to_have_count(0)
 
 
-async def test_a_link_that_was_shared_by_mistake_is_ended_and_a_new_one_is_sent(
+async def test_replacing_shared_links_revokes_the_old_and_sends_a_new_one(
     visit: Visit, jana: Expert, sql: Connection, email: str, excuse: Excuse
 ) -> None:
     excuse("status of 404")
     mine = await visit()
-    number = await book_on(mine, jana.slug, in_days(3), email=email)
-    await stays(mine)
+    number = await book_on_page(mine, jana.slug, in_days(3), email=email)
+    await mark_loaded(mine)
     key = KEYS.booking(UUID(number))
     theirs, page = await visit(f"/booking/{number}?key={key}"), await visit(f"/booking/{number}?key={key}")
     for one in (theirs, page):
-        await connected(one)
+        await wait_until_connected(one)
     await button(page, "This link was shared by mistake").click()
     await expect(page.get_by_role("heading", name="End all links")).to_be_focused()
     await button(page, "Keep the links").click()
     await expect(button(page, "This link was shared by mistake")).to_be_focused()
     await button(page, "This link was shared by mistake").click()
     await button(page, "Yes, send a new link").click()
-    # Who came by the link alone is out, and is told where the new one is.
+    # Browsers that had only the link lose access, and the one that asked learns where the new link went.
     await expect(page.locator('[data-refusal="link_ended"]')).to_contain_text(f"sent a new link to {email}")
     await expect(theirs.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     assert email not in await theirs.locator("#main").inner_text()
@@ -525,28 +527,28 @@ async def test_a_link_that_was_shared_by_mistake_is_ended_and_a_new_one_is_sent(
     assert answer is not None
     assert answer.status == 404
     await page.goto(f"/booking/{number}?key={KEYS.booking(UUID(number), 2)}")
-    await shows(page, "pending")
-    # The browser that booked stays, and may do the same.
-    await stayed(mine)
+    await expect_status(page, "pending")
+    # The browser that booked keeps its access and may do the same.
+    await expect_not_reloaded(mine)
     await button(mine, "This link was shared by mistake").click()
     await button(mine, "Yes, send a new link").click()
     await expect(news(mine)).to_contain_text(f"We've sent a new one to {email}")
     await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
-    await shows(mine, "pending")
-    await stayed(mine)
+    await expect_status(mine, "pending")
+    await expect_not_reloaded(mine)
     sent = sql.execute("SELECT kind, audience FROM message WHERE booking_id = %s ORDER BY id", [number]).fetchall()
     assert sent[-2:] == [("new_link", "customer")] * 2
 
 
-async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(
+async def test_strangers_cannot_see_a_booking_or_learn_that_it_exists(
     visit: Visit, jana: Expert, sql: Connection, email: str, rest: httpx.AsyncClient, excuse: Excuse
 ) -> None:
     excuse("status of 404")
     mine = await visit()
-    number = await book_on(mine, jana.slug, in_days(3), email=email)
-    second = await book_on(mine, jana.slug, in_days(4), email=email)
+    number = await book_on_page(mine, jana.slug, in_days(3), email=email)
+    second = await book_on_page(mine, jana.slug, in_days(4), email=email)
     page = await visit()
-    await signed_in(page, sql, f"eve.{email}")
+    await sign_in(page, sql, f"eve.{email}")
     unknown = str(UUID(int=UUID(number).int ^ 1))
     told = []
     for one in (number, unknown):
@@ -561,9 +563,9 @@ async def test_nobody_else_sees_a_booking_or_learns_that_there_is_one(
     assert told[:4] == told[4:]
 
 
-async def test_links_to_calendars_on_the_web_carry_no_key(visit: Visit, jana: Expert, email: str) -> None:
+async def test_web_calendar_links_contain_no_key(visit: Visit, jana: Expert, email: str) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3), email=email)
+    number = await book_on_page(page, jana.slug, in_days(3), email=email)
     key = KEYS.booking(UUID(number))
     await page.goto(f"/booking/{number}?key={key}")
     for name in ("Google", "Outlook"):
@@ -578,73 +580,71 @@ async def test_links_to_calendars_on_the_web_carry_no_key(visit: Visit, jana: Ex
 # --- live -------------------------------------------------------------------------------------------------------------
 
 
-async def test_what_becomes_of_the_mail_is_said_while_the_customer_looks(
-    visit: Visit, jana: Expert, sql: Connection, email: str
-) -> None:
+async def test_email_delivery_state_is_shown_live(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
     page = await visit()
-    number = await book_on(page, jana.slug, in_days(3), email=email)
+    number = await book_on_page(page, jana.slug, in_days(3), email=email)
     listed = await page.context.new_page()
     await listed.goto("/my-bookings")
     for one in (page, listed):
-        await stays(one)
-    await expect(page.locator("[data-mail]")).to_have_text(f"A mail to {email} is on its way.")
+        await mark_loaded(one)
+    await expect(page.locator("[data-mail]")).to_have_text(f"We're sending a confirmation to {email}.")
     now = datetime.now(UTC)
     for state, said, columns in (
-        ("sent", f"was sent to {email}", {"sent_at": now}),
-        ("failed", "could not be delivered", {"sent_at": None, "failed_at": now}),
+        ("sent", f"sent a confirmation to {email}", {"sent_at": now}),
+        ("failed", "couldn't deliver", {"sent_at": None, "failed_at": now}),
     ):
-        mail_is(sql, number, **columns)
+        set_email_state(sql, number, **columns)
         await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(said, timeout=2 * AT_ONCE)
         await expect(listed.locator(f'[data-mail="{state}"]')).to_be_visible(timeout=2 * AT_ONCE)
     for one in (page, listed):
-        await stayed(one)
+        await expect_not_reloaded(one)
 
 
-async def test_a_booking_made_elsewhere_is_found_when_one_comes_back_to_the_list(
+async def test_booking_made_elsewhere_appears_when_the_list_regains_focus(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     page = await visit()
-    await signed_in(page, sql, email)
-    await stays(page)
-    number = await book_on(await visit(), jana.slug, in_days(3), email=email)
+    await sign_in(page, sql, email)
+    await mark_loaded(page)
+    number = await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     await page.evaluate("dispatchEvent(new Event('focus'))")
     await expect(card(page, number)).to_be_visible()
-    # From now on the expert is followed, and so is what is booked with them.
-    second = await book_on(await visit(), jana.slug, in_days(4), email=email)
+    # From now on the page follows this expert's events, so new bookings appear.
+    second = await book_on_page(await visit(), jana.slug, in_days(4), email=email)
     await expect(card(page, second)).to_be_visible()
-    await stayed(page)
+    await expect_not_reloaded(page)
 
 
-async def test_an_expert_signs_in_sees_requests_as_they_come_and_answers_them_while_customers_look(
+async def test_signed_in_expert_sees_and_answers_requests_live(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     omar = await new_expert()
     address = f"{omar.slug}.omar@example.com"
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     host, customer = await visit(), await visit()
-    await signed_in(host, sql, address)
-    await expect(host.get_by_text("Nothing is booked with you")).to_be_visible()
-    await stays(host)
-    first = await book_on(customer, omar.slug, in_days(3), name="Grace Hopper")
-    await stays(customer)
+    await sign_in(host, sql, address)
+    await expect(host.get_by_text("No sessions booked with you")).to_be_visible()
+    await mark_loaded(host)
+    first = await book_on_page(customer, omar.slug, in_days(3), name="Grace Hopper")
+    await mark_loaded(customer)
     await expect(host.get_by_role("heading", name="Requests to answer")).to_be_visible()
     await expect(card(host, first)).to_contain_text("Grace Hopper")
-    await stayed(host)
+    await expect_not_reloaded(host)
     await card(host, first).get_by_role("link").click()
-    await expect(host.get_by_role("heading", level=1)).to_have_text("A request for your time")
-    await expect(button(host, "Completed")).to_have_count(0)
+    await expect(host.get_by_role("heading", level=1)).to_have_text("New booking request")
+    await expect(button(host, "Mark as completed")).to_have_count(0)
     await button(host, "Confirm").click()
-    await shows(host, "confirmed")
-    await shows(customer, "confirmed")
-    await stayed(customer)
+    await expect_status(host, "confirmed")
+    await expect_status(customer, "confirmed")
+    await expect_not_reloaded(customer)
 
-    second = await book_on(customer, omar.slug, in_days(4))
+    second = await book_on_page(customer, omar.slug, in_days(4))
     await host.goto(f"/booking/{second}")
     await button(host, "Decline").click()
     await host.get_by_label("Reason").fill("I am away.")
-    await button(host, "Yes, decline it").click()
-    await shows(host, "declined")
-    await shows(customer, "declined")
+    await button(host, "Yes, decline request").click()
+    await expect_status(host, "declined")
+    await expect_status(customer, "declined")
     changes = sql.execute(
         "SELECT actor, to_status, reason FROM booking_change WHERE booking_id = ANY(%s) AND actor <> 'customer'"
         " ORDER BY id",
@@ -653,45 +653,45 @@ async def test_an_expert_signs_in_sees_requests_as_they_come_and_answers_them_wh
     assert changes == [("expert", "confirmed", ""), ("expert", "declined", "I am away.")]
 
 
-async def test_a_host_moves_a_booking_and_says_afterwards_what_became_of_it(
+async def test_host_reschedules_a_booking_and_marks_it_completed(
     visit: Visit, new_expert: NewExpert, sql: Connection
 ) -> None:
     omar = await new_expert(reschedule_notice_minutes=60 * 24 * 14)
     address = f"{omar.slug}.omar@example.com"
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     customer, host, to = await visit(), await visit(), in_days(4)
-    number = await book_on(customer, omar.slug, in_days(3))
-    await signed_in(host, sql, address)
+    number = await book_on_page(customer, omar.slug, in_days(3))
+    await sign_in(host, sql, address)
     await host.goto(f"/booking/{number}")
-    await to_reschedule(host).click()
-    await watches(host, to)
+    await reschedule_link(host).click()
+    await wait_for_live_slot(host, to)
     await slot(host, to).click()
-    await button(host, "Move it").click()
+    await button(host, "Reschedule").click()
     await host.wait_for_url(f"**/booking/{number}*")
-    await expect(news(host)).to_contain_text("This booking has been moved")
-    await expect(news(customer)).to_contain_text("Your booking has been moved")
+    await expect(news(host)).to_contain_text("This booking has been rescheduled")
+    await expect(news(customer)).to_contain_text("Your booking has been rescheduled")
     await button(host, "Confirm").click()
-    await shows(host, "confirmed")
+    await expect_status(host, "confirmed")
     past = datetime.now(UTC) - 2 * HOUR
     sql.execute(
         "UPDATE booking SET starts_at = %(at)s, ends_at = %(end)s, busy = tstzrange(%(at)s, %(end)s) WHERE id = %(id)s",
         {"at": past, "end": past + HOUR, "id": number},
     )
-    await button(host, "No-show").wait_for()
-    await button(host, "Completed").click()
-    await shows(host, "completed")
-    await shows(customer, "completed")
+    await button(host, "Mark as no-show").wait_for()
+    await button(host, "Mark as completed").click()
+    await expect_status(host, "completed")
+    await expect_status(customer, "completed")
 
 
 # --- calendars --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_address_of_a_calendar_is_shown_when_asked_for_replaced_and_given_up(
+async def test_feed_address_is_shown_on_request_replaced_and_removed(
     visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
-    await book_on(await visit(), jana.slug, in_days(3), email=email)
+    await book_on_page(await visit(), jana.slug, in_days(3), email=email)
     page = await visit()
-    await signed_in(page, sql, email)
+    await sign_in(page, sql, email)
     box = page.get_by_role("region", name="My bookings")
     address = box.get_by_role("textbox")
     await box.get_by_role("button", name="Subscribe").click()
@@ -699,27 +699,27 @@ async def test_the_address_of_a_calendar_is_shown_when_asked_for_replaced_and_gi
     first = await address.input_value()
     assert await box.get_by_role("link").get_attribute("href") == re.sub("^https?", "webcal", first)
     await box.get_by_role("button", name="New address").click()
-    await box.get_by_role("button", name="Yes, a new address").click()
-    await expect(box.get_by_text("The old one has ended")).to_be_visible()
+    await box.get_by_role("button", name="Yes, create a new address").click()
+    await expect(box.get_by_text("The old one no longer works")).to_be_visible()
     second = await address.input_value()
     assert second != first
-    await box.get_by_role("button", name="Stop").click()
-    await box.get_by_role("button", name="Yes, stop it").click()
+    await box.get_by_role("button", name="Turn off").click()
+    await box.get_by_role("button", name="Yes, turn it off").click()
     await expect(box.get_by_role("button", name="Subscribe")).to_be_focused()
     found = sql.execute("SELECT count(*) FROM feed WHERE customer_key = %s", [email]).fetchone()
     assert found == (0,)
 
 
-# --- for everybody ----------------------------------------------------------------------------------------------------
+# --- accessibility ----------------------------------------------------------------------------------------------------
 
 
-async def test_signing_in_works_with_the_keyboard_alone(visit: Visit, sql: Connection, email: str) -> None:
+async def test_signing_in_and_out_works_with_the_keyboard_alone(visit: Visit, sql: Connection, email: str) -> None:
     page = await visit("/sign-in")
-    await page.get_by_label("E-mail").focus()
+    await page.get_by_label("Email", exact=True).focus()
     await page.keyboard.type(email)
     await page.keyboard.press("Enter")
     await expect(page.get_by_label("Code")).to_be_focused()
-    await page.keyboard.type(KEYS.code(asked(sql, email)))
+    await page.keyboard.type(KEYS.code(latest_request(sql, email)))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/my-bookings")
     for _ in range(30):
@@ -730,12 +730,12 @@ async def test_signing_in_works_with_the_keyboard_alone(visit: Visit, sql: Conne
     await page.keyboard.press("Tab")
     await expect(button(page, "Yes, sign out everywhere")).to_be_focused()
     await page.keyboard.press("Enter")
-    await expect(page.get_by_label("E-mail")).to_be_visible()
+    await expect(page.get_by_label("Email", exact=True)).to_be_visible()
     assert proofs(sql, email) == 0
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_all_its_pages_can_be_read_by_everybody(
+async def test_sign_in_and_console_pages_are_accessible(
     visit: Visit, new_expert: NewExpert, sql: Connection, excuse: Excuse, width: int
 ) -> None:
     excuse("status of 404")
@@ -744,31 +744,31 @@ async def test_all_its_pages_can_be_read_by_everybody(
     sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
     viewport = {"width": width, "height": 900}
     customer, page = await visit(viewport=viewport), await visit(viewport=viewport)
-    number = await book_on(customer, omar.slug, in_days(3), name="Ada " + 12 * "Longname", email=f"x.{address}")
-    await book_on(customer, omar.slug, in_days(4), email=address)
-    await readable(customer, f"/booking/{number}")
-    await readable(customer, "/my-bookings")
-    await readable(page, "/sign-in")
-    await ask(page, address)
-    await readable(page)
-    await readable(page, link_for(sql, address))
-    await readable(page, "/sign-in/nothing")
-    await signed_in(page, sql, address)
+    number = await book_on_page(customer, omar.slug, in_days(3), name="Ada " + 12 * "Longname", email=f"x.{address}")
+    await book_on_page(customer, omar.slug, in_days(4), email=address)
+    await expect_readable(customer, f"/booking/{number}")
+    await expect_readable(customer, "/my-bookings")
+    await expect_readable(page, "/sign-in")
+    await request_email(page, address)
+    await expect_readable(page)
+    await expect_readable(page, link_for(sql, address))
+    await expect_readable(page, "/sign-in/nothing")
+    await sign_in(page, sql, address)
     await page.get_by_role("button", name="Subscribe").first.click()
     await page.get_by_text("Sign out everywhere", exact=True).click()
-    await page.get_by_role("button", name="Stop").click()
-    await readable(page)
-    await readable(page, f"/booking/{number}")
+    await page.get_by_role("button", name="Turn off").click()
+    await expect_readable(page)
+    await expect_readable(page, f"/booking/{number}")
     await button(page, "Decline").click()
-    await readable(page)
+    await expect_readable(page)
 
 
-async def readable(page: Page, address: str = "") -> None:
-    """Expect names, headings and contrast as they should be, and nothing that is wider than the window."""
+async def expect_readable(page: Page, address: str = "") -> None:
+    """Expect no accessibility problems, enough contrast, and nothing wider than the window."""
     if address:
         await page.goto(address)
     if await page.locator("html.plain").count() == 0:
-        await connected(page)
+        await wait_until_connected(page)
     assert await page.evaluate(AUDIT) == [], page.url
     wide, window = await page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
     assert wide <= window, page.url
@@ -778,17 +778,17 @@ async def readable(page: Page, address: str = "") -> None:
         assert (await page.evaluate(CONTRAST))["weak"] == [], page.url
 
 
-async def test_closed_pages_of_who_has_signed_in_leave_nothing_behind(
+async def test_closed_pages_of_a_signed_in_visitor_leave_nothing_behind(
     watched: WatchedServer, visit: Visit, jana: Expert, sql: Connection, email: str
 ) -> None:
     page = await visit(at=watched.url)
-    number = await book_on(page, jana.slug, in_days(3), email=email)
-    await signed_in(page, sql, email)
-    await connected(page)
+    number = await book_on_page(page, jana.slug, in_days(3), email=email)
+    await sign_in(page, sql, email)
+    await wait_until_connected(page)
     await page.get_by_role("button", name="Subscribe").click()
     await page.get_by_role("textbox", name="Address").wait_for()
-    alive = watched.inside()
+    alive = watched.resource_counts()
     assert alive["subscribers"] >= 2
     sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [number])
     await page.close()
-    await until(lambda: set(watched.inside().values()) == {0}, f"nothing left of {alive}")
+    await wait_until(lambda: set(watched.resource_counts().values()) == {0}, f"nothing left of {alive}")

@@ -1,4 +1,4 @@
-"""Everybody reads times on their own clock, and can tell which clock that is."""
+"""Visitors read times in their own zone, and the zone is always named."""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -6,27 +6,36 @@ from zoneinfo import ZoneInfo
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Expert, NewExpert, Visit
-from tests.browser.pages import ADA, HOUR, Connection, book_button, by_hand, fill_in, in_days, iso, slot, watches
+from tests.browser.pages import (
+    ADA,
+    HOUR,
+    Connection,
+    book_button,
+    fill_in,
+    in_days,
+    insert_booking,
+    iso,
+    slot,
+    wait_for_live_slot,
+)
 
 KATHMANDU = "Asia/Kathmandu"
 EUCLA = "Australia/Eucla"  # UTC+8:45
 
 
 def clock(at: datetime, zone: str) -> str:
-    """What the clock of a zone shows."""
+    """Return an instant's local time in a zone."""
     return f"{at.astimezone(ZoneInfo(zone)):%H:%M}"
 
 
 async def choose_zone(page: Page, zone: str) -> None:
-    """Choose another zone in the header; the page stays the same."""
+    """Choose another zone in the header without a reload."""
     await page.evaluate("window.stayed = true")
     await page.locator("#zone").focus()
     await page.locator("#zone").select_option(zone)
 
 
-async def test_the_first_visit_shows_times_on_the_browsers_own_clock_and_names_both_zones(
-    visit: Visit, jana: Expert
-) -> None:
+async def test_first_visit_uses_the_browsers_zone_and_names_both_zones(visit: Visit, jana: Expert) -> None:
     at = in_days(3)
     page = await visit(jana.page, zone=KATHMANDU)
     await expect(slot(page, at)).to_have_text(clock(at, KATHMANDU))
@@ -39,7 +48,7 @@ async def test_the_first_visit_shows_times_on_the_browsers_own_clock_and_names_b
     assert f"{at.astimezone(ZoneInfo(KATHMANDU)):%A}" in name
 
 
-async def test_the_first_visit_to_listing_and_form_shows_the_browsers_own_clock_too(visit: Visit, jana: Expert) -> None:
+async def test_first_visit_to_listing_and_form_uses_the_browsers_zone(visit: Visit, jana: Expert) -> None:
     at = in_days(3)
     page = await visit(f"/?search={jana.name}", zone=KATHMANDU)
     await expect(page.get_by_text("(UTC+5:45)")).to_be_visible()
@@ -51,24 +60,22 @@ async def test_the_first_visit_to_listing_and_form_shows_the_browsers_own_clock_
     await expect(summary).to_contain_text("Europe/Berlin (UTC+")
 
 
-async def test_a_visitor_in_the_experts_zone_is_not_bothered_with_a_second_one(visit: Visit, jana: Expert) -> None:
+async def test_visitor_in_the_experts_zone_sees_only_one_zone(visit: Visit, jana: Expert) -> None:
     page = await visit(jana.page)
     await expect(slot(page, in_days(3))).to_have_text("10:00")
     await expect(page.get_by_text("the expert is in")).to_have_count(0)
 
 
-async def test_choosing_another_zone_changes_every_page_without_a_reload_and_is_remembered(
-    visit: Visit, jana: Expert
-) -> None:
+async def test_chosen_zone_applies_to_every_page_without_a_reload_and_is_remembered(visit: Visit, jana: Expert) -> None:
     at, zone = in_days(3), "America/New_York"
     page = await visit(jana.page)
-    await watches(page, at)
+    await wait_for_live_slot(page, at)
     await choose_zone(page, zone)
     await expect(slot(page, at)).to_have_text(clock(at, zone))
     await expect(page.get_by_role("region", name="Choose a time")).to_contain_text("America/New York (UTC−")
     assert await page.evaluate("window.stayed")
 
-    # Other pages of this browser know it from their first moment on: it is in what the server delivers.
+    # Other pages of this browser are served in the chosen zone.
     for path in (jana.page, f"/book/{jana.slug}?at={iso(at)}", "/"):
         await page.goto(path)
         await expect(page.locator("#zone")).to_have_value(zone)
@@ -91,7 +98,7 @@ async def test_choosing_another_zone_changes_every_page_without_a_reload_and_is_
     assert await page.evaluate("window.stayed")
 
 
-async def test_bookings_follow_the_chosen_zone_too(visit: Visit, jana: Expert) -> None:
+async def test_booking_pages_use_the_chosen_zone(visit: Visit, jana: Expert) -> None:
     at = in_days(3)
     page = await visit(f"/book/{jana.slug}?at={iso(at)}")
     await fill_in(page, **ADA)
@@ -111,17 +118,15 @@ async def test_live_changes_reach_pages_in_every_zone(visit: Visit, jana: Expert
     at = in_days(3)
     pages = [await visit(jana.page, zone=zone) for zone in (KATHMANDU, "Pacific/Auckland")]
     for page in pages:
-        await watches(page, at)
-    by_hand(sql, jana.id, at)
+        await wait_for_live_slot(page, at)
+    insert_booking(sql, jana.id, at)
     for page in pages:
         await expect(slot(page, at)).to_be_disabled()
         await expect(slot(page, at + HOUR)).to_be_enabled()
 
 
-async def test_the_two_half_past_twos_of_a_night_with_a_clock_change_are_told_apart(
-    visit: Visit, new_expert: NewExpert
-) -> None:
-    # Wherever the clocks are set back next, so that it lies within the horizon of a year.
+async def test_repeated_half_hour_at_a_clock_change_shows_both_offsets(visit: Visit, new_expert: NewExpert) -> None:
+    # Whichever zone sets its clocks back next, so that the change lies within the horizon of a year.
     day, zone = min(
         (next_fold("Europe/Berlin", month=10, hour=2), "Europe/Berlin"),
         (next_fold("Australia/Sydney", month=4, hour=2), "Australia/Sydney"),
@@ -138,7 +143,7 @@ async def test_the_two_half_past_twos_of_a_night_with_a_clock_change_are_told_ap
 
 
 def next_fold(zone: str, *, month: int, hour: int) -> date:
-    """The next day, some days ahead, on which a zone's clock shows this hour twice."""
+    """Return the next date, at least three days ahead, on which this hour occurs twice in a zone."""
     day = datetime.now(UTC).date() + timedelta(days=3)
     while True:
         half_past = datetime(day.year, day.month, day.day, hour, 30, tzinfo=ZoneInfo(zone))

@@ -1,4 +1,4 @@
-"""The database that comes along: real servers, real processes, real kills."""
+"""The embedded database: real servers, processes and kills."""
 
 import os
 import shutil
@@ -21,9 +21,9 @@ from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
 
 ROOT = Path(__file__).parents[2]
 SYSTEM_FOLDER = Path("/var/lib/expert-booking")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run the server as somebody else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run the server under another uid")
 
-# Starts, says where, stays until its standard input ends, stops.
+# Start a server, print its URL and folder, and stop it when standard input ends.
 USER = """
 import sys
 from pathlib import Path
@@ -40,16 +40,16 @@ User = Callable[..., subprocess.Popen[str]]
 
 @contextmanager
 def served_folder() -> Iterator[Path]:
-    """One that any uid may enter, unlike pytest's own; whatever was served in it is gone afterwards."""
+    """A folder that any uid may enter, unlike pytest's own. Servers and data in it are removed afterwards."""
     before = set(SYSTEM_FOLDER.glob("*")) if SYSTEM_FOLDER.exists() else None
     made = Path(tempfile.mkdtemp(prefix="embedded-"))
     made.chmod(0o755)
     try:
         yield made
     finally:
-        ours = [made, *(set(SYSTEM_FOLDER.glob("*")) - (before or set()))]
-        kill_servers(lambda cluster: any(cluster.is_relative_to(root) for root in ours))
-        for root in ours:
+        created = [made, *(set(SYSTEM_FOLDER.glob("*")) - (before or set()))]
+        kill_servers(lambda cluster: any(cluster.is_relative_to(root) for root in created))
+        for root in created:
             shutil.rmtree(root) if root.is_dir() else root.unlink()
         if before is None and SYSTEM_FOLDER.exists():
             SYSTEM_FOLDER.rmdir()
@@ -63,7 +63,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[EmbeddedPostgres]:
-    """A server as people have it, for tests that only look."""
+    """A server with default options, for tests that only read."""
     with served_folder() as made:
         server = EmbeddedPostgres.start(made / "data")
         yield server
@@ -85,7 +85,7 @@ def start(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def user(folder: Path) -> Iterator[User]:
-    """Another process that uses the database of a folder."""
+    """Start another process that uses the database of a folder."""
     running: list[subprocess.Popen[str]] = []
 
     def user(data_dir: Path = folder / "data", **environment: str) -> subprocess.Popen[str]:
@@ -118,22 +118,22 @@ def postgres_processes() -> Iterator[tuple[int, Path]]:
 
 
 def kill_servers(chosen: Callable[[Path], bool]) -> None:
-    """All of its processes at once, like a power cut, and wait until they are gone."""
-    doomed = [pid for pid, cluster in postgres_processes() if chosen(cluster)]
-    for pid in doomed:
+    """Kill all processes of the chosen servers, as a power cut would, and wait until they have exited."""
+    pids = [pid for pid, cluster in postgres_processes() if chosen(cluster)]
+    for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     while any((pid, cluster) for pid, cluster in postgres_processes() if chosen(cluster)):
         time.sleep(0.02)
 
 
-def ask(url: str, question: str) -> object:
+def query(url: str, statement: str) -> object:
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(question.encode()).fetchone()
+        row = connection.execute(statement.encode()).fetchone()
     return row[0] if row else None
 
 
-def tell(url: str, *statements: str) -> None:
+def execute(url: str, *statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
@@ -144,57 +144,55 @@ def url_from(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def leave(process: subprocess.Popen[str]) -> None:
+def close_user(process: subprocess.Popen[str]) -> None:
     process.communicate("", timeout=30)
     assert process.returncode == 0
 
 
-def test_it_starts_answers_and_leaves_no_process_behind_when_stopped(start: Server) -> None:
+def test_server_starts_answers_and_leaves_no_process_after_stop(start: Server) -> None:
     server = start(fsync=True)
-    assert ask(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
+    assert query(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
     assert server_processes(server.data_path)
 
     server.stop()
 
     assert server_processes(server.data_path) == []
-    server.stop()  # a second time does nothing
+    server.stop()  # stopping twice has no effect
 
 
-def test_the_url_works_for_sqlalchemy_too_and_the_database_sorts_and_folds_unicode(running: EmbeddedPostgres) -> None:
+def test_url_works_for_sqlalchemy_and_the_database_sorts_and_folds_unicode(running: EmbeddedPostgres) -> None:
     engine = create_engine(running.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
-        question = "SELECT current_database(), lower('ÄÖ'), current_setting('server_encoding')"
-        assert connection.execute(text(question)).one() == ("expert_booking", "äö", "UTF8")
+        statement = "SELECT current_database(), lower('ÄÖ'), current_setting('server_encoding')"
+        assert connection.execute(text(statement)).one() == ("expert_booking", "äö", "UTF8")
     engine.dispose()
 
 
-def test_a_folder_with_an_awkward_name_is_served_like_any_other(
-    start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_with_special_characters_works(start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     server = start(folder / 'it\'s, "my" $HOME `id` + 50% ü:x')
-    assert ask(server.url, "SELECT 1") == 1
+    assert query(server.url, "SELECT 1") == 1
 
 
-def test_only_its_owner_gets_near_it_and_nobody_by_tcp(running: EmbeddedPostgres) -> None:
+def test_only_the_owner_can_connect_and_not_by_tcp(running: EmbeddedPostgres) -> None:
     assert stat.S_IMODE(running.data_path.stat().st_mode) == 0o700
-    assert ask(running.url, "SELECT current_setting('listen_addresses')") == ""
+    assert query(running.url, "SELECT current_setting('listen_addresses')") == ""
 
 
-def test_it_writes_to_disk_before_it_says_committed(running: EmbeddedPostgres) -> None:
+def test_commits_are_flushed_to_disk(running: EmbeddedPostgres) -> None:
     url = running.url
-    assert ask(url, "SELECT current_setting('fsync') || current_setting('synchronous_commit')") == "onon"
+    assert query(url, "SELECT current_setting('fsync') || current_setting('synchronous_commit')") == "onon"
 
 
-def test_the_log_keeps_no_personal_data(running: EmbeddedPostgres) -> None:
-    tell(running.url, "CREATE TABLE guest (email text PRIMARY KEY, age int CHECK (age > 0))")
+def test_log_contains_no_personal_data(running: EmbeddedPostgres) -> None:
+    execute(running.url, "CREATE TABLE guest (email text PRIMARY KEY, age int CHECK (age > 0))")
     with psycopg.connect(running.url, autocommit=True) as connection:
         for age in (7, 7, -1):
             with suppress(psycopg.IntegrityError):
                 connection.execute("INSERT INTO guest VALUES (%s, %s)", ["eve@example.org", age])
         with suppress(psycopg.IntegrityError):
             connection.execute("INSERT INTO guest VALUES ('eve@example.org', 7)")
-    # PostgreSQL's collector of messages writes them down when it comes to it.
+    # PostgreSQL's log collector writes messages with a delay.
     log, until = "", time.monotonic() + 20
     while log.count("duplicate key") < 2 and time.monotonic() < until:
         time.sleep(0.01)
@@ -203,72 +201,72 @@ def test_the_log_keeps_no_personal_data(running: EmbeddedPostgres) -> None:
     assert "eve@example.org" not in log
 
 
-def test_ctrl_c_in_our_terminal_does_not_reach_the_server(running: EmbeddedPostgres) -> None:
+def test_ctrl_c_in_the_terminal_does_not_reach_the_server(running: EmbeddedPostgres) -> None:
     assert os.getsid(0) not in {os.getsid(pid) for pid in server_processes(running.data_path)}
 
 
-def test_the_server_inherits_no_lock_so_the_data_is_free_once_it_is_stopped(running: EmbeddedPostgres) -> None:
+def test_server_inherits_no_lock_so_the_data_is_free_after_stop(running: EmbeddedPostgres) -> None:
     opened = [link for pid in server_processes(running.data_path) for link in Path(f"/proc/{pid}/fd").iterdir()]
     names = [link.readlink().name for link in opened if link.is_symlink()]
     assert names
     assert not [name for name in names if name in ("pg18.lock", "pg18.start.lock")]
 
 
-def test_the_second_start_finds_the_data_of_the_first(start: Server) -> None:
+def test_second_start_finds_the_data_of_the_first(start: Server) -> None:
     first = start()
-    tell(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    execute(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     first.stop()
-    assert ask(start().url, "SELECT answer FROM kept") == 42
+    assert query(start().url, "SELECT answer FROM kept") == 42
 
 
-def test_two_processes_share_a_server_and_the_last_one_out_stops_it(user: User) -> None:
+def test_two_processes_share_a_server_and_the_last_one_stops_it(user: User) -> None:
     one, other = user(), user()
     url = url_from(one)
     assert url_from(other) == url
-    postmaster = ask(url, "SELECT pg_backend_pid() > 0 AND pg_postmaster_start_time() < now()")
+    postmaster = query(url, "SELECT pg_backend_pid() > 0 AND pg_postmaster_start_time() < now()")
     assert postmaster is True
 
-    leave(one)
-    assert ask(url, "SELECT 1") == 1
+    close_user(one)
+    assert query(url, "SELECT 1") == 1
 
-    leave(other)
+    close_user(other)
     with pytest.raises(psycopg.OperationalError):
-        ask(url, "SELECT 1")
+        query(url, "SELECT 1")
 
 
-def test_after_a_kill_of_its_only_user_the_next_one_takes_over_the_running_server(user: User, start: Server) -> None:
+def test_after_its_only_user_is_killed_the_next_one_takes_over_the_running_server(user: User, start: Server) -> None:
     killed = user()
-    began = ask(url_from(killed), "SELECT pg_postmaster_start_time()")
+    began = query(url_from(killed), "SELECT pg_postmaster_start_time()")
     killed.kill()
     killed.wait()
 
     server = start()
-    assert ask(server.url, "SELECT pg_postmaster_start_time()") == began
+    assert query(server.url, "SELECT pg_postmaster_start_time()") == began
 
     server.stop()
     assert server_processes(server.data_path) == []
 
 
-def test_after_a_kill_of_the_server_the_next_start_has_all_that_was_committed(start: Server) -> None:
+def test_after_the_server_is_killed_the_next_start_has_all_committed_data(start: Server) -> None:
     server = start()
-    tell(server.url, "CREATE TABLE kept (n int)", "INSERT INTO kept SELECT generate_series(1, 1000)")
+    execute(server.url, "CREATE TABLE kept (n int)", "INSERT INTO kept SELECT generate_series(1, 1000)")
     kill_servers(server.data_path.__eq__)
-    server.stop()  # has nothing left to stop, and does not mind
+    server.stop()  # there is nothing left to stop
 
-    assert ask(start().url, "SELECT count(*) FROM kept") == 1000
+    assert query(start().url, "SELECT count(*) FROM kept") == 1000
 
 
-def test_after_a_kill_of_the_postmaster_alone_the_next_start_waits_for_its_orphans(start: Server) -> None:
+def test_after_the_postmaster_is_killed_the_next_start_waits_for_its_orphans(start: Server) -> None:
     server = start()
     postmaster = int((server.data_path / "postmaster.pid").read_text().split()[0])
     orphan = max(set(server_processes(server.data_path)) - {postmaster})
-    os.kill(orphan, signal.SIGSTOP)  # it takes its time to see that it is one
+    os.kill(orphan, signal.SIGSTOP)  # so that it notices the death of the postmaster late
     os.kill(postmaster, signal.SIGKILL)
     threading.Timer(0.7, os.kill, [orphan, signal.SIGCONT]).start()
-    assert ask(start().url, "SELECT 1") == 1
+    assert query(start().url, "SELECT 1") == 1
 
 
-def test_a_stale_postmaster_pid_does_not_block_the_start(start: Server) -> None:
+def test_stale_postmaster_pid_does_not_block_the_start(start: Server) -> None:
     server = start()
     pid_file = server.data_path / "postmaster.pid"
     with bystander(server.data_path) as stranger, zombie() as dead:
@@ -280,14 +278,14 @@ def test_a_stale_postmaster_pid_does_not_block_the_start(start: Server) -> None:
             (server.data_path / ".s.PGSQL.5432.lock").write_text(contents)
 
             server = start()
-            assert ask(server.url, "SELECT 1") == 1
+            assert query(server.url, "SELECT 1") == 1
 
         assert stranger.poll() is None
 
 
 @contextmanager
 def bystander(cluster: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has nothing to do with the server, except that it could be signalled by it."""
+    """An unrelated process that the server's user could signal."""
     owner = cluster.stat().st_uid if os.geteuid() == 0 else None
     process = subprocess.Popen(["sleep", "60"], user=owner)
     try:
@@ -300,12 +298,12 @@ def bystander(cluster: Path) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def zombie() -> Iterator[int]:
     process = subprocess.Popen(["true"])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet reaped
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # exited but not reaped
     yield process.pid
     process.wait()
 
 
-def test_stopping_never_signals_a_process_that_only_shares_the_servers_number(start: Server) -> None:
+def test_stop_never_signals_an_unrelated_process_with_the_same_pid(start: Server) -> None:
     server = start()
     kill_servers(server.data_path.__eq__)
     pid_file = server.data_path / "postmaster.pid"
@@ -315,9 +313,9 @@ def test_stopping_never_signals_a_process_that_only_shares_the_servers_number(st
         assert stranger.poll() is None
 
 
-def test_an_interrupted_first_start_does_not_block_the_next(user: User, start: Server, folder: Path) -> None:
+def test_interrupted_first_start_does_not_block_the_next(user: User, start: Server, folder: Path) -> None:
     killed = user()
-    while not list((folder / "data").glob("pg18.new-*/base")):  # in the middle of initdb
+    while not list((folder / "data").glob("pg18.new-*/base")):  # initdb is running
         assert killed.poll() is None
     killed.kill()
     killed.wait()
@@ -325,52 +323,52 @@ def test_an_interrupted_first_start_does_not_block_the_next(user: User, start: S
 
     server = start()
 
-    assert ask(server.url, "SELECT 1") == 1
+    assert query(server.url, "SELECT 1") == 1
     server.stop()
     start().stop()
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["pg18", "pg18.lock", "pg18.start.lock"]
 
 
-def test_a_database_that_is_missing_after_an_interrupted_first_start_is_made_up_for(start: Server) -> None:
+def test_database_missing_after_an_interrupted_first_start_is_created(start: Server) -> None:
     server = start()
     with psycopg.connect(server.url, dbname="postgres", autocommit=True) as connection:
         connection.execute("DROP DATABASE expert_booking")
     server.stop()
-    assert ask(start().url, "SELECT current_database()") == "expert_booking"
+    assert query(start().url, "SELECT current_database()") == "expert_booking"
 
 
-def test_four_processes_that_start_at_once_on_a_fresh_folder_all_get_an_answer(user: User, start: Server) -> None:
+def test_four_concurrent_first_starts_all_get_a_connection(user: User, start: Server) -> None:
     users = [user() for _ in range(4)]
     urls = [url_from(process) for process in users]
-    assert [ask(url, "SELECT 1") for url in urls] == [1] * 4
-    assert len({ask(url, "SELECT pg_postmaster_start_time()") for url in urls}) == 1
+    assert [query(url, "SELECT 1") for url in urls] == [1] * 4
+    assert len({query(url, "SELECT pg_postmaster_start_time()") for url in urls}) == 1
 
 
-def test_a_starter_never_ends_up_with_a_server_that_somebody_is_stopping(user: User) -> None:
+def test_starting_process_never_gets_a_server_that_is_being_stopped(user: User) -> None:
     current = user()
     url = url_from(current)
     for _ in range(4):
-        following = user()  # starts while the current one stops
+        following = user()  # it starts while the current server stops
         time.sleep(0.15)
-        leave(current)
+        close_user(current)
         assert url_from(following) == url
         time.sleep(0.15)
-        assert ask(url, "SELECT 1") == 1
+        assert query(url, "SELECT 1") == 1
         current = following
 
 
-def test_a_file_in_place_of_the_folder_is_refused_in_one_sentence(start: Server, folder: Path) -> None:
+def test_file_in_place_of_the_folder_is_refused_in_one_sentence(start: Server, folder: Path) -> None:
     (folder / "data").write_text("")
     with pytest.raises(EmbeddedRefusal, match=r"^.*data cannot be a folder, a file is in its place; set [^\n]*\.$"):
         start()
 
 
-def test_a_folder_that_cannot_be_written_is_refused_in_one_sentence() -> None:
+def test_unwritable_folder_is_refused_in_one_sentence() -> None:
     with pytest.raises(EmbeddedRefusal, match=r"^The database folder /proc/data cannot be used \([^\n]*$"):
         EmbeddedPostgres.start(Path("/proc/data"))
 
 
-def test_a_cluster_of_another_version_is_refused_with_what_to_do(start: Server, folder: Path) -> None:
+def test_cluster_of_another_version_is_refused_with_instructions(start: Server, folder: Path) -> None:
     old = folder / "data" / "pg17"
     old.mkdir(parents=True)
     (old / "PG_VERSION").write_text("17\n")
@@ -379,7 +377,7 @@ def test_a_cluster_of_another_version_is_refused_with_what_to_do(start: Server, 
     assert not (folder / "data" / "pg18").exists()
 
 
-def test_a_server_that_does_not_start_says_why_and_where_the_log_is(start: Server) -> None:
+def test_failed_start_reports_the_reason_and_the_log_file(start: Server) -> None:
     server = start()
     server.stop()
     with (server.data_path / "postgresql.conf").open("a") as file:
@@ -389,17 +387,15 @@ def test_a_server_that_does_not_start_says_why_and_where_the_log_is(start: Serve
     assert "\n" not in str(refusal.value)
 
 
-def test_a_path_too_long_for_a_socket_is_reached_by_a_short_way(
-    start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_path_too_long_for_a_socket_is_shortened(start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     server = start(folder / ("long" * 20) / ("longer" * 10))
     assert len(os.fsencode(server.data_path)) > 107
-    assert ask(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
+    assert query(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
 
 
 @needs_root
-def test_as_root_it_works_below_a_private_folder_and_changes_no_parent(start: Server, folder: Path) -> None:
+def test_as_root_a_private_parent_folder_works_and_is_not_changed(start: Server, folder: Path) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)
     (private / "inner").mkdir(mode=0o750)
@@ -407,35 +403,35 @@ def test_as_root_it_works_below_a_private_folder_and_changes_no_parent(start: Se
     before = [(path.stat().st_mode, path.stat().st_uid, path.stat().st_gid) for path in watched]
 
     server = start(private / "inner" / "data")
-    tell(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    execute(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
 
     assert before == [(path.stat().st_mode, path.stat().st_uid, path.stat().st_gid) for path in watched]
     assert server.data_path.is_relative_to(SYSTEM_FOLDER)
     for pid in server_processes(server.data_path):
-        with suppress(FileNotFoundError):  # a worker may just have ended
+        with suppress(FileNotFoundError):  # a worker may have exited
             assert Path(f"/proc/{pid}").stat().st_uid != 0
     server.stop()
-    private.chmod(0o755)  # the way is free now, and still the data is where it was
-    assert ask(start(private / "inner" / "data").url, "SELECT answer FROM kept") == 42
+    private.chmod(0o755)  # the folder is accessible now, but the data stays in place
+    assert query(start(private / "inner" / "data").url, "SELECT answer FROM kept") == 42
 
 
 @needs_root
-def test_as_root_a_cluster_of_somebody_else_is_served_under_that_number(start: Server, folder: Path) -> None:
+def test_as_root_a_cluster_of_another_owner_is_served_under_that_uid(start: Server, folder: Path) -> None:
     server = start()
     server.stop()
     for path in (server.data_path, *server.data_path.rglob("*")):
         os.lchown(path, 4321, 4321)
     server = start()
-    assert ask(server.url, "SELECT 1") == 1
+    assert query(server.url, "SELECT 1") == 1
     owners = set()
     for pid in server_processes(server.data_path):
-        with suppress(FileNotFoundError):  # the one that we have just asked may be ending
+        with suppress(FileNotFoundError):  # this process may be exiting
             owners.add(Path(f"/proc/{pid}").stat().st_uid)
     assert owners == {4321}
 
 
 @needs_root
-def test_as_root_programs_that_the_server_may_not_read_are_copied_once(user: User, folder: Path) -> None:
+def test_as_root_programs_the_server_cannot_read_are_copied_once(user: User, folder: Path) -> None:
     private = folder / "private"
     private.mkdir(mode=0o700)
     site = Path(psycopg.__file__).parents[1]
@@ -446,10 +442,10 @@ def test_as_root_programs_that_the_server_may_not_read_are_copied_once(user: Use
     copies = set()
     for _ in range(2):
         process = user(PYTHONPATH=f"{private}:{ROOT}")
-        assert ask(url_from(process), "SELECT 1") == 1
+        assert query(url_from(process), "SELECT 1") == 1
         (pid, *_) = server_processes(folder / "data" / "pg18")
         program = Path(f"/proc/{pid}/exe").readlink()
         assert program.is_relative_to(SYSTEM_FOLDER)
         copies.add(program.stat().st_ino)
-        leave(process)
+        close_user(process)
     assert len(copies) == 1

@@ -1,4 +1,4 @@
-"""The two fences: no writer, by whatever way, gets two live bookings of one expert into the same time."""
+"""The two fences: no writer can store two live bookings of one expert at the same time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ from tests.conftest import AddExpert
 Connection = psycopg.Connection[tuple[Any, ...]]
 Insert = Callable[..., UUID]
 LIVE = ("held", "pending", "confirmed", "completed", "no_show")
-GONE = ("cancelled", "declined", "expired")
+ENDED = ("cancelled", "declined", "expired")
 
 
 @pytest.fixture
 def insert(sql: Connection) -> Insert:
-    """INSERT by hand: `insert(expert, "09:00", "10:00")`, by default without buffers."""
+    """Insert a booking with SQL: `insert(expert, "09:00", "10:00")`, by default without buffers."""
 
     def insert(
         expert_id: UUID, since: str, until: str, *, keeps: tuple[str, str] | None = None, **columns: Any
@@ -48,11 +48,11 @@ def insert(sql: Connection) -> Insert:
 
 
 def refused_by(error: psycopg.Error) -> str | None:
-    """The name of the constraint."""
+    """The name of the violated constraint."""
     return error.diag.constraint_name
 
 
-async def test_two_live_bookings_that_start_together_are_refused_by_the_index_alone_too(
+async def test_unique_index_alone_refuses_two_live_bookings_with_the_same_start(
     add_expert: AddExpert, insert: Insert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -68,7 +68,7 @@ async def test_two_live_bookings_that_start_together_are_refused_by_the_index_al
 @pytest.mark.parametrize(
     ("since", "until"), [("09:30", "10:30"), ("08:30", "09:01"), ("09:15", "09:45"), ("08:00", "12:00")]
 )
-async def test_live_bookings_that_overlap_are_refused_by_the_exclusion_constraint(
+async def test_exclusion_constraint_refuses_overlapping_live_bookings(
     add_expert: AddExpert, insert: Insert, since: str, until: str
 ) -> None:
     expert = await add_expert()
@@ -78,16 +78,14 @@ async def test_live_bookings_that_overlap_are_refused_by_the_exclusion_constrain
     assert refused_by(refused.value) == "ex_booking_no_overlap"
 
 
-async def test_neighbours_and_other_experts_are_no_overlap(add_expert: AddExpert, insert: Insert) -> None:
+async def test_adjacent_bookings_and_other_experts_do_not_overlap(add_expert: AddExpert, insert: Insert) -> None:
     jana, omar = await add_expert(), await add_expert(name="Omar")
     for since, until in (("09:00", "10:00"), ("10:00", "11:00"), ("08:00", "09:00")):
         insert(jana, since, until)
         insert(omar, since, until)
 
 
-async def test_buffers_that_overlap_are_refused_though_the_sessions_do_not(
-    add_expert: AddExpert, insert: Insert
-) -> None:
+async def test_overlapping_buffers_are_refused(add_expert: AddExpert, insert: Insert) -> None:
     expert = await add_expert()
     insert(expert, "09:00", "10:00", keeps=("08:50", "10:10"))
     with pytest.raises(ExclusionViolation):
@@ -96,7 +94,7 @@ async def test_buffers_that_overlap_are_refused_though_the_sessions_do_not(
 
 
 @pytest.mark.parametrize("status", LIVE)
-async def test_every_live_status_keeps_its_time_by_either_fence(
+async def test_every_live_status_is_protected_by_both_fences(
     add_expert: AddExpert, insert: Insert, sql: Connection, status: str
 ) -> None:
     expert = await add_expert()
@@ -108,8 +106,10 @@ async def test_every_live_status_keeps_its_time_by_either_fence(
         insert(expert, "09:00", "10:00")
 
 
-@pytest.mark.parametrize("status", GONE)
-async def test_what_was_called_off_blocks_nothing(add_expert: AddExpert, insert: Insert, status: str) -> None:
+@pytest.mark.parametrize("status", ENDED)
+async def test_cancelled_declined_and_expired_bookings_block_nothing(
+    add_expert: AddExpert, insert: Insert, status: str
+) -> None:
     expert = await add_expert()
     for _ in range(3):
         insert(expert, "09:00", "10:00", status=status)
@@ -117,7 +117,7 @@ async def test_what_was_called_off_blocks_nothing(add_expert: AddExpert, insert:
     insert(expert, "09:30", "10:30", status=status)
 
 
-async def test_a_booking_that_was_called_off_cannot_come_back_into_time_taken_since(
+async def test_cancelled_booking_cannot_be_revived_into_a_taken_time(
     add_expert: AddExpert, insert: Insert, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -127,7 +127,7 @@ async def test_a_booking_that_was_called_off_cannot_come_back_into_time_taken_si
         sql.execute("UPDATE booking SET status = 'confirmed' WHERE id = %s", [cancelled])
 
 
-async def test_a_booking_cannot_be_moved_onto_another(add_expert: AddExpert, insert: Insert, sql: Connection) -> None:
+async def test_booking_cannot_be_updated_onto_another(add_expert: AddExpert, insert: Insert, sql: Connection) -> None:
     expert = await add_expert()
     insert(expert, "09:00", "10:00")
     later = insert(expert, "11:00", "12:00")
@@ -139,7 +139,7 @@ async def test_a_booking_cannot_be_moved_onto_another(add_expert: AddExpert, ins
         )
 
 
-async def test_both_fences_hold_for_copy_too(add_expert: AddExpert, insert: Insert, sql: Connection) -> None:
+async def test_copy_is_checked_by_both_fences(add_expert: AddExpert, insert: Insert, sql: Connection) -> None:
     expert = await add_expert()
     insert(expert, "09:00", "10:00")
     row = sql.execute(
@@ -164,7 +164,7 @@ async def test_both_fences_hold_for_copy_too(add_expert: AddExpert, insert: Inse
         ({"busy": "empty"}, "ck_booking_busy_covers"),
     ],
 )
-async def test_a_row_that_makes_no_sense_is_refused(
+async def test_invalid_rows_are_refused(
     add_expert: AddExpert, insert: Insert, columns: dict[str, Any], constraint: str
 ) -> None:
     with pytest.raises(CheckViolation) as refused:
@@ -172,16 +172,14 @@ async def test_a_row_that_makes_no_sense_is_refused(
     assert refused_by(refused.value) == constraint
 
 
-async def test_an_expert_with_bookings_cannot_be_deleted(
-    add_expert: AddExpert, insert: Insert, sql: Connection
-) -> None:
+async def test_expert_with_bookings_cannot_be_deleted(add_expert: AddExpert, insert: Insert, sql: Connection) -> None:
     expert = await add_expert()
     insert(expert, "09:00", "10:00")
     with pytest.raises(ForeignKeyViolation):
         sql.execute("DELETE FROM expert WHERE id = %s", [expert])
 
 
-async def test_a_browser_has_one_hold_and_as_many_bookings_as_it_likes(
+async def test_browser_has_one_hold_and_any_number_of_bookings(
     add_expert: AddExpert, insert: Insert, sql: Connection
 ) -> None:
     expert, browser = await add_expert(), b"a" * 32
@@ -191,13 +189,13 @@ async def test_a_browser_has_one_hold_and_as_many_bookings_as_it_likes(
     with pytest.raises(UniqueViolation) as refused:
         insert(expert, "15:00", "16:00", status="held", visitor=browser)
     assert refused_by(refused.value) == "uq_booking_visitor_hold"
-    for hour in (16, 17):  # programs have no browser
+    for hour in (16, 17):  # programs have no visitor id
         insert(expert, f"{hour}:00", f"{hour + 1}:00", status="held")
     sql.execute("UPDATE booking SET status = 'expired' WHERE status = 'held'")
     insert(expert, "15:00", "16:00", status="held", visitor=browser)
 
 
-async def test_a_place_of_a_day_is_taken_once_by_whatever_lives(add_expert: AddExpert, insert: Insert) -> None:
+async def test_place_of_a_capped_day_belongs_to_one_live_booking(add_expert: AddExpert, insert: Insert) -> None:
     expert, place = await add_expert(), {"cap_day": "2026-11-24", "cap_place": 1}
     insert(expert, "09:00", "10:00", status="cancelled", **place)
     insert(expert, "09:00", "10:00", status="held", **place)
@@ -219,9 +217,7 @@ async def test_a_place_of_a_day_is_taken_once_by_whatever_lives(add_expert: AddE
         ("max_reschedules = -1", "ck_session_type_terms"),
     ],
 )
-async def test_terms_that_make_no_sense_are_refused(
-    add_expert: AddExpert, sql: Connection, change: str, constraint: str
-) -> None:
+async def test_invalid_terms_are_refused(add_expert: AddExpert, sql: Connection, change: str, constraint: str) -> None:
     await add_expert()
     with pytest.raises(CheckViolation) as refused:
         sql.execute(f"UPDATE session_type SET {change}")
@@ -229,7 +225,7 @@ async def test_terms_that_make_no_sense_are_refused(
 
 
 @pytest.mark.parametrize("edit", ["UPDATE booking_change SET reason = 'x'", "DELETE FROM booking_change"])
-async def test_whoever_may_write_into_every_table_still_edits_no_history(
+async def test_role_with_write_access_to_all_tables_cannot_edit_history(
     add_expert: AddExpert, insert: Insert, sql: Connection, edit: str
 ) -> None:
     insert(await add_expert(), "09:00", "10:00")

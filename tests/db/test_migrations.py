@@ -1,4 +1,4 @@
-"""Migrations and tables say the same, in every detail that PostgreSQL knows."""
+"""The migrations and the tables define the same schema, in every detail that PostgreSQL knows."""
 
 import subprocess
 import sys
@@ -14,9 +14,9 @@ from sqlalchemy.exc import OperationalError
 from expert_booking.db import schema
 from expert_booking.db.engine import driver_url
 from expert_booking.db.tables import metadata
-from tests.serving import ROOT, environment
+from tests.server import ROOT, environment
 
-# Each row is the full text of one thing. Not-null constraints are columns' business: only PostgreSQL 18 names them.
+# Each row defines one object. Not-null constraints belong to columns: only PostgreSQL 18 names them.
 FINGERPRINT = """
 SELECT 'column', c.relname || '.' || a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
        CASE WHEN a.attnotnull THEN 'NOT NULL' END, pg_get_expr(d.adbin, d.adrelid), a.attidentity::text,
@@ -43,28 +43,28 @@ Fingerprint = dict[tuple[str, str], str]
 
 
 def fingerprint(url: str) -> Fingerprint:
-    """Everything in this database's schema, by kind and name, without Alembic's own table."""
+    """The definition of every object of the schema by kind and name, without Alembic's table."""
     with psycopg.connect(driver_url(url)) as connection:
         rows = connection.execute(FINGERPRINT).fetchall()
     return {(kind, name): text for kind, name, text in rows if not name.startswith("alembic_version")}
 
 
 def run(url: str, *statements: str) -> None:
-    """Change this database by hand."""
+    """Execute these statements."""
     with psycopg.connect(driver_url(url), autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
 
 
 def alembic(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Plain `alembic …` from the repository's root."""
+    """Run `alembic …` in the repository's root."""
     program = [sys.executable, "-m", "alembic", *arguments]
     return subprocess.run(
         program, cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=60, check=False
     )
 
 
-def test_up_down_and_up_again_leaves_the_same_schema_and_nothing_in_between(empty_database_url: str) -> None:
+def test_upgrade_downgrade_upgrade_restores_the_same_schema(empty_database_url: str) -> None:
     url = empty_database_url
     empty = fingerprint(url)
     schema.migrate(url)
@@ -79,23 +79,23 @@ def test_up_down_and_up_again_leaves_the_same_schema_and_nothing_in_between(empt
     assert schema.level(url) == (schema.head(), schema.head())
 
 
-def test_migrating_what_is_at_head_changes_nothing(database_url: str) -> None:
+def test_migrating_at_head_changes_nothing(database_url: str) -> None:
     before = fingerprint(database_url)
     schema.migrate(database_url)
     assert fingerprint(database_url) == before
 
 
 def test_alembic_finds_no_difference_between_migrations_and_tables(database_url: str) -> None:
-    command.check(schema.config(database_url))  # raises where there is one
+    command.check(schema.config(database_url))  # raises if there is a difference
 
 
-def test_alembic_would_find_a_difference(database_url: str) -> None:
+def test_alembic_check_detects_a_difference(database_url: str) -> None:
     run(database_url, "ALTER TABLE expert DROP COLUMN portrait")
     with pytest.raises(Exception, match="portrait"):
         command.check(schema.config(database_url))
 
 
-def test_a_migrated_database_is_the_one_that_the_tables_describe(database_url: str, empty_database_url: str) -> None:
+def test_migrated_schema_equals_the_one_created_from_the_tables(database_url: str, empty_database_url: str) -> None:
     engine = create_engine(empty_database_url, poolclass=pool.NullPool)
     metadata.create_all(engine)
     engine.dispose()
@@ -130,7 +130,7 @@ def test_a_migrated_database_is_the_one_that_the_tables_describe(database_url: s
         ("column", "booking.notes", ["ALTER TABLE booking ALTER notes DROP NOT NULL"]),
     ],
 )  # fmt: skip
-def test_the_comparison_notices_what_alembic_does_not(
+def test_schema_fingerprint_detects_what_alembic_misses(
     database_url: str, kind: str, name: str, statements: list[str]
 ) -> None:
     before = fingerprint(database_url)
@@ -139,7 +139,7 @@ def test_the_comparison_notices_what_alembic_does_not(
     assert (kind, name) in {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
-def test_every_constraint_and_index_is_named_by_our_convention(database_url: str) -> None:
+def test_constraint_and_index_names_follow_the_convention(database_url: str) -> None:
     kinds = {"p": "pk", "f": "fk", "u": "uq", "c": "ck", "x": "ex"}
     with psycopg.connect(driver_url(database_url)) as connection:
         constraints = connection.execute(
@@ -157,7 +157,7 @@ def test_every_constraint_and_index_is_named_by_our_convention(database_url: str
     assert [row for row in indexes if not row[1].startswith(tuple(f"{name}_{row[0]}" for name in names))] == []
 
 
-def test_six_processes_that_migrate_a_fresh_database_at_once_all_succeed(
+def test_six_processes_migrate_a_fresh_database_concurrently(
     empty_database_url: str, database_url: str, tmp_path: Path
 ) -> None:
     settings = environment(DATABASE_URL=empty_database_url)
@@ -168,28 +168,26 @@ def test_six_processes_that_migrate_a_fresh_database_at_once_all_succeed(
         )
         for _ in range(6)
     ]
-    said = [process.communicate(timeout=120)[0] for process in running]
-    assert [process.returncode for process in running] == [0] * 6, said
-    assert all(f"The schema is at {schema.head()}." in words for words in said)
+    outputs = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 6, outputs
+    assert all(f"The schema is at {schema.head()}." in output for output in outputs)
     assert fingerprint(empty_database_url) == fingerprint(database_url)
 
 
-def test_plain_alembic_from_the_repositorys_root_reads_the_address_from_the_environment(
-    empty_database_url: str, database_url: str
-) -> None:
+def test_alembic_reads_the_database_url_from_the_environment(empty_database_url: str, database_url: str) -> None:
     done = alembic("upgrade", "head", DATABASE_URL=driver_url(empty_database_url))
     assert done.returncode == 0, done.stderr
     assert fingerprint(empty_database_url) == fingerprint(database_url)
 
 
-def test_plain_alembic_without_an_address_says_which_variable_to_set() -> None:
+def test_alembic_without_a_url_names_the_missing_variable() -> None:
     done = alembic("upgrade", "head")
     assert done.returncode != 0
     assert "EXPERT_BOOKING_DATABASE_URL" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_sql_that_alembic_writes_offline_builds_the_same_schema(empty_database_url: str, database_url: str) -> None:
+def test_offline_sql_builds_the_same_schema(empty_database_url: str, database_url: str) -> None:
     done = alembic("upgrade", "head", "--sql")
     assert done.returncode == 0, done.stderr
     assert "SET lock_timeout = '3s'" in done.stdout
@@ -198,11 +196,11 @@ def test_the_sql_that_alembic_writes_offline_builds_the_same_schema(empty_databa
     assert schema.level(empty_database_url)[0] == schema.head()
 
 
-def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_everything_as_it_was(database_url: str) -> None:
+def test_migration_that_gets_no_lock_fails_and_changes_nothing(database_url: str) -> None:
     before = fingerprint(database_url)
     with psycopg.connect(driver_url(database_url)) as visitor:
         for table in metadata.sorted_tables:
-            visitor.execute(f"SELECT count(*) FROM {table}")  # and its transaction stays open
+            visitor.execute(f"SELECT count(*) FROM {table}")  # the transaction stays open
         with pytest.raises(OperationalError) as refused:
             command.downgrade(schema.config(database_url), "-1")
     assert isinstance(refused.value.orig, LockNotAvailable)
@@ -210,14 +208,14 @@ def test_a_migration_that_cannot_have_its_lock_gives_up_and_leaves_everything_as
     assert schema.level(database_url)[0] == schema.head()
 
 
-def test_a_database_that_does_not_answer_is_told_in_one_line() -> None:
+def test_unreachable_database_is_reported_in_one_line() -> None:
     with pytest.raises(schema.DatabaseUnreachable) as unreachable:
         schema.level("postgresql+psycopg://nobody:secret@127.0.0.1:1/nothing")
     assert "\n" not in str(unreachable.value)
     assert "secret" not in str(unreachable.value)
 
 
-def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_history(
+def test_migration_0008_gives_old_bookings_their_terms_and_drops_history_of_holds(
     empty_database_url: str,
 ) -> None:
     url = empty_database_url
@@ -228,7 +226,7 @@ def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_his
         sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, cancel_notice_minutes,"
                     " move_notice_minutes, most_moves) SELECT id, 'Talk of ' || slug, 60, 60, 60, 30,"
                     " nullif(right(slug, 1), '1')::smallint FROM expert")  # fmt: skip
-        # Of each expert: a request, a hold that becomes one, a hold that is let go and swept out, and one that stays.
+        # For each expert: a request, a hold that is booked, a hold that is released and deleted, and a live hold.
         sql.execute(
             "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until, notes,"
             " name, email, customer_key) SELECT expert_id, id, at, at + interval '1 hour',"
@@ -259,7 +257,7 @@ def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_his
         assert sql.execute("SELECT count(*) FROM booking_change").fetchone() == (9,)
         with pytest.raises(psycopg.errors.RaiseException):
             sql.execute("DELETE FROM booking_change")
-    # As after a migration that was stopped halfway: it goes on.
+    # A migration that was interrupted halfway can be repeated.
     run(url, "UPDATE alembic_version SET version_num = '0007'", "ALTER TABLE booking DROP CONSTRAINT ck_booking_terms",
         "ALTER TABLE booking ALTER title DROP NOT NULL", "DROP TABLE network_hold",
         "UPDATE booking SET title = NULL WHERE notes = '1'")  # fmt: skip
@@ -268,7 +266,7 @@ def test_bookings_from_before_0008_get_their_terms_and_only_holds_lose_their_his
         assert sql.execute("SELECT count(*) FROM booking WHERE title LIKE 'Talk of e-_'").fetchone() == (9,)
 
 
-def test_0011_renames_values_with_data_up_down_and_up_again(empty_database_url: str) -> None:
+def test_migration_0011_renames_values_with_data_up_down_and_up_again(empty_database_url: str) -> None:
     url = empty_database_url
     command.upgrade(schema.config(url), "0010")
     with psycopg.connect(driver_url(url), autocommit=True) as sql:

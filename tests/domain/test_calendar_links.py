@@ -1,4 +1,4 @@
-"""Links that put a session into a calendar on the web."""
+"""Links that add a session to a web calendar."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +13,7 @@ HOUR = timedelta(hours=1)
 TITLES = ["Consultation with Jana Müller", "a&b=c#d?e/f", '"><script>alert(1)</script>', "😀 + 100 %", "two\r\nlines"]
 
 
-def test_google_is_told_the_session_in_utc() -> None:
+def test_google_link_contains_the_session_in_utc() -> None:
     berlin = NINE.astimezone(ZoneInfo("Europe/Berlin"))
     link = google_link("Consultation", berlin, berlin + HOUR, "https://site.example/booking/1")
     assert link == (
@@ -22,7 +22,7 @@ def test_google_is_told_the_session_in_utc() -> None:
     )
 
 
-def test_outlook_is_told_the_session_in_utc() -> None:
+def test_outlook_link_contains_the_session_in_utc() -> None:
     link = urlsplit(outlook_link("Consultation", NINE, NINE + HOUR, "https://site.example/booking/1"))
     assert (link.scheme, link.netloc, link.path) == ("https", "outlook.live.com", "/calendar/0/deeplink/compose")
     assert parse_qs(link.query) == {
@@ -33,7 +33,7 @@ def test_outlook_is_told_the_session_in_utc() -> None:
 
 
 @pytest.mark.parametrize("title", TITLES)
-def test_nothing_that_is_typed_leaves_its_place(title: str) -> None:
+def test_user_text_cannot_break_out_of_its_parameter(title: str) -> None:
     for link, name in ((google_link(title, NINE, NINE + HOUR, title), "text"),
                        (outlook_link(title, NINE, NINE + HOUR, title), "subject")):  # fmt: skip
         assert link.isascii()

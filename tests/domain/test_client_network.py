@@ -1,4 +1,4 @@
-"""What tells one network of the public from another."""
+"""The keyed hash of a client's network."""
 
 import pytest
 
@@ -15,11 +15,11 @@ SECRET = "a secret for the tests only"
         ("fe80::1%eth0", "fe80::2%eth1"),
     ],
 )
-def test_the_same_network_has_one_origin(one: str, other: str) -> None:
+def test_addresses_of_one_network_have_one_hash(one: str, other: str) -> None:
     assert network_hash(one, SECRET) == network_hash(other, SECRET)
 
 
-def test_other_networks_have_others_and_so_has_what_is_no_address() -> None:
+def test_other_networks_and_invalid_addresses_have_other_hashes() -> None:
     addresses = (
         "192.0.2.7",
         "192.0.2.8",
@@ -33,7 +33,7 @@ def test_other_networks_have_others_and_so_has_what_is_no_address() -> None:
     assert len({network_hash(address, SECRET) for address in addresses}) == len(addresses)
 
 
-def test_without_the_secret_nobody_can_tell_which_address_it_was() -> None:
+def test_hash_cannot_be_reversed_without_the_secret() -> None:
     assert network_hash("192.0.2.7", SECRET) != network_hash("192.0.2.7", "another secret")
     assert b"192.0.2.7" not in network_hash("192.0.2.7", SECRET)
     assert len(network_hash("192.0.2.7", SECRET)) == 32

@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Times formatted for people."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,28 +14,28 @@ FOLD = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first 02:30 in Berlin
 HOUR = timedelta(hours=1)
 
 
-def test_a_time_is_read_on_the_clock_of_its_zone() -> None:
+def test_time_is_shown_in_its_zone() -> None:
     assert [formatting.clock_time(NINE, zone) for zone in (BERLIN, KATHMANDU, NEW_YORK)] == ["09:00", "13:45", "03:00"]
 
 
-def test_the_two_half_past_twos_of_a_fold_are_told_apart_and_nothing_else_is_longer_than_needed() -> None:
+def test_repeated_hour_shows_offsets_and_other_times_do_not() -> None:
     hours = [FOLD + number * HOUR for number in (-1, 0, 1, 2)]
     assert [formatting.clock_time(at, BERLIN) for at in hours] == ["01:30", "02:30 (UTC+2)", "02:30 (UTC+1)", "03:30"]
 
 
-def test_around_a_gap_every_time_is_plain() -> None:
+def test_times_around_a_gap_are_plain() -> None:
     gap = datetime(2027, 3, 28, 0, 30, tzinfo=UTC)
     assert [formatting.clock_time(gap + number * HOUR, BERLIN) for number in (0, 1)] == ["01:30", "03:30"]
 
 
-def test_a_span_names_the_day_of_its_end_only_where_that_is_another_one() -> None:
+def test_span_names_its_end_day_only_if_it_differs() -> None:
     assert formatting.time_span(NINE, NINE + HOUR, BERLIN) == "09:00–10:00"
     late = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
     assert formatting.time_span(late, late + HOUR, BERLIN) == "23:30–00:30 on Wed 25 Nov"
     assert formatting.time_span(late, late + HOUR, NEW_YORK) == "17:30–18:30"
 
 
-def test_days_are_written_without_leading_zeros_and_in_the_zone() -> None:
+def test_days_have_no_leading_zeros_and_follow_the_zone() -> None:
     at = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
     assert (formatting.long_day(at, BERLIN), formatting.short_day(at, BERLIN)) == (
         "Tuesday, 1 December 2026",
@@ -44,7 +44,7 @@ def test_days_are_written_without_leading_zeros_and_in_the_zone() -> None:
     assert formatting.long_day(at, NEW_YORK) == "Monday, 30 November 2026"
 
 
-def test_near_times_are_today_and_tomorrow_on_the_clock_of_who_reads_them() -> None:
+def test_today_and_tomorrow_follow_the_clock_of_the_reader() -> None:
     now = datetime(2026, 11, 23, 22, 30, tzinfo=UTC)  # 23:30 in Berlin, already Tuesday in Kathmandu
     assert formatting.near_time(NINE, BERLIN, now) == "Tomorrow, 09:00"
     assert formatting.near_time(NINE, KATHMANDU, now) == "Today, 13:45"
@@ -56,11 +56,11 @@ def test_near_times_are_today_and_tomorrow_on_the_clock_of_who_reads_them() -> N
     [("UTC", "UTC"), ("Europe/London", "UTC"), ("Europe/Berlin", "UTC+1"), ("Asia/Kathmandu", "UTC+5:45"),
      ("America/Sao_Paulo", "UTC−3"), ("America/St_Johns", "UTC−3:30"), ("Pacific/Kiritimati", "UTC+14")],
 )  # fmt: skip
-def test_offsets_are_written_as_people_say_them(zone: str, offset: str) -> None:
+def test_utc_offsets_are_written_for_people(zone: str, offset: str) -> None:
     assert formatting.offset(NINE, ZoneInfo(zone)) == offset
 
 
-def test_a_zone_is_named_with_its_offset_at_that_time() -> None:
+def test_zone_is_shown_with_its_offset_at_that_time() -> None:
     summer = datetime(2026, 7, 1, tzinfo=UTC)
     assert (formatting.zone_at(BERLIN, NINE), formatting.zone_at(BERLIN, summer)) == (
         "Europe/Berlin (UTC+1)", "Europe/Berlin (UTC+2)")  # fmt: skip
@@ -68,20 +68,20 @@ def test_a_zone_is_named_with_its_offset_at_that_time() -> None:
     assert formatting.zone_at(ZoneInfo("UTC"), NINE) == "UTC"
 
 
-def test_slots_and_links_carry_utc_to_the_second_with_a_z() -> None:
+def test_slots_and_links_use_utc_seconds_with_z() -> None:
     assert formatting.iso(NINE.astimezone(KATHMANDU)) == "2026-11-24T08:00:00Z"
     assert formatting.iso(NINE + timedelta(microseconds=7)) == "2026-11-24T08:00:00Z"
 
 
-def test_every_status_has_a_word() -> None:
+def test_every_status_has_a_label() -> None:
     assert set(formatting.STATUS) == set(Status)
     assert all(formatting.STATUS.values())
 
 
-def test_lengths_are_said_in_minutes_and_a_range_only_where_there_is_one() -> None:
-    said = [formatting.minutes(30, 90), formatting.minutes(45, 45), formatting.minutes(60)]
-    assert said == ["30 to 90 minutes", "45 minutes", "60 minutes"]
+def test_lengths_are_minutes_and_a_range_only_if_they_differ() -> None:
+    texts = [formatting.minutes(30, 90), formatting.minutes(45, 45), formatting.minutes(60)]
+    assert texts == ["30 to 90 minutes", "45 minutes", "60 minutes"]
 
 
-def test_a_moment_is_named_with_its_day_and_zone() -> None:
+def test_instant_is_shown_with_day_and_zone() -> None:
     assert formatting.moment(NINE, KATHMANDU) == "Tuesday, 24 November 2026, 13:45, Asia/Kathmandu (UTC+5:45)"

@@ -1,4 +1,4 @@
-"""What the terms still leave the customer of one booking, in figures and in words."""
+"""What the terms still allow the customer of a booking, as values and as text."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,12 @@ HOUR = timedelta(hours=1)
 MOMENT = timedelta(microseconds=1)
 
 
-def tell(instant: datetime) -> str:
+def format_instant(instant: datetime) -> str:
     return f"{instant:%d %b %H:%M}"
 
 
 def leeway(terms: Terms, *, moves: int = 0, status: Status = Status.CONFIRMED) -> Leeway:
-    """As a booking of these terms has it, that starts at nine and was made three days before."""
+    """The leeway of a booking with these terms that starts at nine and was made three days before."""
     return Leeway(
         status=status,
         starts_at=NINE,
@@ -40,7 +40,7 @@ def allowed(check: Callable[..., None], *args: object) -> bool:
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
 @pytest.mark.parametrize("before", [49 * HOUR, 48 * HOUR, 48 * HOUR - MOMENT, 24 * HOUR, 24 * HOUR - MOMENT, -HOUR])
-def test_what_pages_offer_is_what_the_terms_decide(moves: int, before: timedelta) -> None:
+def test_offered_actions_are_those_the_terms_allow(moves: int, before: timedelta) -> None:
     terms = Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=2880, max_reschedules=2)
     left, now = leeway(terms, moves=moves), NINE - before
     assert left.may_cancel(now) == allowed(terms.check_cancel, NINE, now)
@@ -48,60 +48,58 @@ def test_what_pages_offer_is_what_the_terms_decide(moves: int, before: timedelta
 
 
 @pytest.mark.parametrize("status", set(Status) - {Status.PENDING, Status.CONFIRMED})
-def test_what_is_off_or_over_leaves_nothing_to_do_and_nothing_to_say(status: Status) -> None:
+def test_cancelled_or_finished_booking_has_no_actions_and_no_text(status: Status) -> None:
     left, now = leeway(Terms(), status=status), NINE - 72 * HOUR
-    assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, tell)) == (False, False, [])
-    assert f"that is {status.value.replace('_', '-')} cannot be moved" in left.why_not_reschedule(now, tell)
+    assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, format_instant)) == (False, False, [])
+    assert f"that is {status.value.replace('_', '-')} cannot be rescheduled" in left.why_not_reschedule(
+        now, format_instant
+    )
 
 
 @pytest.mark.parametrize(
     ("terms", "moves", "said"),
     [
-        (Terms(), 0, ["You can cancel until it begins.", "Until then you can also move it to another time."]),
+        (Terms(), 0, ["You can cancel until the start.", "Until then you can also reschedule."]),
         (Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=60, max_reschedules=2), 0,
-         ["You can cancel until 23 Nov 09:00.", "You can move it to another time until 24 Nov 08:00, twice more."]),
+         ["You can cancel until 23 Nov 09:00.", "You can reschedule until 24 Nov 08:00, twice more."]),
         (Terms(cancel_notice_minutes=60, reschedule_notice_minutes=60, max_reschedules=2), 1,
-         ["You can cancel until 24 Nov 08:00.", "Until then you can also move it to another time, once more."]),
+         ["You can cancel until 24 Nov 08:00.", "Until then you can also reschedule, once more."]),
         (Terms(max_reschedules=7), 2,
-         ["You can cancel until it begins.", "Until then you can also move it to another time, 5 more times."]),
-        (Terms(max_reschedules=0), 0, ["You can cancel until it begins.", "It cannot be moved to another time."]),
+         ["You can cancel until the start.", "Until then you can also reschedule, 5 more times."]),
+        (Terms(max_reschedules=0), 0, ["You can cancel until the start.", "This booking cannot be rescheduled."]),
     ],
 )  # fmt: skip
-def test_until_when_one_may_cancel_and_move_is_said_with_its_own_instants(
-    terms: Terms, moves: int, said: list[str]
-) -> None:
-    assert leeway(terms, moves=moves).sentences(NINE - 48 * HOUR, tell) == said
+def test_deadlines_to_cancel_and_reschedule_are_shown_as_instants(terms: Terms, moves: int, said: list[str]) -> None:
+    assert leeway(terms, moves=moves).sentences(NINE - 48 * HOUR, format_instant) == said
 
 
-def test_what_is_over_is_said_as_over() -> None:
+def test_passed_deadlines_are_shown_as_passed() -> None:
     both = leeway(Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=1440))
-    assert both.sentences(NINE - HOUR, tell) == [
-        "You could cancel or move it to another time until 23 Nov 09:00. That is over."
+    assert both.sentences(NINE - HOUR, format_instant) == [
+        "Cancelling and rescheduling were possible until 23 Nov 09:00."
     ]
-    assert both.why_not_reschedule(NINE - HOUR, tell) == (
-        "You could move it to another time until 23 Nov 09:00. That is over."
-    )
+    assert both.why_not_reschedule(NINE - HOUR, format_instant) == ("Rescheduling was possible until 23 Nov 09:00.")
     cancelling = leeway(Terms(cancel_notice_minutes=1440))
-    assert cancelling.sentences(NINE - HOUR, tell) == [
-        "You could cancel until 23 Nov 09:00. That is over.", "You can move it to another time until it begins."
+    assert cancelling.sentences(NINE - HOUR, format_instant) == [
+        "Cancelling was possible until 23 Nov 09:00.", "You can reschedule until the start."
     ]  # fmt: skip
-    assert both.sentences(NINE + MOMENT, tell) == []
+    assert both.sentences(NINE + MOMENT, format_instant) == []
 
 
-def test_the_day_of_the_answer_is_said_while_it_is_awaited() -> None:
+def test_answer_deadline_is_shown_while_pending() -> None:
     by_expert = Terms(answer_minutes=1440)
-    assert leeway(by_expert, status=Status.PENDING).answer(tell) == (
-        "The expert answers by 22 Nov 09:00. Without an answer it expires."
+    assert leeway(by_expert, status=Status.PENDING).answer(format_instant) == (
+        "The expert answers by 22 Nov 09:00. Without an answer, the booking expires."
     )
     late = leeway(Terms(answer_minutes=1440 * 7), status=Status.PENDING)
-    assert late.answer(tell) == "The expert answers before it begins. Without an answer it expires."
-    assert leeway(by_expert, status=Status.CONFIRMED).answer(tell) == ""
+    assert late.answer(format_instant) == "The expert answers before the start. Without an answer, the booking expires."
+    assert leeway(by_expert, status=Status.CONFIRMED).answer(format_instant) == ""
 
 
-def test_something_reads_differently_after_each_of_its_instants_and_nothing_after_the_last() -> None:
+def test_text_changes_at_each_deadline_and_not_after_the_last() -> None:
     left = leeway(Terms(answer_minutes=1440, cancel_notice_minutes=1440, reschedule_notice_minutes=60))
     turns, now = [], NINE - 72 * HOUR
-    while (turn := left.next_turn(now)) is not None:
+    while (turn := left.next_change(now)) is not None:
         turns.append((NINE - turn) // HOUR)
         now = turn + MOMENT
     assert turns == [48, 24, 1, 0]

@@ -1,4 +1,4 @@
-"""Every pair of statuses, whoever asks, before and after the end: which moves exist, and which do not."""
+"""Every pair of statuses, for each actor, before and after the end: which transitions exist."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -8,7 +8,7 @@ import pytest
 from expert_booking.domain.errors import RescheduleNotAllowed, StatusChangeNotAllowed
 from expert_booking.domain.lifecycle import LIVE, Actor, Status, check_reschedule, check_transition, open_transitions
 
-# Written out by hand, not read from the code: who may, and whether only afterwards.
+# Written by hand, not read from the code: which actors may, and whether only after the end.
 TRANSITIONS = {
     ("held", "pending"): "customer", ("held", "confirmed"): "customer", ("held", "expired"): "customer system",
     ("pending", "confirmed"): "expert admin", ("pending", "declined"): "expert admin",
@@ -21,13 +21,13 @@ ENDS_AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 JUST_BEFORE = ENDS_AT - timedelta(microseconds=1)
 
 
-def test_these_are_all_the_statuses() -> None:
+def test_statuses_are_exactly_these() -> None:
     assert {status.value for status in Status} == set(NAMES)
 
 
 @pytest.mark.parametrize(("now_is", "to"), list(product(NAMES, NAMES)))
 @pytest.mark.parametrize("now", [JUST_BEFORE, ENDS_AT])
-def test_a_move_is_allowed_exactly_if_it_is_one_of_ours(now_is: str, to: str, now: datetime) -> None:
+def test_transition_is_allowed_if_and_only_if_it_is_in_the_table(now_is: str, to: str, now: datetime) -> None:
     who, _, when = TRANSITIONS.get((now_is, to), "").partition(", ")
     for actor in Actor:
         if actor in who.split() and (now is ENDS_AT or not when):
@@ -35,14 +35,14 @@ def test_a_move_is_allowed_exactly_if_it_is_one_of_ours(now_is: str, to: str, no
             continue
         with pytest.raises(StatusChangeNotAllowed) as refused:
             check_transition(Status(now_is), Status(to), actor, ends_at=ENDS_AT, now=now)
-        said = str(refused.value)
-        assert to.replace("_", "-") in said
-        assert "_" not in said
+        message = str(refused.value)
+        assert to.replace("_", "-") in message
+        assert "_" not in message
 
 
 @pytest.mark.parametrize("now_is", list(Status))
 @pytest.mark.parametrize("now", [JUST_BEFORE, ENDS_AT])
-def test_what_is_offered_is_what_is_allowed(now_is: Status, now: datetime) -> None:
+def test_offered_transitions_are_the_allowed_ones(now_is: Status, now: datetime) -> None:
     for actor in Actor:
         for to in Status:
             if to in open_transitions(now_is, actor, ends_at=ENDS_AT, now=now):
@@ -52,12 +52,12 @@ def test_what_is_offered_is_what_is_allowed(now_is: Status, now: datetime) -> No
                 check_transition(now_is, to, actor, ends_at=ENDS_AT, now=now)
 
 
-def test_a_booking_keeps_its_time_unless_it_was_called_off() -> None:
+def test_live_statuses_keep_their_time() -> None:
     assert {status.value for status in LIVE} == {"held", "pending", "confirmed", "completed", "no_show"}
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_only_what_lies_ahead_is_moved_to_another_time(status: Status) -> None:
+def test_only_future_live_bookings_can_be_rescheduled(status: Status) -> None:
     if status.value in ("pending", "confirmed"):
         check_reschedule(status)
         return

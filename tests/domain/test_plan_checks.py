@@ -1,4 +1,4 @@
-"""Which hours overlap, and which number a booking gets on its day."""
+"""Which hours overlap, and which place a booking gets on its day."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expert_booking.domain.hours import AvailabilityRule, Window
-from expert_booking.domain.plan_checks import CapPlace, overlaps_of_day, overlaps_of_week, places
+from expert_booking.domain.plan_checks import CapPlace, cap_places, overlaps_of_day, overlaps_of_week
 
 MON, TUE, SUN = 1, 2, 7
-SUNDAY = date(2026, 5, 31)  # and the first of June is a Monday
+SUNDAY = date(2026, 5, 31)  # 1 June is a Monday
 Facts = tuple[Any, ...]
 
 
@@ -48,12 +48,12 @@ Facts = tuple[Any, ...]
         ((MON, 1320, 1560, None, date(2026, 6, 1)), (TUE, 0, 480, date(2026, 6, 2)), True),
     ],
 )
-def test_hours_overlap_where_they_share_a_minute_of_some_date(one: Facts, other: Facts, overlap: bool) -> None:
+def test_hours_overlap_if_they_share_a_minute_of_some_date(one: Facts, other: Facts, overlap: bool) -> None:
     assert overlaps_of_week([AvailabilityRule(*one), AvailabilityRule(*other)]) == ({1: 0} if overlap else {})
     assert overlaps_of_week([AvailabilityRule(*other), AvailabilityRule(*one)]) == ({1: 0} if overlap else {})
 
 
-def test_each_of_several_is_told_with_the_first_it_overlaps() -> None:
+def test_each_overlapping_window_is_reported_with_the_first_it_overlaps() -> None:
     rules = [AvailabilityRule(MON, 540, 600), AvailabilityRule(MON, 600, 660), AvailabilityRule(MON, 590, 650),
              AvailabilityRule(TUE, 0, 60), AvailabilityRule(MON, 540, 600)]  # fmt: skip
     assert overlaps_of_week(rules) == {2: 0, 4: 0}
@@ -69,9 +69,7 @@ rules = st.builds(
 
 
 @given(rules, rules)
-def test_hours_overlap_exactly_where_two_copies_of_the_week_say_so(
-    one: AvailabilityRule, other: AvailabilityRule
-) -> None:
+def test_overlap_check_agrees_with_two_copies_of_the_week(one: AvailabilityRule, other: AvailabilityRule) -> None:
     def of_week(rule: AvailabilityRule) -> set[int]:
         start = (rule.weekday - 1) * 1440 + rule.opens
         return {minute % (7 * 1440) for minute in range(start, start + rule.closes - rule.opens)}
@@ -79,12 +77,12 @@ def test_hours_overlap_exactly_where_two_copies_of_the_week_say_so(
     assert bool(overlaps_of_week([one, other])) == bool(of_week(one) & of_week(other))
 
 
-def test_places_are_numbered_by_type_and_local_day_in_order() -> None:
+def test_places_are_numbered_by_session_type_and_local_day_in_order() -> None:
     a, b, talk, walk = (UUID(int=number) for number in range(4))
     late = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
     starts = [(a, talk, late), (b, talk, late.replace(minute=45)), (b, walk, late), (a, talk, late.replace(hour=23))]
-    assert places(starts, ZoneInfo("UTC")) == [
+    assert cap_places(starts, ZoneInfo("UTC")) == [
         CapPlace(a, date(2026, 11, 24), 1), CapPlace(b, date(2026, 11, 24), 2), CapPlace(b, date(2026, 11, 24), 1),
         CapPlace(a, date(2026, 11, 24), 3),
     ]  # fmt: skip
-    assert places(starts, ZoneInfo("Europe/Berlin"))[-1] == CapPlace(a, date(2026, 11, 25), 1)
+    assert cap_places(starts, ZoneInfo("Europe/Berlin"))[-1] == CapPlace(a, date(2026, 11, 25), 1)

@@ -1,4 +1,4 @@
-"""Keys open what they were made for, and nothing else, and nobody makes them without the secret."""
+"""Keys open only what they were made for and cannot be made without the secret."""
 
 import hmac
 import string
@@ -23,22 +23,22 @@ signs = st.text(string.ascii_letters + string.digits + "-_+/=. \n%\x00ä", min_s
 
 
 def opened(key: str) -> list[UUID]:
-    """Whatever a text opens, as whatever key."""
+    """Everything that this text opens, for every purpose."""
     return [number for _, open_ in OPENS.values() if (number := open_(key)) is not None]
 
 
 @given(purposes, st.uuids())
-def test_a_key_opens_its_own_thing_as_what_it_was_made_for_alone(purpose: str, number: UUID) -> None:
+def test_key_opens_its_own_object_for_its_own_purpose_only(purpose: str, number: UUID) -> None:
     made, open_ = OPENS[purpose]
     key = made(number)
     assert made(number) == key
     assert open_(key) == number
     assert opened(key) == [number]
-    assert set(key) <= set(string.ascii_letters + string.digits + "-_")  # stands in an address as it is
+    assert set(key) <= set(string.ascii_letters + string.digits + "-_")  # can be used in a URL without escaping
 
 
 @given(purposes, st.uuids(), st.integers(0, 48), st.integers(0, 3), signs)
-def test_a_key_that_was_tampered_with_opens_nothing(purpose: str, number: UUID, at: int, cut: int, more: str) -> None:
+def test_tampered_key_opens_nothing(purpose: str, number: UUID, at: int, cut: int, more: str) -> None:
     key = OPENS[purpose][0](number)
     mangled = key[:at] + more + key[at + cut :]
     assume(mangled != key)
@@ -46,9 +46,7 @@ def test_a_key_that_was_tampered_with_opens_nothing(purpose: str, number: UUID, 
 
 
 @given(purposes, st.uuids(), st.integers(0, 47), st.sampled_from(string.ascii_letters + string.digits + "-_"))
-def test_of_all_texts_that_decode_to_the_same_bytes_one_is_the_key(
-    purpose: str, number: UUID, at: int, sign: str
-) -> None:
+def test_only_one_encoding_of_a_key_is_accepted(purpose: str, number: UUID, at: int, sign: str) -> None:
     key = OPENS[purpose][0](number)
     plain = key.replace("-", "+").replace("_", "/")
     for same in (plain, key + "=", key + "====", f"{key[:at]}\n{key[at:]}", f" {key}"):
@@ -58,9 +56,9 @@ def test_of_all_texts_that_decode_to_the_same_bytes_one_is_the_key(
 
 
 @given(st.uuids(), st.uuids())
-def test_the_proof_of_one_thing_is_none_of_another(one: UUID, another: UUID) -> None:
+def test_proof_of_one_object_is_not_valid_for_another(one: UUID, another: UUID) -> None:
     assume(one != another)
-    # An id takes 16 bytes, so its last signs are shared with the proof: the borders of the bytes are tried.
+    # An id takes 16 bytes, so its last characters are shared with the proof: try all byte borders.
     for border in range(20, 24):
         assert opened(KEYS.link(another)[:border] + KEYS.link(one)[border:]) in ([], [another])
     swapped = urlsafe_b64decode(KEYS.link(another))[:16] + urlsafe_b64decode(KEYS.link(one))[16:]
@@ -68,12 +66,12 @@ def test_the_proof_of_one_thing_is_none_of_another(one: UUID, another: UUID) -> 
 
 
 @given(st.uuids(), st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1))
-def test_a_booking_has_one_key_for_each_version(number: UUID, version: int, another: int) -> None:
+def test_booking_has_a_different_key_for_each_version(number: UUID, version: int, another: int) -> None:
     key = KEYS.booking(number, version)
     assert (KEYS.booking_of(key), KEYS.version_of(key)) == (number, version)
     assert (KEYS.booking(number, another) == key) == (version == another)
     assert OTHERS.booking_of(key) is None
-    # The version cannot be changed by whoever has a key.
+    # The holder of a key cannot change its version.
     raw = bytearray(urlsafe_b64decode(key))
     raw[16:-20] = another.to_bytes(3)
     forged = urlsafe_b64encode(raw).decode()
@@ -81,7 +79,7 @@ def test_a_booking_has_one_key_for_each_version(number: UUID, version: int, anot
 
 
 @given(st.uuids())
-def test_a_long_code_is_eight_letters_and_digits_in_whatever_case(number: UUID) -> None:
+def test_long_code_has_eight_letters_and_digits_in_any_case(number: UUID) -> None:
     code = KEYS.long_code(number)
     assert len(code) == 8
     assert set(code) <= set(string.ascii_uppercase + string.digits) - set("IO01")
@@ -91,7 +89,7 @@ def test_a_long_code_is_eight_letters_and_digits_in_whatever_case(number: UUID) 
     assert code != OTHERS.long_code(number)
 
 
-def test_a_mark_is_that_of_one_address_and_tells_nothing_of_it() -> None:
+def test_address_mark_differs_by_address_and_secret() -> None:
     marks = {KEYS.mark(f"person{n}@example.com") for n in range(100)}
     assert len(marks) == 100
     assert KEYS.mark("ada@example.com") == KEYS.mark("ada@example.com") != OTHERS.mark("ada@example.com")
@@ -104,18 +102,18 @@ def test_another_secret_opens_nothing(purpose: str, number: UUID) -> None:
 
 
 @given(st.text(max_size=60))
-def test_no_text_at_all_is_an_error(text: str) -> None:
+def test_any_text_is_handled_without_an_error(text: str) -> None:
     assert opened(text) == []
     assert not KEYS.is_code(UUID(int=1), text) or text == KEYS.code(UUID(int=1))
 
 
 @pytest.mark.parametrize("text", ["", "\ud800" * 48, "ä" * 48, "A" * 48, "=" * 48, "A" * 47 + "=", "x" * 100_000])
-def test_what_is_no_key_is_none(text: str) -> None:
+def test_malformed_keys_are_refused(text: str) -> None:
     assert opened(text) == []
 
 
 @given(st.uuids())
-def test_a_code_is_six_digits_that_only_this_house_knows(number: UUID) -> None:
+def test_code_has_six_digits_and_wrong_codes_are_refused(number: UUID) -> None:
     code = KEYS.code(number)
     assert len(code) == 6
     assert code.isdigit()
@@ -125,16 +123,16 @@ def test_a_code_is_six_digits_that_only_this_house_knows(number: UUID) -> None:
     assert not any(KEYS.is_code(number, text) for text in (wrong, code[:5], code + "0", "", "\ud800"))
 
 
-def test_codes_are_spread_over_all_there_are() -> None:
+def test_codes_are_evenly_distributed() -> None:
     codes = [KEYS.code(UUID(int=number)) for number in range(3000)]
     assert len(set(codes)) > 2950
     assert {code[0] for code in codes} == set(string.digits)
     assert codes != [OTHERS.code(UUID(int=number)) for number in range(3000)]
 
 
-def test_a_key_tells_nothing_of_the_secret() -> None:
+def test_key_reveals_nothing_of_the_secret() -> None:
     assert b"secret" not in urlsafe_b64decode(KEYS.booking(UUID(int=7)))
-    # Whatever else is signed with the secret is signed with another key.
+    # Other signatures with the secret use another key.
     number = UUID(int=7)
     naive = hmac.digest(b"the secret of this site", b"link" + number.bytes, "sha256")[:20]
     assert urlsafe_b64decode(KEYS.link(number))[16:] != naive

@@ -1,4 +1,4 @@
-"""Names as they stand in a URL."""
+"""Names in URLs."""
 
 import re
 
@@ -28,12 +28,12 @@ from expert_booking.domain.slugs import slug_of
         ("a" * 79 + " b", "a" * 79),
     ],
 )
-def test_a_name_becomes_a_slug(name: str, slug: str) -> None:
+def test_name_becomes_a_slug(name: str, slug: str) -> None:
     assert slug_of(name) == slug
 
 
 @given(name=st.text(max_size=200))
-def test_whatever_the_name_the_slug_is_one_that_the_database_accepts(name: str) -> None:
+def test_slug_of_any_name_satisfies_the_database_constraint(name: str) -> None:
     slug = slug_of(name)
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug)
     assert len(slug) <= 80

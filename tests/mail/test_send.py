@@ -1,4 +1,4 @@
-"""The way to the mail server, with a real one at its end: what arrives, and what becomes of a no."""
+"""Sending to a real SMTP server: delivery and refusals."""
 
 import asyncio
 import socket
@@ -15,53 +15,53 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from expert_booking.mail.send import DeliveryError, SmtpServer, SmtpTransport, smtp_server
-from tests.mailing import MailServer
-from tests.serving import free_port
+from tests.mail_server import MailServer
+from tests.server import free_port
 
 
-def letter(to: str = "ada@example.com") -> EmailMessage:
-    """Some mail."""
-    mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "Site <site@example.com>", to, "Grüße"
-    mail.set_content("Schöne Grüße\n")
-    return mail
+def sample_email(to: str = "ada@example.com") -> EmailMessage:
+    """A sample email."""
+    email = EmailMessage()
+    email["From"], email["To"], email["Subject"] = "Site <site@example.com>", to, "Grüße"
+    email.set_content("Schöne Grüße\n")
+    return email
 
 
-async def refused(post: SmtpTransport, mail: EmailMessage | None = None) -> DeliveryError:
-    """How a mail is refused."""
+async def refused(transport: SmtpTransport, email: EmailMessage | None = None) -> DeliveryError:
+    """Send an email and return the error."""
     with pytest.raises(DeliveryError) as refusal:
-        await post.send(mail or letter())
+        await transport.send(email or sample_email())
     assert "@" not in refusal.value.reason
     return refusal.value
 
 
-async def test_a_mail_arrives_as_it_was_written(mail_server: MailServer) -> None:
-    await mail_server.transport().send(letter())
-    [mail], [(sender, recipients, _)] = mail_server.mails, mail_server.envelopes
+async def test_email_arrives_as_written(mail_server: MailServer) -> None:
+    await mail_server.transport().send(sample_email())
+    [email], [(sender, recipients, _)] = mail_server.emails, mail_server.envelopes
     assert (sender, recipients) == ("site@example.com", ["ada@example.com"])
-    assert (mail["Subject"], mail.get_content().rstrip()) == ("Grüße", "Schöne Grüße")
+    assert (email["Subject"], email.get_content().rstrip()) == ("Grüße", "Schöne Grüße")
 
 
-async def test_an_address_in_other_letters_is_sent_with_smtputf8(mail_server: MailServer) -> None:
-    await mail_server.transport().send(letter("жанна@example.com"))
+async def test_non_ascii_address_is_sent_with_smtputf8(mail_server: MailServer) -> None:
+    await mail_server.transport().send(sample_email("жанна@example.com"))
     [(_, recipients, options)] = mail_server.envelopes
     assert recipients == ["жанна@example.com"]
     assert "SMTPUTF8" in options
 
 
-async def test_a_domain_in_other_letters_is_sent_as_dns_knows_it(mail_server: MailServer) -> None:
-    await mail_server.transport().send(letter("Ada Bücher <ada@bücher-straße.example>"))
-    [mail], [(_, recipients, options)] = mail_server.mails, mail_server.envelopes
+async def test_non_ascii_domain_is_sent_in_idna(mail_server: MailServer) -> None:
+    await mail_server.transport().send(sample_email("Ada Bücher <ada@bücher-straße.example>"))
+    [email], [(_, recipients, options)] = mail_server.emails, mail_server.envelopes
     assert recipients == ["ada@xn--bcher-strae-46a18a.example"]
     assert "SMTPUTF8" not in options
-    assert mail["To"] == "Ada Bücher <ada@xn--bcher-strae-46a18a.example>"
+    assert email["To"] == "Ada Bücher <ada@xn--bcher-strae-46a18a.example>"
 
 
-async def test_a_server_that_knows_no_smtputf8_refuses_such_an_address_for_good() -> None:
+async def test_server_without_smtputf8_refuses_a_non_ascii_address_permanently() -> None:
     server = MailServer(enable_SMTPUTF8=False).start()
     try:
-        assert (await refused(server.transport(), letter("жанна@example.com"))).permanent
-        assert server.mails == []
+        assert (await refused(server.transport(), sample_email("жанна@example.com"))).permanent
+        assert server.emails == []
     finally:
         server.stop()
 
@@ -75,10 +75,10 @@ async def test_a_server_that_knows_no_smtputf8_refuses_such_an_address_for_good(
         ("530 5.7.0 sign in first", False, "530 5.7.0"),
     ],
 )
-async def test_what_is_said_to_the_recipient_is_told_by_its_codes_alone(
+async def test_recipient_refusal_is_reported_by_its_codes_only(
     mail_server: MailServer, answer: str, permanent: bool, reason: str
 ) -> None:
-    mail_server.to_recipient = lambda _: answer
+    mail_server.recipient_reply = lambda _: answer
     refusal = await refused(mail_server.transport())
     assert (refusal.permanent, refusal.reason) == (permanent, f"recipient refused: {reason}")
 
@@ -87,40 +87,40 @@ async def test_what_is_said_to_the_recipient_is_told_by_its_codes_alone(
     ("answer", "permanent", "reason"),
     [("451 4.3.0 later, ada@example.com", False, "451 4.3.0"), ("554 5.6.0 we do not like it", True, "554 5.6.0")],
 )
-async def test_what_is_said_to_the_mail_is_told_by_its_codes_alone(
+async def test_message_refusal_is_reported_by_its_codes_only(
     mail_server: MailServer, answer: str, permanent: bool, reason: str
 ) -> None:
-    mail_server.to_mail = lambda *_: answer
+    mail_server.message_reply = lambda *_: answer
     refusal = await refused(mail_server.transport())
     assert (refusal.permanent, refusal.reason) == (permanent, f"email refused: {reason}")
 
 
-async def test_a_server_that_is_not_there_is_tried_again() -> None:
-    post = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{free_port()}"))
-    assert not (await refused(post)).permanent
+async def test_unreachable_server_is_a_temporary_failure() -> None:
+    transport = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{free_port()}"))
+    assert not (await refused(transport)).permanent
 
 
-async def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
+async def test_silent_server_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        post = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
+        transport = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
         async with asyncio.timeout(20):
-            refusal = await refused(post)
+            refusal = await refused(transport)
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
 
 
-async def test_a_server_that_does_not_come_to_an_end_is_not_waited_for_either(mail_server: MailServer) -> None:
-    mail_server.going_on.clear()
+async def test_endless_response_times_out(mail_server: MailServer) -> None:
+    mail_server.proceed.clear()
     async with asyncio.timeout(20):
         refusal = await refused(SmtpTransport(mail_server.address, longest=0.5))
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
 
 
-# --- encrypted --------------------------------------------------------------------------------------------------
+# --- encryption -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> ssl.SSLContext:
-    """A certificate that nobody but the server itself vouches for."""
+    """A TLS context with a self-signed certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -141,40 +141,44 @@ def certificate(tmp_path: Path) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def guarded(certificate: ssl.SSLContext) -> Iterator[MailServer]:
-    """A server that offers STARTTLS and wants a password."""
+def authenticated_server(certificate: ssl.SSLContext) -> Iterator[MailServer]:
+    """A server that offers STARTTLS and requires a password."""
 
-    def known(*said: object) -> AuthResult:
-        given = said[-1]
+    def check_password(*arguments: object) -> AuthResult:
+        given = arguments[-1]
         assert isinstance(given, LoginPassword)
         return AuthResult(success=given == LoginPassword(b"site", b"p@ss/word"), handled=False)
 
-    server = MailServer(tls_context=certificate, authenticator=known, auth_required=True).start()
+    server = MailServer(tls_context=certificate, authenticator=check_password, auth_required=True).start()
     yield server
     server.stop()
 
 
-async def test_a_password_is_told_to_a_server_on_this_machine(guarded: MailServer) -> None:
-    await SmtpTransport(smtp_server(f"smtp://site:p%40ss%2Fword@127.0.0.1:{guarded.port}")).send(letter())
-    assert len(guarded.mails) == 1
+async def test_password_is_sent_to_a_local_server(authenticated_server: MailServer) -> None:
+    await SmtpTransport(smtp_server(f"smtp://site:p%40ss%2Fword@127.0.0.1:{authenticated_server.port}")).send(
+        sample_email()
+    )
+    assert len(authenticated_server.emails) == 1
 
 
-async def test_a_wrong_password_is_for_the_operator_to_mend(guarded: MailServer) -> None:
-    refusal = await refused(SmtpTransport(smtp_server(f"smtp://site:wrong@127.0.0.1:{guarded.port}")))
+async def test_wrong_password_is_retryable_and_not_quoted(authenticated_server: MailServer) -> None:
+    refusal = await refused(SmtpTransport(smtp_server(f"smtp://site:wrong@127.0.0.1:{authenticated_server.port}")))
     assert not refusal.permanent
     assert refusal.reason.startswith("sign-in refused: 535")
     assert "wrong" not in refusal.reason
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(guarded: MailServer) -> None:
-    # As on any other machine: there STARTTLS is a must wherever there is a password.
-    elsewhere = SmtpServer("127.0.0.1", guarded.port, "house", "p@ss/word", tls=False, starttls_needed=True)
+async def test_untrusted_certificate_is_refused(authenticated_server: MailServer) -> None:
+    # Like a remote server, for which STARTTLS is required with a password.
+    elsewhere = SmtpServer(
+        "127.0.0.1", authenticated_server.port, "house", "p@ss/word", tls=False, starttls_needed=True
+    )
     refusal = await refused(SmtpTransport(elsewhere))
     assert not refusal.permanent
-    assert guarded.mails == []
+    assert authenticated_server.emails == []
 
 
-async def test_no_password_goes_over_an_open_line_where_starttls_is_a_must(mail_server: MailServer) -> None:
+async def test_password_is_not_sent_without_tls_where_starttls_is_required(mail_server: MailServer) -> None:
     elsewhere = SmtpServer("127.0.0.1", mail_server.port, "house", "p@ss/word", tls=False, starttls_needed=True)
     assert not (await refused(SmtpTransport(elsewhere))).permanent
-    assert mail_server.mails == []
+    assert mail_server.emails == []

@@ -1,4 +1,4 @@
-"""A Chromium for tests outside of tests/browser, and what pages load."""
+"""Chromium for tests outside of tests/browser, and the files that a page loads."""
 
 import os
 import re
@@ -14,10 +14,10 @@ from tests.browser.conftest import CHROMIUM, QUIET
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Start it; the test is skipped on machines without it, but not in CI."""
+    """Start Chromium. Without it the test is skipped, or fails in CI."""
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
-        reason = "there is no Chromium on this machine"
+        reason = "Chromium is not installed"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
@@ -28,7 +28,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 def files_of(page: str) -> set[str]:
-    """The addresses of all files that a page loads at once."""
+    """Return the URLs of all files that a page loads immediately."""
     found = re.findall(r'(?:href|src|url\()="?((?:/_nicegui|/assets)/[^")]+)', page)
     assert len(found) > 5
     return set(found)

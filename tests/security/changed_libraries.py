@@ -1,4 +1,4 @@
-"""The product on a uvicorn that has changed: `python -m tests.security.changed_libraries serve`."""
+"""The product on a modified uvicorn: `python -m tests.security.changed_libraries serve`."""
 
 import asyncio
 import sys
@@ -9,14 +9,14 @@ from uvicorn.protocols.websockets import websockets_sansio_impl
 
 
 class WebSocketWithoutBackPressure(websockets_sansio_impl.WebSocketsSansIOProtocol):
-    """As in uvicorn 0.35 to 0.52.0: it goes on writing to a socket whose buffer is full."""
+    """Like uvicorn 0.35 to 0.52.0, which goes on writing to a socket whose buffer is full."""
 
     def pause_writing(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class HttpWithMoreArguments(httptools_impl.HttpToolsProtocol):
-    """Its constructor requires an argument that uvicorn passes and the product does not."""
+    """A constructor that requires an argument which uvicorn passes and the product does not."""
 
     def __init__(self, *args: Any, _loop: asyncio.AbstractEventLoop | None, **kwargs: Any) -> None:
         super().__init__(*args, _loop=_loop, **kwargs)

@@ -1,5 +1,5 @@
-"""The product with other limits, which the variable TEST_LIMITS gives as JSON: `files`, the soft and the hard limit of
-open files; `opened`, how many are open from the start; and any of those in `ConnectionLimits`.
+"""The product with other limits, given as JSON in TEST_LIMITS: `files`, the soft and the hard limit of open files;
+`opened`, the number of files open from the start; and any field of `ConnectionLimits`.
 
 Run as `python -m tests.security.limited_product serve`.
 """

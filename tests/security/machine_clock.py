@@ -1,4 +1,4 @@
-"""A wrong clock for a whole process: a library that is loaded before all others and shifts the time of day."""
+"""A wrong clock for a whole process, by a preloaded library that shifts the time of day."""
 
 import subprocess
 from pathlib import Path
@@ -29,10 +29,10 @@ int clock_gettime(clockid_t id, struct timespec *now) {
 
 
 class MachineClock:
-    """The clock of the processes that are started with `environment`; `shift` changes it while they run."""
+    """The clock of all processes started with `environment`. `shift` changes it while they run."""
 
     def __init__(self, folder: Path) -> None:
-        """Needs a C compiler."""
+        """Compile the library. Needs a C compiler."""
         source, library = folder / "clock.c", folder / "clock.so"
         self._shift = folder / "shift"
         source.write_text(SOURCE)
@@ -41,7 +41,7 @@ class MachineClock:
         self.shift(0)
 
     def shift(self, seconds: int) -> None:
-        """From now on it is ahead of the real time by so many seconds."""
+        """Set the clock so many seconds ahead of the real time."""
         new = self._shift.with_suffix(".new")
         new.write_text(str(seconds))
         new.rename(self._shift)

@@ -1,4 +1,4 @@
-"""A small application behind the product's server, with limits that tests need not wait long for.
+"""A small application on the product's server, with limits short enough for tests.
 
 Run as `python -m tests.security.small_server PORT`.
 """
@@ -19,23 +19,23 @@ from expert_booking.http_protocol import ConnectionLimits
 LIMITS: Final = ConnectionLimits(
     head_seconds=1.5, body_pause_seconds=1.5, body_seconds=3, linger_seconds=0.3, connections=50
 )
-# Longer than any of these.
+# Longer than each of these limits.
 SLOW: Final = 4
 
 
 async def echo(request: Request) -> PlainTextResponse:
-    """Say what has arrived."""
+    """Answer with method, path and body length."""
     return PlainTextResponse(f"{request.method} {request.url.path} {len(await request.body())}\n")
 
 
 async def slow(request: Request) -> PlainTextResponse:
-    """Answer late."""
+    """Answer after `SLOW` seconds."""
     await asyncio.sleep(SLOW)
     return await echo(request)
 
 
 async def early(_: Request) -> PlainTextResponse:
-    """Answer without the body."""
+    """Answer without reading the body."""
     return PlainTextResponse("early\n")
 
 

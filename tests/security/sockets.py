@@ -1,4 +1,4 @@
-"""Pages and their connections, spoken packet by packet, as a browser never would."""
+"""Pages and their connections at the packet level, including packets that no browser sends."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 PATIENCE: Final = 40  # seconds
 _CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
@@ -22,14 +22,14 @@ PATH: Final = "/_nicegui_ws/socket.io/"
 
 @dataclass(frozen=True)
 class FetchedPage:
-    """A page as it was delivered."""
+    """A page as delivered by the server."""
 
     client_id: str
     next_message_id: str
     elements: dict[str, Any]
 
     def query(self, **changes: str | None) -> str:
-        """The query with which its script connects; None leaves a value out."""
+        """Build the query with which the page's script connects; None omits a value."""
         values: dict[str, str | None] = {
             "EIO": "4", "transport": "websocket", "client_id": self.client_id, "implicit_handshake": "true",
             "next_message_id": self.next_message_id, "document_id": str(uuid4()), "tab_id": str(uuid4()), **changes,
@@ -37,7 +37,7 @@ class FetchedPage:
         return urlencode({key: value for key, value in values.items() if value is not None})
 
     def listeners(self) -> list[tuple[int, str, str]]:
-        """Element, id and event of everything the page listens to."""
+        """Return element, id and event of all listeners on the page."""
         return [
             (int(element), listener["listener_id"], listener["type"])
             for element, facts in self.elements.items()
@@ -45,12 +45,12 @@ class FetchedPage:
         ]
 
     def event(self, kind: str, *arguments: object) -> str:
-        """The packet that says that this has happened."""
+        """Build the packet that reports an event of the page."""
         element, listener, _ = next(one for one in self.listeners() if one[2] == kind)
         return self.packet("event", id=element, listener_id=listener, args=[json.dumps(one) for one in arguments])
 
     def packet(self, name: str, **values: object) -> str:
-        """A packet of an event."""
+        """Build an event packet with any values."""
         return f"42{json.dumps([name, {'client_id': self.client_id, **values}], separators=(',', ':'))}"
 
 
@@ -78,7 +78,7 @@ async def dial(server: ServerProcess, query: str, headers: dict[str, str] | None
 async def open_page(
     server: ServerProcess, page: FetchedPage, headers: dict[str, str] | None = None, **changes: str | None
 ) -> tuple[ClientConnection, str]:
-    """Connect as the page's script does; the websocket, and what Socket.IO has answered."""
+    """Connect as the page's script does. Returns the websocket and Socket.IO's answer."""
     websocket = await dial(server, page.query(**changes), headers)
     assert str(await websocket.recv()).startswith("0")
     await websocket.send("40")
@@ -89,42 +89,42 @@ async def open_page(
     return websocket, answer
 
 
-async def closed(websocket: ClientConnection) -> list[str]:
-    """Answer pings until it is closed; everything else it said."""
-    heard: list[str] = []
+async def read_until_closed(websocket: ClientConnection) -> list[str]:
+    """Answer pings until the connection is closed. Returns all other messages."""
+    received: list[str] = []
     try:
         while True:
-            said = str(await websocket.recv())
-            if said == "2":
+            message = str(await websocket.recv())
+            if message == "2":
                 await websocket.send("3")
             else:
-                heard.append(said)
+                received.append(message)
     except ConnectionClosed:
-        return heard
+        return received
 
 
-async def still_open(websocket: ClientConnection, page: FetchedPage) -> bool:
-    """Whether a page's connection still answers."""
+async def is_open(websocket: ClientConnection, page: FetchedPage) -> bool:
+    """Check that a page's connection still answers."""
     try:
         await websocket.send(page.packet("handshake").replace("42", "429", 1))
         async with asyncio.timeout(PATIENCE):
-            while (said := str(await websocket.recv())) != "439[false]":
-                if said == "2":
+            while (message := str(await websocket.recv())) != "439[false]":
+                if message == "2":
                     await websocket.send("3")
     except (ConnectionClosed, TimeoutError):
         return False
     return True
 
 
-async def until(server: ServerProcess, name: str, most: float) -> None:
-    """Return when a figure of /metrics is at most this."""
+async def wait_for_metric(server: ServerProcess, name: str, most: float) -> None:
+    """Wait until a metric is at most this value."""
     async with asyncio.timeout(PATIENCE):
-        while await figure(server, name) > most:  # noqa: ASYNC110 - the server has no other way to say it
+        while await metric(server, name) > most:  # noqa: ASYNC110 - metrics can only be polled
             await asyncio.sleep(0.2)
 
 
-async def figure(server: ServerProcess, name: str) -> float:
-    """One figure of /metrics."""
+async def metric(server: ServerProcess, name: str) -> float:
+    """Return one metric."""
     async with httpx.AsyncClient(timeout=60) as browser:
         text = (await browser.get(f"{server.url}/metrics")).text
     figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))

@@ -1,4 +1,4 @@
-"""A page runs the scripts of this server and those that its own answer marks, and no others."""
+"""A page runs only the scripts of this server and those with the response's nonce."""
 
 import re
 from collections.abc import Callable
@@ -8,13 +8,13 @@ import httpx
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.pages import book_on, connected, in_days
+from tests.browser.pages import book_on_page, in_days, wait_until_connected
 from tests.conftest import AddExpert
 from tests.security.browsing import chromium
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Serve = Callable[..., ServerProcess]
-# Each tries to run `hacked = true` as an injected piece of HTML would.
+# Each element tries to set `window.hacked`, as injected HTML would.
 INJECTED = """() => {
   const inline = document.createElement("script");
   inline.textContent = "window.hacked = 'inline'";
@@ -32,12 +32,14 @@ REPORT = """addEventListener("securitypolicyviolation", (event) =>
 
 
 def policy(answer: httpx.Response) -> dict[str, str]:
-    """What the answer allows, by directive."""
+    """Return the response's policy by directive."""
     directives = answer.headers["content-security-policy"].split("; ")
     return {name: value for name, _, value in (directive.partition(" ") for directive in directives)}
 
 
-async def test_every_answer_has_a_policy_and_inline_scripts_need_its_nonce(serve: Serve, add_expert: AddExpert) -> None:
+async def test_every_response_has_a_policy_and_inline_scripts_need_its_nonce(
+    serve: Serve, add_expert: AddExpert
+) -> None:
     slug = "jana"
     await add_expert(slug=slug)
     server = serve()
@@ -56,7 +58,7 @@ async def test_every_answer_has_a_policy_and_inline_scripts_need_its_nonce(serve
             assert allowed["object-src"] == "'none'", path
             scripts = re.findall(r"<script\b[^>]*>", answer.text)
             assert scripts, path
-            # Our own scripts are files, those of NiceGUI's page have the nonce.
+            # The product's own scripts are files; those of NiceGUI's page carry the nonce.
             assert all(f'nonce="{found[1]}"' in script or "src=" in script for script in scripts), scripts
         assert len(nonces) == len(pages)
 
@@ -67,7 +69,7 @@ async def test_every_answer_has_a_policy_and_inline_scripts_need_its_nonce(serve
 
 
 @pytest.mark.browser
-async def test_no_page_breaks_its_policy_and_injected_scripts_do_not_run(serve: Serve, add_expert: AddExpert) -> None:
+async def test_no_page_violates_its_policy_and_injected_scripts_do_not_run(serve: Serve, add_expert: AddExpert) -> None:
     slug, at = "jana", in_days(3)
     await add_expert(slug=slug)
     server = serve()
@@ -77,7 +79,7 @@ async def test_no_page_breaks_its_policy_and_injected_scripts_do_not_run(serve: 
         field_errors: list[str] = []
         context.on("console", lambda said: field_errors.append(said.text) if said.type == "error" else None)
         page = await context.new_page()
-        booking = await book_on(page, slug, at)
+        booking = await book_on_page(page, slug, at)
         visited = (
             "/",
             f"/expert/{slug}",
@@ -88,12 +90,12 @@ async def test_no_page_breaks_its_policy_and_injected_scripts_do_not_run(serve: 
         )
         for path in visited:
             await page.goto(path)
-            await connected(page)
+            await wait_until_connected(page)
             assert not await violations(page), path
         assert not field_errors
         for path in (f"/expert/{slug}", "/nothing-here"):
             await page.goto(path)
-            await connected(page)
+            await wait_until_connected(page)
             await page.evaluate(INJECTED)
             await page.wait_for_function("window.violations?.length === 4")
             assert await page.evaluate("window.hacked") is None, path
@@ -104,6 +106,6 @@ async def test_no_page_breaks_its_policy_and_injected_scripts_do_not_run(serve: 
 
 
 async def violations(page: Page) -> list[str]:
-    """What the policy has stopped on this page."""
+    """Return what the policy has blocked on this page."""
     found: list[str] = await page.evaluate("window.violations ?? []")
     return found

@@ -1,4 +1,4 @@
-"""What strangers can make the database keep is bounded."""
+"""Limits on what strangers can make the database store."""
 
 import asyncio
 from collections import Counter
@@ -11,22 +11,22 @@ import httpx
 import psycopg
 
 from tests.conftest import AddExpert
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
-KINDS = {"minutes": 15, "step_minutes": 15, "horizon_days": 30}
+SHORT_SESSIONS = {"minutes": 15, "step_minutes": 15, "horizon_days": 30}
 
 
 def rows(sql: Connection, table: str) -> int:
-    """How many rows this table has."""
+    """Count the rows of a table."""
     found = sql.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert found is not None
     return int(found[0])
 
 
 async def starts_of(client: httpx.AsyncClient, expert: UUID, number: int) -> list[str]:
-    """So many free times of this expert."""
+    """Return so many free times of an expert."""
     first = datetime.fromisoformat((await client.get(f"/experts/{expert}")).json()["nextAvailable"]).date()
     days = {"from": str(first), "to": str(first + timedelta(days=20))}
     slots = (await client.get(f"/experts/{expert}/slots", params=days)).json()["slots"]
@@ -34,12 +34,12 @@ async def starts_of(client: httpx.AsyncClient, expert: UUID, number: int) -> lis
 
 
 def new_key() -> dict[str, str]:
-    """A header with a key that was never used."""
+    """Return a header with an unused idempotency key."""
     return {"Idempotency-Key": str(uuid4())}
 
 
 async def in_tens(asked: list[Callable[[], Awaitable[httpx.Response]]]) -> list[httpx.Response]:
-    """Ten at a time."""
+    """Run the requests, ten at a time."""
     turns = asyncio.Semaphore(10)
 
     async def one(ask: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
@@ -49,10 +49,10 @@ async def in_tens(asked: list[Callable[[], Awaitable[httpx.Response]]]) -> list[
     return await asyncio.gather(*map(one, asked))
 
 
-async def test_refusals_of_the_public_under_new_keys_leave_nothing_behind(
+async def test_refused_public_requests_with_new_keys_store_nothing(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
-    expert = await add_expert(**KINDS)
+    expert = await add_expert(**SHORT_SESSIONS)
     async with httpx.AsyncClient(base_url=serve().url, timeout=60) as client:
         [start] = await starts_of(client, expert, 1)
         booking = {
@@ -64,7 +64,7 @@ async def test_refusals_of_the_public_under_new_keys_leave_nothing_behind(
         }
         made = await client.post("/bookings", json=booking)
         assert made.status_code == 201
-        # Anyone who has booked has a token: customers are the public, too.
+        # Every customer has a token, so customers count as the public.
         customer = {"Authorization": f"Bearer {made.json()['accessToken']}"}
         nobody = {"expertId": str(uuid4()), "startsAt": start}
         link = {"link": "https://example.com/sign-in/no-such-link"}
@@ -81,10 +81,10 @@ async def test_refusals_of_the_public_under_new_keys_leave_nothing_behind(
     assert rows(sql, "kept_answer") == 0
 
 
-async def test_holds_that_are_released_leave_no_history_and_a_network_starts_sixty_a_minute(
+async def test_released_holds_leave_no_history_and_a_network_may_take_sixty_a_minute(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
-    expert = await add_expert(**KINDS)
+    expert = await add_expert(**SHORT_SESSIONS)
     servers = [serve(HOLDS_PER_MINUTE="60"), serve(HOLDS_PER_MINUTE="60")]
     async with httpx.AsyncClient(timeout=60) as client, httpx.AsyncClient(base_url=servers[0].url) as first:
         starts = await starts_of(first, expert, 40)
@@ -100,7 +100,7 @@ async def test_holds_that_are_released_leave_no_history_and_a_network_starts_six
         began = asyncio.get_running_loop().time()
         answers = await in_tens([lambda n=number: hold_and_release(n) for number in range(80)])
         took = asyncio.get_running_loop().time() - began
-        # Exactly sixty, also in a race over two processes; where the machine is so slow that a minute has passed, more.
+        # Exactly sixty, even in a race of two processes; more only if the run took longer than a minute.
         codes = Counter(answer.status_code for answer in answers)
         assert codes[201] == 60 or took > 60, codes
         refused = [answer for answer in answers if answer.status_code == 429]
@@ -113,10 +113,8 @@ async def test_holds_that_are_released_leave_no_history_and_a_network_starts_six
     assert rows(sql, "network_hold") == rows(sql, "booking") == codes[201]
 
 
-async def test_a_form_in_a_network_that_started_too_many_holds_says_so_and_can_still_book(
-    serve: Serve, add_expert: AddExpert
-) -> None:
-    expert = await add_expert(**KINDS)
+async def test_form_over_the_hold_limit_says_so_and_can_still_book(serve: Serve, add_expert: AddExpert) -> None:
+    expert = await add_expert(**SHORT_SESSIONS)
     async with httpx.AsyncClient(base_url=serve(HOLDS_PER_MINUTE="1").url, timeout=60) as client:
         first, second = await starts_of(client, expert, 2)
         assert (await client.post("/holds", json={"expertId": str(expert), "startsAt": first})).status_code == 201

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL is killed under the servers that use it, as the kernel does when memory is short."""
+"""The embedded PostgreSQL is killed while servers use it, as the kernel does when memory runs out."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ import pytest
 
 from expert_booking.db.embedded import EmbeddedPostgres
 from tests.db.test_embedded import kill_servers, postgres_processes
-from tests.serving import PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess
 
 Serve = Callable[[int], list[ServerProcess]]
-AGAIN = "PostgreSQL runs again"
-BY_ANOTHER = f"{AGAIN}: another process has started it"
+AGAIN = "PostgreSQL is running again"
+BY_ANOTHER = f"{AGAIN}: another process started it"
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """The embedded server as this test sees it. It starts nothing again: only the product's processes do."""
+    """The embedded server as seen by the test. Only the product's processes restart it."""
     server = EmbeddedPostgres.start(folder / "data", say=lambda _: None, fsync=False)
     yield server
     server.stop()
@@ -56,72 +56,72 @@ def serve_embedded(postgres: EmbeddedPostgres, folder: Path, tmp_path: Path) -> 
         server.kill()
 
 
-def test_a_killed_postgres_is_started_again_by_one_of_its_servers(
-    postgres: EmbeddedPostgres, serve_embedded: Serve
-) -> None:
+def test_killed_postgres_is_restarted_by_exactly_one_server(postgres: EmbeddedPostgres, serve_embedded: Serve) -> None:
     servers = serve_embedded(2)
-    tell(postgres.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    execute(postgres.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     kill_servers(postgres.data_path.__eq__)
     wait_until(lambda: all(map(is_ready, servers)))
-    assert ask(postgres.url, "SELECT answer FROM kept") == 42
-    assert answers(servers)
-    wait_until(lambda: sum(AGAIN in server.words() for server in servers) == 2)
-    assert sum(BY_ANOTHER in server.words() for server in servers) == 1
-    # News of changes is heard again, too.
+    assert query_value(postgres.url, "SELECT answer FROM kept") == 42
+    assert all_respond(servers)
+    wait_until(lambda: sum(AGAIN in server.log_text() for server in servers) == 2)
+    assert sum(BY_ANOTHER in server.log_text() for server in servers) == 1
+    # Events arrive again, too.
     wait_until(lambda: all("feed_listening 1.0" in httpx.get(f"{s.url}/metrics").text for s in servers))
 
-    # After one killed backend PostgreSQL recovers by itself, and is left alone.
-    before = [server.words() for server in servers]
-    began = ask(postgres.url, "SELECT pg_postmaster_start_time()")
+    # After one killed backend PostgreSQL recovers on its own, and the servers leave it alone.
+    before = [server.log_text() for server in servers]
+    began = query_value(postgres.url, "SELECT pg_postmaster_start_time()")
     with psycopg.connect(postgres.url) as connection:
         os.kill(connection.info.backend_pid, signal.SIGKILL)
-    wait_until(lambda: all(map(is_ready, servers)) and answers(servers))
-    assert ask(postgres.url, "SELECT pg_postmaster_start_time()") == began
+    wait_until(lambda: all(map(is_ready, servers)) and all_respond(servers))
+    assert query_value(postgres.url, "SELECT pg_postmaster_start_time()") == began
     for words, server in zip(before, servers, strict=True):
-        assert "PostgreSQL has stopped" not in server.words().removeprefix(words)
+        assert "PostgreSQL has stopped" not in server.log_text().removeprefix(words)
 
-    # The end is as ever: the last one out stops PostgreSQL.
+    # Shutdown works as usual: the last process stops PostgreSQL.
     postgres.stop()
     assert [server.stop() for server in servers] == [0, 0]
     assert not [pid for pid, cluster in postgres_processes() if cluster == postgres.data_path]
 
 
-def test_a_server_whose_database_is_gone_ends_with_an_error(postgres: EmbeddedPostgres, serve_embedded: Serve) -> None:
+def test_server_exits_with_an_error_if_its_database_folder_is_missing(
+    postgres: EmbeddedPostgres, serve_embedded: Serve
+) -> None:
     [server] = serve_embedded(1)
     postgres.data_path.rename(postgres.data_path.with_name("elsewhere"))
     kill_servers(lambda cluster: cluster.name == "elsewhere" and cluster.parent == postgres.data_path.parent)
     assert server.process.wait(PATIENCE) == 1
     assert (
-        f"expert-booking: The database folder {postgres.data_path} is gone: put it back from a backup."
-        in server.words()
+        f"expert-booking: The database folder {postgres.data_path} is missing: restore it from a backup."
+        in server.log_text()
     )
-    assert "Traceback" not in server.words()
+    assert "Traceback" not in server.log_text()
 
 
 # --- helpers ------------------------------------------------------------------------------------------------------
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Return when it is true. Fails after a while."""
+    """Wait until the condition is true. Fails after PATIENCE seconds."""
     deadline = time.monotonic() + PATIENCE
     while not true():
-        assert time.monotonic() < deadline, "it did not become true"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.1)
 
 
 def is_ready(server: ServerProcess) -> bool:
-    """Whether the server says that it can be given requests."""
+    """Check whether the server reports itself as ready."""
     return httpx.get(f"{server.url}/readyz", timeout=30).status_code == 200
 
 
-def answers(servers: list[ServerProcess]) -> bool:
-    """Whether pages and programs get their answers from all of them."""
+def all_respond(servers: list[ServerProcess]) -> bool:
+    """Check that all servers answer pages and API requests."""
     return all(httpx.get(server.url + path, timeout=30).status_code == 200
                for server in servers for path in ("/", "/experts"))  # fmt: skip
 
 
-def ask(url: str, question: str) -> object:
-    """The first value of the answer, as soon as PostgreSQL takes connections."""
+def query_value(url: str, question: str) -> object:
+    """Return the first value of a query, as soon as PostgreSQL accepts connections."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -133,7 +133,7 @@ def ask(url: str, question: str) -> object:
             time.sleep(0.1)
 
 
-def tell(url: str, statement: str) -> None:
-    """Have it done."""
+def execute(url: str, statement: str) -> None:
+    """Execute one statement."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement.encode())

@@ -1,7 +1,7 @@
-"""Pages for this machine alone, `/mailbox` and `/metrics`, stay so behind a proxy that says nothing about itself.
+"""`/mailbox` and `/metrics` are for this machine only, even behind a proxy that sends no forwarding headers.
 
-A plain `proxy_pass` sends `Host: 127.0.0.1:PORT` and no forwarding header: its requests look like those of a browser on
-this machine.
+A plain `proxy_pass` sends `Host: 127.0.0.1:PORT` and no forwarding header, so its requests look like those of a local
+browser.
 """
 
 import re
@@ -26,8 +26,8 @@ from expert_booking.metrics import Metrics
 from expert_booking.request_log import RequestLogMiddleware
 from expert_booking.services import Services
 from expert_booking.settings import Settings
-from tests.behind import needs
-from tests.serving import PATIENCE, ServerProcess, free_port
+from tests.backing_servers import require_program
+from tests.server import PATIENCE, ServerProcess, free_port
 
 PAGE = {"Accept": "text/html"}
 MAIL = "secret.guest@example.com"
@@ -47,9 +47,9 @@ http {{
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[ServerProcess]:
-    """The demo, as it starts with nothing configured."""
+    """The demo as it starts without configuration."""
     folder = Path(tempfile.mkdtemp(prefix="expert-booking-local-"))
-    folder.chmod(0o755)  # run as root, the database works under another uid and has to get there
+    folder.chmod(0o755)  # if run as root, the database runs under another uid and needs access
     server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
     try:
         server.wait_until_alive()
@@ -62,10 +62,10 @@ def demo() -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def proxied(demo: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an nginx in front of it that does nothing but `proxy_pass`."""
+    """The URL of an nginx in front of the demo that does nothing but `proxy_pass`."""
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     (folder / "nginx.conf").write_text(PLAIN_PROXY.format(folder=folder, port=port, behind=demo.port))
-    nginx = subprocess.Popen([needs("nginx"), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
+    nginx = subprocess.Popen([require_program("nginx"), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -74,7 +74,7 @@ def proxied(demo: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> It
         except httpx.TransportError:
             assert time.monotonic() < deadline
             assert nginx.poll() is None, (folder / "error.log").read_text()
-            time.sleep(0.05)  # there is nothing to await: the port is not open yet
+            time.sleep(0.05)  # polling, because the port is not open yet
     yield f"http://127.0.0.1:{port}"
     nginx.terminate()
     nginx.wait()
@@ -82,7 +82,7 @@ def proxied(demo: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="module")
 def mail_id(demo: ServerProcess) -> str:
-    """The id of an email to MAIL, which is in the mailbox."""
+    """The id of an email to MAIL in the mailbox."""
     with httpx.Client(base_url=demo.url, timeout=PATIENCE) as client:
         for expert in client.get("/experts", params={"sort": "soonest"}).json()["experts"]:
             facts = {"expertId": expert["id"], "startsAt": expert["nextAvailable"], "phone": "+44 20 7946 0000"}
@@ -90,26 +90,26 @@ def mail_id(demo: ServerProcess) -> str:
             if booked.status_code == 201:
                 break
         assert booked.status_code == 201
-    with opened(demo) as client:
+    with mailbox_client(demo) as client:
         deadline = time.monotonic() + PATIENCE
         while True:
             found = re.search(r"/mailbox/(\d+)", client.get("/mailbox", params={"to": MAIL}, headers=PAGE).text)
             if found is not None:
                 return found[1]
             assert time.monotonic() < deadline
-            time.sleep(0.05)  # there is nothing to await: the email is on its way
+            time.sleep(0.05)  # polling, because the email is on its way
 
 
 @contextmanager
-def opened(demo: ServerProcess) -> Iterator[httpx.Client]:
-    """A browser on this machine which has opened the address that was printed at the start."""
+def mailbox_client(demo: ServerProcess) -> Iterator[httpx.Client]:
+    """A client on this machine that has opened the URL printed at start-up."""
     with httpx.Client(base_url=demo.url, timeout=PATIENCE, follow_redirects=True) as client:
         assert client.get(demo.mailbox, headers=PAGE).status_code == 200
         yield client
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_behind_a_plain_proxy_nobody_reads_the_mailbox(proxied: str, mail_id: str, path: str) -> None:
+def test_mailbox_is_not_readable_through_a_plain_proxy(proxied: str, mail_id: str, path: str) -> None:
     answer = httpx.get(proxied + path.format(id=mail_id), headers=PAGE, timeout=PATIENCE)
     assert answer.status_code == 404
     assert MAIL not in answer.text
@@ -121,7 +121,7 @@ def test_behind_a_plain_proxy_nobody_reads_the_mailbox(proxied: str, mail_id: st
     "wrong",
     ["?token=", "?token=x", "?token=%00", "?token=%F0%9F%94%91", "?token=" + "A" * 5000, "cookie", "mark alone"],
 )
-def test_a_wrong_token_opens_nothing_and_is_told_where_the_right_one_is(
+def test_wrong_mailbox_token_opens_nothing_and_says_where_the_right_one_is(
     demo: ServerProcess, mail_id: str, wrong: str
 ) -> None:
     cookies = {"cookie": "eb_mailbox=AAAA; eb_mailbox_here=1", "mark alone": "eb_mailbox_here=1"}
@@ -137,27 +137,27 @@ def test_a_wrong_token_opens_nothing_and_is_told_where_the_right_one_is(
         assert httpx.get(url, headers={**PAGE, "Cookie": cookie}, timeout=PATIENCE).status_code == 404
 
 
-def test_the_printed_address_opens_the_mailbox_and_the_browser_remembers_it(demo: ServerProcess, mail_id: str) -> None:
+def test_printed_url_opens_the_mailbox_and_is_remembered(demo: ServerProcess, mail_id: str) -> None:
     first = httpx.get(f"{demo.mailbox}&to=secret", headers=PAGE, timeout=PATIENCE)
-    # The token does not stay in the address, where it would be read over a shoulder or copied along.
+    # The token does not stay in the URL, where it could be seen or copied.
     assert (first.status_code, first.headers["location"]) == (303, "/mailbox?to=secret")
     assert first.headers["cache-control"] == "no-store"
     cookies = {cookie.partition("=")[0]: cookie for cookie in first.headers.get_list("set-cookie")}
     assert all(word in cookies["eb_mailbox"] for word in ("HttpOnly", "SameSite=lax", "Path=/mailbox"))
     assert urlsplit(demo.mailbox).query.removeprefix("token=") not in cookies["eb_mailbox_here"]
-    with opened(demo) as client:
+    with mailbox_client(demo) as client:
         for path in PATHS:
             assert client.get(path.format(id=mail_id), headers=PAGE).status_code == 200
         assert "Mailbox (demo)" in client.get("/", headers=PAGE).text
-        # Past a proxy that tells of itself it is not there for this browser either.
+        # Through a proxy that identifies itself, not even this browser sees the mailbox.
         assert client.get("/mailbox", headers={**PAGE, "X-Forwarded-For": "127.0.0.1"}).status_code == 404
     assert "Mailbox (demo)" not in httpx.get(demo.url, headers=PAGE, timeout=PATIENCE).text
 
 
-def test_the_address_is_the_same_after_a_restart_and_another_elsewhere(tmp_path: Path) -> None:
-    said = [app.where_mail_goes(Settings(data_dir=tmp_path / folder)) for folder in ("one", "one", "two")]
+def test_mailbox_url_is_stable_across_restarts_and_differs_between_installations(tmp_path: Path) -> None:
+    said = [app.email_destination(Settings(data_dir=tmp_path / folder)) for folder in ("one", "one", "two")]
     assert said[0] == said[1] != said[2]
-    token = re.fullmatch(r"Mail goes to http://localhost:8080/mailbox\?token=([\w-]{32,})", said[0])
+    token = re.fullmatch(r"Read the emails at http://localhost:8080/mailbox\?token=([\w-]{32,})", said[0])
     assert token is not None
     assert token[1] not in (tmp_path / "one" / "secret.key").read_text()
 
@@ -167,7 +167,7 @@ def test_the_address_is_the_same_after_a_restart_and_another_elsewhere(tmp_path:
 
 @pytest.fixture
 def served() -> Callable[..., httpx.AsyncClient]:
-    """A program on this machine that asks the API, with what sees every request in front of it."""
+    """An API client on this machine, behind the request log."""
 
     def served(*, public: bool = False, token: str | None = None, address: str = "127.0.0.1") -> httpx.AsyncClient:
         proxies, metrics = ProxyDetector(public=public), Metrics()
@@ -197,7 +197,7 @@ def served() -> Callable[..., httpx.AsyncClient]:
         ({"Origin": "https://booking.example.com"}, 404),
     ],
 )
-async def test_one_request_from_elsewhere_ends_metrics_without_a_token(
+async def test_one_remote_request_hides_metrics_without_a_token(
     served: Callable[..., httpx.AsyncClient], headers: dict[str, str], status: int
 ) -> None:
     async with served() as client:
@@ -206,7 +206,7 @@ async def test_one_request_from_elsewhere_ends_metrics_without_a_token(
         assert (await client.get("/metrics")).status_code == status
 
 
-async def test_a_page_that_a_proxy_serves_tells_by_the_origin_of_its_websocket() -> None:
+async def test_websocket_origin_reveals_a_proxy() -> None:
     async def nothing(*_: Any) -> None:
         return
 
@@ -220,7 +220,7 @@ async def test_a_page_that_a_proxy_serves_tells_by_the_origin_of_its_websocket()
     assert proxies.seen
 
 
-async def test_behind_a_proxy_the_token_counts_and_nothing_else(served: Callable[..., httpx.AsyncClient]) -> None:
+async def test_metrics_behind_a_proxy_need_the_token(served: Callable[..., httpx.AsyncClient]) -> None:
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     for public in (False, True):
         async with served(public=public, token=TOKEN) as client:
@@ -242,11 +242,11 @@ async def test_behind_a_proxy_the_token_counts_and_nothing_else(served: Callable
         ("http://192.168.1.7:8080", True),
     ],
 )
-def test_the_address_of_the_site_says_whether_others_come_to_it(base_url: str | None, public: bool) -> None:
+def test_base_url_determines_whether_the_site_is_public(base_url: str | None, public: bool) -> None:
     assert Settings(base_url=base_url).is_public is public
 
 
-def test_a_server_with_a_public_address_gives_its_metrics_for_the_token_alone(
+def test_server_with_a_public_url_serves_metrics_only_with_the_token(
     serve: Callable[..., ServerProcess],
 ) -> None:
     server = serve(BASE_URL="https://booking.example.com", METRICS_TOKEN=TOKEN)
@@ -255,7 +255,7 @@ def test_a_server_with_a_public_address_gives_its_metrics_for_the_token_alone(
     assert httpx.get(f"{server.url}/metrics", headers=bearer, timeout=PATIENCE).status_code == 200
 
 
-def test_a_server_that_a_proxy_was_seen_before_keeps_its_metrics_to_itself(serve: Callable[..., ServerProcess]) -> None:
+def test_server_that_has_seen_a_proxy_hides_its_metrics(serve: Callable[..., ServerProcess]) -> None:
     server = serve()
     assert httpx.get(f"{server.url}/metrics", timeout=PATIENCE).status_code == 200
     httpx.get(server.url, headers={**PAGE, "X-Forwarded-For": "203.0.113.9"}, timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""The log is the operator's: strangers cannot forge a line of it, fill it, nor stop the process by what is written."""
+"""Strangers cannot forge log lines, flood the log, or stop the process by what is logged."""
 
 import io
 import json
@@ -11,14 +11,14 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from expert_booking.logs import CountedWarning, JsonLines, TextLines
-from tests.security.sockets import fetch, figure, open_page
-from tests.serving import ServerProcess
+from tests.security.sockets import fetch, metric, open_page
+from tests.server import ServerProcess
 
 FORMATTERS = [TextLines("%(levelname)s %(name)s: %(message)s"), JsonLines()]
 
 
 def written(formatter: logging.Formatter, write: Callable[[logging.Logger], None]) -> str:
-    """What is written through this formatter."""
+    """Return what is written through this formatter."""
     stream, log = io.StringIO(), logging.Logger("stranger")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
@@ -33,7 +33,7 @@ def written(formatter: logging.Formatter, write: Callable[[logging.Logger], None
     ["A" * 10**6 + " @", "a@" * 500_000, "@" * 10**6, "a" * 10**6, "a@" + "b" * 10**6, " @ a" * 250_000, "\n" * 10**6],
     ids=["issue", "a@a@", "@@@@", "aaaa", "long domain", "spaces", "lines"],
 )
-def test_however_long_a_message_is_it_is_written_at_once_and_short(formatter: logging.Formatter, text: str) -> None:
+def test_long_messages_are_written_quickly_and_truncated(formatter: logging.Formatter, text: str) -> None:
     began = time.process_time()
     line = written(formatter, lambda log: log.error(text))
     line += written(formatter, lambda log: log.error("said: %s", text))
@@ -41,7 +41,7 @@ def test_however_long_a_message_is_it_is_written_at_once_and_short(formatter: lo
     assert len(line) < 20_000
 
 
-def test_an_address_is_removed_wherever_it_stands_also_at_the_cut() -> None:
+def test_email_addresses_are_removed_even_at_the_truncation() -> None:
     long = "x " * 995 + "ada.lovelace@example.com and more"
     for text in (
         "to ada@example.com",
@@ -61,7 +61,7 @@ def test_an_address_is_removed_wherever_it_stands_also_at_the_cut() -> None:
     ["\nERROR expert_booking: forged", "\r\nforged", "\x1b[2J\x1b]0;title\x07", "\x85forged", "\u2028forged", "\x9b31m",
      "\x7f", "\u202egnp.exe", "\u2066x\u2069", "\u200f", "\x00", "\x0b\x0c"],
 )  # fmt: skip
-def test_what_a_stranger_says_stays_on_its_line_and_controls_no_terminal(forged: str) -> None:
+def test_logged_input_stays_on_its_line_and_sends_no_terminal_controls(forged: str) -> None:
     def write(log: logging.Logger) -> None:
         log.error("said %s.", forged)
         try:
@@ -83,7 +83,7 @@ def test_what_a_stranger_says_stays_on_its_line_and_controls_no_terminal(forged:
     assert not [letter for letter in objects if letter != "\n" and not (letter.isprintable() and letter.isascii())]
 
 
-def test_the_same_traceback_is_written_ten_times_a_minute_and_every_failure_has_its_line() -> None:
+def test_repeated_traceback_is_written_ten_times_a_minute_but_each_failure_has_a_line() -> None:
     def fail() -> None:
         raise LookupError
 
@@ -98,10 +98,10 @@ def test_the_same_traceback_is_written_ten_times_a_minute_and_every_failure_has_
         text = written(formatter, write)
         assert text.count("Traceback") == 10
         assert text.count("failure ") == 100
-        assert text.count("LookupError (the same traceback") == 90
+        assert text.count("LookupError (same traceback") == 90
 
 
-def test_causes_in_a_circle_have_an_end() -> None:
+def test_circular_causes_terminate() -> None:
     error = ValueError()
     group: BaseException = ExceptionGroup("x", [error])
     error.__context__ = group
@@ -113,14 +113,14 @@ def test_causes_in_a_circle_have_an_end() -> None:
     assert circle.count("ValueError") == 1
 
 
-async def test_what_strangers_cause_is_counted_in_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+async def test_repeated_warnings_are_counted_in_one_line_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     warning = CountedWarning(logging.getLogger("stranger"), "%d strange things")
     for _ in range(1000):
         warning.add()
     assert caplog.messages == ["1 strange things"]
 
 
-async def test_thousands_of_malformed_packets_leave_a_line_and_a_figure(serve: Callable[..., ServerProcess]) -> None:
+async def test_malformed_packets_cause_one_log_line_and_a_metric(serve: Callable[..., ServerProcess]) -> None:
     server = serve(LOG_FORMAT="json")
     sent = 0
     for _ in range(30):
@@ -135,21 +135,21 @@ async def test_thousands_of_malformed_packets_leave_a_line_and_a_figure(serve: C
         except ConnectionClosed:
             pass
     assert sent > 90
-    assert await figure(server, "malformed_packets_total") == 90
-    # Nor do requests that Engine.IO refuses bring another handler's lines.
+    assert await metric(server, "malformed_packets_total") == 90
+    # Requests that Engine.IO refuses add no lines of another logger either.
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as browser:
         for query in ("EIO=3&client_id=x", "transport=x&client_id=x", "EIO=4&transport=websocket&client_id=x",
                       "EIO=4&transport=polling&sid=x%0Ay", "x" * 3000):  # fmt: skip
             for method in ("GET", "POST", "PATCH"):
                 await browser.request(method, f"/_nicegui_ws/socket.io/?{query}")
     server.stop()
-    said = server.words()
+    said = server.log_text()
     lines = [json.loads(line) for line in said.splitlines()]
     assert len([line for line in lines if "malformed" in line["message"]]) == 1
     assert len(said) < 4000, said
 
 
-async def test_a_cookie_full_of_backslashes_keeps_nobody_waiting(serve: Callable[..., ServerProcess]) -> None:
+async def test_cookie_full_of_backslashes_delays_no_one(serve: Callable[..., ServerProcess]) -> None:
     server = serve()
     cookie = 'zone=Europe/Berlin; a="' + "\\" * 30_000 + '"; b="' + "\\1" * 5_000 + '"'
     began = time.monotonic()

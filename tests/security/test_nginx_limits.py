@@ -1,4 +1,4 @@
-"""What one network may ask of the shipped nginx; the processes behind it only have to be busy, or away."""
+"""Limits of the shipped nginx configuration for one network; the processes behind it are busy or absent."""
 
 import json
 import socket
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tests.behind import Nginx, needs
-from tests.serving import free_port
+from tests.backing_servers import Nginx, require_program
+from tests.server import free_port
 
-# What the file says: requests at once, and open pages.
+# As in the configuration: simultaneous requests, and open pages.
 BURST = 500
 WEBSOCKETS = 250
 OTHER_NETWORK = "127.0.0.2"
@@ -20,15 +20,15 @@ OTHER_NETWORK = "127.0.0.2"
 
 @dataclass
 class Process:
-    """A port at which nobody listens, or never answers."""
+    """A port on which nothing listens, or which never answers."""
 
     port: int
 
 
 @contextmanager
-def running(folder: Path, processes: list[Process], **replaced: str) -> Iterator[Nginx]:
-    """The shipped nginx before these processes."""
-    needs("nginx")
+def run_nginx(folder: Path, processes: list[Process], **replaced: str) -> Iterator[Nginx]:
+    """Run the shipped nginx configuration in front of these processes."""
+    require_program("nginx")
     nginx = Nginx(folder, processes, **replaced).wait_until_alive()
     try:
         yield nginx
@@ -36,9 +36,9 @@ def running(folder: Path, processes: list[Process], **replaced: str) -> Iterator
         nginx.stop()
 
 
-def test_a_network_that_asks_too_much_is_told_so_and_others_are_not(tmp_path: Path) -> None:
-    with running(tmp_path, [Process(free_port()), Process(free_port())]) as nginx:
-        # What nginx would pass on it answers with 502.
+def test_network_over_the_request_limit_is_refused_and_others_are_not(tmp_path: Path) -> None:
+    with run_nginx(tmp_path, [Process(free_port()), Process(free_port())]) as nginx:
+        # Every request that nginx passes on results in a 502.
         answers = [answer for _ in range(4) for answer in pipelined(nginx.port, BURST)]
         statuses = Counter(answer.status for answer in answers)
         assert set(statuses) == {502, 429}
@@ -52,11 +52,11 @@ def test_a_network_that_asks_too_much_is_told_so_and_others_are_not(tmp_path: Pa
         assert elsewhere.status == 502
 
 
-def test_a_network_has_enough_websockets_for_a_lecture_hall_and_no_more(tmp_path: Path) -> None:
+def test_network_has_250_websockets_and_no_more(tmp_path: Path) -> None:
     with ExitStack() as stack:
         listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512)) for _ in range(2)]
         nginx = stack.enter_context(
-            running(tmp_path, [Process(port_of(listener)) for listener in listeners], proxy_read_timeout="20s")
+            run_nginx(tmp_path, [Process(port_of(listener)) for listener in listeners], proxy_read_timeout="20s")
         )
         opened = [stack.enter_context(websocket(nginx.port)) for _ in range(WEBSOCKETS)]
         one_more = stack.enter_context(websocket(nginx.port))
@@ -64,12 +64,12 @@ def test_a_network_has_enough_websockets_for_a_lecture_hall_and_no_more(tmp_path
         elsewhere = stack.enter_context(websocket(nginx.port, source=OTHER_NETWORK))
         for waiting in (opened[0], opened[-1], elsewhere):
             waiting.setblocking(False)
-            assert not answered(waiting)
+            assert not has_response(waiting)
 
 
-def test_a_request_that_is_never_finished_is_hung_up_on(tmp_path: Path) -> None:
+def test_unfinished_request_is_disconnected(tmp_path: Path) -> None:
     timeouts = {"client_header_timeout": "1s", "client_body_timeout": "1s"}
-    with running(tmp_path, [Process(free_port()), Process(free_port())], **timeouts) as nginx:
+    with run_nginx(tmp_path, [Process(free_port()), Process(free_port())], **timeouts) as nginx:
         for begun in (
             b"",
             b"GET / HTTP/1.1\r\nHost: x\r\nA: a",
@@ -83,7 +83,7 @@ def test_a_request_that_is_never_finished_is_hung_up_on(tmp_path: Path) -> None:
 
 @dataclass
 class Answer:
-    """One of several over a connection."""
+    """One of several responses on a connection."""
 
     status: int
     headers: dict[str, str]
@@ -91,7 +91,7 @@ class Answer:
 
 
 def pipelined(port: int, count: int, source: str = "127.0.0.1") -> list[Answer]:
-    """The answers to so many requests, sent without waiting for any."""
+    """Send so many requests without waiting, and return the responses."""
     with (
         socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0)) as connection,
         connection.makefile("rb") as stream,
@@ -101,7 +101,7 @@ def pipelined(port: int, count: int, source: str = "127.0.0.1") -> list[Answer]:
 
 
 def read_answer(stream: BinaryIO) -> Answer:
-    """Read the next answer to its end."""
+    """Read the next response to its end."""
     status = int(stream.readline().split()[1])
     headers = {}
     while line := stream.readline().strip():
@@ -112,7 +112,7 @@ def read_answer(stream: BinaryIO) -> Answer:
 
 @contextmanager
 def websocket(port: int, source: str = "127.0.0.1") -> Iterator[socket.socket]:
-    """A connection that has asked to become a websocket."""
+    """A connection that has requested a websocket upgrade."""
     with socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0)) as connection:
         connection.sendall(
             b"GET /_nicegui_ws/socket.io/?transport=websocket HTTP/1.1\r\nHost: localhost\r\n"
@@ -121,8 +121,8 @@ def websocket(port: int, source: str = "127.0.0.1") -> Iterator[socket.socket]:
         yield connection
 
 
-def answered(connection: socket.socket) -> bool:
-    """Whether anything has come back, without waiting for it."""
+def has_response(connection: socket.socket) -> bool:
+    """Check whether anything has arrived, without waiting."""
     try:
         return bool(connection.recv(1))
     except BlockingIOError:
@@ -130,6 +130,6 @@ def answered(connection: socket.socket) -> bool:
 
 
 def port_of(listener: socket.socket) -> int:
-    """Where it listens."""
+    """Return the port of a listener."""
     port: int = listener.getsockname()[1]
     return port

@@ -1,4 +1,4 @@
-"""Private parts of libraries are checked at the start; where one has changed, the product does without it."""
+"""Private parts of libraries are checked at start-up; if one has changed, the product works without it."""
 
 import asyncio
 import re
@@ -12,30 +12,30 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from expert_booking.web.live.websocket import FrameWebSocket, problem_with
 from tests.api.conftest import booking_of
 from tests.conftest import AddExpert
+from tests.page_viewer import Viewer
 from tests.security.changed_libraries import WebSocketWithoutBackPressure
-from tests.serving import ServerProcess
-from tests.viewers import Viewer
+from tests.server import ServerProcess
 
 PATIENCE = 20
 
 
 class WithoutBackPressure(FrameWebSocket):
-    """It goes on writing to a socket whose buffer is full."""
+    """Goes on writing to a socket whose buffer is full."""
 
     pause_writing = WebSocketWithoutBackPressure.pause_writing
 
 
 class WithMoreBytes(FrameWebSocket):
-    """It writes something else besides the message."""
+    """Writes something besides the message."""
 
     async def send(self, message: Any) -> None:
-        """Send a message, and an empty ping."""
+        """Send a message and an empty ping."""
         await super().send(message)
         self.transport.write(b"\x89\x00")
 
 
 class WithoutWriting(FrameWebSocket):
-    """It keeps messages for later."""
+    """Keeps messages for later."""
 
     async def send(self, message: Any) -> None:
         """Send only what opens the connection."""
@@ -44,19 +44,19 @@ class WithoutWriting(FrameWebSocket):
 
 
 class WithAnotherName(FrameWebSocket):
-    """What says that a buffer is full is called something else."""
+    """The callback for a full buffer has another name."""
 
     pause_writing: Any = None
 
 
 class WithMoreArguments(FrameWebSocket):
-    """Its constructor wants something that uvicorn passes, and we do not."""
+    """A constructor that requires an argument which uvicorn passes and the product does not."""
 
     def __init__(self, *args: Any, more: object, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
 
 
-def test_the_installed_uvicorn_is_as_expected() -> None:
+def test_installed_uvicorn_is_compatible() -> None:
     assert problem_with(FrameWebSocket) is None
 
 
@@ -65,23 +65,23 @@ def test_the_installed_uvicorn_is_as_expected() -> None:
     [
         (WebSocketsSansIOProtocol, "the transport is not in the scope"),
         (WithoutBackPressure, "a message is written to a socket whose buffer is full"),
-        (WithMoreBytes, "a message is not written at once, whole and uncompressed"),
-        (WithoutWriting, "a message is not written at once, whole and uncompressed"),
+        (WithMoreBytes, "a message is not written immediately, whole and uncompressed"),
+        (WithoutWriting, "a message is not written immediately, whole and uncompressed"),
         (WithAnotherName, "TypeError: 'NoneType' object is not callable"),
         (WithMoreArguments, "TypeError: WithMoreArguments.__init__() missing 1 required keyword-only argument: 'more'"),
     ],
 )
-def test_a_websocket_class_that_works_differently_is_found(protocol: Any, problem: str) -> None:
+def test_incompatible_websocket_class_is_detected(protocol: Any, problem: str) -> None:
     assert problem_with(protocol) == problem
 
 
 class ChangedServer(ServerProcess):
-    """The product on a uvicorn that has changed."""
+    """The product on a modified uvicorn."""
 
     module = "tests.security.changed_libraries"
 
 
-async def test_with_another_uvicorn_pages_hear_the_news_and_the_log_says_once_what_is_missing(
+async def test_changed_uvicorn_still_delivers_events_and_is_logged_once(
     database_url: str, tmp_path: Path, add_expert: AddExpert
 ) -> None:
     expert = await add_expert()
@@ -92,11 +92,11 @@ async def test_with_another_uvicorn_pages_hear_the_news_and_the_log_says_once_wh
             start = (await browser.get(f"/experts/{expert}")).json()["nextAvailable"]
             (await browser.post("/bookings", json=booking_of(expert, startsAt=start))).raise_for_status()
             async with asyncio.timeout(PATIENCE):
-                while not any(text.startswith('42["slots"') and start in text for text in viewer.heard):  # noqa: ASYNC110
+                while not any(text.startswith('42["slots"') and start in text for text in viewer.received):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             await viewer.close()
         assert await asyncio.to_thread(server.stop) == 0
-        log = server.words()
+        log = server.log_text()
     assert len(re.findall("WARNING .*through Socket.IO.*: a message is written to a socket whose buffer", log)) == 1
-    assert len(re.findall("WARNING .*At a shutdown.*: TypeError: .*'_loop'", log)) == 1
+    assert len(re.findall("WARNING .*a shutdown will drop.*: TypeError: .*'_loop'", log)) == 1
     assert "Traceback" not in log

@@ -1,4 +1,4 @@
-"""A full disk: the process says that it should get no requests, and gets them again when there is room."""
+"""With a full disk, a process reports itself as not ready until there is space again."""
 
 import os
 import shutil
@@ -10,20 +10,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from expert_booking import doctor
 from expert_booking.db.embedded import LEAST_FREE, EmbeddedPostgres
 from expert_booking.db.engine import Database
-from expert_booking.doctor import State
+from expert_booking.doctor import State, server_checks
 from expert_booking.domain.errors import Unavailable
 from expert_booking.services import NotReady, Services
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 MB = 2**20
 
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A disk of its own, with room for a database and 100 MB more than the product asks for."""
+    """A separate disk with room for a database and 100 MB more than the product requires."""
     folder = Path(tempfile.mkdtemp(prefix="small-disk-"))
     size = LEAST_FREE // MB + 300
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}m,mode=755", "tmpfs", str(folder)]
@@ -36,7 +35,7 @@ def small_disk() -> Iterator[Path]:
     folder.rmdir()
 
 
-def test_a_server_is_not_ready_while_the_disk_of_its_database_is_nearly_full(small_disk: Path, tmp_path: Path) -> None:
+def test_server_is_not_ready_while_its_database_disk_is_nearly_full(small_disk: Path, tmp_path: Path) -> None:
     data = small_disk / "data"
     with ServerProcess(tmp_path, None, DATA_DIR=str(data), DEMO="false") as server:
         server.wait_until_alive()
@@ -48,24 +47,22 @@ def test_a_server_is_not_ready_while_the_disk_of_its_database_is_nearly_full(sma
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         cluster = EmbeddedPostgres.find(data)
         assert cluster is not None
-        assert doctor.space(cluster).state is State.ILL
+        assert server_checks.space(cluster).state is State.FAIL
         ballast.unlink()
         assert readiness(server) == (200, None)
         assert server.stop() == 0
 
 
-async def test_after_a_statement_that_found_the_disk_full_a_process_is_not_ready_for_a_while(
-    database: Database, services: Services
-) -> None:
+async def test_process_is_not_ready_for_a_while_after_a_disk_full_error(database: Database, services: Services) -> None:
     assert await services.ready() is None
     with pytest.raises(Unavailable):
         async with database.statements() as connection:
-            # As PostgreSQL itself says it.
+            # As PostgreSQL itself reports it.
             await connection.exec_driver_sql("DO $$ BEGIN RAISE SQLSTATE '53100'; END $$")
     assert await services.ready() == NotReady("disk_full", "The database's disk is full.")
 
 
 def readiness(server: ServerProcess) -> tuple[int, str | None]:
-    """The status and the code of `/readyz`."""
+    """Return the status and code of `/readyz`."""
     answer = httpx.get(f"{server.url}/readyz", timeout=30)
     return answer.status_code, answer.json().get("code")

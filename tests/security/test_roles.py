@@ -1,4 +1,4 @@
-"""Who may still do what: experts who were deactivated, addresses that nobody has proven, tokens that have expired."""
+"""Permissions of deactivated experts, unproven addresses and expired tokens."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -9,10 +9,10 @@ import httpx
 import psycopg
 import pytest
 
-from expert_booking import doctor
 from expert_booking.api import create_api
 from expert_booking.db import diagnostics
 from expert_booking.db.engine import Database
+from expert_booking.doctor import State, database_checks
 from expert_booking.domain.errors import FeedNotFound, LinkNotValid, NotAuthenticated, TooManyAccessRequests
 from expert_booking.domain.site import Site
 from expert_booking.schemas import ExpertChange, Role, TokenRequest
@@ -20,23 +20,23 @@ from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
 from expert_booking.services.feeds import FeedOwner
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.mailing import MailServer
-from tests.serving import SECRET_KEY
+from tests.mail_server import MailServer
+from tests.server import SECRET_KEY
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 OLD, NEW = "jana@example.com", "jana.new@example.com"
-SYSTEM = Site(secret=SECRET_KEY, url="https://booking.test")
+SITE = Site(secret=SECRET_KEY, url="https://booking.test")
 
 
 @pytest.fixture
 def services(database: Database, clock: Clock, mail_server: MailServer) -> Services:
-    """With a way for emails to leave."""
-    return Services(database, clock=clock, site=SYSTEM, transport=mail_server.transport())
+    """The services with a mail server."""
+    return Services(database, clock=clock, site=SITE, transport=mail_server.transport())
 
 
 @pytest.fixture
 async def client(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """A program that talks to the API."""
+    """An API client."""
     transport = httpx.ASGITransport(create_api(services, secret=SECRET_KEY))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         yield client
@@ -50,39 +50,37 @@ async def jana(add_expert: AddExpert) -> UUID:
 
 @pytest.fixture
 async def expert(services: Services, jana: UUID) -> dict[str, str]:
-    """The headers of the expert's program."""
-    return bearing(
-        await services.access.create_token(TokenRequest(name="jana", role=Role.EXPERT, expert="jana-muller"))
-    )
+    """Headers with the expert's token."""
+    return bearer(await services.access.create_token(TokenRequest(name="jana", role=Role.EXPERT, expert="jana-muller")))
 
 
 @pytest.fixture
 async def admin(services: Services) -> dict[str, str]:
-    """The headers of an admin's program."""
-    return bearing(await services.access.create_token(TokenRequest(name="admin", role=Role.ADMIN)))
+    """Headers with an admin's token."""
+    return bearer(await services.access.create_token(TokenRequest(name="admin", role=Role.ADMIN)))
 
 
-def bearing(token: str) -> dict[str, str]:
-    """The headers of a request with this token."""
+def bearer(token: str) -> dict[str, str]:
+    """Return headers with this token."""
     return {"Authorization": f"Bearer {token}"}
 
 
-async def signed_in(services: Services, email: str) -> str:
-    """The secret of a browser that has proven this address."""
+async def sign_in(services: Services, email: str) -> str:
+    """Prove this address in a browser. Returns the browser's secret."""
     proof, _ = await services.access.redeem_link(await services.access.link_for(email), "browser")
     return proof.access_token
 
 
-async def runs(services: Services, browser: str, expert_id: UUID) -> bool:
-    """Whether this browser may run the calendar of the expert."""
-    identity = await services.access.who(browser)
+async def may_manage(services: Services, browser: str, expert_id: UUID) -> bool:
+    """Check whether this browser may manage the expert's calendar."""
+    identity = await services.access.identity_of_proof(browser)
     return identity is not None and identity.host_of(expert_id) is not None
 
 
 # --- experts who are not active ---------------------------------------------------------------------------------
 
 
-async def test_a_deactivated_experts_token_neither_reads_customers_nor_activates_the_expert(
+async def test_deactivated_experts_token_reads_no_customers_and_cannot_reactivate(
     client: httpx.AsyncClient, book: Book, jana: UUID, expert: dict[str, str], admin: dict[str, str]
 ) -> None:
     booking = await book(jana, MONDAY_MORNING + timedelta(days=1))
@@ -105,7 +103,7 @@ async def test_a_deactivated_experts_token_neither_reads_customers_nor_activates
 
 
 @pytest.mark.parametrize("active", [True, False])
-async def test_only_an_admin_says_whether_an_expert_is_active(
+async def test_only_an_admin_can_activate_or_deactivate_an_expert(
     client: httpx.AsyncClient, jana: UUID, expert: dict[str, str], active: bool
 ) -> None:
     refused = await client.patch(f"/experts/{jana}", json={"active": active, "headline": "New"}, headers=expert)
@@ -114,16 +112,16 @@ async def test_only_an_admin_says_whether_an_expert_is_active(
     assert (shown["active"], shown["headline"]) == (True, "")
 
 
-async def test_a_deactivated_experts_browser_and_calendar_feed_show_nothing_more(
+async def test_deactivated_experts_browser_and_feed_show_nothing(
     services: Services, client: httpx.AsyncClient, book: Book, jana: UUID, admin: dict[str, str]
 ) -> None:
     await book(jana, MONDAY_MORNING + timedelta(days=1))
-    browser = await signed_in(services, OLD)
+    browser = await sign_in(services, OLD)
     key = (await services.feeds.open(FeedOwner(expert_id=jana))).rpartition("/")[2].removesuffix(".ics")
-    assert await runs(services, browser, jana)
+    assert await may_manage(services, browser, jana)
     assert b"Ada Lovelace" in (await services.feeds.content(key)).body
     await client.patch(f"/experts/{jana}", json={"active": False}, headers=admin)
-    assert not await runs(services, browser, jana)
+    assert not await may_manage(services, browser, jana)
     with pytest.raises(FeedNotFound):
         await services.feeds.content(key)
     assert (await client.get(f"/feeds/{key}.ics")).status_code == 404
@@ -133,28 +131,28 @@ async def test_a_deactivated_experts_browser_and_calendar_feed_show_nothing_more
 
 
 @pytest.mark.parametrize("who", ["expert", "admin"])
-async def test_a_new_address_counts_once_the_link_mailed_to_it_was_used(
+async def test_new_address_takes_effect_when_its_link_is_used(
     services: Services, client: httpx.AsyncClient, book: Book, jana: UUID,
     mail_server: MailServer, expert: dict[str, str], admin: dict[str, str], who: str,
 ) -> None:  # fmt: skip
     headers = expert if who == "expert" else admin
-    old, new = await signed_in(services, OLD), await signed_in(services, NEW)
+    old, new = await sign_in(services, OLD), await sign_in(services, NEW)
     changed = (await client.patch(f"/experts/{jana}", json={"email": NEW}, headers=headers)).json()
     assert (changed["email"], changed["pendingEmail"]) == (OLD, NEW)
-    assert await runs(services, old, jana)
-    # Proving the address in another way, as a customer does, is no consent to be the expert's.
-    assert not await runs(services, new, jana)
+    assert await may_manage(services, old, jana)
+    # Proving the address in another way, as a customer does, is no consent to become the expert's address.
+    assert not await may_manage(services, new, jana)
     await book(jana, MONDAY_MORNING + timedelta(days=1))
-    await services.outbox.work_off()
+    await services.outbox.drain()
     [letter] = mail_server.to(NEW)
     assert kind_of(letter) == "new_address"
     assert {kind_of(mail) for mail in mail_server.to(OLD)} == {"address_change", "received"}
 
     [link] = {word for word in body_of(letter).split() if "/sign-in/" in word}
-    view = await services.access.look_at_link(link)
+    view = await services.access.preview_link(link)
     assert (view.email, view.expert_name) == (NEW, "Jana Müller")
     await services.access.redeem_link(link, "browser")
-    assert (await runs(services, old, jana), await runs(services, new, jana)) == (False, True)
+    assert (await may_manage(services, old, jana), await may_manage(services, new, jana)) == (False, True)
     shown = (await client.get(f"/experts/{jana}", headers=admin)).json()
     assert (shown["email"], shown["pendingEmail"]) == (NEW, None)
     with pytest.raises(LinkNotValid):
@@ -162,12 +160,12 @@ async def test_a_new_address_counts_once_the_link_mailed_to_it_was_used(
     assert "pendingEmail" not in (await client.get(f"/experts/{jana}")).text
 
 
-async def test_the_old_address_is_told_and_its_email_opens_nothing(
+async def test_old_address_is_notified_without_a_link(
     services: Services, client: httpx.AsyncClient, jana: UUID, expert: dict[str, str], mail_server: MailServer
 ) -> None:
     await client.patch(f"/experts/{jana}", json={"email": NEW}, headers=expert)
-    await services.outbox.work_off()
-    [letter] = [mail for mail in mail_server.mails if kind_of(mail) == "address_change"]
+    await services.outbox.drain()
+    [letter] = [mail for mail in mail_server.emails if kind_of(mail) == "address_change"]
     assert OLD in str(letter["To"])
     assert "/sign-in/" not in body_of(letter)
     assert "Jana Müller" in body_of(letter)
@@ -188,17 +186,17 @@ async def test_only_the_latest_new_address_counts(
     assert sql.execute("SELECT email, email_key, pending_email FROM expert").fetchall() == [(NEW, NEW, None)]
 
 
-async def test_the_address_as_it_is_takes_back_a_new_one(
+async def test_resubmitting_the_current_address_withdraws_the_new_one(
     services: Services, client: httpx.AsyncClient, jana: UUID, expert: dict[str, str]
 ) -> None:
     await client.patch(f"/experts/{jana}", json={"email": NEW}, headers=expert)
     back = await client.patch(f"/experts/{jana}", json={"email": "Jana@Example.com"}, headers=expert)
     assert (back.json()["email"], back.json()["pendingEmail"]) == ("Jana@Example.com", None)
-    assert await runs(services, await signed_in(services, OLD), jana)
-    assert not await runs(services, await signed_in(services, NEW), jana)
+    assert await may_manage(services, await sign_in(services, OLD), jana)
+    assert not await may_manage(services, await sign_in(services, NEW), jana)
 
 
-async def test_the_operators_link_confirms_a_new_address_where_no_mail_leaves(
+async def test_operators_link_confirms_a_new_address_without_email(
     services: Services, jana: UUID, sql: Connection
 ) -> None:
     await services.calendars.change_expert(CalendarKey(jana), ExpertChange(email=NEW))
@@ -206,7 +204,7 @@ async def test_the_operators_link_confirms_a_new_address_where_no_mail_leaves(
     assert sql.execute("SELECT email_key, pending_email FROM expert").fetchall() == [(NEW, None)]
 
 
-async def test_an_address_is_not_mailed_without_end(
+async def test_emails_to_new_addresses_are_limited(
     services: Services, clock: Clock, jana: UUID, sql: Connection
 ) -> None:
     key = CalendarKey(jana)
@@ -215,41 +213,39 @@ async def test_an_address_is_not_mailed_without_end(
     with pytest.raises(TooManyAccessRequests):
         await services.calendars.change_expert(key, ExpertChange(email="n5@example.com"))
     assert sql.execute("SELECT count(*) FROM message WHERE kind = 'new_address'").fetchone() == (5,)
-    clock.move(hours=1, seconds=1)
+    clock.advance(hours=1, seconds=1)
     await services.calendars.change_expert(key, ExpertChange(email="n5@example.com"))
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_token_expires_after_a_year_or_when_it_was_said(
+async def test_token_expires_after_a_year_or_the_requested_time(
     services: Services, client: httpx.AsyncClient, clock: Clock
 ) -> None:
     year = await services.access.create_token(TokenRequest(name="year", role=Role.ADMIN))
     week = await services.access.create_token(TokenRequest(name="week", role=Role.READER, days=7))
-    clock.move(days=7)
+    clock.advance(days=7)
     assert (await services.access.identify(year)).role is Role.ADMIN
     with pytest.raises(NotAuthenticated, match="expired on 2026-11-30"):
         await services.access.identify(week)
-    answer = await client.get("/bookings", params={"email": "ada@example.com"}, headers=bearing(week))
+    answer = await client.get("/bookings", params={"email": "ada@example.com"}, headers=bearer(week))
     assert (answer.status_code, answer.json()["code"]) == (401, "proof_needed")
     assert "expert-booking token create" in answer.json()["detail"]
-    clock.move(days=365 - 7, seconds=-1)
+    clock.advance(days=365 - 7, seconds=-1)
     await services.access.identify(year)
-    clock.move(seconds=1)
+    clock.advance(seconds=1)
     with pytest.raises(NotAuthenticated):
         await services.access.identify(year)
 
 
 @pytest.mark.parametrize("days", [0, -1, 3651])
-def test_a_token_lives_for_a_day_to_ten_years(days: int) -> None:
+def test_token_lifetime_is_one_day_to_ten_years(days: int) -> None:
     with pytest.raises(ValueError, match="days"):
         TokenRequest(name="x", role=Role.ADMIN, days=days)
 
 
-async def test_the_last_use_of_a_token_is_known_to_the_hour_and_written_once_an_hour(
-    services: Services, clock: Clock, sql: Connection
-) -> None:
+async def test_last_use_of_a_token_is_stored_once_an_hour(services: Services, clock: Clock, sql: Connection) -> None:
     secret = await services.access.create_token(TokenRequest(name="robot", role=Role.ADMIN))
 
     def written() -> tuple[Any, ...]:
@@ -261,23 +257,23 @@ async def test_the_last_use_of_a_token_is_known_to_the_hour_and_written_once_an_
     await services.access.identify(secret)
     first = written()
     assert first[0] == clock.now
-    clock.move(minutes=59)
+    clock.advance(minutes=59)
     for _ in range(3):
         await services.access.identify(secret)
     assert written() == first
-    clock.move(minutes=2)
+    clock.advance(minutes=2)
     await services.access.identify(secret)
     assert written()[0] == clock.now
 
 
-async def test_the_list_of_tokens_says_what_has_become_of_each(
+async def test_token_list_shows_the_state_of_each_token(
     services: Services, clock: Clock, jana: UUID, expert: dict[str, str], sql: Connection
 ) -> None:
     for name, days in (("over", 1), ("soon", 31), ("fine", 33), ("gone", 33)):
         await services.access.create_token(TokenRequest(name=name, role=Role.READER, days=days))
     await services.access.revoke_token("gone")
     sql.execute("UPDATE expert SET active = false")
-    clock.move(days=2)
+    clock.advance(days=2)
     states = {token.name: token.state(clock.now) for token in await services.access.tokens()}
     assert states["gone"].startswith("revoked 2")
     assert {name: states[name] for name in ("over", "soon", "fine", "jana")} == {
@@ -285,25 +281,25 @@ async def test_the_list_of_tokens_says_what_has_become_of_each(
     }  # fmt: skip
 
 
-async def test_doctor_tells_of_tokens_that_are_about_to_expire(database_url: str, sql: Connection) -> None:
+async def test_doctor_reports_tokens_about_to_expire(database_url: str, sql: Connection) -> None:
     with diagnostics.read_only(database_url) as connection:
-        assert doctor.tokens(connection).state is doctor.State.GOOD
+        assert database_checks.tokens(connection).state is State.OK
         sql.execute(
             "INSERT INTO token (name, role, secret_hash, expires_at, revoked_at) VALUES"
             " ('soon', 'admin', 'a', now() + interval '29 days', NULL),"
             " ('later', 'admin', 'b', now() + interval '31 days', NULL),"
             " ('gone', 'admin', 'c', now() + interval '29 days', now())"
         )
-        found = doctor.tokens(connection)
-    assert (found.state, found.says) == (doctor.State.HINT, "1 token expires within 30 days.")
+        found = database_checks.tokens(connection)
+    assert (found.state, found.says) == (State.HINT, "1 token expires within 30 days.")
     assert "token list" in found.advice
 
 
 def kind_of(mail: Any) -> str:
-    """What an email is about: <number.kind.installation@domain>."""
+    """Return an email's kind, from its Message-ID <number.kind.installation@domain>."""
     return str(mail["Message-ID"]).split(".")[1]
 
 
 def body_of(mail: Any) -> str:
-    """What it says."""
+    """Return an email's plain text."""
     return str(mail.get_body(("plain",)).get_content())

@@ -1,4 +1,4 @@
-"""While one installation is replaced by another behind the shipped nginx, every browser sees the whole page."""
+"""During a rolling deploy behind the shipped nginx configuration, every browser sees the whole page."""
 
 import asyncio
 import os
@@ -12,21 +12,21 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 import expert_booking
-from tests.behind import Nginx, needs
+from tests.backing_servers import Nginx, require_program
 from tests.conftest import AddExpert
 from tests.security.browsing import chromium, files_of
-from tests.serving import ROOT, ServerProcess
+from tests.server import ROOT, ServerProcess
 
 pytestmark = pytest.mark.browser
 
 EXPERTS = 4
 PACKAGES = (Path(nicegui.__file__).parent, Path(expert_booking.__file__).parent, ROOT / "migrations")
 FOLDER = f"/_nicegui/{nicegui.__version__}/components/0"
-COMPONENT = "expert_booking/web/parts/expert_cards.js"
+COMPONENT = "expert_booking/web/components/expert_cards.js"
 
 
 class Installation:
-    """A folder with copies of the product and of NiceGUI, whose files all have this time of modification."""
+    """A folder with copies of the product and of NiceGUI, all with this modification time."""
 
     def __init__(self, folder: Path, modified: int, *, new_version: bool = False) -> None:
         self.folder = folder
@@ -36,12 +36,12 @@ class Installation:
             component = folder / COMPONENT
             component.write_text(component.read_text() + "\n// The next version.\n")
         for path in folder.rglob("*"):
-            if path.suffix not in (".py", ".pyc"):  # those stay, so that Python need not compile them
+            if path.suffix not in (".py", ".pyc"):  # unchanged, so that Python need not recompile them
                 os.utime(path, (modified, modified))
 
     def serve(self, database_url: str, port: int | None = None) -> ServerProcess:
-        """Start a process of this installation, at the port of the one that it replaces."""
-        # `python -m` looks into its working directory first.
+        """Start a process of this installation, on the port of the one that it replaces."""
+        # `python -m` searches its working directory first.
         server = ServerProcess(self.folder, database_url, **({"PORT": str(port)} if port else {}))
         if port:
             server.port, server.url = port, f"http://127.0.0.1:{port}"
@@ -50,7 +50,7 @@ class Installation:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """A Chromium of this test."""
+    """A Chromium for this test."""
     async with chromium() as browser:
         yield browser
 
@@ -59,7 +59,7 @@ async def browser() -> AsyncIterator[Browser]:
 async def test_every_browser_sees_all_experts_at_every_step_of_a_deploy(
     browser: Browser, add_expert: AddExpert, database_url: str, tmp_path: Path
 ) -> None:
-    needs("nginx")
+    require_program("nginx")
     for number in range(EXPERTS):
         await add_expert(name=f"Jana {number}", slug=f"jana-{number}")
     old = Installation(tmp_path / "old", 1_700_000_000)
@@ -68,34 +68,34 @@ async def test_every_browser_sees_all_experts_at_every_step_of_a_deploy(
     servers = [old.serve(database_url), same.serve(database_url)]
     nginx = Nginx(tmp_path, servers).wait_until_alive()
     try:
-        faithful = [await opened(browser, nginx, process) for process in (1, 2)]
+        faithful = [await open_listing(browser, nginx, process) for process in (1, 2)]
         for page in faithful:
-            await sees_all(page)
-        # Two installations of one version have the same files, whatever their times and folders are.
+            await expect_all_experts(page)
+        # Two installations of one version serve the same files, whatever their times and folders.
         assert components(servers[0]) == components(servers[1])
         for step in range(2):
-            assert servers[step].stop() == 0, servers[step].words()
+            assert servers[step].stop() == 0, servers[step].log_text()
             servers[step] = new.serve(database_url, servers[step].port)
             for process in (1, 2):
-                await sees_all(await opened(browser, nginx, process))
+                await expect_all_experts(await open_listing(browser, nginx, process))
             for page in faithful:
                 await page.reload()
-                await sees_all(page)
-            await asyncio.to_thread(ask_each_process_for_files_of_the_other, nginx, servers)
+                await expect_all_experts(page)
+            await asyncio.to_thread(check_files_of_the_other_process, nginx, servers)
         assert components(servers[0]) == components(servers[1])
-        # Its process went away after it had made the page: the page is loaded again.
-        await sees_all(await opened(browser, nginx, 1, missing="**/expert_cards.js"))
+        # The page's process stopped after rendering it: the page is loaded again.
+        await expect_all_experts(await open_listing(browser, nginx, 1, missing="**/expert_cards.js"))
     finally:
         nginx.stop()
         for server in servers:
             server.kill()
 
 
-def ask_each_process_for_files_of_the_other(nginx: Nginx, servers: list[ServerProcess]) -> None:
-    """What one does not have, nginx gets from the other; what none has, it does not keep."""
+def check_files_of_the_other_process(nginx: Nginx, servers: list[ServerProcess]) -> None:
+    """Check that nginx fetches a missing file from the other process and caches no 404."""
     for process, other in (("1", servers[1]), ("2", servers[0])):
         for path in components(other):
-            # The query makes it a file that nginx has not kept yet.
+            # The query makes it a file that nginx has not cached yet.
             answer = httpx.get(f"{nginx.url}{path}?asked-of={process}", cookies={"eb_route": process})
             assert answer.status_code == 200, (process, path)
             assert "immutable" in answer.headers["cache-control"], path
@@ -103,8 +103,8 @@ def ask_each_process_for_files_of_the_other(nginx: Nginx, servers: list[ServerPr
         assert (missing.status_code, missing.headers["cache-control"]) == (404, "no-store")
 
 
-async def opened(browser: Browser, nginx: Nginx, process: int, *, missing: str | None = None) -> Page:
-    """The listing in a browser that was never here before, as this process makes it; a file may be missing once."""
+async def open_listing(browser: Browser, nginx: Nginx, process: int, *, missing: str | None = None) -> Page:
+    """Open the listing in a new browser on this process; one file may be missing once."""
     context = await browser.new_context(base_url=nginx.url, timezone_id="Europe/Berlin")
     await context.add_cookies([{"name": "eb_route", "value": str(process), "url": nginx.url}])
     page = await context.new_page()
@@ -114,11 +114,11 @@ async def opened(browser: Browser, nginx: Nginx, process: int, *, missing: str |
     return page
 
 
-async def sees_all(page: Page) -> None:
-    """Wait until the page shows the experts, which its scripts draw."""
+async def expect_all_experts(page: Page) -> None:
+    """Wait until the page shows all experts, which its scripts render."""
     await expect(page.locator("[data-expert]")).to_have_count(EXPERTS, timeout=20_000)
 
 
 def components(server: ServerProcess) -> set[str]:
-    """The addresses of the components that the listing loads from this process."""
+    """Return the URLs of the components that the listing loads from this process."""
     return {path for path in files_of(httpx.get(server.url).text) if "/components/" in path}

@@ -1,4 +1,4 @@
-"""What a stranger can do with the connection of a page: nothing that stops the process, fills it, or is another's."""
+"""Through a page's connection a stranger can neither stop the process, nor fill it, nor act on another page."""
 
 import asyncio
 import json
@@ -21,8 +21,18 @@ from expert_booking.web.own_origin import is_own_origin
 from expert_booking.web.page_limits import Pages
 from expert_booking.web.socket_guard import OutgoingQueue
 from tests.conftest import expert_request, fresh_database
-from tests.security.sockets import PATH, PATIENCE, closed, dial, fetch, figure, open_page, still_open, until
-from tests.serving import ServerProcess
+from tests.security.sockets import (
+    PATH,
+    PATIENCE,
+    dial,
+    fetch,
+    is_open,
+    metric,
+    open_page,
+    read_until_closed,
+    wait_for_metric,
+)
+from tests.server import ServerProcess
 
 BASE: Final = "https://booking.example.com"
 RELOAD: Final = '44{"message":"Implicit handshake failed"}'
@@ -35,7 +45,7 @@ _numbers = count(1)
 async def server(
     server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[ServerProcess]:
-    """One server for all of these; each test is a network of its own."""
+    """One server for all tests of this file; each test uses its own network."""
     limits = {"SOCKETS_PER_NETWORK": str(SOCKETS), "UNCONNECTED_PAGES_PER_NETWORK": str(PAGES)}
     with fresh_database(server_url, template) as url:
         database = Database(url)
@@ -48,15 +58,15 @@ async def server(
 
 @pytest.fixture
 def here() -> dict[str, str]:
-    """The headers of a network that nobody else uses."""
+    """Headers of a network that no other test uses."""
     return {"X-Forwarded-For": f"198.51.100.{next(_numbers)}"}
 
 
 @pytest.fixture(autouse=True)
 async def no_traceback(server: ServerProcess) -> AsyncIterator[None]:
-    """None of this leaves a traceback, nor a word of what was sent."""
+    """Expect no traceback in the log, and nothing that was sent."""
     yield
-    said = server.words()
+    said = server.log_text()
     assert "Traceback" not in said, said
     assert "AAAA" not in said
 
@@ -64,9 +74,7 @@ async def no_traceback(server: ServerProcess) -> AsyncIterator[None]:
 # --- one message ------------------------------------------------------------------------------------------------
 
 
-async def test_a_log_message_of_a_browser_does_not_stop_the_process(
-    server: ServerProcess, here: dict[str, str]
-) -> None:
+async def test_log_message_of_a_browser_does_not_stop_the_process(server: ServerProcess, here: dict[str, str]) -> None:
     page = await fetch(server, "/", here)
     websocket, _ = await open_page(server, page, here)
     await websocket.send(page.packet("log", level="error", message="A" * 30_000 + " @"))
@@ -75,7 +83,7 @@ async def test_a_log_message_of_a_browser_does_not_stop_the_process(
         for _ in range(3):
             await browser.get(f"{server.url}/healthz")
     assert time.monotonic() - began < 3
-    assert await still_open(websocket, page)
+    assert await is_open(websocket, page)
     await websocket.close()
 
 
@@ -95,7 +103,7 @@ async def test_a_log_message_of_a_browser_does_not_stop_the_process(
     ],
     ids=["attachments", "binary", "nonsense", "connects", "namespaces", "events", "event", "ack", "number", "long"],
 )
-async def test_what_no_page_sends_ends_the_connection_and_no_other(
+async def test_malformed_packets_close_only_their_own_connection(
     server: ServerProcess, here: dict[str, str], packets: list[str | bytes]
 ) -> None:
     page = await fetch(server, "/", here)
@@ -105,14 +113,12 @@ async def test_what_no_page_sends_ends_the_connection_and_no_other(
     for packet in packets:
         await websocket.send(packet)
     async with asyncio.timeout(PATIENCE):
-        await closed(websocket)
-    assert await still_open(other, page)
+        await read_until_closed(websocket)
+    assert await is_open(other, page)
     await other.close()
 
 
-async def test_events_with_other_values_than_a_page_sends_leave_no_traceback(
-    server: ServerProcess, here: dict[str, str]
-) -> None:
+async def test_events_with_unexpected_values_leave_no_traceback(server: ServerProcess, here: dict[str, str]) -> None:
     values: list[object] = [None, 7, "x", [], {}, [[]], {"from": []}, {"session": {}, "from": "9999-12-31", "ask": {}}]
     for path in ("/", "/expert/jana-muller", "/sign-in", "/my-bookings", "/nowhere"):
         page = await fetch(server, path, here)
@@ -122,11 +128,11 @@ async def test_events_with_other_values_than_a_page_sends_leave_no_traceback(
                 await websocket.send(page.event(kind, value))
             await websocket.send(page.event(kind))
             await websocket.send(page.event(kind, *values))
-        assert await still_open(websocket, page)
+        assert await is_open(websocket, page)
         await websocket.close()
 
 
-async def test_an_empty_message_in_endless_parts_ends_the_connection(
+async def test_empty_message_in_endless_parts_closes_the_connection(
     server: ServerProcess, here: dict[str, str]
 ) -> None:
     websocket, _ = await open_page(server, await fetch(server, "/", here), here)
@@ -138,13 +144,13 @@ async def test_an_empty_message_in_endless_parts_ends_the_connection(
     with suppress(ConnectionClosed):
         await websocket.send(parts())
     async with asyncio.timeout(PATIENCE):
-        await closed(websocket)
+        await read_until_closed(websocket)
 
 
 # --- one page for each connection -------------------------------------------------------------------------------
 
 
-async def test_a_connection_names_one_page_and_cannot_speak_for_another(
+async def test_connection_names_one_page_and_cannot_act_for_another(
     server: ServerProcess, here: dict[str, str]
 ) -> None:
     mine, other = await fetch(server, "/", here), await fetch(server, "/", here)
@@ -160,27 +166,25 @@ async def test_a_connection_names_one_page_and_cannot_speak_for_another(
     assert await websocket.recv() == "437[false]"
     await websocket.send(mine.packet("handshake", **hello).replace("42", "428", 1))
     assert await websocket.recv() == "438[true]"
-    await websocket.send(other.event("zone", "Asia/Tokyo"))  # counted, and not done
-    assert await still_open(websocket, mine)
+    await websocket.send(other.event("zone", "Asia/Tokyo"))  # counted, but not executed
+    assert await is_open(websocket, mine)
     second, answer = await open_page(server, other, here)
     assert answer.startswith("40")
     await websocket.close()
     await second.close()
 
 
-async def test_a_page_that_is_gone_is_told_to_load_again_and_its_connection_closed(
-    server: ServerProcess, here: dict[str, str]
-) -> None:
+async def test_unknown_page_is_told_to_reload_and_disconnected(server: ServerProcess, here: dict[str, str]) -> None:
     page = await fetch(server, "/", here)
     for implicit in ("true", "false"):
         websocket, answer = await open_page(server, page, here, client_id="gone", implicit_handshake=implicit)
         assert answer == RELOAD
         async with asyncio.timeout(PATIENCE):
-            await closed(websocket)
-    await until(server, "sockets", 0)
+            await read_until_closed(websocket)
+    await wait_for_metric(server, "sockets", 0)
 
 
-async def test_what_is_kept_of_a_page_does_not_grow_with_what_its_browser_says_of_itself(
+async def test_memory_of_a_page_does_not_grow_with_what_its_browser_sends(
     server: ServerProcess, here: dict[str, str]
 ) -> None:
     page = await fetch(server, "/", here)
@@ -188,40 +192,38 @@ async def test_what_is_kept_of_a_page_does_not_grow_with_what_its_browser_says_o
         websocket, answer = await open_page(server, page, here, **changes)
         assert answer == RELOAD
         await websocket.close()
-    for _ in range(4):  # each with another document
+    for _ in range(4):  # each with another document id
         websocket, answer = await open_page(server, page, here, tab_id="tab")
         assert answer.startswith("40")
         await websocket.close()
-    # NiceGUI deletes it once, and not once for each document.
+    # NiceGUI deletes the page once, not once for each document.
     async with asyncio.timeout(PATIENCE):
         while answer != RELOAD:
             websocket, answer = await open_page(server, page, here, implicit_handshake="false")
             await websocket.close()
 
 
-# --- how many ---------------------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------------------
 
 
-async def test_of_pages_that_nobody_connects_to_the_oldest_are_deleted_first(
-    server: ServerProcess, here: dict[str, str]
-) -> None:
+async def test_oldest_unconnected_pages_are_deleted_first(server: ServerProcess, here: dict[str, str]) -> None:
     first = await fetch(server, "/", here)
     connected, _ = await open_page(server, first, here)
     pages = [await fetch(server, "/", here) for _ in range(PAGES + 3)]
-    # Another network has its own, and a /64 of IPv6 is one network.
+    # Another network has its own limit, and an IPv6 /64 is one network.
     elsewhere = [await fetch(server, "/", {"X-Forwarded-For": f"2001:db8::{number}"}) for number in range(PAGES + 2)]
     expected = [(pages[2], False), (pages[3], True), (elsewhere[1], False), (elsewhere[2], True)]
     for page, kept in expected:
         websocket, answer = await open_page(server, page, here)
         assert answer.startswith("40{" if kept else RELOAD)
         await websocket.close()
-    assert await still_open(connected, first)
+    assert await is_open(connected, first)
     await connected.close()
 
 
-async def test_a_network_has_so_many_connections_and_no_more(server: ServerProcess, here: dict[str, str]) -> None:
-    await until(server, "sockets", 0)
-    refused_before = await figure(server, 'sockets_refused_total{reason="too_many"}')
+async def test_connections_per_network_are_limited(server: ServerProcess, here: dict[str, str]) -> None:
+    await wait_for_metric(server, "sockets", 0)
+    refused_before = await metric(server, 'sockets_refused_total{reason="too_many"}')
     pages = [await fetch(server, "/", here) for _ in range(SOCKETS + 1)]
     async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=here) as browser:
         polling = await browser.get(f"{PATH}?{pages[0].query(transport='polling')}")
@@ -233,22 +235,22 @@ async def test_a_network_has_so_many_connections_and_no_more(server: ServerProce
                 await dial(server, late.query(), here)
             assert refused.value.response.status_code == 429
             assert (await browser.get(f"{PATH}?{late.query(transport='polling')}")).status_code == 429
-        # Others may still come, and so may this one when another has gone.
+        # Other networks may still connect, and so may this one after a connection is closed.
         elsewhere = await dial(server, late.query(), {"X-Forwarded-For": "192.0.2.7"})
         await elsewhere.close()
         await websockets[0][0].close()
-        await until(server, "sockets", SOCKETS - 1)
+        await wait_for_metric(server, "sockets", SOCKETS - 1)
         again, answer = await open_page(server, late, here)
         assert answer.startswith("40")
         for websocket, _ in [(again, ""), *websockets]:
             await websocket.close()
-    # The page that polled and fell silent is given up.
-    await until(server, "sockets", 0)
-    assert await figure(server, 'sockets_refused_total{reason="too_many"}') == refused_before + 4
-    assert server.words().count("EXPERT_BOOKING_SOCKETS_PER_NETWORK") == 1
+    # The page that polled and fell silent is dropped.
+    await wait_for_metric(server, "sockets", 0)
+    assert await metric(server, 'sockets_refused_total{reason="too_many"}') == refused_before + 4
+    assert server.log_text().count("EXPERT_BOOKING_SOCKETS_PER_NETWORK") == 1
 
 
-async def test_a_page_that_polls_is_bound_by_the_same_rules(server: ServerProcess, here: dict[str, str]) -> None:
+async def test_polling_pages_follow_the_same_rules(server: ServerProcess, here: dict[str, str]) -> None:
     async with httpx.AsyncClient(base_url=server.url, timeout=60, headers=here) as browser:
 
         async def begin() -> str:
@@ -275,7 +277,7 @@ async def test_a_page_that_polls_is_bound_by_the_same_rules(server: ServerProces
         await browser.post(url, content="1")
 
 
-async def test_a_page_that_asks_again_and_again_and_reads_nothing_is_hung_up_on(
+async def test_page_that_requests_much_and_reads_nothing_is_disconnected(
     server: ServerProcess, here: dict[str, str]
 ) -> None:
     page = await fetch(server, "/expert/jana-muller", {**here, "Cookie": "zone=Europe/Berlin"})
@@ -288,10 +290,10 @@ async def test_a_page_that_asks_again_and_again_and_reads_nothing_is_hung_up_on(
                 stale = "\x1e".join([page.event("stale")] * 10 + ["3"])
                 answers.append(await browser.post(url, content=stale))
         assert len(answers) > 2
-    await until(server, "sockets", 0)
+    await wait_for_metric(server, "sockets", 0)
 
 
-async def test_a_queue_knows_how_much_waits_in_it() -> None:
+async def test_queue_knows_its_size_in_bytes() -> None:
     class Packet:
         data = "x" * 100
 
@@ -304,7 +306,7 @@ async def test_a_queue_knows_how_much_waits_in_it() -> None:
     assert queue.waiting == 100
 
 
-async def test_old_pages_are_deleted_without_holding_up_everybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_old_pages_are_deleted_without_blocking_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     pages = Pages(per_network=2000)
     monkeypatch.setattr(Client, "instances", pages)
     for _ in range(1500):
@@ -328,7 +330,7 @@ async def test_old_pages_are_deleted_without_holding_up_everybody_else(monkeypat
     await waiting
 
 
-# --- whose page it is that connects -----------------------------------------------------------------------------
+# --- origins -----------------------------------------------------------------------------
 
 
 async def test_only_pages_of_this_site_may_connect(server: ServerProcess, here: dict[str, str]) -> None:
@@ -346,7 +348,7 @@ async def test_only_pages_of_this_site_may_connect(server: ServerProcess, here: 
                 answer = await browser.request(method, url, headers={**here, "Origin": origin})
                 assert answer.status_code in (403, 405)
                 assert not [name for name in answer.headers if name.startswith("access-control")]
-    assert server.words().count("EXPERT_BOOKING_BASE_URL") == 1
+    assert server.log_text().count("EXPERT_BOOKING_BASE_URL") == 1
 
 
 @pytest.mark.parametrize(
@@ -367,6 +369,6 @@ async def test_only_pages_of_this_site_may_connect(server: ServerProcess, here: 
         (None, {"host": "", "origin": "https://"}, False),
     ],
 )
-def test_an_origin_is_own_by_its_host_and_port(base_url: str | None, headers: dict[str, str], own: bool) -> None:
+def test_origin_is_own_by_host_and_port(base_url: str | None, headers: dict[str, str], own: bool) -> None:
     scope = {"type": "http", "headers": [(key.encode(), value.encode()) for key, value in headers.items()]}
     assert is_own_origin(scope, base_url) is own

@@ -1,4 +1,4 @@
-"""The demo catalogue: thirty people one can believe in, whose calendars work."""
+"""The demo catalogue: plausible people with valid calendars."""
 
 from datetime import time
 from itertools import pairwise
@@ -24,24 +24,24 @@ from expert_booking.seed.people import (
 )
 
 DAY = 24 * 60
-EVERYBODY = pytest.mark.parametrize("person", PEOPLE, ids=lambda person: slug_of(person.name))
-PLANS = pytest.mark.parametrize("hours", [*WEEKLY_HOURS, *(person.hours for person in PEOPLE)])
+every_person = pytest.mark.parametrize("person", PEOPLE, ids=lambda person: slug_of(person.name))
+every_weekly_plan = pytest.mark.parametrize("hours", [*WEEKLY_HOURS, *(person.hours for person in PEOPLE)])
 
 
-def test_there_are_enough_experts_categories_and_zones() -> None:
+def test_catalogue_has_enough_experts_categories_and_zones() -> None:
     assert len(PEOPLE) >= 24
     assert len(CATEGORIES) >= 8
     assert {person.category for person in PEOPLE} == set(CATEGORIES)
     assert len({person.time_zone for person in PEOPLE}) >= 8
 
 
-def test_everybody_has_a_name_and_an_address_in_the_catalogue_of_their_own() -> None:
+def test_every_person_has_a_unique_name_and_address() -> None:
     assert len({person.name for person in PEOPLE}) == len(PEOPLE)
     assert len({slug_of(person.name) for person in PEOPLE}) == len(PEOPLE)
 
 
-@EVERYBODY
-def test_an_expert_is_told_of_in_a_line_and_a_few_sentences(person: Person) -> None:
+@every_person
+def test_every_person_has_a_headline_and_a_bio(person: Person) -> None:
     assert person.look in ("f", "m")
     assert 0 < len(person.headline) < 90
     assert 2 <= person.bio.count(". ") + 1 <= 4
@@ -49,19 +49,19 @@ def test_an_expert_is_told_of_in_a_line_and_a_few_sentences(person: Person) -> N
     assert 2 <= person.experience_years <= 38
 
 
-@EVERYBODY
-def test_a_rating_comes_with_those_who_gave_it(person: Person) -> None:
+@every_person
+def test_rating_comes_with_a_number_of_ratings(person: Person) -> None:
     assert (person.rating is None) == (person.rating_count == 0)
     assert person.rating is None or 3.9 <= person.rating <= 5
 
 
 @pytest.mark.parametrize("zone", sorted({*TIME_ZONES, *(person.time_zone for person in PEOPLE)}))
-def test_every_zone_is_known(zone: str) -> None:
+def test_every_zone_exists(zone: str) -> None:
     assert ZoneInfo(zone).key == zone
 
 
-@PLANS
-def test_weekly_hours_are_real_and_never_overlap_even_past_midnight(hours: Hours) -> None:
+@every_weekly_plan
+def test_weekly_hours_never_overlap_even_past_midnight(hours: Hours) -> None:
     spans = sorted(_span(*rule) for rule in hours)
     assert all(1 <= weekday <= 7 for weekday, _, _ in hours)
     assert all(opens < closes <= opens + DAY for opens, closes in spans)
@@ -70,12 +70,12 @@ def test_weekly_hours_are_real_and_never_overlap_even_past_midnight(hours: Hours
     assert all(before[1] <= after[0] for before, after in pairwise(around_the_week))
 
 
-def test_somebody_works_past_midnight_and_somebody_takes_a_lunch_break() -> None:
+def test_some_hours_pass_midnight_and_some_have_a_lunch_break() -> None:
     assert any(closes <= opens for person in PEOPLE for _, opens, closes in person.hours)
     assert any(len(person.hours) > len({weekday for weekday, _, _ in person.hours}) for person in PEOPLE)
 
 
-def test_the_stock_is_large_enough_to_make_up_thousands() -> None:
+def test_name_stock_is_large_enough_for_thousands() -> None:
     assert min(len(GIVEN_NAMES_F), len(GIVEN_NAMES_M), len(FAMILY_NAMES)) >= 60
     assert set(HEADLINES) == set(CATEGORIES)
     assert all(len(headlines) >= 5 for headlines in HEADLINES.values())
@@ -85,14 +85,14 @@ def test_the_stock_is_large_enough_to_make_up_thousands() -> None:
     assert len(NOTES) >= 15
 
 
-def test_customers_live_only_where_no_mail_can_reach_anybody() -> None:
+def test_customer_addresses_use_undeliverable_domains() -> None:
     assert len(CUSTOMERS) >= 24
     assert len({email for _, email in CUSTOMERS}) == len(CUSTOMERS)
     assert {email.partition("@")[2] for _, email in CUSTOMERS} <= {"example.com", "example.org", "example.net"}
 
 
 def _span(weekday: int, opens: str, closes: str) -> tuple[int, int]:
-    """Minutes since Monday 00:00; hours that close no later than they open close on the next day."""
+    """Opening and closing in minutes since Monday 00:00. Hours that close before they open close on the next day."""
     start, end = _minutes(opens), _minutes(closes)
     midnight = (weekday - 1) * DAY
     return midnight + start, midnight + (end if end > start else end + DAY)

@@ -1,4 +1,4 @@
-"""The sample data: believable, the same again, and never twice."""
+"""The sample data: plausible, reproducible and loaded only once."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -16,18 +16,19 @@ from expert_booking.domain.lifecycle import TRANSITIONS, Actor, Status
 from expert_booking.schemas import ExpertPage, ExpertQuery, Role, TokenRequest
 from expert_booking.seed import Plan, load
 from expert_booking.services import Services
+from expert_booking.web.portraits import draw_portrait
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, fresh_database
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
-FEW = Plan(experts=8, bookings=120)
+SMALL_PLAN = Plan(experts=8, bookings=120)
 TOMORROW = MONDAY_MORNING + timedelta(days=1)
 OVERLAPS = """
     SELECT count(*) FROM booking a JOIN booking b ON a.expert_id = b.expert_id AND a.busy && b.busy AND a.id < b.id
     WHERE a.status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
       AND b.status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
 """
-WORLD = """
+DATA = """
     SELECT e.slug, e.name, e.category, e.rating, e.time_zone, b.starts_at, b.ends_at, b.status, b.email, b.notes
     FROM expert e LEFT JOIN booking b ON b.expert_id = e.id ORDER BY e.slug, b.starts_at, b.email
 """
@@ -35,14 +36,14 @@ WORLD = """
 
 @pytest.fixture
 async def another_database(server_url: str, template: str) -> AsyncIterator[Database]:
-    """A second world."""
+    """A second migrated database."""
     with fresh_database(server_url, template) as url:
         database = Database(url)
         yield database
         await database.close()
 
 
-async def everybody(services: Services) -> ExpertPage:
+async def all_experts(services: Services) -> ExpertPage:
     return await services.experts.find(ExpertQuery(limit=100))
 
 
@@ -50,24 +51,24 @@ def rows(sql: Sql, query: Any) -> list[tuple[Any, ...]]:
     return sql.execute(query).fetchall()
 
 
-async def world(database: Database) -> list[tuple[Any, ...]]:
-    """All that can be told apart, without the ids that are random."""
+async def data_of(database: Database) -> list[tuple[Any, ...]]:
+    """The data without random ids."""
     async with database.statements() as connection:
-        return [tuple(row) for row in await connection.execute(text(WORLD))]
+        return [tuple(row) for row in await connection.execute(text(DATA))]
 
 
-async def test_the_demo_shows_many_experts_of_many_trades_and_zones(database: Database, services: Services) -> None:
-    said = await load(database, Plan(), now=MONDAY_MORNING)
-    experts = (await everybody(services)).experts
-    assert said == "30 experts and 480 bookings are there (30 and 480 new)."
+async def test_demo_has_many_experts_categories_and_zones(database: Database, services: Services) -> None:
+    message = await load(database, Plan(), now=MONDAY_MORNING)
+    experts = (await all_experts(services)).experts
+    assert message == "30 experts and 480 bookings are there (30 and 480 new)."
     assert len(experts) == 30
     assert len({expert.category for expert in experts}) >= 8
     assert len({expert.time_zone for expert in experts}) >= 8
     assert all(expert.headline and expert.experience for expert in experts)
-    assert len({await services.experts.portrait(expert.slug) for expert in experts}) == 30
+    assert len({draw_portrait(await services.experts.portrait_key(expert.slug)) for expert in experts}) == 30
 
 
-async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(database: Database, sql: Sql) -> None:
+async def test_past_bookings_have_final_statuses_and_future_ones_are_open(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     past = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at < '2026-11-23'")}
     to_come = {status for (status,) in rows(sql, "SELECT status FROM booking WHERE starts_at >= '2026-11-23'")}
@@ -75,12 +76,14 @@ async def test_bookings_have_come_to_every_end_and_those_to_come_are_open(databa
     assert to_come == {Status.PENDING, Status.CONFIRMED, Status.CANCELLED}
 
 
-async def test_no_booking_has_a_life_that_nobody_could_have_given_it(database: Database, sql: Sql) -> None:
+async def test_booking_histories_are_possible(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
-    told = rows(sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL")
-    for before, after, actor in told:
+    transitions = rows(
+        sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL"
+    )
+    for before, after, actor in transitions:
         assert Actor(actor) in TRANSITIONS[Status(before), Status(after)].by
-    assert {(after, actor) for _, after, actor in told} == {
+    assert {(after, actor) for _, after, actor in transitions} == {
         ("confirmed", "expert"), ("declined", "expert"), ("completed", "expert"), ("no_show", "expert"),
         ("expired", "system"), ("cancelled", "expert"), ("cancelled", "customer"),
     }  # fmt: skip
@@ -94,11 +97,11 @@ async def test_no_booking_has_a_life_that_nobody_could_have_given_it(database: D
     kept = "SELECT bool_and(ends_at <= '2026-11-23') FROM booking WHERE status IN ('completed', 'no_show')"
     assert rows(sql, kept) == [(True,)]
     for after in ("cancelled", "declined"):
-        said = f"SELECT DISTINCT reason <> '' FROM booking_change WHERE to_status = '{after}'"
-        assert len(rows(sql, said)) == 2, after
+        message = f"SELECT DISTINCT reason <> '' FROM booking_change WHERE to_status = '{after}'"
+        assert len(rows(sql, message)) == 2, after
 
 
-async def test_who_waits_for_an_answer_has_not_waited_too_long_when_the_day_ends(database: Database, sql: Sql) -> None:
+async def test_pending_requests_stay_within_their_deadline_today(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     waiting = "SELECT count(*) > 20, bool_and(answer_by = starts_at OR answer_by > '2026-11-24 06:00Z') FROM booking"
     assert rows(sql, f"{waiting} WHERE status = 'pending'") == [(True, True)]
@@ -111,19 +114,19 @@ async def test_experts_have_different_terms(database: Database, sql: Sql) -> Non
         assert rows(sql, f"SELECT count(DISTINCT {what}) >= {at_least} FROM session_type") == [(True,)], what
 
 
-async def test_most_boards_of_the_next_fortnight_have_both_open_and_booked_times(
+async def test_most_boards_of_the_next_two_weeks_have_open_and_booked_times(
     database: Database, services: Services
 ) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     lively = 0
-    for expert in (await everybody(services)).experts:
+    for expert in (await all_experts(services)).experts:
         board = await services.availability.board(expert.id)
         soon = Counter(slot.state for slot in board.slots if slot.starts_at < MONDAY_MORNING + timedelta(days=14))
         lively += soon[SlotState.OPEN] >= 5 and soon[SlotState.BOOKED] >= 2
     assert lively >= 24
 
 
-async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: Sql) -> None:
+async def test_every_booking_lies_within_its_experts_hours(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     outside = """
         SELECT e.slug, b.starts_at FROM booking b JOIN expert e ON e.id = b.expert_id WHERE NOT EXISTS (
@@ -145,67 +148,65 @@ async def test_every_booking_lies_in_its_experts_hours(database: Database, sql: 
     assert rows(sql, OVERLAPS) == [(0,)]
 
 
-async def test_sowing_again_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+async def test_second_seed_run_changes_nothing(database: Database, sql: Sql) -> None:
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await load(database, FEW, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
+    assert await load(database, SMALL_PLAN, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
-async def test_sowing_again_tomorrow_adds_and_changes_nothing(database: Database, sql: Sql) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+async def test_seed_run_on_the_next_day_changes_nothing(database: Database, sql: Sql) -> None:
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await load(database, FEW, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
+    assert await load(database, SMALL_PLAN, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
-async def test_sowing_again_completes_what_an_interrupted_run_has_left(database: Database, sql: Sql) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+async def test_second_seed_run_completes_an_interrupted_one(database: Database, sql: Sql) -> None:
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     sql.execute("DELETE FROM booking WHERE expert_id IN (SELECT id FROM expert ORDER BY slug LIMIT 4)")
     sql.execute("DELETE FROM expert WHERE id IN (SELECT id FROM expert ORDER BY slug LIMIT 2)")
     sql.execute("DELETE FROM booking WHERE id IN (SELECT id FROM booking ORDER BY submission LIMIT 20)")
     sql.execute("UPDATE booking SET status = 'pending' WHERE status = 'completed'")
-    said = await load(database, FEW, now=TOMORROW)
-    assert said.startswith("8 experts and 120 bookings are there (2 and ")
+    message = await load(database, SMALL_PLAN, now=TOMORROW)
+    assert message.startswith("8 experts and 120 bookings are there (2 and ")
     assert rows(sql, "SELECT count(*) FROM booking WHERE status = 'pending' AND starts_at < '2026-11-23'") == [(0,)]
 
 
-async def test_what_people_have_changed_stays_as_they_left_it(
-    database: Database, services: Services, book: Book, sql: Sql
-) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+async def test_seed_keeps_manual_changes(database: Database, services: Services, book: Book, sql: Sql) -> None:
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE status IN ('pending', 'confirmed')")
-    expert = (await everybody(services)).experts[0]
+    expert = (await all_experts(services)).experts[0]
     board = await services.availability.board(expert.id)
     free = next(slot for slot in board.slots if slot.state is SlotState.OPEN)
     booked = await book(expert.id, free.starts_at)
-    said = await load(database, FEW, now=TOMORROW)
-    assert said == "8 experts and 121 bookings are there (0 and 0 new)."
+    message = await load(database, SMALL_PLAN, now=TOMORROW)
+    assert message == "8 experts and 121 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id FROM booking WHERE status IN ('pending', 'confirmed')") == [(booked.id,)]
 
 
-async def test_an_expert_who_was_closed_gets_no_more_bookings(database: Database, sql: Sql) -> None:
-    await load(database, replace(FEW, bookings=0), now=MONDAY_MORNING)
+async def test_deactivated_expert_gets_no_more_bookings(database: Database, sql: Sql) -> None:
+    await load(database, replace(SMALL_PLAN, bookings=0), now=MONDAY_MORNING)
     sql.execute("UPDATE expert SET active = false WHERE id = (SELECT id FROM expert ORDER BY slug LIMIT 1)")
-    await load(database, FEW, now=MONDAY_MORNING)
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     assert rows(sql, "SELECT count(*) FROM booking JOIN expert e ON e.id = expert_id WHERE NOT e.active") == [(0,)]
 
 
-@pytest.mark.parametrize("plan", [FEW, Plan(experts=40, bookings=400)])
-async def test_the_same_number_is_the_same_world_and_another_number_another(
+@pytest.mark.parametrize("plan", [SMALL_PLAN, Plan(experts=40, bookings=400)])
+async def test_same_seed_number_gives_the_same_data_and_another_gives_other_data(
     database: Database, another_database: Database, plan: Plan
 ) -> None:
     await load(database, plan, now=MONDAY_MORNING)
     await load(another_database, plan, now=MONDAY_MORNING + timedelta(hours=9))
-    assert await world(database) == await world(another_database)
+    assert await data_of(database) == await data_of(another_database)
     await load(another_database, replace(plan, number=2, reset=True), now=MONDAY_MORNING)
-    assert await world(database) != await world(another_database)
+    assert await data_of(database) != await data_of(another_database)
 
 
-async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql: Sql) -> None:
+async def test_large_plan_is_loaded_completely_and_once(database: Database, sql: Sql) -> None:
     plan = Plan(experts=60, bookings=6_000)
-    said = await load(database, plan, now=MONDAY_MORNING)
-    assert said == "60 experts and 6,000 bookings are there (60 and 6,000 new)."
+    message = await load(database, plan, now=MONDAY_MORNING)
+    assert message == "60 experts and 6,000 bookings are there (60 and 6,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
     assert len(rows(sql, "SELECT DISTINCT status FROM booking")) == 7
     at_once = "FROM booking JOIN session_type t ON t.id = session_type_id WHERE confirmation = 'at_once'"
@@ -220,65 +221,65 @@ async def test_a_large_plan_goes_in_fully_and_only_once(database: Database, sql:
     assert await load(database, plan, now=TOMORROW) == "60 experts and 6,000 bookings are there (0 and 0 new)."
 
 
-async def test_as_many_bookings_as_go_in_one_by_one_find_room(database: Database) -> None:
-    said = await load(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
-    assert said == "4 experts and 200 bookings are there (4 and 200 new)."
+async def test_single_inserts_find_room_for_all_bookings(database: Database) -> None:
+    message = await load(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
+    assert message == "4 experts and 200 bookings are there (4 and 200 new)."
 
 
-async def test_few_experts_with_many_bookings_go_further_back(database: Database, sql: Sql) -> None:
-    said = await load(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
-    assert said == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
+async def test_few_experts_with_many_bookings_reach_further_back(database: Database, sql: Sql) -> None:
+    message = await load(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
+    assert message == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
 
 
-async def test_a_large_plan_completes_the_demo(database: Database) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
-    said = await load(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
-    assert said.startswith("100 experts and 1,")
-    assert "(92 and " in said
+async def test_large_plan_completes_the_demo(database: Database) -> None:
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
+    message = await load(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
+    assert message.startswith("100 experts and 1,")
+    assert "(92 and " in message
 
 
 @pytest.mark.parametrize("plan", [Plan(experts=0), Plan(experts=0, bookings=0), Plan(experts=3, bookings=1)])
-async def test_very_small_plans_are_plans_too(database: Database, plan: Plan) -> None:
+async def test_very_small_plans_work(database: Database, plan: Plan) -> None:
     expected = f"{plan.experts} experts and {plan.bookings if plan.experts else 0} bookings are there"
     assert (await load(database, plan, now=MONDAY_MORNING)).startswith(expected)
 
 
-async def test_reset_starts_anew_and_keeps_the_tokens_of_the_house(
+async def test_reset_replaces_the_data_and_keeps_admin_tokens(
     database: Database, services: Services, add_expert: AddExpert, book: Book, sql: Sql
 ) -> None:
     stranger = await add_expert(slug="stranger")
     await book(stranger, MONDAY_MORNING + timedelta(hours=2))
     await services.access.create_token(TokenRequest(name="crm", role=Role.ADMIN))
     await services.access.create_token(TokenRequest(name="theirs", role=Role.EXPERT, expert="stranger"))
-    said = await load(database, replace(FEW, reset=True), now=MONDAY_MORNING)
-    assert said == "8 experts and 120 bookings are there (8 and 120 new)."
+    message = await load(database, replace(SMALL_PLAN, reset=True), now=MONDAY_MORNING)
+    assert message == "8 experts and 120 bookings are there (8 and 120 new)."
     assert "stranger" not in await services.experts.slugs()
     assert [token.name for token in await services.access.tokens()] == ["crm"]
 
 
-async def test_reset_is_news_to_everybody_who_looks_at_a_board(
+async def test_reset_notifies_every_open_board(
     database: Database, services: Services, add_expert: AddExpert, sql: Sql
 ) -> None:
     expert_id = await add_expert()
     sql.execute("LISTEN expert_booking_news")
     await services.experts.remove_everything()
-    heard = [news.payload for news in sql.notifies(timeout=5, stop_after=1)]
-    assert heard == [str(expert_id)]
+    payloads = [notification.payload for notification in sql.notifies(timeout=5, stop_after=1)]
+    assert payloads == [str(expert_id)]
 
 
-async def test_no_expert_has_nothing_but_a_name(database: Database, services: Services) -> None:
+async def test_every_expert_has_a_complete_profile(database: Database, services: Services) -> None:
     await load(database, Plan(experts=60, bookings=0), now=MONDAY_MORNING)
-    for expert in (await everybody(services)).experts:
+    for expert in (await all_experts(services)).experts:
         detail = await services.experts.get(expert.slug)
         assert detail.bio
         assert detail.session_types[0].minutes == 60
         assert detail.next_available is not None
 
 
-async def test_the_demo_shows_what_calendars_can_be_like(database: Database, services: Services, sql: Sql) -> None:
+async def test_demo_shows_every_calendar_feature(database: Database, services: Services, sql: Sql) -> None:
     await load(database, Plan(bookings=0), now=MONDAY_MORNING)
-    details = [await services.experts.get(expert.slug) for expert in (await everybody(services)).experts]
+    details = [await services.experts.get(expert.slug) for expert in (await all_experts(services)).experts]
     assert {types.minutes for d in details for types in d.session_types} == {30, 60, 90, 120}
     assert {len(d.session_types) for d in details} == {1, 2, 3}
     assert any(types.daily_cap for d in details for types in d.session_types)
@@ -295,8 +296,8 @@ async def test_the_demo_shows_what_calendars_can_be_like(database: Database, ser
         assert rows(sql, f"SELECT count(*) >= {at_least} FROM {what}") == [(True,)], what
 
 
-async def test_after_sowing_everybodys_next_free_time_is_known(database: Database, sql: Sql) -> None:
-    for plan in (FEW, Plan(experts=60, bookings=6_000)):
+async def test_seed_computes_the_next_available_times(database: Database, sql: Sql) -> None:
+    for plan in (SMALL_PLAN, Plan(experts=60, bookings=6_000)):
         await load(database, plan)
         assert rows(sql, "SELECT count(*) FROM expert_changed") == [(0,)]
         assert rows(sql, "SELECT count(*) FROM expert_next WHERE minutes = 0") == [(plan.experts,)]
@@ -304,18 +305,18 @@ async def test_after_sowing_everybodys_next_free_time_is_known(database: Databas
     assert rows(sql, "SELECT count(DISTINCT minutes) FROM expert_next") == [(5,)]
 
 
-async def test_made_up_experts_differ_in_lengths_and_languages(database: Database, sql: Sql) -> None:
+async def test_generated_experts_vary_in_lengths_and_languages(database: Database, sql: Sql) -> None:
     await load(database, Plan(experts=200, bookings=0), now=MONDAY_MORNING)
     assert rows(sql, "SELECT count(DISTINCT languages) > 10 FROM expert") == [(True,)]
     many = "SELECT count(*) BETWEEN 40 AND 120 FROM session_type WHERE position = 2"
     assert rows(sql, many) == [(True,)]
 
 
-async def test_several_processes_make_the_same_world_as_one(
+async def test_several_processes_generate_the_same_data_as_one(
     database: Database, another_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = Plan(experts=60, bookings=3_000)
     await load(database, plan, now=MONDAY_MORNING)
     monkeypatch.setattr("expert_booking.seed.bulk._MIN_ROWS_FOR_PROCESSES", 1)
     await load(another_database, plan, now=MONDAY_MORNING)
-    assert await world(database) == await world(another_database)
+    assert await data_of(database) == await data_of(another_database)

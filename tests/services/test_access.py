@@ -1,4 +1,4 @@
-"""Tokens for programs."""
+"""API tokens."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 ADMIN = TokenRequest(name="robot", role=Role.ADMIN)
 
 
-async def test_a_token_says_who_carries_it(services: Services, add_expert: AddExpert) -> None:
+async def test_token_identifies_its_caller(services: Services, add_expert: AddExpert) -> None:
     expert = await add_expert()
     own = await services.access.create_token(TokenRequest(name="jana", role=Role.EXPERT, expert="jana-muller"))
     admin = await services.access.create_token(ADMIN)
@@ -30,7 +30,7 @@ async def test_a_token_says_who_carries_it(services: Services, add_expert: AddEx
     assert len({own, admin, reader}) == 3
 
 
-async def test_only_the_hash_is_kept(services: Services, sql: Connection) -> None:
+async def test_only_the_hash_of_a_token_is_stored(services: Services, sql: Connection) -> None:
     secret = await services.access.create_token(ADMIN)
     row = sql.execute("SELECT token::text, length(secret_hash) FROM token").fetchone()
     assert row is not None
@@ -42,20 +42,20 @@ async def test_only_the_hash_is_kept(services: Services, sql: Connection) -> Non
 
 
 @pytest.mark.parametrize("wrong", ["", " ", "eb_", "x" * 10_000, "\x00", "\ud800", "\u00fc"])
-async def test_what_is_no_token_is_refused(services: Services, wrong: str) -> None:
+async def test_malformed_token_is_refused(services: Services, wrong: str) -> None:
     await services.access.create_token(ADMIN)
     with pytest.raises(NotAuthenticated):
         await services.access.identify(wrong)
 
 
-async def test_almost_a_token_is_none(services: Services) -> None:
+async def test_almost_correct_token_is_refused(services: Services) -> None:
     secret = await services.access.create_token(ADMIN)
     for wrong in (secret[:-1], secret + "x", secret.swapcase(), f" {secret}", secret.removeprefix("eb_")):
         with pytest.raises(NotAuthenticated):
             await services.access.identify(wrong)
 
 
-async def test_a_revoked_token_is_none_at_once_and_stays_listed(services: Services) -> None:
+async def test_revoked_token_is_refused_immediately_and_stays_listed(services: Services) -> None:
     secret = await services.access.create_token(ADMIN)
     await services.access.revoke_token("robot")
     with pytest.raises(NotAuthenticated):
@@ -68,26 +68,26 @@ async def test_a_revoked_token_is_none_at_once_and_stays_listed(services: Servic
         await services.access.revoke_token("nobody")
 
 
-async def test_a_name_is_given_once_also_when_asked_at_once(services: Services) -> None:
+async def test_token_name_is_unique_even_with_concurrent_requests(services: Services) -> None:
     results = await asyncio.gather(*(services.access.create_token(ADMIN) for _ in range(6)), return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["TokenNameTaken"] * 5 + ["str"]
     with pytest.raises(TokenNameTaken, match="robot"):
         await services.access.create_token(ADMIN)
 
 
-async def test_a_token_of_an_unknown_expert_is_not_made(services: Services) -> None:
+async def test_token_for_an_unknown_expert_is_not_created(services: Services) -> None:
     with pytest.raises(ExpertNotFound, match="nobody"):
         await services.access.create_token(TokenRequest(name="x", role=Role.EXPERT, expert="nobody"))
     assert list(await services.access.tokens()) == []
 
 
 @pytest.mark.parametrize(("role", "expert"), [("expert", None), ("admin", "jana"), ("reader", "jana")])
-def test_only_and_always_an_experts_token_names_an_expert(role: str, expert: str | None) -> None:
+def test_expert_tokens_and_only_they_have_an_expert(role: str, expert: str | None) -> None:
     with pytest.raises(ValidationError, match="--expert"):
         TokenRequest(name="x", role=Role(role), expert=expert)
 
 
-async def test_the_token_of_a_deleted_expert_is_gone_with_the_expert(
+async def test_deleting_an_expert_deletes_their_tokens(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     await add_expert()
@@ -97,7 +97,7 @@ async def test_the_token_of_a_deleted_expert_is_gone_with_the_expert(
         await services.access.identify(secret)
 
 
-def test_who_reads_everything_and_who_runs_which_calendar() -> None:
+def test_roles_decide_who_reads_everything_and_who_runs_which_calendar() -> None:
     jana, omar = uuid4(), uuid4()
     admin, reader, own = Caller(role=Role.ADMIN), Caller(role=Role.READER), Caller(role=Role.EXPERT, expert_id=jana)
     assert [caller.reads_everything() for caller in (admin, reader, own)] == [True, True, False]

@@ -1,4 +1,4 @@
-"""Boards, next free times, and how few questions they cost."""
+"""Boards, next free times and the number of queries they need."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def fill(sql: Connection, expert_id: UUID, days: int) -> None:
-    """Book every hour from 09:00 to 17:00 in Berlin, for days from today on."""
+    """Book every hour from 09:00 to 17:00 in Berlin for this number of days, starting today."""
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
         " SELECT %(e)s, s.id, t, t + interval '1 hour', tstzrange(t, t + interval '1 hour'), 'x', 'x@example.com',"
@@ -30,7 +30,7 @@ def fill(sql: Connection, expert_id: UUID, days: int) -> None:
     )
 
 
-async def test_a_board_shows_every_slot_from_now_to_the_horizon(
+async def test_board_shows_every_slot_from_now_to_the_horizon(
     services: Services, add_expert: AddExpert, clock: Clock
 ) -> None:
     expert = await add_expert(horizon_days=2, title="Talk", minutes=45)
@@ -43,7 +43,7 @@ async def test_a_board_shows_every_slot_from_now_to_the_horizon(
     assert {slot.state.value for slot in board.slots} == {"open"}
 
 
-async def test_a_board_has_booked_held_and_open_slots_and_lapsed_holds_are_open(
+async def test_board_has_booked_held_and_open_slots_and_expired_holds_are_open(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -60,13 +60,15 @@ async def test_a_board_has_booked_held_and_open_slots_and_lapsed_holds_are_open(
     assert [slot.state.value for slot in tomorrow[:4]] == ["booked", "held", "open", "open"]
 
 
-async def test_bookings_of_others_are_not_on_the_board(services: Services, add_expert: AddExpert, book: Book) -> None:
+async def test_bookings_of_other_experts_are_not_on_the_board(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
     jana, omar = await add_expert(), await add_expert(name="Omar")
     await book(omar, NINE)
     assert {slot.state.value for slot in (await services.availability.board(jana)).slots} == {"open"}
 
 
-async def test_a_board_says_why_a_time_cannot_be_booked(
+async def test_board_explains_why_a_time_cannot_be_booked(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert()
@@ -80,7 +82,7 @@ async def test_a_board_says_why_a_time_cannot_be_booked(
         assert refusal.blocker.reason == reason
 
 
-async def test_a_booking_that_began_the_day_before_still_keeps_its_time(
+async def test_booking_that_began_the_day_before_still_occupies_its_time(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert(hours=(0, 1440), minutes=480, after_minutes=480, step_minutes=480)
@@ -90,7 +92,7 @@ async def test_a_booking_that_began_the_day_before_still_keeps_its_time(
     assert [slot.state.value for slot in page.slots] == ["booked", "open", "open"]
 
 
-async def test_the_nearest_open_slots_are_found_on_both_sides_and_told_in_order(
+async def test_nearest_open_slots_are_found_on_both_sides_in_order(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -110,7 +112,7 @@ async def test_the_nearest_open_slots_are_found_on_both_sides_and_told_in_order(
 
 
 @pytest.mark.parametrize("full_days", [0, 1, 13, 14, 15, 40, 61])
-async def test_the_next_free_time_is_the_first_open_slot_of_the_board(
+async def test_next_free_time_is_the_first_open_slot_of_the_board(
     services: Services, add_expert: AddExpert, sql: Connection, full_days: int
 ) -> None:
     expert = await add_expert()
@@ -127,7 +129,7 @@ async def test_the_next_free_time_is_the_first_open_slot_of_the_board(
     assert card.next_available == detail.next_available == found.get(expert)
 
 
-async def test_next_free_times_of_many_are_told_for_each(
+async def test_next_free_times_are_returned_for_each_expert(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     free, full, closed = await add_expert(), await add_expert(name="Full"), await add_expert(name="C", weekdays=())
@@ -139,16 +141,16 @@ async def test_next_free_times_of_many_are_told_for_each(
 
 
 @pytest.mark.parametrize("bookings", [False, True])
-async def test_the_number_of_queries_does_not_depend_on_experts_or_bookings(
+async def test_number_of_queries_is_independent_of_experts_and_bookings(
     services: Services, add_expert: AddExpert, sql: Connection, counted: Counted, bookings: bool
 ) -> None:
     experts = [await add_expert(name=f"Expert {n}") for n in range(20)]
     if bookings:
-        fill(sql, experts[0], 38)  # 304 of them, so that this one's next time is not soon
+        fill(sql, experts[0], 38)  # 304 bookings, so that this expert's next free time is weeks away
         fill(sql, experts[1], 2)
     one_day = SlotQuery(since=date(2026, 11, 24), until=date(2026, 11, 24))
     two_months = SlotQuery(since=date(2026, 11, 24), until=date(2027, 1, 24))
-    await services.availability.board(experts[0])  # a first connection asks the server who it is
+    await services.availability.board(experts[0])  # the first connection queries the server's version
     for ask, most in (
         (lambda: services.availability.board(experts[0]), 2),
         (lambda: services.availability.slots(experts[0], one_day), 2),
@@ -177,9 +179,7 @@ async def test_unknown_experts_and_foreign_session_types_are_not_found(
         await services.availability.slots(jana, query)
 
 
-async def test_the_oldest_session_type_is_the_one_that_is_meant_without_a_word(
-    services: Services, add_expert: AddExpert, sql: Connection
-) -> None:
+async def test_oldest_session_type_is_the_default(services: Services, add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert(title="First")
     sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes) SELECT id, 'B', 30, 30 FROM expert")
     assert (await services.availability.board(expert)).session_title == "First"
@@ -187,7 +187,7 @@ async def test_the_oldest_session_type_is_the_one_that_is_meant_without_a_word(
     assert (await services.availability.board(expert)).session_title == "B"
 
 
-async def test_an_expert_who_offers_no_session_has_an_empty_board_and_says_so_to_programs(
+async def test_expert_without_session_types_has_an_empty_board(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     jana = await add_expert()

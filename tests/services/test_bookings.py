@@ -1,4 +1,4 @@
-"""Booking, alone and in a crowd."""
+"""Booking, alone and concurrently."""
 
 import asyncio
 import random
@@ -25,26 +25,26 @@ from expert_booking.domain.errors import (
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import BookingQuery, BookingView, Caller, Role, SlotQuery
 from expert_booking.services import Services
-from tests.conftest import AddExpert, Book, Clock, booking_request, browser
+from tests.conftest import AddExpert, Book, Clock, booking_request, customer_caller
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR = timedelta(hours=1)
 ADMIN, READER = Caller(role=Role.ADMIN), Caller(role=Role.READER)
-MINE, THEIRS = b"my browser", b"their browser"
+MY_BROWSER, THEIR_BROWSER = b"my browser", b"their browser"
 
 
 @pytest.fixture
-async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
-    """Services with many connections, so that many really ask at once."""
+async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """Services with many connections, for really concurrent calls."""
     database = Database(database_url, pool_size=25)
     yield Services(database, clock=clock)
     await database.close()
 
 
 def live_overlaps(sql: Connection) -> int:
-    """How many pairs of live bookings of one expert overlap, counted by the table alone."""
+    """The number of overlapping pairs of live bookings of one expert, counted by SQL."""
     row = sql.execute(
         "WITH live AS (SELECT * FROM booking WHERE status NOT IN ('cancelled', 'declined', 'expired'))"
         " SELECT count(*) FROM live a JOIN live b ON a.expert_id = b.expert_id AND a.id < b.id AND a.busy && b.busy"
@@ -54,12 +54,12 @@ def live_overlaps(sql: Connection) -> int:
 
 
 def outcomes(results: list[Any]) -> Counter[str]:
-    """How often what came out: `booked`, or the name of the exception."""
+    """Counts of outcomes: `booked` or the name of the exception."""
     return Counter("booked" if isinstance(result, BookingView) else type(result).__name__ for result in results)
 
 
 def add_session_type(sql: Connection, expert_id: UUID, minutes: int, step: int) -> UUID:
-    """Another session type of this expert."""
+    """Add another session type to this expert."""
     row = sql.execute(
         "INSERT INTO session_type (expert_id, title, minutes, step_minutes) VALUES (%s, 'Other', %s, %s) RETURNING id",
         [expert_id, minutes, step],
@@ -69,7 +69,7 @@ def add_session_type(sql: Connection, expert_id: UUID, minutes: int, step: int) 
 
 
 def hold(sql: Connection, expert_id: UUID, starts_at: datetime, hold_until: str, minutes: int = 60) -> None:
-    """A hold as a form that is being filled in leaves it."""
+    """Insert a hold, as an open booking form has it."""
     ends_at = starts_at + timedelta(minutes=minutes)
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until)"
@@ -80,28 +80,30 @@ def hold(sql: Connection, expert_id: UUID, starts_at: datetime, hold_until: str,
 
 
 async def state_of(services: Services, expert_id: UUID, starts_at: datetime) -> str:
-    """How a slot is shown."""
+    """The state of a slot on the board."""
     day = starts_at.date()
     page = await services.availability.slots(expert_id, SlotQuery(since=day, until=day))
     return next(slot.state.value for slot in page.slots if slot.starts_at == starts_at)
 
 
-# --- in a crowd -------------------------------------------------------------------------------------------------
+# --- concurrency ------------------------------------------------------------------------------------------------
 
 
-async def test_of_two_hundred_who_book_one_slot_at_once_exactly_one_gets_it(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+async def test_one_of_two_hundred_concurrent_bookings_of_a_slot_succeeds(
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    asked = (crowd.bookings.book(booking_request(expert, NINE, email=f"p{n}@example.com")) for n in range(200))
+    asked = (
+        many_connections.bookings.book(booking_request(expert, NINE, email=f"p{n}@example.com")) for n in range(200)
+    )
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert outcomes(results) == {"booked": 1, "SlotTaken": 199}
     [winner] = [result for result in results if isinstance(result, BookingView)]
     assert sql.execute("SELECT id, email, status FROM booking").fetchall() == [(winner.id, winner.email, "pending")]
 
 
-async def test_two_hundred_at_overlapping_starts_leave_no_overlap(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+async def test_two_hundred_concurrent_overlapping_bookings_leave_no_overlap(
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15, after_minutes=10)
     short = add_session_type(sql, expert, minutes=30, step=5)
@@ -112,39 +114,43 @@ async def test_two_hundred_at_overlapping_starts_leave_no_overlap(
         else booking_request(expert, NINE + timedelta(minutes=15 * dice.randrange(16)))
         for n in range(200)
     ]
-    results = await asyncio.gather(*map(crowd.bookings.book, asked), return_exceptions=True)
+    results = await asyncio.gather(*map(many_connections.bookings.book, asked), return_exceptions=True)
     found = outcomes(results)
     assert set(found) == {"booked", "SlotTaken"}
     assert live_overlaps(sql) == 0
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (found["booked"],)
-    assert found["booked"] >= 3  # four hours hold at least that many, whoever comes first
+    assert found["booked"] >= 3  # four hours have room for at least 3 sessions
 
 
-async def test_fifty_who_book_over_lapsed_holds_at_once_are_still_one(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+async def test_one_of_fifty_concurrent_bookings_over_expired_holds_succeeds(
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
     for part in range(3):
         hold(sql, expert, NINE + timedelta(minutes=20 * part), "2020-01-01 00:00+00", minutes=20)
-    asked = (crowd.bookings.book(booking_request(expert, NINE)) for _ in range(50))
+    asked = (many_connections.bookings.book(booking_request(expert, NINE)) for _ in range(50))
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert outcomes(results) == {"booked": 1, "SlotTaken": 49}
     assert live_overlaps(sql) == 0
 
 
-async def test_many_experts_at_once_do_not_stand_in_each_others_way(crowd: Services, add_expert: AddExpert) -> None:
+async def test_bookings_of_many_experts_do_not_block_each_other(
+    many_connections: Services, add_expert: AddExpert
+) -> None:
     experts = [await add_expert() for _ in range(10)]
-    asked = (crowd.bookings.book(booking_request(expert, NINE + n * HOUR)) for n in range(8) for expert in experts)
+    asked = (
+        many_connections.bookings.book(booking_request(expert, NINE + n * HOUR)) for n in range(8) for expert in experts
+    )
     assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 80}
 
 
-async def test_of_two_status_changes_at_once_one_wins(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+async def test_one_of_two_concurrent_status_changes_succeeds(
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE)
     moves = [Status.CONFIRMED, Status.DECLINED] * 10
     results = await asyncio.gather(
-        *(crowd.bookings.change_status(booking.id, to, ADMIN) for to in moves), return_exceptions=True
+        *(many_connections.bookings.change_status(booking.id, to, ADMIN) for to in moves), return_exceptions=True
     )
     assert outcomes(results) == {"booked": 1, "StatusChangeNotAllowed": 19}
     [winner] = [result for result in results if isinstance(result, BookingView)]
@@ -154,13 +160,14 @@ async def test_of_two_status_changes_at_once_one_wins(
 # --- one form, sent more than once ------------------------------------------------------------------------------
 
 
-async def test_a_form_sent_ten_times_at_once_makes_one_booking_and_everybody_gets_it(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+async def test_form_sent_ten_times_concurrently_makes_one_booking_and_all_get_it(
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert, form = await add_expert(), uuid4()
     request = booking_request(expert, NINE)
     views = await asyncio.gather(
-        *(crowd.bookings.book(request, visitor=MINE, submission=form) for _ in range(10)), return_exceptions=True
+        *(many_connections.bookings.book(request, visitor=MY_BROWSER, submission=form) for _ in range(10)),
+        return_exceptions=True,
     )
     assert outcomes(views) == {"booked": 10}
     assert {view.id for view in views if isinstance(view, BookingView)} == {
@@ -169,47 +176,45 @@ async def test_a_form_sent_ten_times_at_once_makes_one_booking_and_everybody_get
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
 
 
-async def test_a_form_sent_again_when_its_time_is_over_still_finds_its_booking(
+async def test_form_sent_again_after_its_start_returns_its_booking(
     add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert, form = await add_expert(), uuid4()
-    made = await book(expert, NINE, visitor=MINE, submission=form)
+    made = await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     clock.now = NINE + 3 * HOUR
-    assert await book(expert, NINE, visitor=MINE, submission=form) == made
+    assert await book(expert, NINE, visitor=MY_BROWSER, submission=form) == made
 
 
-async def test_a_form_sent_again_after_its_booking_was_cancelled_books_nothing_new(
+async def test_form_sent_again_after_a_cancellation_books_nothing(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert, form = await add_expert(), uuid4()
-    made = await book(expert, NINE, visitor=MINE, submission=form)
+    made = await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
-    again = await book(expert, NINE, visitor=MINE, submission=form)
+    again = await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     assert (again.id, again.status) == (made.id, Status.CANCELLED)
 
 
-async def test_another_browser_with_the_same_form_gets_nothing_of_it(add_expert: AddExpert, book: Book) -> None:
+async def test_same_form_in_another_browser_reveals_nothing(add_expert: AddExpert, book: Book) -> None:
     expert, form = await add_expert(), uuid4()
-    await book(expert, NINE, visitor=MINE, submission=form)
+    await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     with pytest.raises(SlotTaken):
-        await book(expert, NINE, visitor=THEIRS, submission=form)
+        await book(expert, NINE, visitor=THEIR_BROWSER, submission=form)
     with pytest.raises(SlotTaken):
         await book(expert, NINE, submission=form)
 
 
-async def test_another_form_for_a_taken_slot_is_refused_also_in_the_same_browser(
-    add_expert: AddExpert, book: Book
-) -> None:
+async def test_another_form_for_a_taken_slot_is_refused_in_the_same_browser(add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert()
-    await book(expert, NINE, visitor=MINE, submission=uuid4())
+    await book(expert, NINE, visitor=MY_BROWSER, submission=uuid4())
     with pytest.raises(SlotTaken):
-        await book(expert, NINE, visitor=MINE, submission=uuid4())
+        await book(expert, NINE, visitor=MY_BROWSER, submission=uuid4())
 
 
 # --- one after the other ----------------------------------------------------------------------------------------
 
 
-async def test_a_booking_says_what_was_booked(
+async def test_booking_shows_what_was_booked(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert(title="Career talk", minutes=45)
@@ -222,7 +227,7 @@ async def test_a_booking_says_what_was_booked(
     assert await services.bookings.get(made.id, ADMIN) == made
 
 
-async def test_a_slot_that_is_booked_is_shown_and_refused_until_it_is_cancelled(
+async def test_booked_slot_is_refused_until_the_booking_is_cancelled(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -235,7 +240,7 @@ async def test_a_slot_that_is_booked_is_shown_and_refused_until_it_is_cancelled(
     assert (await book(expert, NINE)).id != made.id
 
 
-async def test_a_lapsed_hold_is_shown_open_and_can_be_booked(
+async def test_expired_hold_is_shown_open_and_can_be_booked(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -245,7 +250,7 @@ async def test_a_lapsed_hold_is_shown_open_and_can_be_booked(
     assert sql.execute("SELECT status, version FROM booking WHERE id <> %s", [made.id]).fetchall() == [("expired", 2)]
 
 
-async def test_a_live_hold_is_shown_held_and_refused(
+async def test_live_hold_is_shown_held_and_refused(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -256,12 +261,10 @@ async def test_a_live_hold_is_shown_held_and_refused(
     assert sql.execute("SELECT status, version FROM booking").fetchall() == [("held", 1)]
 
 
-async def test_the_buffers_of_a_booking_keep_their_time_too(
-    services: Services, add_expert: AddExpert, book: Book
-) -> None:
+async def test_buffers_of_a_booking_block_time_too(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert(step_minutes=30, before_minutes=15, after_minutes=15)
     await book(expert, NINE + 2 * HOUR)
-    # An hour, a quarter after it and another quarter before the next: half an hour stays free on both sides.
+    # One hour, 15 minutes after it and 15 before the next session: half an hour stays free on both sides.
     for minutes in (30, 60, 90, 120, 150, 180, 195):
         start = NINE + timedelta(minutes=minutes)
         if start == NINE + timedelta(minutes=30):
@@ -275,7 +278,7 @@ async def test_the_buffers_of_a_booking_keep_their_time_too(
     await book(expert, NINE + timedelta(minutes=210))
 
 
-async def test_two_session_types_of_an_expert_share_the_experts_time(
+async def test_session_types_of_an_expert_share_the_experts_time(
     add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -296,7 +299,7 @@ async def test_two_session_types_of_an_expert_share_the_experts_time(
         ({"starts_at": NINE + timedelta(days=400)}, "beyond_horizon"),
     ],
 )
-async def test_what_is_not_offered_cannot_be_booked(
+async def test_unoffered_time_cannot_be_booked(
     add_expert: AddExpert, book: Book, sql: Connection, change: dict[str, Any], reason: str
 ) -> None:
     expert = await add_expert()
@@ -306,7 +309,7 @@ async def test_what_is_not_offered_cannot_be_booked(
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (0,)
 
 
-async def test_notice_is_kept(add_expert: AddExpert, book: Book, clock: Clock) -> None:
+async def test_notice_is_enforced(add_expert: AddExpert, book: Book, clock: Clock) -> None:
     expert = await add_expert(notice_minutes=60)
     clock.now = NINE - HOUR + timedelta(seconds=1)
     with pytest.raises(SlotNotOffered) as refused:
@@ -316,7 +319,7 @@ async def test_notice_is_kept(add_expert: AddExpert, book: Book, clock: Clock) -
     await book(expert, NINE)
 
 
-async def test_an_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: Book, sql: Connection) -> None:
+async def test_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: Book, sql: Connection) -> None:
     expert = await add_expert()
     sql.execute("UPDATE expert SET active = false")
     with pytest.raises(SlotNotOffered) as refused:
@@ -324,7 +327,7 @@ async def test_an_inactive_expert_cannot_be_booked(add_expert: AddExpert, book: 
     assert refused.value.blocker.reason == "inactive"
 
 
-async def test_unknown_experts_and_session_types_of_others_are_not_found(add_expert: AddExpert, book: Book,
+async def test_unknown_experts_and_foreign_session_types_are_not_found(add_expert: AddExpert, book: Book,
                                                                         sql: Connection) -> None:  # fmt: skip
     jana, omar = await add_expert(), await add_expert(name="Omar")
     with pytest.raises(ExpertNotFound):
@@ -333,37 +336,35 @@ async def test_unknown_experts_and_session_types_of_others_are_not_found(add_exp
         await book(jana, NINE, session_type_id=add_session_type(sql, omar, 30, 30))
 
 
-# --- whose is it ------------------------------------------------------------------------------------------------
+# --- ownership --------------------------------------------------------------------------------------------------
 
 
-async def test_a_browser_sees_its_own_bookings_and_no_others(
-    services: Services, add_expert: AddExpert, book: Book
-) -> None:
+async def test_browser_sees_only_its_own_bookings(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert()
-    mine = await book(expert, NINE, visitor=MINE)
-    theirs = await book(expert, NINE + HOUR, visitor=THEIRS)
+    own = await book(expert, NINE, visitor=MY_BROWSER)
+    others = await book(expert, NINE + HOUR, visitor=THEIR_BROWSER)
     without = await book(expert, NINE + 2 * HOUR)
-    assert await services.bookings.get(mine.id, browser(MINE)) == mine
-    for other in (theirs, without):
+    assert await services.bookings.get(own.id, customer_caller(MY_BROWSER)) == own
+    for other in (others, without):
         with pytest.raises(BookingNotFound):
-            await services.bookings.get(other.id, browser(MINE))
-    assert list(await services.bookings.of_visitor(MINE)) == [mine]
-    assert list(await services.bookings.of_visitor(THEIRS)) == [theirs]
-    assert list(await services.bookings.of_visitor(b"")) == []
+            await services.bookings.get(other.id, customer_caller(MY_BROWSER))
+    assert list(await services.bookings.for_visitor(MY_BROWSER)) == [own]
+    assert list(await services.bookings.for_visitor(THEIR_BROWSER)) == [others]
+    assert list(await services.bookings.for_visitor(b"")) == []
 
 
-async def test_a_browser_that_booked_for_two_sees_both_addresses(
+async def test_browser_that_booked_for_two_addresses_sees_both(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
-    first = await book(expert, NINE, visitor=MINE, email="Ada@Example.com")
-    second = await book(expert, NINE + HOUR, visitor=MINE, email="ada@example.COM")
-    other = await book(expert, NINE + 2 * HOUR, visitor=MINE, email="eve@example.com")
-    assert list(await services.bookings.of_visitor(MINE)) == [other, second, first]
-    assert list(await services.bookings.of_customer("ada@example.com")) == [second, first]
+    first = await book(expert, NINE, visitor=MY_BROWSER, email="Ada@Example.com")
+    second = await book(expert, NINE + HOUR, visitor=MY_BROWSER, email="ada@example.COM")
+    other = await book(expert, NINE + 2 * HOUR, visitor=MY_BROWSER, email="eve@example.com")
+    assert list(await services.bookings.for_visitor(MY_BROWSER)) == [other, second, first]
+    assert list(await services.bookings.for_customer("ada@example.com")) == [second, first]
 
 
-async def test_by_address_a_reader_finds_all_of_a_customers_bookings_page_by_page(
+async def test_reader_finds_all_bookings_of_an_address_page_by_page(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
@@ -377,7 +378,7 @@ async def test_by_address_a_reader_finds_all_of_a_customers_bookings_page_by_pag
     assert [booking for page in pages for booking in page.bookings] == list(reversed(made))
 
 
-async def test_a_hold_is_nobodys_booking_and_is_not_listed(
+async def test_hold_is_not_listed_as_a_booking(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
@@ -387,7 +388,7 @@ async def test_a_hold_is_nobodys_booking_and_is_not_listed(
 
 
 @pytest.mark.parametrize("caller", [None, READER, Caller(role=Role.EXPERT, expert_id=uuid4())])
-async def test_only_those_who_run_the_calendar_change_a_status(
+async def test_only_hosts_change_a_status(
     services: Services, add_expert: AddExpert, book: Book, caller: Caller | None
 ) -> None:
     booking = await book(await add_expert(), NINE)
@@ -396,7 +397,7 @@ async def test_only_those_who_run_the_calendar_change_a_status(
     assert (await services.bookings.get(booking.id, ADMIN)).status is Status.PENDING
 
 
-async def test_a_booking_goes_through_its_life_one_version_at_a_time(
+async def test_each_transition_increments_the_version(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert = await add_expert()

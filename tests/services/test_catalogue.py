@@ -10,8 +10,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
-from expert_booking.db import catalogue
-from expert_booking.db.catalogue import one_slip
+from expert_booking.db.catalogue import one_slip, page
 from expert_booking.domain.errors import FieldsWrong
 from expert_booking.schemas import ExpertPage, ExpertQuery, ExpertSort, SessionTypeRequest
 from expert_booking.services import Services, experts
@@ -24,20 +23,20 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)  # when the test's clock begins, a M
 
 
 @pytest.fixture(params=["gathered", "walked"])
-def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to a page: of few matches, and of more than are ever ranked, which then are two."""
+def small_ranking_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both query plans: for few matches, and for more than the ranking limit, which is set to two here."""
     if request.param == "walked":
-        monkeypatch.setattr(catalogue, "MOST", 2)
+        monkeypatch.setattr(page, "MAX_COUNTED", 2)
     return str(request.param)
 
 
 async def names(services: Services, **query: Any) -> list[str]:
-    """Who is found, in order."""
+    """The names of the found experts, in order."""
     return [expert.name for expert in (await services.experts.find(ExpertQuery(**query))).experts]
 
 
 def free(sql: Connection, expert_id: UUID, *starts: datetime, minutes: int = 60) -> None:
-    """Note free starts as the derived rows do: for this length and for any."""
+    """Insert derived rows with free starts, for this length and for any length."""
     for length in {0, minutes}:
         sql.execute(
             "INSERT INTO expert_next (expert_id, minutes, free_at, check_at) VALUES (%s, %s, %s, now())"
@@ -54,7 +53,7 @@ def free(sql: Connection, expert_id: UUID, *starts: datetime, minutes: int = 60)
             )
 
 
-# --- words ------------------------------------------------------------------------------------------------------
+# --- search -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -68,14 +67,14 @@ def free(sql: Connection, expert_id: UUID, *starts: datetime, minutes: int = 60)
         ("brien", "Declan O’Brien"), ("thompson", "Marc Reid-Thompson"), ("reid-thompson", "Marc Reid-Thompson"),
         ("soren", "Søren Ågård"), ("agard", "Søren Ågård"), ("李", "李 小龍"), ("анна", "Анна Каренина"),
         ("ＪＡＮＡ", "Jana Müller"),
-        # one letter another, missing, too many, and neighbours that changed places
+        # one letter replaced, missing, added, and two neighbours swapped
         ("nuller", "Jana Müller"), ("muler", "Jana Müller"), ("mulller", "Jana Müller"), ("mlüler", "Jana Müller"),
         ("strase", "Karl Straße"), ("wojick", "Łukasz Wójcik"), ("tompson", "Marc Reid-Thompson"),
         ("jana mulelr", "Jana Müller"),
     ],
 )  # fmt: skip
-@pytest.mark.usefixtures("most")
-async def test_a_search_forgives_accents_case_word_order_beginnings_and_one_slip(
+@pytest.mark.usefixtures("small_ranking_limit")
+async def test_search_tolerates_accents_case_order_prefixes_and_one_typo(
     services: Services, add_expert: AddExpert, search: str, found: str
 ) -> None:
     for name in ("Jana Müller", "Karl Straße", "Łukasz Wójcik", "Declan O’Brien", "Marc Reid-Thompson", "Søren Ågård",
@@ -85,7 +84,7 @@ async def test_a_search_forgives_accents_case_word_order_beginnings_and_one_slip
 
 
 @pytest.mark.parametrize("search", ["jna", "mler", "muuuller", "rellum", "jana wojcik", "mullxyz", "ja%", "m_ller"])
-async def test_a_search_forgives_no_more_than_that(services: Services, add_expert: AddExpert, search: str) -> None:
+async def test_search_tolerates_no_more_than_one_typo(services: Services, add_expert: AddExpert, search: str) -> None:
     await add_expert(name="Jana Müller")
     await add_expert(name="Łukasz Wójcik")
     assert await names(services, search=search) == []
@@ -98,12 +97,12 @@ async def test_a_search_forgives_no_more_than_that(services: Services, add_exper
      ("abcd", "bcde", False), ("abcd", "adcb", False), ("abcd", "ab", False), ("abcd", "abcdef", False),
      ("abcd", "axyd", False), ("abcd", "cbad", False), ("abcd", "badc", False)],
 )  # fmt: skip
-def test_a_slip_is_one_letter_or_two_neighbours(typed: str, meant: str, slip: bool) -> None:
+def test_typo_is_one_letter_or_two_swapped_neighbours(typed: str, meant: str, slip: bool) -> None:
     assert one_slip(typed, meant) is slip
 
 
-@pytest.mark.usefixtures("most")
-async def test_names_come_first_then_others_then_slips_and_among_equals_the_best_rated(
+@pytest.mark.usefixtures("small_ranking_limit")
+async def test_results_rank_names_then_text_then_typos_and_ties_by_rating(
     services: Services, add_expert: AddExpert
 ) -> None:
     await add_expert(name="Inside Hannea", rating=4.9)
@@ -118,9 +117,7 @@ async def test_names_come_first_then_others_then_slips_and_among_equals_the_best
                      "In Category"]  # fmt: skip
 
 
-async def test_a_slip_is_only_looked_for_where_the_word_itself_finds_hardly_anybody(
-    services: Services, add_expert: AddExpert
-) -> None:
+async def test_typos_are_tolerated_only_if_exact_matches_are_few(services: Services, add_expert: AddExpert) -> None:
     for n in range(5):
         await add_expert(name=f"Marta {n}")
     await add_expert(name="Marla Other")
@@ -128,7 +125,7 @@ async def test_a_slip_is_only_looked_for_where_the_word_itself_finds_hardly_anyb
     assert await names(services, search="marla") == ["Marla Other", *await names(services, search="marta")]
 
 
-async def test_one_or_two_letters_find_words_and_beginnings_of_names(services: Services, add_expert: AddExpert) -> None:
+async def test_one_or_two_letters_match_words_and_name_prefixes(services: Services, add_expert: AddExpert) -> None:
     await add_expert(name="Jana Abel", bio="About HR.")
     await add_expert(name="Omar Bold", bio="Jobs.")
     assert await names(services, search="j") == ["Jana Abel"]
@@ -136,9 +133,7 @@ async def test_one_or_two_letters_find_words_and_beginnings_of_names(services: S
     assert await names(services, search="bo o") == ["Omar Bold"]
 
 
-async def test_a_search_follows_what_is_changed_by_anybody(
-    services: Services, add_expert: AddExpert, sql: Connection
-) -> None:
+async def test_search_reflects_every_change(services: Services, add_expert: AddExpert, sql: Connection) -> None:
     await add_expert(name="Jana Müller")
     sql.execute("UPDATE expert SET name = 'Ida Schröder', bio = 'Knows beekeeping.'")
     assert await names(services, search="muller") == []
@@ -148,7 +143,7 @@ async def test_a_search_follows_what_is_changed_by_anybody(
     assert await names(services, search="schroder") == []
 
 
-async def test_words_of_any_length_and_sign_do_no_harm(services: Services, add_expert: AddExpert) -> None:
+async def test_search_words_of_any_length_and_character_are_harmless(services: Services, add_expert: AddExpert) -> None:
     await add_expert(name="n" * 120, bio="x" * 5000)
     assert len(await names(services, search="n" * 100)) == 1
     for search in (
@@ -170,8 +165,8 @@ async def test_words_of_any_length_and_sign_do_no_harm(services: Services, add_e
 # --- filters ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("most")
-async def test_filters_are_all_kept_together(services: Services, add_expert: AddExpert) -> None:
+@pytest.mark.usefixtures("small_ranking_limit")
+async def test_filters_are_combined(services: Services, add_expert: AddExpert) -> None:
     short = SessionTypeRequest(title="Short", minutes=30, step_minutes=30)
     for name, category, rating, languages, types in (
         ("Anna", "Tax", 4.9, ["de", "en"], [short]), ("Bela", "Tax", 4.1, ["hu"], [short]),
@@ -190,7 +185,7 @@ async def test_filters_are_all_kept_together(services: Services, add_expert: Add
     assert await names(services, search="d", category="Law", sort="name") == ["Dora"]
 
 
-async def test_next_available_counts_only_sessions_of_the_length_that_is_asked_for(
+async def test_next_available_counts_only_sessions_of_the_requested_length(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     hour = SessionTypeRequest(title="Hour", minutes=60, step_minutes=60)
@@ -201,7 +196,7 @@ async def test_next_available_counts_only_sessions_of_the_length_that_is_asked_f
     assert (any_length.next_available, long.next_available) == (NOW, NOW + DAY)
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_free_on_a_day_means_a_local_day_of_the_visitor(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
@@ -217,12 +212,12 @@ async def test_free_on_a_day_means_a_local_day_of_the_visitor(
     assert await on(24) == {"Late Tuesday", "Around"}
     assert await on(25) == {"Wednesday", "Around"}
     assert await on(25, "Europe/Berlin") == {"Late Tuesday", "Wednesday", "Around"}
-    # 25 November in Kiritimati is from 10:00Z on the 24th until 10:00Z on the 25th: just between Around's two.
+    # 25 November in Kiritimati is from 10:00Z on the 24th until 10:00Z on the 25th: between Around's two free starts.
     assert await on(25, "Pacific/Kiritimati") == {"Late Tuesday"}
     assert await on(26) == set()
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_free_before_a_day_means_from_now_until_it_begins(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
@@ -243,7 +238,7 @@ async def test_free_before_a_day_means_from_now_until_it_begins(
      ({"free_on": date(2027, 1, 22)}, None), ({"free_before": date(2026, 11, 23)}, "freeBefore"),
      ({"free_before": date(2030, 1, 1)}, None)],
 )  # fmt: skip
-async def test_a_day_that_is_past_or_too_far_ahead_is_refused_by_its_name(
+async def test_past_or_distant_day_is_refused_by_field(
     services: Services, query: dict[str, Any], field: str | None
 ) -> None:
     if field is None:
@@ -254,11 +249,11 @@ async def test_a_day_that_is_past_or_too_far_ahead_is_refused_by_its_name(
     assert list(refused.value.errors) == [field]
 
 
-# --- orders and pages -------------------------------------------------------------------------------------------
+# --- sorting and paging -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("most")
-async def test_the_soonest_come_first_and_those_of_whom_nothing_is_known_last(
+@pytest.mark.usefixtures("small_ranking_limit")
+async def test_soonest_come_first_and_unknown_last(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock
 ) -> None:
     for name, *starts in (("Later", NOW + DAY), ("Past", NOW - HOUR), ("Soon", NOW + HOUR), ("Never",),
@@ -268,21 +263,21 @@ async def test_the_soonest_come_first_and_those_of_whom_nothing_is_known_last(
     found = await names(services, sort="soonest")
     assert found[:3] == ["Now", "Soon", "Later"]
     assert sorted(found[3:]) == ["Never", "New", "Past"]
-    clock.move(hours=2)
+    clock.advance(hours=2)
     assert (await names(services, sort="soonest"))[0] == "Later"
     assert (await names(services, sort="soonest", minutes=60))[0] == "Later"
     assert await names(services, sort="soonest", minutes=30) == []
 
 
-@pytest.mark.usefixtures("most")
-async def test_names_sort_without_accents_and_capitals(services: Services, add_expert: AddExpert) -> None:
+@pytest.mark.usefixtures("small_ranking_limit")
+async def test_names_sort_without_accents_and_case(services: Services, add_expert: AddExpert) -> None:
     for name in ("Zoe", "éva", "Eva B", "Ödön", "omar", "Łukasz", "Luna"):
         await add_expert(name=name)
     assert await names(services, sort="name") == ["éva", "Eva B", "Łukasz", "Luna", "Ödön", "omar", "Zoe"]
 
 
-async def crowd(services: Services, sql: Connection, count: int, tag: str = "") -> None:
-    """So many experts all over every order, with many ties."""
+async def add_many(services: Services, sql: Connection, count: int, tag: str = "") -> None:
+    """Add this many experts with varied sort keys and many ties."""
     if not count:
         return
     already = len(await services.experts.slugs())
@@ -302,17 +297,17 @@ async def crowd(services: Services, sql: Connection, count: int, tag: str = "") 
             free(sql, expert_id, NOW + (n % 3 + 1) * HOUR)
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 @pytest.mark.parametrize("sort", list(ExpertSort))
-async def test_cursors_repeat_nobody_and_drop_nobody_while_experts_are_added_everywhere(
+async def test_cursors_neither_repeat_nor_skip_experts_while_experts_are_added(
     services: Services, sql: Connection, sort: ExpertSort
 ) -> None:
-    await crowd(services, sql, 17)
+    await add_many(services, sql, 17)
     before = {expert_id for (expert_id,) in sql.execute("SELECT id FROM expert").fetchall()}
     page = await services.experts.find(ExpertQuery(search="anna", sort=sort, limit=4))
     pages = [page]
     while page.next:
-        await crowd(services, sql, 4 if len(pages) < 4 else 0, tag="new ")
+        await add_many(services, sql, 4 if len(pages) < 4 else 0, tag="new ")
         page = await services.experts.find(ExpertQuery(search="anna", sort=sort, limit=4, after=page.next))
         pages.append(page)
     seen = [expert.id for page in pages for expert in page.experts]
@@ -320,13 +315,13 @@ async def test_cursors_repeat_nobody_and_drop_nobody_while_experts_are_added_eve
     assert before <= set(seen)
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 @pytest.mark.parametrize("sort", list(ExpertSort))
 @pytest.mark.parametrize("search", ["", "anna"])
-async def test_cursors_offsets_and_the_way_back_show_the_same_pages(
+async def test_cursors_offsets_and_backward_pages_agree(
     services: Services, sql: Connection, sort: ExpertSort, search: str
 ) -> None:
-    await crowd(services, sql, 17)
+    await add_many(services, sql, 17)
 
     async def page(**place: Any) -> ExpertPage:
         return await services.experts.find(ExpertQuery(search=search, sort=sort, limit=4, **place))
@@ -348,7 +343,7 @@ async def test_cursors_offsets_and_the_way_back_show_the_same_pages(
         assert (await page(after=back.next)).experts == later.experts
 
 
-async def test_a_cursor_of_another_order_or_of_nobody_is_refused_by_its_name(
+async def test_cursor_of_another_order_or_invalid_cursor_is_refused_by_field(
     services: Services, add_expert: AddExpert
 ) -> None:
     for n in range(2):
@@ -358,16 +353,16 @@ async def test_a_cursor_of_another_order_or_of_nobody_is_refused_by_its_name(
     for cursor in ("", "x", "=", "é", "AAAA", after[:-3], after + "A", "cmF0aW5nOltd", "cmF0aW5nOlswXQ", "\x00"):
         for field in ("after", "before"):
             if cursor:
-                with pytest.raises(ValidationError, match="cursor of an earlier answer"):
+                with pytest.raises(ValidationError, match="cursor from an earlier response"):
                     ExpertQuery(**{field: cursor})
     for sort in (ExpertSort.NAME, ExpertSort.SOONEST, ExpertSort.EXPERIENCE):
-        with pytest.raises(ValidationError, match="cursor of an earlier answer"):
+        with pytest.raises(ValidationError, match="cursor from an earlier response"):
             ExpertQuery(after=after, sort=sort)
-    with pytest.raises(ValidationError, match="either after or before"):
+    with pytest.raises(ValidationError, match="either `after` or `before`"):
         ExpertQuery(after=after, before=after)
 
 
-async def test_a_total_is_exact_up_to_a_thousand_and_says_when_there_are_more(
+async def test_total_is_exact_up_to_a_thousand_and_then_a_lower_bound(
     services: Services, add_expert: AddExpert, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n in range(4):
@@ -375,10 +370,10 @@ async def test_a_total_is_exact_up_to_a_thousand_and_says_when_there_are_more(
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (4, False)
     assert (await services.experts.find(ExpertQuery(page=100_000, limit=100))).total == 4
-    monkeypatch.setattr(catalogue, "MOST", 3)
+    monkeypatch.setattr(page, "MAX_COUNTED", 3)
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (3, True)
-    monkeypatch.setattr(catalogue, "MOST", 4)
+    monkeypatch.setattr(page, "MAX_COUNTED", 4)
     page = await services.experts.find(ExpertQuery(limit=1))
     assert (page.total, page.total_is_capped) == (4, False)
 
@@ -386,7 +381,7 @@ async def test_a_total_is_exact_up_to_a_thousand_and_says_when_there_are_more(
 # --- counts -----------------------------------------------------------------------------------------------------
 
 
-async def test_every_choice_is_counted_under_all_other_filters(
+async def test_facets_are_counted_under_all_other_filters(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock
 ) -> None:
     short = SessionTypeRequest(title="Short", minutes=30, step_minutes=30)
@@ -405,12 +400,12 @@ async def test_every_choice_is_counted_under_all_other_filters(
         assert found is not None
         return {name: {one.value: one.experts for one in facet} for name, facet in found}
 
-    everybody = {
+    all_counts = {
         "categories": {"Law": 2, "Tax": 2}, "languages": {"de": 2, "en": 2, "hu": 1}, "minutes": {"30": 2, "60": 3},
         "ratings": {"4.5": 2, "4": 3, "3.5": 3, "3": 3},
     }  # fmt: skip
-    assert await counts() == everybody
-    assert await counts(search="words") == everybody
+    assert await counts() == all_counts
+    assert await counts(search="words") == all_counts
     assert await counts(category="Tax") == {
         "categories": {"Law": 2, "Tax": 2}, "languages": {"de": 1, "en": 1, "hu": 1}, "minutes": {"30": 2, "60": 1},
         "ratings": {"4.5": 1, "4": 2, "3.5": 2, "3": 2},
@@ -425,36 +420,36 @@ async def test_every_choice_is_counted_under_all_other_filters(
         "categories": {}, "languages": {}, "minutes": {}, "ratings": {"4.5": 0, "4": 0, "3.5": 0, "3": 0},
     }  # fmt: skip
     sql.execute("UPDATE expert SET active = false WHERE name = 'Dora'")
-    clock.move(minutes=6)
+    clock.advance(minutes=6)
     assert (await counts())["categories"] == {"Law": 1, "Tax": 2}
 
 
-async def test_nobody_waits_for_counts_of_a_minute_ago_to_be_made_anew_where_that_takes_long(
+async def test_slow_counts_are_served_stale_while_being_refreshed(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 0)
+    monkeypatch.setattr(experts, "CACHE_THRESHOLD", 0)
 
     async def languages(**query: Any) -> dict[str, int]:
-        found = (await services.experts.names(ExpertQuery(facets=True, **query))).facets
+        found = (await services.experts.find_without_times(ExpertQuery(facets=True, **query))).facets
         assert found is not None
         return {one.value: one.experts for one in found.languages}
 
     await add_expert(languages=["en"])
     assert await languages(sort="name") == {"en": 1}
     sql.execute("UPDATE expert SET languages = '{de}'")
-    clock.move(seconds=14)
+    clock.advance(seconds=14)
     assert await languages() == {"en": 1}
-    clock.move(seconds=1)
-    assert await languages(limit=3) == {"en": 1}  # and meanwhile they are counted
+    clock.advance(seconds=1)
+    assert await languages(limit=3) == {"en": 1}  # counted again in the background
     async with asyncio.timeout(5):
         while await languages() != {"de": 1}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
-async def test_counts_that_are_quickly_made_are_always_of_this_moment(
+async def test_fast_counts_are_always_current(
     services: Services, add_expert: AddExpert, sql: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experts, "COUNTED_AT_ONCE", 60)
+    monkeypatch.setattr(experts, "CACHE_THRESHOLD", 60)
     await add_expert(languages=["en"])
     for language in ("de", "fr"):
         sql.execute("UPDATE expert SET languages = %s", [[language]])
@@ -466,9 +461,9 @@ async def test_counts_that_are_quickly_made_are_always_of_this_moment(
 # --- cost -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 @pytest.mark.parametrize("sort", list(ExpertSort))
-async def test_the_number_of_statements_does_not_depend_on_who_is_there(
+async def test_number_of_statements_is_independent_of_the_number_of_experts(
     services: Services,
     sql: Connection,
     clock: Clock,
@@ -477,10 +472,10 @@ async def test_the_number_of_statements_does_not_depend_on_who_is_there(
 ) -> None:
     async def statements() -> int:
         with counted() as sent:
-            await services.experts.names(ExpertQuery(search="anna talks", sort=sort, facets=True, limit=3))
+            await services.experts.find_without_times(ExpertQuery(search="anna talks", sort=sort, facets=True, limit=3))
         return len(sent)
 
     assert await statements() == 3  # words, page, counts
-    await crowd(services, sql, 9)
-    clock.move(minutes=6)  # so that the counts are made anew
+    await add_many(services, sql, 9)
+    clock.advance(minutes=6)  # so that the counts are refreshed
     assert await statements() == 3

@@ -1,4 +1,4 @@
-"""The short way to many sockets: a real server, and clients that speak Socket.IO byte by byte."""
+"""Broadcasting straight to websockets, tested on a real server with clients that speak Socket.IO at the byte level."""
 
 import asyncio
 import gc
@@ -35,14 +35,14 @@ _numbers = count(1)
 
 
 class Socket:
-    """A browser's websocket: `frame` reads the next one as it came, pings are not among what is sent here."""
+    """A browser's websocket. `frame` returns the next frame as received; the server sends no pings in these tests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     @classmethod
     async def open(cls, port: int, query: str = "") -> "Socket":
-        """Connect, as far as the protocol of websockets goes."""
+        """Connect and complete the websocket handshake."""
         self = cls(*await asyncio.open_connection("127.0.0.1", port))
         lines = (f"GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1", "Host: 127.0.0.1", "Upgrade: websocket",
                  "Connection: Upgrade", "Sec-WebSocket-Version: 13",
@@ -52,7 +52,7 @@ class Socket:
         return self
 
     async def frame(self) -> bytes:
-        """The next frame, whole."""
+        """Return the next whole frame."""
         async with asyncio.timeout(PATIENCE):
             head = await self._reader.readexactly(2)
             more = {126: 2, 127: 8}.get(head[1], 0)
@@ -60,24 +60,24 @@ class Socket:
             return head + long + await self._reader.readexactly(int.from_bytes(long, "big") if more else head[1])
 
     async def event(self) -> list[Any]:
-        """The next event; what Engine.IO says to itself is none."""
+        """Return the next Socket.IO event and skip Engine.IO's own frames."""
         while b"42[" not in (frame := await self.frame()):
             pass
         event: list[Any] = json.loads(frame[frame.index(b"42[") + 2 :])
         return event
 
-    def say(self, text: str) -> None:
-        """One frame, masked with zeros."""
+    def send_text(self, text: str) -> None:
+        """Send one text frame, masked with zeros."""
         self._writer.write(bytes((0x81, 0x80 | len(text))) + bytes(4) + text.encode())
 
     def close(self) -> None:
-        """Hang up."""
+        """Drop the connection."""
         self._writer.transport.abort()
 
 
 @asynccontextmanager
-async def serving(listener: socket.socket) -> AsyncIterator[int]:
-    """NiceGUI's own Socket.IO server, behind the server and the protocol that the product runs on; its port."""
+async def running_server(listener: socket.socket) -> AsyncIterator[int]:
+    """Run NiceGUI's Socket.IO server on the product's server and protocol class; yields the port."""
     config = uvicorn.Config(socketio.ASGIApp(core.sio), ws=FrameWebSocket, ws_per_message_deflate=False,
                             log_level="warning", lifespan="off", timeout_graceful_shutdown=1)  # fmt: skip
     server = uvicorn.Server(config)
@@ -89,29 +89,29 @@ async def serving(listener: socket.socket) -> AsyncIterator[int]:
 
 @pytest.fixture(scope="module")
 async def port() -> AsyncIterator[int]:
-    """Where the server is."""
-    async with serving(app.bind("127.0.0.1", 0)) as port:
+    """The server's port."""
+    async with running_server(app.bind("127.0.0.1", 0)) as port:
         yield port
 
 
 @pytest.fixture
 def room() -> str:
-    """A room nobody else is in."""
+    """A room that no other test uses."""
     return f"room:{next(_numbers)}"
 
 
 async def enter(port: int, room: str) -> tuple[Socket, str]:
-    """A page with a websocket, in this room; and its name."""
+    """Open a page with a websocket in this room. Returns the page and its session id."""
     page = await Socket.open(port)
     await page.frame()
-    page.say("40")
+    page.send_text("40")
     sid = json.loads((await page.frame())[4:])["sid"]
     await core.sio.enter_room(sid, room)
     return page, sid
 
 
 async def enter_polling(port: int, room: str) -> tuple[str, str]:
-    """A page that polls, in this room: where it does so, and its name."""
+    """Open a page that uses long polling, in this room. Returns its polling URL and its session id."""
     url = f"http://127.0.0.1:{port}/socket.io/?EIO=4&transport=polling"
     async with httpx.AsyncClient() as browser:
         url += "&sid=" + json.loads((await browser.get(url)).text[1:])["sid"]
@@ -121,77 +121,75 @@ async def enter_polling(port: int, room: str) -> tuple[str, str]:
     return url, sid
 
 
-@pytest.mark.parametrize("size", [1, 200, 70_000])  # websockets have three kinds of heads
-async def test_what_is_told_arrives_byte_by_byte_as_socket_io_itself_would_send_it(
-    port: int, room: str, size: int
-) -> None:
+@pytest.mark.parametrize("size", [1, 200, 70_000])  # websockets have three header sizes
+async def test_broadcast_sends_the_same_bytes_as_socket_io(port: int, room: str, size: int) -> None:
     told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(3)]
     for message in (NEWS, {"changes": "ä" * size, "nothing": None, "number": 0.25, "of": {"a": [1, "”", True]}}):
         await core.sio.emit("slots", message, room=room)
-        await told.tell(room, "slots", message)
+        await told.send(room, "slots", message)
         for page, _ in pages:
             assert await page.frame() == await page.frame()
-    assert told.by_emit == 0
+    assert told.emit_count == 0
     for page, _ in pages:
         page.close()
 
 
-async def test_a_page_that_polls_one_that_began_so_and_what_is_not_one_text_go_the_ordinary_way(
+async def test_polling_clients_and_binary_messages_fall_back_to_emit(
     port: int, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     told, (page, _), (polling, _) = Broadcaster(core.sio), await enter(port, room), await enter_polling(port, room)
     began_so, _ = await enter_polling(port, room)
     upgraded = await Socket.open(port, "&sid=" + began_so.rpartition("=")[2])
-    upgraded.say("2probe")
+    upgraded.send_text("2probe")
     assert (await upgraded.frame()).endswith(b"3probe")
-    upgraded.say("5")
-    await told.tell(room, "slots", NEWS)
-    assert told.by_emit == 2
+    upgraded.send_text("5")
+    await told.send(room, "slots", NEWS)
+    assert told.emit_count == 2
     for one in (page, upgraded):
         assert await one.event() == ["slots", NEWS]
     async with httpx.AsyncClient() as browser:
         assert json.loads((await browser.get(polling)).text[2:]) == ["slots", NEWS]
     assert "short way" not in caplog.text
-    await told.tell(room, "slots", {"portrait": b"png"})
+    await told.send(room, "slots", {"portrait": b"png"})
     for one in (page, upgraded):
         assert b'451-["slots",{"portrait":' in await one.frame()
         assert (await one.frame())[2:] == b"png"
         one.close()
 
 
-class Broken:
-    """A transport of another kind."""
+class BrokenTransport:
+    """A transport of an unknown kind."""
 
     def is_closing(self) -> bool:
         raise RuntimeError("another server, another way")
 
 
-async def test_a_socket_that_cannot_be_written_to_is_told_the_ordinary_way_and_complained_of_once(
+async def test_socket_that_cannot_be_written_falls_back_to_emit_and_is_logged_once(
     port: int, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
-    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = Broken()
+    core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = BrokenTransport()
     for _ in range(3):
-        await told.tell(room, "slots", NEWS)
+        await told.send(room, "slots", NEWS)
     for _ in range(3):
         assert [await page.event(), await other.event()] == 2 * [["slots", NEWS]]
-    assert (told.by_emit, caplog.text.count("RuntimeError: another server")) == (3, 1)
+    assert (told.emit_count, caplog.text.count("RuntimeError: another server")) == (3, 1)
     page.close()
     other.close()
 
 
-async def test_where_socket_io_has_changed_messages_go_through_its_own_emit_and_the_log_says_so_once(
+async def test_incompatible_socket_io_falls_back_to_emit_and_is_logged_once(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     told, (page, _), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
     told.check()
-    await told.tell(room, "slots", NEWS)
-    assert (told.by_emit, caplog.text) == (0, "")
+    await told.send(room, "slots", NEWS)
+    assert (told.emit_count, caplog.text) == (0, "")
     monkeypatch.setattr(core.sio, "get_environ", lambda: None)
     told.check()
-    await told.tell(room, "slots", NEWS)
-    await told.tell(room, "slots", NEWS)
-    assert told.by_emit == 2
+    await told.send(room, "slots", NEWS)
+    await told.send(room, "slots", NEWS)
+    assert told.emit_count == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.text.count("through Socket.IO, which is slower with many pages: TypeError") == 1
     for one in (page, other):
@@ -200,10 +198,10 @@ async def test_where_socket_io_has_changed_messages_go_through_its_own_emit_and_
 
 
 class SpacedPacket(Packet):  # type: ignore[misc]
-    """Its JSON looks different."""
+    """A packet whose JSON has different spacing."""
 
     def encode(self) -> str:
-        """The packet, as one text."""
+        """Encode the packet as text."""
         return f"{self.packet_type}{json.dumps(self.data)}"
 
 
@@ -216,7 +214,7 @@ class SpacedPacket(Packet):  # type: ignore[misc]
         ({"packet_class": SpacedPacket}, 'Socket.IO encodes events as \'42["slots", {"version": 1}]\''),
     ],
 )
-def test_each_part_of_socket_io_that_is_used_is_checked(
+def test_check_covers_every_part_of_socket_io_in_use(
     change: dict[str, Any], problem: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     sio = socketio.AsyncServer(async_mode="asgi")
@@ -227,22 +225,22 @@ def test_each_part_of_socket_io_that_is_used_is_checked(
     assert problem in caplog.text
 
 
-async def test_who_comes_into_a_room_is_told_from_then_on_and_who_goes_is_let_go(
+async def test_joining_a_room_starts_and_leaving_it_stops_delivery(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(broadcast, "KEPT", 0.2)
+    monkeypatch.setattr(broadcast, "ROUTE_MAX_AGE", 0.2)
     told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
-    await told.tell(room, "slots", {"version": 1})
+    await told.send(room, "slots", {"version": 1})
     later, later_sid = await enter(port, room)
-    await told.tell(room, "slots", {"version": 2})
-    # One that has just gone, of which the room does not know yet, is no reason to complain, nor to go another way.
+    await told.send(room, "slots", {"version": 2})
+    # A page that has just disconnected, and is still in the room, causes neither a warning nor the fallback.
     core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION].abort()
-    await told.tell(room, "slots", {"version": 3})
+    await told.send(room, "slots", {"version": 3})
     assert [(await other.event())[1]["version"] for _ in range(3)] == [1, 2, 3]
     assert [(await later.event())[1]["version"] for _ in range(2)] == [2, 3]
-    assert (told.by_emit, "short way" in caplog.text) == (0, False)
+    assert (told.emit_count, "fast broadcast" in caplog.text) == (0, False)
 
-    # When everybody has gone, and nobody is told anything any more, nothing is left of them.
+    # After all pages have left and nothing more is sent, no reference to their transports remains.
     transport = weakref.ref(core.sio.get_environ(later_sid)["asgi.scope"]["extensions"][EXTENSION])
     assert transport() is not None
     for one in (page, other, later):
@@ -253,10 +251,10 @@ async def test_who_comes_into_a_room_is_told_from_then_on_and_who_goes_is_let_go
             await asyncio.sleep(0.05)
 
 
-async def test_messages_of_a_room_arrive_in_the_order_they_were_told_also_among_niceguis_own(
+async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broadcast, "AT_ONCE", 1)  # everybody else has a turn after each socket
+    monkeypatch.setattr(broadcast, "SOCKETS_PER_TURN", 1)  # yield to the event loop after each socket
     told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(5)]
 
     async def update(number: int) -> None:
@@ -265,63 +263,61 @@ async def test_messages_of_a_room_arrive_in_the_order_they_were_told_also_among_
 
     async with asyncio.TaskGroup() as group:
         for number in range(60):
-            group.create_task(told.tell(room, "slots", {"version": number}))
+            group.create_task(told.send(room, "slots", {"version": number}))
             group.create_task(update(number))
     for page, _ in pages:
         heard = [await page.event() for _ in range(120)]
         assert [said["version"] for kind, said in heard if kind == "slots"] == list(range(60))
-    # Nor does a message overtake when there are fewer left to tell it to.
-    earlier = asyncio.create_task(told.tell(room, "slots", {"version": 60}))
+    # A message does not overtake an earlier one when fewer recipients remain.
+    earlier = asyncio.create_task(told.send(room, "slots", {"version": 60}))
     await asyncio.sleep(0)
     for _, sid in pages[:-1]:
         await core.sio.leave_room(sid, room)
-    await told.tell(room, "slots", {"version": 61})
+    await told.send(room, "slots", {"version": 61})
     await earlier
     assert [(await pages[-1][0].event())[1]["version"] for _ in range(2)] == [60, 61]
     for page, _ in pages:
         page.close()
 
 
-async def test_a_page_that_does_not_read_keeps_nobody_waiting_costs_no_memory_and_hears_that_it_missed_something(
-    port: int, room: str
-) -> None:
+async def test_page_that_stops_reading_delays_no_one_and_gets_a_missed_event(port: int, room: str) -> None:
     told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
     pages, much, most = [await enter(port, room) for _ in range(3)], "x" * 40_000, 500
     tracemalloc.start()
     for number in range(most):
-        await told.tell(room, "slots", {"version": number, "much": much})
+        await told.send(room, "slots", {"version": number, "much": much})
         for page, _ in pages:
             assert (await page.event())[1]["version"] == number
-    assert (told.behind(), told.by_emit) == (1, 0)
+    assert (told.lagging(), told.emit_count) == (1, 0)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 3_000_000, "of 20 MB that it has not read"
 
-    # It reads again: first what was on its way, without a gap, then that there was more.
+    # It reads again: first the buffered messages without a gap, then the notice that some were dropped.
     versions = []
     while (event := await laggard.event())[0] == "slots":
         versions.append(event[1]["version"])
     assert event == [MISSED, {}]
     assert versions == list(range(len(versions)))
     assert len(versions) < most
-    # What is told from then on reaches it as everybody.
-    await told.tell(room, "slots", NEWS)
+    # From then on it receives messages like any other page.
+    await told.send(room, "slots", NEWS)
     assert await laggard.event() == ["slots", NEWS]
-    assert told.behind() == 0
+    assert told.lagging() == 0
     for page, _ in [*pages, (laggard, "")]:
         page.close()
 
 
-async def test_a_page_that_never_reads_again_is_hung_up_on_and_forgotten(
+async def test_page_that_never_reads_again_is_disconnected_and_forgotten(
     room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "TAKES_NOTHING", 0.5)
-    async with serving(app.bind("127.0.0.1", 0)) as port:
+    monkeypatch.setattr(app, "SEND_TIMEOUT", 0.5)
+    async with running_server(app.bind("127.0.0.1", 0)) as port:
         told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
-        while not told.behind():
-            await told.tell(room, "slots", {"much": "x" * 100_000})
+        while not told.lagging():
+            await told.send(room, "slots", {"much": "x" * 100_000})
             await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
-            while told.behind():  # noqa: ASYNC110
+            while told.lagging():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         laggard.close()

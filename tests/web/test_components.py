@@ -1,4 +1,4 @@
-"""Parts of pages that only draw: what people wrote is escaped, what they need to know is there."""
+"""Components that only render HTML: user input is escaped, and the required facts are shown."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -9,8 +9,14 @@ import pytest
 from expert_booking.domain.email_schedule import Delivery
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
-from expert_booking.web.components.booking_card import booking_card, change, host_card, when, whole_booking
-from expert_booking.web.components.calendar_links import calendar_ways
+from expert_booking.web.components.booking_card import (
+    booking_card,
+    booking_details,
+    describe_change,
+    host_card,
+    session_times,
+)
+from expert_booking.web.components.calendar_links import calendar_links
 from expert_booking.web.components.mail_state import mail_mark, mail_state
 from expert_booking.web.components.signed_in import signed_in
 from expert_booking.web.pages.expert import profile_html
@@ -22,7 +28,7 @@ ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;{{ 7*7 }}&lt;/dd&gt;"
 
 
 def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView:
-    """A booking of tomorrow, nine o'clock in Berlin."""
+    """A booking for tomorrow at nine o'clock in Berlin."""
     facts = {
         "id": UUID(int=7), "expert_id": UUID(int=1), "expert_slug": "jana", "expert_name": "Jana", "name": "Ada",
         "expert_time_zone": "Europe/Berlin",
@@ -34,23 +40,23 @@ def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView
     return BookingView.model_validate({**facts, **overrides})
 
 
-NASTY_WORDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes"), NASTY)
+NASTY_FIELDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes"), NASTY)
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_every_status_is_said_and_marked_for_programs(status: Status) -> None:
-    whole = whole_booking(booking(status), BERLIN, BERLIN)
+def test_every_status_is_shown_and_marked_in_data_attributes(status: Status) -> None:
+    whole = booking_details(booking(status), BERLIN, BERLIN)
     assert f'data-booking="{UUID(int=7)}" data-status="{status.value}"' in whole
     assert ("done-mark off" in whole) == (status not in LIVE - {Status.NO_SHOW})
     assert f'data-status="{status.value}"' in booking_card(booking(status), BERLIN, past=False)
 
 
-def test_what_people_wrote_is_escaped_everywhere() -> None:
-    nasty = booking(**NASTY_WORDS)
+def test_user_input_is_escaped_everywhere() -> None:
+    nasty = booking(**NASTY_FIELDS)
     failed = nasty.model_copy(update={"mail": Delivery.FAILED})
     for drawn in (
-        whole_booking(nasty, BERLIN, KATHMANDU),
-        whole_booking(nasty, BERLIN, KATHMANDU, by_host=True),
+        booking_details(nasty, BERLIN, KATHMANDU),
+        booking_details(nasty, BERLIN, KATHMANDU, by_host=True),
         booking_card(nasty, BERLIN, past=True),
         host_card(nasty, BERLIN),
         mail_state(failed),
@@ -58,10 +64,10 @@ def test_what_people_wrote_is_escaped_everywhere() -> None:
     ):
         assert "<script" not in drawn
         assert ESCAPED in drawn
-    assert whole_booking(nasty, BERLIN, BERLIN).count(ESCAPED) == len(NASTY_WORDS)
+    assert booking_details(nasty, BERLIN, BERLIN).count(ESCAPED) == len(NASTY_FIELDS)
 
 
-def test_an_experts_own_words_are_escaped() -> None:
+def test_expert_texts_are_escaped() -> None:
     expert = ExpertDetail(
         id=UUID(int=1), slug="jana", name=NASTY, category=NASTY, experience=1, rating=4.96, rating_count=1234,
         headline=NASTY, time_zone="America/New_York", bio=NASTY,
@@ -77,7 +83,7 @@ def test_an_experts_own_words_are_escaped() -> None:
     assert "2 years" in unrated
 
 
-def test_the_profile_says_how_long_sessions_are_from_the_shortest_to_the_longest() -> None:
+def test_profile_shows_the_range_of_session_lengths() -> None:
     expert = ExpertDetail(
         id=UUID(int=1), slug="jana", name="Jana", category="Law", experience=1, rating=None, rating_count=0,
         headline="", time_zone="Europe/Berlin", bio="",
@@ -88,29 +94,29 @@ def test_the_profile_says_how_long_sessions_are_from_the_shortest_to_the_longest
     assert "<span>45 minutes</span>" in profile_html(expert.model_copy(update={"session_types": alike}))
 
 
-def test_both_clocks_are_shown_where_they_differ_and_one_where_they_do_not() -> None:
-    both = when(NINE, NINE + timedelta(hours=1), KATHMANDU, BERLIN)
+def test_both_time_zones_are_shown_only_if_they_differ() -> None:
+    both = session_times(NINE, NINE + timedelta(hours=1), KATHMANDU, BERLIN)
     for words in ("13:45–14:45", "Asia/Kathmandu (UTC+5:45)", "09:00–10:00", "Europe/Berlin (UTC+1)"):
         assert words in both
-    assert "At the expert's" not in when(NINE, NINE + timedelta(hours=1), BERLIN, BERLIN)
+    assert "Expert's time" not in session_times(NINE, NINE + timedelta(hours=1), BERLIN, BERLIN)
 
 
-def test_rows_without_content_are_left_out() -> None:
+def test_empty_rows_are_omitted() -> None:
     bare, full = booking(), booking(phone="+49 30 1234567", notes="Two\nlines")
-    assert "Phone" not in whole_booking(bare, BERLIN, BERLIN)
-    assert "Notes" not in whole_booking(bare, BERLIN, BERLIN)
-    assert "Two\nlines" in whole_booking(full, BERLIN, BERLIN)
+    assert "Phone" not in booking_details(bare, BERLIN, BERLIN)
+    assert "Notes" not in booking_details(bare, BERLIN, BERLIN)
+    assert "Two\nlines" in booking_details(full, BERLIN, BERLIN)
 
 
-def test_a_pending_booking_says_until_when_the_expert_answers_on_the_clock_of_who_reads_it() -> None:
+def test_pending_booking_shows_the_answer_deadline_in_the_readers_zone() -> None:
     waiting = booking(answer_by=NINE - timedelta(hours=20))
     words = "The expert answers by Monday, 23 November 2026, 17:45, Asia/Kathmandu (UTC+5:45)."
-    assert words in whole_booking(waiting, KATHMANDU, BERLIN)
+    assert words in booking_details(waiting, KATHMANDU, BERLIN)
     confirmed = booking(Status.CONFIRMED, answer_by=NINE - timedelta(hours=20))
-    assert "The expert answers" not in whole_booking(confirmed, KATHMANDU, BERLIN)
+    assert "The expert answers" not in booking_details(confirmed, KATHMANDU, BERLIN)
 
 
-def test_what_may_still_be_done_is_the_bookings_own() -> None:
+def test_leeway_comes_from_the_booking_itself() -> None:
     left = booking(
         cancel_until=NINE - timedelta(hours=1), reschedule_until=NINE - timedelta(hours=2), reschedules_left=1
     ).leeway()
@@ -118,31 +124,31 @@ def test_what_may_still_be_done_is_the_bookings_own() -> None:
     assert (left.may_cancel(now), left.may_reschedule(now), left.reschedules_left) == (True, False, 1)
 
 
-def test_what_has_changed_is_said_in_a_sentence_and_what_is_nothing_to_speak_of_is_not() -> None:
+def test_change_is_described_in_a_sentence_unless_it_is_trivial() -> None:
     before = booking()
-    assert change(before, booking(Status.CONFIRMED), BERLIN) == "The expert has confirmed your booking."
+    assert describe_change(before, booking(Status.CONFIRMED), BERLIN) == "The expert has confirmed your booking."
     moved = booking(Status.CONFIRMED, starts_at=NINE + timedelta(days=1), ends_at=NINE + timedelta(days=1, hours=1))
-    assert change(before, moved, KATHMANDU) == (
-        "Your booking has been moved to Wednesday, 25 November 2026, 13:45, Asia/Kathmandu (UTC+5:45). "
+    assert describe_change(before, moved, KATHMANDU) == (
+        "Your booking has been rescheduled to Wednesday, 25 November 2026, 13:45, Asia/Kathmandu (UTC+5:45). "
         "The expert has confirmed your booking."
     )
-    assert change(before, booking(version=2, notes="Other words"), BERLIN) == ""
+    assert describe_change(before, booking(version=2, notes="Other words"), BERLIN) == ""
 
 
 @pytest.mark.parametrize("status", set(Status) - {Status.PENDING})
-def test_every_turn_of_a_booking_has_its_own_words(status: Status) -> None:
-    assert change(booking(), booking(status), BERLIN).endswith(".")
+def test_every_status_change_has_a_sentence(status: Status) -> None:
+    assert describe_change(booking(), booking(status), BERLIN).endswith(".")
 
 
 @pytest.mark.parametrize("status", list(Status))
-def test_hosts_are_spoken_to_as_hosts(status: Status) -> None:
-    said = whole_booking(booking(status, answer_by=NINE), BERLIN, BERLIN, by_host=True)
-    for words in ("kept for you", "The expert answers", "The expert expects you"):
+def test_hosts_get_their_own_wording(status: Status) -> None:
+    said = booking_details(booking(status, answer_by=NINE), BERLIN, BERLIN, by_host=True)
+    for words in ("for you", "The expert answers", "You're all set", "You&#39;re all set"):
         assert words not in said
-    assert ("Please answer before it begins." in said) == (status is Status.PENDING)
+    assert ("Please answer before the start." in said) == (status is Status.PENDING)
 
 
-def test_what_became_of_the_mail_is_said_only_where_there_was_one() -> None:
+def test_email_delivery_state_is_shown_only_if_an_email_was_sent() -> None:
     assert mail_state(booking()) == mail_mark(booking()) == ""
     for delivery in Delivery:
         one = booking(mail=delivery)
@@ -151,6 +157,6 @@ def test_what_became_of_the_mail_is_said_only_where_there_was_one() -> None:
         assert "ada@example.com" in mail_state(one)
 
 
-def test_what_people_wrote_cannot_leave_the_links_to_calendars() -> None:
-    drawn = calendar_ways(booking(**NASTY_WORDS), NASTY, '/"><script>', '"><script>')
+def test_user_input_is_escaped_in_calendar_links() -> None:
+    drawn = calendar_links(booking(**NASTY_FIELDS), NASTY, '/"><script>', '"><script>')
     assert "<script" not in drawn

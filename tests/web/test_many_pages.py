@@ -1,4 +1,4 @@
-"""Hundreds of pages on one process: what they take, they give back."""
+"""Hundreds of pages on one process: closing them frees all their resources."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,19 +10,19 @@ import httpx
 import pytest
 
 from tests.conftest import AddExpert
-from tests.serving import WatchedServer
-from tests.viewers import Viewer
+from tests.page_viewer import Viewer
+from tests.server import WatchedServer
 
 PAGES: Final = 500
 SLUGS: Final = [f"expert-{number}" for number in range(4)]
-NOTHING: Final = {"pages": 0, "subscribers": 0, "boards": 0, "next_free": 0, "rooms": 0}
-AT_REST: Final = 40  # tasks: workers, the server's own, and whoever looks
+EMPTY: Final = {"pages": 0, "subscribers": 0, "boards": 0, "next_free": 0, "rooms": 0}
+AT_REST: Final = 40  # tasks: the workers, the server's own, and the test's inspection request
 PATIENCE: Final = 60  # seconds
 
 
 @asynccontextmanager
 async def open_pages(server: WatchedServer) -> AsyncIterator[list[Viewer]]:
-    """Expert pages, and every tenth one a listing; some visitors have been here before."""
+    """Open expert pages, and a listing for every tenth page; some visitors come with cookies."""
     paths = ["/" if number % 10 == 0 else f"/expert/{SLUGS[number % len(SLUGS)]}" for number in range(PAGES)]
     pages: list[Viewer] = []
 
@@ -37,44 +37,42 @@ async def open_pages(server: WatchedServer) -> AsyncIterator[list[Viewer]]:
     await asyncio.gather(*(page.close() for page in pages))
 
 
-async def given_back(server: WatchedServer) -> dict[str, int]:
-    """What the process weighs when nothing is left of its pages."""
+async def released(server: WatchedServer) -> dict[str, int]:
+    """Wait until nothing of the pages is left, and return the resource counts of the process."""
     async with asyncio.timeout(PATIENCE):
-        while server.inside() != NOTHING or (weight := server.weight())["tasks"] > AT_REST:  # noqa: ASYNC110
-            await asyncio.sleep(1)  # looking costs the server more than waiting
+        while server.resource_counts() != EMPTY or (weight := server.resource_usage())["tasks"] > AT_REST:  # noqa: ASYNC110
+            await asyncio.sleep(1)  # an inspection costs the server more than a longer wait
     return weight
 
 
 @pytest.fixture
 def watched(database_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WatchedServer]:
-    """A server that can be looked into."""
+    """A server whose internals can be inspected."""
     with WatchedServer(tmp_path, database_url) as server:
         server.wait_until_alive()
         yield server
         server.stop()
-    request.node.add_report_section("teardown", "log of the server", server.words()[-5000:])
+    request.node.add_report_section("teardown", "log of the server", server.log_text()[-5000:])
 
 
-async def test_five_hundred_pages_that_are_opened_and_closed_give_everything_back(
-    watched: WatchedServer, add_expert: AddExpert
-) -> None:
+async def test_opening_and_closing_500_pages_leaks_nothing(watched: WatchedServer, add_expert: AddExpert) -> None:
     for slug in SLUGS:
         await add_expert(slug=slug)
     weights: list[dict[str, int]] = []
-    # What is there more after the second time is kept for each page; or it is somebody's cache, and the third time
-    # there is no more of it.
-    while len(weights) < 4 and not (len(weights) > 1 and light(*weights[-2:])):
+    # Growth after the second round is either kept for each page, which is a leak, or a cache that is filling,
+    # in which case the third round adds nothing.
+    while len(weights) < 4 and not (len(weights) > 1 and is_leak_free(*weights[-2:])):
         async with open_pages(watched):
-            alive = watched.inside()
+            alive = watched.resource_counts()
             assert (alive["pages"], alive["boards"], alive["next_free"]) == (PAGES, 4, 4)
-            open_weight = watched.weight()
-        weights.append(await given_back(watched))
+            open_weight = watched.resource_usage()
+        weights.append(await released(watched))
         assert open_weight["objects"] > weights[-1]["objects"] + 100 * PAGES
-    assert light(*weights[-2:]), weights
+    assert is_leak_free(*weights[-2:]), weights
 
 
-def light(before: dict[str, int], after: dict[str, int]) -> bool:
-    """Whether nothing is left: not of every second page one object, nor of each 8 kB, nor any task or timer."""
+def is_leak_free(before: dict[str, int], after: dict[str, int]) -> bool:
+    """Check for leaks: less than one object for every second page, less than 8 kB a page, and no tasks or timers."""
     return (
         after["behind"] == 0
         and after["tasks"] <= before["tasks"] + 10

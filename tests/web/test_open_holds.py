@@ -1,4 +1,4 @@
-"""Open forms share a hold, and the last one that is closed lets it go."""
+"""Open forms share a hold; closing the last form releases it."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -12,63 +12,63 @@ ADA, GRACE = b"a" * 32, b"g" * 32
 HOME = b"h" * 32
 
 
-def wanted(expert_id: UUID, hours: int = 2) -> HoldRequest:
-    """A time of Monday."""
+def hold_request(expert_id: UUID, hours: int = 2) -> HoldRequest:
+    """A request for a time on Monday."""
     return HoldRequest(expert_id=expert_id, starts_at=MONDAY_MORNING + timedelta(hours=hours))
 
 
-async def opened(open_holds: OpenHolds, request: HoldRequest, instead_of: UUID | None = None) -> HoldView:
-    """A form that has arrived in Ada's browser."""
+async def open_form(open_holds: OpenHolds, request: HoldRequest, instead_of: UUID | None = None) -> HoldView:
+    """Take a hold in Ada's browser and register the form that shows it."""
     hold = await open_holds.take(request, ADA, HOME)
     open_holds.open(hold.id, instead_of=instead_of)
     return hold
 
 
-async def test_a_hold_lasts_as_long_as_one_form_shows_it(services: Services, add_expert: AddExpert) -> None:
-    open_holds, request = OpenHolds(services), wanted(await add_expert())
-    first, second = await opened(open_holds, request), await opened(open_holds, request)
+async def test_hold_lasts_as_long_as_one_form_shows_it(services: Services, add_expert: AddExpert) -> None:
+    open_holds, request = OpenHolds(services), hold_request(await add_expert())
+    first, second = await open_form(open_holds, request), await open_form(open_holds, request)
     assert first.id == second.id
     await open_holds.close(first.id, ADA)
-    assert await services.holds.of_visitor(ADA) == first
+    assert await services.holds.for_visitor(ADA) == first
     await open_holds.close(first.id, ADA)
-    assert await services.holds.of_visitor(ADA) is None
+    assert await services.holds.for_visitor(ADA) is None
 
 
-async def test_a_form_that_turns_to_another_hold_shows_the_old_one_no_more(
+async def test_form_that_switches_to_another_hold_stops_counting_for_the_old_one(
     services: Services, add_expert: AddExpert
 ) -> None:
     open_holds, expert_id = OpenHolds(services), await add_expert()
-    first = await opened(open_holds, wanted(expert_id))
-    second = await opened(open_holds, wanted(expert_id, 3), instead_of=first.id)
-    assert await services.holds.of_visitor(ADA) == second
+    first = await open_form(open_holds, hold_request(expert_id))
+    second = await open_form(open_holds, hold_request(expert_id, 3), instead_of=first.id)
+    assert await services.holds.for_visitor(ADA) == second
     await open_holds.close(second.id, ADA)
-    assert await services.holds.of_visitor(ADA) is None
+    assert await services.holds.for_visitor(ADA) is None
 
 
-async def test_what_another_process_has_taken_over_is_not_let_go_here(
+async def test_hold_taken_over_by_another_process_is_not_released_here(
     services: Services, add_expert: AddExpert
 ) -> None:
-    here, there, request = OpenHolds(services), OpenHolds(services), wanted(await add_expert())
-    hold = await opened(here, request)
-    await opened(there, request)
+    here, there, request = OpenHolds(services), OpenHolds(services), hold_request(await add_expert())
+    hold = await open_form(here, request)
+    await open_form(there, request)
     await here.close(hold.id, ADA)
-    assert await services.holds.of_visitor(ADA) == hold
+    assert await services.holds.for_visitor(ADA) == hold
     await there.close(hold.id, ADA)
-    assert await services.holds.of_visitor(ADA) is None
+    assert await services.holds.for_visitor(ADA) is None
 
 
-async def test_the_pages_of_a_browser_hear_of_its_hold_and_those_of_others_do_not(
+async def test_only_pages_of_the_same_browser_are_notified_of_its_hold(
     services: Services, add_expert: AddExpert
 ) -> None:
-    open_holds, request = OpenHolds(services), wanted(await add_expert())
+    open_holds, request = OpenHolds(services), hold_request(await add_expert())
     heard: list[HoldView | None] = []
     unsubscribe, _ = open_holds.subscribe(ADA, heard.append), open_holds.subscribe(GRACE, lambda _: heard.append(None))
-    hold = await opened(open_holds, request)
+    hold = await open_form(open_holds, request)
     assert heard == [hold]
     await open_holds.release(hold.id, ADA)
     assert heard == [hold, None]
-    await open_holds.release(hold.id, ADA)  # twice does no harm
+    await open_holds.release(hold.id, ADA)  # releasing twice is harmless
     unsubscribe()
     unsubscribe()
-    await opened(open_holds, request)
+    await open_form(open_holds, request)
     assert heard == [hold, None, None]

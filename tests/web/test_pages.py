@@ -1,4 +1,4 @@
-"""What pages make of addresses, cookies and what a browser sends: nothing of it can be trusted to be right."""
+"""Parsing of URLs, cookies and messages from browsers, none of which can be trusted."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -13,10 +13,10 @@ from expert_booking.web.pages.experts import PAGE_LENGTH, query_of
 from expert_booking.web.visitor import zone_named, zone_of
 
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
-EVERYBODY = ExpertQuery(limit=PAGE_LENGTH)
+ALL_EXPERTS = ExpertQuery(limit=PAGE_LENGTH)
 
 
-def test_a_search_in_the_address_is_read() -> None:
+def test_search_in_the_query_string_is_parsed() -> None:
     wanted = {"search": " jana  müller ", "category": "Law", "sort": "name", "page": "3", "utm": "x", "limit": "99"}
     assert query_of(wanted) == ExpertQuery(
         search="jana müller", category="Law", sort=ExpertSort.NAME, page=3, limit=PAGE_LENGTH
@@ -29,17 +29,17 @@ def test_a_search_in_the_address_is_read() -> None:
      {"sort": "cheapest"}, {"sort": 1}, {"search": "x" * 101}, {"search": None}, {"search": ["a"]}, {"search": "\0"},
      {"category": {"a": 1}}, {"limit": 5}, {}],
 )  # fmt: skip
-def test_nonsense_counts_as_not_asked_for(wanted: dict[str, object]) -> None:
-    assert query_of(wanted) == EVERYBODY
+def test_invalid_query_values_are_ignored(wanted: dict[str, object]) -> None:
+    assert query_of(wanted) == ALL_EXPERTS
 
 
-def test_a_cursor_of_another_order_or_of_nobody_counts_as_not_asked_for() -> None:
+def test_cursor_that_is_invalid_or_of_another_order_is_ignored() -> None:
     for place in ("rubbish", "c29vbmVzdDpbMF0", "%", "a" * 999):
         assert query_of({"after": place, "search": "law"}) == ExpertQuery(search="law", limit=PAGE_LENGTH)
-        assert query_of({"after": place, "before": place, "sort": "zzz"}) == EVERYBODY
+        assert query_of({"after": place, "before": place, "sort": "zzz"}) == ALL_EXPERTS
 
 
-def test_nonsense_in_one_place_leaves_the_rest_as_it_is() -> None:
+def test_one_invalid_value_leaves_the_others_in_place() -> None:
     assert query_of({"search": "law", "page": "x", "sort": "y"}) == ExpertQuery(search="law", limit=PAGE_LENGTH)
 
 
@@ -48,14 +48,14 @@ def test_nonsense_in_one_place_leaves_the_rest_as_it_is() -> None:
     ["2026-11-24T08:00:00Z", "2026-11-24T09:00:00+01:00", "2026-11-24T09:00:00 01:00", "2026-11-24T13:45:00+05:45",
      "2026-11-24T08:00Z", "2026-11-24T08:00:00.000Z"],
 )  # fmt: skip
-def test_a_time_in_an_address_may_have_any_offset_and_may_have_lost_its_plus(text: str) -> None:
+def test_time_in_a_url_may_have_any_offset_and_may_have_lost_its_plus_sign(text: str) -> None:
     assert instant_of(text) == NINE
 
 
 @pytest.mark.parametrize(
     "text", [None, "", "now", "2026-11-24T08:00:00", "2026-11-24", "9999-12-31T23:59:59Z", "1-1-1", "\0", "x" * 5000]
 )
-def test_a_time_without_offset_or_sense_is_none(text: str | None) -> None:
+def test_time_without_an_offset_or_malformed_is_none(text: str | None) -> None:
     assert instant_of(text) is None
 
 
@@ -65,16 +65,16 @@ NOT_OFFERED = ["nonsense", str(UUID(int=13)), "\0", 5 * str(SECOND)]
 
 
 @pytest.mark.parametrize("wanted", [*NOT_OFFERED, None, "", 5, ["a"], {"a": 1}, SECOND.int])
-def test_a_session_that_is_not_offered_gives_way_to_the_first_one(wanted: object) -> None:
+def test_unknown_session_type_is_replaced_by_the_first(wanted: object) -> None:
     assert chosen(OFFERED, wanted) == FIRST
     assert chosen([], wanted) is None
 
 
-def test_a_session_that_is_offered_is_chosen_however_its_id_is_written() -> None:
+def test_offered_session_type_is_chosen_in_any_spelling_of_its_id() -> None:
     assert chosen(OFFERED, str(SECOND)) == chosen(OFFERED, str(SECOND).upper()) == SECOND
 
 
-def test_a_form_is_for_the_session_in_its_address_or_for_the_first_and_never_for_another_one() -> None:
+def test_form_uses_the_session_type_of_its_url_or_the_first_but_never_another() -> None:
     expert = ExpertDetail(
         id=UUID(int=1), slug="jana", name="Jana", category="Law", experience=1, rating=None, rating_count=0,
         headline="", time_zone="Europe/Berlin", bio="", session_types=OFFERED,
@@ -86,7 +86,7 @@ def test_a_form_is_for_the_session_in_its_address_or_for_the_first_and_never_for
 
 
 def request_with(cookies: str) -> Request:
-    """A request with these cookies."""
+    """Build a request with these cookies."""
     return Request({"type": "http", "headers": [(b"cookie", cookies.encode())]})
 
 
@@ -96,17 +96,17 @@ def request_with(cookies: str) -> Request:
      ("zone=Europe%2FBerlin; browser_zone=Asia/Kathmandu", "Europe/Berlin"),
      ("zone=nonsense; browser_zone=Asia/Kathmandu", "Asia/Kathmandu"), ("zone=../../etc/passwd", None)],
 )  # fmt: skip
-def test_the_chosen_zone_goes_before_the_browsers_and_nonsense_counts_as_none(cookies: str, zone: str | None) -> None:
+def test_chosen_zone_precedes_the_browsers_and_invalid_zones_are_ignored(cookies: str, zone: str | None) -> None:
     found = zone_of(request_with(cookies))
     assert (found and found.key) == zone
 
 
 @pytest.mark.parametrize("name", [None, 5, "", "Mars/Phobos", "../UTC", ["UTC"], {"zone": "UTC"}])
-def test_what_a_browser_calls_a_zone_has_to_be_one(name: object) -> None:
+def test_unknown_zone_names_are_rejected(name: object) -> None:
     assert zone_named(name) is None
 
 
-def test_a_zone_that_a_browser_knows_by_an_old_name_is_the_one_that_experts_know_by_the_new_one() -> None:
+def test_old_and_new_names_of_a_zone_are_the_same() -> None:
     for old, new in (
         ("Asia/Calcutta", "Asia/Kolkata"),
         ("Europe/Kiev", "Europe/Kyiv"),

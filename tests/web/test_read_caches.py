@@ -1,4 +1,4 @@
-"""What pages keep of what they have read: given again only as long as it is known to be right."""
+"""The pages' read caches: an entry is reused only while it is known to be current."""
 
 import asyncio
 import re
@@ -19,12 +19,12 @@ from expert_booking.domain.events import ExpertChanged, FeedConnected
 from expert_booking.schemas import ExpertDetail, ExpertQuery, ExpertSort
 from expert_booking.services import Services
 from expert_booking.services.experts import Experts
-from expert_booking.web.live import profile_cache, slot_boards
+from expert_booking.web.live import read_cache, slot_boards
 from expert_booking.web.live.listing_cache import CachedListing, ListingCache, ListingKey
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoard, LiveBoards
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 Connection = psycopg.Connection[tuple[object, ...]]
 PATIENCE = 20
@@ -40,63 +40,63 @@ BOOKED = """
 
 @pytest.fixture(autouse=True)
 async def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NiceGUI works on this loop, as it does in the server."""
+    """Use this test's loop as NiceGUI's, as in the server."""
     monkeypatch.setattr(core, "loop", asyncio.get_running_loop())
 
 
-class Event:
-    """A feed at work, and a way to wait until it has told of somebody."""
+class EventRecorder:
+    """A running feed that can wait for the event of one expert."""
 
     def __init__(self, services: Services, url: str) -> None:
         self.feed = Feed(url, services.bus.publish)
-        self._told: list[UUID | None] = []
+        self._seen: list[UUID | None] = []
         self._more = asyncio.Event()
-        services.bus.listen_to_experts(self._hear)
+        services.bus.listen_to_experts(self._record)
 
-    async def of(self, expert_id: UUID | None) -> None:
-        """Return when there has been news of this expert, since the last time."""
+    async def wait_for(self, expert_id: UUID | None) -> None:
+        """Return after an event for this expert has arrived since the last call."""
         async with asyncio.timeout(PATIENCE):
-            while expert_id not in self._told:
+            while expert_id not in self._seen:
                 self._more.clear()
                 await self._more.wait()
-        self._told.clear()
+        self._seen.clear()
 
-    def _hear(self, expert_id: UUID | None) -> None:
-        self._told.append(expert_id)
+    def _record(self, expert_id: UUID | None) -> None:
+        self._seen.append(expert_id)
         self._more.set()
 
 
 @pytest.fixture
-async def news(services: Services, database_url: str) -> AsyncIterator[Event]:
-    """News that arrive."""
-    news = Event(services, database_url)
-    running = asyncio.create_task(news.feed.run())
-    await news.of(None)
-    yield news
+async def events(services: Services, database_url: str) -> AsyncIterator[EventRecorder]:
+    """A running feed that records events."""
+    events = EventRecorder(services, database_url)
+    running = asyncio.create_task(events.feed.run())
+    await events.wait_for(None)
+    yield events
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
 
 
 @pytest.fixture
-async def two(add_expert: AddExpert, news: Event) -> tuple[UUID, UUID]:
-    """Two experts, of whom nothing is new any more."""
+async def two(add_expert: AddExpert, events: EventRecorder) -> tuple[UUID, UUID]:
+    """Two experts whose creation events have all arrived."""
     two = await add_expert(name="Jana Müller"), await add_expert(name="Tom Weber")
-    await news.of(two[1])
+    await events.wait_for(two[1])
     return two
 
 
-async def looked_at(boards: LiveBoards, expert_id: UUID) -> LiveBoard:
-    """Somebody opens a page of this expert, and leaves."""
+async def visit(boards: LiveBoards, expert_id: UUID) -> LiveBoard:
+    """Open and close a page of this expert."""
     board = boards.of(expert_id, None)
     leave = board.watch(lambda _: None)
-    await board.up_to_date()
+    await board.ensure_current()
     leave()
     return board
 
 
 def state(board: LiveBoard, at: datetime) -> SlotState:
-    """What a board says of one slot."""
+    """Return the state of one slot on a board."""
     assert board.board is not None
     return next(slot.state for slot in board.board.slots if slot.starts_at == at)
 
@@ -104,90 +104,88 @@ def state(board: LiveBoard, at: datetime) -> SlotState:
 # --- boards -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_board_is_kept_until_there_is_news_of_its_expert(
-    services: Services, two: tuple[UUID, UUID], news: Event, sql: Connection
+async def test_board_is_cached_until_its_expert_changes(
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection
 ) -> None:
     boards, (jana, tom) = LiveBoards(services), two
-    before = [(await looked_at(boards, one)).board for one in two]
-    assert (len(boards), boards.kept, services.bus.subscriber_count()) == (0, 2, 0)
-    assert [(await looked_at(boards, one)).board is reading for one, reading in zip(two, before, strict=True)] == [
-        True
-    ] * 2
+    before = [(await visit(boards, one)).board for one in two]
+    assert (len(boards), boards.idle_count, services.bus.subscriber_count()) == (0, 2, 0)
+    assert [(await visit(boards, one)).board is reading for one, reading in zip(two, before, strict=True)] == [True] * 2
     sql.execute(BOOKED, {"expert": jana, "at": TEN})
-    await news.of(jana)
-    assert boards.kept == 1
-    assert state(await looked_at(boards, jana), TEN) is SlotState.BOOKED
-    assert (await looked_at(boards, tom)).board is before[1]
+    await events.wait_for(jana)
+    assert boards.idle_count == 1
+    assert state(await visit(boards, jana), TEN) is SlotState.BOOKED
+    assert (await visit(boards, tom)).board is before[1]
 
 
-async def test_a_board_that_is_looked_at_is_read_once_for_each_news_and_not_for_each_visitor(
-    services: Services, two: tuple[UUID, UUID], news: Event, book: Book
+async def test_watched_board_is_read_once_per_event_not_once_per_visitor(
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, book: Book
 ) -> None:
     boards, (jana, _) = LiveBoards(services), two
     board = boards.of(jana, None)
     board.watch(lambda _: None)
-    await board.up_to_date()
+    await board.ensure_current()
     await book(jana, TEN)
-    await news.of(jana)
-    await asyncio.gather(*(board.up_to_date() for _ in range(5)))
+    await events.wait_for(jana)
+    await asyncio.gather(*(board.ensure_current() for _ in range(5)))
     reading = board.board
     assert state(board, TEN) is SlotState.BOOKED
     board.refresh = lambda: None  # type: ignore[assignment, method-assign]
-    await board.up_to_date()
+    await board.ensure_current()
     assert board.board is reading
 
 
-async def test_time_that_passes_has_a_board_read_anew(services: Services, two: tuple[UUID, UUID], clock: Clock) -> None:
+async def test_board_is_reread_when_time_has_passed(services: Services, two: tuple[UUID, UUID], clock: Clock) -> None:
     boards, soon = LiveBoards(services), MONDAY_MORNING + HOUR
     clock.now = soon - timedelta(seconds=1)
-    assert state(await looked_at(boards, two[0]), soon) is SlotState.OPEN
-    clock.move(seconds=2)
-    board = (await looked_at(boards, two[0])).board
+    assert state(await visit(boards, two[0]), soon) is SlotState.OPEN
+    clock.advance(seconds=2)
+    board = (await visit(boards, two[0])).board
     assert board is not None
     assert soon not in [slot.starts_at for slot in board.slots if slot.state is SlotState.OPEN]
 
 
-async def test_no_more_boards_and_profiles_are_kept_than_there_is_room_for(
-    services: Services, add_expert: AddExpert, news: Event, monkeypatch: pytest.MonkeyPatch
+async def test_caches_of_boards_and_profiles_are_bounded(
+    services: Services, add_expert: AddExpert, events: EventRecorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slot_boards, "MOST_KEPT", 2)
-    monkeypatch.setattr(profile_cache, "MOST_KEPT", 2)
+    monkeypatch.setattr(slot_boards, "MAX_IDLE_BOARDS", 2)
+    monkeypatch.setattr(read_cache, "MAX_ENTRIES", 2)
     boards, known = LiveBoards(services), ProfileCache(services)
     ids = [await add_expert(name=f"Expert {n}") for n in range(3)]
-    await news.of(ids[-1])
+    await events.wait_for(ids[-1])
     for expert_id in ids:
-        await looked_at(boards, expert_id)
+        await visit(boards, expert_id)
         await known.of(str(expert_id))
-    assert (boards.kept, len(known)) == (2, 2)
+    assert (boards.idle_count, len(known)) == (2, 2)
 
 
-async def test_while_no_news_arrive_everything_is_read_anew(
-    services: Services, two: tuple[UUID, UUID], news: Event, sql: Connection
+async def test_nothing_is_served_from_a_cache_while_the_feed_is_down(
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection
 ) -> None:
     boards, known, jana = LiveBoards(services), ProfileCache(services), two[0]
     board = boards.of(jana, None)
     board.watch(lambda _: None)
-    await board.up_to_date()
+    await board.ensure_current()
     assert board.is_current
     assert (await known.of(str(jana))).expert.name == "Jana Müller"
     sql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
                 " AND datname = current_database()")  # fmt: skip
     async with asyncio.timeout(PATIENCE):
-        while services.bus.connected:  # noqa: ASYNC110 - the very next turn after it has gone
+        while services.bus.connected:  # noqa: ASYNC110 - the first iteration after the connection is lost
             await asyncio.sleep(0)
-    # Nothing else gets a turn before the visitors do: the feed is still away.
+    # The visitors run before any other task: the feed is still disconnected.
     sql.execute(BOOKED, {"expert": jana, "at": TEN})
     sql.execute("UPDATE expert SET name = 'Jana Schmidt' WHERE id = %s", [jana])
     assert not board.is_current
-    profile, _ = await asyncio.gather(known.of(str(jana)), board.up_to_date())
+    profile, _ = await asyncio.gather(known.of(str(jana)), board.ensure_current())
     assert (state(board, TEN), profile.expert.name) == (SlotState.BOOKED, "Jana Schmidt")
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_profile_is_kept_until_there_is_news_of_its_expert(
-    services: Services, two: tuple[UUID, UUID], news: Event, sql: Connection
+async def test_profile_is_cached_until_its_expert_changes(
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection
 ) -> None:
     known, (jana, tom) = ProfileCache(services), map(str, two)
     before = await known.of(jana), await known.of(tom)
@@ -197,25 +195,25 @@ async def test_a_profile_is_kept_until_there_is_news_of_its_expert(
         ("UPDATE session_type SET title = 'Advice' WHERE expert_id = %s", ("Jana Schmidt", "Advice")),
     ):
         sql.execute(change, [jana])
-        await news.of(two[0])
+        await events.wait_for(two[0])
         expert = (await known.of(jana)).expert
         assert (expert.name, expert.session_types[0].title) == named
     assert await known.of(tom) is before[1]
     sql.execute("UPDATE expert SET active = false WHERE id = %s", [jana])
-    await news.of(two[0])
+    await events.wait_for(two[0])
     with pytest.raises(ExpertNotFound):
         await known.of(jana)
 
 
 class GatedExperts(Experts):
-    """The real experts, whose profiles wait at a gate until they are let go."""
+    """The real service, whose profiles are held back until the gate opens."""
 
     def __init__(self, real: Experts) -> None:
         self._real = real
         self.gate, self.arrived = asyncio.Event(), asyncio.Event()
 
     async def profile(self, reference: str) -> ExpertDetail:
-        """What is read now, told when the gate opens."""
+        """Read the profile now and return it when the gate opens."""
         profile = await self._real.profile(reference)
         self.arrived.set()
         await self.gate.wait()
@@ -223,7 +221,7 @@ class GatedExperts(Experts):
 
 
 @pytest.mark.parametrize("missed", [False, True])
-async def test_a_profile_that_was_read_before_the_news_and_arrives_after_them_is_not_kept(
+async def test_profile_read_before_an_event_and_returned_after_it_is_not_cached(
     services: Services, two: tuple[UUID, UUID], missed: bool
 ) -> None:
     gated = services.experts = GatedExperts(services.experts)
@@ -239,39 +237,39 @@ async def test_a_profile_that_was_read_before_the_news_and_arrives_after_them_is
 # --- listings ---------------------------------------------------------------------------------------------------
 
 
-async def test_a_listing_is_kept_until_there_is_news_of_anybody_or_of_next_free_times(
-    services: Services, two: tuple[UUID, UUID], news: Event, sql: Connection, clock: Clock
+async def test_listing_is_cached_until_an_expert_or_a_next_free_time_changes(
+    services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection, clock: Clock
 ) -> None:
     listings, asked = ListingCache(services), ListingKey(ExpertQuery(), "Europe/Berlin")
-    shown = CachedListing(list(two), 7, "{}", clock())
-    listings.keep(asked, shown, listings.news)
-    assert (listings.of(asked, 7), listings.of(asked, 8), listings.of(asked._replace(zone="UTC"), 7)) == (
+    shown = CachedListing(list(two), 7, "{}")
+    listings.put(asked, shown, listings.start_reading())
+    assert (listings.get(asked, 7), listings.get(asked, 8), listings.get(asked._replace(zone="UTC"), 7)) == (
         shown,
         None,
         None,
     )
-    before = listings.news
+    before = listings.start_reading()
     sql.execute("UPDATE expert SET name = 'Tom Schmidt' WHERE id = %s", [two[1]])
-    await news.of(two[1])
-    listings.keep(asked, shown, before)  # it was read before
-    assert (listings.of(asked, 7), len(listings)) == (None, 0)
+    await events.wait_for(two[1])
+    listings.put(asked, shown, before)  # it was read before the change
+    assert (listings.get(asked, 7), len(listings)) == (None, 0)
 
 
-async def test_a_listing_that_rests_on_what_is_worked_out_later_is_not_kept(services: Services, clock: Clock) -> None:
+async def test_listing_that_depends_on_derived_data_is_not_cached(services: Services, clock: Clock) -> None:
     listings = ListingCache(services)
     for query in (
         ExpertQuery(sort=ExpertSort.SOONEST),
         ExpertQuery(free_on=TEN.date()),
         ExpertQuery(free_before=TEN.date()),
     ):
-        listings.keep(ListingKey(query, "UTC"), CachedListing([], 0, "{}", clock()), listings.news)
+        listings.put(ListingKey(query, "UTC"), CachedListing([], 0, "{}"), listings.start_reading())
     assert len(listings) == 0
 
 
-# --- all of it, over HTTP ---------------------------------------------------------------------------------------
+# --- everything together, over HTTP -------------------------------------------------------------------------------
 
 
-async def test_pages_that_everybody_asks_for_show_what_psql_has_changed(
+async def test_cached_pages_show_changes_made_in_psql(
     two: tuple[UUID, UUID], sql: Connection, serve: Callable[..., ServerProcess]
 ) -> None:
     server, (jana, _) = serve(), two

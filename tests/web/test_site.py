@@ -1,4 +1,4 @@
-"""What the door for people says to programs, and to browsers that ask for what is not there."""
+"""What the pages answer to programs and to browsers that request unknown paths."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import httpx
 import psycopg
 
-from tests.serving import ServerProcess
+from expert_booking.web.portraits import draw_portrait
+from tests.conftest import AddExpert
+from tests.server import ServerProcess
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 
 
-def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
+def test_unknown_paths_are_problem_json_for_programs_and_a_page_for_browsers(
     serve: Callable[..., ServerProcess],
 ) -> None:
     server = serve()
@@ -27,10 +29,10 @@ def test_what_is_not_there_is_a_problem_for_programs_and_a_page_for_people(
         if method == "GET":
             page = httpx.get(server.url + path, headers=PAGE)
             assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
-            assert "This page is not here" in page.text
+            assert "Page not found" in page.text
 
 
-def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_speaks_of_no_mistake(
+def test_page_that_times_out_on_the_database_is_a_503_page_without_an_error_report(
     serve: Callable[..., ServerProcess], sql: psycopg.Connection[tuple[Any, ...]]
 ) -> None:
     server = serve()
@@ -39,3 +41,13 @@ def test_a_page_that_has_waited_for_the_database_in_vain_asks_for_a_moment_and_s
         page = httpx.get(f"{server.url}/expert/jana-muller", headers=PAGE, timeout=60)
     assert (page.status_code, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert "Just a moment" in page.text
+
+
+async def test_portrait_is_drawn_from_the_key_of_the_expert(
+    serve: Callable[..., ServerProcess], add_expert: AddExpert
+) -> None:
+    await add_expert(portrait="f:jana")
+    async with httpx.AsyncClient(base_url=serve().url) as client:
+        answer = await client.get("/portrait/jana-muller.svg")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.text == draw_portrait("f:jana")

@@ -1,4 +1,4 @@
-"""Two weeks of a board, as the page is told to draw them."""
+"""The snapshot of two weeks of a board that a page renders."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def board(
     now: datetime = MONDAY, *, zone: ZoneInfo = BERLIN, opens: int = 540, closes: int = 1020, busy: Sequence[Busy] = (),
     horizon: int = 60, step: int = 60, weekdays: Sequence[int] = range(1, 8),
 ) -> Board:  # fmt: skip
-    """The board of somebody who works every day from nine to five, in steps of an hour."""
+    """The board of an expert who works every day from nine to five, in steps of an hour."""
     rules = tuple(AvailabilityRule(day, opens, closes) for day in weekdays)
     calendar = Calendar(zone, Hours(rules), SessionLength(60, step, horizon_days=horizon), busy=tuple(busy))
     slots = calendar.slots(now, now + 400 * DAY, now)
@@ -35,11 +35,11 @@ def board(
 
 
 def days(drawn: dict[str, Any]) -> dict[str, list[list[str]]]:
-    """The slots of each day by its date."""
+    """Return the slots of each day by its date."""
     return {day["date"]: day["slots"] for week in drawn["weeks"] for day in week}
 
 
-def test_two_weeks_are_drawn_from_the_first_day_on_with_every_slot_by_its_day() -> None:
+def test_two_weeks_start_with_the_first_day_and_group_slots_by_day() -> None:
     drawn = snapshot(board(), 7, BERLIN, TODAY, MONDAY)
     assert [len(week) for week in drawn["weeks"]] == [7, 7]
     assert list(days(drawn)) == [f"{TODAY + n * DAY}" for n in range(14)]
@@ -52,7 +52,7 @@ def test_two_weeks_are_drawn_from_the_first_day_on_with_every_slot_by_its_day() 
     assert not drawn["weeks"][0][1]["today"]
 
 
-def test_the_sessions_to_choose_from_are_drawn_in_their_order_and_the_boards_own_is_named() -> None:
+def test_session_types_keep_their_order_and_the_boards_own_is_marked() -> None:
     one, two = (SessionTypeView(id=UUID(int=n), title=f"No. {n}", minutes=15 * n, description="Why") for n in (3, 2))
     drawn = snapshot(replace(board(), session_types=(one, two)), 1, BERLIN, TODAY, MONDAY)
     terms = " ".join(one.terms.sentences())
@@ -64,7 +64,7 @@ def test_the_sessions_to_choose_from_are_drawn_in_their_order_and_the_boards_own
     assert snapshot(replace(board(), session_type_id=None), 1, BERLIN, TODAY, MONDAY)["session"] == ""
 
 
-def test_the_days_are_those_of_the_visitor_not_of_the_expert() -> None:
+def test_days_are_the_visitors_not_the_experts() -> None:
     late = board(opens=20 * 60, closes=22 * 60)  # the evening in Berlin is the next day in Kathmandu
     drawn = snapshot(late, 1, KATHMANDU, TODAY, MONDAY)
     assert days(drawn)["2026-11-23"] == []
@@ -72,17 +72,17 @@ def test_the_days_are_those_of_the_visitor_not_of_the_expert() -> None:
     assert (drawn["zone"], drawn["expertZone"]) == ("Asia/Kathmandu (UTC+5:45)", "Europe/Berlin (UTC+1)")
 
 
-def test_the_experts_zone_is_not_named_to_somebody_in_it() -> None:
+def test_expert_zone_is_omitted_if_the_visitor_is_in_it() -> None:
     assert snapshot(board(), 1, BERLIN, TODAY, MONDAY)["expertZone"] == ""
 
 
-def test_taken_and_held_time_is_told_apart() -> None:
+def test_booked_and_held_times_differ() -> None:
     busy = [Busy(MONDAY + DAY, MONDAY + DAY + HOUR), Busy(MONDAY + 2 * DAY, MONDAY + 2 * DAY + HOUR, held=True)]
     drawn = days(snapshot(board(busy=busy), 1, BERLIN, TODAY, MONDAY))
     assert [drawn[f"2026-11-{day}"][0][2] for day in (24, 25, 26)] == ["booked", "held", "open"]
 
 
-def test_a_night_with_a_clock_change_shows_both_half_past_twos_with_their_offsets() -> None:
+def test_clock_change_shows_both_half_past_twos_with_their_offsets() -> None:
     now = datetime(2026, 10, 24, 8, tzinfo=UTC)
     night = board(now, opens=60, closes=300, step=30)
     drawn = days(snapshot(night, 1, BERLIN, date(2026, 10, 24), now))["2026-10-25"]
@@ -92,14 +92,14 @@ def test_a_night_with_a_clock_change_shows_both_half_past_twos_with_their_offset
     assert len({slot[0] for slot in drawn}) == 9
 
 
-def test_two_weeks_with_a_clock_change_have_fourteen_days_and_lose_no_slot() -> None:
+def test_two_weeks_with_a_clock_change_have_fourteen_days_and_all_slots() -> None:
     now = datetime(2027, 3, 27, 6, tzinfo=UTC)
     drawn = snapshot(board(now), 1, BERLIN, date(2027, 3, 27), now)
     assert [len(slots) for slots in days(drawn).values()] == 14 * [8]
     assert (drawn["since"], drawn["until"]) == ("2027-03-26T23:00:00Z", "2027-04-09T22:00:00Z")
 
 
-def test_one_can_turn_on_as_long_as_there_are_days_within_the_horizon() -> None:
+def test_paging_forward_is_possible_until_the_horizon() -> None:
     calendar = board(horizon=14)
     first, second = (snapshot(calendar, 1, BERLIN, TODAY + n * 7 * DAY, MONDAY) for n in (0, 1))
     assert (first["earlier"], first["later"]) == (None, "2026-11-30")
@@ -109,13 +109,13 @@ def test_one_can_turn_on_as_long_as_there_are_days_within_the_horizon() -> None:
     assert [len(slots) for slots in days(third).values()] == [8] + 13 * [0]
 
 
-def test_where_nothing_is_free_the_next_free_time_after_the_two_weeks_is_named() -> None:
+def test_without_free_slots_the_next_free_time_after_the_two_weeks_is_named() -> None:
     drawn = snapshot(board(weekdays=[3], busy=[Busy(MONDAY, MONDAY + 17 * DAY)]), 1, BERLIN, TODAY, MONDAY)
     assert drawn["next"] == {"day": "2026-12-16", "text": "Wed 16 Dec, 09:00"}
     assert snapshot(board(busy=[Busy(MONDAY, MONDAY + 99 * DAY)]), 1, BERLIN, TODAY, MONDAY)["next"] is None
 
 
-def test_a_range_over_new_year_names_both_years() -> None:
+def test_range_over_new_year_names_both_years() -> None:
     now = datetime(2026, 12, 28, 6, tzinfo=UTC)
     assert snapshot(board(now), 1, BERLIN, date(2026, 12, 28), now)["range"] == "28 Dec 2026 – 10 Jan 2027"
 
@@ -123,7 +123,7 @@ def test_a_range_over_new_year_names_both_years() -> None:
 @pytest.mark.parametrize(
     "wanted", [None, "", "tomorrow", "2026-13-45", 5, [], {"a": 1}, "2020-01-01", "0001-01-01", "\0"]
 )
-def test_a_day_that_means_nothing_or_is_over_counts_as_today(wanted: object) -> None:
+def test_invalid_or_past_first_day_means_today(wanted: object) -> None:
     assert first_day(wanted, board(), BERLIN, MONDAY) == TODAY
 
 
@@ -132,7 +132,7 @@ def test_a_day_that_means_nothing_or_is_over_counts_as_today(wanted: object) -> 
     [("2026-11-23", "2026-11-23"), ("2026-11-29", "2026-11-23"), ("2026-11-30", "2026-11-30"),
      ("2026-12-09", "2026-12-07"), ("9999-12-31", "2027-01-18")],
 )  # fmt: skip
-def test_the_first_day_goes_in_whole_weeks_from_today_and_not_past_the_horizon(wanted: str, shown: str) -> None:
+def test_first_day_moves_in_whole_weeks_from_today_within_the_horizon(wanted: str, shown: str) -> None:
     assert first_day(wanted, board(), BERLIN, MONDAY) == date.fromisoformat(shown)
 
 
@@ -142,7 +142,7 @@ def test_today_is_the_visitors_today() -> None:
     assert first_day(None, board(evening), UTC_ZONE, evening) == date(2026, 11, 23)
 
 
-def test_the_last_weeks_of_an_expert_whose_days_begin_earlier_or_later_can_be_reached_from_everywhere() -> None:
+def test_last_weeks_are_reachable_from_every_time_zone() -> None:
     far = ZoneInfo("Pacific/Kiritimati")
     calendar = board(zone=far, horizon=21)
     for zone in (far, ZoneInfo("Pacific/Midway")):
@@ -156,13 +156,13 @@ def test_the_last_weeks_of_an_expert_whose_days_begin_earlier_or_later_can_be_re
         assert len(reached) == len(calendar.slots)
 
 
-def test_starts_that_only_this_visitor_may_see_are_drawn_as_no_slots_of_the_board() -> None:
+def test_starts_that_only_this_visitor_can_see_are_drawn_as_gone() -> None:
     hidden = datetime(2026, 11, 24, 6, tzinfo=UTC)
     drawn = days(snapshot(board(), 1, BERLIN, TODAY, MONDAY, hidden=[hidden]))["2026-11-24"]
     assert drawn[:2] == [["2026-11-24T06:00:00Z", "07:00", "gone"], ["2026-11-24T08:00:00Z", "09:00", "open"]]
 
 
-def test_ones_own_hold_opens_what_only_it_is_in_the_way_of_and_ones_own_booking_all_but_itself() -> None:
+def test_own_hold_opens_the_times_it_blocks_and_own_booking_all_but_its_own() -> None:
     nine = datetime(2026, 11, 24, 8, tzinfo=UTC)
     kept = board(busy=[Busy(nine, nine + timedelta(hours=1), True, None, nine)])
     assert VisitorSlot(nine, UUID(int=1), booked=False).opens(kept) == [nine]

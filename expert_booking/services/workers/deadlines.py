@@ -1,7 +1,6 @@
-"""Lets time pass: holds lapse, and requests that nobody answers expire."""
+"""Expire holds and unanswered requests at their deadline."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
@@ -9,76 +8,53 @@ from typing import Final
 from expert_booking.db import deadlines as rows
 from expert_booking.db import holds, idempotency
 from expert_booking.db.engine import Database
-from expert_booking.domain.errors import Unavailable
-from expert_booking.services.worker_timer import WorkerTimer
+from expert_booking.services.workers.worker import Worker
 
-log = logging.getLogger(__name__)
-
-# Seconds in which further news come along.
-_COALESCED: Final = 0.1
-_LONGEST_PAUSE: Final = 20.0
-_SHORTEST_PAUSE: Final = 0.05
-_AFTER_A_FAILURE: Final = 1.0
-_SWEEPING: Final = 600.0
-_UNTIL_CLOCKS_AGREE: Final = 5.0
+# Seconds.
+_MAX_PAUSE: Final = 20.0
+_MIN_PAUSE: Final = 0.05
+_SWEEP_INTERVAL: Final = 600.0
+_CLOCK_RETRY_DELAY: Final = 5.0
 
 
-class Deadlines:
-    """Writes down what is over as soon as it is, so that every open page hears of it.
+class Deadlines(Worker):
+    """Marks holds and requests as expired as soon as their deadline passes, so that open pages update.
 
-    Every process does, for whatever any process has made; nothing is wrong where none does, only late: a lapsed hold
-    is in nobody's way.
+    Each process does this for all bookings. If none runs, nothing goes wrong except that open pages update late,
+    because an expired hold does not block its time.
     """
+
+    name = "deadlines"
+    coalesce_seconds = 0.1
 
     def __init__(
         self, database: Database, clock: Callable[[], datetime], clock_agrees: Callable[[], Awaitable[bool]]
     ) -> None:
+        super().__init__(clock, clock_agrees)
         self._database = database
-        self._clock = clock
-        self._clock_agrees = clock_agrees
-        self._timer = WorkerTimer(_COALESCED)
-        # When the last round was done without a failure.
-        self.round_at: datetime | None = None
+        self._sweep_at = 0.0
 
-    def wake(self) -> None:
-        """There may be a deadline that comes sooner."""
-        self._timer.wake()
-
-    def stop(self) -> None:
-        """Let `run` end as soon as it is through with what it is at."""
-        self._timer.stop()
-
-    async def run(self) -> None:
-        """Write down whatever is over, until stopped."""
-        sweep_at = 0.0
+    async def _step(self) -> float:
+        if not await self._clock_agrees():
+            return _CLOCK_RETRY_DELAY
+        await self.drain()
         time = asyncio.get_running_loop().time
-        while not self._timer.stopped:
-            try:
-                if await self._clock_agrees():
-                    await self.work_off()
-                    if time() >= sweep_at:
-                        await self.sweep()
-                        sweep_at = time() + _SWEEPING
-                    pause = await self._pause()
-                    self.round_at = self._clock()
-                else:
-                    pause = _UNTIL_CLOCKS_AGREE
-            except Unavailable:
-                pause = _AFTER_A_FAILURE
-            except Exception:
-                log.exception("what is over could not be written down, trying again in %.0f s", _AFTER_A_FAILURE)
-                pause = _AFTER_A_FAILURE
-            await self._timer.sleep(pause)
+        if time() >= self._sweep_at:
+            await self.sweep()
+            self._sweep_at = time() + _SWEEP_INTERVAL
+        pause = await self._pause()
+        self.round_at = self._clock()
+        return pause
 
-    async def work_off(self) -> None:
-        """Return when everything that is over at this moment is written down, here or by whoever is just at it."""
+    async def drain(self) -> None:
+        """Return when everything that has expired by now is marked so, by this or another process."""
         now = self._clock()
         async with self._database.statements() as connection:
             while await rows.expire(connection, now):
                 pass
 
     async def sweep(self) -> None:
-        """Delete what nobody needs any more, some at a time."""
+        """Delete old rows that are no longer needed, in batches."""
         now = self._clock()
         async with self._database.statements() as connection:
             while await rows.sweep(connection, now):
@@ -90,5 +66,5 @@ class Deadlines:
         async with self._database.statements() as connection:
             at = await rows.next_due(connection)
         if at is None:
-            return _LONGEST_PAUSE
-        return min(max((at - self._clock()).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            return _MAX_PAUSE
+        return min(max((at - self._clock()).total_seconds(), _MIN_PAUSE), _MAX_PAUSE)

@@ -1,4 +1,4 @@
-"""Sends the mail that waits in the outbox, and puts the reminders there."""
+"""Send the emails that wait in the outbox, and queue reminders."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from expert_booking.db import outbox as rows
 from expert_booking.db.bookings import agreed_terms
 from expert_booking.db.engine import AnyRow, Database
 from expert_booking.domain.addresses import in_ascii
-from expert_booking.domain.email_schedule import Audience, MessageKind, pause_after, reminder_windows, reminders_at
+from expert_booking.domain.email_schedule import Audience, MessageKind, reminder_windows, reminders_at, retry_delay
 from expert_booking.domain.errors import MessageNotFound, Unavailable
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.site import Site
@@ -29,32 +29,34 @@ from expert_booking.mail.send import DeliveryError, EmailTransport
 from expert_booking.schemas import MessageView
 from expert_booking.services.access import Access
 from expert_booking.services.mailbox import Mailbox
-from expert_booking.services.worker_timer import WorkerTimer
+from expert_booking.services.workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
-AT_ONCE: Final = 4
+MAX_CONCURRENT: Final = 4
 _LARGEST_ID: Final = 2**63 - 1
-# Whoever has claimed a message has so long to send it; then it is somebody else's.
+# How long a process may take to send a message it has claimed. After that, another process may claim it.
 LEASE: Final = timedelta(minutes=2)
-_LONGEST_SENDING: Final = 60.0
-# Seconds in which further news come along.
-_COALESCED: Final = 0.05
-_LONGEST_PAUSE: Final = 20.0
-_SHORTEST_PAUSE: Final = 0.25
-_AFTER_A_FAILURE: Final = 1.0
-_PLANNING: Final = 15.0
-_SWEEPING: Final = 3600.0
-# How long what is being sent is waited for when the process ends.
-_FAREWELL: Final = 10.0
+# Seconds.
+_SEND_TIMEOUT: Final = 60.0
+_MAX_PAUSE: Final = 20.0
+_MIN_PAUSE: Final = 0.25
+_RECORD_RETRY_DELAY: Final = 1.0
+_PLAN_INTERVAL: Final = 15.0
+_SWEEP_INTERVAL: Final = 3600.0
+_SHUTDOWN_TIMEOUT: Final = 10.0  # for emails that are being sent when the process ends
 
 
-class Outbox:
-    """Hands what waits to the post: each message once, whoever of several processes sends it.
+class Outbox(Worker):
+    """Sends each waiting message once, also with several processes.
 
-    At least once, to be exact: who is killed between the mail server's yes and writing it down has it sent again, with
-    the same Message-ID. A mail server that is down or slow delays mail and nothing else. Without a post all mail waits.
+    Strictly speaking at least once: if a process is killed after the mail server has accepted a message and before that
+    is recorded, it is sent again with the same Message-ID. A mail server that is slow or down delays only emails.
+    Without a transport, all messages wait.
     """
+
+    name = "outbox"
+    coalesce_seconds = 0.05
 
     def __init__(
         self,
@@ -65,63 +67,40 @@ class Outbox:
         access: Access,
         transport: EmailTransport | None,
     ) -> None:
+        super().__init__(clock, clock_agrees)
         self._database = database
-        self._clock = clock
-        self._clock_agrees = clock_agrees
         self._site = site
         self._access = access
         self._transport = transport
-        self._timer = WorkerTimer(_COALESCED)
-        # When the last round was done without a failure.
-        self.round_at: datetime | None = None
         self._senders: set[asyncio.Task[None]] = set()
-        self._busy = 0
+        self._sending = 0
         self._claiming = asyncio.Lock()
+        self._plan_at = self._sweep_at = 0.0
 
-    def wake(self) -> None:
-        """There may be mail to send."""
-        self._timer.wake()
-
-    def stop(self) -> None:
-        """Let `run` end as soon as it is through with what it is at."""
-        self._timer.stop()
-
-    async def run(self) -> None:
-        """Send whatever there is, until stopped; what is being sent then is finished, unless it takes too long."""
-        plan_at = sweep_at = 0.0
+    async def _step(self) -> float:
         time = asyncio.get_running_loop().time
-        try:
-            while not self._timer.stopped:
-                try:
-                    # Mail is sent even when the clocks differ: nobody can sign in without it.
-                    agrees = await self._clock_agrees()
-                    if agrees and time() >= plan_at:
-                        await self.plan()
-                        plan_at = time() + _PLANNING
-                    if agrees and time() >= sweep_at:
-                        await self.sweep()
-                        sweep_at = time() + _SWEEPING
-                    await self._begin()
-                    pause = await self._pause()
-                    if agrees:
-                        self.round_at = self._clock()
-                except Unavailable:
-                    pause = _AFTER_A_FAILURE
-                except Exception:
-                    log.exception("mail could not be looked after, trying again in %.0f s", _AFTER_A_FAILURE)
-                    pause = _AFTER_A_FAILURE
-                await self._timer.sleep(pause)
-        finally:
-            await self._end()
+        # Emails are sent even if the clocks differ, because customers need them to sign in.
+        agrees = await self._clock_agrees()
+        if agrees and time() >= self._plan_at:
+            await self.plan()
+            self._plan_at = time() + _PLAN_INTERVAL
+        if agrees and time() >= self._sweep_at:
+            await self.sweep()
+            self._sweep_at = time() + _SWEEP_INTERVAL
+        await self._start_sending()
+        pause = await self._pause()
+        if agrees:
+            self.round_at = self._clock()
+        return pause
 
-    async def work_off(self) -> None:
-        """Return when every reminder is planned and everything sent that is due at this moment, or failed to be."""
+    async def drain(self) -> None:
+        """Return when all due reminders are queued and all due messages have been sent or have failed."""
         await self.plan()
-        while await self._begin() or self._senders:
+        while await self._start_sending() or self._senders:
             await asyncio.gather(*self._senders)
 
     async def plan(self) -> None:
-        """Put the reminders that are due into the outbox: one of each time and reader, whoever plans."""
+        """Queue the reminders that are due. Safe to call from several processes: none is queued twice."""
         if self._transport is None:
             return
         now = self._clock()
@@ -130,7 +109,7 @@ class Outbox:
                 await rows.plan(connection, _minutes(before), after, until)
 
     async def sweep(self) -> None:
-        """Delete what nobody needs any more, some at a time."""
+        """Delete old rows that are no longer needed, in batches."""
         now = self._clock()
         async with self._database.statements() as connection:
             while await rows.sweep(connection, now):
@@ -140,136 +119,144 @@ class Outbox:
         await self._access.sweep()
 
     async def waiting(self) -> Sequence[MessageView]:
-        """What has not been sent: what waits, then what was given up, the oldest first."""
+        """The unsent messages: those that wait, then those that were given up, oldest first."""
         async with self._database.statements() as connection:
             return [MessageView.model_validate(row._mapping) for row in await rows.waiting(connection)]
 
     async def resend(self, ids: Sequence[int] | None = None) -> int:
-        """Try these messages again now, or all that were given up; how many. Raises MessageNotFound, and does none."""
+        """Retry these messages now, or all that were given up. Returns how many.
+
+        Raises MessageNotFound, and retries none, if one of the ids is not an unsent message.
+        """
         async with self._database.transaction() as connection:
             found = await rows.resend(connection, None if ids is None else [one for one in ids if one <= _LARGEST_ID])
             for wanted in ids or ():
                 if wanted not in found:
-                    raise MessageNotFound(f"There is no message {wanted} that waits or was given up.")
+                    raise MessageNotFound(f"There is no unsent message {wanted}.")
         return len(found)
 
     # --- sending --------------------------------------------------------------------------------------------------
 
-    async def _begin(self) -> int:
-        """Begin to send as many as there is room for; how many."""
+    async def _start_sending(self) -> int:
+        """Start to send due messages, up to the limit of concurrent ones. Returns how many."""
         if self._transport is None or self._timer.stopped:
             return 0
-        # In turn: who has looked while there was no room has somebody looking after them.
+        # One claim at a time, so that each sees how many messages the others have started.
         async with self._claiming:
-            claimed = await self._claim(AT_ONCE - self._busy)
-            self._busy += len(claimed)
+            claimed = await self._claim(MAX_CONCURRENT - self._sending)
+            self._sending += len(claimed)
         for row in claimed:
             sender = asyncio.create_task(self._send(row))
             self._senders.add(sender)
             sender.add_done_callback(self._senders.discard)
         return len(claimed)
 
-    async def _claim(self, most: int) -> Sequence[AnyRow]:
-        if most <= 0:
+    async def _claim(self, limit: int) -> Sequence[AnyRow]:
+        if limit <= 0:
             return ()
         now = self._clock()
         async with self._database.statements() as connection:
-            return await rows.claim(connection, now, now + LEASE, most)
+            return await rows.claim(connection, now, now + LEASE, limit)
 
     async def _send(self, row: AnyRow) -> None:
-        # Where the database is away: what was claimed is somebody's again when its lease is over.
+        # If the database is unavailable, the message can be claimed again when its lease expires.
         with suppress(Unavailable):
             try:
                 await self._deliver(row)
             finally:
-                self._busy -= 1
-            await self._begin()
+                self._sending -= 1
+            await self._start_sending()
 
     async def _deliver(self, row: AnyRow) -> None:
         time = asyncio.get_running_loop().time
         until = time() + LEASE.total_seconds()
         try:
-            letter = self._letter(row)
-            if letter is not None:
-                await self._hand_over(letter)
+            email = self._compose(row)
+            if email is not None:
+                await self._transmit(email)
             elif not await self._clock_agrees():
-                # It may only seem too old because a clock is wrong. It is tried again when its lease is over.
+                # It may only seem obsolete because a clock is wrong. It is tried again when its lease expires.
                 return
         except DeliveryError as refusal:
-            log.warning("message %d (%s) was not taken: %s", row.id, row.kind, refusal.reason)
-            await self._note_failure(row, refusal.reason, permanent=refusal.permanent)
+            log.warning("message %d (%s) was not accepted: %s", row.id, row.kind, refusal.reason)
+            await self._record_failure(row, refusal.reason, permanent=refusal.permanent)
         except Unavailable:
             raise
         except Exception as error:
-            # The words of an exception may be those of a customer.
-            log.error("message %d (%s) could not be written: %s", row.id, row.kind, _where(error))
-            await self._note_failure(row, f"could not be written ({type(error).__name__})", permanent=False)
+            # Do not log the exception's text, which may contain personal data.
+            log.error("message %d (%s) could not be composed: %s", row.id, row.kind, _where(error))
+            await self._record_failure(row, f"could not be composed ({type(error).__name__})", permanent=False)
         else:
-            await self._note_success(row, letter, until)
+            await self._record_success(row, email, until)
 
-    async def _hand_over(self, letter: EmailMessage) -> None:
+    async def _transmit(self, email: EmailMessage) -> None:
         assert self._transport is not None
         try:
-            async with asyncio.timeout(_LONGEST_SENDING):
-                await self._transport.send(letter)
+            async with asyncio.timeout(_SEND_TIMEOUT):
+                await self._transport.send(email)
         except TimeoutError as error:
             raise DeliveryError("timeout", permanent=False) from error
 
-    async def _note_success(self, row: AnyRow, letter: EmailMessage | None, until: float) -> None:
-        # It would go out once more if this were not written down: as long as it is ours, that is tried again.
+    async def _record_success(self, row: AnyRow, email: EmailMessage | None, until: float) -> None:
+        # Unless this is recorded, the message is sent again, so retry until the lease expires.
         while True:
             try:
                 async with self._database.statements() as connection:
-                    if letter is None:
+                    if email is None:
                         await rows.drop(connection, row.id, row.tries)
                     else:
                         await rows.sent(connection, row.id, self._clock())
                 return
             except Unavailable:
-                if asyncio.get_running_loop().time() + _AFTER_A_FAILURE >= until:
+                if asyncio.get_running_loop().time() + _RECORD_RETRY_DELAY >= until:
                     raise
-                await asyncio.sleep(_AFTER_A_FAILURE)
+                await asyncio.sleep(_RECORD_RETRY_DELAY)
 
-    async def _note_failure(self, row: AnyRow, error: str, *, permanent: bool) -> None:
+    async def _record_failure(self, row: AnyRow, error: str, *, permanent: bool) -> None:
         now = self._clock()
-        pause = None if permanent else pause_after(row.tries)
-        due, failed_at = (None, now) if pause is None else (now + pause, None)
+        delay = None if permanent else retry_delay(row.tries)
+        due, failed_at = (None, now) if delay is None else (now + delay, None)
         async with self._database.statements() as connection:
             await rows.not_sent(connection, row.id, row.tries, due=due, failed_at=failed_at, error=error)
 
     async def _pause(self) -> float:
         if self._transport is None:
-            return _LONGEST_PAUSE
+            return _MAX_PAUSE
         async with self._database.statements() as connection:
             at = await rows.next_due(connection)
         if at is None:
-            return _LONGEST_PAUSE
-        return min(max((at - self._clock()).total_seconds(), _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            return _MAX_PAUSE
+        return min(max((at - self._clock()).total_seconds(), _MIN_PAUSE), _MAX_PAUSE)
 
-    async def _end(self) -> None:
+    async def _finish(self) -> None:
         self._timer.stop()
         if self._senders:
-            await asyncio.wait(self._senders, timeout=_FAREWELL)
+            await asyncio.wait(self._senders, timeout=_SHUTDOWN_TIMEOUT)
         for sender in self._senders:
             sender.cancel()
 
-    # --- letters --------------------------------------------------------------------------------------------------
+    # --- emails ---------------------------------------------------------------------------------------------------
 
-    def _letter(self, row: AnyRow) -> EmailMessage | None:
-        """The mail of a message; None where nobody needs it any more."""
+    def _compose(self, row: AnyRow) -> EmailMessage | None:
+        """The email of a message; None if it is obsolete."""
         now = self._clock()
         if row.kind == MessageKind.ACCESS_LINK:
-            return self._access_letter(row, now)
+            return self._access_email(row, now)
         if row.kind in (MessageKind.NEW_ADDRESS, MessageKind.ADDRESS_CHANGE):
-            return self._address_letter(row, now)
+            return self._address_email(row, now)
         if _is_obsolete(row, now, self._site):
             return None
         return compose_booking_email(
-            _news(row, now), self._site, installation=row.installation, message_id=self._message_id(row), now=now
+            _booking_email(row, now),
+            self._site,
+            installation=row.installation,
+            message_id=self._message_id(row),
+            now=now,
         )
 
-    def _access_letter(self, row: AnyRow, now: datetime) -> EmailMessage | None:
-        # Only here it is looked up whether the address is known: whoever asked was answered long before.
+    def _access_email(self, row: AnyRow, now: datetime) -> EmailMessage | None:
+        # Whether the address is known is checked only here, after the request was answered, so that the response and
+        # its timing do not reveal it.
         known = row.known or row.customer_key in self._site.admins
         if not known or row.suppressed or row.spent_at is not None or row.expires_at <= now:
             return None
@@ -285,7 +272,7 @@ class Outbox:
             elsewhere=row.earlier_elsewhere,
         )
 
-    def _address_letter(self, row: AnyRow, now: datetime) -> EmailMessage | None:
+    def _address_email(self, row: AnyRow, now: datetime) -> EmailMessage | None:
         if row.address_of is None or row.expires_at <= now:
             return None
         facts = {"expert": row.address_of, "site": self._site, "message_id": self._message_id(row), "now": now}
@@ -296,18 +283,18 @@ class Outbox:
         return compose_new_address_email(email=row.email, link=self._access.link(row.request_id), **facts)
 
     def _message_id(self, row: AnyRow) -> str:
-        # The same however often it is sent, so that who gets it twice can tell.
+        # The same for every attempt, so that mail programs recognise a duplicate.
         domain = in_ascii(parseaddr(self._site.sender)[1]).rpartition("@")[2]
         return f"<{row.id}.{row.kind}.{row.installation.hex}@{domain}>"
 
 
 def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
-    """Whether to be told this late is worse than not at all: of a booking that is gone or long over, and reminders."""
+    """Whether it is too late for this message: its booking was deleted or is long past, or a reminder is outdated."""
     if row.now_is is None:
         return True
     if row.kind == MessageKind.NEW_LINK:
         return False
-    if now > row.ends_at + rows.OVER_FOR_GOOD:
+    if now > row.ends_at + rows.DROP_AFTER:
         return True
     if row.kind != MessageKind.REMINDER:
         return False
@@ -317,7 +304,7 @@ def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
     return not any(begins == due and now < ends for begins, ends in reminder_windows(row.starts_at, site.reminders))
 
 
-def _news(row: AnyRow, now: datetime) -> BookingEmail:
+def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
     terms = agreed_terms(row)
     status = Status(row.status)
     return BookingEmail(

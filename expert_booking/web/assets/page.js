@@ -1,8 +1,8 @@
-// Runs before the page is drawn: the theme, and the visitor's time zone. Both are remembered in this browser.
+// Runs before the page is drawn. Sets the theme and detects the visitor's time zone; cookies remember both.
 (() => {
   const root = document.documentElement;
   root.lang = "en";
-  root.dataset.zone = document.currentScript.dataset.zone; // the one that the server drew the page for
+  root.dataset.zone = document.currentScript.dataset.zone; // the zone that the server drew the page for
   const year = "; max-age=31536000; path=/; samesite=lax" + (location.protocol === "https:" ? "; secure" : "");
   const cookie = (name) => {
     const found = document.cookie.match("(?:^|; )" + name + "=([^;]*)");
@@ -10,15 +10,15 @@
   };
   const remember = (name, value) => (document.cookie = name + "=" + encodeURIComponent(value) + year);
 
-  // While a new version replaces the old one, a page may come from a process that is gone when its scripts are asked
-  // for. Without them it would stay empty, so it is loaded again, at most once in ten seconds.
-  const loadAgain = (event) => {
+  // During a deployment, the process that served the page may have stopped before its scripts are requested. Without
+  // them the page would stay empty, so reload it, at most once in ten seconds.
+  const reload = (event) => {
     if (event.target.localName !== "script" || event.target.type !== "module") return;
     if (Date.now() - Number(sessionStorage.getItem("loaded-again")) < 10_000) return;
     sessionStorage.setItem("loaded-again", Date.now());
     location.reload();
   };
-  addEventListener("error", loadAgain, true);
+  addEventListener("error", reload, true);
 
   // --- theme
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -26,7 +26,7 @@
   paint();
   dark.addEventListener("change", paint);
 
-  // --- languages: written by their codes, read by their names
+  // --- languages: pages contain their codes, visitors see their names
   const names = new Intl.DisplayNames(["en"], { type: "language" });
   window.languageName = (code) => {
     try {
@@ -42,24 +42,24 @@
   }
   customElements.define("language-names", LanguageNames);
 
-  // --- a form that leads to another page is on its way there: nothing else may load this page again
+  // --- while a form navigates to another page, nothing else may reload this one
   addEventListener("submit", (event) => {
     if (!event.defaultPrevented) window.leaving = true;
   });
 
   // --- time zone
-  const here = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
-  const zone = () => cookie("zone") || here();
-  if (cookie("browser_zone") !== here()) remember("browser_zone", here());
+  const browserZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+  const zone = () => cookie("zone") || browserZone();
+  if (cookie("browser_zone") !== browserZone()) remember("browser_zone", browserZone());
 
-  // The server drew the page for the zone it knew; where that is another one, or none yet, it is told.
-  const tell = () => {
-    if (root.classList.contains("plain")) return; // there is nothing on it that has a zone
+  // Tell the server the visitor's zone if it drew the page for another one, or for none.
+  const sendZone = () => {
+    if (root.classList.contains("plain")) return; // plain pages show no times
     if (window.did_handshake && window.socket) emitEvent("zone", zone());
-    else setTimeout(tell, 20);
+    else setTimeout(sendZone, 20);
   };
 
-  // When somebody comes back to a page, pages that asked for it look again.
+  // When the visitor returns to the page, pages that subscribed to this event reload their data.
   for (const event of ["focus", "visibilitychange"])
     addEventListener(event, () => {
       if (!document.hidden && window.socket?.connected) emitEvent("seen");
@@ -67,7 +67,7 @@
 
   const fill = (select) => {
     if (select.options.length > 1) return;
-    const names = new Set([...(Intl.supportedValuesOf?.("timeZone") ?? []), here(), "UTC"]);
+    const names = new Set([...(Intl.supportedValuesOf?.("timeZone") ?? []), browserZone(), "UTC"]);
     select.replaceChildren(...[...names].sort().map((name) => new Option(name.replaceAll("_", " "), name)));
     select.value = zone();
   };
@@ -76,16 +76,16 @@
     const select = document.getElementById("zone");
     const name = innerWidth < 760 ? zone().split("/").pop() : zone();
     select.replaceChildren(new Option(name.replaceAll("_", " "), zone()));
-    // Six hundred names are only worth their while for somebody who wants to choose.
+    // Six hundred names are added only when the visitor opens the list.
     for (const event of ["pointerdown", "focus"]) select.addEventListener(event, () => fill(select));
     select.addEventListener("change", () => {
       remember("zone", select.value);
-      tell();
+      sendZone();
     });
     document.getElementById("theme").addEventListener("click", () => {
       remember("theme", root.dataset.theme === "dark" ? "light" : "dark");
       paint();
     });
-    if (root.dataset.zone !== zone()) tell();
+    if (root.dataset.zone !== zone()) sendZone();
   });
 })();

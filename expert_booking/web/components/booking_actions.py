@@ -1,4 +1,4 @@
-"""What the customer can still do with a booking: the terms as they apply to it, and the buttons."""
+"""What the customer can still do with a booking: the terms as they apply now, and the buttons."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -9,10 +9,10 @@ from expert_booking.schemas import REASON_LENGTH
 
 
 class BookingActions(Element, component="booking_actions.js"):
-    """Move and cancel, as far as they are allowed now. Cancelling is asked once more, in place."""
+    """Offers rescheduling and cancelling while they are allowed. Cancelling asks for confirmation in place."""
 
     def __init__(self, *, reschedule_url: str, on_cancel: Callable[[str], Awaitable[None]]) -> None:
-        """`on_cancel` gets the reason as it was typed, unchecked."""
+        """`on_cancel` receives the reason as typed, unvalidated."""
         super().__init__()
         self._props["rescheduleUrl"] = reschedule_url
         self._props["reasonLength"] = REASON_LENGTH
@@ -23,12 +23,12 @@ class BookingActions(Element, component="booking_actions.js"):
         self.on("cancel", cancel)
 
     def show(self, sentences: Sequence[str], *, may_reschedule: bool, may_cancel: bool, **when: str) -> None:
-        """Say the terms, and offer what they allow. `day`, `time` and `zone` are what would be cancelled."""
-        wanted = {"sentences": list(sentences), "when": when, "mayReschedule": may_reschedule, "mayCancel": may_cancel}
-        if any(self._props.get(name) != value for name, value in wanted.items()):
-            self._props.update(wanted)
+        """Show the terms and the buttons they allow. `day`, `time` and `zone` say when the booking is."""
+        props = {"sentences": list(sentences), "when": when, "mayReschedule": may_reschedule, "mayCancel": may_cancel}
+        if any(self._props.get(name) != value for name, value in props.items()):
+            self._props.update(props)
             self.update()
 
-    def rest(self, refusal: str = "") -> None:
-        """The answer is here: nothing to say, or why not."""
-        self.run_method("rest", refusal)
+    def done(self, error: str = "") -> None:
+        """Enable the form again, and show the error if there is one."""
+        self.run_method("done", error)

@@ -1,4 +1,4 @@
-"""A booking as its customer sees it: a card in a list, and the whole of it."""
+"""A booking as HTML: a card in a list, and its details, for the customer or a host."""
 
 from datetime import datetime
 from typing import Final
@@ -24,7 +24,7 @@ _HOST_CARD: Final = Markup(
 <div class="small soft"><span class="ink">{customer}</span> · {session} · {zone}</div></div>{badge}</li>"""
 )
 _WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
-_THEIRS: Final = Markup("<dt>At the expert's</dt><dd>{time}<small>{day} · {zone}</small></dd>")
+_THEIRS: Final = Markup("<dt>Expert's time</dt><dd>{time}<small>{day} · {zone}</small></dd>")
 _WHOLE: Final = Markup(
     """<section data-booking="{id}" data-status="{status}"><div class="booking-head">
 <div class="done-mark{off}" aria-hidden="true">
@@ -37,69 +37,71 @@ _WHOLE: Final = Markup(
 <dt>Session</dt><dd>{session}</dd>
 <dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
 {zone}</dd>{theirs}
-<dt>Name</dt><dd>{name}</dd><dt>E-mail</dt><dd>{email}</dd>{phone}{notes}
+<dt>Name</dt><dd>{name}</dd><dt>Email</dt><dd>{email}</dd>{phone}{notes}
 </dl></div></section>"""
 )
 _THERE: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
-# What a booking of each status says about itself: a title, and what comes next.
-_SAYS: Final = {
+# For the customer: a title for each status, and what it means.
+_STATUS_TEXTS: Final = {
     Status.PENDING: (
-        "Your time is booked",
-        "It is kept for you until the expert has answered; this page follows by itself.",
+        "Your request has been sent",
+        "The time is reserved until the expert answers. This page updates automatically.",
     ),
-    Status.CONFIRMED: ("Your booking is confirmed", "The expert expects you."),
+    Status.CONFIRMED: ("Your booking is confirmed", "You're all set."),
     Status.COMPLETED: ("This session is over", "Thank you for coming."),
-    Status.CANCELLED: ("This booking is cancelled", "Its time is free again."),
-    Status.DECLINED: ("The expert could not take this booking", "It is not kept for you any more."),
-    Status.EXPIRED: ("This booking has expired", "It was not confirmed in time and is not kept for you any more."),
-    Status.NO_SHOW: ("This session was missed", "You were expected, but you did not meet."),
-    Status.HELD: ("This time is being kept for you", "It is not booked yet."),
-}  # fmt: skip
-
-# The same for who gives the session.
-_SAYS_TO_HOST: Final = {
-    Status.PENDING: ("A request for your time", "It is kept until you have answered."),
-    Status.CONFIRMED: ("This booking is confirmed", "The customer expects you."),
-    Status.COMPLETED: ("This session is over", "It is noted as completed."),
-    Status.CANCELLED: ("This booking is cancelled", "Its time is free again."),
-    Status.DECLINED: ("This request is declined", "Its time is free again."),
-    Status.EXPIRED: ("This request has expired", "It was not answered in time."),
-    Status.NO_SHOW: ("This session was missed", "The customer was expected, but you did not meet."),
-    Status.HELD: ("This time is being kept for somebody", "It is not booked yet."),
+    Status.CANCELLED: ("This booking is cancelled", "The time is available again."),
+    Status.DECLINED: ("The expert could not take this booking", "The time is no longer reserved for you."),
+    Status.EXPIRED: (
+        "This booking has expired",
+        "It was not confirmed in time, so the time is no longer reserved for you.",
+    ),
+    Status.NO_SHOW: ("This session was missed", "The expert marked this session as a no-show."),
+    Status.HELD: ("This time is on hold for you", "It is not booked yet."),
 }
-_ANSWER: Final = "The expert answers"
-_TURNS: Final = {
-    Status.HELD: "This time is being kept for you.",
-    Status.PENDING: "Your booking waits for the expert's answer.",
+# The same for a host.
+_HOST_STATUS_TEXTS: Final = {
+    Status.PENDING: ("New booking request", "The time is reserved until you answer."),
+    Status.CONFIRMED: ("This booking is confirmed", "The customer is expecting you."),
+    Status.COMPLETED: ("This session is over", "Marked as completed."),
+    Status.CANCELLED: ("This booking is cancelled", "The time is available again."),
+    Status.DECLINED: ("This request is declined", "The time is available again."),
+    Status.EXPIRED: ("This request has expired", "It was not answered in time."),
+    Status.NO_SHOW: ("This session was missed", "Marked as a no-show."),
+    Status.HELD: ("This time is on hold for a customer", "It is not booked yet."),
+}
+# For the customer, when the status changes while the page is open.
+_STATUS_CHANGES: Final = {
+    Status.HELD: "This time is on hold for you.",
+    Status.PENDING: "Your booking is waiting for the expert's answer.",
     Status.CONFIRMED: "The expert has confirmed your booking.",
     Status.COMPLETED: "This session is over.",
     Status.CANCELLED: "Your booking has been cancelled.",
     Status.DECLINED: "The expert has declined your booking.",
     Status.EXPIRED: "Your booking has expired without an answer.",
-    Status.NO_SHOW: "The expert has noted that you did not meet.",
+    Status.NO_SHOW: "The expert marked this session as a no-show.",
 }
 
 
 def badge(status: Status) -> Markup:
-    """The status in a word, a colour and a shape."""
+    """Return the status as a coloured label."""
     return _BADGE.format(status=status.value, words=formatting.STATUS[status])
 
 
 def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool, mail: str = "") -> Markup:
-    """One line of a list; `mail` is what has become of the mail about it."""
+    """Return a customer's list item; `mail` is the delivery state of the email about it."""
     return _CARD.format(past=" past" if past else "", mail=mail, **_facts(booking, zone))
 
 
 def host_card(booking: BookingView, zone: ZoneInfo) -> Markup:
-    """The same for who gives the session: with whom it is."""
+    """Return a host's list item, which names the customer."""
     return _HOST_CARD.format(customer=booking.name, **_facts(booking, zone))
 
 
-def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
-    """Date and time in the visitor's zone, and in the expert's where that is another one."""
+def session_times(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
+    """Return date and time in the visitor's zone, and in the expert's zone if it differs. Instants are UTC."""
     theirs = _THEIRS.format(
         day=formatting.long_day(starts_at, expert_zone),
         time=formatting.time_span(starts_at, ends_at, expert_zone),
@@ -113,28 +115,28 @@ def when(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: Zo
     )
 
 
-def change(before: BookingView, after: BookingView, zone: ZoneInfo, *, by_host: bool = False) -> str:
-    """What has happened to a booking in between, in a sentence; empty where it is nothing to speak of."""
-    said = []
+def describe_change(before: BookingView, after: BookingView, zone: ZoneInfo, *, by_host: bool = False) -> str:
+    """Say how the booking's time or status changed, for its customer or a host; empty if neither did."""
+    sentences = []
     if after.starts_at != before.starts_at:
-        said.append(rescheduled_to(after.starts_at, zone, by_host=by_host))
+        sentences.append(describe_new_time(after.starts_at, zone, by_host=by_host))
     if after.status is not before.status:
-        said.append(f"{_SAYS_TO_HOST[after.status][0]}." if by_host else _TURNS[after.status])
-    return " ".join(said)
+        sentences.append(f"{_HOST_STATUS_TEXTS[after.status][0]}." if by_host else _STATUS_CHANGES[after.status])
+    return " ".join(sentences)
 
 
-def rescheduled_to(starts_at: datetime, zone: ZoneInfo, *, by_host: bool = False) -> str:
-    """That a booking has been moved, and where it is now."""
-    return f"{'This' if by_host else 'Your'} booking has been moved to {formatting.moment(starts_at, zone)}."
+def describe_new_time(starts_at: datetime, zone: ZoneInfo, *, by_host: bool = False) -> str:
+    """Say that the booking was rescheduled, and to when."""
+    return f"{'This' if by_host else 'Your'} booking has been rescheduled to {formatting.moment(starts_at, zone)}."
 
 
-def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo, *, by_host: bool = False) -> Markup:
-    """Everything about one booking, for its customer or a host."""
-    title, text = (_SAYS_TO_HOST if by_host else _SAYS)[booking.status]
-    answer = booking.leeway().answer(lambda instant: formatting.moment(instant, zone))
-    if by_host:
-        answer = answer.replace(_ANSWER, "Please answer")
-    stands = booking.status in LIVE - {Status.NO_SHOW}
+def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo, *, by_host: bool = False) -> Markup:
+    """Return everything about one booking, for its customer or a host."""
+    title, text = (_HOST_STATUS_TEXTS if by_host else _STATUS_TEXTS)[booking.status]
+    leeway = booking.leeway()
+    deadline = leeway.answer_prompt if by_host else leeway.answer
+    answer = deadline(lambda instant: formatting.moment(instant, zone))
+    is_on = booking.status in LIVE - {Status.NO_SHOW}
     there = _THERE.format(
         day=formatting.long_day(booking.starts_at, expert_zone),
         time=formatting.time_span(booking.starts_at, booking.ends_at, expert_zone),
@@ -142,8 +144,8 @@ def whole_booking(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo, *
     )
     return _WHOLE.format(
         **_facts(booking, zone),
-        off="" if stands else " off",
-        mark=_TICK if stands else _CROSS,
+        off="" if is_on else " off",
+        mark=_TICK if is_on else _CROSS,
         title=title,
         text=f"{text} {answer}" if answer else text,
         theirs=_ROW.format(name="Expert's time", value=there) if expert_zone.key != zone.key else "",

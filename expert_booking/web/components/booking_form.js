@@ -1,9 +1,9 @@
-// The booking form. A draft lives in this tab's storage, so neither a refusal, a reload nor a restart of the server
-// loses a word; it carries the number of its submission, so sending it twice makes one booking.
-const TELL = 15000; // milliseconds: how often somebody who types says so
+// The booking form. Its draft is kept in this tab's storage, so it survives a refusal, a reload and a server restart.
+// The draft contains the submission id, so sending it twice makes one booking.
+const TYPING_INTERVAL = 15000; // milliseconds: at most one "typing" event in this time
 
 export default {
-  props: { draft: String, submission: String, phoneRequired: Boolean, byExpert: Boolean, limits: Object },
+  props: { draft: String, submission: String, phoneRequired: Boolean, byExpert: Boolean, mails: Boolean, limits: Object },
   template: `
     <form class="form panel" novalidate @submit.prevent="send" :aria-busy="sending">
       <p v-if="Object.keys(errors).length" class="note bad" role="alert">{{ summary }}</p>
@@ -14,35 +14,35 @@ export default {
         <p v-if="errors[field.key]" class="error" :id="field.key + '-error'">{{ errors[field.key] }}</p>
         <p v-else-if="field.hint" class="hint" :id="field.key + '-hint'">{{ field.hint }}</p>
       </div>
-      <button class="button" type="submit" :aria-disabled="sending">{{ sending ? "Sending …" : byExpert ? "Ask to book this time" : "Book this time" }}</button>
+      <button class="button" type="submit" :aria-disabled="sending">{{ sending ? "Sending …" : byExpert ? "Request this time" : "Book this time" }}</button>
       <p class="hint soft small">Your details are shown to the expert only.</p>
     </form>`,
   data() {
-    let kept = {};
+    let draft = {};
     try {
-      kept = JSON.parse(sessionStorage.getItem(this.key()) ?? "{}");
+      draft = JSON.parse(sessionStorage.getItem(this.key()) ?? "{}");
     } catch {}
     return {
-      values: { name: "", email: "", phone: "", notes: "", ...kept.values },
-      number: kept.number ?? this.submission,
+      values: { name: "", email: "", phone: "", notes: "", ...draft.values },
+      number: draft.number ?? this.submission,
       errors: {},
       sending: false,
       timer: null,
-      told: -TELL,
+      lastTyping: -TYPING_INTERVAL,
     };
   },
   computed: {
     fields() {
       return [
         { key: "name", label: "Name", type: "text", autocomplete: "name" },
-        { key: "email", label: "E-mail", type: "email", autocomplete: "email", hint: "Your booking is kept under this address." },
+        { key: "email", label: "Email", type: "email", autocomplete: "email", hint: this.mails ? "We'll send your confirmation here." : "" },
         { key: "phone", label: "Phone", type: "tel", autocomplete: "tel", optional: !this.phoneRequired },
         { key: "notes", label: "Notes", optional: true, hint: "What would you like to talk about?" },
       ];
     },
     summary() {
       const number = Object.keys(this.errors).length;
-      return number === 1 ? "One thing needs another look." : number + " things need another look.";
+      return number === 1 ? "One field needs your attention." : number + " fields need your attention.";
     },
   },
   methods: {
@@ -60,25 +60,25 @@ export default {
         "aria-describedby": wrong ? field.key + "-error" : field.hint ? field.key + "-hint" : null,
       };
     },
-    keep() {
+    save() {
       sessionStorage.setItem(this.key(), JSON.stringify({ values: this.values, number: this.number }));
     },
     type() {
-      this.keep();
-      if (performance.now() - this.told < TELL) return;
-      this.told = performance.now();
+      this.save();
+      if (performance.now() - this.lastTyping < TYPING_INTERVAL) return;
+      this.lastTyping = performance.now();
       this.$emit("typing");
     },
     send() {
       if (this.sending) return;
-      this.keep();
+      this.save();
       this.errors = {};
       this.sending = true;
-      // An answer that never comes must not lock the form; sent again it is the same submission.
+      // A response that never comes must not lock the form. Sending again repeats the same submission.
       this.timer = setTimeout(() => (this.sending = false), 20000);
       this.$emit("book", { ...this.values, submission: this.number });
     },
-    complain(errors) {
+    showErrors(errors) {
       clearTimeout(this.timer);
       this.sending = false;
       this.errors = errors;

@@ -1,4 +1,4 @@
-"""The form a customer fills in. What is typed stays in the browser until the booking is made."""
+"""The form that a customer fills in. The input stays in the browser until the booking is made."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from expert_booking.schemas import EMAIL_LENGTH, NAME_LENGTH, NOTES_LENGTH, PHON
 
 
 class BookingForm(Element, component="booking_form.js"):
-    """Name, e-mail, phone, notes."""
+    """Name, email, phone and notes."""
 
     def __init__(
         self,
@@ -19,19 +19,21 @@ class BookingForm(Element, component="booking_form.js"):
         submission: str,
         phone_required: bool,
         by_expert: bool,
+        mails: bool,
         on_book: Callable[[dict[str, Any]], Awaitable[None]],
         on_typing: Callable[[], Awaitable[None]],
     ) -> None:
-        """`draft` names what is typed, for coming back to it; `submission` this form, unless the draft has one already.
+        """`draft` is the name under which the browser stores the input; `submission` is the id of a new draft.
 
-        `by_expert`: the expert has to confirm what is booked. `on_book` gets what was typed, unchecked; `on_typing` is
-        called now and then while somebody types.
+        `by_expert`: the expert has to confirm the booking. `mails`: the site sends emails. `on_book` receives the
+        input, unvalidated. `on_typing` is called now and then while the customer types.
         """
         super().__init__()
         self._props["draft"] = draft
         self._props["submission"] = submission
         self._props["phoneRequired"] = phone_required
         self._props["byExpert"] = by_expert
+        self._props["mails"] = mails
         self._props["limits"] = {
             "name": NAME_LENGTH,
             "email": EMAIL_LENGTH,
@@ -46,14 +48,14 @@ class BookingForm(Element, component="booking_form.js"):
         self.on("book", book)
         self.on("typing", lambda _: on_typing())
 
-    def complain(self, field_errors: Sequence[FieldError]) -> None:
-        """Say what is wrong beside each field, and let the customer go on typing."""
-        self.run_method("complain", {field_error.field: field_error.message for field_error in field_errors})
+    def show_errors(self, field_errors: Sequence[FieldError]) -> None:
+        """Enable the form again, and show each error beside its field."""
+        self.run_method("showErrors", {field_error.field: field_error.message for field_error in field_errors})
 
-    def rest(self) -> None:
-        """Let the customer send it again."""
-        self.run_method("complain", {})
+    def done(self) -> None:
+        """Enable the form again."""
+        self.run_method("showErrors", {})
 
     def leave_for(self, url: str) -> None:
-        """The booking is made: forget the draft and go there."""
+        """Delete the draft and go to `url`."""
         self.run_method("leave", url)

@@ -1,4 +1,4 @@
-"""Ways to bring a booking into a calendar: a file, and the web's two large ones."""
+"""Links that add a booking to a calendar: a file, Google Calendar and Outlook."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from markupsafe import Markup
 from expert_booking.domain.calendar_links import google_link, outlook_link
 from expert_booking.schemas import BookingView
 
-_WAYS: Final = Markup(
+_LINKS: Final = Markup(
     """<section class="panel calendar-ways" aria-labelledby="calendar"><h2 id="calendar">Add to calendar</h2>
 <div class="actions"><a class="button quiet" href="{file}" download>Calendar file</a>
 <a class="button quiet" href="{google}" target="_blank" rel="noopener noreferrer">Google</a>
@@ -15,7 +15,7 @@ _WAYS: Final = Markup(
 )
 
 
-def calendar_ways(booking: BookingView, with_whom: str, file_url: str, page_url: str) -> Markup:
-    """The links. `page_url` goes to others: it must open nothing by itself."""
-    said = f"{booking.session_title} with {with_whom}", booking.starts_at, booking.ends_at, page_url
-    return _WAYS.format(file=file_url, google=google_link(*said), outlook=outlook_link(*said))
+def calendar_links(booking: BookingView, with_whom: str, file_url: str, page_url: str) -> Markup:
+    """Return the links. `page_url` is sent to Google and Microsoft, so it must not contain an access key."""
+    event = f"{booking.session_title} with {with_whom}", booking.starts_at, booking.ends_at, page_url
+    return _LINKS.format(file=file_url, google=google_link(*event), outlook=outlook_link(*event))

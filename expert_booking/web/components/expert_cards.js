@@ -1,26 +1,26 @@
-// The listing. What the visitor looks for stands in the URL, so links can be shared and Back works.
+// The list of experts and its filters. The search is part of the URL, so links can be shared and Back works.
 export default {
   props: { query: Object, result: String },
   template: `
     <section aria-label="Experts">
-      <form class="finder" role="search" @submit.prevent="look({}, true)">
+      <form class="finder" role="search" @submit.prevent="search({}, true)">
         <div class="search">
           <svg width="18" height="18" viewBox="0 0 18 18" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" aria-hidden="true"><circle cx="8" cy="8" r="5.5"/><path d="m12.5 12.5 4 4"/></svg>
           <label class="sr-only" for="search">Search experts</label>
-          <input id="search" class="input" type="search" maxlength="100" autocomplete="off" placeholder="Name, subject, what you need"
+          <input id="search" class="input" type="search" maxlength="100" autocomplete="off" placeholder="Name, subject or what you need"
             v-model="wanted.search" @input="typed">
         </div>
         <div><label class="sr-only" for="sort">Sort by</label>
-          <select id="sort" class="input" v-model="wanted.sort" @change="look({}, true)">
+          <select id="sort" class="input" v-model="wanted.sort" @change="search({}, true)">
             <option v-for="[value, title] in sorts" :value="value">{{ title }}</option>
           </select></div>
         <button type="button" class="button quiet toggle" :aria-expanded="open" aria-controls="filters" @click="open = !open">Filters<b v-if="chosen.length">{{ chosen.length }}</b></button>
         <div id="filters" class="filters" :class="{ open }" role="group" aria-label="Filters">
           <div class="choice" ref="categories" @focusout="leave" @keydown.esc="close">
             <button id="category" type="button" class="input" :class="{ set: wanted.category.length }" aria-controls="categories"
-              :aria-expanded="choosing" :aria-label="'Category: ' + categoryWords" @click="choosing = !choosing">{{ categoryWords }}</button>
+              :aria-expanded="choosing" :aria-label="'Category: ' + categoryLabel" @click="choosing = !choosing">{{ categoryLabel }}</button>
             <ul v-show="choosing" id="categories" class="panel" tabindex="-1">
-              <li v-for="[name, number] in categories" :key="name"><label><input type="checkbox" :value="name" v-model="wanted.category" @change="look({}, true)">
+              <li v-for="[name, number] in categories" :key="name"><label><input type="checkbox" :value="name" v-model="wanted.category" @change="search({}, true)">
                 <span>{{ name }}</span><small>{{ number }}</small></label></li>
             </ul>
           </div>
@@ -31,17 +31,17 @@ export default {
               <option value="date">On a date …</option>
             </select></div>
           <div v-if="when === 'date'"><label class="sr-only" for="date">Date</label>
-            <input id="date" class="input set" type="date" :min="shown && shown.today" :max="shown && shown.lastDay" :value="wanted.freeOn" @change="look({ freeOn: $event.target.value, freeBefore: '' }, true)"></div>
+            <input id="date" class="input set" type="date" :min="shown && shown.today" :max="shown && shown.lastDay" :value="wanted.freeOn" @change="search({ freeOn: $event.target.value, freeBefore: '' }, true)"></div>
           <div v-for="{ id, none, options } in selects"><label class="sr-only" :for="id">{{ none }}</label>
-            <select :id="id" class="input" :class="{ set: wanted[id] }" v-model="wanted[id]" @change="look({}, true)">
+            <select :id="id" class="input" :class="{ set: wanted[id] }" v-model="wanted[id]" @change="search({}, true)">
               <option value="">{{ none }}</option>
               <option v-for="[value, title, number] in options" :value="value">{{ title }}{{ number === null ? "" : " (" + number + ")" }}</option>
             </select></div>
         </div>
       </form>
       <ul v-if="chosen.length" class="in-use" aria-label="Filters in use">
-        <li v-for="filter in chosen"><button type="button" class="chip" :aria-label="'Remove filter ' + filter.title" @click="look(filter.without, true)">{{ filter.title }}<span aria-hidden="true">×</span></button></li>
-        <li><button type="button" class="link" @click="look(nothing(), true)">Clear all</button></li>
+        <li v-for="filter in chosen"><button type="button" class="chip" :aria-label="'Remove filter ' + filter.title" @click="search(filter.without, true)">{{ filter.title }}<span aria-hidden="true">×</span></button></li>
+        <li><button type="button" class="link" @click="search(noFilters(), true)">Clear all</button></li>
       </ul>
       <p v-if="shown && shown.note" class="note warn under-filters" role="status">{{ shown.note }}</p>
       <p class="found" role="status" aria-live="polite">
@@ -55,8 +55,8 @@ export default {
       </div>
       <div v-else-if="!shown.experts.length" class="empty panel">
         <svg width="56" height="56" viewBox="0 0 56 56" fill="none" stroke="currentColor" stroke-width="3" stroke-linecap="round" aria-hidden="true"><circle cx="25" cy="25" r="15"/><path d="m36.500 36.500 11 11M19 25h12"/></svg>
-        <h2>No expert fits</h2>
-        <p>{{ nobody }}</p>
+        <h2>No experts found</h2>
+        <p>{{ noResults }}</p>
         <button type="button" class="button quiet" @click="reset">Show all experts</button>
       </div>
       <div v-else class="cards" :class="{ waiting }" :aria-busy="waiting">
@@ -82,13 +82,13 @@ export default {
         </article>
       </div>
       <nav v-if="shown && (shown.previous || shown.next)" class="pages" aria-label="Pages">
-        <a v-if="shown.previous" :href="url(earlier)" @click.prevent="turn(earlier)" rel="prev">← Previous</a>
+        <a v-if="shown.previous" :href="url(earlier)" @click.prevent="turnPage(earlier)" rel="prev">← Previous</a>
         <span aria-current="page">Page {{ shown.page }}<template v-if="!shown.more"> of {{ Math.max(shown.pages, shown.page) }}</template></span>
-        <a v-if="shown.next" :href="url(later)" @click.prevent="turn(later)" rel="next">Next →</a>
+        <a v-if="shown.next" :href="url(later)" @click.prevent="turnPage(later)" rel="next">Next →</a>
       </nav>
     </section>`,
   data() {
-    return { shown: null, next: {}, fresh: {}, wanted: this.typedIn(this.query), open: false, choosing: false, picking: false, waiting: false, asks: 0, timer: null, heard: {} };
+    return { shown: null, next: {}, fresh: {}, wanted: this.searchFrom(this.query), open: false, choosing: false, picking: false, waiting: false, asks: 0, timer: null, events: {} };
   },
   computed: {
     sorts() {
@@ -102,7 +102,7 @@ export default {
       const chosen = this.wanted.category.filter((name) => !this.facets.categories.some(([known]) => known === name));
       return [...this.facets.categories, ...chosen.map((name) => [name, 0])];
     },
-    categoryWords() {
+    categoryLabel() {
       const [first, ...more] = this.wanted.category;
       return !first ? "All categories" : more.length ? first + " + " + more.length : first;
     },
@@ -117,7 +117,7 @@ export default {
     times() {
       if (!this.shown) return [];
       const { today } = this.shown;
-      return [["on:" + today, "Today"], ["on:" + this.day(today, 1), "Tomorrow"], ["before:" + this.day(today, 3), "In three days"], ["before:" + this.day(today, 7), "In seven days"]];
+      return [["on:" + today, "Today"], ["on:" + this.day(today, 1), "Tomorrow"], ["before:" + this.day(today, 3), "Within three days"], ["before:" + this.day(today, 7), "Within seven days"]];
     },
     when() {
       const { freeOn, freeBefore } = this.wanted;
@@ -137,12 +137,12 @@ export default {
         minRating && { title: this.rating(minRating), without: { minRating: "" } },
       ].filter(Boolean);
     },
-    nobody() {
-      if (this.shown.page > 1) return "There is nobody on this page.";
+    noResults() {
+      if (this.shown.page > 1) return "There are no experts on this page.";
       const search = this.wanted.search.trim();
-      const found = search ? "Nobody is found for “" + search + "”" : "Nobody is found";
-      if (this.chosen.length) return found + " with these filters. Take one away, or look at all experts.";
-      return search ? found + ". Try fewer or other words." : "There are no experts yet.";
+      const matches = search ? "“" + search + "”" : "";
+      if (this.chosen.length) return "No experts match " + (search ? matches + " with " : "") + "these filters. Remove a filter or show all experts.";
+      return search ? "No experts match " + matches + ". Try fewer or different words." : "There are no experts yet.";
     },
     later() {
       return { page: this.shown.page + 1, after: this.shown.next, before: "" };
@@ -158,68 +158,68 @@ export default {
   mounted() {
     window.addEventListener("popstate", this.back);
     window.addEventListener("pointerdown", this.leave);
-    this.$nextTick(() => window.socket.on("next", this.hear).on("missed", this.ask));
+    this.$nextTick(() => window.socket.on("next", this.receive).on("missed", this.ask));
   },
   unmounted() {
     window.removeEventListener("popstate", this.back);
     window.removeEventListener("pointerdown", this.leave);
-    window.socket?.off("next", this.hear).off("missed", this.ask);
+    window.socket?.off("next", this.receive).off("missed", this.ask);
   },
   methods: {
     show(result) {
-      if (result.ask < this.asks) return; // the visitor has asked for something else meanwhile
+      if (result.ask < this.asks) return; // the response to an earlier search
       this.shown = Object.freeze(result);
       this.next = Object.fromEntries(result.experts.map((expert) => [expert.id, expert.next]));
       this.waiting = false;
       if (result.note) {
-        // Something asked for is out of date, a day or a place in the pages: what was answered is what stands there.
-        this.wanted = this.typedIn(result.query);
+        // Part of the search was out of date, such as a past day or an old cursor: show the search that was made.
+        this.wanted = this.searchFrom(result.query);
         history.replaceState(null, "", this.url({}));
       }
-      Object.values(this.heard).filter((news) => news.version > result.version).forEach(this.apply);
+      Object.values(this.events).filter((event) => event.version > result.version).forEach(this.apply);
     },
-    hear(news) {
-      this.heard[news.expert] = news; // for a result that was read before it but arrives after it
-      this.apply(news);
+    receive(event) {
+      this.events[event.expert] = event; // a result that was read earlier may arrive later
+      this.apply(event);
     },
-    apply(news) {
-      if (!(news.expert in this.next) || this.next[news.expert] === news.next) return;
-      this.next[news.expert] = news.next;
-      this.fresh[news.expert] = true;
-      setTimeout(() => delete this.fresh[news.expert], 1800);
+    apply(event) {
+      if (!(event.expert in this.next) || this.next[event.expert] === event.next) return;
+      this.next[event.expert] = event.next;
+      this.fresh[event.expert] = true;
+      setTimeout(() => delete this.fresh[event.expert], 1800);
     },
     typed() {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.look({}, false), 220);
+      this.timer = setTimeout(() => this.search({}, false), 220);
     },
     choose(value) {
       const [kind, day] = value.split(":");
       this.picking = value === "date";
       if (this.picking) return this.$nextTick(() => document.getElementById("date").focus());
-      this.look({ freeOn: kind === "on" ? day : "", freeBefore: kind === "before" ? day : "" }, true);
+      this.search({ freeOn: kind === "on" ? day : "", freeBefore: kind === "before" ? day : "" }, true);
     },
     leave({ relatedTarget, target }) {
-      const next = relatedTarget ?? target; // where the focus goes, or where was pressed
+      const next = relatedTarget ?? target; // what gets the focus, or what was pressed
       if (!this.$refs.categories.contains(next)) this.choosing = false;
     },
     close() {
       this.choosing = false;
       document.getElementById("category").focus();
     },
-    turn(place) {
-      this.look(place, true);
+    turnPage(cursor) {
+      this.search(cursor, true);
       window.scrollTo({ top: 0 });
     },
     reset() {
-      this.look({ ...this.nothing(), search: "" }, true);
+      this.search({ ...this.noFilters(), search: "" }, true);
       document.getElementById("search").focus();
     },
-    nothing() {
+    noFilters() {
       return { category: [], language: "", minutes: "", minRating: "", freeOn: "", freeBefore: "" };
     },
-    look(change, remember) {
+    search(change, remember) {
       clearTimeout(this.timer);
-      // Whoever looks for something else begins at the first page.
+      // A different search starts at the first page.
       Object.assign(this.wanted, { page: 1, after: "", before: "" }, change);
       if (!("freeOn" in change) || !change.freeOn) this.picking = false;
       history[remember ? "pushState" : "replaceState"](null, "", this.url({}));
@@ -227,15 +227,15 @@ export default {
     },
     back() {
       const url = new URLSearchParams(location.search);
-      this.wanted = this.typedIn({ ...Object.fromEntries(url), category: url.getAll("category") });
+      this.wanted = this.searchFrom({ ...Object.fromEntries(url), category: url.getAll("category") });
       this.ask();
     },
     ask() {
       this.waiting = true;
-      this.$emit("look", { ...this.wanted, ask: ++this.asks });
+      this.$emit("search", { ...this.wanted, ask: ++this.asks });
     },
-    typedIn({ search = "", sort = "", page = 1, after = "", before = "", category = [], ...filters }) {
-      const known = Object.fromEntries(Object.entries(this.nothing()).map(([name, none]) => [name, String(filters[name] ?? none)]));
+    searchFrom({ search = "", sort = "", page = 1, after = "", before = "", category = [], ...filters }) {
+      const known = Object.fromEntries(Object.entries(this.noFilters()).map(([name, none]) => [name, String(filters[name] ?? none)]));
       return { ...known, search, sort, page: Number(page) || 1, after, before, category: [...category] };
     },
     url(change) {
@@ -245,10 +245,10 @@ export default {
         for (const value of [wanted[name]].flat()) if (value && value !== 1) url.append(name, value);
       return url.size ? "/?" + url : "/";
     },
-    options(name, facet, words) {
+    options(name, facet, label) {
       const chosen = this.wanted[name];
-      const known = facet.map(([value, number]) => [value, words(value), number]);
-      return !chosen || known.some(([value]) => value === chosen) ? known : [...known, [chosen, words(chosen), 0]];
+      const known = facet.map(([value, number]) => [value, label(value), number]);
+      return !chosen || known.some(([value]) => value === chosen) ? known : [...known, [chosen, label(chosen), 0]];
     },
     length(minutes) {
       return minutes + " minutes";

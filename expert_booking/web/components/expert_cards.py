@@ -1,4 +1,4 @@
-"""The catalogue: finder, cards and pages of one listing, in one element."""
+"""The list of experts: search form, cards and pagination in one element."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -12,29 +12,29 @@ from nicegui.events import GenericEventArguments
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import DAY
 from expert_booking.schemas import FREE_DAYS, ExpertPage, ExpertQuery, Facet
-from expert_booking.web.live import slot_boards
+from expert_booking.web.live.next_free import next_free_text
 
 
 class ExpertCards(Element, component="expert_cards.js"):
-    """Cards of experts, with a finder above; every look is a URL."""
+    """Cards of experts below a search form. Every search has its own URL."""
 
-    def __init__(self, on_look: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
-        """`on_look` gets what the visitor looks for, unchecked, by the names of the URL, and the number of the ask."""
+    def __init__(self, on_search: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+        """`on_search` receives the URL parameters of the search, unvalidated, and its sequence number as `ask`."""
         super().__init__()
 
-        async def look(event: GenericEventArguments) -> None:
+        async def search(event: GenericEventArguments) -> None:
             if isinstance(event.args, dict):
-                await on_look(event.args)
+                await on_search(event.args)
 
-        self.on("look", look)
+        self.on("search", search)
 
-    def begin(self, query: ExpertQuery, result: str | None) -> None:
-        """What the page is delivered with, as JSON; no result yet means skeletons."""
-        self._props["query"] = query_words(query)
+    def load(self, query: ExpertQuery, result: str | None) -> None:
+        """Set what the page is delivered with. `result` is JSON; skeletons are shown if it is None."""
+        self._props["query"] = query_parameters(query)
         self._props["result"] = result
 
     def show(self, result: dict[str, Any]) -> None:
-        """Show this instead, on the open page."""
+        """Replace the result on the open page."""
         self.run_method("show", result)
 
 
@@ -49,16 +49,16 @@ def result_of(
     ask: int,
     note: str = "",
 ) -> dict[str, Any]:
-    """A page of experts, and when they are free next, in words for people.
+    """Return a page of experts and their next free times (UTC in `free`), formatted for display in `zone`.
 
-    `version` is that of the news before the times were read, `ask` the number of the ask it answers,
-    `note` what has to be said about it.
+    `version` is the version of the next free times before they were read, `ask` the sequence number of the search,
+    `note` a message to show above the result.
     """
     today = now.astimezone(zone).date()
     return {
         "ask": ask,
         "version": version,
-        "query": query_words(query),
+        "query": query_parameters(query),
         "note": note,
         "today": today.isoformat(),
         "lastDay": (today + FREE_DAYS * DAY).isoformat(),
@@ -66,7 +66,7 @@ def result_of(
         "more": page.total_is_capped,
         "next": page.next,
         "previous": page.previous,
-        "facets": facet_words(page),
+        "facets": facet_choices(page),
         "page": page.page,
         "pages": max(1, -(-page.total // page.limit)),
         "zone": formatting.zone_at(zone, now),
@@ -81,15 +81,15 @@ def result_of(
                 "languages": list(expert.languages),
                 "rating": expert.rating,
                 "ratingCount": expert.rating_count,
-                "next": slot_boards.next_words(free.get(expert.id), zone, now),
+                "next": next_free_text(free.get(expert.id), zone, now),
             }
             for expert in page.experts
         ],
     }
 
 
-def facet_words(page: ExpertPage) -> dict[str, list[list[Any]]]:
-    """Every filter's choices as [value, how many experts]; none of those that nobody has."""
+def facet_choices(page: ExpertPage) -> dict[str, list[list[Any]]]:
+    """Return every filter's choices as [value, number of experts], without those that no expert has."""
     found = page.facets
 
     def choices(facets: Sequence[Facet]) -> list[list[Any]]:
@@ -105,11 +105,11 @@ def facet_words(page: ExpertPage) -> dict[str, list[list[Any]]]:
     }
 
 
-def query_words(query: ExpertQuery) -> dict[str, Any]:
-    """A query as the finder and the URL have it."""
-    asked = query.model_dump(
+def query_parameters(query: ExpertQuery) -> dict[str, Any]:
+    """Return the query as URL parameters."""
+    parameters = query.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, exclude={"limit", "facets", "time_zone"}
     )
     if query.min_rating is not None:
-        asked["minRating"] = f"{query.min_rating:g}"
-    return asked
+        parameters["minRating"] = f"{query.min_rating:g}"
+    return parameters

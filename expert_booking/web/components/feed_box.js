@@ -1,10 +1,10 @@
-// A calendar's private address. Python makes it and gives it up; copying and asking once more happen here.
+// A calendar's private address. Python creates and deletes it; copying and the confirmation happen here.
 export default {
   props: { title: String },
   template: `
     <section class="panel feed" :aria-label="title">
       <h3>{{ title }}</h3>
-      <p class="soft small">Subscribe once, and your calendar follows by itself. Whoever has the address can read it, so keep it to yourself.</p>
+      <p class="soft small">Subscribe once and your calendar app stays up to date. Anyone with the address can read your calendar, so keep it private.</p>
       <div v-if="url" class="form">
         <div class="with-button">
           <input ref="url" class="input" type="text" readonly :value="url" :aria-label="'Address of: ' + title" @focus="$event.target.select()">
@@ -13,21 +13,21 @@ export default {
         <div v-if="!asking" class="actions">
           <a class="button" :href="url.replace(/^https?:/, 'webcal:')">Open in calendar app</a>
           <button ref="renew" class="button quiet" type="button" @click="ask('renew')">New address</button>
-          <button ref="close" class="button quiet danger" type="button" @click="ask('close')">Stop</button>
+          <button ref="close" class="button quiet danger" type="button" @click="ask('close')">Turn off</button>
         </div>
         <div v-else class="form" @keydown.esc.prevent="keep">
-          <p ref="question" tabindex="-1">{{ asking === "renew" ? "Make a new address? Calendars that have the old one get nothing any more." : "Stop it? Calendars that have the address get nothing any more." }}</p>
+          <p ref="question" tabindex="-1">{{ asking === "renew" ? "Create a new address? Calendar apps that use the old one stop updating." : "Turn this address off? Calendar apps that use it stop updating." }}</p>
           <div class="actions">
-            <button class="button danger" type="button" :aria-disabled="sending" @click="wish(asking)">{{ asking === "renew" ? "Yes, a new address" : "Yes, stop it" }}</button>
-            <button class="button quiet" type="button" @click="keep">Keep it</button>
+            <button class="button danger" type="button" :aria-disabled="sending" @click="send(asking)">{{ asking === "renew" ? "Yes, create a new address" : "Yes, turn it off" }}</button>
+            <button class="button quiet" type="button" @click="keep">Keep the address</button>
           </div>
         </div>
       </div>
-      <div v-else class="actions"><button ref="open" class="button quiet" type="button" :aria-disabled="sending" @click="wish('open')">Subscribe</button></div>
-      <p role="status" class="small" :class="{ soft: !refusal, bad: refusal }">{{ refusal || said }}</p>
+      <div v-else class="actions"><button ref="open" class="button quiet" type="button" :aria-disabled="sending" @click="send('open')">Subscribe</button></div>
+      <p role="status" class="small" :class="{ soft: !error, bad: error }">{{ error || message }}</p>
     </section>`,
   data() {
-    return { url: "", said: "", refusal: "", asking: "", copied: false, sending: false, timer: null };
+    return { url: "", message: "", error: "", asking: "", copied: false, sending: false, timer: null };
   },
   methods: {
     async copy() {
@@ -35,15 +35,15 @@ export default {
         await navigator.clipboard.writeText(this.url);
       } catch {
         this.$refs.url.select();
-        document.execCommand("copy"); // without https there is no clipboard
+        document.execCommand("copy"); // the clipboard API needs https
       }
       this.copied = true;
-      this.said = "The address is copied.";
+      this.message = "Address copied.";
       setTimeout(() => (this.copied = false), 2000);
     },
-    ask(what) {
-      this.asking = what;
-      this.said = this.refusal = "";
+    ask(action) {
+      this.asking = action;
+      this.message = this.error = "";
       this.$nextTick(() => this.$refs.question.focus());
     },
     keep() {
@@ -51,25 +51,26 @@ export default {
       this.asking = "";
       this.$nextTick(() => this.$refs[before]?.focus());
     },
-    wish(what) {
+    send(action) {
       if (this.sending) return;
       this.sending = true;
-      this.refusal = "";
-      this.timer = setTimeout(() => this.rest("There is no answer. Please look whether you are online, and try again."), 20000);
-      this.$emit(what);
+      this.error = "";
+      // A response that never comes must not lock the buttons.
+      this.timer = setTimeout(() => this.done("No response. Check your connection and try again."), 20000);
+      this.$emit(action);
     },
-    show(url, said) {
-      this.rest("");
+    show(url, message) {
+      this.done("");
       this.url = url;
-      this.said = said;
+      this.message = message;
       this.asking = "";
       this.copied = false;
       this.$nextTick(() => (this.$refs.url ?? this.$refs.open)?.focus());
     },
-    rest(refusal) {
+    done(error) {
       clearTimeout(this.timer);
       this.sending = false;
-      this.refusal = refusal;
+      this.error = error;
     },
   },
 };

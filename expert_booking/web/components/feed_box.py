@@ -1,4 +1,4 @@
-"""A calendar to subscribe to: its address is asked for, and only then shown."""
+"""A calendar to subscribe to. Its address is created and shown on request."""
 
 from collections.abc import Awaitable, Callable
 
@@ -6,23 +6,23 @@ from nicegui.element import Element
 
 
 class FeedBox(Element, component="feed_box.js"):
-    """Shows a private address, makes a new one, gives it up. What cannot be undone is asked once more, in place."""
+    """Shows a calendar's private address, replaces it or turns it off. Both ask for confirmation in place."""
 
-    def __init__(self, *, title: str, on_wish: Callable[[str], Awaitable[None]]) -> None:
-        """`on_wish` gets what is wanted, unchecked: `open`, `renew` or `close`."""
+    def __init__(self, *, title: str, on_action: Callable[[str], Awaitable[None]]) -> None:
+        """`on_action` receives `open`, `renew` or `close`."""
         super().__init__()
         self._props["title"] = title
 
-        async def wish(name: str) -> None:
-            await on_wish(name)
+        async def act(name: str) -> None:
+            await on_action(name)
 
         for name in ("open", "renew", "close"):
-            self.on(name, lambda _, name=name: wish(name))
+            self.on(name, lambda _, name=name: act(name))
 
-    def show(self, url: str, said: str) -> None:
-        """The address (empty: there is none), and what has happened to it."""
-        self.run_method("show", url, said)
+    def show(self, url: str, message: str) -> None:
+        """Show the address, which is empty if there is none, and a message about it."""
+        self.run_method("show", url, message)
 
-    def rest(self, refusal: str) -> None:
-        """It did not work, and why."""
-        self.run_method("rest", refusal)
+    def done(self, error: str) -> None:
+        """Enable the buttons again and show the error."""
+        self.run_method("done", error)

@@ -1,4 +1,4 @@
-"""How long a time is still kept for the visitor, or why it is not and what can be done about it."""
+"""Shows how long a time is on hold for the visitor, or why it is not, with a button to hold it again."""
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -8,49 +8,49 @@ from nicegui.element import Element
 
 
 class HoldState(StrEnum):
-    """How the time of a form stands with its visitor."""
+    """Whether the visitor holds the time of the form."""
 
-    ASKING = "asking"  # the page has not arrived yet
+    CONNECTING = "asking"  # the page is not connected yet
     HELD = "held"
     RELEASED = "released"
-    OVER = "over"
-    RESCHEDULED = "rescheduled"  # the visitor holds another time now
-    ALONE = "alone"  # it could not be held
-    FREE = "free"  # somebody had it
+    EXPIRED = "over"
+    REPLACED = "replaced"  # the visitor now holds a different time
+    NOT_HELD = "alone"  # the hold was refused, but the time is free
+    FREE_AGAIN = "free"  # someone else had held or booked it
 
 
-# What is said and offered where the time can be booked, but is not held.
-_SAYS: Final[dict[HoldState, tuple[str, str, str]]] = {
-    HoldState.RELEASED: ("You have released this time.", "It is still free.", "Keep it again"),
-    HoldState.OVER: ("Your hold is over.", "The time is still free.", "Keep it again"),
-    HoldState.RESCHEDULED: ("You are keeping another time now.", "This one is still free.", "Keep this time again"),
-    HoldState.ALONE: ("This time is not kept for you.", "You can book it as long as it is free.", "Keep it for me"),
-    HoldState.FREE: ("This time is free again.", "", "Keep it for me"),
+# Title, text and button while the time is free but not held.
+_TEXTS: Final[dict[HoldState, tuple[str, str, str]]] = {
+    HoldState.RELEASED: ("You released this time.", "It is still free.", "Hold it again"),
+    HoldState.EXPIRED: ("Your hold has expired.", "The time is still free.", "Hold it again"),
+    HoldState.REPLACED: ("You are now holding a different time.", "This one is still free.", "Hold this time again"),
+    HoldState.NOT_HELD: ("This time is not on hold for you.", "You can book it while it is free.", "Hold it for me"),
+    HoldState.FREE_AGAIN: ("This time is free again.", "", "Hold it for me"),
 }
 
 
 class HoldClock(Element, component="hold_clock.js"):
-    """A countdown with a way to let the time go, or a note with a way to have it kept."""
+    """A countdown with a button to release the time, or a note with a button to hold it."""
 
     def __init__(
         self,
         *,
-        on_keep: Callable[[], Awaitable[None]],
+        on_hold: Callable[[], Awaitable[None]],
         on_release: Callable[[], Awaitable[None]],
-        on_over: Callable[[], Awaitable[None]],
+        on_expired: Callable[[], Awaitable[None]],
     ) -> None:
-        """`on_over` is called when the countdown has run out."""
+        """`on_expired` is called when the countdown has run out."""
         super().__init__()
-        self.on("keep", lambda _: on_keep())
+        self.on("hold", lambda _: on_hold())
         self.on("release", lambda _: on_release())
-        self.on("over", lambda _: on_over())
+        self.on("expired", lambda _: on_expired())
 
-    def show(self, keeping: HoldState | None, *, seconds: float = 0, text: str = "") -> None:
-        """Show how it stands; nothing for None. `seconds` are left of a hold; `text` is said instead of the usual."""
-        now: dict[str, Any] = {"keeping": keeping, "seconds": seconds}
-        if keeping in _SAYS:
-            title, usual, button = _SAYS[keeping]
-            now |= {"title": title, "text": text or usual, "button": button}
+    def show(self, state: HoldState | None, *, seconds: float = 0, text: str = "") -> None:
+        """Show the state, or nothing for None. `seconds` is what is left of a hold; `text` replaces the default."""
+        now: dict[str, Any] = {"state": state, "seconds": seconds}
+        if state in _TEXTS:
+            title, default, button = _TEXTS[state]
+            now |= {"title": title, "text": text or default, "button": button}
         if now != self._props.get("now"):
             self._props["now"] = now
             self.update()

@@ -1,4 +1,4 @@
-// HTML of ours. It comes as JSON, see markup.py.
+// Trusted HTML, passed as JSON; see raw_html.py.
 export default {
   props: { json: String, tag: String },
   template: `<component :is="tag || 'div'" v-html="html"></component>`,

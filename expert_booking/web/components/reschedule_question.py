@@ -1,4 +1,4 @@
-"""Whether to move a booking to the time that was chosen; or why it cannot be, and which times can."""
+"""Asks whether to reschedule a booking to the chosen time, or says why that is not possible and offers other times."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +8,7 @@ from nicegui.events import GenericEventArguments
 
 
 class RescheduleQuestion(Element, component="reschedule_question.js"):
-    """Stays at the lower edge of the window while the board is looked at; nothing until a time is chosen."""
+    """Stays at the lower edge of the window while the board scrolls. Empty until a time is chosen."""
 
     def __init__(
         self,
@@ -17,7 +17,7 @@ class RescheduleQuestion(Element, component="reschedule_question.js"):
         on_pick: Callable[[Any], Awaitable[None]],
         on_keep: Callable[[], None],
     ) -> None:
-        """`on_pick` gets the start of an alternative, unchecked."""
+        """`on_pick` receives the start of an alternative, unvalidated."""
         super().__init__()
         self.on("reschedule", lambda _: on_reschedule())
         self.on("keep", lambda _: on_keep())
@@ -28,16 +28,16 @@ class RescheduleQuestion(Element, component="reschedule_question.js"):
         self.on("pick", pick)
 
     def show(self, *, question: dict[str, Any] | None = None, notice: dict[str, Any] | None = None) -> None:
-        """Ask, or say why not. A question is `at` and `times`; a notice `code`, `reason`, `title`, `text`, `times`."""
-        wanted = {"question": question, "notice": notice}
-        if any(self._props.get(name) != value for name, value in wanted.items()):
-            self._props.update(wanted)
+        """Show a question (`at`, `times`), a notice (`code`, `reason`, `title`, `text`, `times`), or nothing."""
+        props = {"question": question, "notice": notice}
+        if any(self._props.get(name) != value for name, value in props.items()):
+            self._props.update(props)
             self.update()
 
-    def rest(self, trouble: str) -> None:
-        """It did not work, and why; it may be tried again."""
-        self.run_method("rest", trouble)
+    def done(self, error: str) -> None:
+        """Enable the button again and show the error."""
+        self.run_method("done", error)
 
     def leave_for(self, url: str) -> None:
-        """It is done: go there."""
+        """Go to `url`."""
         self.run_method("leave", url)

@@ -1,4 +1,4 @@
-"""Signing in without an account: an address, then the code in the mail that went there. What it sends is plain HTTP."""
+"""Signing in without an account: enter an address, then the code from the email. Sends plain HTTP requests."""
 
 from nicegui.element import Element
 
@@ -6,16 +6,16 @@ from expert_booking.schemas import EMAIL_LENGTH
 
 
 class SignIn(Element, component="sign_in.js"):
-    """Asks for an address and has a mail sent there; then takes the code in it. A page that is left keeps its stage."""
+    """Asks for an address, then for the code that was emailed to it. A tab remembers which step it is at."""
 
-    def __init__(self, *, next_path: str, title: str, mails: bool, anew: bool = False) -> None:
-        """`next_path` is where to go then. Where the site sends no mail (`mails`), only that is said.
+    def __init__(self, *, next_path: str, title: str, mails: bool, start_over: bool = False) -> None:
+        """`next_path` is where to go after signing in. `mails`: the site sends emails; if not, a note says so.
 
-        `anew`: whatever was asked for before is over.
+        `start_over`: ignore a code that was requested earlier in this tab.
         """
         super().__init__()
         self._props["next"] = next_path
         self._props["title"] = title
         self._props["mails"] = mails
-        self._props["anew"] = anew
+        self._props["startOver"] = start_over
         self._props["emailLength"] = EMAIL_LENGTH

@@ -1,10 +1,10 @@
-// The sessions to choose from and their slot board. Python says what to show; what changes afterwards is heard here, as
-// (start, state) with a version. News and whole boards take different ways: each may arrive before an older one of the
-// other. Session and week stand in the address.
-const STATES = { open: "free", held: "being booked by somebody", booked: "booked" };
-const HEARD = 60; // news kept, for a board that was read before them but arrives after them
+// The sessions to choose from and their slot board. Python sends whole boards, and then changes as (start, state) with
+// a version. Boards and changes travel on different paths, so either may arrive before an older one of the other kind.
+// The chosen session and week are part of the URL.
+const STATES = { open: "free", held: "on hold", booked: "booked" };
+const MAX_EVENTS = 60; // events kept, because a board that was read before them may arrive after them
 
-const SHORT = 110; // letters of a description that a card has room for; a longer one stands below in full
+const CARD_LENGTH = 110; // characters of a description that fit on a card; a longer one is shown below in full
 
 export default {
   props: { board: String, own: Object, bookUrl: String, sessions: Array, session: String, fixed: Boolean },
@@ -27,7 +27,7 @@ export default {
         <p v-if="offered[0].about">{{ offered[0].about }}</p>
         <p class="terms">{{ offered[0].terms }}</p>
       </section>
-      <p v-if="missing" class="note session-note" role="status" data-refusal="session_type_not_found">The session in this address is not offered at the moment. Here are the times of <b>{{ shown.title }}</b> instead.</p>
+      <p v-if="missing" class="note session-note" role="status" data-refusal="session_type_not_found">The session in this link is not available at the moment. Here are the times for <b>{{ shown.title }}</b> instead.</p>
       <section aria-labelledby="times" class="panel" :class="{ waiting }" :aria-busy="waiting">
         <div class="board-head">
           <div>
@@ -41,7 +41,7 @@ export default {
             <button type="button" :disabled="!shown.later" @click="go(shown.later)" aria-label="Later week">→</button>
           </div>
         </div>
-        <p class="sr-only" role="status" aria-live="polite">{{ said }}</p>
+        <p class="sr-only" role="status" aria-live="polite">{{ announcement }}</p>
         <template v-if="!shown">
           <div class="week" aria-hidden="true" v-for="week in 2">
             <div class="day" v-for="day in 7"><h3><span class="bone" style="display:block;height:2.2rem"></span></h3>
@@ -49,14 +49,14 @@ export default {
           </div>
         </template>
         <div v-else-if="gone" class="note" data-refusal="inactive" role="status">
-          <template v-if="offered.length"><strong>{{ shown.title }} is not offered any more.</strong>Please choose another session above.</template>
-          <template v-else><strong>There is nothing to book here right now.</strong>As soon as that changes, you see it here.</template>
+          <template v-if="offered.length"><strong>{{ shown.title }} is no longer offered.</strong>Please choose another session above.</template>
+          <template v-else><strong>There is nothing to book here right now.</strong>New times will appear here automatically.</template>
         </div>
         <template v-else>
           <div v-if="nothingFree" class="note" style="margin-bottom:1rem">
-            <strong>Nothing is free in these two weeks.</strong>
+            <strong>No free times in these two weeks.</strong>
             <template v-if="shown.next">The next free time is <a href="#" @click.prevent="go(shown.next.day)">{{ shown.next.text }}</a>.</template>
-            <template v-else>There is no free time until the end of this calendar. It changes here by itself when one comes up.</template>
+            <template v-else>No free times left in this calendar. New ones appear here automatically.</template>
           </div>
           <div class="week" v-for="week in shown.weeks" :key="week[0].date">
             <div class="day" v-for="day in week" :key="day.date" :class="{ today: day.today }">
@@ -65,26 +65,26 @@ export default {
                 <template v-for="slot in day.slots" :key="slot[0]">
                   <li v-if="state(slot[0])">
                     <button type="button" class="slot" :class="{ fresh: slot[0] in fresh }" :data-slot="slot[0]" :data-state="state(slot[0])" :data-mine="isMine(slot[0]) ? '' : null"
-                      :disabled="state(slot[0]) !== 'open'" :aria-label="name(slot, day)" @click="book(slot[0])">{{ slot[1] }}<small v-if="isMine(slot[0])">{{ mine.words }}</small><small v-else-if="state(slot[0]) === 'held'">being booked</small></button>
+                      :disabled="state(slot[0]) !== 'open'" :aria-label="name(slot, day)" @click="book(slot[0])">{{ slot[1] }}<small v-if="isMine(slot[0])">{{ mine.words }}</small><small v-else-if="state(slot[0]) === 'held'">on hold</small></button>
                   </li>
                 </template>
               </ul>
               <p v-else class="none" aria-label="No times">–</p>
             </div>
           </div>
-          <p class="legend" aria-hidden="true"><span><i></i>free</span><span v-if="mineIsThere"><i class="mine"></i>{{ mine.words }}</span><span><i class="held"></i>being booked by somebody</span><span><i class="booked"></i>booked</span><span>Changes appear here by themselves.</span></p>
+          <p class="legend" aria-hidden="true"><span><i></i>free</span><span v-if="mineIsThere"><i class="mine"></i>{{ mine.words }}</span><span><i class="held"></i>on hold</span><span><i class="booked"></i>booked</span><span>Updates live.</span></p>
         </template>
       </section>
     </div>`,
   data() {
-    return { shown: null, states: {}, fresh: {}, said: "", heard: [], version: 0, stale: false, wanted: this.read(), asks: 0, waiting: false, mine: this.own };
+    return { shown: null, states: {}, fresh: {}, announcement: "", events: [], version: 0, stale: false, wanted: this.read(), asks: 0, waiting: false, mine: this.own };
   },
   computed: {
     nothingFree() {
       return !Object.values(this.states).includes("open") && !this.opened.size;
     },
     opened() {
-      return new Set(this.mine?.opens); // what only the visitor's own hold or booking keeps from being free
+      return new Set(this.mine?.opens); // times that only the visitor's own hold or booking blocks
     },
     mineIsThere() {
       return this.shown.weeks.flat().some((day) => day.slots.some((slot) => this.isMine(slot[0])));
@@ -104,7 +104,7 @@ export default {
     },
     more() {
       const about = this.offered.find((session) => session.id === this.chosen)?.about ?? "";
-      return about.length > SHORT ? about : "";
+      return about.length > CARD_LENGTH ? about : "";
     },
     terms() {
       return this.offered.find((session) => session.id === this.chosen)?.terms ?? "";
@@ -118,11 +118,11 @@ export default {
   },
   mounted() {
     window.addEventListener("popstate", this.back);
-    this.$nextTick(() => window.socket.on("slots", this.hear).on("missed", this.askForAll));
+    this.$nextTick(() => window.socket.on("slots", this.receive).on("missed", this.requestBoard));
   },
   unmounted() {
     window.removeEventListener("popstate", this.back);
-    window.socket?.off("slots", this.hear).off("missed", this.askForAll);
+    window.socket?.off("slots", this.receive).off("missed", this.requestBoard);
   },
   methods: {
     show(snapshot, own, ask) {
@@ -130,14 +130,14 @@ export default {
       this.mine = own;
       const before = this.shown?.session ?? board.session;
       if (ask === this.asks || !this.shown) this.waiting = false;
-      this.shown = Object.freeze({ ...board }); // a copy: what comes as a prop is a proxy, and must not be frozen
-      if (before !== board.session) this.said = "Now you see the times of " + board.title + ", " + board.length + ".";
+      this.shown = Object.freeze({ ...board }); // a copy, because props are proxies and must not be frozen
+      if (before !== board.session) this.announcement = "Showing times for " + board.title + ", " + board.length + ".";
       this.version = board.version;
       this.stale = false;
       const slots = board.weeks.flat().flatMap((day) => day.slots);
       this.states = Object.fromEntries(slots.filter((slot) => slot[2] !== "gone").map((slot) => [slot[0], slot[2]]));
       this.fresh = {};
-      this.heard.forEach(this.apply);
+      this.events.forEach(this.apply);
     },
     show_own(own) {
       this.mine = own;
@@ -148,15 +148,15 @@ export default {
     isMine(start) {
       return this.mine?.start === start && this.states[start] !== "open";
     },
-    hear(news) {
-      this.heard = [...this.heard, news].slice(-HEARD);
-      if (this.shown) this.apply(news);
+    receive(event) {
+      this.events = [...this.events, event].slice(-MAX_EVENTS);
+      if (this.shown) this.apply(event);
     },
-    apply(news) {
-      if (news.room !== this.shown.room || news.version <= this.version) return;
-      if (news.anew || news.version > this.version + 1) return this.askForAll();
-      this.version = news.version;
-      for (const [start, state] of news.changes) this.change(start, state);
+    apply(event) {
+      if (event.room !== this.shown.room || event.version <= this.version) return;
+      if (event.redraw || event.version > this.version + 1) return this.requestBoard();
+      this.version = event.version;
+      for (const [start, state] of event.changes) this.change(start, state);
     },
     change(start, state) {
       if (state === "gone") delete this.states[start];
@@ -164,32 +164,32 @@ export default {
         this.states[start] = state;
         this.fresh[start] = true;
         setTimeout(() => delete this.fresh[start], 2000);
-        this.say(start);
-      } else if (start >= this.shown.since && start < this.shown.until) this.askForAll(); // new hours
+        this.announce(start);
+      } else if (start >= this.shown.since && start < this.shown.until) this.requestBoard(); // new hours
     },
-    askForAll() {
-      if (this.stale) return; // once, until it comes
+    requestBoard() {
+      if (this.stale) return; // already requested
       this.stale = true;
       this.$emit("stale");
     },
-    say(start) {
+    announce(start) {
       for (const day of this.shown.weeks.flat())
-        for (const slot of day.slots) if (slot[0] === start) this.said = day.long + ", " + slot[1] + " is now " + this.means(start) + ".";
+        for (const slot of day.slots) if (slot[0] === start) this.announcement = day.long + ", " + slot[1] + " is now " + this.stateText(start) + ".";
     },
     name(slot, day) {
-      return slot[1] + ", " + day.long + ", " + this.shown.zone + ", " + this.means(slot[0]);
+      return slot[1] + ", " + day.long + ", " + this.shown.zone + ", " + this.stateText(slot[0]);
     },
-    means(start) {
+    stateText(start) {
       return this.isMine(start) ? this.mine.words : STATES[this.state(start)];
     },
     book(start) {
       if (!this.bookUrl) return this.$emit("pick", start);
-      // The board's own session: what was clicked is what is shown, also while another one is on its way.
+      // The session of the visible board, even if another board has been requested.
       const session = this.choosing ? "&session=" + this.shown.session : "";
       window.location.href = this.bookUrl + "?at=" + encodeURIComponent(start) + session;
     },
     choose(event, session) {
-      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // a tab or a window of its own
+      if (event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // open in a new tab or window
       event.preventDefault();
       if (session === this.chosen && !this.waiting) return;
       history.pushState(null, "", this.address({ session }));
@@ -200,7 +200,7 @@ export default {
       this.ask();
     },
     back() {
-      const { session, from } = this.read(); // a link within the page comes here, too
+      const { session, from } = this.read(); // links within the page cause this event, too
       if (session !== this.wanted.session || from !== this.wanted.from) this.ask();
     },
     ask() {

@@ -1,6 +1,6 @@
-"""Sessions and their slot board: one element, however many slots.
+"""An expert's sessions and slot board, as one element however many slots there are.
 
-It is told what to show, and hears changes by itself.
+The page sends it whole boards. The browser receives the changes in between directly, through a Socket.IO room.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +24,7 @@ WEEKS_SHOWN: Final = 2
 class SlotGrid(Element, component="slot_grid.js"):
     """An expert's sessions, and two weeks of the chosen one's slots, by day, in the visitor's zone.
 
-    Skeletons until there are slots to show.
+    Shows skeletons until it has slots.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class SlotGrid(Element, component="slot_grid.js"):
         fixed: bool = False,
         on_pick: Callable[[datetime], Awaitable[None]] | None = None,
     ) -> None:
-        """`on_look` gets the `session` and the first day (`from`) asked for, unchecked, and the number of this `ask`.
+        """`on_look` receives the wanted `session` and first day (`from`), unvalidated, and a sequence number, `ask`.
 
-        `on_stale` is asked for the whole board. A choice among sessions is not offered where it is `fixed`. With
-        `on_pick` a slot does not lead to the form: it gets the slot's start (UTC), unchecked.
+        `on_stale` must send the whole board. `fixed`: do not offer a choice of sessions. `on_pick` receives the start
+        (UTC) of the chosen slot, unvalidated; without it a slot links to the booking form.
         """
         super().__init__()
         self._session_types = session_types
-        # In one go: NiceGUI hears of each change.
+        # One update, because NiceGUI reacts to each change.
         self._props.update(bookUrl="" if on_pick else book_url, session=str(chosen or ""), fixed=fixed)
 
         async def look(event: GenericEventArguments) -> None:
@@ -63,10 +63,11 @@ class SlotGrid(Element, component="slot_grid.js"):
         if on_pick is not None:
             self.on("pick", pick)
 
-    def begin(self, snapshot: str | None, own: dict[str, Any] | None = None) -> None:
-        """What the page is delivered with: a snapshot as JSON, which NiceGUI, unlike a dictionary, does not copy.
+    def load(self, snapshot: str | None, own: dict[str, Any] | None = None) -> None:
+        """Set what the page is delivered with. `snapshot` is JSON because NiceGUI would copy a dictionary.
 
-        `own` is what this visitor has there: `start` and `words` of their slot, and which starts it `opens` for them.
+        `own` is the visitor's own slot: its `start`, its label (`words`), and the starts that are free only for them
+        (`opens`).
         """
         if snapshot is None:
             self._props["sessions"] = _choice(self._session_types)
@@ -74,16 +75,16 @@ class SlotGrid(Element, component="slot_grid.js"):
             self._props.update(board=snapshot, own=own)
 
     def show(self, snapshot: str, own: dict[str, Any] | None = None, ask: object = None) -> None:
-        """Show this instead, on the open page; `ask` is the number of the look that it answers."""
+        """Replace the board on the open page; `ask` is the sequence number of the request it answers."""
         self.run_method("show", snapshot, own, ask)
 
     def show_own(self, own: dict[str, Any] | None) -> None:
-        """Show this as the visitor's own, on the board as it is."""
+        """Replace the visitor's own slot; the board stays as it is."""
         self.run_method("show_own", own)
 
 
 def first_day(wanted: object, board: Board, zone: ZoneInfo, now: datetime) -> date:
-    """The first day to show, in whole weeks from today: the wanted one (text), within what is offered."""
+    """Return the first day to show, whole weeks from today: the wanted ISO date, limited to the days on offer."""
     today = now.astimezone(zone).date()
     try:
         day = date.fromisoformat(str(wanted))
@@ -97,9 +98,9 @@ def first_day(wanted: object, board: Board, zone: ZoneInfo, now: datetime) -> da
 def snapshot(
     board: Board, version: int, zone: ZoneInfo, since: date, now: datetime, *, hidden: Sequence[datetime] = ()
 ) -> dict[str, Any]:
-    """Two weeks of a board from a local day on, in words for people.
+    """Return two weeks of a board from the day `since` in `zone`, formatted for display.
 
-    `hidden` are starts without a slot (their state is `gone`) that this visitor may see all the same.
+    `hidden` are starts that have no slot (state `gone`) but are free for this visitor.
     """
     today = now.astimezone(zone).date()
     until = since + WEEKS_SHOWN * WEEK
@@ -131,9 +132,9 @@ def snapshot(
     }
 
 
-def _start(said: object) -> datetime | None:
+def _start(text: object) -> datetime | None:
     try:
-        return datetime.strptime(str(said), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
         return None
 
@@ -165,7 +166,7 @@ def _day(day: date, today: date, by_day: dict[date, list[tuple[datetime, str]]],
 
 
 def _next(board: Board, zone: ZoneInfo, after: datetime, now: datetime) -> dict[str, str] | None:
-    """Where to look when nothing is free in what is shown."""
+    """Return the next free slot after the days shown."""
     slot = next((slot for slot in board.slots if slot.starts_at >= after and slot.state.value == "open"), None)
     if slot is None:
         return None

@@ -1,6 +1,6 @@
-"""One visitor's view of an expert's boards: which session type, which two weeks, in which zone, and what is theirs.
+"""One visitor's view of an expert's boards: session type, weeks, zone, and the visitor's own slot.
 
-Pages draw it; what all visitors share of a board is in `live`.
+What all visitors share of a board is in `slot_boards`.
 """
 
 import asyncio
@@ -24,35 +24,35 @@ from expert_booking.web.live import rooms
 from expert_booking.web.live.slot_boards import LiveBoards
 from expert_booking.web.visitor import visitor_of, zone_of
 
-# More views of one board than these are not kept: zones and weeks are the visitors' to choose.
-MOST_DRAWN: Final = 64
+# Cached snapshots per board. The cache is limited because visitors choose zones and weeks.
+MAX_SNAPSHOTS: Final = 64
 
 OnPick = Callable[[datetime], Awaitable[None]]
 
 
 class VisitorSlot(NamedTuple):
-    """A time that is this visitor's own, held or booked: it keeps nothing else from them."""
+    """The slot that this visitor holds or has booked. It does not block other slots for them."""
 
     starts_at: datetime
     session_type_id: UUID
     booked: bool
 
     @classmethod
-    def of(cls, its: HoldView | BookingView) -> "VisitorSlot":
-        """What a hold or a booking is on the board of its customer."""
-        return cls(its.starts_at, its.session_type_id, isinstance(its, BookingView))
+    def of(cls, claim: HoldView | BookingView) -> "VisitorSlot":
+        """The slot of a hold or a booking."""
+        return cls(claim.starts_at, claim.session_type_id, isinstance(claim, BookingView))
 
     @property
-    def words(self) -> str:
-        """What its slot says."""
-        return "your time" if self.booked else "kept for you"
+    def label(self) -> str:
+        """The text on the slot."""
+        return "your time" if self.booked else "on hold for you"
 
     def is_on(self, board: Board) -> bool:
-        """Whether this reading of the calendar knows of it."""
+        """Whether this reading of the calendar includes it."""
         return any(busy.session_starts_at == self.starts_at for busy in board.calendar.busy)
 
     def opens(self, board: Board) -> list[datetime]:
-        """The starts that only this keeps from being free; a booking's own is no other time to move it to."""
+        """The starts that only this slot blocks. A booking's own start is not among them."""
         if not self.is_on(board):
             return []
         return [
@@ -61,7 +61,7 @@ class VisitorSlot(NamedTuple):
 
 
 class BoardView:
-    """Follows one board at a time; call `draw` within the page and `begin` at its end."""
+    """Follows one board at a time. Call `draw` while building the page, and `load` at the end."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class BoardView:
         own: VisitorSlot | None = None,
         on_pick: OnPick | None = None,
     ) -> None:
-        """`only` is the one session type to show, instead of a choice.
+        """Show all session types to choose from, or `only` one.
 
-        `own` is what this visitor has there already. `on_pick` gets the chosen start (UTC, unchecked), instead of a
-        link to the form.
+        `own` is the visitor's own slot. `on_pick` gets the chosen start (UTC, unchecked); without it, slots are links
+        to the booking form.
         """
         self._services = services
         self._boards = boards
@@ -86,61 +86,61 @@ class BoardView:
         self._expert = expert
         self._only = only
         self._own = own
-        self._own_was_there = False
+        self._own_was_on_board = False
         self._on_pick = on_pick
         self._zone = zone_of(request)
-        self._known = visitor_of(request) is not None
+        self._may_have_booked = visitor_of(request) is not None
         self._wanted_day: object = request.query_params.get("from")
-        self._delivered = -1
+        self._delivered = -1  # the version that the page was delivered with
         self._connections = 0
-        self._one_at_a_time = asyncio.Lock()
-        # Follow first, read afterwards: what happens in between is then heard.
+        self._lock = asyncio.Lock()
+        # Subscribe, then read: a change in between is not missed.
         self._live = boards.of(expert.id, only or chosen(expert.session_types, request.query_params.get("session")))
-        self._unwatch = self._live.watch(self._changed)
+        self._unwatch = self._live.watch(self._on_change)
         client.on_delete(lambda: self._unwatch())
         client.on_connect(self._connected)
 
     def draw(self) -> None:
-        """The sessions and the board."""
+        """Draw the choice of session types and the board."""
         self._grid = SlotGrid(
             book_url=f"/book/{self._expert.slug}",
             session_types=[one for one in self._expert.session_types if self._only in (None, one.id)],
             chosen=self._live.session_type_id,
             fixed=self._only is not None,
-            on_look=self.look,
-            on_stale=self.show_again,
+            on_look=self.select,
+            on_stale=self.resend,
             on_pick=self._on_pick,
         )
 
-    async def begin(self) -> None:
-        """Deliver the page with the board as it is now, or with skeletons until the visitor's zone is known."""
-        # Who is known to us may have changed the calendar just now, and news of it may still be on their way.
-        await (self._live.read() if self._known else self._live.up_to_date())
+    async def load(self) -> None:
+        """Deliver the page with the current board, or with placeholders until the visitor's zone is known."""
+        # A returning visitor may have just booked, and the event may not have arrived yet.
+        await (self._live.read() if self._may_have_booked else self._live.ensure_current())
         self._delivered = self._live.version
-        self._grid.begin(self._snapshot(self._zone) if self._zone else None, self._overlay())
+        self._grid.load(self._snapshot(self._zone) if self._zone else None, self._overlay())
 
-    async def look(self, wanted: dict[str, Any]) -> None:
-        """Show another session type, or the weeks from another day on."""
-        async with self._one_at_a_time:
+    async def select(self, wanted: dict[str, Any]) -> None:
+        """Show another session type, or the weeks from another day."""
+        async with self._lock:
             self._wanted_day = wanted.get("from")
             if self._only is None:
-                await self._turn_to(chosen(self._offered(), wanted.get("session")))
-            await self.show_again(wanted.get("ask"))
+                await self._switch_to(chosen(self._offered(), wanted.get("session")))
+            await self.resend(wanted.get("ask"))
 
     async def change_zone(self, zone: ZoneInfo) -> None:
         """Show the board in another zone."""
         if zone != self._zone:
             self._zone = zone
-            await self.show_again()
+            await self.resend()
 
     def change_own(self, own: VisitorSlot | None) -> None:
-        """Show something else, or nothing, as this visitor's own."""
+        """Show another slot, or none, as the visitor's own."""
         if own != self._own:
-            self._own, self._own_was_there = own, False
+            self._own, self._own_was_on_board = own, False
             self._show_own()
 
-    async def show_again(self, ask: object = None) -> None:
-        """Send the whole board as the process knows it."""
+    async def resend(self, ask: object = None) -> None:
+        """Send the whole board as last read. `ask` is the number of the page's request."""
         if self._zone is not None:
             self._grid.show(self._snapshot(self._zone), self._overlay(), ask)
 
@@ -149,17 +149,17 @@ class BoardView:
         self._connections += 1
         if self._connections > 1:
             await self._live.read()
-            await self.show_again()
+            await self.resend()
         elif self._live.version != self._delivered:
-            await self.show_again()
+            await self.resend()
 
-    def _changed(self, board: Board) -> None:
+    def _on_change(self, board: Board) -> None:
         if self._own is None:
             return
-        there = self._own.is_on(board)
-        if self._own_was_there and not there:
+        is_on_board = self._own.is_on(board)
+        if self._own_was_on_board and not is_on_board:
             self._own = None
-        self._own_was_there = there
+        self._own_was_on_board = is_on_board
         self._show_own()
 
     def _show_own(self) -> None:
@@ -171,15 +171,15 @@ class BoardView:
         else:
             self._grid.show_own(self._overlay())
 
-    async def _turn_to(self, session_type_id: UUID | None) -> None:
+    async def _switch_to(self, session_type_id: UUID | None) -> None:
         if session_type_id is None or session_type_id == self._live.session_type_id:
             return
         live, before = self._boards.of(self._expert.id, session_type_id), self._live
-        unwatch = live.watch(self._changed)
+        unwatch = live.watch(self._on_change)
         await rooms.enter(self._client, [live.room])
         try:
             await live.read()
-        except NotFound:  # the expert has just gone: what is shown stays
+        except NotFound:  # the expert was just deleted: keep showing the last board
             unwatch()
             return
         self._unwatch()
@@ -196,22 +196,22 @@ class BoardView:
         assert board is not None
         since, hidden = first_day(self._wanted_day, board, zone, now), self._hidden(board)
         if hidden:
-            return self._drawn(board, zone, since, now, hidden)
-        # Whoever looks at the same weeks in the same zone gets the very same snapshot: made once, kept once.
+            return self._json(board, zone, since, now, hidden)
+        # Visitors who see the same weeks in the same zone share one snapshot.
         key = (zone.key, since, now.astimezone(zone).date())
         if key not in self._live.drawn:
-            if len(self._live.drawn) >= MOST_DRAWN:
+            if len(self._live.drawn) >= MAX_SNAPSHOTS:
                 self._live.drawn.clear()
-            self._live.drawn[key] = self._drawn(board, zone, since, now)
+            self._live.drawn[key] = self._json(board, zone, since, now)
         return self._live.drawn[key]
 
-    def _drawn(self, board: Board, zone: ZoneInfo, since: date, now: datetime, hidden: Sequence[datetime] = ()) -> str:
+    def _json(self, board: Board, zone: ZoneInfo, since: date, now: datetime, hidden: Sequence[datetime] = ()) -> str:
         return plain_json(
             {"room": self._live.room, **snapshot(board, self._live.version, zone, since, now, hidden=hidden)}
         )
 
     def _hidden(self, board: Board) -> list[datetime]:
-        """What is free for this visitor on a day that is full for everybody else: no slot of the board."""
+        """Starts without a slot on the board, free for this visitor only, on a day that is full for others."""
         if self._own is None or board.calendar.length.daily_cap is None:
             return []
         shown = {slot.starts_at for slot in board.slots}
@@ -221,15 +221,18 @@ class BoardView:
         own, board = self._own, self._live.board
         if own is None or board is None:
             return None
-        shows = own.session_type_id == board.session_type_id
+        is_shown = own.session_type_id == board.session_type_id
         return {
-            "start": formatting.iso(own.starts_at) if shows else "",
-            "words": own.words,
+            "start": formatting.iso(own.starts_at) if is_shown else "",
+            "words": own.label,
             "opens": [formatting.iso(start) for start in own.opens(board)],
         }
 
 
 def chosen(offered: Sequence[SessionTypeView], wanted: object) -> UUID | None:
-    """The id of the wanted session type, or else of the first one; None where nothing is offered."""
+    """The id of the wanted session type, or else of the first one; None if nothing is offered."""
     ids = [one.id for one in offered]
-    return next((number for number in ids if str(number) == str(wanted).lower()), ids[0] if ids else None)
+    return next(
+        (session_type_id for session_type_id in ids if str(session_type_id) == str(wanted).lower()),
+        ids[0] if ids else None,
+    )

@@ -1,75 +1,33 @@
-"""Keeps open pages in step with the database.
+"""Keeps the slots on open pages up to date.
 
-One path for every change, whoever made it: the database's news → the bus → here. For each session type somebody is
-looking at the calendar is read once, compared with what the pages show, and the difference goes to all of them in one
-message with a version. A page that finds a version missing asks for the whole board.
+Every change takes one path: database notification → bus → here. The calendar of each session type on an open page is
+read once and compared with what the pages show. The difference is sent to all of them in one message with a version. A
+page that misses a version requests the whole board.
 """
 
 import asyncio
-import logging
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
-from zoneinfo import ZoneInfo
-
-from nicegui import background_tasks
 
 from expert_booking.domain import formatting
 from expert_booking.domain.errors import NotFound, SessionTypeNotFound
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web.live import rooms
+from expert_booking.web.live.next_free import NextFree
+from expert_booking.web.live.read_cache import REFRESH_INTERVAL, is_fresh
+from expert_booking.web.live.throttle import Throttle
 
-log = logging.getLogger(__name__)
-
-# Whoever is busy begins at most so often: changes that come closer together than this are drawn together.
-PACE: Final = 0.03
-# Time passes too: slots fall into the past, days come into the horizon. It also is the net below every lost message.
-TICK: Final = 30.0
-# So many boards are kept, until news of their experts, when nobody looks at them any more: somebody will again.
-MOST_KEPT: Final = 256
-
-
-class Throttle:
-    """Does a piece of work at once, and once more for all the calls that came meanwhile or within the pace.
-
-    Never twice at a time, and no call is lost. Work that takes longer than the pace is done for more calls at once:
-    there is never more than one piece of it waiting.
-    """
-
-    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._work = work
-        self._wanted = False
-        self._running = False
-        self._begun = -PACE
-
-    def __call__(self) -> None:
-        """Have it done: now, or as soon as it is its turn again."""
-        self._wanted = True
-        if not self._running:
-            self._running = True
-            background_tasks.create(self._run(), name="coalesced")
-
-    async def _run(self) -> None:
-        clock = asyncio.get_running_loop().time
-        try:
-            while self._wanted:
-                await asyncio.sleep(self._begun + PACE - clock())
-                self._wanted, self._begun = False, clock()
-                try:
-                    await self._work()
-                except Exception:
-                    # The next news, or the next tick, tries again: what pages show is old until then, not for good.
-                    log.exception("a live page could not be kept in step")
-        finally:
-            self._running = False
+# Boards that no page shows are kept up to this number, until an event of their expert, for the next visitor.
+MAX_IDLE_BOARDS: Final = 256
 
 
 class LiveBoard:
-    """The board of one session type, as all pages of this process that show it know it."""
+    """The board of one session type, shared by all pages of this process that show it."""
 
     def __init__(
         self, services: Services, expert_id: UUID, session_type_id: UUID | None, on_empty: Callable[[], None]
@@ -80,116 +38,117 @@ class LiveBoard:
         self.room = f"slots:{expert_id}:{session_type_id or ''}"
         self.version = 0
         self.board: Board | None = None
-        self._begun = self._known = 0
-        # How much news there was, before the reading that is shown began, and in all.
-        self._news_known, self._news = -1, 0
+        # Readings are numbered in the order in which they begin.
+        self._last_reading = self._shown_reading = 0
+        # The number of events in total, and before the shown reading began.
+        self._events, self._events_included = 0, -1
         self._read_at = datetime.min.replace(tzinfo=UTC)
-        self._one_at_a_time = asyncio.Lock()
-        # What pages have drawn of this version, as JSON, by whatever they draw it by.
+        self._lock = asyncio.Lock()
+        # JSON that pages have made of this version, by keys of their choice.
         self.drawn: dict[Hashable, str] = {}
         self._watchers: list[Callable[[Board], None]] = []
         self._on_empty = on_empty
         self.refresh = Throttle(self.read)
-        self._unfollow: Callable[[], None] = lambda: None
+        self._unsubscribe: Callable[[], None] = lambda: None
 
     def watch(self, watcher: Callable[[Board], None]) -> Callable[[], None]:
-        """Keep this board alive, and call `watcher` after each change, until the returned function is called."""
+        """Keep this board up to date, and call `watcher` after each change, until the returned function is called."""
         if not self._watchers:
-            self._unfollow = self._services.bus.subscribe(self.expert_id, self._changed)
+            self._unsubscribe = self._services.bus.subscribe(self.expert_id, self._on_event)
         self._watchers.append(watcher)
 
         def unwatch() -> None:
             if watcher in self._watchers:
                 self._watchers.remove(watcher)
                 if not self._watchers:
-                    self._unfollow()
+                    self._unsubscribe()
                     self._on_empty()
 
         return unwatch
 
     @property
     def is_current(self) -> bool:
-        """Whether it is known that nothing has happened since the calendar was read.
+        """Whether the calendar is known not to have changed since it was read.
 
-        News may be some ms behind the commit that they tell of: whoever made that commit has to read.
+        Events arrive some ms after the commit, so a visitor who may have made a change must read instead.
         """
-        knows_all = self.board is not None and self._news == self._news_known
-        return knows_all and is_fresh(self._services, self._read_at)
+        includes_all_events = self.board is not None and self._events == self._events_included
+        return includes_all_events and is_fresh(self._services, self._read_at)
 
-    async def up_to_date(self) -> None:
-        """Read the calendar anew, unless the board is current; once for all who ask meanwhile."""
+    async def ensure_current(self) -> None:
+        """Read the calendar unless the board is current. Concurrent calls share one reading."""
         if not self._services.bus.connected:
             await self.read()
             return
-        async with self._one_at_a_time:
+        async with self._lock:
             if not self.is_current:
                 await self.read()
 
     async def read(self) -> None:
-        """Read the calendar anew, and tell every page that shows it what has changed."""
-        self._begun += 1
-        reading, news, now = self._begun, self._news, self._services.clock()
+        """Read the calendar, and send the changes to all pages that show it."""
+        self._last_reading += 1
+        reading, events, now = self._last_reading, self._events, self._services.clock()
         try:
-            board = await self._board()
+            board = await self._read_board()
         except NotFound:
             if self.board is None:
                 raise
-            return  # the expert has just gone; pages that are open say so when they are used
-        # Of two readings that overlap, only the one that began later counts. (Counted: a clock may be set back.)
-        if reading < self._known:
+            return  # the expert was just deleted; open pages show an error when they are used
+        # Of two overlapping readings, the one that began later wins. (Numbers, because a clock may be set back.)
+        if reading < self._shown_reading:
             return
-        self._known, self._news_known, self._read_at = reading, news, now
+        self._shown_reading, self._events_included, self._read_at = reading, events, now
         before, self.board = self.board, board
         if before is None:
             return
-        changes, anew = _changes(before, board), _about(before) != _about(board)
-        if not (changes or anew):
+        changes, redraw = _changes(before, board), _besides_slots(before) != _besides_slots(board)
+        if not (changes or redraw):
             return
         self.version += 1
         self.drawn = {}
         message = {"expert": str(self.expert_id), "room": self.room, "version": self.version, "changes": changes}
-        await rooms.tell(self.room, "slots", {**message, "anew": True} if anew else message)
+        await rooms.send(self.room, "slots", {**message, "redraw": True} if redraw else message)
         for watcher in list(self._watchers):
-            watcher(self.board)  # by now there may be a newer one
+            watcher(self.board)  # may be newer than `board` by now
 
-    def _changed(self) -> None:
-        self._news += 1
+    def _on_event(self) -> None:
+        self._events += 1
         self.refresh()
 
-    async def _board(self) -> Board:
+    async def _read_board(self) -> Board:
         try:
             return await self._services.availability.board(self.expert_id, self.session_type_id)
         except SessionTypeNotFound:
-            # It was deleted while people look at it: an empty board tells them, and what else there is.
+            # Deleted while pages show it: they get an empty board with the other session types.
             first = await self._services.availability.board(self.expert_id)
-            was = self.board or first
-            gone = replace(was.calendar, zone=first.zone, active=False)
-            return replace(first, session_type_id=self.session_type_id, session_title=was.session_title,
-                           calendar=gone, slots=())  # fmt: skip
+            last = self.board or first
+            inactive = replace(last.calendar, zone=first.zone, active=False)
+            return replace(first, session_type_id=self.session_type_id, session_title=last.session_title,
+                           calendar=inactive, slots=())  # fmt: skip
 
 
 class LiveBoards:
-    """The boards that somebody in this process looks at right now, and some that were looked at lately."""
+    """The boards that open pages of this process show, and some that were shown recently."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._boards: dict[tuple[UUID, UUID | None], LiveBoard] = {}
-        # No version comes twice: a page that returns to a board still knows what it has heard of the one before.
-        self._newest = 0
-        self._left: OrderedDict[tuple[UUID, UUID | None], LiveBoard] = OrderedDict()
-        services.bus.listen_to_experts(self._let_go)
+        # A board that is created again continues with higher versions, since pages remember versions of the last one.
+        self._highest_version = 0
+        self._idle: OrderedDict[tuple[UUID, UUID | None], LiveBoard] = OrderedDict()
+        services.bus.listen_to_experts(self._on_change)
 
     def of(self, expert_id: UUID, session_type_id: UUID | None) -> LiveBoard:
         """The live board of a session type; None for an expert who offers none.
 
-        Watch it at once: it is only kept in step as long as it has watchers.
+        Watch it immediately: only watched boards are kept up to date.
         """
         key = expert_id, session_type_id
         if key not in self._boards:
-            board = self._left.pop(key, None)
+            board = self._idle.pop(key, None)
             if board is None:
-                board = LiveBoard(self._services, *key, lambda: self._leave(key))
-                board.version = self._newest
+                board = LiveBoard(self._services, *key, lambda: self._make_idle(key))
+                board.version = self._highest_version
             self._boards[key] = board
         return self._boards[key]
 
@@ -197,153 +156,48 @@ class LiveBoards:
         return len(self._boards)
 
     @property
-    def kept(self) -> int:
-        """How many boards are kept that nobody looks at."""
-        return len(self._left)
+    def idle_count(self) -> int:
+        """How many boards are kept that no page shows."""
+        return len(self._idle)
 
     def refresh(self) -> None:
-        """Read all boards anew that somebody looks at, and forget those that would have to be."""
+        """Read all shown boards again, and drop the idle ones that are out of date."""
         for board in list(self._boards.values()):
             board.refresh()
-        for key in [key for key, board in self._left.items() if not board.is_current]:
-            self._forget(key)
+        for key in [key for key, board in self._idle.items() if not board.is_current]:
+            self._drop(key)
 
-    def _leave(self, key: tuple[UUID, UUID | None]) -> None:
-        self._left[key] = self._boards.pop(key)
-        while len(self._left) > MOST_KEPT:
-            self._forget(next(iter(self._left)))
+    def _make_idle(self, key: tuple[UUID, UUID | None]) -> None:
+        self._idle[key] = self._boards.pop(key)
+        while len(self._idle) > MAX_IDLE_BOARDS:
+            self._drop(next(iter(self._idle)))
 
-    def _let_go(self, expert_id: UUID | None) -> None:
-        for key in [key for key in self._left if expert_id in (None, key[0])]:
-            self._forget(key)
+    def _on_change(self, expert_id: UUID | None) -> None:
+        for key in [key for key in self._idle if expert_id in (None, key[0])]:
+            self._drop(key)
 
-    def _forget(self, key: tuple[UUID, UUID | None]) -> None:
-        self._newest = max(self._newest, self._left.pop(key).version)
+    def _drop(self, key: tuple[UUID, UUID | None]) -> None:
+        self._highest_version = max(self._highest_version, self._idle.pop(key).version)
 
 
-def is_fresh(services: Services, read_at: datetime) -> bool:
-    """Whether what was read at this moment is still right, unless there has been news of it since.
+async def refresh_periodically(boards: LiveBoards, next_free: NextFree) -> None:
+    """Read everything that open pages show again every 30 s, until cancelled.
 
-    That is only known while news arrive. Time alone changes something at whole minutes, when a slot begins, comes too
-    near, or comes into the horizon; holds that lapse are news.
+    Time passes without events: slots begin, days come within the horizon. It also repairs whatever a lost event missed.
     """
-    now = services.clock()
-    same_minute = now.replace(second=0, microsecond=0) <= read_at <= now
-    return services.bus.connected and same_minute and now - read_at < timedelta(seconds=TICK)
-
-
-class NextFreeKey(NamedTuple):
-    """How a listing looks at next free times: in which zone, for sessions of how many minutes (None: any)."""
-
-    zone: ZoneInfo
-    minutes: int | None = None
-
-
-class NextFree:
-    """The next free time of every expert whom an open listing shows, told as those who look want to know it."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._looks: dict[UUID, Counter[NextFreeKey]] = {}
-        self._unfollow: dict[UUID, Callable[[], None]] = {}
-        self._told: dict[str, str] = {}
-        # Grows with every message, so that a page can tell which ones its reading did not know of yet.
-        self.version = 0
-        self._changed: set[UUID] = set()
-        self._tell = Throttle(self._read)
-
-    @staticmethod
-    def room(expert_id: UUID, look: NextFreeKey) -> str:
-        """The room of those who look at this expert like this."""
-        return f"next:{expert_id}:{look.zone.key}:{look.minutes or ''}"
-
-    def subscribe(self, expert_ids: Sequence[UUID], look: NextFreeKey) -> Callable[[], None]:
-        """Follow these experts for one page, until the returned function is called."""
-        for expert_id in expert_ids:
-            looks = self._looks.setdefault(expert_id, Counter())
-            looks[look] += 1
-            if expert_id not in self._unfollow:
-                self._unfollow[expert_id] = self._services.bus.subscribe(expert_id, self._note(expert_id))
-        gone = False
-
-        def unsubscribe() -> None:
-            nonlocal gone
-            if not gone:
-                gone = True
-                for expert_id in expert_ids:
-                    self._leave(expert_id, look)
-
-        return unsubscribe
-
-    def __len__(self) -> int:
-        return len(self._looks)
-
-    def refresh(self) -> None:
-        """Look at everybody anew."""
-        self._changed.update(self._looks)
-        self._tell()
-
-    def _note(self, expert_id: UUID) -> Callable[[], None]:
-        def note() -> None:
-            self._changed.add(expert_id)
-            self._tell()
-
-        return note
-
-    def _leave(self, expert_id: UUID, look: NextFreeKey) -> None:
-        looks = self._looks[expert_id]
-        looks[look] -= 1
-        if looks[look] <= 0:
-            del looks[look]
-            self._told.pop(self.room(expert_id, look), None)
-        if not looks:
-            del self._looks[expert_id]
-            self._unfollow.pop(expert_id)()
-
-    async def _read(self) -> None:
-        changed, self._changed = self._changed & self._looks.keys(), set()
-        lengths = {look.minutes for expert_id in changed for look in self._looks[expert_id]}
-        try:
-            found = {
-                minutes: await self._services.availability.next_open(list(changed), minutes) for minutes in lengths
-            }
-        except Exception:
-            self._changed |= changed
-            raise
-        now = self._services.clock()
-        for expert_id in changed:
-            for look in list(self._looks.get(expert_id, ())):
-                if look.minutes in found:
-                    await self._say(expert_id, look, next_words(found[look.minutes].get(expert_id), look.zone, now))
-
-    async def _say(self, expert_id: UUID, look: NextFreeKey, text: str) -> None:
-        room = self.room(expert_id, look)
-        if self._told.get(room) != text:
-            self._told[room] = text
-            self.version += 1
-            await rooms.tell(room, "next", {"expert": str(expert_id), "version": self.version, "next": text})
-
-
-async def tick(boards: LiveBoards, next_free: NextFree) -> None:
-    """Look at everything that is open again and again, until cancelled."""
     while True:
-        await asyncio.sleep(TICK)
+        await asyncio.sleep(REFRESH_INTERVAL)
         boards.refresh()
         next_free.refresh()
 
 
-def next_words(next_open: datetime | None, zone: ZoneInfo, now: datetime) -> str:
-    """The next free time as cards say it; empty when there is none."""
-    return formatting.near_time(next_open, zone, now) if next_open else ""
-
-
-def _about(board: Board) -> tuple[object, ...]:
-    """All that a page says of a board besides its slots: where that changes, the whole of it has to be drawn anew."""
+def _besides_slots(board: Board) -> tuple[object, ...]:
+    """What pages show of a board besides its slots. If this changes, they must redraw the whole board."""
     return board.zone, board.session_type_id, board.session_title, board.session_types
 
 
 def _changes(before: Board, after: Board) -> list[tuple[str, str]]:
-    """What is different: (start, state), where a slot that is no longer there has the state `gone`."""
+    """The changed slots as (start, state); a slot that no longer exists has the state `gone`."""
     old = {slot.starts_at: slot.state for slot in before.slots}
     new = {slot.starts_at: slot.state for slot in after.slots}
     changed = [(start, state.value) for start, state in new.items() if old.get(start) != state]

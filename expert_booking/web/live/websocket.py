@@ -1,8 +1,8 @@
-"""uvicorn's websocket, which also takes finished frames: what a thousand sockets hear is put into a frame once.
+"""uvicorn's websocket, which exposes its transport so that a frame for a thousand sockets is only encoded once.
 
-ASGI has no word for that, so it is an extension in the connection's scope, as ASGI means extensions to be: the
-transport. That counts on `WebSocketsSansIOProtocol` handing each message of its own to the transport at once, whole and
-uncompressed; and on a socket being out of its rooms before the server closes it.
+The transport is an ASGI extension in the scope of the connection. Writing to it directly relies on two things:
+`WebSocketsSansIOProtocol` passes each of its own messages to the transport immediately, whole and uncompressed; and a
+socket has left its rooms before the server closes it.
 """
 
 import asyncio
@@ -19,63 +19,63 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
 EXTENSION: Final = "expert_booking.frames"
-# So many bytes wait to be taken when a buffer is full: where the event loop, too, says that writing has to pause.
-_FULL: Final = 2**16
-# For `problem_with`: a handshake, and one text for each of the three kinds of frame header. And a limit in seconds.
+# Bytes in the write buffer from which it counts as full. The event loop pauses writing at the same size.
+_BUFFER_LIMIT: Final = 2**16
+# For `problem_with`: a handshake, a text for each of the three kinds of frame headers, and a timeout in seconds.
 _HANDSHAKE: Final = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
     b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 )
 _SAMPLES: Final = ("ü", "a" * 200, "a" * 70_000)
-_LONGEST_CHECK: Final = 5.0
-# Parts of one message. Browsers send messages of our size whole.
-_MOST_PARTS: Final = 100
+_CHECK_TIMEOUT: Final = 5.0
+# Parts of one message. Browsers send messages of the allowed size whole.
+_MAX_PARTS: Final = 100
 
 
 class FrameWebSocket(WebSocketsSansIOProtocol):
-    """A websocket with the extension; messages are not compressed (`ws_per_message_deflate=False`)."""
+    """A websocket with the extension. Requires `ws_per_message_deflate=False`."""
 
     def handle_cont(self, event: Frame) -> None:
-        """Take a part of a message. Empty parts have no size, so their number is limited, too."""
-        if len(self.frames) >= _MOST_PARTS:
+        """Receive a part of a message. Empty parts have no size, so their number is limited too."""
+        if len(self.frames) >= _MAX_PARTS:
             self.transport.abort()
         else:
             super().handle_cont(event)
 
     async def run_asgi(self, *args: Any, **kwargs: Any) -> None:
         """Serve this connection."""
-        # Where uvicorn has changed there is no extension, and messages go through Socket.IO.
+        # If uvicorn has changed there is no extension, and messages are sent through Socket.IO.
         with suppress(AttributeError, LookupError, TypeError):
             self.scope["extensions"][EXTENSION] = self.transport  # type: ignore[assignment]
         await super().run_asgi(*args, **kwargs)
 
 
 def text_frame(text: str) -> bytes:
-    """The frame in which a server says this text."""
+    """A text as a frame sent by a server."""
     return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
 
 
 def write_frame(transport: WriteTransport, frame: bytes) -> bool:
-    """Write a whole frame now, to a socket that is not closing; False where the buffer is full."""
+    """Write a frame, unless the socket is closing. Returns False if its buffer is full."""
     if transport.is_closing():
-        return True  # whoever comes back is told everything
-    if transport.get_write_buffer_size() > _FULL:
+        return True  # a page that reconnects requests everything it shows
+    if transport.get_write_buffer_size() > _BUFFER_LIMIT:
         return False
     transport.write(frame)
     return True
 
 
 def problem_with(protocol: Callable[..., Any]) -> str | None:
-    """What is not as this module expects of uvicorn's websockets; None if everything is.
+    """How uvicorn's websocket differs from what this module expects; None if it does not.
 
-    `protocol` is the class that serves a connection. It is tried out on a transport that only records, in some ms.
+    `protocol` is the class that serves a connection. It is tried on a transport that only records, which takes some ms.
     """
     with ThreadPoolExecutor(1) as thread:  # the caller may have a running event loop already
         try:
             return thread.submit(asyncio.run, _try_out(protocol)).result()
         except TimeoutError:
-            return "a connection is not opened"
+            return "the handshake does not complete"
         except Exception as error:
             return f"{type(error).__name__}: {error}"
 
@@ -95,7 +95,7 @@ async def _try_out(protocol: Callable[..., Any]) -> str | None:
     websocket = protocol(config=config, server_state=ServerState(), app_state={})
     websocket.connection_made(transport)
     websocket.data_received(_HANDSHAKE)
-    async with asyncio.timeout(_LONGEST_CHECK):
+    async with asyncio.timeout(_CHECK_TIMEOUT):
         try:
             scope, send = await opened
             return await _problem_of(websocket, transport, scope, send)
@@ -110,7 +110,7 @@ async def _problem_of(websocket: Any, transport: "_Recorder", scope: Scope, send
         before = len(transport.written)
         await send({"type": "websocket.send", "text": text})
         if transport.written[before:] != [text_frame(text)]:
-            return "a message is not written at once, whole and uncompressed"
+            return "a message is not written immediately, whole and uncompressed"
     before = len(transport.written)
     websocket.pause_writing()
     waiting = asyncio.ensure_future(send({"type": "websocket.send", "text": "a"}))
@@ -119,12 +119,12 @@ async def _problem_of(websocket: Any, transport: "_Recorder", scope: Scope, send
         return "a message is written to a socket whose buffer is full"
     websocket.connection_lost(ConnectionResetError())
     with suppress(OSError):
-        await waiting  # nobody waits for a lost connection
+        await waiting  # the connection is lost
     return None
 
 
 class _Recorder(asyncio.Transport):
-    """A transport that keeps what is written to it."""
+    """A transport that records what is written to it."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,13 +38,13 @@ def mount(services: Services, profiles: ProfileCache, boards: LiveBoards, open_h
     """Serve the page."""
 
     @page_route.page("/expert/{slug}")
-    async def profile(slug: str, request: Request, client: Client) -> None:
+    async def expert_page(slug: str, request: Request, client: Client) -> None:
         try:
-            known = await profiles.of(slug)
+            profile = await profiles.of(slug)
         except ExpertNotFound:
             error_pages.expert_not_found()
             return
-        expert = known.expert
+        expert = profile.expert
         view = BoardView(services, boards, client, expert, request)
         visitor = visitor_of(request)
         if visitor is not None:
@@ -53,19 +53,19 @@ def mount(services: Services, profiles: ProfileCache, boards: LiveBoards, open_h
                 view.change_own(VisitorSlot.of(hold) if hold and hold.expert_id == expert.id else None)
 
             client.on_delete(open_holds.subscribe(visitor, show_own))
-            show_own(await services.holds.of_visitor(visitor))
+            show_own(await services.holds.for_visitor(visitor))
         with layout.frame(
             expert.name, description=f"{expert.headline} – book {expert.name}.", on_zone=view.change_zone
         ):
-            if "profile" not in known.drawn:
-                known.drawn["profile"] = plain_json(profile_html(expert))
-            RawHtml(known.drawn["profile"])
+            if "profile" not in profile.drawn:
+                profile.drawn["profile"] = plain_json(profile_html(expert))
+            RawHtml(profile.drawn["profile"])
             view.draw()
-        await view.begin()
+        await view.load()
 
 
 def profile_html(expert: ExpertDetail) -> Markup:
-    """Who the expert is."""
+    """Return the expert's portrait, facts and description."""
     lengths = [one.minutes for one in expert.session_types]
     years = "1 year" if expert.experience == 1 else f"{expert.experience} years"
     return _PROFILE.format(
@@ -83,7 +83,7 @@ def profile_html(expert: ExpertDetail) -> Markup:
 
 
 def rating_html(expert: ExpertDetail) -> Markup:
-    """Stars and number, for eyes and for ears."""
+    """Return the rating as stars, with a text for screen readers."""
     if expert.rating is None:
         return Markup("<span>New here, no ratings yet</span>")
     return _STARS.format(percent=20 * expert.rating, rating=f"{expert.rating:.2f}", count=f"{expert.rating_count:,}")

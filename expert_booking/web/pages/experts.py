@@ -1,4 +1,4 @@
-"""`/`: the catalogue."""
+"""`/`: the list of experts."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -17,13 +17,13 @@ from expert_booking.web.components.expert_cards import ExpertCards, result_of
 from expert_booking.web.components.raw_html import RawHtml, plain_json
 from expert_booking.web.live import rooms
 from expert_booking.web.live.listing_cache import CachedListing, ListingCache, ListingKey
-from expert_booking.web.live.slot_boards import NextFree, NextFreeKey
+from expert_booking.web.live.next_free import NextFree, NextFreeKey
 from expert_booking.web.visitor import visitor_of, zone_of
 
 PAGE_LENGTH: Final = 12
-# The number of an answer that nobody asked for: whatever was asked meanwhile, this one is newer.
+# The sequence number of a result that the server sends unasked: newer than any search the visitor may have sent.
 NEWEST: Final = 1_000_000_000
-_NAMES: Final = ("search", "category", "language", "minutes", "minRating", "freeOn", "freeBefore", "sort", "page",
+_PARAMETERS: Final = ("search", "category", "language", "minutes", "minRating", "freeOn", "freeBefore", "sort", "page",
                 "after", "before")  # fmt: skip
 _HERO: Final = plain_json(
     """<h1>Find the right person to talk to</h1>
@@ -36,16 +36,16 @@ def mount(services: Services, next_free: NextFree, listings: ListingCache) -> No
 
     @page_route.page("/")
     async def listing(request: Request, client: Client) -> None:
-        page = Listing(services, next_free, client, zone_of(request), query_of(_asked(request)))
+        page = Listing(services, next_free, client, zone_of(request), query_of(_parameters(request)))
         with layout.frame("", here="/", on_zone=page.change_zone):
             RawHtml(_HERO).classes("hero")
-            page.cards = ExpertCards(on_look=page.look)
-        # Who is known to us may have booked just now, and news of it may still be on their way.
-        await page.begin(listings if visitor_of(request) is None else None)
+            page.cards = ExpertCards(on_search=page.search)
+        # A returning visitor may have just booked, and the event may not have reached the cache yet.
+        await page.load(listings if visitor_of(request) is None else None)
 
 
 class Listing:
-    """One visitor's view of the catalogue, followed while it is open."""
+    """One visitor's view of the list. It updates while the page is open."""
 
     cards: ExpertCards
 
@@ -58,23 +58,23 @@ class Listing:
         self._zone = zone
         self._query = query
         self._rooms: list[str] = []
-        self._unfollow: Callable[[], None] = lambda: None
+        self._unsubscribe: Callable[[], None] = lambda: None
         self._connections = 0
         self._delivered = 0
         client.on_connect(self._connected)
-        client.on_delete(lambda: self._unfollow())
+        client.on_delete(lambda: self._unsubscribe())
 
-    async def begin(self, listings: ListingCache | None) -> None:
+    async def load(self, listings: ListingCache | None) -> None:
         """Deliver the page with its first result, or with skeletons until the visitor's zone is known.
 
-        It may be one of these `listings`, that others have been shown lately.
+        The result may come from the cache, if one is given.
         """
-        shown = await self._first(self._zone, listings) if self._zone else None
-        self._delivered = shown.version if shown else self._next_free.version
-        self.cards.begin(self._query, shown.result if shown else None)
+        listing = await self._first(self._zone, listings) if self._zone else None
+        self._delivered = listing.version if listing else self._next_free.version
+        self.cards.load(self._query, listing.result if listing else None)
 
-    async def look(self, wanted: dict[str, Any]) -> None:
-        """Look for something else."""
+    async def search(self, wanted: dict[str, Any]) -> None:
+        """Show the result of another search. `wanted` holds unvalidated URL parameters and the number `ask`."""
         self._query = query_of(wanted)
         ask = wanted.get("ask")
         await self._show(ask if isinstance(ask, int) else 0)
@@ -92,62 +92,62 @@ class Listing:
             await self._show(NEWEST)
 
     async def _show(self, ask: int) -> None:
-        if self._zone is not None:  # otherwise the answer comes as soon as the zone is known
+        if self._zone is not None:  # otherwise the result is sent once the zone is known
             self.cards.show(await self._find(self._zone, ask))
 
     async def _first(self, zone: ZoneInfo, listings: ListingCache | None) -> CachedListing:
-        asked = ListingKey(self._query, zone.key)
-        shown = listings.of(asked, self._next_free.version) if listings is not None else None
-        if shown is not None:
-            await self._follow(shown.ids, NextFreeKey(zone, self._query.minutes))
-            return shown
-        news, now = listings.news if listings is not None else 0, self._services.clock()
+        key = ListingKey(self._query, zone.key)
+        listing = listings.get(key, self._next_free.version) if listings is not None else None
+        if listing is not None:
+            await self._subscribe(listing.ids, NextFreeKey(zone, self._query.minutes))
+            return listing
+        reading = listings.start_reading() if listings is not None else None
         result = await self._find(zone)
         ids = [UUID(expert["id"]) for expert in result["experts"]]
-        shown = CachedListing(ids, result["version"], plain_json(result), now)
-        if listings is not None and not result["note"]:
-            listings.keep(asked, shown, news)
-        return shown
+        listing = CachedListing(ids, result["version"], plain_json(result))
+        if listings is not None and reading is not None and not result["note"]:
+            listings.put(key, listing, reading)
+        return listing
 
     async def _find(self, zone: ZoneInfo, ask: int = 0) -> dict[str, Any]:
-        found, note = await self._found(zone)
-        ids = [expert.id for expert in found.experts]
-        # Follow first, read the times afterwards: what happens in between is then heard.
-        look = NextFreeKey(zone, self._query.minutes)
-        await self._follow(ids, look)
+        page, note = await self._search(zone)
+        ids = [expert.id for expert in page.experts]
+        # Subscribe before reading the times, so that no change in between is missed.
+        key = NextFreeKey(zone, self._query.minutes)
+        await self._subscribe(ids, key)
         version = self._next_free.version
-        free = await self._services.availability.next_open(ids, look.minutes)
+        free = await self._services.availability.next_open(ids, key.minutes)
         now = self._services.clock()
-        return result_of(found, free, self._query, zone, now, version=version, ask=ask, note=note)
+        return result_of(page, free, self._query, zone, now, version=version, ask=ask, note=note)
 
-    async def _found(self, zone: ZoneInfo) -> tuple[ExpertPage, str]:
-        """What is found; of a query that is out of date (a day that has passed, an old cursor) what is left of it."""
+    async def _search(self, zone: ZoneInfo) -> tuple[ExpertPage, str]:
+        """Return the experts found, and a note if an outdated part of the query (such as a past day) was dropped."""
         query = self._query.model_copy(update={"time_zone": zone.key, "facets": True})
         try:
-            return await self._services.experts.names(query), ""
+            return await self._services.experts.find_without_times(query), ""
         except Invalid as refusal:
             outdated = {"free_on": None, "free_before": None, "after": None, "before": None, "page": 1}
             self._query = self._query.model_copy(update=outdated)
-            return await self._services.experts.names(query.model_copy(update=outdated)), str(refusal)
+            return await self._services.experts.find_without_times(query.model_copy(update=outdated)), str(refusal)
 
-    async def _follow(self, ids: list[UUID], look: NextFreeKey) -> None:
-        before, self._rooms = self._rooms, [self._next_free.room(expert_id, look) for expert_id in ids]
-        unsubscribe, self._unfollow = self._unfollow, self._next_free.subscribe(ids, look)
+    async def _subscribe(self, ids: list[UUID], key: NextFreeKey) -> None:
+        old_rooms, self._rooms = self._rooms, [self._next_free.room(expert_id, key) for expert_id in ids]
+        unsubscribe, self._unsubscribe = self._unsubscribe, self._next_free.subscribe(ids, key)
         unsubscribe()
-        await rooms.leave(self._client, before)
+        await rooms.leave(self._client, old_rooms)
         await rooms.enter(self._client, self._rooms)
 
 
 def query_of(wanted: Mapping[str, Any]) -> ExpertQuery:
-    """What a URL or the finder asks for; a part that cannot be right counts as not asked for."""
-    asked = {name: wanted[name] for name in _NAMES if wanted.get(name) not in (None, "")}
+    """Return the query of a URL or of the search form. Invalid parameters are ignored."""
+    valid = {name: wanted[name] for name in _PARAMETERS if wanted.get(name) not in (None, "")}
     while True:
         try:
-            return ExpertQuery(**asked, limit=PAGE_LENGTH)
+            return ExpertQuery(**valid, limit=PAGE_LENGTH)
         except ValidationError as error:
             wrong = {field_error.field.partition(".")[0] for field_error in field_errors(error)}
-            asked = {name: asked[name] for name in asked.keys() - wrong} if wrong & asked.keys() else {}
+            valid = {name: valid[name] for name in valid.keys() - wrong} if wrong & valid.keys() else {}
 
 
-def _asked(request: Request) -> dict[str, Any]:
+def _parameters(request: Request) -> dict[str, Any]:
     return {**request.query_params, "category": request.query_params.getlist("category")}

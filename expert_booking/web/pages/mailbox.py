@@ -1,7 +1,7 @@
-"""`/mailbox`: the mail of a site without a mail server, for browsers on this machine that know its full address.
+"""`/mailbox`: the emails of a site without a mail server, for browsers on this machine that have its full URL.
 
-A proxy on this machine makes every visitor look like a local browser, so the address has a token in it, as Jupyter's
-has. It is printed at the start; a cookie remembers it.
+Behind a proxy on this machine every visitor looks local, so the URL contains a token, as Jupyter's does. It is printed
+at start-up; a cookie remembers it.
 """
 
 import re
@@ -23,22 +23,22 @@ from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.schemas import MailView, OpenedMail
 from expert_booking.services.mailbox import Mailbox
 from expert_booking.web import error_pages, layout, page_route
-from expert_booking.web.live.slot_boards import Throttle
+from expert_booking.web.live.throttle import Throttle
 from expert_booking.web.visitor import is_here, zone_of
 
 View = Literal["html", "text", "headers"]
 
-_WHAT_IT_IS: Final = Markup(
-    """<p class="note">Demo: mail that would have been sent. It stays on this machine; with
-<code>EXPERT_BOOKING_SMTP_URL</code> it goes to a mail server instead.</p>"""
+_INTRODUCTION: Final = Markup(
+    """<p class="note">Demo: emails that would have been sent. They stay on this machine. Set
+<code>EXPERT_BOOKING_SMTP_URL</code> to send them through a mail server instead.</p>"""
 )
 _FILTER: Final = Markup(
-    """<form class="mail-filter" action="/mailbox" role="search"><label class="sr-only" for="to">To whom</label>
-<input id="to" name="to" class="input" maxlength="254" value="{to}" placeholder="To whom, such as ada@example.com"
+    """<form class="mail-filter" action="/mailbox" role="search"><label class="sr-only" for="to">Recipient</label>
+<input id="to" name="to" class="input" maxlength="254" value="{to}" placeholder="Recipient, such as ada@example.com"
  autocomplete="off" spellcheck="false"><button class="button quiet" type="submit">Filter</button>{all}</form>"""
 )
-_ALL: Final = Markup('<a class="button quiet" href="/mailbox">All mail</a>')
-_LIST: Final = Markup('<ul class="list mails" aria-label="Mails">{mails}</ul>')
+_ALL: Final = Markup('<a class="button quiet" href="/mailbox">All emails</a>')
+_LIST: Final = Markup('<ul class="list mails" aria-label="Emails">{mails}</ul>')
 _MAIL: Final = Markup(
     """<li class="mail-card" data-mail="{id}"{kind}><b><a href="/mailbox/{id}">{subject}</a></b>
 <span class="small soft">To {recipient} · <span class="nowrap">{at}</span></span>{chip}</li>"""
@@ -54,23 +54,21 @@ _TO_EXPERTS: Final = Markup('<a class="button" href="/">Find an expert</a>')
 _HEAD: Final = Markup(
     """<a class="crumb" href="/mailbox">← Mailbox</a><h1 class="over">{subject}</h1>
 <p class="soft">To {recipient}<br>{at}</p>
-<div class="actions"><a class="button quiet" href="/mailbox/{id}/mail.eml" download>Download the mail</a>
+<div class="actions"><a class="button quiet" href="/mailbox/{id}/mail.eml" download>Download email</a>
 {calendar}</div>
 <nav class="mail-views" aria-label="Show as">{views}</nav>"""
 )
-_CALENDAR: Final = Markup(
-    '<a class="button quiet" href="/mailbox/{id}/invite.ics" download>Download the calendar file</a>'
-)
-_VIEW: Final = Markup('<a href="/mailbox/{id}?view={view}"{current}>{words}</a>')
+_CALENDAR: Final = Markup('<a class="button quiet" href="/mailbox/{id}/invite.ics" download>Download calendar file</a>')
+_VIEW: Final = Markup('<a href="/mailbox/{id}?view={view}"{current}>{label}</a>')
 _FRAME: Final = Markup(
-    """<iframe class="mail-frame" src="/mailbox/{id}/content" title="The mail as it looks"
+    """<iframe class="mail-frame" src="/mailbox/{id}/content" title="Preview of the email"
  sandbox="allow-popups allow-popups-to-escape-sandbox"></iframe>"""
 )
-_TEXT: Final = Markup('<pre class="mail-text panel" tabindex="0" aria-label="The mail as plain text">{}</pre>')
+_TEXT: Final = Markup('<pre class="mail-text panel" tabindex="0" aria-label="The email as plain text">{}</pre>')
 _HEADERS: Final = Markup('<dl class="mail-headers panel">{}</dl>')
 _HEADER: Final = Markup("<dt>{}</dt><dd>{}</dd>")
-_VIEWS: Final[dict[View, str]] = {"html": "As it looks", "text": "Plain text", "headers": "Headers"}
-# What a mail holds was written by people: nothing in it runs, and nothing is loaded from anywhere.
+_VIEWS: Final[dict[View, str]] = {"html": "Preview", "text": "Plain text", "headers": "Headers"}
+# Emails contain text that people have written: no scripts run, and nothing is loaded from elsewhere.
 _CONTENT_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; "
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox",
@@ -82,13 +80,13 @@ _NEW_TAB: Final = '<base target="_blank">'
 
 
 def from_here(request: Request) -> None:
-    """Passes silently for a browser on this machine; for all others there is no such page."""
+    """Raise 404 unless the browser runs on this machine."""
     if not is_here(request):
         raise HTTPException(404)
 
 
 def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: SignedKeys) -> None:
-    """Serve the list, each mail, and what is in it. `keys` makes the token in the address."""
+    """Serve the list, each email and its attachments. `keys` signs the token in the URL."""
 
     def is_open(request: Request) -> bool:
         return keys.is_mailbox(request.cookies.get(_COOKIE, ""))
@@ -101,12 +99,12 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: S
     async def mails(request: Request, client: Client, to: str = "", token: str = "") -> Response | None:
         if keys.is_mailbox(token):
             client.delete()
-            return _opened_in_browser(to, token)
+            return _remember_token(to, token)
         if not is_open(request):
-            _say_where_the_address_is()
+            _show_closed()
             return None
         view = Mails(mailbox, clock, client, to.strip()[:254], zone_of(request))
-        await view.begin()
+        await view.load()
         with layout.frame("Mailbox", narrow=True, on_zone=view.change_zone):
             view.draw()
         return None
@@ -114,12 +112,12 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: S
     @page_route.page("/mailbox/{number}", dependencies=[Depends(from_here)])
     async def mail(number: str, request: Request, view: str = "") -> None:
         if not is_open(request):
-            _say_where_the_address_is()
+            _show_closed()
             return
         try:
             opened = await _opened(mailbox, number)
         except MailNotFound:
-            error_pages.not_here("This mail is not here", "Only the latest are kept.", code=MailNotFound.code)
+            error_pages.show_error("Email not found", "Only the latest emails are kept.", code=MailNotFound.code)
             return
         _draw(opened, view, zone_of(request))
 
@@ -141,25 +139,25 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: S
         web.add_api_route(f"/mailbox/{{number}}/{name}", answer, dependencies=allowed)
 
 
-def _opened_in_browser(to: str, token: str) -> Response:
-    """Go on to the list without the token in the address, and have the browser remember it."""
-    answer = RedirectResponse(f"/mailbox?{urlencode({'to': to})}" if to else "/mailbox", 303)
-    answer.headers["Cache-Control"] = "no-store"
-    answer.set_cookie(_COOKIE, token, _YEAR, path="/mailbox", httponly=True, samesite="lax")
-    answer.set_cookie(layout.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax")
-    return answer
+def _remember_token(to: str, token: str) -> Response:
+    """Store the token in a cookie and redirect to the list without the token in the URL."""
+    response = RedirectResponse(f"/mailbox?{urlencode({'to': to})}" if to else "/mailbox", 303)
+    response.headers["Cache-Control"] = "no-store"
+    response.set_cookie(_COOKIE, token, _YEAR, path="/mailbox", httponly=True, samesite="lax")
+    response.set_cookie(layout.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax")
+    return response
 
 
-def _say_where_the_address_is() -> None:
-    error_pages.not_here(
+def _show_closed() -> None:
+    error_pages.show_error(
         "The mailbox is closed",
-        "Please open it with its full address. Expert Booking printed it when it started; it ends with ?token=…",
+        "Open it with its full address, which Expert Booking printed at start-up. It ends with ?token=…",
         code="mailbox_closed",
     )
 
 
 class Mails:
-    """The latest mails, followed while the page is open."""
+    """The latest emails. The list updates while the page is open."""
 
     def __init__(
         self, mailbox: Mailbox, clock: Callable[[], datetime], client: Client, to: str, zone: ZoneInfo | None
@@ -173,24 +171,24 @@ class Mails:
         client.on_delete(mailbox.subscribe(refresh))
         client.on_connect(refresh)
 
-    async def begin(self) -> None:
-        """Read them."""
-        self._mails = await self._mailbox.mails(self._to)
+    async def load(self) -> None:
+        """Read the emails."""
+        self._mails = await self._mailbox.latest(self._to)
 
     def draw(self) -> None:
-        """What it is, the filter, and the mails."""
+        """Draw the introduction, the filter and the emails."""
         layout.html(Markup("Mailbox"), tag="h1").classes("over")
-        layout.html(_WHAT_IT_IS)
+        layout.html(_INTRODUCTION)
         layout.html(_FILTER.format(to=self._to, all=_ALL if self._to else ""))
         self._list = layout.html(self._html())
 
     def change_zone(self, zone: ZoneInfo) -> None:
-        """Name the times in another zone."""
+        """Show the times in another zone."""
         self._zone = zone
         self._list.show(self._html())
 
     async def _read_and_show(self) -> None:
-        await self.begin()
+        await self.load()
         if not self._client.is_deleted:
             self._list.show(self._html())
 
@@ -199,11 +197,11 @@ class Mails:
             return _LIST.format(mails=Markup("").join(self._card(mail) for mail in self._mails))
         if self._to:
             return _NONE.format(
-                title="No mail to this address", text="It appears here as soon as there is one.", way_out=""
+                title="No emails to this address", text="New ones appear here automatically.", way_out=""
             )
         return _NONE.format(
-            title="No mail yet",
-            text="Book a time, and what the expert and you are told appears here.",
+            title="No emails yet",
+            text="Book a time: the emails to you and the expert appear here.",
             way_out=_TO_EXPERTS,
         )
 
@@ -234,14 +232,14 @@ def _draw(mail: OpenedMail, view: str, zone: ZoneInfo | None) -> None:
             views=views,
         )
 
-    with layout.frame(mail.subject or "Mail", narrow=True, on_zone=lambda zone: top.show(head(zone))):
+    with layout.frame(mail.subject or "Email", narrow=True, on_zone=lambda zone: top.show(head(zone))):
         top = layout.html(head(zone or UTC_ZONE))
         layout.html(_shown(mail, chosen))
 
 
 def _view(number: int, view: View, *, current: bool) -> Markup:
     return _VIEW.format(
-        id=number, view=view, words=_VIEWS[view], current=Markup(' aria-current="page"') if current else ""
+        id=number, view=view, label=_VIEWS[view], current=Markup(' aria-current="page"') if current else ""
     )
 
 
@@ -267,7 +265,7 @@ async def _found(mailbox: Mailbox, number: str) -> OpenedMail:
 
 
 def _framed(html: str) -> str:
-    """The mail's own page, whose links open in a tab of their own."""
+    """Make the links of an HTML email open in a new tab."""
     framed, found = re.subn(r"<head[^>]*>", lambda head: head[0] + _NEW_TAB, html, count=1, flags=re.I)
     return framed if found else _NEW_TAB + html
 

@@ -1,4 +1,4 @@
-"""`/my-bookings`: all bookings of a proven address; without one, those made in this browser. Live, as all pages."""
+"""`/my-bookings`: all bookings of a proven email address, or without one, those made in this browser."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from expert_booking.web.components.feed_box import FeedBox
 from expert_booking.web.components.mail_state import mail_mark
 from expert_booking.web.components.sign_in import SignIn
 from expert_booking.web.components.signed_in import signed_in
-from expert_booking.web.live.slot_boards import Throttle
+from expert_booking.web.live.throttle import Throttle
 from expert_booking.web.on_return import on_return
 from expert_booking.web.visitor import proof_of, remembered_visitor, zone_of
 
@@ -39,18 +39,17 @@ _NONE: Final = Markup(
 <path d="M22 8v11M42 8v11M10 27h44"/></svg>
 <h2>{title}</h2><p>{text}</p><a class="button" href="/">Find an expert</a></div>"""
 )
-_HERE_ONLY: Final = Markup('<p class="soft small over">These were made in this browser.</p>')
-_NOTHING_TO_EXPECT: Final = Markup(
-    '<section><h2>Sessions with you</h2><p class="soft over">Nothing is booked with you at the moment.</p></section>'
+_THIS_BROWSER_ONLY: Final = Markup('<p class="soft small over">Bookings made in this browser.</p>')
+_NO_SESSIONS: Final = Markup(
+    '<section><h2>Sessions with you</h2><p class="soft over">No sessions booked with you at the moment.</p></section>'
 )
-_OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment."
-_SAID: Final = {
-    "open": "Give it to your calendar, or open it there.",
-    "renew": "This is the new address. The old one has ended.",
-    "close": "It has ended.",
+_FEED_MESSAGES: Final = {
+    "open": "Add this address to your calendar app, or open it.",
+    "renew": "This is the new address. The old one no longer works.",
+    "close": "This calendar address no longer works.",
 }
-# Of an address that many experts share.
-_MOST_BOXES: Final = 10
+# For an email address that many experts share.
+_MAX_FEED_BOXES: Final = 10
 
 
 def mount(services: Services) -> None:
@@ -58,30 +57,30 @@ def mount(services: Services) -> None:
 
     @page_route.page("/my-bookings")
     async def mine(request: Request, client: Client) -> None:
-        # A browser that was never here is known from now on: what it books in another tab is then found here.
+        # Remembers a new browser, so that a booking made in another tab appears here.
         view = MyBookings(services, client, remembered_visitor(request), proof_of(request), zone_of(request))
-        await view.begin()
+        await view.load()
         on_return(view.refresh)
         with layout.frame("My bookings", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw()
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What one look has found: who has signed in, what they booked, what others booked with them."""
+class _Bookings:
+    """Who has signed in, what they booked, and what others booked with them."""
 
-    who: Identity | None = None
+    identity: Identity | None = None
     booked: Sequence[BookingView] = ()
     hosted: Sequence[BookingView] = ()
 
     def subjects(self) -> set[UUID]:
-        """What news to follow: the experts for times and statuses, the customer's bookings for their mail."""
-        experts = {one.id for one in self.who.experts} if self.who else set()
+        """Return the subjects to subscribe to: experts for times and statuses, bookings for their emails."""
+        experts = {one.id for one in self.identity.experts} if self.identity else set()
         return experts | {b.expert_id for b in self.booked} | {b.id for b in self.booked}
 
 
 class MyBookings:
-    """A customer's bookings, and a host's; followed while the page is open."""
+    """A customer's bookings, and a host's. The lists update while the page is open."""
 
     def __init__(
         self, services: Services, client: Client, visitor: bytes, proof: str | None, zone: ZoneInfo | None
@@ -91,132 +90,131 @@ class MyBookings:
         self._visitor = visitor
         self._proof = proof
         self._zone = zone or UTC_ZONE
-        self._found = _Found()
+        self._bookings = _Bookings()
         self._drawn_for: Identity | None = None
-        self._following: set[UUID] = set()
-        self._unfollow: list[Callable[[], None]] = []
-        # Look again soon.
-        self.refresh = Throttle(self._read_and_show)
-        client.on_delete(self._end)
+        self._subscribed: set[UUID] = set()
+        self._subscriptions: list[Callable[[], None]] = []
+        self.refresh = Throttle(self._reload)
+        client.on_delete(self._unsubscribe)
         client.on_connect(self.refresh)
 
-    async def begin(self) -> None:
-        """See whose bookings these are, and which."""
+    async def load(self) -> None:
+        """Read who has signed in and the bookings."""
         await self._read()
 
     def draw(self) -> None:
-        """Whose they are or how to sign in, what to answer, what was booked, and the calendars."""
+        """Draw the sign-in box or the address, the lists of bookings, and the calendar feeds."""
         layout.html(Markup("My bookings"), tag="h1").classes("over")
         self._top = ui.element("div")
         self._hosted = layout.html(self._hosted_html())
         self._list = layout.html(self._list_html())
         self._feeds = ui.element("div")
-        self._draw_for(self._found.who)
+        self._draw_for(self._bookings.identity)
 
     def change_zone(self, zone: ZoneInfo) -> None:
-        """Name the times in another zone."""
+        """Show the times in another zone."""
         self._zone = zone
         self._show()
 
-    async def _read_and_show(self) -> None:
+    async def _reload(self) -> None:
         await self._read()
         if self._client.is_deleted:
             return
-        if self._found.who != self._drawn_for:
-            self._draw_for(self._found.who)
+        if self._bookings.identity != self._drawn_for:
+            self._draw_for(self._bookings.identity)
         self._show()
 
     def _show(self) -> None:
         self._hosted.show(self._hosted_html())
         self._list.show(self._list_html())
 
-    def _draw_for(self, who: Identity | None) -> None:
-        self._drawn_for = who
+    def _draw_for(self, identity: Identity | None) -> None:
+        self._drawn_for = identity
         self._top.clear()
         self._feeds.clear()
         with self._top:
-            if who is not None:
-                layout.html(signed_in(who.email))
+            if identity is not None:
+                layout.html(signed_in(identity.email))
             else:
-                SignIn(next_path="", title="See all your bookings", mails=self._services.site.mails)
-        if who is not None:
+                SignIn(next_path="", title="See all your bookings", mails=self._services.site.sends_email)
+        if identity is not None:
             with self._feeds:
-                self._draw_feeds(who)
+                self._draw_feeds(identity)
 
-    def _draw_feeds(self, who: Identity) -> None:
+    def _draw_feeds(self, identity: Identity) -> None:
         layout.html(Markup("In your calendar"), tag="h2").classes("feeds")
-        self._feed_box("My bookings", FeedOwner(customer_key=who.customer_key))
-        for expert in who.experts[:_MOST_BOXES]:
+        self._feed_box("My bookings", FeedOwner(customer_key=identity.customer_key))
+        for expert in identity.experts[:_MAX_FEED_BOXES]:
             self._feed_box(f"Sessions with {expert.name}", FeedOwner(expert_id=expert.id))
 
     def _feed_box(self, title: str, owner: FeedOwner) -> None:
-        async def wish(what: str) -> None:
-            await self._feed(what, owner, box)
+        async def act(action: str) -> None:
+            await self._change_feed(action, owner, box)
 
-        box = FeedBox(title=title, on_wish=wish)
+        box = FeedBox(title=title, on_action=act)
 
-    async def _feed(self, what: str, owner: FeedOwner, box: FeedBox) -> None:
+    async def _change_feed(self, action: str, owner: FeedOwner, box: FeedBox) -> None:
         try:
-            if not await self._may(owner):
+            if not await self._may_change(owner):
                 self.refresh()
                 return
             feeds = self._services.feeds
             url = ""
-            if what == "close":
+            if action == "close":
                 await feeds.close(owner)
             else:
-                url = await (feeds.renew(owner) if what == "renew" else feeds.open(owner))
+                url = await (feeds.renew(owner) if action == "renew" else feeds.open(owner))
         except Unavailable as refusal:
-            box.rest(str(refusal))
+            box.done(str(refusal))
         except Exception:
-            log.exception("a calendar's address could not be changed")
-            box.rest(_OUR_MISTAKE + error_pages.found_by())
+            log.exception("could not change the address of a calendar feed")
+            box.done(error_pages.INTERNAL_ERROR + error_pages.error_reference())
         else:
-            box.show(url, _SAID[what])
+            box.show(url, _FEED_MESSAGES[action])
 
-    async def _may(self, owner: FeedOwner) -> bool:
-        """Whether who has signed in still has, and this calendar is theirs."""
-        who = await self._who()
-        if who is None:
+    async def _may_change(self, owner: FeedOwner) -> bool:
+        """Whether the visitor is still signed in and the feed is theirs."""
+        identity = await self._identity()
+        if identity is None:
             return False
-        return owner.customer_key == who.customer_key or owner.expert_id in {one.id for one in who.experts}
+        return owner.customer_key == identity.customer_key or owner.expert_id in {one.id for one in identity.experts}
 
-    async def _who(self) -> Identity | None:
-        return await self._services.access.who(self._proof) if self._proof else None
+    async def _identity(self) -> Identity | None:
+        return await self._services.access.identity_of_proof(self._proof) if self._proof else None
 
     async def _read(self) -> None:
-        found = await self._look()
+        bookings = await self._query()
         if self._client.is_deleted:
             return
-        if found.subjects() != self._following:
-            self._follow(found.subjects())
-            # Follow first, read afterwards: what happened in between is then seen.
-            found = await self._look()
-        self._found = found
+        if bookings.subjects() != self._subscribed:
+            self._subscribe(bookings.subjects())
+            # Read again after subscribing, so that no change in between is missed.
+            bookings = await self._query()
+        self._bookings = bookings
 
-    async def _look(self) -> _Found:
-        bookings, who = self._services.bookings, await self._who()
-        if who is None:
-            return _Found(booked=await bookings.of_visitor(self._visitor))
-        hosted = await bookings.of_experts([one.id for one in who.experts]) if who.experts else ()
-        return _Found(who, await bookings.of_customer(who.customer_key), hosted)
+    async def _query(self) -> _Bookings:
+        bookings, identity = self._services.bookings, await self._identity()
+        if identity is None:
+            return _Bookings(booked=await bookings.for_visitor(self._visitor))
+        hosted = await bookings.for_experts([one.id for one in identity.experts]) if identity.experts else ()
+        return _Bookings(identity, await bookings.for_customer(identity.customer_key), hosted)
 
-    def _follow(self, subjects: set[UUID]) -> None:
-        self._end()
-        self._following = subjects
-        self._unfollow = [self._services.bus.subscribe(subject, self.refresh) for subject in subjects]
+    def _subscribe(self, subjects: set[UUID]) -> None:
+        self._unsubscribe()
+        self._subscribed = subjects
+        self._subscriptions = [self._services.bus.subscribe(subject, self.refresh) for subject in subjects]
 
-    def _end(self) -> None:
-        for unsubscribe in self._unfollow:
+    def _unsubscribe(self) -> None:
+        for unsubscribe in self._subscriptions:
             unsubscribe()
-        self._unfollow = []
+        self._subscriptions = []
 
     def _hosted_html(self) -> Markup:
-        who, hosted = self._found.who, self._found.hosted
-        if who is None or not who.experts:
+        identity, hosted = self._bookings.identity, self._bookings.hosted
+        if identity is None or not identity.experts:
             return Markup("")
         if not hosted:
-            return _NOTHING_TO_EXPECT
+            return _NO_SESSIONS
         now = self._services.clock()
         to_answer = [b for b in hosted if b.status is Status.PENDING and b.starts_at > now]
         ahead = [b for b in hosted if b not in to_answer]
@@ -226,28 +224,26 @@ class MyBookings:
         )
 
     def _list_html(self) -> Markup:
-        found = self._found
-        if not found.booked:
-            return Markup("") if found.hosted else self._none()
+        bookings = self._bookings
+        if not bookings.booked:
+            return Markup("") if bookings.hosted else self._none()
         now = self._services.clock()
-        upcoming = [b for b in reversed(found.booked) if b.ends_at > now and b.status in LIVE]
-        past = [b for b in found.booked if b not in upcoming]
-        where = Markup("") if found.who else _HERE_ONLY
+        upcoming = [b for b in reversed(bookings.booked) if b.ends_at > now and b.status in LIVE]
+        past = [b for b in bookings.booked if b not in upcoming]
+        scope = Markup("") if bookings.identity else _THIS_BROWSER_ONLY
         return (
-            where
+            scope
             + _section("Upcoming", [self._card(b, past=False) for b in upcoming])
             + _section("Past and cancelled", [self._card(b, past=True) for b in past])
         )
 
     def _none(self) -> Markup:
-        if self._found.who is not None:
-            return _NONE.format(title="No bookings yet", text="What you book with this address, you find here.")
-        return _NONE.format(
-            title="Nothing booked here yet", text="When you book a time in this browser, you find it here again."
-        )
+        if self._bookings.identity is not None:
+            return _NONE.format(title="No bookings yet", text="Bookings made with this address appear here.")
+        return _NONE.format(title="No bookings yet", text="Bookings you make in this browser appear here.")
 
     def _card(self, booking: BookingView, *, past: bool) -> Markup:
-        mail = Markup("") if past or not self._services.site.mails else mail_mark(booking)
+        mail = Markup("") if past or not self._services.site.sends_email else mail_mark(booking)
         return booking_card(booking, self._zone, past=past, mail=mail)
 
 

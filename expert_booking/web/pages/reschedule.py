@@ -1,4 +1,4 @@
-"""`/booking/{id}/reschedule`: another time for a booking, on the live board of its session."""
+"""`/booking/{id}/reschedule`: choosing another time for a booking, on the live board of its session type."""
 
 import logging
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.booking_access import BookingAccess
-from expert_booking.web.components.booking_card import change, when
+from expert_booking.web.components.booking_card import describe_change, session_times
 from expert_booking.web.components.refusal_note import reason_of
 from expert_booking.web.components.reschedule_question import RescheduleQuestion
 from expert_booking.web.live.board_view import BoardView, VisitorSlot
@@ -40,22 +40,21 @@ from expert_booking.web.visitor import zone_of
 
 log = logging.getLogger(__name__)
 
-_CRUMB: Final = Markup('<a class="crumb" href="{url}">← {whose} booking</a><h1>Move {whose_inside} booking</h1>')
-_NOW: Final = Markup(
+_CRUMB: Final = Markup('<a class="crumb" href="{url}">← {whose} booking</a><h1>Reschedule {whose_inside} booking</h1>')
+_CURRENT: Final = Markup(
     """<section class="panel reschedule-now" aria-labelledby="now" data-booking="{id}" data-status="{status}">
-<h2 id="now">Booked now</h2><div class="who">
+<h2 id="now">Current time</h2><div class="who">
 <img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
 <div><b>{expert}</b><span class="small soft">{session}</span></div></div>{when}
 <p class="small soft">{terms}</p></section>"""
 )
-_NEWS: Final = Markup('<p class="note">{}</p>')
-_NOT_NOW: Final = Markup(
+_NOTICE: Final = Markup('<p class="note">{}</p>')
+_NOT_ALLOWED: Final = Markup(
     """<div class="note warn" role="alert" data-refusal="move"><strong>{why}</strong>{still}
-<div class="actions"><a class="button" href="{url}">To {whose} booking</a></div></div>"""
+<div class="actions"><a class="button" href="{url}">Back to {whose} booking</a></div></div>"""
 )
-_STILL_YOURS: Final = "Your old time is still yours. "
-_MAY_BE_FREE: Final = "It may be free again in a few minutes, and then you see it here. "
-_OUR_MISTAKE: Final = "That did not work. It is our mistake, not yours. Please try again in a moment. "
+_STILL_YOURS: Final = "You still have your current time. "
+_MAY_BE_FREE: Final = "It may be free again in a few minutes; this page will tell you. "
 
 
 def mount(services: Services, boards: LiveBoards) -> None:
@@ -64,8 +63,8 @@ def mount(services: Services, boards: LiveBoards) -> None:
     @page_route.page("/booking/{reference}/reschedule")
     async def reschedule_page(reference: str, request: Request, client: Client) -> None:
         try:
-            way = BookingAccess.of(services, reference, request)
-            found = await way.find()
+            access = BookingAccess.for_request(services, reference, request)
+            found = await access.find()
         except BookingNotFound:
             error_pages.booking_not_found(reference)
             return
@@ -73,22 +72,22 @@ def mount(services: Services, boards: LiveBoards) -> None:
         try:
             expert = await services.experts.profile(booking.expert_slug)
         except ExpertNotFound:
-            error_pages.not_here(
-                "There are no other times",
-                f"{booking.expert_name} takes no bookings at the moment. Yours stays as it is.",
+            error_pages.show_error(
+                "No other times available",
+                f"{booking.expert_name} is not taking bookings at the moment. Your booking stays as it is.",
                 code="expert_not_found",
-                url=way.url(),
-                way_out="To your booking",
+                url=access.url(),
+                way_out="Back to your booking",
             )
             return
-        view = ReschedulePage(services, boards, client, found, way, expert, request)
-        with layout.frame("Move your booking", here="/my-bookings", on_zone=view.change_zone):
+        view = ReschedulePage(services, boards, client, found, access, expert, request)
+        with layout.frame("Reschedule your booking", here="/my-bookings", on_zone=view.change_zone):
             view.draw()
-        await view.begin()
+        await view.load()
 
 
 class ReschedulePage:
-    """One visitor choosing another time for one booking; both are followed while the page is open."""
+    """One visitor choosing another time for one booking. The board and the booking update while the page is open."""
 
     def __init__(
         self,
@@ -96,34 +95,34 @@ class ReschedulePage:
         boards: LiveBoards,
         client: Client,
         found: tuple[BookingView, Caller],
-        way: BookingAccess,
+        access: BookingAccess,
         expert: ExpertDetail,
         request: Request,
     ) -> None:
         self._services = services
         self._booking = booking = found[0]
-        self._access = way
+        self._access = access
         self._zone = zone_of(request)
         self._expert_zone = ZoneInfo(booking.expert_time_zone)
-        self._to: datetime | None = None
+        self._new_start: datetime | None = None
         self._refusal: Refusal | None = None
-        self._moving = False
+        self._sending = False
         only = booking.session_type_id
         self._board = BoardView(
             services, boards, client, expert, request, only=only, own=VisitorSlot.of(booking), on_pick=self.pick
         )
         self._live_board = boards.of(expert.id, only)
         client.on_delete(self._live_board.watch(self._board_changed))
-        self._live_booking = LiveBooking(services, client, found, way, self._look)
+        self._live_booking = LiveBooking(services, client, found, access, self._booking_changed)
 
     def draw(self) -> None:
-        """What is booked now, the other times, and the question below them."""
+        """Draw the current time, the board and the question below it."""
         on_return(self._live_booking.refresh)
         whose = ("The", "this") if self._live_booking.by_host else ("Your", "your")
         self._head = layout.html(_CRUMB.format(url=self._access.url(), whose=whose[0], whose_inside=whose[1]))
-        self._news = layout.html(Markup("")).props('role=status id=news tabindex="-1"').classes("news")
-        self._now = layout.html(Markup(""))
-        self._not_now = layout.html(Markup(""))
+        self._notice = layout.html(Markup("")).props('role=status id=news tabindex="-1"').classes("news")
+        self._current = layout.html(Markup(""))
+        self._not_allowed = layout.html(Markup(""))
         with ui.element("div").classes("reschedule-times") as self._times:
             self._board.draw()
             self._question = RescheduleQuestion(
@@ -131,119 +130,119 @@ class ReschedulePage:
             )
         self._paint()
 
-    async def begin(self) -> None:
-        """Deliver the page with the board as it is now."""
-        await self._board.begin()
+    async def load(self) -> None:
+        """Deliver the page with the current board."""
+        await self._board.load()
 
     async def pick(self, start: datetime) -> None:
-        """Ask whether to move it there."""
+        """Ask whether to reschedule the booking to this start (UTC)."""
         if start == self._booking.starts_at:
             return
-        self._to, self._refusal = start, self._refusal_of(start)
+        self._new_start, self._refusal = start, self._refusal_of(start)
         self._paint()
 
     async def reschedule(self) -> None:
-        """Move the booking to the chosen time, or say why not and what else is free."""
-        if self._to is None:
+        """Reschedule the booking to the chosen time, or show why not and the nearest free times."""
+        if self._new_start is None:
             return
-        self._moving = True
+        self._sending = True
         try:
-            to = self._to
+            start = self._new_start
             await self._live_booking.change(
-                lambda caller: self._services.bookings.reschedule(self._booking.id, to, caller)
+                lambda caller: self._services.bookings.reschedule(self._booking.id, start, caller)
             )
         except (SlotTaken, SlotNotOffered) as refusal:
-            await self._refused(refusal)
+            await self._show_alternatives(refusal)
         except Refusal as refusal:
-            await self._not_allowed(refusal)
+            await self._show_refusal(refusal)
         except Exception:
-            log.exception("a booking could not be moved")
-            self._question.rest(_OUR_MISTAKE + _STILL_YOURS.rstrip() + error_pages.found_by())
+            log.exception("could not reschedule a booking")
+            self._question.done(f"{error_pages.INTERNAL_ERROR} {_STILL_YOURS.rstrip()}{error_pages.error_reference()}")
         else:
-            self._to = None  # it is ours now: no news of it is a refusal
+            self._new_start = None  # the visitor's own booking now takes this time: that is not a refusal
             self._question.leave_for(self._access.url(rescheduled="1"))
         finally:
-            self._moving = False
+            self._sending = False
 
     def keep(self) -> None:
-        """Leave it where it is."""
-        self._to = self._refusal = None
+        """Keep the current time."""
+        self._new_start = self._refusal = None
         self._paint()
 
     async def change_zone(self, zone: ZoneInfo) -> None:
-        """Name the times in another zone."""
+        """Show the times in another zone."""
         self._zone = zone
         self._paint()
         await self._board.change_zone(zone)
 
-    async def _pick_alternative(self, said: object) -> None:
-        start = next((start for start in self._free() if formatting.iso(start) == said), None)
+    async def _pick_alternative(self, wanted: object) -> None:
+        start = next((start for start in self._free() if formatting.iso(start) == wanted), None)
         if start is not None:
             await self.pick(start)
 
-    async def _not_allowed(self, refusal: Refusal) -> None:
+    async def _show_refusal(self, refusal: Refusal) -> None:
         if not isinstance(refusal, Unavailable):
-            with suppress(Refusal):  # what the booking is by now may leave no question
+            with suppress(Refusal):  # the booking may have changed so that the question no longer applies
                 await self._live_booking.read()
-        self._question.rest(f"{refusal} {_STILL_YOURS}")
+        self._question.done(f"{refusal} {_STILL_YOURS}")
 
-    async def _refused(self, refusal: Refusal) -> None:
+    async def _show_alternatives(self, refusal: Refusal) -> None:
         with suppress(Refusal):
             await self._live_board.read()
         self._refusal = refusal
         self._paint()
 
     def _board_changed(self, _: Board) -> None:
-        # Our own move is news, too, also while it is made.
-        if self._to is not None and not self._moving:
-            self._refusal = self._refusal_of(self._to)
+        # The visitor's own rescheduling changes the board too, even before it has returned.
+        if self._new_start is not None and not self._sending:
+            self._refusal = self._refusal_of(self._new_start)
             self._paint()
 
-    def _look(self, booking: BookingView | None) -> None:
+    def _booking_changed(self, booking: BookingView | None) -> None:
         if booking is None:
             self._show_nothing()
             return
-        said = change(self._booking, booking, self._shown_zone(), by_host=self._live_booking.by_host)
+        text = describe_change(self._booking, booking, self._shown_zone(), by_host=self._live_booking.by_host)
         self._booking = booking
-        if said:
-            self._news.show(_NEWS.format(said))
+        if text:
+            self._notice.show(_NOTICE.format(text))
             self._board.change_own(VisitorSlot.of(booking))
-        if self._to is not None and not self._moving:
-            self._to = None if self._to == booking.starts_at else self._to
-            self._refusal = self._refusal_of(self._to) if self._to else None
+        if self._new_start is not None and not self._sending:
+            self._new_start = None if self._new_start == booking.starts_at else self._new_start
+            self._refusal = self._refusal_of(self._new_start) if self._new_start else None
         self._paint()
 
     def _show_nothing(self) -> None:
-        for shown in (self._head, self._news, self._not_now):
-            shown.show(Markup(""))
-        self._now.show(error_pages.no_booking(str(self._booking.id)))
+        for part in (self._head, self._notice, self._not_allowed):
+            part.show(Markup(""))
+        self._current.show(error_pages.no_booking(str(self._booking.id)))
         self._times.set_visibility(False)
 
     def _paint(self) -> None:
         booking, now, zone = self._booking, self._services.clock(), self._shown_zone()
-        left = booking.leeway()
+        leeway = booking.leeway()
         by_host = self._live_booking.by_host
         why = self._why_not(now)
         still = "Your booking stays as it is." if booking.status in RESCHEDULABLE else ""
-        self._now.show(
-            _NOW.format(
+        self._current.show(
+            _CURRENT.format(
                 id=booking.id,
                 status=booking.status.value,
                 slug=booking.expert_slug,
                 expert=booking.expert_name,
                 session=booking.session_title,
-                when=when(booking.starts_at, booking.ends_at, zone, self._expert_zone),
-                terms="" if why or by_host else left.rescheduling(now, self._moment),
+                when=session_times(booking.starts_at, booking.ends_at, zone, self._expert_zone),
+                terms="" if why or by_host else leeway.rescheduling(now, self._moment),
             ),
         )
         whose = "this" if by_host else "your"
-        refused = _NOT_NOW.format(why=why, still=still, whose=whose, url=self._access.url()) if why else Markup("")
-        self._not_now.show(refused)
+        note = _NOT_ALLOWED.format(why=why, still=still, whose=whose, url=self._access.url()) if why else Markup("")
+        self._not_allowed.show(note)
         self._times.set_visibility(not why)
         self._ask()
 
     def _why_not(self, now: datetime) -> str:
-        """Why it cannot be moved now; the customer's terms do not bind a host."""
+        """Return why the booking cannot be rescheduled now, or an empty string. The terms do not apply to hosts."""
         if not self._live_booking.by_host:
             return self._booking.leeway().why_not_reschedule(now, self._moment)
         try:
@@ -253,25 +252,25 @@ class ReschedulePage:
         return ""
 
     def _ask(self) -> None:
-        if self._to is None:
+        if self._new_start is None:
             self._question.show()
         elif self._refusal is None:
-            times = [self._time("From", self._booking.starts_at), self._time("To", self._to)]
-            self._question.show(question={"at": formatting.iso(self._to), "times": times})
+            times = [self._time("From", self._booking.starts_at), self._time("To", self._new_start)]
+            self._question.show(question={"at": formatting.iso(self._new_start), "times": times})
         else:
-            self._question.show(notice=self._notice(self._to, self._refusal))
+            self._question.show(notice=self._refusal_notice(self._new_start, self._refusal))
 
-    def _notice(self, to: datetime, refusal: Refusal) -> dict[str, Any]:
+    def _refusal_notice(self, start: datetime, refusal: Refusal) -> dict[str, Any]:
         zone, free = self._shown_zone(), self._free()
         reason = reason_of(refusal)
-        said = _STILL_YOURS + (_MAY_BE_FREE if reason is Reason.HELD else "")
-        nearest = f"The nearest free times, in {formatting.zone_at(zone, to)}:" if free else "No other time is free."
+        text = _STILL_YOURS + (_MAY_BE_FREE if reason is Reason.HELD else "")
+        nearest = f"The nearest free times, in {formatting.zone_at(zone, start)}:" if free else "No other time is free."
         return {
-            "at": formatting.iso(to),
+            "at": formatting.iso(start),
             "code": refusal.code,
             "reason": reason.value if reason else None,
             "title": str(refusal),
-            "text": said + nearest,
+            "text": text + nearest,
             "times": [
                 {
                     "at": formatting.iso(at),
@@ -284,27 +283,31 @@ class ReschedulePage:
 
     def _time(self, name: str, starts_at: datetime) -> dict[str, str]:
         ends_at = starts_at + (self._booking.ends_at - self._booking.starts_at)
-        zone, there = self._shown_zone(), self._expert_zone
-        theirs = formatting.time_span(starts_at, ends_at, there), formatting.zone_at(there, starts_at)
+        zone, expert_zone = self._shown_zone(), self._expert_zone
+        theirs = formatting.time_span(starts_at, ends_at, expert_zone), formatting.zone_at(expert_zone, starts_at)
         return {
             "name": name,
             "day": formatting.long_day(starts_at, zone),
             "time": formatting.time_span(starts_at, ends_at, zone),
             "zone": formatting.zone_at(zone, starts_at),
-            "theirs": f"{formatting.short_day(starts_at, there)}, {', '.join(theirs)}" if there.key != zone.key else "",
+            "theirs": (
+                f"{formatting.short_day(starts_at, expert_zone)}, {', '.join(theirs)}"
+                if expert_zone.key != zone.key
+                else ""
+            ),
         }
 
     def _refusal_of(self, start: datetime) -> Refusal | None:
-        board = self._board_without_it()
+        board = self._board_without_booking()
         return board.refusal(start) if board else None
 
     def _free(self) -> Sequence[datetime]:
-        """The free times nearest to the chosen one, in order of time."""
-        board = self._board_without_it()
-        return board.nearest_open(self._to, [self._booking.starts_at]) if board and self._to else []
+        """Return the free starts (UTC) nearest to the chosen one, in order of time."""
+        board = self._board_without_booking()
+        return board.nearest_open(self._new_start, [self._booking.starts_at]) if board and self._new_start else []
 
-    def _board_without_it(self) -> Board | None:
-        """The times as this booking alone would find them."""
+    def _board_without_booking(self) -> Board | None:
+        """Return the board as if this booking did not exist."""
         board = self._live_board.board
         return replace(board, calendar=board.calendar.without(self._booking.starts_at)) if board else None
 

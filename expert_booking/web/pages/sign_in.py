@@ -1,4 +1,4 @@
-"""`/sign-in` and `/sign-in/{link}`: proving an address, by a mail. Opening a link changes nothing, its button does."""
+"""`/sign-in` and `/sign-in/{link}`: proving an email address. Opening a link changes nothing; its button signs in."""
 
 from typing import Final
 
@@ -17,27 +17,27 @@ from expert_booking.web.visitor import identity_of
 
 _PATH: Final[TypeAdapter[str]] = TypeAdapter(OwnPath)
 _HOME: Final = "/my-bookings"
-_OVER: Final = Markup('<p class="note warn over" role="alert" data-refusal="link_not_valid">{}</p>')
+_LINK_EXPIRED: Final = Markup('<p class="note warn over" role="alert" data-refusal="link_not_valid">{}</p>')
 _SIGNED_IN: Final = Markup(
-    """<p class="note over">You are signed in as <b>{email}</b>. <a href="{next}">Go on as this address</a>,
-or sign in with another one.</p>"""
+    """<p class="note over">You are signed in as <b>{email}</b>. <a href="{next}">Continue</a>,
+or sign in with another address.</p>"""
 )
 _BUTTON: Final = Markup(
     """<section class="panel sign-in"><h1>Sign in as <span class="address">{email}</span></h1>
-<p class="soft">This browser then sees the bookings of this address, for 30 days or until you sign out.</p>
+<p class="soft">You can then see the bookings of this address in this browser, for 30 days or until you sign out.</p>
 <form method="post" action="/sign-in/link"><input type="hidden" name="link" value="{link}">
 <button class="button" type="submit">Sign in</button></form>
-<p class="hint soft small">This is not you? Then close this page: nothing has happened.</p></section>"""
+<p class="hint soft small">Not you? Just close this page. Nothing has changed.</p></section>"""
 )
 
 
 _CONFIRM: Final = Markup(
     """<section class="panel sign-in"><h1>Confirm <span class="address">{email}</span></h1>
-<p class="soft">It becomes the address of the expert <b>{expert}</b>: it gets the emails about sessions and signs in as
-the expert, and the old address no longer does.</p>
+<p class="soft">This becomes the email address of the expert <b>{expert}</b>. It receives the emails about sessions and
+signs in as the expert. The old address no longer does.</p>
 <form method="post" action="/sign-in/link"><input type="hidden" name="link" value="{link}">
 <button class="button" type="submit">Confirm and sign in</button></form>
-<p class="hint soft small">This is not you? Then close this page: nothing has happened.</p></section>"""
+<p class="hint soft small">Not you? Just close this page. Nothing has changed.</p></section>"""
 )
 
 
@@ -50,26 +50,28 @@ def mount(services: Services) -> None:
         identity = await identity_of(services, request)
         with layout.frame("Sign in", here="/my-bookings", narrow=True):
             layout.html(Markup("Sign in"), tag="h1").classes("over")
-            over = "over" in request.query_params
-            if over:
-                layout.html(_OVER.format(LinkNotValid()))
+            link_expired = "over" in request.query_params
+            if link_expired:
+                layout.html(_LINK_EXPIRED.format(LinkNotValid()))
             if identity is not None:
                 layout.html(_SIGNED_IN.format(email=identity.email, next=next_path or _HOME))
-            SignIn(next_path=next_path, title="By a mail to your address", mails=services.site.mails, anew=over)
+            SignIn(
+                next_path=next_path, title="Sign in by email", mails=services.site.sends_email, start_over=link_expired
+            )
 
     @page_route.page("/sign-in/{link}")
     async def by_link(link: str, client: Client) -> Response | None:
         try:
-            view = await services.access.look_at_link(link)
+            view = await services.access.preview_link(link)
         except LinkNotValid as refusal:
             client.status_code = 404
             with layout.frame("Sign in", here="/my-bookings", narrow=True):
                 layout.html(Markup("Sign in"), tag="h1").classes("over")
-                layout.html(_OVER.format(refusal))
-                SignIn(next_path="", title="Ask for a new mail", mails=services.site.mails, anew=True)
+                layout.html(_LINK_EXPIRED.format(refusal))
+                SignIn(next_path="", title="Get a new email", mails=services.site.sends_email, start_over=True)
             return None
-        client.delete()  # whoever only looks, again and again, keeps nothing alive here
-        # As it is, without a script: some programs for mail show pages without any.
+        client.delete()  # this response does not use it, so repeated requests must not keep any alive
+        # Without scripts, because some email programs show pages without running any.
         return HTMLResponse(layout.plain("Sign in", _question(view, link)), headers={"Cache-Control": "no-store"})
 
 
@@ -80,7 +82,7 @@ def _question(view: LinkView, link: str) -> Markup:
 
 
 def own_path(text: str) -> str:
-    """Where to go afterwards, if that is a page of this site; otherwise nothing."""
+    """Return the path if it is a page of this site; otherwise an empty string."""
     try:
         return _PATH.validate_python(text)
     except ValidationError:

@@ -1,0 +1,43 @@
+"""Statements about bookings and holds."""
+
+from expert_booking.db.bookings.changes import Change, change_status, lock_reschedules, reschedule
+from expert_booking.db.bookings.inserts import book_held, insert, insert_or_fail, insert_over_expired_holds
+from expert_booking.db.bookings.reads import (
+    agreed_terms,
+    busy_page,
+    by_id,
+    by_submission,
+    by_time_and_visitor,
+    count,
+    history,
+    of_customer,
+    of_experts,
+    of_visitor,
+    page,
+)
+from expert_booking.db.bookings.rows import NewBooking, NewHold, NewRow
+
+__all__ = [
+    "Change",
+    "NewBooking",
+    "NewHold",
+    "NewRow",
+    "agreed_terms",
+    "book_held",
+    "busy_page",
+    "by_id",
+    "by_submission",
+    "by_time_and_visitor",
+    "change_status",
+    "count",
+    "history",
+    "insert",
+    "insert_or_fail",
+    "insert_over_expired_holds",
+    "lock_reschedules",
+    "of_customer",
+    "of_experts",
+    "of_visitor",
+    "page",
+    "reschedule",
+]

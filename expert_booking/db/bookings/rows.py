@@ -1,0 +1,92 @@
+"""The rows to insert."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.range import TimestamptzRange
+
+from expert_booking.db.availability import Offer
+from expert_booking.domain.calendar import Slot
+from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.schemas import BookingRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRow:
+    """A booking or hold, placed on a slot of the calendar."""
+
+    id: UUID
+    expert_id: UUID
+    session_type_id: UUID
+    slot: Slot
+    now: datetime
+    visitor: bytes | None = None
+    # If its type has a daily cap: the expert's local day on which it counts, and the cap.
+    cap_day: date | None = None
+    daily_cap: int | None = None
+    # The customer's own hold, which must not block it.
+    own_hold: UUID | None = None
+
+    def where(self) -> dict[str, Any]:
+        """The columns for its place in the calendar."""
+        slot = self.slot
+        return {
+            "id": self.id, "expert_id": self.expert_id, "session_type_id": self.session_type_id,
+            "starts_at": slot.starts_at, "ends_at": slot.ends_at,
+            "busy": TimestamptzRange(slot.busy_from, slot.busy_until), "cap_day": self.cap_day,
+            "visitor": self.visitor, "changed_by": Actor.CUSTOMER.value, "changed_at": self.now,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewClaim(NewRow):
+    """A row to insert, with the title and terms that it keeps if its session type changes."""
+
+    offer: Offer
+
+    def terms(self) -> dict[str, Any]:
+        """The columns for the title and terms."""
+        terms = self.offer.terms
+        return {
+            "title": self.offer.title, "cancel_notice_minutes": terms.cancel_notice_minutes,
+            "reschedule_notice_minutes": terms.reschedule_notice_minutes, "max_reschedules": terms.max_reschedules,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBooking(NewClaim):
+    """A booking to insert, as requested by the customer, with its initial status."""
+
+    request: BookingRequest
+    customer_key: str
+    status: Status
+    submission: UUID | None = None
+    answer_by: datetime | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The columns of the row, and the expert's part of its view."""
+        request, offer = self.request, self.offer
+        return {
+            **self.where(), **self.terms(), "status": self.status.value, "name": request.name,
+            "email": request.email, "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
+            "time_zone": request.time_zone, "submission": self.submission, "answer_by": self.answer_by,
+            "expert_slug": offer.slug, "expert_name": offer.name, "expert_time_zone": offer.calendar.zone.key,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHold(NewClaim):
+    """A hold until `hold_until`. `origin` is a hash of the network, `keeper` the process whose pages show it."""
+
+    hold_until: datetime
+    origin: bytes | None = None
+    keeper: UUID | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The columns of the row."""
+        return {
+            **self.where(), **self.terms(), "status": Status.HELD.value, "held_at": self.now,
+            "hold_until": self.hold_until, "hold_origin": self.origin, "hold_keeper": self.keeper,
+        }  # fmt: skip

@@ -1,0 +1,19 @@
+-- Queues the emails about each change in the history. Changes made by hand (actor "database") send none.
+CREATE FUNCTION put_messages() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO message (kind, audience, booking_id, change_id, status, starts_at, ends_at, sequence)
+  SELECT told.kind, audience, b.id, w.id, b.status, b.starts_at, b.ends_at, b.sequence
+    FROM written w JOIN booking b ON b.id = w.booking_id
+   CROSS JOIN LATERAL (SELECT CASE
+           WHEN w.to_status IS DISTINCT FROM w.from_status THEN CASE w.to_status
+             WHEN 'pending' THEN 'received' WHEN 'confirmed' THEN 'confirmed' WHEN 'declined' THEN 'declined'
+             WHEN 'cancelled' THEN 'cancelled'
+             WHEN 'expired' THEN CASE w.from_status WHEN 'pending' THEN 'expired' END END
+           WHEN w.to_status IN ('pending', 'confirmed') AND w.from_starts_at <> w.to_starts_at THEN 'rescheduled' END
+         ) told (kind)
+   CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
+   WHERE told.kind IS NOT NULL AND w.actor <> 'database'
+     AND current_setting('expert_booking.silent', true) IS DISTINCT FROM 'on'
+   ORDER BY w.id, audience;
+  RETURN NULL;
+END $$

@@ -1,0 +1,179 @@
+"""Bookings and holds, their history, and the fences that make double booking impossible."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
+
+from expert_booking.db.tables.base import LIVE_ROWS, metadata
+
+booking = Table(
+    "booking",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("expert_id", ForeignKey("expert.id"), nullable=False),
+    Column("session_type_id", Uuid, nullable=False),
+    Column("starts_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True), nullable=False),
+    # The session with its buffers. Live bookings of an expert must not overlap in this.
+    Column("busy", TSTZRANGE, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    # Of a hold: start, expiry (typing extends it), a hash of the network, and the process whose pages show it.
+    Column("held_at", DateTime(timezone=True)),
+    Column("hold_until", DateTime(timezone=True)),
+    Column("hold_origin", LargeBinary),
+    Column("hold_keeper", Uuid),
+    # Of a pending booking: the expert's deadline to answer. NULL: the start of the session.
+    Column("answer_by", DateTime(timezone=True)),
+    # How often the customer has rescheduled it.
+    Column("reschedules", SmallInteger, nullable=False, server_default="0"),
+    Column("name", Text),
+    Column("email", Text),
+    Column("customer_key", Text),
+    Column("phone", Text),
+    Column("notes", Text, nullable=False, server_default=""),
+    Column("time_zone", Text),
+    # The browser that made it (a hash of its cookie), and the form it was sent with, which counts only once.
+    Column("visitor", LargeBinary),
+    Column("submission", Uuid),
+    # The terms the customer agreed to, copied from the session type on insert (see `db/sql/copy_session_terms.sql`):
+    # a later change of the session type changes no booking. max_reschedules NULL: no limit.
+    Column("title", Text, nullable=False),
+    Column("cancel_notice_minutes", Integer, nullable=False),
+    Column("reschedule_notice_minutes", Integer, nullable=False),
+    Column("max_reschedules", SmallInteger),
+    # Links and tokens of this booking are valid only with this version. Adding one revokes all earlier ones.
+    Column("key_version", Integer, nullable=False, server_default="1"),
+    # If its type has a daily cap: the expert's local day on which it counts, and its number on that day.
+    Column("cap_day", Date),
+    Column("cap_place", SmallInteger),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("version", Integer, nullable=False, server_default="1"),
+    # Who made the last change, with which token, and why. A trigger copies this to booking_change. A change that leaves
+    # the version as it was (made by hand, say) is recorded there as "database".
+    Column("changed_by", Text, nullable=False, server_default="database"),
+    Column("changed_with", Uuid),
+    Column("change_reason", Text, nullable=False, server_default=""),
+    # The time of the last change, by the clock of its writer. Reminders that were due earlier are not sent.
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # The iCalendar SEQUENCE. A trigger increments it when the time changes and when the booking ends.
+    Column("sequence", Integer, nullable=False, server_default="0"),
+    # The session type belongs to this expert. Looking up whether a type is booked uses the index by expert.
+    ForeignKeyConstraint(
+        ["expert_id", "session_type_id"],
+        ["session_type.expert_id", "session_type.id"],
+        name="fk_booking_session_type_id",
+    ),
+    UniqueConstraint("submission"),
+    CheckConstraint(
+        "status IN ('held', 'pending', 'confirmed', 'completed', 'cancelled', 'declined', 'expired', 'no_show')",
+        name="status",
+    ),
+    CheckConstraint("ends_at > starts_at", name="order"),
+    CheckConstraint("busy @> tstzrange(starts_at, ends_at)", name="busy_covers"),
+    CheckConstraint("(cap_day IS NULL) = (cap_place IS NULL) AND cap_place >= 1", name="cap_place"),
+    CheckConstraint("(status = 'held') <= (hold_until IS NOT NULL)", name="hold_ends"),
+    CheckConstraint(
+        "cancel_notice_minutes >= 0 AND reschedule_notice_minutes >= 0 AND max_reschedules >= 0", name="terms"
+    ),
+    CheckConstraint(
+        "status IN ('held', 'expired') OR (name IS NOT NULL AND email IS NOT NULL AND customer_key IS NOT NULL)",
+        name="customer_known",
+    ),
+    # Fence 2: no live booking of an expert overlaps another.
+    ExcludeConstraint(
+        ("expert_id", "="), ("busy", "&&"), using="gist", where=text(LIVE_ROWS), name="ex_booking_no_overlap"
+    ),
+)
+# Fence 1: no two live bookings of an expert start at the same time. Reading a calendar uses this index, too.
+Index("uq_booking_slot", booking.c.expert_id, booking.c.starts_at, unique=True, postgresql_where=text(LIVE_ROWS))
+# Fence 3: no two live bookings have the same number on a day with a cap.
+Index(
+    "uq_booking_cap_place",
+    booking.c.session_type_id,
+    booking.c.cap_day,
+    booking.c.cap_place,
+    unique=True,
+    postgresql_where=text(f"cap_place IS NOT NULL AND {LIVE_ROWS}"),
+)
+# One hold per browser. The indexes below find holds by network, and holds and requests by deadline.
+Index(
+    "uq_booking_visitor_hold",
+    booking.c.visitor,
+    unique=True,
+    postgresql_where=text("status = 'held' AND visitor IS NOT NULL"),
+)
+Index("ix_booking_hold_origin", booking.c.hold_origin, postgresql_where=text("status = 'held'"))
+Index("ix_booking_hold_until", booking.c.hold_until, postgresql_where=text("status = 'held'"))
+Index(
+    "ix_booking_answer_by",
+    func.coalesce(booking.c.answer_by, booking.c.starts_at),
+    postgresql_where=text("status = 'pending'"),
+)
+Index(
+    "ix_booking_never_booked",
+    booking.c.updated_at,
+    postgresql_where=text("status = 'expired' AND email IS NULL"),
+)
+# For reminders.
+Index("ix_booking_confirmed_starts_at", booking.c.starts_at, postgresql_where=text("status = 'confirmed'"))
+Index("ix_booking_expert_id_starts_at", booking.c.expert_id, booking.c.starts_at)
+Index("ix_booking_customer_key_starts_at", booking.c.customer_key, booking.c.starts_at)
+Index(
+    "ix_booking_visitor_starts_at",
+    booking.c.visitor,
+    booking.c.starts_at,
+    postgresql_where=text("visitor IS NOT NULL"),
+)
+
+# One row per hold, kept for a few minutes, to count how many holds a network (a hash of its address) has started
+# recently. The booking rows cannot tell: booking or releasing a hold clears its network.
+network_hold = Table(
+    "network_hold",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("origin", LargeBinary, nullable=False),
+    Column("held_at", DateTime(timezone=True), nullable=False),
+    Index("ix_network_hold_origin_held_at", "origin", "held_at"),
+)
+
+# The history of each booking, written by a trigger (see `db/sql/write_booking_history.sql`). Append-only; it outlives
+# the bookings. Holds that never became bookings are not in it.
+booking_change = Table(
+    "booking_change",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("booking_id", Uuid, nullable=False),
+    Column("expert_id", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("actor", Text, nullable=False),
+    Column("token_id", Uuid),
+    Column("from_status", Text),
+    Column("to_status", Text),  # NULL: deleted
+    Column("from_starts_at", DateTime(timezone=True)),
+    Column("to_starts_at", DateTime(timezone=True)),
+    Column("reason", Text, nullable=False, server_default=""),
+    # The time that this change freed, buffers included.
+    Column("freed", TSTZRANGE),
+    # Rejects a misspelt booking.changed_by immediately.
+    CheckConstraint("actor IN ('customer', 'expert', 'admin', 'system', 'database')", name="actor"),
+    Index("ix_booking_change_booking_id_id", "booking_id", "id"),
+)

@@ -1,0 +1,107 @@
+"""Session types: what an expert offers, how long it lasts and on which terms it is booked."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from expert_booking.domain.terms import Confirmation, Terms
+from expert_booking.schemas.fields import Model, Name, Patch, at_most, clean
+
+MAX_SESSION_TYPES: Final = 50
+
+Description = Annotated[str, at_most(1000), AfterValidator(clean)]
+SessionMinutes = Annotated[int, Field(ge=5, le=480)]
+StepMinutes = Annotated[int, Field(ge=5, le=1440)]
+BufferMinutes = Annotated[int, Field(ge=0, le=480)]
+NoticeMinutes = Annotated[int, Field(ge=0, le=60 * 24 * 60)]
+HorizonDays = Annotated[int, Field(ge=1, le=366)]
+DailyCap = Annotated[int, Field(ge=1, le=100)]
+Position = Annotated[int, Field(ge=1, le=1000)]
+AnswerMinutes = Annotated[int, Field(ge=15, le=60 * 24 * 60)]
+MaxReschedules = Annotated[int, Field(ge=0, le=100)]
+
+
+class SessionTypeFields(Model):
+    """The fields that can be set on a session type, with their limits and defaults."""
+
+    title: Name
+    description: Description = ""
+    minutes: Annotated[SessionMinutes, Field(description="The length of a session.")] = 60
+    step_minutes: Annotated[StepMinutes, Field(description="The time between two possible starts.")] = 60
+    before_minutes: Annotated[BufferMinutes, Field(description="The buffer kept free before a session.")] = 0
+    after_minutes: Annotated[BufferMinutes, Field(description="The buffer kept free after a session.")] = 0
+    notice_minutes: Annotated[NoticeMinutes, Field(description="The least time between booking and start.")] = 60
+    horizon_days: Annotated[HorizonDays, Field(description="How many days ahead sessions can be booked.")] = 60
+    daily_cap: Annotated[DailyCap | None, Field(description="The most bookings a day; null: no limit.")] = None
+    confirmation: Confirmation = Confirmation.BY_EXPERT
+    answer_minutes: Annotated[AnswerMinutes, Field(description="The expert's time to confirm a booking.")] = 2880
+    cancel_notice_minutes: Annotated[NoticeMinutes, Field(description="The customer's notice to cancel.")] = 0
+    reschedule_notice_minutes: Annotated[NoticeMinutes, Field(description="The customer's notice to reschedule.")] = 0
+    max_reschedules: Annotated[
+        MaxReschedules | None, Field(description="How often the customer may reschedule a booking; null: no limit.")
+    ] = None
+    active: Annotated[bool, Field(description="Whether it can be booked.")] = True
+
+
+class SessionTypeRequest(SessionTypeFields):
+    """A new session type. Minutes are elapsed time; the horizon and the daily cap count the expert's local days.
+
+    Customers may cancel up to `cancelNoticeMinutes` before the start and reschedule up to `rescheduleNoticeMinutes`
+    before it, at most `maxReschedules` times for each booking.
+    """
+
+
+class NewSessionType(SessionTypeRequest):
+    """A new session type. Without a `position` it is listed last."""
+
+    position: Position | None = None
+
+
+class SessionTypeChange(SessionTypeFields, Patch):
+    """Changes to a session type. `dailyCap: null` and `maxReschedules: null` remove the limit."""
+
+    title: Name = ""
+    position: Position = 1
+
+
+# Not derived from SessionTypeFields: stored values are not validated again, and the documentation of a view has no
+# limits.
+class SessionTypeView(Model):
+    """A session type as it is offered."""
+
+    id: UUID
+    title: str
+    description: str = ""
+    minutes: int
+    step_minutes: int = 60
+    before_minutes: int = 0
+    after_minutes: int = 0
+    notice_minutes: int = 0
+    horizon_days: int = 60
+    daily_cap: int | None = None
+    confirmation: Confirmation = Confirmation.BY_EXPERT
+    answer_minutes: int = 2880
+    cancel_notice_minutes: int = 0
+    reschedule_notice_minutes: int = 0
+    max_reschedules: int | None = None
+    active: bool = True
+
+    @property
+    def terms(self) -> Terms:
+        """The terms under which it is confirmed, cancelled and rescheduled."""
+        return Terms(self.confirmation, self.answer_minutes, self.cancel_notice_minutes, self.reschedule_notice_minutes,
+                     self.max_reschedules)  # fmt: skip
+
+
+class PlacedSessionType(SessionTypeView):
+    """A session type with its position in the expert's list. Requests that name no session type mean the first one."""
+
+    position: int
+
+
+class SessionTypeList(Model):
+    """An expert's session types, by position."""
+
+    session_types: Sequence[PlacedSessionType]

@@ -1,0 +1,54 @@
+// Asks for confirmation before the links to a booking are ended. Python ends them.
+export default {
+  props: { email: String },
+  template: `
+    <div class="shared-link">
+      <template v-if="email">
+        <button v-if="!asking" ref="ask" class="button quiet" type="button" @click="ask">This link was shared by mistake</button>
+        <section v-else class="panel" aria-labelledby="end-links">
+          <form class="form" :aria-busy="sending" @submit.prevent="end" @keydown.esc.prevent="keep">
+            <div>
+              <h2 id="end-links" ref="question" tabindex="-1">End all links to this booking?</h2>
+              <p>The links to this booking in our emails stop working for everyone. We'll send a new one to <b>{{ email }}</b>.</p>
+            </div>
+            <p v-if="error" class="note bad" role="alert" data-refusal="end-links">{{ error }}</p>
+            <div class="actions">
+              <button class="button danger" type="submit" :aria-disabled="sending">{{ sending ? "Just a moment …" : "Yes, send a new link" }}</button>
+              <button class="button quiet" type="button" @click="keep">Keep the links</button>
+            </div>
+          </form>
+        </section>
+      </template>
+    </div>`,
+  data() {
+    return { asking: false, sending: false, error: "", timer: null };
+  },
+  methods: {
+    ask() {
+      this.asking = true;
+      this.error = "";
+      this.$nextTick(() => this.$refs.question.focus());
+    },
+    keep() {
+      if (this.sending) return;
+      this.asking = false;
+      this.$nextTick(() => this.$refs.ask?.focus());
+    },
+    end() {
+      if (this.sending) return;
+      this.sending = true;
+      this.error = "";
+      // A response that never comes must not lock the question.
+      this.timer = setTimeout(() => this.done("No response. Check your connection and try again."), 20000);
+      this.$emit("end");
+    },
+    done(error) {
+      clearTimeout(this.timer);
+      this.sending = false;
+      this.error = error;
+      if (error) return;
+      this.asking = false;
+      this.$nextTick(() => document.getElementById("news")?.focus());
+    },
+  },
+};
