@@ -1,7 +1,7 @@
-"""The attacks of an audit, all at once, against one address on loopback: `python _attackers.py PORT EXPERT_ID SECONDS`.
+"""Run the attacks of a security audit against a port on loopback: `python _attackers.py PORT EXPERT_ID SECONDS`.
 
-Each attack is one coroutine with a bounded rate. They come from another loopback address than the visitor who is
-measured, as strangers on the internet would come from another network. What they got is printed at the end as JSON.
+All run at once. Each attack is one coroutine with a limited rate. They come from another loopback address than the
+measured visitor, as attackers on the internet come from another network. The responses are printed at the end as JSON.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ Attack = Callable[["Target"], Awaitable[None]]
 
 
 class Target:
-    """The server under attack, and how often it answered what."""
+    """The server under attack, and the number of responses of each kind."""
 
     def __init__(self, port: int, expert: str) -> None:
         self.port, self.expert = port, expert
@@ -54,12 +54,12 @@ class Target:
         return answer
 
     async def open_page(self) -> str:
-        """The id of a page that was just served and is not connected."""
+        """Request a page and return its client id, without connecting to it."""
         found = CLIENT.search((await self.http.get(f"/expert/{self.expert}")).text)
         return found[1] if found else ""
 
     def socket(self, **query: str) -> connect:
-        """A websocket to NiceGUI's endpoint."""
+        """Open a websocket to NiceGUI's endpoint."""
         names = {"EIO": "4", "transport": "websocket", **query}
         return connect(
             f"ws://{self.origin}/_nicegui_ws/socket.io/?{urlencode(names)}",
@@ -67,7 +67,7 @@ class Target:
         )  # fmt: skip
 
     def page_socket(self, client_id: str) -> connect:
-        """The websocket of one page, as the page's own script opens it."""
+        """Open the websocket of a page, as its script does."""
         ids = {name: str(uuid4()) for name in ("document_id", "tab_id", "old_tab_id")}
         return self.socket(client_id=client_id, next_message_id="0", implicit_handshake="true", **ids)
 
@@ -89,8 +89,8 @@ async def quadratic_log_message(target: Target) -> None:
             await asyncio.sleep(0.5)
 
 
-async def poisoned_addresses(target: Target) -> None:
-    """Headers that end in the addresses of scripts and redirects (2)."""
+async def poisoned_urls(target: Target) -> None:
+    """Headers that could get into URLs of scripts and redirects (2)."""
     prefix = {"Accept": "text/html", "X-Forwarded-Prefix": "//evil.test"}
     await target.request("prefix", "GET", "/_nicegui/3.18.0/offer", headers=prefix)
     await target.request("prefix", "GET", "/", headers=prefix)
@@ -100,7 +100,7 @@ async def poisoned_addresses(target: Target) -> None:
 
 
 async def many_pages_of_one_socket(target: Target) -> None:
-    """One socket that claims a page after another (4)."""
+    """One socket that claims one page after the other (4)."""
     async with target.socket() as socket:
         await joined(socket)
         for _ in range(20):
@@ -139,7 +139,7 @@ async def endless_header(target: Target) -> None:
 
 
 async def idle_connections(target: Target) -> None:
-    """Connections that never say anything (6)."""
+    """Connections that never send anything (6)."""
     opened = []
     try:
         for _ in range(IDLE_CONNECTIONS):
@@ -154,13 +154,13 @@ async def idle_connections(target: Target) -> None:
 
 
 async def local_pages(target: Target) -> None:
-    """Pages that are for this machine alone, past a proxy that says nothing (7)."""
+    """Local pages, requested through a proxy that sends no forwarding headers (7)."""
     for path in ("/mailbox", "/metrics"):
         await target.request(path, "GET", path, headers={"Host": "127.0.0.1:8080"})
     await asyncio.sleep(0.5)
 
 
-async def kept_answers(target: Target) -> None:
+async def stored_responses(target: Target) -> None:
     """A new key with each request, for an expert who does not exist (8)."""
     body = {"expertId": str(uuid4()), "startsAt": "2027-01-04T09:00:00Z"}
     await target.request("refused hold", "POST", "/holds", json=body, headers={"Idempotency-Key": str(uuid4())})
@@ -168,7 +168,7 @@ async def kept_answers(target: Target) -> None:
 
 
 async def held_and_released(target: Target) -> None:
-    """Holds that are released again (8)."""
+    """Holds that are released immediately (8)."""
     start = (datetime.now(UTC) + timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
     held = await target.request("hold", "POST", "/holds", json={
         "expertId": target.expert, "startsAt": f"{start:%Y-%m-%dT%H:%M:%SZ}",
@@ -179,7 +179,7 @@ async def held_and_released(target: Target) -> None:
 
 
 async def malformed_frames(target: Target) -> None:
-    """Frames that are no packets (9)."""
+    """Frames that are not valid packets (9)."""
     async with target.page_socket(await target.open_page()) as socket:
         await joined(socket)
         for _ in range(100):
@@ -198,8 +198,8 @@ async def forged_log_lines(target: Target) -> None:
         await asyncio.sleep(0.5)
 
 
-async def codes_for_somebody_else(target: Target) -> None:
-    """Sign-in emails for an address of somebody else (11)."""
+async def codes_for_other_people(target: Target) -> None:
+    """Sign-in emails to another person's address (11)."""
     await target.request("access link", "POST", "/access-links", json={"email": "alice@example.com"})
     await asyncio.sleep(0.5)
 
@@ -234,24 +234,24 @@ async def odd_request_targets(target: Target) -> None:
 
 
 ATTACKS: Final[tuple[Attack, ...]] = (
-    quadratic_log_message, poisoned_addresses, many_pages_of_one_socket, pages_without_a_socket, announced_attachments,
-    endless_header, idle_connections, local_pages, kept_answers, held_and_released, malformed_frames, forged_log_lines,
-    codes_for_somebody_else, foreign_websocket, odd_request_targets,
+    quadratic_log_message, poisoned_urls, many_pages_of_one_socket, pages_without_a_socket, announced_attachments,
+    endless_header, idle_connections, local_pages, stored_responses, held_and_released, malformed_frames,
+    forged_log_lines, codes_for_other_people, foreign_websocket, odd_request_targets,
 )  # fmt: skip
 
 
 async def repeat(attack: Attack, target: Target, until: float) -> None:
-    """Attack again and again. That the server hangs up or refuses is what it should do."""
+    """Repeat an attack. Closed connections and refusals are expected."""
     while time.monotonic() < until:
         with suppress(OSError, EOFError, TimeoutError, WebSocketException, httpx.TransportError):
             async with asyncio.timeout(max(0.0, until - time.monotonic())):
                 await attack(target)
         target.outcomes[f"rounds of {attack.__name__}"] += 1
-        await asyncio.sleep(0.1)  # a server that hangs up at once is not asked in a tight loop
+        await asyncio.sleep(0.1)  # avoid a tight loop if the server closes the connection immediately
 
 
 async def main(port: int, expert: str, seconds: float) -> None:
-    """Run all attacks side by side, and print what was answered."""
+    """Run all attacks at once, and print the responses."""
     target, until = Target(port, expert), time.monotonic() + seconds
     await asyncio.gather(*(repeat(attack, target, until) for attack in ATTACKS))
     await target.http.aclose()

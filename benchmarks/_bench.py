@@ -1,4 +1,4 @@
-"""What the benchmarks share: a database, servers and clients of their own, and figures side by side."""
+"""Shared by the benchmarks: temporary databases, servers, clients, and tables of results."""
 
 import asyncio
 import json
@@ -25,33 +25,33 @@ from uuid import UUID
 import psycopg
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # a checkout measures itself, not what is installed
+sys.path.insert(0, str(ROOT))  # measure this checkout, not an installed version
 
 from expert_booking.db import schema  # noqa: E402
 from expert_booking.db.embedded import EmbeddedPostgres  # noqa: E402
 
 Variant = TypeVar("Variant")
 
-# A line of the server's log; the pool's ping, with which it tries a connection before each use, is an empty statement.
+# A statement in PostgreSQL's log. The pool's ping, which tests a connection before each use, is an empty statement.
 STATEMENT: Final = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
 PING: Final = ";"
-PATIENCE: Final = 60  # seconds for a server to come up; both cores may be busy
+START_TIMEOUT: Final = 60  # seconds; both cores may be busy
 
 # --- the figures ------------------------------------------------------------------------------------------------
 
 
 def pair_ratio(figures: Sequence[float], floors: Sequence[float]) -> float:
-    """The median of the ratios of neighbours: each figure was taken right beside its floor, so noise cancels out."""
+    """Return the median of the ratios. Each figure was measured right next to its floor, so noise cancels out."""
     return median(figure / floor for figure, floor in zip(figures, floors, strict=True))
 
 
 def percentile(figures: Sequence[float], percent: float) -> float:
-    """The figure that so many percent do not exceed."""
+    """Return the percentile, such as the 95th, of the figures."""
     return sorted(figures)[min(len(figures) - 1, int(len(figures) * percent / 100))]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """As Markdown, in columns: the first one is a name, all others are figures."""
+    """Return a Markdown table. The first column is a name, all others are figures."""
     texts = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
 
@@ -67,7 +67,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 class Goal(NamedTuple):
-    """What we want of a figure: its ratio to a floor of the same run is at least, or at most, so much."""
+    """A target: the ratio of a figure to a floor in the same run has to be at least, or at most, `wanted`."""
 
     what: str
     ratio: float
@@ -76,7 +76,7 @@ class Goal(NamedTuple):
 
     @property
     def met(self) -> bool:
-        """Whether it is so."""
+        """Whether the target is met."""
         return self.ratio <= self.wanted if self.at_most else self.ratio >= self.wanted
 
     def __str__(self) -> str:
@@ -85,19 +85,19 @@ class Goal(NamedTuple):
 
 
 def report(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], goals: Sequence[Goal] = ()) -> None:
-    """Print a table and how far the goals are met; `all.py` gets it to keep as well."""
+    """Print a table and the goals. Under `all.py`, also write them to the folder of results."""
     print(table(head, rows), flush=True)
     for goal in goals:
         print(goal, flush=True)
     folder = os.environ.get("BENCHMARK_RESULTS")
     if folder is not None:
-        told = {"title": title, "head": head, "rows": rows, "goals": [goal._asdict() for goal in goals]}
+        results = {"title": title, "head": head, "rows": rows, "goals": [goal._asdict() for goal in goals]}
         path = Path(folder, f"{len(list(Path(folder).iterdir())):03}.json")
-        path.write_text(json.dumps(told, default=str))
+        path.write_text(json.dumps(results, default=str))
 
 
-def swapped(variants: Sequence[Variant], round_number: int) -> Sequence[Variant]:
-    """The variants in an order that changes each round, so that none is always measured first."""
+def alternated(variants: Sequence[Variant], round_number: int) -> Sequence[Variant]:
+    """Return the variants, reversed in every other round, so that none is always measured first."""
     return variants[::-1] if round_number % 2 else variants
 
 
@@ -106,7 +106,7 @@ def swapped(variants: Sequence[Variant], round_number: int) -> Sequence[Variant]
 
 @contextmanager
 def database() -> Iterator[EmbeddedPostgres]:
-    """A migrated database on a server of its own, fsync on; gone afterwards."""
+    """A migrated database on a temporary server, with fsync on."""
     with scratch() as folder:
         server = EmbeddedPostgres.start(folder, say=lambda _: None)
         try:
@@ -118,7 +118,7 @@ def database() -> Iterator[EmbeddedPostgres]:
 
 @contextmanager
 def database_in(folder: Path) -> Iterator[EmbeddedPostgres]:
-    """The database of an existing data folder, which stays."""
+    """The database of an existing data folder, which is kept."""
     server = EmbeddedPostgres.start(folder)
     try:
         yield server
@@ -127,28 +127,28 @@ def database_in(folder: Path) -> Iterator[EmbeddedPostgres]:
 
 
 def for_sqlalchemy(url: str) -> str:
-    """The same address, with SQLAlchemy's name of the driver."""
+    """Return the URL with SQLAlchemy's name for the driver."""
     return url.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def expert_id(number: int) -> UUID:
-    """The id of one of the benchmark's experts, and of what this expert offers; pgbench can make it, too."""
+    """Return the id of an expert of the benchmark and of their session type. pgbench can compute it, too."""
     return UUID(int=number)
 
 
 def slug(number: int) -> str:
-    """The slug of one of the benchmark's experts."""
+    """Return the slug of an expert of the benchmark."""
     return f"expert-{number}"
 
 
 def add_experts(url: str, count: int, *, opens_hour: int, closes_hour: int) -> None:
-    """Experts 1 … count in UTC, every day, an hour at a time, without notice, 60 days ahead."""
+    """Add experts 1 to `count`, open every day (UTC), with sessions of an hour, no notice and 60 days of horizon."""
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         numbers = range(1, count + 1)
         cursor.executemany(
             """
             INSERT INTO expert (id, slug, name, category, headline, bio, time_zone, email, rating, rating_count)
-            VALUES (%s, %s, 'Somebody', %s, 'Calm, practical', repeat('Words. ', 60), 'UTC', 'e@example.com', 4.5, 9)
+            VALUES (%s, %s, 'Jana Doe', %s, 'Calm, practical', repeat('Words. ', 60), 'UTC', 'e@example.com', 4.5, 9)
             """,
             [(expert_id(n), slug(n), f"Category {n % 8}") for n in numbers],
         )
@@ -165,7 +165,7 @@ def add_experts(url: str, count: int, *, opens_hour: int, closes_hour: int) -> N
         )
 
 
-# The statement with which the product books, and in the same columns, for writers that are not the product.
+# The product's own INSERT, with the same columns, for other writers.
 INSERT: Final = """
     INSERT INTO booking (id, expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key,
                          phone, notes, time_zone, visitor, submission)
@@ -177,7 +177,7 @@ INSERT: Final = """
 
 
 def book_raw(connection: psycopg.Connection[Any], expert: UUID, starts_at: datetime) -> float:
-    """Book as psql would, and return the moment at which it was committed (`time.monotonic`)."""
+    """Book as psql would, and return the time of the commit (`time.monotonic`)."""
     row = connection.execute(
         INSERT.format(expert="%(expert)s", start="%(start)s::timestamptz"), {"expert": expert, "start": starts_at}
     ).fetchone()
@@ -187,7 +187,7 @@ def book_raw(connection: psycopg.Connection[Any], expert: UUID, starts_at: datet
 
 
 def tomorrow() -> datetime:
-    """The first midnight to come, UTC."""
+    """Return the next midnight (UTC)."""
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
@@ -195,29 +195,29 @@ def tomorrow() -> datetime:
 
 
 class Running(NamedTuple):
-    """A server at work."""
+    """A running server."""
 
     port: int
     pid: int
 
     def cpu(self) -> float:
-        """How many seconds of CPU it has used (Linux)."""
+        """Return the CPU seconds it has used (Linux)."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def exact_cpu(self) -> float:
-        """The same, to the microsecond."""
+        """Return the CPU seconds it has used, to the microsecond."""
         threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
         return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
     def memory(self) -> float:
-        """How many MB of memory it holds (Linux)."""
+        """Return its resident memory in MB (Linux)."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     @contextmanager
-    def asleep(self) -> Iterator[None]:
-        """It does nothing meanwhile, not even in the background."""
+    def paused(self) -> Iterator[None]:
+        """Stop the process (SIGSTOP) for the duration of the block, background work included."""
         os.kill(self.pid, signal.SIGSTOP)
         try:
             yield
@@ -227,8 +227,8 @@ class Running(NamedTuple):
 
 @contextmanager
 def product(url: str, **more: str) -> Iterator[Running]:
-    """`expert-booking serve` over this database."""
-    # All viewers of a benchmark come from one network.
+    """Run `expert-booking serve` with this database."""
+    # All viewers of a benchmark come from one network, so raise its limits.
     limits = {"SOCKETS_PER_NETWORK": "100000", "UNCONNECTED_PAGES_PER_NETWORK": "100000"}
     settings = {"DATABASE_URL": url, "SECRET_KEY": "a secret for the benchmarks only", **limits, **more}
     with _server([sys.executable, "-m", "expert_booking", "serve"], "/healthz", settings) as running:
@@ -237,7 +237,7 @@ def product(url: str, **more: str) -> Iterator[Running]:
 
 @contextmanager
 def mail_server() -> Iterator[int]:
-    """A mail server that takes everything and keeps nothing; its port. It needs aiosmtpd."""
+    """Run a mail server that discards every email, and yield its port. Needs aiosmtpd."""
     port = _free_port()
     sink = [sys.executable, "-m", "aiosmtpd", "-n", "-c", "aiosmtpd.handlers.Sink", "-l", f"127.0.0.1:{port}"]
     process = subprocess.Popen(sink, stdin=subprocess.DEVNULL)
@@ -249,37 +249,37 @@ def mail_server() -> Iterator[int]:
 
 @contextmanager
 def floor(name: str, **settings: str) -> Iterator[Running]:
-    """One of the bare servers of `_floors.py`."""
+    """Run one of the bare servers of `_floors.py`."""
     with _server([sys.executable, str(ROOT / "benchmarks" / "_floors.py"), name], "/alive", settings) as running:
         yield running
 
 
 @contextmanager
 def node(url: str) -> Iterator[Running | None]:
-    """Node's socket.io over this database, installed for this run; None on a machine without Node and npm."""
+    """Install and run Node's socket.io with this database. Yields None on a machine without Node or npm."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        print("There is no Node or no npm on this machine: nothing is compared with it.", flush=True)
+        print("Node or npm is not installed: skipping the comparison with Node.", flush=True)
         yield None
         return
     with scratch() as folder:
         shutil.copytree(ROOT / "benchmarks" / "node", folder, dirs_exist_ok=True)
-        quietly = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-        subprocess.run(["npm", "ci", *quietly], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        npm_options = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
+        subprocess.run(["npm", "ci", *npm_options], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         with _server(["node", str(folder / "server.js")], "/alive", {"DATABASE_URL": url}) as running:
             yield running
 
 
 @contextmanager
 def _server(command: Sequence[str], alive: str, settings: Mapping[str, str]) -> Iterator[Running]:
-    with scratch() as folder, (folder / "log").open("w+") as log:  # a folder without any .env
+    with scratch() as folder, (folder / "log").open("w+") as log:  # a folder without a .env file
         port = _free_port()
-        plain = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
+        clean_env = {key: value for key, value in os.environ.items() if not key.startswith("EXPERT_BOOKING_")}
         path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-        ours = {f"EXPERT_BOOKING_{key}": value for key, value in {**settings, "PORT": str(port)}.items()}
+        our_env = {f"EXPERT_BOOKING_{key}": value for key, value in {**settings, "PORT": str(port)}.items()}
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**plain, **ours, "PYTHONPATH": path},
+            env={**clean_env, **our_env, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -296,16 +296,16 @@ def _server(command: Sequence[str], alive: str, settings: Mapping[str, str]) -> 
 
 
 def _wait_until_alive(process: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+            raise RuntimeError(f"{process.args} exited with code {process.returncode}")
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
-    raise RuntimeError(f"{url} did not answer in {PATIENCE} s")
+    raise RuntimeError(f"{url} did not respond within {START_TIMEOUT} s")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -325,9 +325,9 @@ def _free_port() -> int:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that the database's server may enter, too; gone afterwards."""
+    """A temporary folder that the database server can access, too."""
     folder = Path(tempfile.mkdtemp(prefix="expert-booking-benchmark-"))
-    folder.chmod(0o755)  # as root the database's server runs under another uid, and has to get there
+    folder.chmod(0o755)  # started by root, the database server runs under another uid
     try:
         yield folder
     finally:
@@ -338,7 +338,7 @@ def scratch() -> Iterator[Path]:
 
 
 class Http:
-    """One connection, kept open, that knows just enough of HTTP/1.1: whoever measures must not be the bottleneck."""
+    """A persistent connection with a minimal HTTP/1.1 client, so that the client is not the bottleneck."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -350,21 +350,21 @@ class Http:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def get(self, path: str, *headers: str) -> tuple[int, bytes]:
-        """The status and the body."""
+        """Send a GET and return the status and the body."""
         head = "\r\n".join((f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers))
-        return await self._ask(f"{head}\r\n\r\n".encode())
+        return await self._send(f"{head}\r\n\r\n".encode())
 
     async def post(self, path: str, body: Mapping[str, object], *headers: str) -> tuple[int, bytes]:
-        """The same, for something said in JSON."""
+        """Send a POST with a JSON body and return the status and the body."""
         content = json.dumps(body)
         head = "\r\n".join((f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", *headers))
-        return await self._ask(f"{head}\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode())
+        return await self._send(f"{head}\r\nContent-Length: {len(content)}\r\n\r\n{content}".encode())
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._writer.close()
 
-    async def _ask(self, request: bytes) -> tuple[int, bytes]:
+    async def _send(self, request: bytes) -> tuple[int, bytes]:
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
@@ -372,8 +372,8 @@ class Http:
 
 
 async def per_second(ports: Sequence[int], clients: int, path: str, seconds: float) -> float:
-    """How many answers a second so many visitors get who ask again and again, shared out over these servers."""
-    # New ones each time: a server hangs up on who is silent for some seconds.
+    """Return the responses per second for this many clients, distributed over these servers."""
+    # New connections each time, because servers close idle ones after some seconds.
     connections = [await Http.open(ports[number % len(ports)]) for number in range(clients)]
     answers = 0
     began = time.perf_counter()
@@ -393,7 +393,7 @@ async def per_second(ports: Sequence[int], clients: int, path: str, seconds: flo
 
 
 async def timed(connection: Http, path: str, *headers: str) -> float:
-    """How long one answer takes, in ms."""
+    """Return how long one response takes, in ms."""
     began = time.perf_counter()
     status, body = await connection.get(path, *headers)
     took = 1000 * (time.perf_counter() - began)
@@ -402,34 +402,34 @@ async def timed(connection: Http, path: str, *headers: str) -> float:
 
 
 def wait_until_quiet(connection: psycopg.Connection[Any]) -> None:
-    """Return when the server has worked out when everybody is free next."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until the server has recomputed the next free times of all experts."""
+    deadline = time.monotonic() + START_TIMEOUT
     while connection.execute("SELECT FROM expert_changed LIMIT 1").fetchone() is not None:
-        assert time.monotonic() < deadline, "nobody works out when experts are free next"
+        assert time.monotonic() < deadline, "next free times are not recomputed"
         time.sleep(0.05)
 
 
 async def statements(server: EmbeddedPostgres, wanted: Mapping[str, str], *headers: str) -> dict[str, list[str]]:
-    """The statements (their first lines) that the database hears for each, once it has been asked for."""
+    """Return the first lines of the SQL statements that a second request for each path causes."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("ALTER DATABASE expert_booking SET log_statement = 'all'")
         try:
             with product(server.url) as site:
                 wait_until_quiet(connection)
                 visitor = await Http.open(site.port)
-                asked = {}
+                by_name = {}
                 for name, path in wanted.items():
                     await timed(visitor, path, *headers)
-                    heard = []
+                    attempts = []
                     for _ in range(3):
                         before = len(_logged(server.data_path))
                         await timed(visitor, path, *headers)
-                        heard.append(_logged(server.data_path)[before:])
-                    # Whoever keeps the derived rows true may ask something in between.
-                    asked[name] = min(heard, key=len)
+                        attempts.append(_logged(server.data_path)[before:])
+                    # Background work may add statements in between.
+                    by_name[name] = min(attempts, key=len)
         finally:
             connection.execute("ALTER DATABASE expert_booking RESET log_statement")
-    return asked
+    return by_name
 
 
 def _logged(cluster: Path) -> list[str]:
@@ -438,8 +438,8 @@ def _logged(cluster: Path) -> list[str]:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a benchmark; whatever ends it, even a signal, ends everything that it has started."""
+    """Run a benchmark. On any error or signal, stop everything that it has started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a thousand viewers are two thousand sockets
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))  # 1,000 viewers need 2,000 sockets
     asyncio.run(main)

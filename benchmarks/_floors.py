@@ -1,4 +1,4 @@
-"""The floors: the barest servers that could do the same kind of work. `python _floors.py` and a name from the end."""
+"""The floors: minimal servers that do the same kind of work. Run `python _floors.py NAME`; the names are at the end."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ ROOM = "slots"
 
 
 def empty_page() -> ASGIApp:
-    """A NiceGUI page with nothing on it, set up as the product sets NiceGUI and the collector of garbage up."""
+    """An empty NiceGUI page, with the product's settings of NiceGUI and the garbage collector."""
     from nicegui import ui
 
     from expert_booking.server import tune_garbage_collection
@@ -45,29 +45,29 @@ def empty_page() -> ASGIApp:
 
 
 def rooms() -> ASGIApp:
-    """A socket.io server with one room; `POST /tell` tells everybody in it and answers when it began to."""
+    """A socket.io server with one room. `POST /emit` sends a message to the room and returns when it began."""
     sio = socketio.AsyncServer(async_mode="asgi", cors_allowed_origins="*", ping_interval=4, ping_timeout=2)
 
     @sio.event  # type: ignore[untyped-decorator]
     async def connect(sid: str, _: dict[str, Any]) -> None:
         await sio.enter_room(sid, ROOM)
 
-    async def tell(request: Request) -> JSONResponse:
+    async def emit(request: Request) -> JSONResponse:
         message = await request.json()
-        began = time.monotonic()  # the same clock in every process of a machine
+        began = time.monotonic()  # this clock is the same in all processes of a machine
         await sio.emit("slots", message, room=ROOM)
         return JSONResponse(began)
 
     async def alive(_: Request) -> PlainTextResponse:
         return PlainTextResponse("yes")
 
-    plain = Starlette(routes=[Route("/tell", tell, methods=["POST"]), Route("/alive", alive)])
+    plain = Starlette(routes=[Route("/emit", emit, methods=["POST"]), Route("/alive", alive)])
     app: ASGIApp = socketio.ASGIApp(sio, plain, socketio_path="/_nicegui_ws/socket.io")
     return app
 
 
 def rows() -> ASGIApp:
-    """The twenty best rated experts as JSON, by one statement on one connection; needs a database."""
+    """The twenty best rated experts as JSON, read by one statement on one connection. Needs a database."""
     connections: list[psycopg.AsyncConnection[Any]] = []
 
     async def best(_: Request) -> JSONResponse:
@@ -87,9 +87,9 @@ def rows() -> ASGIApp:
 
 
 class BareBooking(BaseModel):
-    """What `POST /bookings` takes, with nothing of it looked at but its type."""
+    """The body of `POST /bookings`, validated by type only."""
 
-    expertId: UUID  # noqa: N815 - as it stands in the JSON
+    expertId: UUID  # noqa: N815 - the name in JSON
     startsAt: datetime  # noqa: N815
     name: str
     email: str
@@ -98,7 +98,7 @@ class BareBooking(BaseModel):
     timeZone: str | None = None  # noqa: N815
 
 
-# What the product writes, and no question before it.
+# The product's INSERT, without any check before it.
 BARE_INSERT = text(
     """
     INSERT INTO booking (id, expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key,
@@ -109,7 +109,7 @@ BARE_INSERT = text(
     ON CONFLICT DO NOTHING RETURNING id, created_at, updated_at, version
     """
 )
-# The rows that a page of slots is made of.
+# The rows from which slots are computed.
 BARE_SELECT = text(
     """
     SELECT lower(busy) AS busy_from, upper(busy) AS busy_until, status, starts_at FROM booking
@@ -128,7 +128,7 @@ BARE_LIST = text(
 
 
 def bare() -> ASGIApp:
-    """FastAPI over the product's own pool: the bare INSERT of a booking, the bare SELECTs of busy times and experts."""
+    """FastAPI with the product's own pool: a bare INSERT of a booking, bare SELECTs of busy times and experts."""
     api, database = FastAPI(), Database(os.environ["EXPERT_BOOKING_DATABASE_URL"])
 
     @api.get("/alive")
@@ -136,15 +136,15 @@ def bare() -> ASGIApp:
         return "yes"
 
     @api.post("/bookings")
-    async def book(asked: BareBooking) -> JSONResponse:
-        values = {"expert": asked.expertId, "start": asked.startsAt, "name": asked.name, "email": asked.email,
-                  "phone": asked.phone, "notes": asked.notes, "zone": asked.timeZone}  # fmt: skip
+    async def book(request: BareBooking) -> JSONResponse:
+        values = {"expert": request.expertId, "start": request.startsAt, "name": request.name, "email": request.email,
+                  "phone": request.phone, "notes": request.notes, "zone": request.timeZone}  # fmt: skip
         async with database.statements() as connection:
             row = (await connection.execute(BARE_INSERT, values)).one_or_none()
         if row is None:
             return JSONResponse({"detail": "taken"}, 409)
-        told = {"id": str(row.id), "createdAt": row.created_at.isoformat(), "version": row.version}
-        return JSONResponse({**asked.model_dump(mode="json"), **told}, 201)
+        stored = {"id": str(row.id), "createdAt": row.created_at.isoformat(), "version": row.version}
+        return JSONResponse({**request.model_dump(mode="json"), **stored}, 201)
 
     @api.get("/experts/{expert}/slots")
     async def busy(expert: UUID, since: date, days: int) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""Whether the time of an answer tells known addresses from unknown ones, and what whoever asks next feels of it.
+"""Check that response times do not reveal whether an email address is known.
 
-`POST /access-links` for addresses in turn, in a new order each round. The floor are addresses that nobody knows, and a
-second lot of them shows what chance alone makes of the ratio. After each one the next answers are timed, too: the mail
-to a known address is written in the same process.
+Sends `POST /access-links` for known and unknown addresses, in a new order each round. The floor is unknown addresses; a
+second set of unknown addresses shows how much the ratio varies by chance. The responses that follow are timed, too,
+because the same process composes the email to a known address.
 """
 
 import argparse
@@ -18,48 +18,48 @@ import _bench
 import psycopg
 from _bench import Http, expert_id
 
-UNKNOWN, AGAIN, CUSTOMER, EXPERT = "nobody", "nobody, once more", "a customer", "an expert"
-NAMES: Final = {UNKNOWN: "other", AGAIN: "third", CUSTOMER: "known", EXPERT: "coach"}  # as long as each other
-# An address is asked for five times an hour.
-TIMES: Final = 4
-NEXT: Final = 20  # answers after each
+UNKNOWN, CONTROL, CUSTOMER, EXPERT = "unknown", "unknown, second set", "a customer", "an expert"
+NAMES: Final = {UNKNOWN: "other", CONTROL: "third", CUSTOMER: "known", EXPERT: "coach"}  # of the same length
+# Below the limit of five requests an hour for one address.
+REQUESTS_PER_ADDRESS: Final = 4
+FOLLOWING: Final = 20  # timed responses after each request
 
 
 def address(variant: str, number: int) -> str:
-    """Whose link is asked for in this round."""
-    return f"{NAMES[variant]}-{number // TIMES:04}@example.com"
+    """Return the address of this variant in this round."""
+    return f"{NAMES[variant]}-{number // REQUESTS_PER_ADDRESS:04}@example.com"
 
 
 def network(number: int) -> str:
-    """A header: each request comes from a network of its own, of which each may ask 20 times an hour."""
+    """Return a header that gives each request another network, because one network may send 20 an hour."""
     return f"X-Forwarded-For: 10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
 
 
 async def make_known(url: str, visitor: Http, count: int) -> None:
-    """Let so many customers book, and so many experts have an address."""
+    """Make bookings for this many customers, and set the addresses of this many experts."""
     for n in range(count):
         starts_at = _bench.tomorrow() + timedelta(days=3 + n % 40, hours=9)
         booking = {
             "expertId": str(expert_id(1 + n // 40)), "startsAt": f"{starts_at:%Y-%m-%dT%H:%M:%SZ}",
-            "name": "Ada Lovelace", "email": address(CUSTOMER, n * TIMES), "phone": "+44 20 7946 0000",
+            "name": "Ada Lovelace", "email": address(CUSTOMER, n * REQUESTS_PER_ADDRESS), "phone": "+44 20 7946 0000",
         }  # fmt: skip
         status, body = await visitor.post("/bookings", booking)
         assert status == 201, body
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         for n in range(count):
-            email = address(EXPERT, n * TIMES)
+            email = address(EXPERT, n * REQUESTS_PER_ADDRESS)
             cursor.execute(
                 "UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [email, email, expert_id(1 + n)]
             )
 
 
 async def ask(visitor: Http, email: str, header: str) -> tuple[float, float]:
-    """How long the answer takes, and the next ones together, in ms."""
+    """Return how long the response takes, and the following ones together, in ms."""
     began = time.perf_counter()
     status, body = await visitor.post("/access-links", {"email": email}, header)
     took = 1000 * (time.perf_counter() - began)
     assert status == 202, body
-    return took, sum([await _bench.timed(visitor, "/healthz") for _ in range(NEXT)])
+    return took, sum([await _bench.timed(visitor, "/healthz") for _ in range(FOLLOWING)])
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -67,7 +67,7 @@ async def main(options: argparse.Namespace) -> None:
     took: dict[str, list[float]] = defaultdict(list)
     afterwards: dict[str, list[float]] = defaultdict(list)
     variants, order, asked = list(NAMES), random.Random(5), 0
-    count = -(-(options.rounds + options.warm_up) // TIMES)
+    count = -(-(options.rounds + options.warm_up) // REQUESTS_PER_ADDRESS)
     with _bench.database() as server, _bench.mail_server() as port:
         _bench.add_experts(server.url, count, opens_hour=9, closes_hour=17)
         mail = {"SMTP_URL": f"smtp://127.0.0.1:{port}", "MAIL_FROM": "booking@example.com"}
@@ -84,12 +84,12 @@ async def main(options: argparse.Namespace) -> None:
                         afterwards[variant].append(following)
         with psycopg.connect(server.url) as connection:
             assert connection.execute("SELECT count(*) FROM access_request").fetchone() == (asked,)
-    head = ("access link for", "p50 ms", "p95 ms", "of nobody's", f"next {NEXT} p50 ms", "of nobody's")
+    head = ("access link for", "p50 ms", "p95 ms", "of unknown", f"next {FOLLOWING} p50 ms", "of unknown")
     _bench.report("access", head, [line(name, took, afterwards) for name in NAMES])
 
 
 def line(name: str, took: dict[str, list[float]], afterwards: dict[str, list[float]]) -> Sequence[object]:
-    """One line of the table."""
+    """Return one row of the table."""
     p95 = _bench.percentile(took[name], 95)
     ratios = [_bench.pair_ratio(figures[name], figures[UNKNOWN]) for figures in (took, afterwards)]
     return (
@@ -100,8 +100,8 @@ def line(name: str, took: dict[str, list[float]], afterwards: dict[str, list[flo
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300, help="of every kind of address (%(default)s)")
-    parser.add_argument("--warm-up", type=int, default=20, help="rounds that do not count (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=300, help="rounds of all kinds of addresses (%(default)s)")
+    parser.add_argument("--warm-up", type=int, default=20, help="rounds that are not measured (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,8 +1,8 @@
-"""What an ordinary visitor notices of all known attacks at once, with the shipped nginx in front and without it.
+"""What an ordinary visitor notices of all known attacks at once, behind the nginx of `deploy/` and without a proxy.
 
-A visitor looks at an expert's page, asks for slots and books, first with nobody else there and then during the attacks
-of `_attackers.py`, which come from another loopback address. Compared are the median latency of both times, and the
-memory of the servers before and after. Nothing leaves this machine.
+A visitor opens an expert's page, reads slots and books, first alone and then during the attacks of `_attackers.py`,
+which come from another loopback address. The benchmark compares the median latency of both periods, and the memory of
+the servers before and after. Nothing leaves this machine.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from expert_booking.db.embedded import EmbeddedPostgres
 from tests.backing_servers import Nginx
 from tests.server import ServerProcess
 
-VISITED, ATTACKED = 1, 2  # the visitor books with one expert, the attackers hold times of another
-LATENCY: Final = 2.0  # the median during the attacks, of the quiet one
-MEMORY: Final = 150.0  # MB more than before
+VISITED, ATTACKED = 1, 2  # the visitor books one expert, the attackers hold times of another
+LATENCY: Final = 2.0  # median during the attacks, as a ratio to the median before
+MEMORY: Final = 150.0  # MB of growth
 STATEMENT_BYTES: Final = "SELECT pg_database_size(current_database())"
 
 
@@ -48,12 +48,12 @@ class Site:
         return [_bench.Running(server.port, server.process.pid).memory() for server in self.servers]
 
     def log_bytes(self) -> int:
-        """How much all servers have logged."""
+        """Return the size of all servers' logs, in bytes."""
         return sum(server.log.stat().st_size for server in self.servers)
 
 
 class Visitor:
-    """Looks at a page, asks for slots and books, again and again, and notes how long each answer took, in ms."""
+    """Open a page, read slots and book in a loop, and record the latency of each response, in ms."""
 
     def __init__(self, port: int) -> None:
         self._http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
@@ -61,7 +61,7 @@ class Visitor:
         self.failures: Counter[str] = Counter()
 
     async def visit(self, seconds: float) -> dict[str, list[float]]:
-        """Go on for so many seconds; the latencies of each kind of request."""
+        """Visit for this many seconds, and return the latencies of each kind of request."""
         taken, until = defaultdict[str, list[float]](list), time.monotonic() + seconds
         day = f"{_bench.tomorrow():%Y-%m-%d}"
         while time.monotonic() < until:
@@ -89,7 +89,7 @@ class Visitor:
 
 @contextmanager
 def site(database: EmbeddedPostgres, folder: Path, *, behind_nginx: bool) -> Iterator[Site]:
-    """One server without a proxy, or two behind the shipped nginx; stopped afterwards."""
+    """Run one server without a proxy, or two behind the nginx of `deploy/`."""
     with ExitStack() as stack:
         smtp_port = stack.enter_context(_bench.mail_server())
         servers = []
@@ -105,14 +105,14 @@ def site(database: EmbeddedPostgres, folder: Path, *, behind_nginx: bool) -> Ite
 
 
 def settings(smtp_port: int) -> dict[str, str]:
-    """Those of an ordinary installation: the limits for tests are taken back."""
+    """Return the settings of an ordinary installation, without the higher limits of the tests."""
     return {"SMTP_URL": f"smtp://127.0.0.1:{smtp_port}", "MAIL_FROM": "booking@example.com", "HOLDS_PER_NETWORK": "20"}
 
 
 async def measure(site: Site, database: EmbeddedPostgres, quiet: float, attacked: float) -> list[Goal]:
-    """Visit in peace, then under attack, and report what changed."""
+    """Visit without attacks, then during them, and report the difference."""
     visitor = Visitor(site.port)
-    await visitor.visit(5)  # warm
+    await visitor.visit(5)  # warm-up
     before = await visitor.visit(quiet)
     memory, logged, stored = site.memory(), site.log_bytes(), bytes_of(database)
     attack = await asyncio.create_subprocess_exec(
@@ -153,7 +153,7 @@ async def measure(site: Site, database: EmbeddedPostgres, quiet: float, attacked
 
 
 def bytes_of(database: EmbeddedPostgres) -> int:
-    """How large the database is."""
+    """Return the size of the database in bytes."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         row = connection.execute(STATEMENT_BYTES).fetchone()
     assert row is not None
@@ -161,7 +161,7 @@ def bytes_of(database: EmbeddedPostgres) -> int:
 
 
 async def main(options: argparse.Namespace) -> None:
-    """Measure both; leave with 1 where a goal is missed."""
+    """Measure with and without nginx. Exits with 1 if a goal is missed."""
     missed = []
     for behind_nginx in (False, True):
         with _bench.database() as database, _bench.scratch() as folder:
@@ -174,9 +174,9 @@ async def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120, help="of attack (%(default)s)")
-    parser.add_argument("--quiet", type=float, default=20, help="seconds of peace before it (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds, whose figures do not count")
+    parser.add_argument("--seconds", type=float, default=120, help="seconds of attack (%(default)s)")
+    parser.add_argument("--quiet", type=float, default=20, help="seconds without attack before it (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds, without goals")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seconds, arguments.quiet = 10, 3

@@ -1,9 +1,9 @@
-"""Two processes of the product on one database against one: bookings, slots and pages per second.
+"""Compare one process with two processes on one database: bookings, slots and pages per second.
 
-As many visitors ask one process, or are shared out evenly to two. Process, PostgreSQL and whoever asks share this
-machine: on two cores a second process has no core of its own, so this shows what it costs rather than what it brings.
-While one process is measured, the other sleeps (SIGSTOP). After every run of bookings there must be as many rows as
-were promised, and no two live ones may overlap.
+The same number of clients uses one process, or two of them in equal parts. Processes, PostgreSQL and clients share this
+machine: with two cores there is none for the second process, so this shows its cost rather than its gain. While one
+process is measured, the other is stopped (SIGSTOP). After every run of bookings there must be exactly one row for each
+acknowledged booking, and no two live ones may overlap.
 """
 
 import argparse
@@ -30,25 +30,25 @@ WORKING_HOURS: Final = 24  # of every expert, each day
 
 
 async def booked(ports: Sequence[int], clients: int, seconds: float) -> bookings.Run:
-    """`POST /bookings` on distinct slots, the clients shared out over the processes."""
+    """Run `POST /bookings` on distinct slots, with the clients distributed over the processes."""
     connections = [await Http.open(ports[n % len(ports)]) for n in range(clients)]
     try:
-        askers = [bookings.asker(connection) for connection in connections]
-        return await bookings.hammer(askers, bookings.slots(bookings.DISTINCT), seconds)
+        bookers = [bookings.http_booker(connection) for connection in connections]
+        return await bookings.load(bookers, bookings.slots(bookings.DISTINCT), seconds)
     finally:
         for connection in connections:
             connection.close()
 
 
 async def check(sites: Sequence[Running], paths: dict[str, str]) -> None:
-    """Each process answers with what was asked for."""
+    """Check the responses of each process."""
     for site in sites:
         visitor = await Http.open(site.port)
         status, body = await visitor.get(paths[SLOTS])
         assert (status, len(json.loads(body)["slots"])) == (200, DAYS * WORKING_HOURS), body[:500]
         status, body = await visitor.get(paths[PAGES])
         assert status == 200, body[:500]
-        assert b"Somebody" in body
+        assert b"Jana Doe" in body
         visitor.close()
 
 
@@ -65,9 +65,9 @@ async def main(options: argparse.Namespace) -> None:
             await check((one, other), paths)
             for kind in (BOOKINGS, SLOTS, PAGES):
                 for number in range(-1, options.rounds):
-                    for name in _bench.swapped((ONE, TWO), number):
+                    for name in _bench.alternated((ONE, TWO), number):
                         ports = [one.port] if name == ONE else [one.port, other.port]
-                        with other.asleep() if name == ONE else nullcontext():
+                        with other.paused() if name == ONE else nullcontext():
                             if kind == BOOKINGS:
                                 run = await booked(ports, options.clients, options.seconds)
                                 rate = run.rate
@@ -82,15 +82,15 @@ async def main(options: argparse.Namespace) -> None:
          f"{_bench.pair_ratio(rates[kind, name], rates[kind, ONE]):.2f}")
         for kind in (BOOKINGS, SLOTS, PAGES) for name in (ONE, TWO)
     ]  # fmt: skip
-    head = (f"{options.clients} clients", "answered by", "per second", "of one process")
+    head = (f"{options.clients} clients", "served by", "per second", "of one process")
     _bench.report("two processes against one", head, rows)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="of each run (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="of both in turn (%(default)s)")
-    parser.add_argument("--clients", type=int, default=16, help="at once, over all processes (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3, help="seconds of each run (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of both variants (%(default)s)")
+    parser.add_argument("--clients", type=int, default=16, help="concurrent clients, over all processes (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,12 +1,12 @@
-"""Slots and the listing through REST: how many a second, beside floors; and how long very many slots take.
+"""Slots and the listing over REST: responses per second, compared with floors, and the time for very many slots.
 
-First the slots of 14 days with 100 bookings, and the first page of the listing: answers per second beside the same rows
-read by plain psycopg, and beside a FastAPI route that reads them through the product's own pool and answers with them.
+First the slots of 14 days with 100 bookings, and the first page of the listing: responses per second, compared with
+reading the same rows by plain psycopg, and with a FastAPI route that reads and returns them through the product's pool.
 
-Then one expert's slots of 31 days, with 2,000 bookings among them: the engine alone, and the REST answer.
+Then one expert's slots of 31 days with 2,000 bookings: the calculation alone, and the REST response.
 
-The expert is open day and night, a quarter of an hour at a time: 2,976 slots. The floor reads the same 2,000 rows with
-plain psycopg. The statements are counted in the server's log: 2,000 bookings must not take more of them than none.
+That expert is open day and night, with sessions of a quarter of an hour: 2,976 slots. The floor reads the same 2,000
+rows with plain psycopg. Statements are counted in PostgreSQL's log: 2,000 bookings must not need more than none.
 """
 
 import argparse
@@ -40,7 +40,7 @@ EXPERTS: Final = 24
 WANTED: Final = 0.4  # of the bare query through FastAPI
 PSYCOPG: Final = "psycopg alone, one connection"
 BARE: Final = "FastAPI, bare SELECT"
-OURS: Final = "ours"
+PRODUCT: Final = "product"
 LISTING: Final = """
     SELECT id, slug, name, category, experience_years, rating, rating_count, headline, languages, time_zone FROM expert
      WHERE active ORDER BY rating_key DESC, rating_count DESC, id DESC LIMIT 20
@@ -53,7 +53,7 @@ BUSY: Final = """
 
 
 def path(number: int) -> str:
-    """The 31 days from tomorrow on."""
+    """Return the path of the slots of the 31 days from tomorrow."""
     first = _bench.tomorrow()
     return f"/experts/{slug(number)}/slots?from={first:%Y-%m-%d}&to={first + timedelta(days=DAYS - 1):%Y-%m-%d}"
 
@@ -87,7 +87,7 @@ class Engine:
 
     @classmethod
     async def read(cls, url: str) -> "Engine":
-        """As the product reads it."""
+        """Read it as the product does."""
         database, now, since = Database(_bench.for_sqlalchemy(url)), datetime.now(UTC), _bench.tomorrow()
         async with database.statements() as connection:
             [offer] = await availability.offers(connection, [expert_id(FULL)], now)
@@ -96,7 +96,7 @@ class Engine:
         return cls(offer.with_busy(busy[expert_id(FULL)]).calendar)
 
     def timed(self) -> float:
-        """How long all slots take, in ms."""
+        """Return how long the calculation of all slots takes, in ms."""
         began = perf_counter()
         slots = self._calendar.slots(self._since, self._since + timedelta(days=DAYS), self._now)
         took = 1000 * (perf_counter() - began)
@@ -105,7 +105,7 @@ class Engine:
 
 
 def floor(connection: psycopg.Connection) -> float:
-    """How long it takes to read the bookings and nothing else, in ms."""
+    """Return how long it takes to read only the bookings, in ms."""
     began = perf_counter()
     rows = connection.execute(
         "SELECT lower(busy), upper(busy) FROM booking WHERE expert_id = %s AND starts_at >= %s AND starts_at < %s "
@@ -118,7 +118,7 @@ def floor(connection: psycopg.Connection) -> float:
 
 
 async def checked(visitor: Http) -> None:
-    """The answer is right."""
+    """Check the response."""
     status, body = await visitor.get(path(FULL))
     slots = json.loads(body)["slots"]
     assert (status, len(slots)) == (200, DAYS * 96), body[:500]
@@ -126,13 +126,13 @@ async def checked(visitor: Http) -> None:
 
 
 def resident(pid: int) -> int:
-    """How much memory a process has, in MiB (Linux)."""
+    """Return the resident memory of a process in MiB (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * 4096 // 2**20
 
 
 async def measured(server: EmbeddedPostgres, options: argparse.Namespace) -> dict[str, list[float]]:
-    """All four in turn, in ms."""
+    """Measure all four in turn, in ms."""
     times: dict[str, list[float]] = defaultdict(list)
     engine = await Engine.read(server.url)
     with _bench.product(server.url) as site, psycopg.connect(server.url, autocommit=True) as connection:
@@ -142,7 +142,7 @@ async def measured(server: EmbeddedPostgres, options: argparse.Namespace) -> dic
         for number in range(-options.warm_up, options.times):
             if number in (0, options.times // 2, options.times - 1):
                 memory.append(resident(site.pid))
-            for name in _bench.swapped((FLOOR, ENGINE, REST, REST_FREE), number):
+            for name in _bench.alternated((FLOOR, ENGINE, REST, REST_FREE), number):
                 if name == FLOOR:
                     took = floor(connection)
                 elif name == ENGINE:
@@ -156,7 +156,7 @@ async def measured(server: EmbeddedPostgres, options: argparse.Namespace) -> dic
 
 
 async def throughput(options: argparse.Namespace) -> None:
-    """Answers per second: product and floors in turn, one with all cores to itself."""
+    """Measure responses per second of product and floors in turn, with the others paused."""
     first = _bench.tomorrow()
     days = f"from={first:%Y-%m-%d}&to={first + timedelta(days=TWO_WEEKS - 1):%Y-%m-%d}"
     kinds = {
@@ -182,16 +182,16 @@ async def throughput(options: argparse.Namespace) -> None:
                 path, bare_path, (query, rows) = kinds[kind]
                 if name == PSYCOPG:
                     return read(connection, query, span, rows, options.seconds)
-                asked, running = (path, site) if name == OURS else (bare_path, bare)
+                wanted, running = (path, site) if name == PRODUCT else (bare_path, bare)
                 used = running.cpu()
-                rate = await _bench.per_second([running.port], options.clients, asked, options.seconds)
+                rate = await _bench.per_second([running.port], options.clients, wanted, options.seconds)
                 return rate, (running.cpu() - used) / (rate * options.seconds)
 
             await check(await Http.open(site.port), await Http.open(bare.port), kinds)
             for kind in kinds:
                 for number in range(-1, options.rounds):
-                    for name in _bench.swapped((PSYCOPG, BARE, OURS), number):
-                        with site.asleep() if name != OURS else bare.asleep():
+                    for name in _bench.alternated((PSYCOPG, BARE, PRODUCT), number):
+                        with site.paused() if name != PRODUCT else bare.paused():
                             rate, seconds = await ask(name, kind)
                         if number >= 0:
                             rates[kind, name].append(rate)
@@ -199,19 +199,19 @@ async def throughput(options: argparse.Namespace) -> None:
     rows, goals = [], []
     for kind in kinds:
         floors = [rates[kind, name] for name in (PSYCOPG, BARE)]
-        for name in (PSYCOPG, BARE, OURS):
+        for name in (PSYCOPG, BARE, PRODUCT):
             ratios = (f"{_bench.pair_ratio(rates[kind, name], floor):.3f}" for floor in floors)
             used = f"{1_000_000 * median(cpu[kind, name]):,.0f}"
             rows.append((kind, name, f"{median(rates[kind, name]):,.0f}", *ratios, used))
     slots_kind = next(iter(kinds))
-    ratio = _bench.pair_ratio(rates[slots_kind, OURS], rates[slots_kind, BARE])
+    ratio = _bench.pair_ratio(rates[slots_kind, PRODUCT], rates[slots_kind, BARE])
     goals.append(_bench.Goal(f"REST {slots_kind}, of the bare query through FastAPI", ratio, WANTED))
-    head = ("asked for", "through", "per second", "of psycopg", "of FastAPI", "CPU µs")
+    head = ("request", "through", "per second", "of psycopg", "of FastAPI", "CPU µs")
     _bench.report(f"slots and listing, {options.clients} clients", head, rows, goals)
 
 
 def prepare_office(connection: psycopg.Connection, url: str) -> None:
-    """Experts who work from nine to five; the first has 100 bookings in the next two weeks."""
+    """Add experts who work from nine to five; the first has 100 bookings in the next two weeks."""
     _bench.add_experts(url, EXPERTS, opens_hour=9, closes_hour=17)
     for n in range(BOOKINGS_IN_VIEW):
         _bench.book_raw(connection, expert_id(1), _bench.tomorrow() + timedelta(days=n // 8, hours=9 + n % 8))
@@ -222,7 +222,7 @@ def prepare_office(connection: psycopg.Connection, url: str) -> None:
 def read(
     connection: psycopg.Connection, query: str, values: dict[str, object], rows: int, seconds: float
 ) -> tuple[float, float]:
-    """How often a second the rows can be read, and the CPU of each time."""
+    """Return how often per second the rows can be read, and the CPU seconds of each time."""
     began, used, times = perf_counter(), time.process_time(), 0
     while perf_counter() < began + seconds:
         assert len(connection.execute(query, values).fetchall()) == rows
@@ -230,10 +230,10 @@ def read(
     return times / (perf_counter() - began), (time.process_time() - used) / times
 
 
-async def check(ours: Http, bare: Http, kinds: dict[str, tuple[str, str, tuple[str, int]]]) -> None:
-    """Everybody answers with what was asked for."""
+async def check(product: Http, bare: Http, kinds: dict[str, tuple[str, str, tuple[str, int]]]) -> None:
+    """Check the responses of product and floor."""
     for kind, (path, bare_path, (_, rows)) in kinds.items():
-        _, body = await ours.get(path)
+        _, body = await product.get(path)
         answer = json.loads(body)
         if "slots" in answer:
             assert len(answer["slots"]) == TWO_WEEKS * 8, kind
@@ -245,12 +245,12 @@ async def check(ours: Http, bare: Http, kinds: dict[str, tuple[str, str, tuple[s
 
 
 async def very_many(options: argparse.Namespace) -> None:
-    """31 days of quarters of an hour."""
+    """Measure the slots of 31 days, a quarter of an hour each."""
     with _bench.database() as server:
         prepare(server.url)
-        asked = await _bench.statements(server, {REST: path(FULL), REST_FREE: path(FREE)})
-        counts = {name: len(found) - found.count(_bench.PING) for name, found in asked.items()}
-        assert counts[REST] == counts[REST_FREE], "2,000 bookings ask more than none"
+        statements = await _bench.statements(server, {REST: path(FULL), REST_FREE: path(FREE)})
+        counts = {name: len(found) - found.count(_bench.PING) for name, found in statements.items()}
+        assert counts[REST] == counts[REST_FREE], "2,000 bookings need more statements than none"
         times = await measured(server, options)
     head = ("slots of 31 days", "p50 ms", "p95 ms", "of the floor", "statements")
     rows = [
@@ -269,11 +269,11 @@ async def main(options: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=8, help="at once, where answers are counted (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=2, help="of each run of these (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="of all of these in turn (%(default)s)")
-    parser.add_argument("--times", type=int, default=100, help="of each of the very many slots in turn (%(default)s)")
-    parser.add_argument("--warm-up", type=int, default=10, help="rounds that do not count (%(default)s)")
+    parser.add_argument("--clients", type=int, default=8, help="concurrent clients (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="seconds of each of these runs (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of these runs (%(default)s)")
+    parser.add_argument("--times", type=int, default=100, help="requests for very many slots (%(default)s)")
+    parser.add_argument("--warm-up", type=int, default=10, help="rounds that are not measured (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:

@@ -1,10 +1,10 @@
-// Node's socket.io, doing what the product does when somebody books: it listens to the database and tells a room of
-// websockets. It is spared the reading: the notification carries the whole message.
+// The floor in Node: socket.io that listens to PostgreSQL and sends each change to a room of websockets. Unlike the
+// product it does not read a calendar: the notification contains the whole message.
 const http = require("node:http");
 const { Server } = require("socket.io");
 const { Client } = require("pg");
 
-const server = http.createServer((_, answer) => answer.end("yes")); // alive
+const server = http.createServer((_, response) => response.end("yes")); // alive
 const io = new Server(server, {
   path: "/_nicegui_ws/socket.io",
   transports: ["websocket"],
@@ -17,7 +17,7 @@ io.on("connection", (socket) => socket.join("slots"));
 
 async function main() {
   const feed = new Client({ connectionString: process.env.EXPERT_BOOKING_DATABASE_URL });
-  feed.on("notification", (news) => io.to("slots").emit("slots", JSON.parse(news.payload)));
+  feed.on("notification", (notification) => io.to("slots").emit("slots", JSON.parse(notification.payload)));
   await feed.connect();
   await feed.query("LISTEN slots");
   server.listen(Number(process.env.EXPERT_BOOKING_PORT), "127.0.0.1");

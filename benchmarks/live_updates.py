@@ -1,8 +1,8 @@
-"""How long after the commit of a booking the first and the last open page of that expert hear of it.
+"""The time from the commit of a booking until the first and the last open page of that expert receive the change.
 
-The booking comes from outside, as from psql; the pages are opened as a browser opens them. The floor is a bare
-socket.io server of Python that sends the same message to a room of as many. Where there is Node, its socket.io does it
-as well, and hears of it from the same database server. News of another expert must reach none of the pages.
+The booking is made outside the product, as with psql; the pages are opened as a browser opens them. The floor is a bare
+socket.io server in Python that sends the same message to a room of the same size. If Node is installed, its socket.io
+does the same, triggered by a notification of the same database server. No page may receive changes of another expert.
 """
 
 import argparse
@@ -29,16 +29,16 @@ import psycopg
 import uvloop
 from _bench import Http, book_raw, expert_id, slug
 
-PATIENCE: Final = 20  # seconds
+TIMEOUT: Final = 20  # seconds
 GOALS_AT: Final = 1000  # viewers
 TEXT, PING, PONG = 0x1, 0x9, 0xA  # kinds of websocket frames
 CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
 
-Say = Callable[[datetime], Awaitable[float]]  # that this slot is booked; gives the moment
+Publish = Callable[[datetime], Awaitable[float]]  # publishes that a slot is booked and returns the time
 
 
 class Viewer(asyncio.Protocol):
-    """A websocket that speaks socket.io, barely: what it costs to listen must not show in the figures."""
+    """A minimal socket.io client over a websocket, so that the cost of receiving does not affect the figures."""
 
     def __init__(self, audience: "Audience", path: str) -> None:
         self._audience = audience
@@ -48,7 +48,7 @@ class Viewer(asyncio.Protocol):
         self.joined = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Ask for a websocket."""
+        """Send the websocket handshake."""
         self._transport = transport
         key = b64encode(secrets.token_bytes(16)).decode()
         lines = (f"GET {self._path} HTTP/1.1", "Host: 127.0.0.1", "Connection: Upgrade", "Upgrade: websocket",
@@ -56,9 +56,9 @@ class Viewer(asyncio.Protocol):
         transport.write("\r\n".join(lines).encode())
 
     def data_received(self, data: bytes) -> None:
-        """Take apart what comes in."""
-        if self._upgraded and not self._received and data.find(b'42["slots"') in (2, 4) and len(data) == _whole(data):
-            self._audience.hear(data)  # the usual case, without the copies: this is timed
+        """Parse the received frames."""
+        if self._upgraded and not self._received and data.find(b'42["slots"') in (2, 4) and len(data) == _length(data):
+            self._audience.on_message(data)  # the common case, without copies, because this is timed
             return
         self._received += data
         if not self._upgraded:
@@ -71,17 +71,17 @@ class Viewer(asyncio.Protocol):
             self._answer(*frame)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Nobody should hang up on us before the end."""
+        """Count it: the server should not close connections before the end."""
         if not self.joined.done():
-            self.joined.set_exception(ConnectionError(f"hung up: {error}"))
+            self.joined.set_exception(ConnectionError(f"connection closed: {error}"))
         self._audience.lost += 1
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._transport.abort()
 
     def _frame(self) -> tuple[int, bytes] | None:
-        """The kind and the content of the next whole frame; those of servers are not masked."""
+        """Return the opcode and the content of the next complete frame. Servers do not mask frames."""
         if len(self._received) < 2:
             return None
         kind, size = self._received[0] & 0x0F, self._received[1]
@@ -99,8 +99,8 @@ class Viewer(asyncio.Protocol):
         elif kind != TEXT:
             return
         elif content.startswith(b'42["slots"'):
-            self._audience.hear(content)
-        elif content == b"2":  # socket.io's own ping
+            self._audience.on_message(content)
+        elif content == b"2":  # socket.io's ping
             self._send(TEXT, b"3")
         elif content.startswith(b"0"):
             self._send(TEXT, b"40")
@@ -110,97 +110,97 @@ class Viewer(asyncio.Protocol):
             self.joined.set_exception(ConnectionError(content.decode()))
 
     def _send(self, kind: int, content: bytes) -> None:
-        # Clients mask; with a mask of zeros the content stays as it is.
+        # Clients must mask frames; a mask of zeros leaves the content unchanged.
         self._transport.write(bytes((0x80 | kind, 0x80 | len(content))) + bytes(4) + content)
 
 
-def _whole(data: bytes) -> int:
-    """How long a frame of the server is that begins like this."""
+def _length(data: bytes) -> int:
+    """Return the length of a server's frame that begins with these bytes."""
     return 2 + data[1] if data[1] < 126 else 4 + int.from_bytes(data[2:4], "big")
 
 
 @dataclass
-class Heard:
-    """When an audience heard something, in ms after it was said; and the CPU ms of the server, and ours to listen."""
+class Delivery:
+    """When the first and last viewer received a message (ms after publishing), and CPU ms of server and viewers."""
 
     first: float
     last: float
-    cost: float
-    listening: float
+    server_cpu: float
+    viewers_cpu: float
 
 
 class Audience:
-    """All viewers of one server."""
+    """All viewers connected to one server."""
 
     def __init__(self, server: _bench.Running) -> None:
         self._server = server
         self._viewers: list[Viewer] = []
         self._slot = b"-"
         self._times: list[float] = []
-        self._all_heard = asyncio.Event()
+        self._all_received = asyncio.Event()
         self.lost = 0
 
-    def hear(self, message: bytes) -> None:
-        """One of us has heard something."""
+    def on_message(self, message: bytes) -> None:
+        """Record that a viewer has received a message."""
         if self._slot in message:
             self._times.append(time.monotonic())
             if len(self._times) == len(self._viewers):
-                self._all_heard.set()
+                self._all_received.set()
 
     async def grow(self, size: int, path: Callable[[], Awaitable[str]]) -> Self:
-        """Let viewers come until there are so many; `path` says where each finds its websocket."""
+        """Connect viewers until there are this many. `path` returns the websocket's path for each of them."""
         loop = asyncio.get_running_loop()
         while len(self._viewers) < size:
             viewer = Viewer(self, await path())
             await loop.create_connection(lambda viewer=viewer: viewer, "127.0.0.1", self._server.port)
-            await asyncio.wait_for(viewer.joined, PATIENCE)
+            await asyncio.wait_for(viewer.joined, TIMEOUT)
             self._viewers.append(viewer)
-        await asyncio.sleep(1)  # the last ones are on their way into their rooms
+        await asyncio.sleep(1)  # the last viewers are still joining their rooms
         return self
 
-    async def time(self, say: Say, slot: datetime) -> Heard:
-        """Have it said that a slot is booked, and see when that arrives; everybody must hear it exactly once."""
-        self._listen_for(slot)
+    async def time(self, publish: Publish, slot: datetime) -> Delivery:
+        """Publish that a slot is booked, and time the delivery. Every viewer must receive it exactly once."""
+        self._expect(slot)
         began, cpu = time.process_time(), self._server.exact_cpu()
-        said_at = await say(slot)
+        published_at = await publish(slot)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_heard.wait(), PATIENCE)
-        listening, cost = 1000 * (time.process_time() - began), 1000 * (self._server.exact_cpu() - cpu)
+            await asyncio.wait_for(self._all_received.wait(), TIMEOUT)
+        viewers_cpu, server_cpu = 1000 * (time.process_time() - began), 1000 * (self._server.exact_cpu() - cpu)
         await asyncio.sleep(0.1)
-        heard = f"{len(self._times)} messages for {len(self._viewers)} viewers, of whom {self.lost} were cut off"
-        assert (len(self._times), self.lost) == (len(self._viewers), 0), heard
-        first, last = (1000 * (moment - said_at) for moment in (min(self._times), max(self._times)))
-        return Heard(first, last, cost, listening)
+        summary = f"{len(self._times)} messages for {len(self._viewers)} viewers, {self.lost} disconnected"
+        assert (len(self._times), self.lost) == (len(self._viewers), 0), summary
+        first, last = (1000 * (moment - published_at) for moment in (min(self._times), max(self._times)))
+        return Delivery(first, last, server_cpu, viewers_cpu)
 
-    async def messages_about(self, say: Say, slot: datetime) -> int:
-        """Have something said that is none of their business; how many messages arrive nevertheless."""
-        self._listen_for(slot)
-        await say(slot)
+    async def messages_about(self, publish: Publish, slot: datetime) -> int:
+        """Publish a change that does not concern these viewers, and return how many messages arrive nevertheless."""
+        self._expect(slot)
+        await publish(slot)
         await asyncio.sleep(0.5)
         return len(self._times)
 
     def close(self) -> None:
-        """Everybody leaves."""
+        """Disconnect all viewers."""
         for viewer in self._viewers:
             viewer.close()
 
-    def _listen_for(self, slot: datetime) -> None:
+    def _expect(self, slot: datetime) -> None:
         self._slot, self._times = text_of(slot).encode(), []
-        self._all_heard.clear()
+        self._all_received.clear()
 
 
 def websocket_path(**query: object) -> str:
-    """Where socket.io listens, in both servers."""
+    """Return the path of socket.io, the same on all servers."""
     return "/_nicegui_ws/socket.io/?" + urlencode({**query, "EIO": 4, "transport": "websocket"})
 
 
 def text_of(slot: datetime) -> str:
-    """As messages name it."""
+    """Return the slot's start as written in messages."""
     return slot.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def open_page(port: int, number: int = 1) -> str:
-    """Open an expert's page as a browser does; where its websocket is."""
+    """Open an expert's page as a browser does, and return the path of its websocket."""
     connection = await Http.open(port)
     status, page = await connection.get(f"/expert/{slug(number)}", "Cookie: zone=Europe/Berlin")
     connection.close()
@@ -227,9 +227,9 @@ async def main(options: argparse.Namespace) -> None:
         async def book(slot: datetime, *, expert: int = 1) -> float:
             return await asyncio.to_thread(book_raw, writer, expert_id(expert), slot)
 
-        async def tell(slot: datetime) -> float:
+        async def emit(slot: datetime) -> float:
             connection = await Http.open(floor.port)
-            _, answer = await connection.post("/tell", message_about(slot))
+            _, answer = await connection.post("/emit", message_about(slot))
             connection.close()
             return float(answer)
 
@@ -239,66 +239,66 @@ async def main(options: argparse.Namespace) -> None:
         async def socket_path() -> str:
             return websocket_path()
 
-        audiences: dict[Say, Audience] = {book: pages, tell: Audience(floor)}
+        audiences: dict[Publish, Audience] = {book: pages, emit: Audience(floor)}
         if node is not None:
             audiences[notify] = Audience(node)
         rows, goals = [], list[_bench.Goal]()
         for size in options.viewers:
-            for say, audience in audiences.items():
+            for publish, audience in audiences.items():
                 await audience.grow(size, socket_path if audience is not pages else lambda: open_page(site.port))
-                await audience.time(say, next(slots))  # once for nothing
-            heard: dict[Say, list[Heard]] = {say: [] for say in audiences}
+                await audience.time(publish, next(slots))  # warm-up
+            received: dict[Publish, list[Delivery]] = {publish: [] for publish in audiences}
             for number in range(options.rounds):
-                for say, audience in _bench.swapped(list(audiences.items()), number):
-                    heard[say].append(await audience.time(say, next(slots)))
+                for publish, audience in _bench.alternated(list(audiences.items()), number):
+                    received[publish].append(await audience.time(publish, next(slots)))
             strays = await pages.messages_about(partial(book, expert=2), next(slots))
             assert strays == 0, f"{strays} messages about another expert"
-            rows.append(line(size, *heard.values()))
+            rows.append(line(size, *received.values()))
             if size == GOALS_AT:
-                goals += goals_of(*heard.values())
+                goals += goals_of(*received.values())
         for audience in audiences.values():
             audience.close()
-    names = ("ours", "the floor", "Node")[: len(audiences)]
+    names = ("product", "floor", "Node")[: len(audiences)]
     times = [f"{name}: {which} ms" for name in names for which in ("first", "last", "CPU")]
     ratios = [f"last, of {name}" for name in names[1:]]
-    _bench.report("news", ("viewers", *times, *ratios, "listening, CPU ms"), rows, goals)
+    _bench.report("live updates", ("viewers", *times, *ratios, "viewers, CPU ms"), rows, goals)
 
 
-def line(size: int, *heard: Sequence[Heard]) -> tuple[object, ...]:
-    """One line of the table: ours, the floor, and Node where it is."""
-    figures = ("first", "last", "cost")
-    times = [f"{median(getattr(one, which) for one in ones):.1f}" for ones in heard for which in figures]
-    ratios = [f"{of(heard[0], floor):.2f}" for floor in heard[1:]]
-    return size, *times, *ratios, f"{median(one.listening for one in heard[0]):.1f}"
+def line(size: int, *deliveries: Sequence[Delivery]) -> tuple[object, ...]:
+    """Return one row of the table: the product, the floor and, if installed, Node."""
+    figures = ("first", "last", "server_cpu")
+    times = [f"{median(getattr(one, which) for one in ones):.1f}" for ones in deliveries for which in figures]
+    ratios = [f"{ratio_of_last(deliveries[0], floor):.2f}" for floor in deliveries[1:]]
+    return size, *times, *ratios, f"{median(one.viewers_cpu for one in deliveries[0]):.1f}"
 
 
-def goals_of(ours: Sequence[Heard], *floors: Sequence[Heard]) -> list[_bench.Goal]:
-    """How late the last one may hear."""
+def goals_of(ours: Sequence[Delivery], *floors: Sequence[Delivery]) -> list[_bench.Goal]:
+    """Return the goals for the delivery to the last viewer."""
     wanted = (("the bare room emit", 0.5), ("Node's socket.io", 1.0))
     last = f"the last of {GOALS_AT:,} viewers, of "
-    return [_bench.Goal(last + name, of(ours, floor), most, at_most=True)
-            for (name, most), floor in zip(wanted, floors, strict=False)]  # fmt: skip
+    return [_bench.Goal(last + name, ratio_of_last(ours, floor), limit, at_most=True)
+            for (name, limit), floor in zip(wanted, floors, strict=False)]  # fmt: skip
 
 
-def of(ours: Sequence[Heard], floor: Sequence[Heard]) -> float:
-    """When the last one hears, as a ratio."""
+def ratio_of_last(ours: Sequence[Delivery], floor: Sequence[Delivery]) -> float:
+    """Return the time until the last viewer receives a message, as a ratio to the floor."""
     return _bench.pair_ratio([one.last for one in ours], [one.last for one in floor])
 
 
 def message_about(slot: datetime) -> dict[str, object]:
-    """What the product says to its pages, from somebody who does not read a calendar for it."""
+    """Return the message that the product sends to its pages, without reading a calendar."""
     room = f"slots:{expert_id(1)}:{expert_id(1)}"
     return {"expert": str(expert_id(1)), "room": room, "version": 1, "changes": [[text_of(slot), "booked"]]}
 
 
 def notify_raw(connection: psycopg.Connection[Any], message: str) -> float:
-    """Commit nothing but a notification, and return the moment."""
+    """Commit only a notification, and return the time."""
     connection.execute("SELECT pg_notify('slots', %s)", [message])
     return time.monotonic()
 
 
 def other_database(url: str) -> str:
-    """Another database of the same server: what is said there disturbs nobody here."""
+    """Return the URL of another database on the same server, whose notifications do not reach the product."""
     return urlsplit(url)._replace(path="/postgres").geturl()
 
 
@@ -307,11 +307,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--viewers", type=int, nargs="+", default=[100, 500, 1000, 2000], help="open pages (100 500 1000 2000)"
     )
-    parser.add_argument("--rounds", type=int, default=15, help="of a booking and its floor (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds of product and floors (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.viewers, arguments.rounds = [20], 3
-    uvloop.install()  # whoever listens must not be what takes the time,
-    sys.setswitchinterval(0.0005)  # nor keep the thread waiting that books and looks at its clock
+    # The viewers must not be the bottleneck, nor delay the thread that books and takes the time.
+    uvloop.install()
+    sys.setswitchinterval(0.0005)
     _bench.run(main(arguments))

@@ -1,7 +1,7 @@
-"""What it costs to be watched: the CPU of one request with and without its id, its count and its line in the log.
+"""The cost of observability: CPU of a request with and without request id, metrics and access log.
 
-The floor is the same API without the reception before it, asked within this process: no socket, no server, and the one
-request that does nothing else (`/healthz`), so the ratio is the worst there is. `python benchmarks/watch.py [--quick]`
+The floor is the same API without `RequestLogMiddleware`, called within this process: no socket, no server, and the one
+request that does nothing else (`/healthz`), so this is the worst case. `python benchmarks/request_log.py [--quick]`
 """
 
 import io
@@ -10,7 +10,7 @@ import sys
 import time
 from statistics import median
 
-from _bench import Goal, pair_ratio, report, run, swapped
+from _bench import Goal, alternated, pair_ratio, report, run
 from starlette.types import ASGIApp, Message, Scope
 
 from expert_booking.api import create_api
@@ -21,18 +21,18 @@ from expert_booking.request_log import RequestLogMiddleware, access
 from expert_booking.services import Services
 
 ROUNDS, REQUESTS = (3, 300) if "--quick" in sys.argv else (15, 3000)
-NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"  # /healthz does not ask it
+UNREACHABLE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"  # /healthz does not use the database
 
 
-async def _nothing() -> Message:
+async def _receive() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
-async def _away(_: Message) -> None:
+async def _send(_: Message) -> None:
     return
 
 
-def _asked() -> Scope:
+def _scope() -> Scope:
     return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
         "path": "/healthz", "raw_path": b"/healthz", "query_string": b"", "root_path": "", "server": ("localhost", 80),
@@ -41,15 +41,15 @@ def _asked() -> Scope:
 
 
 async def cpu_of(app: ASGIApp) -> float:
-    """µs of CPU for each of many requests."""
+    """Return the CPU time of one request in µs, as the mean of many."""
     began = time.process_time()
     for _ in range(REQUESTS):
-        await app(_asked(), _nothing, _away)
+        await app(_scope(), _receive, _send)
     return 1e6 * (time.process_time() - began) / REQUESTS
 
 
 async def logged(app: ASGIApp) -> float:
-    """The same, with a line of JSON for each request."""
+    """Return the same, with a line of JSON for each request."""
     access.setLevel(logging.INFO)
     try:
         return await cpu_of(app)
@@ -58,21 +58,21 @@ async def logged(app: ASGIApp) -> float:
 
 
 async def main() -> None:
-    """Measure all three in turn."""
+    """Measure all variants in turn."""
     handler = logging.StreamHandler(io.StringIO())
     handler.setFormatter(JsonLines())
     access.addHandler(handler)
     access.propagate = False
     access.setLevel(logging.WARNING)
     metrics = Metrics()
-    bare = create_api(Services(Database(NOWHERE)), secret="of no use here")
-    watched = RequestLogMiddleware(bare, metrics)
-    ways = {"bare": (cpu_of, bare), "id and count": (cpu_of, watched), "and a line in the log": (logged, watched)}
-    took: dict[str, list[float]] = {name: [] for name in ways}
-    for measure, app in ways.values():
+    bare = create_api(Services(Database(UNREACHABLE)), secret="of no use here")
+    observed = RequestLogMiddleware(bare, metrics)
+    variants = {"bare": (cpu_of, bare), "id and count": (cpu_of, observed), "and a line in the log": (logged, observed)}
+    took: dict[str, list[float]] = {name: [] for name in variants}
+    for measure, app in variants.values():
         await measure(app)  # warm
     for round_number in range(ROUNDS):
-        for name, (measure, app) in swapped(list(ways.items()), round_number):
+        for name, (measure, app) in alternated(list(variants.items()), round_number):
             took[name].append(await measure(app))
     scrapes = []
     for _ in range(ROUNDS):
@@ -86,7 +86,7 @@ async def main() -> None:
         for name, figures in took.items()
     ]  # fmt: skip
     report(
-        "Being watched",
+        "observability",
         ("one `/healthz`", "CPU, µs", "more, µs", "ratio"),
         rows,
         [
