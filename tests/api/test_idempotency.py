@@ -135,7 +135,7 @@ async def test_every_post_operation_supports_the_header(
         address = path.replace("{expert}", str(jana)).replace("{booking}", booked)
         headers = {**tokens["admin"], "Idempotency-Key": path}
         first = await client.post(address, json=body, headers=headers)
-        # The example's code is of no request of ours, which is an answer like any other.
+        # The example's code belongs to no request, so the stored response is a 404.
         expected = {"/access-links": 202, "/access-links/redeem": 404, "/bookings/{booking}/access-token/revoke": 204}
         assert first.status_code == expected.get(path, 201), (path, first.text)
         assert is_replay(first, await client.post(address, json=body, headers=headers)), path

@@ -124,8 +124,8 @@ async def wait_for_metric(server: ServerProcess, name: str, most: float) -> None
             await asyncio.sleep(0.2)
 
 
-async def figure(server: ServerProcess, name: str) -> float:
-    """One figure of /metrics. The server has to have METRICS_TOKEN, because tests come as from behind a proxy."""
+async def metric(server: ServerProcess, name: str) -> float:
+    """Return one metric. The server must have METRICS_TOKEN, because requests of tests look proxied."""
     async with httpx.AsyncClient(timeout=60, headers={"Authorization": f"Bearer {METRICS_TOKEN}"}) as browser:
         text = (await browser.get(f"{server.url}/metrics")).text
     figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))

@@ -25,15 +25,15 @@ from tests.security.sockets import (
     METRICS_TOKEN,
     PATH,
     PATIENCE,
-    closed,
     dial,
     fetch,
-    figure,
+    is_open,
+    metric,
     open_page,
-    still_open,
-    until,
+    read_until_closed,
+    wait_for_metric,
 )
-from tests.serving import ServerProcess
+from tests.server import ServerProcess
 
 BASE: Final = "https://booking.example.com"
 RELOAD: Final = '44{"message":"Implicit handshake failed"}'
