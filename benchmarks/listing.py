@@ -184,7 +184,7 @@ async def explain(url: str) -> None:
     scans: dict[str, list[str]] = {}
     for kind, question in {**KINDS, COUNTED: lambda _: {"facets": True}}.items():
         event.listen(Engine, "before_cursor_execute", note)
-        await services.experts.names(ExpertQuery.model_validate(question(Random(7))))
+        await services.experts.find_without_times(ExpertQuery.model_validate(question(Random(7))))
         event.remove(Engine, "before_cursor_execute", note)
         for statement, parameters in sent:
             name = f"{kind}: {next(name for sign, name in STATEMENTS.items() if sign in statement)}"

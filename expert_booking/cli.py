@@ -215,7 +215,7 @@ async def _known_as(services: Services, email: str) -> str:
     identity = await services.access.identity_of(email)
     known = ["an admin's address"] if identity.admin else []
     known += [f"the address of the expert {expert.name} ({expert.slug})" for expert in identity.experts]
-    if await services.bookings.of_customer(identity.customer_key):
+    if await services.bookings.for_customer(identity.customer_key):
         known.append("a customer's address")
     return " and ".join(known) or "an address not seen before"
 
@@ -243,7 +243,7 @@ async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any,
 
 
 async def _seed_if_empty(database: Database) -> None:
-    if not await Services(database).experts.any_there():
+    if not await Services(database).experts.any_exist():
         _say("Loading demo data …")
         await seed.load(database, seed.Plan())
 

@@ -156,7 +156,7 @@ class Settings(BaseSettings):
             sender=self.mail_from or DEMO_SENDER,
             admins=self.admin_emails,
             reminders=self.reminder_hours,
-            mails=self.smtp_url is not None or self.mailbox,
+            sends_email=self.smtp_url is not None or self.mailbox,
         )
 
     @property

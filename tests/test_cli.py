@@ -202,7 +202,7 @@ async def test_link_is_printed_alone_on_the_last_line_and_proves_the_address_onc
     assert link.startswith("https://booking.test/sign-in/")
     site = Services(database, site=Site(secret=SECRET_KEY, admins=frozenset({"boss@example.com"})))
     proof, _ = await site.access.redeem_link(link, "browser")
-    identity = await site.access.who(proof.access_token)
+    identity = await site.access.identity_of_proof(proof.access_token)
     assert identity is not None
     assert (identity.email, identity.admin) == (email, email == "Boss@example.com")
     with pytest.raises(LinkNotValid):

@@ -71,7 +71,7 @@ async def test_a_healthy_site_is_reported_as_healthy(
     examine: Examine, add_expert: AddExpert, book: Book, services: Services, mail_server: MailServer
 ) -> None:
     await book(await add_expert(), LATER)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     findings = await asyncio.to_thread(
         examine, SMTP_URL=mail_server.url, MAIL_FROM="Expert Booking <booking@example.com>",
         BASE_URL="https://booking.example.com",

@@ -55,7 +55,7 @@ def endpoints(services: Services, routes: type[APIRoute], secret: str) -> APIRou
         A network may make 5 requests an hour for one address and 20 in total; more get a 429. Requests from other
         networks do not count towards these limits. An address receives at most 5 emails in 15 minutes.
         """
-        return await services.access.ask(body.email, origin=client_network_hash(request, secret))
+        return await services.access.request_access(body.email, origin=client_network_hash(request, secret))
 
     @router.post("/redeem", summary="Redeem an access link or code", responses=_ON_REDEEM)
     async def redeem_access_link(body: Annotated[RedeemRequest, redeem_request]) -> ProofView:

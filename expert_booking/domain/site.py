@@ -21,7 +21,7 @@ class Site:
     # How long before the start of a session each reminder is sent.
     reminders: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
     # Whether the site sends emails (over SMTP or into the demo mailbox).
-    mails: bool = True
+    sends_email: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +36,4 @@ class AccessRules:
     per_origin: int = 20
     # Emails to one address within `link_minutes`, over all networks. Further requests send no email, because a link
     # from an earlier one still works.
-    mails_at_once: int = 5
+    max_emails: int = 5

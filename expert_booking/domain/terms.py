@@ -14,7 +14,7 @@ from expert_booking.domain.unavailability import duration
 
 
 class Confirmation(StrEnum):
-    AT_ONCE = "at_once"
+    INSTANT = "at_once"
     BY_EXPERT = "by_expert"
 
 
@@ -31,13 +31,13 @@ class Terms:
     reschedule_notice_minutes: int = 0
     max_reschedules: int | None = None
 
-    def first_status(self) -> Status:
+    def initial_status(self) -> Status:
         """The status of a new booking."""
-        return Status.CONFIRMED if self.confirmation is Confirmation.AT_ONCE else Status.PENDING
+        return Status.CONFIRMED if self.confirmation is Confirmation.INSTANT else Status.PENDING
 
     def answer_by(self, starts_at: datetime, now: datetime) -> datetime | None:
         """The expert's deadline (UTC) for answering a booking made now; None if bookings are confirmed instantly."""
-        if self.confirmation is Confirmation.AT_ONCE:
+        if self.confirmation is Confirmation.INSTANT:
             return None
         return min(now + timedelta(minutes=self.answer_minutes), starts_at)
 
@@ -72,7 +72,7 @@ class Terms:
         )
         confirmed = (
             "Confirmed instantly."
-            if self.confirmation is Confirmation.AT_ONCE
+            if self.confirmation is Confirmation.INSTANT
             else f"The expert confirms within {duration(self.answer_minutes)}."
         )
         rescheduling = (

@@ -76,7 +76,7 @@ async def _load(database: Database, plan: Plan, now: datetime | None) -> str:
         async with database.statements() as connection:
             begun = await rows.now(connection)
         await _load_one_by_one(services_at, requests, counts, plan.number, today)
-        await services_at(today - HISTORY + _LONGEST_ANSWER).deadlines.work_off()
+        await services_at(today - HISTORY + _LONGEST_ANSWER).deadlines.drain()
         async with database.statements() as connection:
             await rows.suppress_reminders(connection, begun)
     await bulk.work_off(database, Services(database))

@@ -72,8 +72,8 @@ async def work_off(database: Database, services: Services) -> None:
             async for _ in _count_progress(results, [len(batch) for batch in batches], bar):
                 pass
 
-    await services.next_available.work_off_with(work_out_all)
-    await services.next_available.work_off()
+    await services.next_available.drain_with(work_out_all)
+    await services.next_available.drain()
 
 
 def _progress(what: str, total: int) -> "tqdm[NoReturn]":
@@ -117,7 +117,7 @@ def _work_out(ids: Sequence[UUID], url: str) -> None:
         database = Database(url)
         try:
             for part in _batches(ids, _CALENDARS_PER_TRANSACTION):
-                await Services(database).next_available.work_out(part)
+                await Services(database).next_available.recompute(part)
         finally:
             await database.close()
 

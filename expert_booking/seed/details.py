@@ -55,17 +55,17 @@ _DAY: Final = 24 * _HOUR
 # Experts have two or three days to answer, so requests that are pending in new sample data stay pending for a while.
 TERMS: Final[Mapping[str, Terms]] = {
     "Career coaching": Terms(Confirmation.BY_EXPERT, 2 * _DAY, _DAY, 12 * _HOUR, 2),
-    "Design": Terms(Confirmation.AT_ONCE, cancel_notice_minutes=12 * _HOUR, reschedule_notice_minutes=4 * _HOUR),
+    "Design": Terms(Confirmation.INSTANT, cancel_notice_minutes=12 * _HOUR, reschedule_notice_minutes=4 * _HOUR),
     "Finance": Terms(Confirmation.BY_EXPERT, 3 * _DAY, 2 * _DAY, _DAY, 1),
-    "Fitness": Terms(Confirmation.AT_ONCE, cancel_notice_minutes=6 * _HOUR, reschedule_notice_minutes=2 * _HOUR),
-    "Languages": Terms(Confirmation.AT_ONCE, 2 * _DAY, 12 * _HOUR, 6 * _HOUR, 3),
+    "Fitness": Terms(Confirmation.INSTANT, cancel_notice_minutes=6 * _HOUR, reschedule_notice_minutes=2 * _HOUR),
+    "Languages": Terms(Confirmation.INSTANT, 2 * _DAY, 12 * _HOUR, 6 * _HOUR, 3),
     "Law": Terms(Confirmation.BY_EXPERT, 2 * _DAY, 2 * _DAY, 2 * _DAY, 1),
     "Marketing": Terms(Confirmation.BY_EXPERT, 2 * _DAY, _DAY, 12 * _HOUR),
-    "Nutrition": Terms(Confirmation.AT_ONCE, 2 * _DAY, _DAY, 12 * _HOUR, 2),
+    "Nutrition": Terms(Confirmation.INSTANT, 2 * _DAY, _DAY, 12 * _HOUR, 2),
     "Psychology": Terms(Confirmation.BY_EXPERT, 3 * _DAY, 2 * _DAY, 2 * _DAY, 1),
-    "Software": Terms(Confirmation.AT_ONCE, cancel_notice_minutes=4 * _HOUR, reschedule_notice_minutes=_HOUR),
+    "Software": Terms(Confirmation.INSTANT, cancel_notice_minutes=4 * _HOUR, reschedule_notice_minutes=_HOUR),
 }
-FIRST_TALK_TERMS: Final = Terms(Confirmation.AT_ONCE, cancel_notice_minutes=_HOUR, reschedule_notice_minutes=_HOUR)
+FIRST_TALK_TERMS: Final = Terms(Confirmation.INSTANT, cancel_notice_minutes=_HOUR, reschedule_notice_minutes=_HOUR)
 LONG_TERMS: Final = Terms(Confirmation.BY_EXPERT, 3 * _DAY, 3 * _DAY, 2 * _DAY, 0)
 DETAILS: Final[Mapping[str, Details]] = {
     "Jana Müller": Details(("de", "en"), "DE", "BE", True, True, 90, holidays=(19, 23, "Autumn with the children")),

@@ -133,7 +133,7 @@ class Access:
 
     # --- people ---------------------------------------------------------------------------------------------------
 
-    async def ask(
+    async def request_access(
         self,
         email: str,
         *,
@@ -152,7 +152,7 @@ class Access:
         proven_before = self._keys.mark(key) in marks
         async with self._database.transaction() as connection:
             earlier = await self._check_rate(connection, key, origin, now, proven_before=proven_before)
-            asked = await self._ask(
+            requested = await self._add_request(
                 connection,
                 email,
                 key,
@@ -164,10 +164,10 @@ class Access:
                 earlier_elsewhere=earlier.elsewhere,
                 proven_before=proven_before,
                 # A link from one of the recent emails still works, so suppressing this one locks nobody out.
-                suppressed=earlier.mailed_lately >= self.rules.mails_at_once,
+                suppressed=earlier.mailed_lately >= self.rules.max_emails,
             )
-            await rows.queue_email(connection, asked.id)
-        return asked
+            await rows.queue_email(connection, requested.id)
+        return requested
 
     def mark(self, email: str) -> str:
         """A marker for a browser that has proven this address, so that requests of others do not use up its limit."""
@@ -181,8 +181,8 @@ class Access:
         key = customer_key(email)
         async with self._database.transaction() as connection:
             expert_id = await expert_addresses.with_pending(connection, key)
-            asked = await self._ask(connection, email, key, self._clock(), expert_id=expert_id)
-        return self.link(asked.id)
+            requested = await self._add_request(connection, email, key, self._clock(), expert_id=expert_id)
+        return self.link(requested.id)
 
     async def identity_of(self, email: str) -> Identity:
         """The identity of an email address: whether it is an admin's and which experts it belongs to."""
@@ -197,7 +197,7 @@ class Access:
         """The code to email for an access request: a long one if there were `earlier` requests for the address."""
         return self._keys.long_code(request_id) if earlier else self._keys.code(request_id)
 
-    async def look_at_link(self, link: str) -> LinkView:
+    async def preview_link(self, link: str) -> LinkView:
         """What a link would prove, without using it up. Raises LinkNotValid."""
         async with self._database.statements() as connection:
             row = await rows.valid_request(connection, self._of_link(link), self._clock())
@@ -235,7 +235,7 @@ class Access:
             raise CodeWrong(f"This code is not correct. You can try {left} more time{'s' * (left > 1)}.")
         return await self._redeem(request_id, bearer, renamed)
 
-    async def who(self, secret: str) -> Identity | None:
+    async def identity_of_proof(self, secret: str) -> Identity | None:
         """The identity that a browser's secret proves; None if the proof has expired or was revoked."""
         async with self._database.statements() as connection:
             proof = await rows.find_proof(connection, _hash(secret), "browser", self._clock())
@@ -274,19 +274,19 @@ class Access:
         """
         await rows.lock_requests(connection, key, origin)
         lately = now - timedelta(minutes=self.rules.link_minutes)
-        asked = await rows.count_requests(
+        counts = await rows.count_requests(
             connection, key, origin, proven_before=proven_before, since=now - _HOUR, lately=lately
         )
-        full = []
-        if asked.here >= self.rules.per_address:
-            full.append(asked.here_first or now)
-        if asked.network >= self.rules.per_origin and not proven_before:
-            full.append(asked.network_first or now)
-        if full:
-            raise TooManyAccessRequests(max(full) + _HOUR - now)
-        return asked
+        oldest = []
+        if counts.here >= self.rules.per_address:
+            oldest.append(counts.here_first or now)
+        if counts.network >= self.rules.per_origin and not proven_before:
+            oldest.append(counts.network_first or now)
+        if oldest:
+            raise TooManyAccessRequests(max(oldest) + _HOUR - now)
+        return counts
 
-    async def _ask(
+    async def _add_request(
         self,
         connection: AnyConnection,
         email: str,

@@ -85,7 +85,7 @@ class Bookings:
             raise BookingNotFound
         return _view(row)
 
-    async def at_for_visitor(
+    async def overlapping_for_visitor(
         self, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
     ) -> BookingView | None:
         """The expert's first live booking that overlaps [since, until) (UTC) and was made in this browser."""
@@ -93,17 +93,17 @@ class Bookings:
             row = await rows.by_time_and_visitor(connection, expert_id, since, until, visitor)
         return None if row is None else _view(row)
 
-    async def of_visitor(self, visitor: bytes) -> Sequence[BookingView]:
+    async def for_visitor(self, visitor: bytes) -> Sequence[BookingView]:
         """The bookings made in this browser, whatever their email address, latest start first."""
         async with self._database.statements() as connection:
             return [_view(row) for row in await rows.of_visitor(connection, visitor)]
 
-    async def of_customer(self, key: str) -> Sequence[BookingView]:
+    async def for_customer(self, key: str) -> Sequence[BookingView]:
         """All bookings of a customer, given as the `customer_key` of a proven address, latest start first."""
         async with self._database.statements() as connection:
             return [_view(row) for row in await rows.of_customer(connection, key)]
 
-    async def of_experts(self, expert_ids: Sequence[UUID]) -> Sequence[BookingView]:
+    async def for_experts(self, expert_ids: Sequence[UUID]) -> Sequence[BookingView]:
         """The pending and upcoming bookings of these experts, earliest first."""
         async with self._database.statements() as connection:
             return [_view(row) for row in await rows.of_experts(connection, expert_ids, self._clock())]
@@ -229,7 +229,7 @@ class Bookings:
             request=request,
             customer_key=customer_key(request.email),
             submission=submission,
-            status=offer.terms.first_status(),
+            status=offer.terms.initial_status(),
             answer_by=offer.terms.answer_by(starts_at, now),
         )
         written = await rows.book_held(connection, new) if hold else None

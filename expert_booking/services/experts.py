@@ -66,7 +66,7 @@ class Experts:
         experts = [expert.model_copy(update={"next_available": free.get(expert.id)}) for expert in page.experts]
         return page.model_copy(update={"experts": experts})
 
-    async def names(self, query: ExpertQuery) -> ExpertPage:
+    async def find_without_times(self, query: ExpertQuery) -> ExpertPage:
         """Like `find` without next free times, for pages that subscribe to the experts before reading the times."""
         async with self._database.statements() as connection:
             return (await self._page(connection, query))[0]
@@ -147,7 +147,7 @@ class Experts:
         key: str = row.portrait or row.slug
         return key
 
-    async def any_there(self) -> bool:
+    async def any_exist(self) -> bool:
         """Whether there are any experts, active or not."""
         async with self._database.statements() as connection:
             return await rows.any_exist(connection)

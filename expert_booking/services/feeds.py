@@ -93,7 +93,7 @@ class Feeds:
         body = await asyncio.to_thread(ics.publication, entries, organizer=self._sender(), name=self._name(feed))
         return CalendarFile(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
-    async def file_of(self, booking: BookingView, audience: Audience = Audience.CUSTOMER) -> bytes:
+    async def booking_file(self, booking: BookingView, audience: Audience = Audience.CUSTOMER) -> bytes:
         """The calendar file of one booking, for its customer or its expert. Raises BookingNotFound.
 
         The customer's file contains the key to the booking, as their emails do.

@@ -66,7 +66,7 @@ class Holds:
         if not released and keeper is None:
             raise HoldNotFound
 
-    async def of_visitor(self, visitor: bytes) -> HoldView | None:
+    async def for_visitor(self, visitor: bytes) -> HoldView | None:
         """The hold of this browser, if it has one."""
         async with self._database.statements() as connection:
             hold = await holds.of_visitor(connection, visitor, self._clock())

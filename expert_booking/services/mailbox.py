@@ -32,7 +32,7 @@ class Mailbox:
         async with self._database.statements() as connection:
             await rows.put(connection, str(email["To"]), email.as_bytes(policy=policy.SMTPUTF8))
 
-    async def mails(self, recipient: str = "") -> Sequence[MailView]:
+    async def latest(self, recipient: str = "") -> Sequence[MailView]:
         """The latest emails, newest first; only those to addresses that contain `recipient`, ignoring case."""
         async with self._database.statements() as connection:
             kept = await rows.latest(connection)

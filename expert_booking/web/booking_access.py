@@ -42,7 +42,7 @@ class BookingAccess:
 
     async def find(self) -> tuple[BookingView, Caller]:
         """The booking, and the caller who sees it now. Raises BookingNotFound without access, or for an unknown id."""
-        identity = await self._services.access.who(self._proof) if self._proof else None
+        identity = await self._services.access.identity_of_proof(self._proof) if self._proof else None
         customer = Caller(
             role=Role.CUSTOMER,
             visitor=self._visitor,

@@ -48,7 +48,7 @@ class OpenHolds:
                 return
             await self._holds.release(hold_id, keeper=self._keeper)
         if visitor in self._subscribers:
-            self._notify(visitor, await self._holds.of_visitor(visitor))
+            self._notify(visitor, await self._holds.for_visitor(visitor))
 
     async def release(self, hold_id: UUID, visitor: bytes) -> None:
         """Release a hold, however many forms show it, because its customer asked for it."""

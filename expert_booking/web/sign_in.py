@@ -75,7 +75,7 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
 
     async def ask(request: Request, body: bytes) -> Response:
         wanted = _LinkRequest.model_validate_json(body)
-        asked = await services.access.ask(
+        asked = await services.access.request_access(
             wanted.email,
             origin=network_hash(request, secret),
             browser=remembered_visitor(request),

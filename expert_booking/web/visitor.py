@@ -104,7 +104,7 @@ def proof_of(request: Request) -> str | None:
 async def identity_of(services: Services, request: Request) -> Identity | None:
     """The proven address of this browser and its permissions; None without a valid proof."""
     proof = proof_of(request)
-    return await services.access.who(proof) if proof else None
+    return await services.access.identity_of_proof(proof) if proof else None
 
 
 def network_hash(request: Request, secret: str) -> bytes:

@@ -1,4 +1,4 @@
-"""A client that holds every answer against the documentation, and tokens of every role."""
+"""A client that checks every response against the OpenAPI documentation, and tokens of every role."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -23,34 +23,34 @@ NINE = "2026-11-24T08:00:00Z"  # 09:00 in Berlin, where the experts of these tes
 PROBLEM = "application/problem+json"
 
 
-class CurrentServices:
-    """Those of the test that runs."""
+class ServicesOfRunningTest:
+    """The services of the running test."""
 
     services: Services
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever an endpoint asks for."""
+        """The service that an endpoint uses."""
         return getattr(self.services, name)
 
 
 @pytest.fixture(scope="session")
-def built_once() -> tuple[FastAPI, CurrentServices]:
-    """Building and documenting the API takes 50 ms, which is more than most of these tests do."""
-    current = CurrentServices()
+def shared_api() -> tuple[FastAPI, ServicesOfRunningTest]:
+    """The API, built once per run because building and documenting it takes 50 ms."""
+    current = ServicesOfRunningTest()
     return create_api(cast(Services, current), secret=SECRET_KEY), current
 
 
 @pytest.fixture
-def api(services: Services, built_once: tuple[FastAPI, CurrentServices]) -> FastAPI:
-    """The API by itself, without pages and without a server."""
-    api, current = built_once
+def api(services: Services, shared_api: tuple[FastAPI, ServicesOfRunningTest]) -> FastAPI:
+    """The API without pages and without a server."""
+    api, current = shared_api
     current.services = services
     return api
 
 
 @pytest.fixture
 async def client(api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Asks the API; whatever it answers must be no 500 and what the documentation says."""
+    """A client of the API. Every response must be documented and must not be a 500."""
     documentation = api.openapi()
 
     async def check(response: httpx.Response) -> None:
@@ -66,7 +66,7 @@ async def client(api: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def jana(add_expert: AddExpert) -> UUID:
-    """An expert, whose slug is `jana-muller`."""
+    """An expert with the slug `jana-muller`."""
     return await add_expert()
 
 
@@ -78,10 +78,10 @@ async def omar(add_expert: AddExpert) -> UUID:
 
 @pytest.fixture
 async def tokens(services: Services, jana: UUID, omar: UUID) -> Tokens:
-    """Headers by who is asking: nobody, garbage, revoked, admin, reader, jana and omar, and customers.
+    """Headers by caller: nobody, garbage, revoked, admin, reader, jana, omar and the customers.
 
-    Of these are grace, who has booked nothing, and `jana_herself`, who has proven the address of the expert; `stray` is
-    the token of a booking that is not there.
+    The customers are `grace`, who has booked nothing, and `jana_herself`, who has proven the expert's address.
+    `stray` is the token of a booking that does not exist.
     """
     bearers = {}
     for name, role, expert in (
@@ -91,15 +91,15 @@ async def tokens(services: Services, jana: UUID, omar: UUID) -> Tokens:
         bearers[name] = await services.access.create_token(TokenRequest(name=name, role=role, expert=expert))
     await services.access.revoke_token("revoked")
     bearers["garbage"] = "eb_" + "x" * 43
-    bearers["grace"] = await customers_token(services, "grace@example.com")
-    bearers["jana_herself"] = await customers_token(services, "jana@example.com")
+    bearers["grace"] = await token_of_customer(services, "grace@example.com")
+    bearers["jana_herself"] = await token_of_customer(services, "jana@example.com")
     bearers["stray"] = services.access.booking_token(uuid4())
     return {"nobody": {}, **{name: {"Authorization": f"Bearer {secret}"} for name, secret in bearers.items()}}
 
 
 @pytest.fixture
 def post(client: httpx.AsyncClient, jana: UUID) -> Post:
-    """POST a booking of Jana's time; `post(email="x")` changes one field."""
+    """POST a booking with Jana; `post(email="x")` changes one field."""
 
     async def post(**changes: Any) -> httpx.Response:
         return await client.post("/bookings", json=booking_of(jana, **changes))
@@ -107,19 +107,19 @@ def post(client: httpx.AsyncClient, jana: UUID) -> Post:
     return post
 
 
-async def customers_token(services: Services, email: str) -> str:
-    """The token of a customer whose program has redeemed a link."""
+async def token_of_customer(services: Services, email: str) -> str:
+    """The token that a customer's program gets for a link."""
     proof, _ = await services.access.redeem_link(await services.access.link_for(email), "program")
     return proof.access_token
 
 
-def bearing(token: str) -> dict[str, str]:
-    """The headers of a request with this token."""
+def bearer(token: str) -> dict[str, str]:
+    """Headers with this bearer token."""
     return {"Authorization": f"Bearer {token}"}
 
 
 def booking_of(expert_id: UUID, **changes: Any) -> Json:
-    """A request that is right, but for the changes."""
+    """A valid booking request with these changes."""
     return {
         "expertId": str(expert_id), "startsAt": NINE, "name": "Ada Lovelace", "email": "ada@example.com",
         "phone": "+44 20 7946 0000", **changes,
@@ -127,7 +127,7 @@ def booking_of(expert_id: UUID, **changes: Any) -> Json:
 
 
 def check_problem(response: httpx.Response, status: int, code: str) -> Json:
-    """An error answer in the shape that all of them have."""
+    """Check the status, code and shape of a problem response and return its body."""
     assert (response.status_code, response.headers["content-type"]) == (status, PROBLEM), response.text
     body: Json = response.json()
     assert body["code"] == code
@@ -135,20 +135,20 @@ def check_problem(response: httpx.Response, status: int, code: str) -> Json:
     assert {"type", "title", "status", "detail", "code"} <= set(body)
     assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures", "alternatives"}
     assert body["detail"].endswith((".", "…"))
-    # Whoever cannot have a time is told why, and what there is instead.
+    # A refused time comes with a reason and alternatives.
     assert {"reason", "figures", "alternatives"} <= set(body) or code not in ("slot_taken", "slot_not_offered")
     return body
 
 
 def wrong_fields(response: httpx.Response) -> set[str]:
-    """The fields that a 422 complains about."""
+    """The fields that a 422 response reports."""
     body = check_problem(response, 422, "validation_failed")
     assert all(set(error) == {"field", "message"} and error["message"] for error in body["errors"])
     return {error["field"] for error in body["errors"]}
 
 
 def check_answer(documentation: Json, response: httpx.Response) -> None:
-    """The status is documented for this operation, and the body has the schema that is documented for the status."""
+    """Check that the operation documents this status and that the body matches the schema."""
     assert response.status_code != 500, response.text
     if response.status_code >= 400 and response.request.method != "HEAD":
         assert response.headers["content-type"] == PROBLEM, response.text
@@ -166,7 +166,7 @@ def check_answer(documentation: Json, response: httpx.Response) -> None:
 
 
 def operation_of(documentation: Json, request: httpx.Request) -> Json | None:
-    """What the documentation says of such a request, if there is such an operation."""
+    """The documented operation for this request, if any."""
     for path, operations in documentation["paths"].items():
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.url.path):
             operation: Json | None = operations.get(request.method.lower())
@@ -175,7 +175,7 @@ def operation_of(documentation: Json, request: httpx.Request) -> Json | None:
 
 
 def check_schema(documentation: Json, schema: Json, value: Any, where: str) -> None:
-    """As much of JSON Schema as our documentation uses; keys that are not documented count as wrong."""
+    """Validate against the part of JSON Schema that the documentation uses. Undocumented keys are errors."""
     if "$ref" in schema:
         schema = documentation["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     if "anyOf" in schema:
@@ -191,7 +191,7 @@ def check_schema(documentation: Json, schema: Json, value: Any, where: str) -> N
         "null": type(None),
     }  # fmt: skip
     assert "type" not in schema or isinstance(value, kinds[schema["type"]]), (
-        f"{where}: {value!r} is no {schema['type']}"
+        f"{where}: {value!r} is not of type {schema['type']}"
     )
     assert value in schema.get("enum", [value]), f"{where}: {value!r}"
     assert value == schema.get("const", value), f"{where}: {value!r}"

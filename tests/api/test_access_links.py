@@ -1,4 +1,4 @@
-"""Programs of customers: they prove an address, or have the token of one booking, and see and change nothing else."""
+"""Customers' programs prove an address or have a booking's token, and can read and change nothing else."""
 
 import asyncio
 from collections import Counter
@@ -16,10 +16,10 @@ from tests.api.conftest import (
     Json,
     Post,
     Tokens,
-    bearing,
+    bearer,
     booking_of,
     check_problem,
-    customers_token,
+    token_of_customer,
     wrong_fields,
 )
 from tests.conftest import Clock
@@ -30,42 +30,42 @@ ADA = "ada@example.com"
 NEXT_WEEK = "2026-12-01T08:00:00Z"
 
 
-async def ask(client: httpx.AsyncClient, email: str = ADA, **headers: str) -> httpx.Response:
-    """Have a link mailed."""
+async def request_link(client: httpx.AsyncClient, email: str = ADA, **headers: str) -> httpx.Response:
+    """Request an access link by email."""
     return await client.post("/access-links", json={"email": email}, headers=headers)
 
 
 async def redeem(client: httpx.AsyncClient, body: Json, **headers: str) -> httpx.Response:
-    """Exchange what the mail holds."""
+    """Redeem a link or code for a token."""
     return await client.post("/access-links/redeem", json=body, headers=headers)
 
 
 def wrong_code(services: Services, request_id: str, n: int = 1) -> str:
-    """A code that is not the one in the mail."""
+    """A code other than the one in the email."""
     return f"{(int(services.access.code(UUID(request_id))) + n) % 1_000_000:06}"
 
 
 def key(name: object) -> dict[str, str]:
-    """The header that makes a POST one that can be sent again."""
+    """An `Idempotency-Key` header."""
     return {"Idempotency-Key": str(name)}
 
 
-# --- from the address to the token ----------------------------------------------------------------------------------
+# --- from an address to a token -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by", ["link", "part of the link", "code"])
 async def test_link_gives_access_to_the_bookings_of_its_address_only(
     client: httpx.AsyncClient, services: Services, post: Post, by: str
 ) -> None:
-    own = (await post(email="Ada@Example.com")).json()
+    customer_headers = (await post(email="Ada@Example.com")).json()
     await post(email="ben@example.com", startsAt=TEN)
-    asked = await ask(client)
-    assert asked.status_code == 202
-    assert set(asked.json()) == {"id", "expiresAt"}
-    assert asked.json()["expiresAt"] == "2026-11-23T08:15:00Z"
-    number = UUID(asked.json()["id"])
-    link, code = services.access.link(number), services.access.code(number)
-    given = {"link": {"link": link}, "code": {"id": str(number), "code": code}}
+    requested = await request_link(client)
+    assert requested.status_code == 202
+    assert set(requested.json()) == {"id", "expiresAt"}
+    assert requested.json()["expiresAt"] == "2026-11-23T08:15:00Z"
+    request_id = UUID(requested.json()["id"])
+    link, code = services.access.link(request_id), services.access.code(request_id)
+    given = {"link": {"link": link}, "code": {"id": str(request_id), "code": code}}
     given["part of the link"] = {"link": link.rpartition("/")[2]}
 
     proof = await redeem(client, given[by])
@@ -73,18 +73,18 @@ async def test_link_gives_access_to_the_bookings_of_its_address_only(
     assert proof.json() == {
         "accessToken": proof.json()["accessToken"], "email": ADA, "expiresAt": "2026-12-23T08:00:00Z",
     }  # fmt: skip
-    token = bearing(proof.json()["accessToken"])
+    token = bearer(proof.json()["accessToken"])
     found = await client.get("/bookings", params={"email": "ADA@example.com"}, headers=token)
-    assert [booking["id"] for booking in found.json()["bookings"]] == [own["id"]]
+    assert [booking["id"] for booking in found.json()["bookings"]] == [customer_headers["id"]]
     assert "accessToken" not in found.json()["bookings"][0]
     for params in ({"email": "ben@example.com"}, {"email": "ada@example.org"}, {}):
         check_problem(await client.get("/bookings", params=params, headers=token), 401, "proof_needed")
-    for again in given.values():
-        check_problem(await redeem(client, again), 404, "link_not_valid")
+    for credentials in given.values():
+        check_problem(await redeem(client, credentials), 404, "link_not_valid")
 
 
 async def test_address_is_normalised_before_it_is_compared(client: httpx.AsyncClient, services: Services) -> None:
-    token = bearing(await customers_token(services, "Ada@BÜCHER.example"))
+    token = bearer(await token_of_customer(services, "Ada@BÜCHER.example"))
     answer = await client.get("/bookings", params={"email": "ADA@xn--bcher-kva.example"}, headers=token)
     assert answer.json() == {"bookings": [], "total": 0, "page": 1, "limit": 20}
     check_problem(
@@ -96,16 +96,16 @@ async def test_known_and_unknown_addresses_get_the_same_answer(
     client: httpx.AsyncClient, tokens: Tokens, post: Post
 ) -> None:
     await post(email=ADA)
-    answers = [await ask(client, email) for email in (ADA, "nobody@example.com", "jana@example.com")]
+    answers = [await request_link(client, email) for email in (ADA, "nobody@example.com", "jana@example.com")]
     for answer in answers:
-        said = {**answer.json(), "id": ""}
-        assert said == {"id": "", "expiresAt": "2026-11-23T08:15:00Z"}
+        body = {**answer.json(), "id": ""}
+        assert body == {"id": "", "expiresAt": "2026-11-23T08:15:00Z"}
         assert UUID(answer.json()["id"]).version == 4
         assert (answer.status_code, answer.headers["content-length"]) == (202, answers[0].headers["content-length"])
     for email in (ADA, "nobody@example.com"):
         for _ in range(4):
-            await ask(client, email)
-    refused = [await ask(client, email) for email in (ADA, "nobody@example.com")]
+            await request_link(client, email)
+    refused = [await request_link(client, email) for email in (ADA, "nobody@example.com")]
     assert refused[0].content == refused[1].content
     assert refused[0].headers == refused[1].headers
     check_problem(refused[0], 429, "too_many_access_requests")
@@ -147,34 +147,36 @@ async def test_expired_link_is_refused(client: httpx.AsyncClient, services: Serv
     check_problem(await redeem(client, {"link": link}), 404, "link_not_valid")
 
 
-# --- trying codes ---------------------------------------------------------------------------------------------------
+# --- guessing codes -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("keyed", [False, True])
 async def test_five_wrong_codes_lock_the_request_with_and_without_new_keys(
     client: httpx.AsyncClient, services: Services, sql: Connection, keyed: bool
 ) -> None:
-    number = (await ask(client)).json()["id"]
+    request_id = (await request_link(client)).json()["id"]
 
     async def guess(n: int) -> httpx.Response:
-        return await redeem(client, {"id": number, "code": wrong_code(services, number, n)}, **key(n) if keyed else {})
+        return await redeem(
+            client, {"id": request_id, "code": wrong_code(services, request_id, n)}, **key(n) if keyed else {}
+        )
 
     for n in range(1, 5):
         body = check_problem(await guess(n), 422, "code_wrong")
         assert f"{5 - n} more time" in body["detail"]
     check_problem(await guess(5), 409, "codes_locked")
     assert sql.execute("SELECT wrong_codes FROM access_request").fetchone() == (5,)
-    right = {"id": number, "code": services.access.code(UUID(number))}
+    right = {"id": request_id, "code": services.access.code(UUID(request_id))}
     check_problem(await redeem(client, right, **key("right") if keyed else {}), 409, "codes_locked")
-    assert (await redeem(client, {"link": services.access.link(UUID(number))})).status_code == 200
+    assert (await redeem(client, {"link": services.access.link(UUID(request_id))})).status_code == 200
 
 
 async def test_repeated_wrong_code_with_its_idempotency_key_counts_again(
     client: httpx.AsyncClient, services: Services, sql: Connection
 ) -> None:
-    """No refusal of the public is kept, and what a refused request has counted is not taken back."""
-    number = (await ask(client)).json()["id"]
-    body = {"id": number, "code": wrong_code(services, number)}
+    """Refusals of anonymous requests are not stored, and their count of wrong codes is not rolled back."""
+    request_id = (await request_link(client)).json()["id"]
+    body = {"id": request_id, "code": wrong_code(services, request_id)}
     for code in ("code_wrong",) * 4 + ("codes_locked",) * 2:
         answer = await redeem(client, body, **key("one"))
         assert (answer.json()["code"], "idempotent-replayed" in answer.headers) == (code, False)
@@ -186,13 +188,13 @@ async def test_repeated_wrong_code_with_its_idempotency_key_counts_again(
 async def test_concurrent_wrong_codes_are_all_counted(
     client: httpx.AsyncClient, services: Services, keyed: bool
 ) -> None:
-    number = (await ask(client)).json()["id"]
-    guesses = [{"id": number, "code": wrong_code(services, number, n)} for n in range(1, 13)]
+    request_id = (await request_link(client)).json()["id"]
+    guesses = [{"id": request_id, "code": wrong_code(services, request_id, n)} for n in range(1, 13)]
     answers = await asyncio.gather(*(redeem(client, body, **key(body["code"]) if keyed else {}) for body in guesses))
     assert Counter(answer.json()["code"] for answer in answers) == {"code_wrong": 4, "codes_locked": 8}
 
 
-# --- once more ------------------------------------------------------------------------------------------------------
+# --- idempotency ----------------------------------------------------------------------------------------------------
 
 
 async def test_lost_token_is_returned_again_only_for_the_same_key(
@@ -208,13 +210,13 @@ async def test_lost_token_is_returned_again_only_for_the_same_key(
 
 
 async def test_repeated_request_with_its_key_sends_one_email(client: httpx.AsyncClient, sql: Connection) -> None:
-    first, again = await ask(client, **key("k")), await ask(client, **key("k"))
-    assert (first.status_code, again.content) == (202, first.content)
+    first, repeated = await request_link(client, **key("k")), await request_link(client, **key("k"))
+    assert (first.status_code, repeated.content) == (202, first.content)
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (1,)
     for n in range(4):
-        await ask(client, **key(n))
-    check_problem(await ask(client, **key("sixth")), 429, "too_many_access_requests")
-    assert (await ask(client, **key("k"))).content == first.content  # that is no new one
+        await request_link(client, **key(n))
+    check_problem(await request_link(client, **key("sixth")), 429, "too_many_access_requests")
+    assert (await request_link(client, **key("k"))).content == first.content  # a replay, not a sixth request
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (5,)
 
 
@@ -226,7 +228,7 @@ async def test_one_of_many_concurrent_redemptions_of_a_link_gets_a_token(
     assert Counter(answer.status_code for answer in answers) == {200: 1, 404: 11}
 
 
-# --- whoever only looks ---------------------------------------------------------------------------------------------
+# --- reading only ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
@@ -234,114 +236,135 @@ async def test_opening_a_link_with_get_does_not_use_it_up(
     client: httpx.AsyncClient, services: Services, post: Post, sql: Connection, method: str
 ) -> None:
     booking = (await post()).json()
-    number = (await ask(client)).json()["id"]
-    link = services.access.link(UUID(number))
+    request_id = (await request_link(client)).json()["id"]
+    link = services.access.link(UUID(request_id))
     tables = ("access_request", "access_proof", "booking", "message", "booking_change")
     before = [sql.execute(f"SELECT t::text FROM {table} t ORDER BY 1").fetchall() for table in tables]
     for path in (
-        "/access-links", "/access-links/redeem", f"/access-links/{number}", f"/access-links?email={ADA}",
-        f"/access-links/redeem?link={link}", f"/access-links/redeem?id={number}&code=123456",
+        "/access-links", "/access-links/redeem", f"/access-links/{request_id}", f"/access-links?email={ADA}",
+        f"/access-links/redeem?link={link}", f"/access-links/redeem?id={request_id}&code=123456",
         f"/bookings/{booking['id']}", f"/bookings/{booking['id']}/status?status=cancelled",
     ):  # fmt: skip
-        for headers in ({}, bearing(booking["accessToken"]), key("k")):
+        for headers in ({}, bearer(booking["accessToken"]), key("k")):
             answer = await client.request(method, path, headers=headers)
             assert answer.status_code in (200, 401, 404, 405), (path, answer.status_code)
     assert [sql.execute(f"SELECT t::text FROM {table} t ORDER BY 1").fetchall() for table in tables] == before
     assert (await redeem(client, {"link": link})).status_code == 200
 
 
-# --- what a customer's token does -----------------------------------------------------------------------------------
+# --- rights of a customer's token -----------------------------------------------------------------------------------
 
 
 @pytest.fixture
 async def booking(post: Post) -> Json:
-    """Ada's booking of Jana's time at nine, with its `accessToken`."""
+    """Ada's booking with Jana, including its `accessToken`."""
     body: Json = (await post(startsAt=NEXT_WEEK)).json()
     return body
 
 
 @pytest.fixture(params=["of the booking", "of the customer"])
-async def own(request: pytest.FixtureRequest, booking: Json, services: Services) -> dict[str, str]:
-    """The headers of whoever may change this booking as its customer."""
+async def customer_headers(request: pytest.FixtureRequest, booking: Json, services: Services) -> dict[str, str]:
+    """Headers that allow changing this booking as its customer."""
     if request.param == "of the booking":
-        return bearing(booking["accessToken"])
-    return bearing(await customers_token(services, "ADA@example.com"))
+        return bearer(booking["accessToken"])
+    return bearer(await token_of_customer(services, "ADA@example.com"))
 
 
 async def test_customer_reads_reschedules_and_cancels_a_booking(
-    client: httpx.AsyncClient, booking: Json, own: dict[str, str], sql: Connection
+    client: httpx.AsyncClient, booking: Json, customer_headers: dict[str, str], sql: Connection
 ) -> None:
     path = f"/bookings/{booking['id']}"
-    read = await client.get(path, headers=own)
+    read = await client.get(path, headers=customer_headers)
     assert (read.status_code, {**read.json(), "accessToken": booking["accessToken"]}) == (200, booking)
-    moved = await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=own)
-    assert (moved.status_code, moved.json()["startsAt"]) == (200, "2026-12-01T09:00:00Z")
-    gone = await client.patch(f"{path}/status", json={"status": "cancelled", "reason": "A cold"}, headers=own)
-    assert (gone.status_code, gone.json()["status"]) == (200, "cancelled")
+    rescheduled = await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=customer_headers)
+    assert (rescheduled.status_code, rescheduled.json()["startsAt"]) == (200, "2026-12-01T09:00:00Z")
+    cancelled = await client.patch(
+        f"{path}/status", json={"status": "cancelled", "reason": "A cold"}, headers=customer_headers
+    )
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
     actors = sql.execute("SELECT actor FROM booking_change ORDER BY id").fetchall()
     assert actors == [("customer",)] * 3
     check_problem(
-        await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own),
+        await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=customer_headers),
         409,
         "status_change_not_allowed",
     )
-    check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "reschedule_not_allowed")
-    assert (await client.get(path, headers=own)).json()["status"] == "cancelled"
+    check_problem(
+        await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=customer_headers), 409, "reschedule_not_allowed"
+    )
+    assert (await client.get(path, headers=customer_headers)).json()["status"] == "cancelled"
 
 
 async def test_customer_is_bound_by_the_terms(
-    client: httpx.AsyncClient, services: Services, booking: Json, own: dict[str, str], sql: Connection, clock: Clock
+    client: httpx.AsyncClient,
+    services: Services,
+    booking: Json,
+    customer_headers: dict[str, str],
+    sql: Connection,
+    clock: Clock,
 ) -> None:
     path = f"/bookings/{booking['id']}"
     sql.execute("UPDATE booking SET cancel_notice_minutes = 1440, reschedule_notice_minutes = 120, max_reschedules = 1")
-    moved = await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=own)
-    assert moved.json()["reschedulesLeft"] == 0
-    check_problem(await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=own), 409, "no_reschedules_left")
+    rescheduled = await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=customer_headers)
+    assert rescheduled.json()["reschedulesLeft"] == 0
+    check_problem(
+        await client.patch(path, json={"startsAt": NEXT_WEEK}, headers=customer_headers), 409, "no_reschedules_left"
+    )
     sql.execute("UPDATE booking SET max_reschedules = NULL")
-    clock.advance(days=7, hours=23.5)  # an hour and a half before it begins
+    clock.advance(days=7, hours=23.5)  # 90 minutes before the start
     body = check_problem(
-        await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own), 409, "cancel_too_late"
+        await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=customer_headers),
+        409,
+        "cancel_too_late",
     )
     assert "1 day before" in body["detail"]
     body = check_problem(
-        await client.patch(path, json={"startsAt": "2026-12-01T13:00:00Z"}, headers=own), 409, "reschedule_too_late"
+        await client.patch(path, json={"startsAt": "2026-12-01T13:00:00Z"}, headers=customer_headers),
+        409,
+        "reschedule_too_late",
     )
     assert "2 hours before" in body["detail"]
-    assert (await client.get(path, headers=own)).json()["startsAt"] == "2026-12-01T09:00:00Z"
+    assert (await client.get(path, headers=customer_headers)).json()["startsAt"] == "2026-12-01T09:00:00Z"
 
 
 @pytest.mark.parametrize("status", ["confirmed", "declined", "completed", "no_show", "expired", "held", "pending"])
 async def test_customer_cannot_do_what_only_the_expert_may_do(
-    client: httpx.AsyncClient, booking: Json, own: dict[str, str], sql: Connection, status: str
+    client: httpx.AsyncClient, booking: Json, customer_headers: dict[str, str], sql: Connection, status: str
 ) -> None:
-    answer = await client.patch(f"/bookings/{booking['id']}/status", json={"status": status}, headers=own)
+    answer = await client.patch(f"/bookings/{booking['id']}/status", json={"status": status}, headers=customer_headers)
     check_problem(answer, 409, "status_change_not_allowed")
-    check_problem(await client.get(f"/bookings/{booking['id']}/changes", headers=own), 403, "forbidden")
+    check_problem(await client.get(f"/bookings/{booking['id']}/changes", headers=customer_headers), 403, "forbidden")
     assert sql.execute("SELECT status, version FROM booking").fetchone() == ("pending", 1)
 
 
 async def test_rescheduling_to_a_taken_time_keeps_the_old_time(
-    client: httpx.AsyncClient, post: Post, booking: Json, own: dict[str, str]
+    client: httpx.AsyncClient, post: Post, booking: Json, customer_headers: dict[str, str]
 ) -> None:
     await post(startsAt="2026-12-01T09:00:00Z", email="ben@example.com")
     path = f"/bookings/{booking['id']}"
-    check_problem(await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=own), 409, "slot_taken")
     check_problem(
-        await client.patch(path, json={"startsAt": "2026-12-01T03:00:00Z"}, headers=own), 422, "slot_not_offered"
+        await client.patch(path, json={"startsAt": "2026-12-01T09:00:00Z"}, headers=customer_headers), 409, "slot_taken"
     )
-    assert (await client.get(path, headers=own)).json()["startsAt"] == NEXT_WEEK
+    check_problem(
+        await client.patch(path, json={"startsAt": "2026-12-01T03:00:00Z"}, headers=customer_headers),
+        422,
+        "slot_not_offered",
+    )
+    assert (await client.get(path, headers=customer_headers)).json()["startsAt"] == NEXT_WEEK
 
 
 async def test_bookings_of_others_are_not_found(
-    client: httpx.AsyncClient, post: Post, booking: Json, own: dict[str, str], sql: Connection
+    client: httpx.AsyncClient, post: Post, booking: Json, customer_headers: dict[str, str], sql: Connection
 ) -> None:
     bens = (await post(email="ben@example.com", startsAt=TEN)).json()["id"]
-    for number in (bens, str(uuid4()), "1"):
+    for request_id in (bens, str(uuid4()), "1"):
         answers = [
-            await client.get(f"/bookings/{number}", headers=own),
-            await client.get(f"/bookings/{number}/changes", headers=own),
-            await client.patch(f"/bookings/{number}", json={"startsAt": NINE}, headers=own),
-            await client.patch(f"/bookings/{number}/status", json={"status": "cancelled"}, headers=own),
+            await client.get(f"/bookings/{request_id}", headers=customer_headers),
+            await client.get(f"/bookings/{request_id}/changes", headers=customer_headers),
+            await client.patch(f"/bookings/{request_id}", json={"startsAt": NINE}, headers=customer_headers),
+            await client.patch(
+                f"/bookings/{request_id}/status", json={"status": "cancelled"}, headers=customer_headers
+            ),
         ]
         for answer in answers:
             check_problem(answer, 404, "booking_not_found")
@@ -352,51 +375,53 @@ async def test_booking_token_does_not_list_other_bookings_of_the_same_address(
     client: httpx.AsyncClient, post: Post, booking: Json
 ) -> None:
     another = (await post(startsAt=TEN)).json()
-    token = bearing(booking["accessToken"])
+    token = bearer(booking["accessToken"])
     assert another["accessToken"] != booking["accessToken"]
     check_problem(await client.get("/bookings", params={"email": ADA}, headers=token), 401, "proof_needed")
     check_problem(await client.get(f"/bookings/{another['id']}", headers=token), 404, "booking_not_found")
-    assert (await client.get(f"/bookings/{another['id']}", headers=bearing(another["accessToken"]))).status_code == 200
+    assert (await client.get(f"/bookings/{another['id']}", headers=bearer(another["accessToken"]))).status_code == 200
 
 
 async def test_list_by_expert_shows_a_customer_the_public_view(
-    client: httpx.AsyncClient, jana: UUID, booking: Json, own: dict[str, str]
+    client: httpx.AsyncClient, jana: UUID, booking: Json, customer_headers: dict[str, str]
 ) -> None:
     params = {"expertId": str(jana)}
-    public, seen = (
+    public, as_customer = (
         await client.get("/bookings", params=params),
-        await client.get("/bookings", params=params, headers=own),
+        await client.get("/bookings", params=params, headers=customer_headers),
     )
-    assert seen.json() == public.json()
-    assert set(seen.json()["bookings"][0]) == {"startsAt", "endsAt", "status"}
+    assert as_customer.json() == public.json()
+    assert set(as_customer.json()["bookings"][0]) == {"startsAt", "endsAt", "status"}
 
 
 async def test_revoked_token_is_refused(
     client: httpx.AsyncClient, services: Services, booking: Json, clock: Clock
 ) -> None:
-    token = bearing(await customers_token(services, ADA))
+    token = bearer(await token_of_customer(services, ADA))
     browser, _ = await services.access.redeem_link(await services.access.link_for(ADA), "browser")
     assert (await client.get(f"/bookings/{booking['id']}", headers=token)).status_code == 200
     await services.access.sign_out(browser.access_token, everywhere=True)
     check_problem(await client.get(f"/bookings/{booking['id']}", headers=token), 401, "proof_needed")
-    # Nor does the token of the booking itself, and the link in its emails.
-    own = bearing(booking["accessToken"])
-    check_problem(await client.get(f"/bookings/{booking['id']}", headers=own), 404, "booking_not_found")
+    # The booking's own token and the link in its emails are revoked too.
+    customer_headers = bearer(booking["accessToken"])
+    check_problem(await client.get(f"/bookings/{booking['id']}", headers=customer_headers), 404, "booking_not_found")
 
 
 @pytest.mark.parametrize("by", ["accessToken", "customer", "expert", "admin"])
 async def test_shared_booking_token_can_be_revoked(
     client: httpx.AsyncClient, services: Services, tokens: Tokens, booking: Json, sql: Connection, by: str
 ) -> None:
-    own, customers = bearing(booking["accessToken"]), bearing(await customers_token(services, ADA))
-    who = {"accessToken": own, "customer": customers, "expert": tokens["jana"], "admin": tokens["admin"]}[by]
+    customer_headers, customers = bearer(booking["accessToken"]), bearer(await token_of_customer(services, ADA))
+    who = {"accessToken": customer_headers, "customer": customers, "expert": tokens["jana"], "admin": tokens["admin"]}[
+        by
+    ]
     path = f"/bookings/{booking['id']}"
-    ended = await client.post(f"{path}/access-token/revoke", headers=who)
-    assert (ended.status_code, ended.content) == (204, b"")
-    check_problem(await client.get(path, headers=own), 404, "booking_not_found")
-    gone = await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=own)
-    check_problem(gone, 404, "booking_not_found")
-    check_problem(await client.post(f"{path}/access-token/revoke", headers=own), 404, "booking_not_found")
+    revoked = await client.post(f"{path}/access-token/revoke", headers=who)
+    assert (revoked.status_code, revoked.content) == (204, b"")
+    check_problem(await client.get(path, headers=customer_headers), 404, "booking_not_found")
+    cancelled = await client.patch(f"{path}/status", json={"status": "cancelled"}, headers=customer_headers)
+    check_problem(cancelled, 404, "booking_not_found")
+    check_problem(await client.post(f"{path}/access-token/revoke", headers=customer_headers), 404, "booking_not_found")
     assert (await client.get(path, headers=customers)).status_code == 200
     assert sql.execute("SELECT audience FROM message WHERE kind = 'new_link'").fetchall() == [("customer",)]
 
@@ -411,7 +436,7 @@ async def test_only_authorized_callers_revoke_the_tokens_of_a_booking(
     for who, refusal in refusals.items():
         answer = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=tokens[who])
         check_problem(answer, *refusal)
-    customers = bearing(await customers_token(services, ADA))
+    customers = bearer(await token_of_customer(services, ADA))
     for _ in range(5):
         once = await client.post(f"/bookings/{booking['id']}/access-token/revoke", headers=customers | key("once"))
         assert once.status_code == 204
@@ -422,15 +447,15 @@ async def test_only_authorized_callers_revoke_the_tokens_of_a_booking(
 async def test_customer_token_gives_no_access_to_other_operations(
     client: httpx.AsyncClient, api: FastAPI, tokens: Tokens, jana: UUID, booking: Json, sql: Connection
 ) -> None:
-    """Every operation there is; a customer is told 403 or 404 where the public is told 401, and else the same."""
+    """Every operation answers a customer as it answers the public, except 403 or 404 instead of 401."""
     tables = ("expert", "session_type", "availability_rule", "day_off", "token")
     before = [sql.execute(f"SELECT t::text FROM {table} t ORDER BY 1").fetchall() for table in tables]
     replace = {"{expert}": str(jana), "{booking}": booking["id"], "{hold}": str(uuid4()), "{date}": "2026-12-01"}
-    asked = 0
+    requested = 0
     for path, operations in api.openapi()["paths"].items():
         for method, operation in operations.items():
             if path in ("/bookings", "/holds", "/access-links") and method == "post":
-                continue  # for everybody
+                continue  # open to everyone
             address = path
             for name, value in replace.items():
                 address = address.replace(name, value)
@@ -446,14 +471,16 @@ async def test_customer_token_gives_no_access_to_other_operations(
                 assert answer.status_code in allowed, (who, method, path, answer.text)
                 if public.status_code == 200:
                     assert answer.content == public.content, (who, method, path)
-                asked += 1
-    assert asked > 60
+                requested += 1
+    assert requested > 60
     assert [sql.execute(f"SELECT t::text FROM {table} t ORDER BY 1").fetchall() for table in tables] == before
 
 
 async def test_booking_with_a_customer_token_works_as_without(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID
 ) -> None:
-    made = await client.post("/bookings", json=booking_of(jana, email="ben@example.com"), headers=tokens["grace"])
-    assert made.status_code == 201
-    check_problem(await client.get(f"/bookings/{made.json()['id']}", headers=tokens["grace"]), 404, "booking_not_found")
+    response = await client.post("/bookings", json=booking_of(jana, email="ben@example.com"), headers=tokens["grace"])
+    assert response.status_code == 201
+    check_problem(
+        await client.get(f"/bookings/{response.json()['id']}", headers=tokens["grace"]), 404, "booking_not_found"
+    )

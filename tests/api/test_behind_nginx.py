@@ -1,4 +1,4 @@
-"""Two processes behind nginx are one site: whoever answers, and while they are replaced."""
+"""Two processes behind nginx behave as one site, also while they are replaced."""
 
 import asyncio
 import re
@@ -21,15 +21,15 @@ from tests.server import SECRET_KEY, ServerProcess
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
-Several = tuple[Nginx, list[ServerProcess]]
-# A steady load, in which a process can start on a busy machine too.
-BREATH = 0.1
-DAY_AND_NIGHT = {"hours": (0, 1440), "minutes": 15, "step_minutes": 15}
+Site = tuple[Nginx, list[ServerProcess]]
+# Seconds between requests: a steady load that leaves a busy machine time to start a process.
+PAUSE = 0.1
+ALWAYS_OPEN = {"hours": (0, 1440), "minutes": 15, "step_minutes": 15}
 
 
 @pytest.fixture
-def several(serve: Serve, tmp_path: Path) -> Iterator[Several]:
-    """Two servers, and nginx before them."""
+def site(serve: Serve, tmp_path: Path) -> Iterator[Site]:
+    """nginx and the two servers behind it."""
     require_program("nginx")
     servers = [serve(), serve()]
     nginx = Nginx(tmp_path, servers).wait_until_alive()
@@ -38,18 +38,18 @@ def several(serve: Serve, tmp_path: Path) -> Iterator[Several]:
 
 
 def test_nginx_accepts_the_shipped_configuration() -> None:
-    judged = subprocess.run(
+    result = subprocess.run(
         [require_program("nginx"), "-t", "-c", str(SHIPPED)], capture_output=True, text=True, check=False
     )
-    assert "syntax is ok" in judged.stderr, judged.stderr
+    assert "syntax is ok" in result.stderr, result.stderr
 
 
 async def test_two_processes_behave_as_one_site(
-    several: Several, add_expert: AddExpert, services: Any, sql: Connection
+    site: Site, add_expert: AddExpert, services: Any, sql: Connection
 ) -> None:
-    """A browser stays with its process; what it proved, booked and asked for counts with every other."""
-    nginx, servers = several
-    expert = await add_expert(**DAY_AND_NIGHT)
+    """A browser stays with one process, but proofs, bookings and stored responses are valid at both."""
+    nginx, servers = site
+    expert = await add_expert(**ALWAYS_OPEN)
     async with httpx.AsyncClient(base_url=nginx.url, timeout=60) as browser:
         page = await browser.get("/", headers={"Accept-Encoding": "gzip"})
         assert page.status_code == 200
@@ -57,36 +57,38 @@ async def test_two_processes_behave_as_one_site(
         assert re.fullmatch("[0-9a-f]{32}", page.headers["x-request-id"])
         assert "nginx/" not in page.headers["server"]
         route = browser.cookies["eb_route"]
-        # It is told once, and kept.
+        # The routing cookie is set once and kept.
         for _ in range(3):
             assert "eb_route" not in (await browser.get("/my-bookings")).headers.get("set-cookie", "")
         assert browser.cookies["eb_route"] == route
 
-        # A POST that is sent again with its key is answered by the other process in the same words.
+        # The other process replays the response to a repeated POST.
         slots = await open_slots(browser, expert)
-        asked = {"Idempotency-Key": "one-of-two"}
-        made = [
+        key_header = {"Idempotency-Key": "one-of-two"}
+        responses = [
             await httpx.AsyncClient(base_url=server.url, timeout=60).post(
-                "/bookings", json=booking_of(expert, startsAt=slots[0]), headers=asked
+                "/bookings", json=booking_of(expert, startsAt=slots[0]), headers=key_header
             )
             for server in servers
         ]
-        assert [answer.status_code for answer in made] == [201, 201]
-        assert made[0].json() == made[1].json()
-        key = {"Authorization": f"Bearer {made[0].json()['accessToken']}"}
-        seen = await httpx.AsyncClient(base_url=servers[1].url).get(f"/bookings/{made[0].json()['id']}", headers=key)
+        assert [answer.status_code for answer in responses] == [201, 201]
+        assert responses[0].json() == responses[1].json()
+        key = {"Authorization": f"Bearer {responses[0].json()['accessToken']}"}
+        seen = await httpx.AsyncClient(base_url=servers[1].url).get(
+            f"/bookings/{responses[0].json()['id']}", headers=key
+        )
         assert seen.status_code == 200
 
-        # An access link that one was asked for opens at the other.
-        there = httpx.AsyncClient(base_url=servers[0].url)
-        assert (await there.post("/access-links", json={"email": "ada@example.com"})).status_code == 202
+        # An access link requested at one process works at the other.
+        first_server = httpx.AsyncClient(base_url=servers[0].url)
+        assert (await first_server.post("/access-links", json={"email": "ada@example.com"})).status_code == 202
         row = sql.execute("SELECT id FROM access_request").fetchone()
         assert row is not None
-        elsewhere = httpx.AsyncClient(base_url=servers[1].url)
-        redeemed = await elsewhere.post("/access-links/redeem", json={"link": SignedKeys(SECRET_KEY).link(row[0])})
+        second_server = httpx.AsyncClient(base_url=servers[1].url)
+        redeemed = await second_server.post("/access-links/redeem", json={"link": SignedKeys(SECRET_KEY).link(row[0])})
         assert redeemed.status_code == 200, redeemed.text
 
-        # And the cookie that one has signed is that of the same visitor to the other: who forged it has a new one.
+        # A cookie signed by one process identifies the same visitor at the other.
         first = httpx.AsyncClient(base_url=servers[0].url)
         await first.get(f"/book/{expert}?at={slots[1]}", follow_redirects=True)
         signed = first.cookies["eb_browser"]
@@ -96,16 +98,14 @@ async def test_two_processes_behave_as_one_site(
         assert visitor_in(signed) == visitor_in(answer.cookies.get("eb_browser", signed))
 
 
-async def test_forwarded_for_header_of_a_browser_is_ignored(
-    several: Several, add_expert: AddExpert, sql: Connection
-) -> None:
-    nginx, _ = several
-    expert = await add_expert(**DAY_AND_NIGHT)
+async def test_forwarded_for_header_of_a_browser_is_ignored(site: Site, add_expert: AddExpert, sql: Connection) -> None:
+    nginx, _ = site
+    expert = await add_expert(**ALWAYS_OPEN)
     async with httpx.AsyncClient(base_url=nginx.url, timeout=60) as client:
         slots = await open_slots(client, expert)
         for number, start in enumerate(slots[:3]):
-            said = {"X-Forwarded-For": f"198.51.100.{number}"}
-            held = await client.post("/holds", json={"expertId": str(expert), "startsAt": start}, headers=said)
+            headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+            held = await client.post("/holds", json={"expertId": str(expert), "startsAt": start}, headers=headers)
             assert held.status_code == 201
         assert sql.execute("SELECT count(DISTINCT hold_origin) FROM booking").fetchone() == (1,)
         too_long = await client.post("/bookings", content=b"x" * 200_000)
@@ -114,35 +114,35 @@ async def test_forwarded_for_header_of_a_browser_is_ignored(
 
 @pytest.mark.timeout(300)
 async def test_both_processes_are_replaced_under_load_without_a_failed_request(
-    several: Several, add_expert: AddExpert, sql: Connection, database_url: str, tmp_path: Path
+    site: Site, add_expert: AddExpert, sql: Connection, database_url: str, tmp_path: Path
 ) -> None:
-    nginx, servers = several
-    expert = await add_expert(**DAY_AND_NIGHT)
-    over = asyncio.Event()
+    nginx, servers = site
+    expert = await add_expert(**ALWAYS_OPEN)
+    stop = asyncio.Event()
     answers: Counter[tuple[str, int]] = Counter()
     booked: list[str] = []
 
     async with httpx.AsyncClient(base_url=nginx.url, timeout=60) as client:
         slots = iter(await open_slots(client, expert))
 
-    async def books() -> None:
-        while not over.is_set() and (start := next(slots, None)):
-            # A browser of its own each time, so both are asked.
+    async def book_slots() -> None:
+        while not stop.is_set() and (start := next(slots, None)):
+            # A new browser each time, so that both processes get requests.
             async with httpx.AsyncClient(base_url=nginx.url, timeout=60) as client:
                 answer = await client.post("/bookings", json=booking_of(expert, startsAt=start))
             answers["book", answer.status_code] += 1
-            await asyncio.sleep(BREATH)
+            await asyncio.sleep(PAUSE)
             if answer.status_code == 201:
                 booked.append(answer.json()["id"])
 
-    async def looks() -> None:
-        # One that comes again and again, by its cookie to the same process as long as that is there.
+    async def view_page() -> None:
+        # One browser whose cookie leads it to the same process as long as that process runs.
         async with httpx.AsyncClient(base_url=nginx.url, timeout=60) as client:
-            while not over.is_set():
+            while not stop.is_set():
                 answers["look", (await client.get(f"/expert/{expert}")).status_code] += 1
-                await asyncio.sleep(BREATH)
+                await asyncio.sleep(PAUSE)
 
-    load = [asyncio.create_task(one) for one in (books(), books(), books(), looks(), looks())]
+    load = [asyncio.create_task(one) for one in (book_slots(), book_slots(), book_slots(), view_page(), view_page())]
     new: list[ServerProcess] = []
     try:
         for server in servers:
@@ -151,20 +151,20 @@ async def test_both_processes_are_replaced_under_load_without_a_failed_request(
             async with asyncio.timeout(60):
                 while answers.total() < before + 20:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
-        over.set()
+        stop.set()
         await asyncio.gather(*load)
     finally:
-        over.set()
+        stop.set()
         await asyncio.gather(*load, return_exceptions=True)
         for process in new:
             process.stop()
     assert set(answers) == {("book", 201), ("look", 200)}, answers
-    kept = sql.execute("SELECT id::text FROM booking WHERE status = 'pending' OR status = 'confirmed'").fetchall()
-    assert sorted(booked) == sorted(one for (one,) in kept)
+    live = sql.execute("SELECT id::text FROM booking WHERE status = 'pending' OR status = 'confirmed'").fetchall()
+    assert sorted(booked) == sorted(one for (one,) in live)
 
 
 async def open_slots(client: httpx.AsyncClient, expert: object) -> list[str]:
-    """The starts that are free from tomorrow on."""
+    """The open starts from tomorrow on."""
     today = datetime.now(UTC).date()
     days = {"from": str(today + timedelta(days=1)), "to": str(today + timedelta(days=12))}
     found = (await client.get(f"/experts/{expert}/slots", params=days)).json()["slots"]
@@ -172,5 +172,5 @@ async def open_slots(client: httpx.AsyncClient, expert: object) -> list[str]:
 
 
 def visitor_in(cookie: str) -> str:
-    """What our cookie holds, without its time and signature."""
+    """The visitor id in the cookie, without time and signature."""
     return cookie.split(".")[0]

@@ -1,4 +1,4 @@
-"""PATCH /bookings/{id} and /bookings/{id}/status, and what /bookings/{id}/changes tells of it."""
+"""PATCH /bookings/{id} and /bookings/{id}/status, and the history at /bookings/{id}/changes."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ from tests.conftest import Clock
 Connection = psycopg.Connection[tuple[Any, ...]]
 Change = Callable[..., Awaitable[httpx.Response]]
 CUSTOMERS = ("grace", "jana_herself", "stray")
-EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
+ALL_CALLERS = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
 TEN, ELEVEN = "2026-11-24T09:00:00Z", "2026-11-24T10:00:00Z"
-WHERE_IT_WAS = "SELECT starts_at = '2026-11-24 08:00Z', version FROM booking ORDER BY created_at LIMIT 1"
+FIRST_BOOKING = "SELECT starts_at = '2026-11-24 08:00Z', version FROM booking ORDER BY created_at LIMIT 1"
 REFUSED = {"nobody": (401, "proof_needed"), "garbage": (401, "proof_needed"), "revoked": (401, "proof_needed"),
            "reader": (403, "forbidden"), "omar": (403, "forbidden"),
            **dict.fromkeys(CUSTOMERS, (404, "booking_not_found"))}  # fmt: skip
@@ -28,36 +28,36 @@ REFUSED = {"nobody": (401, "proof_needed"), "garbage": (401, "proof_needed"), "r
 
 @pytest.fixture
 async def booking(post: Post) -> Json:
-    """A booking of Jana's time at nine."""
+    """A booking with Jana at nine."""
     body: Json = (await post()).json()
     return body
 
 
 @pytest.fixture
-def move(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
-    """Move the booking: `move(TEN)`, as Jana if nobody else is named."""
+def reschedule(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
+    """Reschedule the booking: `reschedule(TEN)`, as Jana by default."""
 
-    async def move(to: Any, *, who: str = "jana", **more: Any) -> httpx.Response:
+    async def reschedule(to: Any, *, who: str = "jana", **more: Any) -> httpx.Response:
         body = {"startsAt": to, **more}
         return await client.patch(f"/bookings/{booking['id']}", json=body, headers=tokens[who])
 
-    return move
+    return reschedule
 
 
 @pytest.fixture
-def become(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
-    """Change the booking's status: `become("confirmed")`, as Jana if nobody else is named."""
+def change_status(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
+    """Change the booking's status: `change_status("confirmed")`, as Jana by default."""
 
-    async def become(to: str, *, who: str = "jana", **more: Any) -> httpx.Response:
+    async def change_status(to: str, *, who: str = "jana", **more: Any) -> httpx.Response:
         path, body = f"/bookings/{booking['id']}/status", {"status": to, **more}
         return await client.patch(path, json=body, headers=tokens[who])
 
-    return become
+    return change_status
 
 
 @pytest.fixture
 def changes(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
-    """The booking's history."""
+    """Get the booking's history."""
 
     async def changes(*, who: str = "jana") -> httpx.Response:
         return await client.get(f"/bookings/{booking['id']}/changes", headers=tokens[who])
@@ -65,17 +65,17 @@ def changes(client: httpx.AsyncClient, tokens: Tokens, booking: Json) -> Change:
     return changes
 
 
-# --- to another time --------------------------------------------------------------------------------------------
+# --- rescheduling -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_only_the_expert_and_admins_reschedule_a_booking(
-    client: httpx.AsyncClient, move: Change, booking: Json, tokens: Tokens, sql: Connection, who: str
+    client: httpx.AsyncClient, reschedule: Change, booking: Json, tokens: Tokens, sql: Connection, who: str
 ) -> None:
-    answer = await move(ELEVEN, who=who)
+    answer = await reschedule(ELEVEN, who=who)
     if who in REFUSED:
         check_problem(answer, *REFUSED[who])
-        assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+        assert sql.execute(FIRST_BOOKING).fetchone() == (True, 1)
         return
     body = answer.json()
     assert (answer.status_code, body["startsAt"], body["endsAt"]) == (200, ELEVEN, "2026-11-24T11:00:00Z")
@@ -97,38 +97,38 @@ async def test_rescheduling_an_unknown_booking_reveals_nothing(
             check_problem(answer, *REFUSED.get(who, (404, "booking_not_found")))
 
 
-async def test_rescheduling_frees_the_old_time(move: Change, post: Post) -> None:
-    assert (await move(TEN)).status_code == 200
+async def test_rescheduling_frees_the_old_time(reschedule: Change, post: Post) -> None:
+    assert (await reschedule(TEN)).status_code == 200
     assert (await post()).status_code == 201
     check_problem(await post(startsAt=TEN), 409, "slot_taken")
 
 
-async def test_rescheduling_to_a_taken_time_keeps_the_old_time(move: Change, post: Post, sql: Connection) -> None:
+async def test_rescheduling_to_a_taken_time_keeps_the_old_time(reschedule: Change, post: Post, sql: Connection) -> None:
     await post(startsAt=TEN)
-    body = check_problem(await move(TEN), 409, "slot_taken")
+    body = check_problem(await reschedule(TEN), 409, "slot_taken")
     assert (body["reason"], body["figures"]) == ("busy", {"busyFrom": TEN, "busyUntil": ELEVEN})
     assert body["alternatives"] == [f"2026-11-24T{hour:02}:00:00Z" for hour in range(10, 16)]
-    assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+    assert sql.execute(FIRST_BOOKING).fetchone() == (True, 1)
     check_problem(await post(), 409, "slot_taken")
-    assert (await move(body["alternatives"][0])).status_code == 200
+    assert (await reschedule(body["alternatives"][0])).status_code == 200
 
 
 async def test_rescheduling_to_a_held_time_is_refused(
-    client: httpx.AsyncClient, move: Change, jana: UUID, clock: Clock
+    client: httpx.AsyncClient, reschedule: Change, jana: UUID, clock: Clock
 ) -> None:
     await client.post("/holds", json={"expertId": str(jana), "startsAt": TEN})
-    assert check_problem(await move(TEN), 409, "slot_taken")["reason"] == "held"
+    assert check_problem(await reschedule(TEN), 409, "slot_taken")["reason"] == "held"
     clock.advance(minutes=5)
-    assert (await move(TEN)).status_code == 200
+    assert (await reschedule(TEN)).status_code == 200
 
 
-async def test_rescheduling_to_a_time_that_overlaps_the_old_one_succeeds(move: Change, sql: Connection) -> None:
+async def test_rescheduling_to_a_time_that_overlaps_the_old_one_succeeds(reschedule: Change, sql: Connection) -> None:
     sql.execute("UPDATE session_type SET step_minutes = 30")
-    assert (await move("2026-11-24T08:30:00Z")).json()["startsAt"] == "2026-11-24T08:30:00Z"
+    assert (await reschedule("2026-11-24T08:30:00Z")).json()["startsAt"] == "2026-11-24T08:30:00Z"
 
 
-async def test_rescheduling_to_the_same_time_changes_nothing(move: Change, changes: Change) -> None:
-    assert (await move(NINE)).json()["version"] == 1
+async def test_rescheduling_to_the_same_time_changes_nothing(reschedule: Change, changes: Change) -> None:
+    assert (await reschedule(NINE)).json()["version"] == 1
     assert len((await changes()).json()["changes"]) == 1
 
 
@@ -138,27 +138,27 @@ async def test_rescheduling_to_the_same_time_changes_nothing(move: Change, chang
      ("2027-11-24T08:00:00Z", "beyond_horizon")],
 )  # fmt: skip
 async def test_rescheduling_to_a_time_not_offered_is_refused(
-    move: Change, sql: Connection, to: str, reason: str
+    reschedule: Change, sql: Connection, to: str, reason: str
 ) -> None:
-    body = check_problem(await move(to), 422, "slot_not_offered")
+    body = check_problem(await reschedule(to), 422, "slot_not_offered")
     assert (body["reason"], [error["field"] for error in body["errors"]]) == (reason, ["startsAt"])
     assert len(body["alternatives"]) == 6
     assert NINE not in body["alternatives"]
-    assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+    assert sql.execute(FIRST_BOOKING).fetchone() == (True, 1)
 
 
 @pytest.mark.parametrize("status", ["cancelled", "declined"])
-async def test_finished_booking_is_not_rescheduled(move: Change, become: Change, status: str) -> None:
-    await become(status)
-    body = check_problem(await move(TEN), 409, "reschedule_not_allowed")
+async def test_finished_booking_is_not_rescheduled(reschedule: Change, change_status: Change, status: str) -> None:
+    await change_status(status)
+    body = check_problem(await reschedule(TEN), 409, "reschedule_not_allowed")
     assert body["detail"] == f"A booking that is {status} cannot be rescheduled."
 
 
 async def test_one_of_two_bookings_rescheduled_to_the_same_time_succeeds(
-    client: httpx.AsyncClient, move: Change, post: Post, tokens: Tokens, sql: Connection
+    client: httpx.AsyncClient, reschedule: Change, post: Post, tokens: Tokens, sql: Connection
 ) -> None:
     other = (await post(startsAt=TEN)).json()["id"]
-    both = move(ELEVEN), client.patch(f"/bookings/{other}", json={"startsAt": ELEVEN}, headers=tokens["admin"])
+    both = reschedule(ELEVEN), client.patch(f"/bookings/{other}", json={"startsAt": ELEVEN}, headers=tokens["admin"])
     answers = await asyncio.gather(*both)
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 1}
     assert sql.execute("SELECT count(*) FROM booking WHERE status = 'pending'").fetchone() == (2,)
@@ -176,33 +176,33 @@ async def test_invalid_new_start_is_refused(
 ) -> None:
     answer = await client.patch(f"/bookings/{booking['id']}", json=body, headers=tokens["jana"])
     assert wrong_fields(answer) == fields
-    assert sql.execute(WHERE_IT_WAS).fetchone() == (True, 1)
+    assert sql.execute(FIRST_BOOKING).fetchone() == (True, 1)
 
 
-# --- to another status ------------------------------------------------------------------------------------------
+# --- changing status --------------------------------------------------------------------------------------------
 
 
-async def test_answer_deadline_exists_until_the_booking_is_answered(become: Change, booking: Json) -> None:
+async def test_answer_deadline_exists_until_the_booking_is_answered(change_status: Change, booking: Json) -> None:
     assert booking["answerBy"] == NINE  # two days from now would be after the start
-    assert (await become("confirmed")).json()["answerBy"] is None
+    assert (await change_status("confirmed")).json()["answerBy"] is None
 
 
-async def test_session_is_completed_only_after_its_end(become: Change, clock: Clock) -> None:
-    await become("confirmed")
+async def test_session_is_completed_only_after_its_end(change_status: Change, clock: Clock) -> None:
+    await change_status("confirmed")
     clock.advance(hours=24, minutes=59)
     for to in ("completed", "no_show"):
-        body = check_problem(await become(to), 409, "status_change_not_allowed")
+        body = check_problem(await change_status(to), 409, "status_change_not_allowed")
         assert "after the session has ended" in body["detail"]
     clock.advance(minutes=1)
-    assert (await become("completed")).json()["status"] == "completed"
-    check_problem(await become("no_show"), 409, "status_change_not_allowed")
+    assert (await change_status("completed")).json()["status"] == "completed"
+    check_problem(await change_status("no_show"), 409, "status_change_not_allowed")
 
 
 @pytest.mark.parametrize("who", ["jana", "admin"])
 async def test_transitions_of_the_system_are_refused_to_callers(
-    client: httpx.AsyncClient, become: Change, jana: UUID, tokens: Tokens, who: str
+    client: httpx.AsyncClient, change_status: Change, jana: UUID, tokens: Tokens, who: str
 ) -> None:
-    body = check_problem(await become("expired", who=who), 409, "status_change_not_allowed")
+    body = check_problem(await change_status("expired", who=who), 409, "status_change_not_allowed")
     assert body["detail"] == "Only the site can make a booking that is pending expired."
     held = (await client.post("/holds", json={"expertId": str(jana), "startsAt": TEN})).json()["id"]
     for to in ("pending", "confirmed", "expired"):
@@ -211,11 +211,11 @@ async def test_transitions_of_the_system_are_refused_to_callers(
 
 
 async def test_unanswered_request_expires_and_cannot_be_changed(
-    services: Services, become: Change, changes: Change, clock: Clock
+    services: Services, change_status: Change, changes: Change, clock: Clock
 ) -> None:
     clock.advance(hours=24)
-    await services.deadlines.work_off()
-    check_problem(await become("confirmed"), 409, "status_change_not_allowed")
+    await services.deadlines.drain()
+    check_problem(await change_status("confirmed"), 409, "status_change_not_allowed")
     last = (await changes()).json()["changes"][-1]
     assert (last["actor"], last["fromStatus"], last["toStatus"]) == ("system", "pending", "expired")
     assert last["reason"] == "not answered in time"
@@ -229,33 +229,35 @@ async def test_invalid_reason_is_refused(client: httpx.AsyncClient, tokens: Toke
     assert wrong_fields(answer) == {"reason"}
 
 
-async def test_one_of_concurrent_confirmation_and_decline_succeeds(become: Change, changes: Change) -> None:
-    answers = await asyncio.gather(become("confirmed"), become("declined", who="admin"))
+async def test_one_of_concurrent_confirmation_and_decline_succeeds(change_status: Change, changes: Change) -> None:
+    answers = await asyncio.gather(change_status("confirmed"), change_status("declined", who="admin"))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 1}
     assert len((await changes()).json()["changes"]) == 2
 
 
-# --- what has happened ------------------------------------------------------------------------------------------
+# --- history ----------------------------------------------------------------------------------------------------
 
 
-async def test_history_lists_every_change_with_actor_and_reason(become: Change, move: Change, changes: Change) -> None:
-    await become("confirmed")
-    await move(ELEVEN, who="admin", reason="  The room is \r\n taken ")
-    check_problem(await move("2026-11-24T07:00:00Z"), 422, "slot_not_offered")
-    await become("cancelled", reason="Ill")
-    told = (await changes()).json()
-    assert set(told) == {"changes"}
+async def test_history_lists_every_change_with_actor_and_reason(
+    change_status: Change, reschedule: Change, changes: Change
+) -> None:
+    await change_status("confirmed")
+    await reschedule(ELEVEN, who="admin", reason="  The room is \r\n taken ")
+    check_problem(await reschedule("2026-11-24T07:00:00Z"), 422, "slot_not_offered")
+    await change_status("cancelled", reason="Ill")
+    history = (await changes()).json()
+    assert set(history) == {"changes"}
     assert [(c["actor"], c["fromStatus"], c["toStatus"], c["fromStartsAt"], c["toStartsAt"], c["reason"])
-            for c in told["changes"]] == [
+            for c in history["changes"]] == [
         ("customer", None, "pending", None, NINE, ""),
         ("expert", "pending", "confirmed", NINE, NINE, ""),
         ("admin", "confirmed", "confirmed", NINE, ELEVEN, "The room is \n taken"),
         ("expert", "confirmed", "cancelled", ELEVEN, ELEVEN, "Ill"),
     ]  # fmt: skip
-    assert [c["at"] for c in told["changes"]] == sorted(c["at"] for c in told["changes"])
+    assert [c["at"] for c in history["changes"]] == sorted(c["at"] for c in history["changes"])
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_history_is_for_the_expert_and_admins_only(changes: Change, who: str) -> None:
     answer = await changes(who=who)
     if who in REFUSED:

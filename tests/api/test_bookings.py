@@ -1,4 +1,4 @@
-"""POST /bookings, and the race over HTTP."""
+"""POST /bookings, alone and concurrently."""
 
 import asyncio
 import json
@@ -139,11 +139,11 @@ async def test_text_is_trimmed_and_unicode_is_accepted(post: Post) -> None:
 
 
 async def test_sql_and_markup_are_stored_as_plain_text(post: Post, sql: Connection) -> None:
-    evil = "'); DROP TABLE booking; --"
-    made = await post(name=evil, notes="<script>alert(1)</script> :name %s {0}")
-    assert made.json()["name"] == evil
+    hostile = "'); DROP TABLE booking; --"
+    made = await post(name=hostile, notes="<script>alert(1)</script> :name %s {0}")
+    assert made.json()["name"] == hostile
     assert sql.execute("SELECT name, notes FROM booking").fetchall() == [
-        (evil, "<script>alert(1)</script> :name %s {0}")
+        (hostile, "<script>alert(1)</script> :name %s {0}")
     ]
 
 
@@ -238,7 +238,7 @@ async def test_all_validation_errors_are_reported_together(client: httpx.AsyncCl
 async def test_invalid_value_is_reported_by_field_and_books_nothing(
     client: httpx.AsyncClient, jana: UUID, sql: Connection, field: str, value: Any
 ) -> None:
-    # Written by hand, because a client refuses to send half a character.
+    # Raw JSON, because the client refuses to send half a surrogate pair.
     content = json.dumps(booking_of(jana, **{field: value}), ensure_ascii=True)
     answer = await client.post("/bookings", content=content, headers={"Content-Type": "application/json"})
     assert wrong_fields(answer) == {field}

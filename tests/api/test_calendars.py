@@ -1,4 +1,4 @@
-"""Running a calendar: who may, what is answered, what is refused; and nothing anybody sends is an error of ours."""
+"""Running a calendar: permissions, responses and refusals. No input causes a server error."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Ask = Callable[..., Awaitable[httpx.Response]]
 
 CUSTOMERS = ("grace", "jana_herself", "stray")
-EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
+ALL_CALLERS = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
 MORNING: Json = {"weekday": 1, "opens": "09:00", "closes": "12:00"}
 PLAN: Json = {"timeZone": "Europe/Berlin", "windows": [MORNING]}
 NEW_TYPE: Json = {"title": "Short talk", "minutes": 30, "stepMinutes": 30, "noticeMinutes": 0}
@@ -39,7 +39,7 @@ DAY: Json = {"kind": "hours", "windows": [{"opens": "14:00", "closes": "18:00"}]
 
 @pytest.fixture
 def ask(client: httpx.AsyncClient, tokens: Tokens) -> Ask:
-    """Ask about Jana as somebody: `ask("PUT", "/availability", {...})`, as Jana herself if nobody else is named."""
+    """Send a request for Jana's calendar: `ask("PUT", "/availability", {...})`, as Jana by default."""
 
     async def ask(method: str, path: str, body: Any = None, *, who: str = "jana", **more: Any) -> httpx.Response:
         headers = {**tokens[who], **more.pop("headers", {})}
@@ -51,17 +51,17 @@ def ask(client: httpx.AsyncClient, tokens: Tokens) -> Ask:
 
 @pytest.fixture
 async def type_id(client: httpx.AsyncClient, jana: UUID) -> str:
-    """Jana's session type."""
+    """The id of Jana's session type."""
     return str((await client.get(f"/experts/{jana}")).json()["sessionTypes"][0]["id"])
 
 
 async def slots(client: httpx.AsyncClient, day: str = "2026-11-24", **params: str) -> list[str]:
-    """The starts of Jana's open slots of a day."""
+    """The starts of Jana's open slots on a date."""
     answer = await client.get("/experts/jana-muller/slots", params={"from": day, "to": day, **params})
     return [slot["startsAt"] for slot in answer.json()["slots"] if slot["state"] == "open"]
 
 
-# --- who may ----------------------------------------------------------------------------------------------------
+# --- permissions ------------------------------------------------------------------------------------------------
 
 CALLS: list[tuple[str, str, Any, int]] = [
     ("PATCH", "", {"headline": "New"}, 200),
@@ -83,7 +83,7 @@ CALLS: list[tuple[str, str, Any, int]] = [
 
 @pytest.fixture
 async def prepared(ask: Ask, type_id: str) -> dict[str, str]:
-    """Something there to change: an override of 2026-11-25, days off."""
+    """Add an override of 2026-11-25 and days off to change."""
     assert (await ask("PUT", "/overrides/2026-11-25", DAY)).status_code == 200
     off = (await ask("POST", "/days-off", OFF)).json()["id"]
     return {"type": type_id, "off": off}
@@ -94,12 +94,12 @@ async def prepared(ask: Ask, type_id: str) -> dict[str, str]:
 async def test_calendar_calls_are_for_the_expert_and_admins_only(
     ask: Ask, prepared: dict[str, str], sql: Connection, who: str, method: str, path: str, body: Any, status: int
 ) -> None:
-    before = everything(sql)
+    before = all_rows(sql)
     for other in ("nobody", "garbage", "revoked", "reader", "omar", *CUSTOMERS):
         answer = await ask(method, path.format(**prepared), body, who=other)
         known = other in ("reader", "omar", *CUSTOMERS)
         check_problem(answer, *((403, "forbidden") if known else (401, "proof_needed")))
-    assert everything(sql) == before
+    assert all_rows(sql) == before
     assert (await ask(method, path.format(**prepared), body, who=who)).status_code == status
 
 
@@ -109,7 +109,7 @@ async def test_inactive_expert_is_visible_only_to_the_expert_and_admins(
 ) -> None:
     sql.execute("UPDATE expert SET active = false WHERE slug = 'jana-muller'")
     check_problem(await ask(method, path.format(**prepared), body, who="omar"), 404, "expert_not_found")
-    # Nor does the expert's own token count until an admin says so.
+    # The expert's own token is refused until an admin reactivates the expert.
     check_problem(await ask(method, path.format(**prepared), body), 401, "proof_needed")
     assert (await ask(method, path.format(**prepared), body, who="admin")).status_code == status
 
@@ -127,13 +127,13 @@ async def test_unknown_expert_is_not_found(
         check_problem(await client.request(method, url, **content), 401, "proof_needed")
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_only_admins_add_experts(client: httpx.AsyncClient, tokens: Tokens, who: str) -> None:
     right, wrong = [await client.post("/experts", json=body, headers=tokens[who]) for body in (NEW_EXPERT, {})]
     if who == "admin":
         assert (right.status_code, wrong.status_code) == (201, 422)
         return
-    for answer in (right, wrong):  # what is wrong with a request is told to those who may make it
+    for answer in (right, wrong):  # validation errors only for authorized callers
         check_problem(
             answer, *((403, "forbidden") if who in ("reader", "jana", "omar", *CUSTOMERS) else (401, "proof_needed"))
         )
@@ -279,10 +279,10 @@ async def test_region_is_checked_against_the_stored_country(ask: Ask) -> None:
     ],
 )  # fmt: skip
 async def test_empty_or_unknown_changes_are_refused(ask: Ask, sql: Connection, body: Any, fields: set[str]) -> None:
-    before = everything(sql)
+    before = all_rows(sql)
     answer = await ask("PATCH", "", content=json.dumps(body), headers={"Content-Type": "application/json"})
     assert wrong_fields(answer) == fields
-    assert everything(sql) == before
+    assert all_rows(sql) == before
 
 
 # --- session types ----------------------------------------------------------------------------------------------
@@ -303,15 +303,15 @@ async def test_session_types_are_added_changed_and_deleted(ask: Ask, type_id: st
     assert (await ask("PATCH", f"/session-types/{type_id}", {"position": 2})).status_code == 200
     listed = (await ask("GET", "/session-types")).json()["sessionTypes"]
     assert [found["id"] for found in listed] == [short["id"], type_id]
-    gone = await ask("DELETE", path)
-    assert (gone.status_code, gone.content) == (204, b"")
+    deleted = await ask("DELETE", path)
+    assert (deleted.status_code, deleted.content) == (204, b"")
     check_problem(await ask("DELETE", path), 404, "session_type_not_found")
     check_problem(await ask("PATCH", path, {"minutes": 45}), 404, "session_type_not_found")
 
 
 async def test_public_sees_active_session_types_and_hosts_see_all(ask: Ask, sql: Connection) -> None:
     await ask("POST", "/session-types", {**NEW_TYPE, "active": False})
-    seen = {who: await ask("GET", "/session-types", who=who) for who in EVERYBODY}
+    seen = {who: await ask("GET", "/session-types", who=who) for who in ALL_CALLERS}
     for who in ("garbage", "revoked"):
         check_problem(seen.pop(who), 401, "proof_needed")
     counts = {who: len(answer.json()["sessionTypes"]) for who, answer in seen.items()}
@@ -493,9 +493,9 @@ async def test_midnight_may_be_written_in_two_ways_and_is_returned_in_one(ask: A
 async def test_invalid_hours_are_refused_with_their_index(
     ask: Ask, sql: Connection, windows: Any, fields: set[str]
 ) -> None:
-    before = everything(sql)
+    before = all_rows(sql)
     assert wrong_fields(await ask("PUT", "/availability", {**PLAN, "windows": windows})) == fields
-    assert everything(sql) == before
+    assert all_rows(sql) == before
 
 
 async def test_overlapping_hours_are_refused_with_the_index_they_overlap(ask: Ask) -> None:
@@ -542,12 +542,12 @@ async def test_stale_if_match_returns_412(ask: Ask, sql: Connection) -> None:
     etag = (await ask("GET", "/availability")).headers["etag"]
     changed = await ask("PUT", "/availability", PLAN, headers={"If-Match": etag})
     assert changed.status_code == 200
-    before = everything(sql)
+    before = all_rows(sql)
     for outdated in (etag, '"x"', "x", "", f"W/{changed.headers['etag']}"):
         late = await ask("PUT", "/availability", {**PLAN, "windows": []}, headers={"If-Match": outdated})
         check_problem(late, 412, "plan_changed")
         assert late.headers["etag"] == changed.headers["etag"]
-    assert everything(sql) == before
+    assert all_rows(sql) == before
     for fitting in (late.headers["etag"], "*", f'"x", {late.headers["etag"]}'):
         again = await ask("PUT", "/availability", PLAN, headers={"If-Match": fitting})
         assert again.headers["etag"] == late.headers["etag"]
@@ -578,16 +578,16 @@ async def test_time_zone_change_shifts_open_slots_but_no_booking(
     booking = (await post()).json()
     before = await slots(client, timeZone="UTC")
     assert (before[0], before[-1]) == ("2026-11-24T09:00:00Z", "2026-11-24T15:00:00Z")
-    for moved in (
+    for response in (
         await ask("PATCH", "", {"timeZone": "America/New_York"}),
         await ask("PUT", "/availability", {**(await ask("GET", "/availability")).json(), "timeZone": "Asia/Kolkata"}),
     ):
-        assert moved.status_code == 200
+        assert response.status_code == 200
         kept = (await client.get(f"/bookings/{booking['id']}", headers=tokens["jana"])).json()
         assert {**kept, "expertTimeZone": "", "accessToken": ""} == {**booking, "expertTimeZone": "", "accessToken": ""}
     after = await slots(client, timeZone="UTC")
     assert (after[0], after[-1]) == ("2026-11-24T03:30:00Z", "2026-11-24T10:30:00Z")
-    assert not [start for start in after if "07:00" < start[11:16] < "09:00"]  # beside the booking at 08:00
+    assert not [start for start in after if "07:00" < start[11:16] < "09:00"]  # next to the booking at 08:00
 
 
 # --- single dates -----------------------------------------------------------------------------------------------
@@ -701,7 +701,7 @@ async def test_invalid_days_off_are_refused(ask: Ask, change: Json, fields: set[
     assert wrong_fields(await ask("POST", "/days-off", {**OFF, **change})) == fields
 
 
-# --- why not ----------------------------------------------------------------------------------------------------
+# --- explanations -----------------------------------------------------------------------------------------------
 
 
 async def test_bookable_time_has_no_obstacles(ask: Ask, jana: UUID, type_id: str) -> None:
@@ -807,9 +807,9 @@ async def test_daily_cap_holds_with_concurrent_posts_and_after_a_cancellation(
     assert again.status_code == 201
 
 
-# --- whatever anybody sends -------------------------------------------------------------------------------------
+# --- hostile input ----------------------------------------------------------------------------------------------
 
-NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" * 5000,
+HOSTILE_BODIES = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" * 5000,
          b'{"windows": ' + b"9" * 5000 + b"}",
          b'{"windows": [' + b"{}," * 20000 + b"{}]}", b'{"windows": NaN, "minutes": Infinity}', b'{"minutes": 1e400}',
          b'{"title": "\\ud800", "name": "\\ud800", "reason": "\\udfff", "timeZone": "\\ud800"}',
@@ -823,13 +823,13 @@ NASTY = [b"", b"null", b"[]", b"5", b'"x"', b"{", b"{}", b"[{}]", b"\xff", b"[" 
 async def test_hostile_input_never_causes_a_server_error(
     ask: Ask, type_id: str, sql: Connection, method: str, path: str, _body: Any, _status: int
 ) -> None:
-    before = everything(sql)
+    before = all_rows(sql)
     headers = {"Content-Type": "application/json"}
-    for body in NASTY:
+    for body in HOSTILE_BODIES:
         answer = await ask(method, path.format(type=type_id, off=uuid4()), content=body, headers=headers)
         assert answer.status_code in (413, 422), answer.text
         assert len(answer.content) < 20_000, body[:50]
-    assert everything(sql) == before
+    assert all_rows(sql) == before
 
 
 keys = st.sampled_from([
@@ -857,7 +857,7 @@ async def test_invalid_bodies_never_cause_a_server_error(
     assert answer.status_code in (200, 201, 409, 422), (answer.status_code, answer.text)
 
 
-def everything(sql: Connection) -> list[Any]:
-    """All rows that running a calendar can change."""
+def all_rows(sql: Connection) -> list[Any]:
+    """All rows that these calls can change."""
     tables = ("expert", "session_type", "availability_rule", "override", "day_off", "booking")
     return [sql.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall() for table in tables]

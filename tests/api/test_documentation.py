@@ -1,4 +1,4 @@
-"""What /openapi.json says. That every answer is documented is checked with every answer, in conftest.py."""
+"""The content of /openapi.json. conftest.py checks every response of the other tests against it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from tests.api.conftest import PROBLEM, check_schema
 
-RUNNING = {
+CALENDAR_OPERATIONS = {
     "post /experts", "patch /experts/{expert}", "post /experts/{expert}/session-types",
     "patch /experts/{expert}/session-types/{session_type}", "delete /experts/{expert}/session-types/{session_type}",
     "get /experts/{expert}/availability", "put /experts/{expert}/availability", "get /experts/{expert}/overrides",
@@ -20,12 +20,12 @@ RUNNING = {
 
 @pytest.fixture
 def documentation(api: FastAPI) -> Any:
-    """The whole of it."""
+    """The OpenAPI document."""
     return api.openapi()
 
 
 def operations(documentation: Any) -> list[tuple[str, Any]]:
-    """All, by method and path."""
+    """All operations by method and path."""
     return [
         (f"{method} {path}", operation)
         for path, methods in documentation["paths"].items()
@@ -41,7 +41,7 @@ def test_openapi_lists_exactly_these_operations(documentation: Any) -> None:
         "post /holds", "delete /holds/{hold}",
         "post /access-links", "post /access-links/redeem", "get /feeds/{key}.ics",
         "get /healthz", "get /readyz",
-        *RUNNING,
+        *CALENDAR_OPERATIONS,
         "get /experts/{expert}/session-types",
     }  # fmt: skip
 
@@ -56,18 +56,18 @@ def test_every_operation_and_response_has_a_description(documentation: Any) -> N
 def test_every_response_has_a_schema_and_every_error_is_a_problem(documentation: Any) -> None:
     for name, operation in operations(documentation):
         for status, answer in operation["responses"].items():
-            told = "text/calendar" if "/feeds" in name else "application/json"
-            kind = told if status < "400" else PROBLEM
+            media_type = "text/calendar" if "/feeds" in name else "application/json"
+            expected = media_type if status < "400" else PROBLEM
             if status in ("204", "304"):
                 assert "content" not in answer, (name, status)
                 continue
-            assert set(answer["content"]) == {kind}, (name, status)
-            assert answer["content"][kind]["schema"], (name, status)
+            assert set(answer["content"]) == {expected}, (name, status)
+            assert answer["content"][expected]["schema"], (name, status)
 
 
 def test_examples_of_all_operations_match_their_schemas(documentation: Any) -> None:
     for name, operation in operations(documentation):
-        if not any(room in name for room in ("/experts", "/bookings", "/holds", "/feeds", "/access-links")):
+        if not any(prefix in name for prefix in ("/experts", "/bookings", "/holds", "/feeds", "/access-links")):
             continue
         for status, answer in operation["responses"].items():
             for content in answer.get("content", {}).values():
@@ -104,7 +104,7 @@ def test_times_have_format_date_time(documentation: Any) -> None:
 
 def test_operations_declare_whether_they_need_a_token(documentation: Any) -> None:
     guarded = {name for name, operation in operations(documentation) if operation.get("security")}
-    assert guarded == RUNNING | {
+    assert guarded == CALENDAR_OPERATIONS | {
         "get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status",
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
         "post /bookings/{booking}/access-token/revoke",

@@ -206,7 +206,7 @@ async def test_expert_list_has_cursors_and_totals(client: httpx.AsyncClient, add
 
 
 async def slots(client: httpx.AsyncClient, reference: object, since: str, until: str, **params: str) -> Any:
-    """The body of a good answer."""
+    """The body of a 200 response."""
     answer = await client.get(f"/experts/{reference}/slots", params={"from": since, "to": until, **params})
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -263,7 +263,7 @@ async def test_at_most_62_days_of_slots_can_be_requested(client: httpx.AsyncClie
     assert "62 days" in check_problem(too_long, 422, "validation_failed")["errors"][0]["message"]
 
 
-async def test_slots_of_another_session_type_and_of_another_experts(
+async def test_session_type_has_its_own_slots_and_foreign_types_are_not_found(
     client: httpx.AsyncClient, jana: UUID, omar: UUID, sql: Connection
 ) -> None:
     row = sql.execute(
@@ -273,8 +273,8 @@ async def test_slots_of_another_session_type_and_of_another_experts(
     assert row is not None
     body = await slots(client, jana, "2026-11-24", "2026-11-24", sessionTypeId=str(row[0]))
     assert (body["sessionTypeId"], len(body["slots"])) == (str(row[0]), 16)
-    for stranger in (row[0], uuid4()):
-        days = {"from": "2026-11-24", "to": "2026-11-24", "sessionTypeId": str(stranger)}
+    for foreign in (row[0], uuid4()):
+        days = {"from": "2026-11-24", "to": "2026-11-24", "sessionTypeId": str(foreign)}
         check_problem(await client.get(f"/experts/{omar}/slots", params=days), 404, "session_type_not_found")
 
 

@@ -1,4 +1,4 @@
-"""GET and HEAD /feeds/{key}.ics, as calendar programs ask."""
+"""GET and HEAD /feeds/{key}.ics, as calendar programs send them."""
 
 from typing import Any
 from uuid import UUID
@@ -16,13 +16,13 @@ ADA = FeedOwner(customer_key="ada@example.com")
 
 @pytest.fixture
 async def feed(services: Services, post: Post) -> str:
-    """The path of Ada's calendar, with one booking."""
+    """The path of Ada's feed, which has one booking."""
     assert (await post()).status_code == 201
     return path_of(await services.feeds.open(ADA))
 
 
 def path_of(url: str) -> str:
-    """What stands behind the site's own address."""
+    """The path of this URL."""
     return "/feeds/" + url.rpartition("/")[2]
 
 
@@ -63,10 +63,10 @@ async def test_rescheduling_changes_the_calendar(
     [booking] = (await client.get("/bookings", params={"expertId": str(jana)}, headers=tokens["jana"])).json()[
         "bookings"
     ]
-    moved = await client.patch(
+    rescheduled = await client.patch(
         f"/bookings/{booking['id']}", json={"startsAt": "2026-11-24T10:00:00Z"}, headers=tokens["jana"]
     )
-    assert moved.status_code == 200
+    assert rescheduled.status_code == 200
     answer = await client.get(feed, headers={"If-None-Match": etag})
     assert answer.status_code == 200
     [event] = Calendar.from_ical(answer.content).walk("VEVENT")

@@ -1,4 +1,4 @@
-"""Alive and ready."""
+"""Liveness and readiness."""
 
 import httpx
 import psycopg
@@ -9,8 +9,8 @@ from expert_booking.services import Services
 from tests.api.conftest import check_problem
 
 
-async def ask(url: str, path: str) -> httpx.Response:
-    """An API over this database."""
+async def get(url: str, path: str) -> httpx.Response:
+    """GET a path from an API on this database."""
     database = Database(url)
     transport = httpx.ASGITransport(create_api(Services(database), secret="of no use here"), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -25,28 +25,28 @@ async def test_server_on_a_current_schema_is_alive_and_ready(client: httpx.Async
 
 
 async def test_empty_database_is_not_ready_and_the_answer_names_the_command(empty_database_url: str) -> None:
-    assert (await ask(empty_database_url, "/healthz")).status_code == 200
+    assert (await get(empty_database_url, "/healthz")).status_code == 200
     assert (
-        "expert-booking migrate" in check_problem(await ask(empty_database_url, "/readyz"), 503, "not_ready")["detail"]
+        "expert-booking migrate" in check_problem(await get(empty_database_url, "/readyz"), 503, "not_ready")["detail"]
     )
 
 
 async def test_older_schema_is_not_ready_and_newer_schema_is(database_url: str) -> None:
-    """While processes are replaced one by one the schema is a step ahead of those that still run."""
+    """While processes are replaced one by one, the schema is one version ahead of those still running."""
     with psycopg.connect(driver_url(database_url), autocommit=True) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
-        check_problem(await ask(database_url, "/readyz"), 503, "not_ready")
+        check_problem(await get(database_url, "/readyz"), 503, "not_ready")
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    assert (await ask(database_url, "/readyz")).status_code == 200
+    assert (await get(database_url, "/readyz")).status_code == 200
 
 
 async def test_without_a_database_the_server_is_alive_but_not_ready() -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
-    assert (await ask(nowhere, "/healthz")).status_code == 200
-    assert "reached" in check_problem(await ask(nowhere, "/readyz"), 503, "not_ready")["detail"]
+    assert (await get(nowhere, "/healthz")).status_code == 200
+    assert "reached" in check_problem(await get(nowhere, "/readyz"), 503, "not_ready")["detail"]
 
 
 async def test_without_a_database_other_requests_get_503_with_retry_after() -> None:
     nowhere = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
     for path in ("/experts", "/experts/jana-muller", "/bookings?expertId=7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"):
-        check_problem(await ask(nowhere, path), 503, "unavailable")
+        check_problem(await get(nowhere, path), 503, "unavailable")

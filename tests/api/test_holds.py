@@ -1,4 +1,4 @@
-"""POST and DELETE /holds, and booking what is held."""
+"""POST and DELETE /holds, and booking a held time."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ HOLD = {"id", "expertId", "sessionTypeId", "startsAt", "endsAt", "holdUntil"}
 
 
 async def hold(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE, **more: Any) -> httpx.Response:
-    """Ask to hold a time."""
+    """Request a hold."""
     return await client.post("/holds", json={"expertId": str(expert_id), "startsAt": starts_at, **more})
 
 
 async def state_of(client: httpx.AsyncClient, expert_id: UUID, starts_at: str = NINE) -> str:
-    """What the list of slots says of a time."""
+    """The state of this slot in the list of slots."""
     query = {"from": starts_at[:10], "to": starts_at[:10]}
     slots = (await client.get(f"/experts/{expert_id}/slots", params=query)).json()["slots"]
     return {slot["startsAt"]: str(slot["state"]) for slot in slots}[starts_at]
@@ -43,14 +43,14 @@ async def test_hold_has_the_agreed_shape_and_a_location(client: httpx.AsyncClien
 async def test_holding_a_held_slot_returns_the_nearest_free_slots(
     client: httpx.AsyncClient, jana: UUID, post: Post
 ) -> None:
-    mine = (await hold(client, jana)).json()
+    own_hold = (await hold(client, jana)).json()
     assert await state_of(client, jana) == "held"
     for answer in (await hold(client, jana), await post()):
         body = check_problem(answer, 409, "slot_taken")
         assert (body["reason"], body["detail"]) == ("held", "Someone else is booking this time right now.")
         assert body["figures"] == {"busyFrom": NINE, "busyUntil": TEN}
         assert body["alternatives"] == [f"2026-11-24T{hour:02}:00:00Z" for hour in range(9, 15)]
-        assert mine["id"] not in answer.text
+        assert own_hold["id"] not in answer.text
     assert (await hold(client, jana, body["alternatives"][0])).status_code == 201
 
 
@@ -89,8 +89,8 @@ async def test_invalid_fields_are_all_reported(client: httpx.AsyncClient) -> Non
 
 async def test_released_hold_frees_its_slot_and_is_not_found_again(client: httpx.AsyncClient, jana: UUID) -> None:
     address = (await hold(client, jana)).headers["location"]
-    gone = await client.delete(address)
-    assert (gone.status_code, gone.content) == (204, b"")
+    released = await client.delete(address)
+    assert (released.status_code, released.content) == (204, b"")
     assert await state_of(client, jana) == "open"
     check_problem(await client.delete(address), 404, "hold_not_found")
     assert (await hold(client, jana)).status_code == 201
@@ -147,7 +147,7 @@ async def test_limit_of_holds_is_per_network(client: httpx.AsyncClient, api: Any
     check_problem(await hold(client, jana, "2026-11-27T09:00:00Z"), 429, "too_many_holds")
 
 
-# --- booking what is held ---------------------------------------------------------------------------------------
+# --- booking a held time ----------------------------------------------------------------------------------------
 
 
 async def test_hold_id_is_enough_to_book_it(client: httpx.AsyncClient, jana: UUID, post: Post) -> None:
@@ -207,6 +207,6 @@ async def test_held_time_can_be_booked_after_its_notice_has_begun(
 ) -> None:
     held = (await hold(client, jana)).json()
     clock.advance(minutes=4)
-    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice has begun since it was held
+    sql.execute("UPDATE session_type SET notice_minutes = 1439")  # the notice period has begun since the hold
     assert check_problem(await post(), 422, "slot_not_offered")["reason"] == "min_notice"
     assert (await post(holdId=held["id"])).status_code == 201

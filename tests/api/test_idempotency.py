@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST that is sent again is done once, whatever happens in between."""
+"""`Idempotency-Key`: a repeated POST takes effect once, whatever happens in between."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ REPLAYED = "idempotent-replayed"
 
 @pytest.fixture
 def send(client: httpx.AsyncClient, jana: UUID) -> Send:
-    """POST a booking of Jana's time with a key; `send("key", email="x")` changes one field."""
+    """POST a booking with Jana under a key; `send("key", email="x")` changes one field."""
 
     async def send(key: str, *, headers: Json | None = None, **changes: Any) -> httpx.Response:
         return await client.post(
@@ -41,7 +41,7 @@ def send(client: httpx.AsyncClient, jana: UUID) -> Send:
 
 @pytest.fixture
 async def from_address(api: FastAPI) -> AsyncIterator[Callable[[str], httpx.AsyncClient]]:
-    """A client at a network address; its answers are not held against the documentation."""
+    """Make clients with a network address. Their responses are not checked against the documentation."""
     clients: list[httpx.AsyncClient] = []
 
     def at(address: str) -> httpx.AsyncClient:
@@ -54,35 +54,35 @@ async def from_address(api: FastAPI) -> AsyncIterator[Callable[[str], httpx.Asyn
         await client.aclose()
 
 
-def same(first: httpx.Response, again: httpx.Response) -> bool:
-    """Whether the second is the answer to the first once more, and says so."""
+def is_replay(first: httpx.Response, repeated: httpx.Response) -> bool:
+    """Whether the second response is marked as a replay and equals the first."""
     assert REPLAYED not in first.headers
-    assert again.headers[REPLAYED] == "true"
-    rest = {name: value for name, value in again.headers.items() if name != REPLAYED}
-    return (first.status_code, dict(first.headers), first.content) == (again.status_code, rest, again.content)
+    assert repeated.headers[REPLAYED] == "true"
+    rest = {name: value for name, value in repeated.headers.items() if name != REPLAYED}
+    return (first.status_code, dict(first.headers), first.content) == (repeated.status_code, rest, repeated.content)
 
 
-def done(answer: httpx.Response) -> bool:
-    """Whether this was done now, and not before."""
+def is_new(answer: httpx.Response) -> bool:
+    """Whether this response is a new booking and not a replay."""
     return answer.status_code == 201 and REPLAYED not in answer.headers
 
 
 def count(sql: Connection, table: str = "booking") -> int:
-    """How many rows there are."""
+    """The number of rows."""
     row = sql.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert row is not None
     return int(row[0])
 
 
-# --- the same once more ---------------------------------------------------------------------------------------------
+# --- repeated requests ----------------------------------------------------------------------------------------------
 
 
 async def test_repeated_request_returns_the_first_response_and_makes_one_booking(send: Send, sql: Connection) -> None:
     first = await send("8e03978e-40d5-43dd-bc93-6894a57f9324")
-    assert done(first)
+    assert is_new(first)
     assert first.headers["location"] == f"/bookings/{first.json()['id']}"
     for _ in range(3):
-        assert same(first, await send("8e03978e-40d5-43dd-bc93-6894a57f9324"))
+        assert is_replay(first, await send("8e03978e-40d5-43dd-bc93-6894a57f9324"))
     assert count(sql) == 1
 
 
@@ -90,17 +90,17 @@ async def test_ten_concurrent_repeats_get_the_same_response_and_make_one_booking
     answers = await asyncio.gather(*(send("key") for _ in range(10)))
     [first] = [answer for answer in answers if REPLAYED not in answer.headers]
     assert first.status_code == 201
-    assert all(same(first, answer) for answer in answers if answer is not first)
+    assert all(is_replay(first, answer) for answer in answers if answer is not first)
     assert count(sql) == 1
 
 
 async def test_quoted_and_unquoted_keys_are_equal(send: Send, sql: Connection) -> None:
-    assert same(await send('"key"'), await send("key"))
-    assert done(await send('"KEY"', startsAt=LATER))
+    assert is_replay(await send('"key"'), await send("key"))
+    assert is_new(await send('"KEY"', startsAt=LATER))
 
 
 async def test_another_key_is_another_request(send: Send) -> None:
-    assert done(await send("one"))
+    assert is_new(await send("one"))
     check_problem(await send("two"), 409, "slot_taken")
 
 
@@ -113,7 +113,7 @@ async def test_reused_key_with_a_different_body_is_refused(
     body = booking_of(jana)
     elsewhere = await client.post("/bookings?again", json=body, headers=headers)
     check_problem(elsewhere, 422, "idempotency_key_reused")
-    assert same(first, await send("key"))
+    assert is_replay(first, await send("key"))
     assert count(sql) == 1
 
 
@@ -131,10 +131,10 @@ async def test_every_post_operation_supports_the_header(
             body.pop(unknown, None)
         address, headers = path.replace("{expert}", str(jana)), {**tokens["admin"], "Idempotency-Key": path}
         first = await client.post(address, json=body, headers=headers)
-        # The example's code is of no request of ours, which is an answer like any other.
+        # The example's code belongs to no request, so the stored response is a 404.
         expected = {"/access-links": 202, "/access-links/redeem": 404}
         assert first.status_code == expected.get(path, 201), (path, first.text)
-        assert same(first, await client.post(address, json=body, headers=headers)), path
+        assert is_replay(first, await client.post(address, json=body, headers=headers)), path
         assert {"409", "422"} <= set(operation["responses"])
         assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}
     assert [count(sql, table) for table in ("day_off", "expert", "session_type")] == [1, 3, 4]
@@ -149,7 +149,7 @@ async def test_other_methods_ignore_the_header(client: httpx.AsyncClient, tokens
 
 
 async def test_without_the_header_nothing_is_stored(client: httpx.AsyncClient, jana: UUID, sql: Connection) -> None:
-    assert done(await client.post("/bookings", json=booking_of(jana)))
+    assert is_new(await client.post("/bookings", json=booking_of(jana)))
     check_problem(await client.post("/bookings", json=booking_of(jana)), 409, "slot_taken")
     assert count(sql, "kept_answer") == 0
 
@@ -172,18 +172,18 @@ async def test_two_key_headers_are_refused(client: httpx.AsyncClient, jana: UUID
 async def test_longest_key_and_all_allowed_characters_are_accepted(send: Send) -> None:
     signs = "".join(chr(code) for code in range(33, 127) if chr(code) not in '"\\')
     for key, start in (("k" * 255, NINE), (signs, LATER)):
-        assert same(await send(key, startsAt=start), await send(key, startsAt=start))
+        assert is_replay(await send(key, startsAt=start), await send(key, startsAt=start))
 
 
-# --- whose key ------------------------------------------------------------------------------------------------------
+# --- callers and keys -----------------------------------------------------------------------------------------------
 
 
 async def test_keys_are_separate_for_each_caller(send: Send, tokens: Tokens, sql: Connection) -> None:
     hours = {who: f"2026-11-24T{hour:02}:00:00Z" for hour, who in enumerate(("nobody", "jana", "omar", "admin"), 8)}
     firsts = {who: await send("key", headers=tokens[who], startsAt=start) for who, start in hours.items()}
-    assert all(done(first) for first in firsts.values())
+    assert all(is_new(first) for first in firsts.values())
     for who, start in hours.items():
-        assert same(firsts[who], await send("key", headers=tokens[who], startsAt=start))
+        assert is_replay(firsts[who], await send("key", headers=tokens[who], startsAt=start))
     assert count(sql) == len(hours)
 
 
@@ -195,14 +195,14 @@ async def test_anonymous_callers_are_separated_by_network_without_storing_addres
         return await from_address(address).post("/bookings", json=body, headers={"Idempotency-Key": "key"})
 
     first = await post("192.0.2.7", NINE)
-    assert done(first)
-    assert same(first, await post("192.0.2.7", NINE))
+    assert is_new(first)
+    assert is_replay(first, await post("192.0.2.7", NINE))
     check_problem(await post("192.0.2.8", NINE), 409, "slot_taken")
     other = await post("2001:db8:1:2::1", LATER)
-    assert done(other)
-    assert same(other, await post("2001:db8:1:2:ffff::1", LATER))
+    assert is_new(other)
+    assert is_replay(other, await post("2001:db8:1:2:ffff::1", LATER))
     written = sql.execute("SELECT caller, kept_answer::text FROM kept_answer").fetchall()
-    assert len(written) == 2  # the refusal of another network is not kept
+    assert len(written) == 2  # the refusal of another network is not stored
     assert all(len(caller) == 32 and b"192.0.2" not in caller and "192.0.2" not in text for caller, text in written)
 
 
@@ -214,16 +214,16 @@ async def test_stored_response_is_not_returned_to_a_revoked_token(
         headers = {**tokens["jana"], "Idempotency-Key": "key"}
         return await client.post("/experts/jana-muller/days-off", json=body, headers=headers)
 
-    assert same(await add(), await add())
+    assert is_replay(await add(), await add())
     await services.access.revoke_token("jana")
     check_problem(await add(), 401, "proof_needed")
 
 
 async def test_invalid_token_is_ignored_where_none_is_needed(send: Send, tokens: Tokens) -> None:
-    assert same(await send("key", headers=tokens["garbage"]), await send("key"))
+    assert is_replay(await send("key", headers=tokens["garbage"]), await send("key"))
 
 
-# --- when it is in work ---------------------------------------------------------------------------------------------
+# --- concurrent requests --------------------------------------------------------------------------------------------
 
 
 async def test_repeat_during_a_long_request_returns_a_conflict(send: Send, sql: Connection) -> None:
@@ -234,13 +234,13 @@ async def test_repeat_during_a_long_request_returns_a_conflict(send: Send, sql: 
         check_problem(await send("key"), 409, "request_in_flight")
         assert not first.done()
     made = await first
-    assert done(made)
-    assert same(made, await send("key"))
+    assert is_new(made)
+    assert is_replay(made, await send("key"))
     assert count(sql) == 1
 
 
 def waiting(sql: Connection) -> int:
-    """How many of the others wait for a lock."""
+    """The number of connections that wait for a lock."""
     row = sql.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     ).fetchone()
@@ -248,27 +248,27 @@ def waiting(sql: Connection) -> int:
     return int(row[0])
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Wait for something that comes from elsewhere."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until this is true."""
     for _ in range(2000):
-        if true():
+        if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("it did not come in 20 s")
+    raise AssertionError("the condition was not met within 20 s")
 
 
-# --- how long -------------------------------------------------------------------------------------------------------
+# --- expiry ---------------------------------------------------------------------------------------------------------
 
 
 async def test_key_expires_after_24_hours(send: Send, tokens: Tokens, clock: Clock, sql: Connection) -> None:
     admin = tokens["admin"]
     first = await send("key", startsAt=LATER, headers=admin)
     clock.advance(hours=24, seconds=-1)
-    assert same(first, await send("key", startsAt=LATER, headers=admin))
+    assert is_replay(first, await send("key", startsAt=LATER, headers=admin))
     clock.advance(seconds=1)
-    anew = await send("key", startsAt=LATER, headers=admin)
-    check_problem(anew, 409, "slot_taken")
-    assert same(anew, await send("key", startsAt=LATER, headers=admin))
+    renewed = await send("key", startsAt=LATER, headers=admin)
+    check_problem(renewed, 409, "slot_taken")
+    assert is_replay(renewed, await send("key", startsAt=LATER, headers=admin))
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------
@@ -282,8 +282,8 @@ async def test_refusal_of_a_token_is_replayed_even_if_the_time_has_become_free(
     refused = await send("mine", headers=tokens[who])
     check_problem(refused, 409, "slot_taken")
     sql.execute("UPDATE booking SET status = 'cancelled'")
-    assert same(refused, await send("mine", headers=tokens[who]))
-    assert done(await send("again", headers=tokens[who]))
+    assert is_replay(refused, await send("mine", headers=tokens[who]))
+    assert is_new(await send("again", headers=tokens[who]))
 
 
 @pytest.mark.parametrize("who", ["nobody", "garbage", "grace", "stray"])
@@ -300,8 +300,8 @@ async def test_refusal_of_an_anonymous_request_is_not_stored(
     assert count(sql, "kept_answer") == kept
     sql.execute("UPDATE booking SET status = 'cancelled'")
     made = await send("mine", headers=tokens[who])
-    assert done(made)
-    assert same(made, await send("mine", headers=tokens[who]))
+    assert is_new(made)
+    assert is_replay(made, await send("mine", headers=tokens[who]))
     check_problem(await send("mine", headers=tokens[who], startsAt=LATER), 422, "idempotency_key_reused")
 
 
@@ -320,28 +320,28 @@ async def test_not_found_and_not_offered_are_replayed_to_a_token(
     check_problem(missing, 404, "session_type_not_found")
     sql.execute("INSERT INTO session_type (id, expert_id, title, minutes, step_minutes)"
                 " VALUES (%s, %s, 'Talk', 60, 60)", [talk, jana])  # fmt: skip
-    assert same(missing, await send("one", sessionTypeId=talk, headers=admin))
+    assert is_replay(missing, await send("one", sessionTypeId=talk, headers=admin))
     late = "2026-11-24T19:00:00Z"
     closed = await send("two", startsAt=late, headers=admin)
     check_problem(closed, 422, "slot_not_offered")
     sql.execute("UPDATE availability_rule SET closes_minute = 1440")
-    assert same(closed, await send("two", startsAt=late, headers=admin))
-    assert done(await send("three", startsAt=late, headers=admin))
+    assert is_replay(closed, await send("two", startsAt=late, headers=admin))
+    assert is_new(await send("three", startsAt=late, headers=admin))
 
 
 async def test_validation_error_can_be_corrected_under_the_same_key(
     client: httpx.AsyncClient, tokens: Tokens, send: Send
 ) -> None:
     assert wrong_fields(await send("key", email="x", name="")) == {"email", "name"}
-    assert done(await send("key"))
-    # Also what only the service finds.
+    assert is_new(await send("key"))
+    # The same for errors that only the service detects.
     hours = [{"weekday": 1, "opens": "09:00", "closes": "12:00"}, {"weekday": 1, "opens": "11:00", "closes": "13:00"}]
-    facts = {"name": "Ida", "category": "Law", "timeZone": "Europe/Berlin", "email": "ida@example.com"}
+    comparable = {"name": "Ida", "category": "Law", "timeZone": "Europe/Berlin", "email": "ida@example.com"}
     length = {"title": "Talk", "minutes": 60, "stepMinutes": 60}
     headers = {**tokens["admin"], "Idempotency-Key": "another"}
-    wrong = {**facts, "sessionTypes": [length], "windows": hours}
+    wrong = {**comparable, "sessionTypes": [length], "windows": hours}
     assert wrong_fields(await client.post("/experts", json=wrong, headers=headers)) == {"windows.1.opens"}
-    assert done(await client.post("/experts", json={**wrong, "windows": hours[:1]}, headers=headers))
+    assert is_new(await client.post("/experts", json={**wrong, "windows": hours[:1]}, headers=headers))
 
 
 async def test_invalid_and_oversized_bodies_are_refused_and_not_stored(client: httpx.AsyncClient, send: Send) -> None:
@@ -349,7 +349,7 @@ async def test_invalid_and_oversized_bodies_are_refused_and_not_stored(client: h
     assert wrong_fields(await client.post("/bookings", content="{", headers=headers)) == {"body"}
     long = await client.post("/bookings", content="x" * 70_000, headers=headers)
     check_problem(long, 413, "body_too_large")
-    assert done(await send("key"))
+    assert is_new(await send("key"))
 
 
 async def test_client_disconnect_while_sending_is_no_error_and_stores_nothing(api: FastAPI, sql: Connection) -> None:
@@ -363,10 +363,10 @@ async def test_client_disconnect_while_sending_is_no_error_and_stores_nothing(ap
     async def receive() -> Json:
         return incoming.pop(0)
 
-    async def into_nothing(_: Any) -> None:
+    async def discard(_: Any) -> None:
         pass
 
-    await api(scope, receive, into_nothing)
+    await api(scope, receive, discard)
     assert (count(sql), count(sql, "kept_answer")) == (0, 0)
 
 
@@ -383,8 +383,8 @@ async def test_unauthorized_request_stores_nothing(
 
 
 @contextmanager
-def failing(sql: Connection, how: str) -> Iterator[None]:
-    """Bookings go wrong meanwhile, after they are written."""
+def failing_inserts(sql: Connection, how: str) -> Iterator[None]:
+    """Make every INSERT of a booking fail after it was written."""
     sql.execute(f"CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {how}; RETURN NULL; END $$")
     sql.execute("CREATE TRIGGER zz_fail AFTER INSERT ON booking FOR EACH ROW EXECUTE FUNCTION fail()")
     yield
@@ -402,31 +402,31 @@ async def test_request_is_repeated_from_scratch_after_a_server_error(
     from_address: Callable[[str], httpx.AsyncClient], jana: UUID, sql: Connection, how: str, status: int
 ) -> None:
     client, headers = from_address("192.0.2.7"), {"Idempotency-Key": "key"}
-    with failing(sql, how):
+    with failing_inserts(sql, how):
         for _ in range(2):
             assert (await client.post("/bookings", json=booking_of(jana), headers=headers)).status_code == status
     assert (count(sql), count(sql, "kept_answer")) == (0, 0)
-    assert done(await client.post("/bookings", json=booking_of(jana), headers=headers))
+    assert is_new(await client.post("/bookings", json=booking_of(jana), headers=headers))
 
 
-# --- several processes, and their ends ------------------------------------------------------------------------------
+# --- several processes ----------------------------------------------------------------------------------------------
 
 
 async def first_free(server: ServerProcess, expert: UUID) -> str:
-    """The servers have the real clock: the expert's next free start."""
+    """The expert's next free start, by the servers' real clock."""
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         start: str = (await client.get(f"/experts/{expert}")).json()["nextAvailable"]
     return start
 
 
 async def book_at(server: ServerProcess, key: str, body: Json) -> httpx.Response:
-    """Ask one server, with patience."""
+    """POST a booking to one server."""
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         return await client.post("/bookings", json=body, headers={"Idempotency-Key": key})
 
 
-def facts(answer: httpx.Response) -> tuple[int, str | None, bytes]:
-    """What is the same, whoever answers."""
+def comparable(answer: httpx.Response) -> tuple[int, str | None, bytes]:
+    """The parts of a response that are equal on all servers."""
     return answer.status_code, answer.headers.get("location"), answer.content
 
 
@@ -437,7 +437,7 @@ async def test_ten_concurrent_posts_to_two_servers_get_the_same_response(
     servers = [serve(), serve()]
     body = booking_of(expert, startsAt=await first_free(servers[0], expert))
     answers = await asyncio.gather(*(book_at(servers[number % 2], "key", body) for number in range(10)))
-    assert len({facts(answer) for answer in answers}) == 1
+    assert len({comparable(answer) for answer in answers}) == 1
     assert [REPLAYED in answer.headers for answer in answers].count(False) == 1
     assert (answers[0].status_code, count(sql)) == (201, 1)
 
@@ -450,18 +450,18 @@ async def test_response_survives_a_kill_between_commit_and_answer(
     async with lost_answers(database_url, after=(b"ada@example.com", b"COMMIT")) as url:
         with ServerProcess(tmp_path, url) as doomed:
             await asyncio.to_thread(doomed.wait_until_alive)
-            asked = asyncio.create_task(book_at(doomed, "key", body))
+            requests = asyncio.create_task(book_at(doomed, "key", body))
             await until(lambda: count(sql) == 1)
-            # It is committed, which the process that did it has not heard yet; so it has answered nothing.
+            # Committed, but the process has not received the confirmation and so has not responded.
             await asyncio.sleep(0.2)
-            assert not asked.done()
+            assert not requests.done()
             doomed.kill()
             with pytest.raises(httpx.TransportError):
-                await asked
-    again = await book_at(other, "key", body)
-    assert (again.status_code, again.headers[REPLAYED]) == (201, "true")
-    assert sql.execute("SELECT id::text FROM booking").fetchall() == [(again.json()["id"],)]
-    assert again.headers["location"] == f"/bookings/{again.json()['id']}"
+                await requests
+    repeated = await book_at(other, "key", body)
+    assert (repeated.status_code, repeated.headers[REPLAYED]) == (201, "true")
+    assert sql.execute("SELECT id::text FROM booking").fetchall() == [(repeated.json()["id"],)]
+    assert repeated.headers["location"] == f"/bookings/{repeated.json()['id']}"
 
 
 async def test_after_a_kill_under_load_every_retry_ends_with_one_booking(
@@ -478,20 +478,20 @@ async def test_after_a_kill_under_load_every_retry_ends_with_one_booking(
         except httpx.TransportError:
             return None
 
-    asked = {key: asyncio.create_task(ask(doomed, key)) for key in crowd}
-    await asyncio.wait(asked.values(), return_when=asyncio.FIRST_COMPLETED)
+    requests = {key: asyncio.create_task(ask(doomed, key)) for key in crowd}
+    await asyncio.wait(requests.values(), return_when=asyncio.FIRST_COMPLETED)
     doomed.kill()
-    firsts = {key: await answer for key, answer in asked.items()}
+    firsts = {key: await answer for key, answer in requests.items()}
     assert Counter(first.status_code if first else 0 for first in firsts.values())[0] > 0
     for key, first in firsts.items():
-        again = await ask(other, key)
-        assert again is not None
-        assert again.status_code == 201
-        assert first is None or facts(first) == facts(again)
+        repeated = await ask(other, key)
+        assert repeated is not None
+        assert repeated.status_code == 201
+        assert first is None or comparable(first) == comparable(repeated)
     assert count(sql) == len(crowd)
 
 
-# --- what is kept is kept sealed ------------------------------------------------------------------------------------
+# --- encryption of responses ----------------------------------------------------------------------------------------
 
 
 async def test_stored_rows_reveal_neither_caller_nor_token(
@@ -503,7 +503,7 @@ async def test_stored_rows_reveal_neither_caller_nor_token(
         json={"link": await services.access.link_for("augusta@example.com")},
         headers={"Idempotency-Key": "key-of-the-link"},
     )
-    assert (done(made), proof.status_code) == (True, 200)
+    assert (is_new(made), proof.status_code) == (True, 200)
     rows = sql.execute("SELECT kept_answer::text, coalesce(body, ''), fingerprint FROM kept_answer").fetchall()
     assert len(rows) == 2
     written = "".join(str(row) + bytes.fromhex(row[1].hex()).decode(errors="replace") for row in rows).lower()
@@ -511,8 +511,8 @@ async def test_stored_rows_reveal_neither_caller_nor_token(
     for secret in (*tokens, made.json()["id"], "augusta", "very private", "20 7946 0000", "location"):
         assert secret.lower() not in written
         assert secret.encode().hex() not in written
-    asked = b"POST /bookings?\n" + made.request.content
-    assert hashlib.sha256(asked).hexdigest() not in written  # nor can it be guessed and tried
+    requests = b"POST /bookings?\n" + made.request.content
+    assert hashlib.sha256(requests).hexdigest() not in written  # so guesses cannot be verified
 
 
 async def test_unencrypted_response_of_an_older_version_is_refused_and_not_redone(send: Send, sql: Connection) -> None:

@@ -23,23 +23,23 @@ async def test_fifty_posts_to_each_of_two_servers_make_one_booking(
     expert = await add_expert()
     servers = [serve(), serve()]
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100)) as client:
-        # The servers have the real clock: a slot of the second day from now is ahead by any.
+        # The servers use the real clock, so take the expert's next free start.
         days = await client.get(f"{servers[0].url}/experts/{expert}")
         first = days.json()["nextAvailable"]
-        asked = (
+        requests = (
             client.post(f"{server.url}/bookings", json=booking_of(expert, startsAt=first, email=f"p{n}@example.com"))
             for n in range(50)
             for server in servers
         )
-        answers = await asyncio.gather(*asked)
+        answers = await asyncio.gather(*requests)
         assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 99}
         for answer in answers:
             if answer.status_code == 409:
                 check_problem(answer, 409, "slot_taken")
         assert sql.execute("SELECT count(*) FROM booking").fetchone() == (1,)
-        # Both tell the same now, and the one that did not book knows as well.
-        told = [(await client.get(f"{server.url}/experts/{expert}")).json()["nextAvailable"] for server in servers]
-    assert told[0] == told[1] > first
+        # Both servers report the new next free start.
+        next_free = [(await client.get(f"{server.url}/experts/{expert}")).json()["nextAvailable"] for server in servers]
+    assert next_free[0] == next_free[1] > first
     for server in servers:
         since = time.monotonic()
         assert server.stop() == 0

@@ -1,4 +1,4 @@
-"""Bookings by the million: the fences are away only where nobody can see it, and come back whatever happens."""
+"""Bulk loading of bookings: the fences are dropped only inside the transaction and always come back."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,10 +22,10 @@ INTO_BOOKING = f"COPY booking ({', '.join(bulk.COLUMNS)}) FROM STDIN"
 
 
 class Interrupted(Exception):
-    """As Ctrl-C is one."""
+    """An interruption like Ctrl-C."""
 
 
-def line(sql: Connection, expert_id: UUID, start: datetime) -> bytes:
+def row_of(sql: Connection, expert_id: UUID, start: datetime) -> bytes:
     [(session_type,)] = sql.execute("SELECT id FROM session_type WHERE expert_id = %s", [expert_id]).fetchall()
     end = start + HOUR
     words = (uuid4(), expert_id, session_type, start, end, f"[{start},{end})", "pending", "Ada", "a@example.com",
@@ -53,12 +53,12 @@ async def test_bulk_load_restores_all_fences_indexes_and_triggers(
     before = fingerprint(database.url)
     sql.execute("TRUNCATE expert_changed")
     async with database.transaction() as connection:
-        await bulk.fill(connection, stream(*(line(sql, expert, MONDAY_MORNING + n * HOUR) for n in range(3))))
+        await bulk.fill(connection, stream(*(row_of(sql, expert, MONDAY_MORNING + n * HOUR) for n in range(3))))
     assert count(sql, "booking") == 3
     assert count(sql, "expert_changed") == 1
     assert fingerprint(database.url) == before
     sql.execute("UPDATE booking SET notes = 'x'")
-    assert count(sql, "expert_changed") == 2  # the news are told again
+    assert count(sql, "expert_changed") == 2  # notifications are sent again
     with pytest.raises(psycopg.errors.ExclusionViolation):
         sql.execute("UPDATE booking SET busy = tstzrange(lower(busy) - interval '1 minute', upper(busy))")
 
@@ -68,7 +68,7 @@ async def test_interrupted_bulk_load_leaves_no_rows_and_all_fences(
 ) -> None:
     expert = await add_expert()
     before = fingerprint(database.url)
-    one = line(sql, expert, MONDAY_MORNING)
+    one = row_of(sql, expert, MONDAY_MORNING)
     with pytest.raises(Interrupted):
         async with database.transaction() as connection:
             await bulk.fill(connection, stream(one, Interrupted()))
@@ -79,7 +79,7 @@ async def test_interrupted_bulk_load_leaves_no_rows_and_all_fences(
 async def test_overlapping_rows_are_refused(database: Database, add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert()
     before = fingerprint(database.url)
-    overlapping = line(sql, expert, MONDAY_MORNING), line(sql, expert, MONDAY_MORNING + HOUR / 2)
+    overlapping = row_of(sql, expert, MONDAY_MORNING), row_of(sql, expert, MONDAY_MORNING + HOUR / 2)
     with pytest.raises(IntegrityError):
         async with database.transaction() as connection:
             await bulk.fill(connection, stream(*overlapping))
@@ -91,7 +91,7 @@ async def test_rows_are_loaded_around_existing_bookings(
     database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    lines = [line(sql, expert, MONDAY_MORNING + n * HOUR / 2) for n in range(4)]
+    lines = [row_of(sql, expert, MONDAY_MORNING + n * HOUR / 2) for n in range(4)]
     for _ in range(2):
         async with database.transaction() as connection:
             await bulk.insert(connection, b"".join(lines))
@@ -102,14 +102,14 @@ async def test_booking_made_while_the_table_is_being_locked_keeps_its_time(
     services: Services, database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    lines = [line(sql, expert, MONDAY_MORNING + n * HOUR / 2) for n in range(4)]
+    lines = [row_of(sql, expert, MONDAY_MORNING + n * HOUR / 2) for n in range(4)]
     with psycopg.connect(driver_url(database.url)) as visitor:
-        theirs = line(sql, expert, MONDAY_MORNING + HOUR)
+        later_row = row_of(sql, expert, MONDAY_MORNING + HOUR)
         with visitor.cursor().copy(INTO_BOOKING) as copy:
-            copy.write(theirs)
+            copy.write(later_row)
         importing = asyncio.create_task(services.bookings.import_lines(stream(*lines)))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'booking'::regclass"
-        while sql.execute(waiting).fetchone() != (1,):  # noqa: ASYNC110 - it is seen by nobody but the database
+        while sql.execute(waiting).fetchone() != (1,):  # noqa: ASYNC110 - only the database can see it
             await asyncio.sleep(0.01)
         visitor.commit()
     await importing
@@ -121,7 +121,7 @@ async def test_copy_is_checked_by_both_fences(add_expert: AddExpert, sql: Connec
     expert = await add_expert()
 
     def copy_in(start: datetime) -> None:
-        one = line(sql, expert, start)
+        one = row_of(sql, expert, start)
         with sql.cursor().copy(INTO_BOOKING) as copy:
             copy.write(one)
 

@@ -1,4 +1,4 @@
-"""The database that comes along: real servers, real processes, real kills."""
+"""The embedded database: real servers, processes and kills."""
 
 import os
 import shutil
@@ -21,9 +21,9 @@ from expert_booking.db.embedded import EmbeddedPostgres, EmbeddedRefusal
 
 ROOT = Path(__file__).parents[2]
 SYSTEM_FOLDER = Path("/var/lib/expert-booking")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run the server as somebody else")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run the server under another uid")
 
-# Starts, says where, stays until its standard input ends, stops.
+# Start a server, print its URL and folder, and stop it when standard input ends.
 USER = """
 import sys
 from pathlib import Path
@@ -40,16 +40,16 @@ User = Callable[..., subprocess.Popen[str]]
 
 @contextmanager
 def served_folder() -> Iterator[Path]:
-    """One that any uid may enter, unlike pytest's own; whatever was served in it is gone afterwards."""
+    """A folder that any uid may enter, unlike pytest's own. Servers and data in it are removed afterwards."""
     before = set(SYSTEM_FOLDER.glob("*")) if SYSTEM_FOLDER.exists() else None
     made = Path(tempfile.mkdtemp(prefix="embedded-"))
     made.chmod(0o755)
     try:
         yield made
     finally:
-        ours = [made, *(set(SYSTEM_FOLDER.glob("*")) - (before or set()))]
-        kill_servers(lambda cluster: any(cluster.is_relative_to(root) for root in ours))
-        for root in ours:
+        created = [made, *(set(SYSTEM_FOLDER.glob("*")) - (before or set()))]
+        kill_servers(lambda cluster: any(cluster.is_relative_to(root) for root in created))
+        for root in created:
             shutil.rmtree(root) if root.is_dir() else root.unlink()
         if before is None and SYSTEM_FOLDER.exists():
             SYSTEM_FOLDER.rmdir()
@@ -63,7 +63,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[EmbeddedPostgres]:
-    """A server as people have it, for tests that only look."""
+    """A server with default options, for tests that only read."""
     with served_folder() as made:
         server = EmbeddedPostgres.start(made / "data")
         yield server
@@ -85,7 +85,7 @@ def start(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def user(folder: Path) -> Iterator[User]:
-    """Another process that uses the database of a folder."""
+    """Start another process that uses the database of a folder."""
     running: list[subprocess.Popen[str]] = []
 
     def user(data_dir: Path = folder / "data", **environment: str) -> subprocess.Popen[str]:
@@ -118,22 +118,22 @@ def postgres_processes() -> Iterator[tuple[int, Path]]:
 
 
 def kill_servers(chosen: Callable[[Path], bool]) -> None:
-    """All of its processes at once, like a power cut, and wait until they are gone."""
-    doomed = [pid for pid, cluster in postgres_processes() if chosen(cluster)]
-    for pid in doomed:
+    """Kill all processes of the chosen servers, as a power cut would, and wait until they have exited."""
+    pids = [pid for pid, cluster in postgres_processes() if chosen(cluster)]
+    for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     while any((pid, cluster) for pid, cluster in postgres_processes() if chosen(cluster)):
         time.sleep(0.02)
 
 
-def ask(url: str, question: str) -> object:
+def query(url: str, statement: str) -> object:
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute(question.encode()).fetchone()
+        row = connection.execute(statement.encode()).fetchone()
     return row[0] if row else None
 
 
-def tell(url: str, *statements: str) -> None:
+def execute(url: str, *statements: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
@@ -144,55 +144,55 @@ def url_from(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def leave(process: subprocess.Popen[str]) -> None:
+def close_user(process: subprocess.Popen[str]) -> None:
     process.communicate("", timeout=30)
     assert process.returncode == 0
 
 
 def test_server_starts_answers_and_leaves_no_process_after_stop(start: Server) -> None:
     server = start(fsync=True)
-    assert ask(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
+    assert query(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
     assert server_processes(server.data_path)
 
     server.stop()
 
     assert server_processes(server.data_path) == []
-    server.stop()  # a second time does nothing
+    server.stop()  # stopping twice has no effect
 
 
 def test_url_works_for_sqlalchemy_and_the_database_sorts_and_folds_unicode(running: EmbeddedPostgres) -> None:
     engine = create_engine(running.url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
-        question = "SELECT current_database(), lower('ÄÖ'), current_setting('server_encoding')"
-        assert connection.execute(text(question)).one() == ("expert_booking", "äö", "UTF8")
+        statement = "SELECT current_database(), lower('ÄÖ'), current_setting('server_encoding')"
+        assert connection.execute(text(statement)).one() == ("expert_booking", "äö", "UTF8")
     engine.dispose()
 
 
 def test_folder_with_special_characters_works(start: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     server = start(folder / 'it\'s, "my" $HOME `id` + 50% ü:x')
-    assert ask(server.url, "SELECT 1") == 1
+    assert query(server.url, "SELECT 1") == 1
 
 
 def test_only_the_owner_can_connect_and_not_by_tcp(running: EmbeddedPostgres) -> None:
     assert stat.S_IMODE(running.data_path.stat().st_mode) == 0o700
-    assert ask(running.url, "SELECT current_setting('listen_addresses')") == ""
+    assert query(running.url, "SELECT current_setting('listen_addresses')") == ""
 
 
 def test_commits_are_flushed_to_disk(running: EmbeddedPostgres) -> None:
     url = running.url
-    assert ask(url, "SELECT current_setting('fsync') || current_setting('synchronous_commit')") == "onon"
+    assert query(url, "SELECT current_setting('fsync') || current_setting('synchronous_commit')") == "onon"
 
 
 def test_log_contains_no_personal_data(running: EmbeddedPostgres) -> None:
-    tell(running.url, "CREATE TABLE guest (email text PRIMARY KEY, age int CHECK (age > 0))")
+    execute(running.url, "CREATE TABLE guest (email text PRIMARY KEY, age int CHECK (age > 0))")
     with psycopg.connect(running.url, autocommit=True) as connection:
         for age in (7, 7, -1):
             with suppress(psycopg.IntegrityError):
                 connection.execute("INSERT INTO guest VALUES (%s, %s)", ["eve@example.org", age])
         with suppress(psycopg.IntegrityError):
             connection.execute("INSERT INTO guest VALUES ('eve@example.org', 7)")
-    # PostgreSQL's collector of messages writes them down when it comes to it.
+    # PostgreSQL's log collector writes messages with a delay.
     log, until = "", time.monotonic() + 20
     while log.count("duplicate key") < 2 and time.monotonic() < until:
         time.sleep(0.01)
@@ -214,34 +214,34 @@ def test_server_inherits_no_lock_so_the_data_is_free_after_stop(running: Embedde
 
 def test_second_start_finds_the_data_of_the_first(start: Server) -> None:
     first = start()
-    tell(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    execute(first.url, "CREATE TABLE kept AS SELECT 42 AS answer")
     first.stop()
-    assert ask(start().url, "SELECT answer FROM kept") == 42
+    assert query(start().url, "SELECT answer FROM kept") == 42
 
 
 def test_two_processes_share_a_server_and_the_last_one_stops_it(user: User) -> None:
     one, other = user(), user()
     url = url_from(one)
     assert url_from(other) == url
-    postmaster = ask(url, "SELECT pg_backend_pid() > 0 AND pg_postmaster_start_time() < now()")
+    postmaster = query(url, "SELECT pg_backend_pid() > 0 AND pg_postmaster_start_time() < now()")
     assert postmaster is True
 
-    leave(one)
-    assert ask(url, "SELECT 1") == 1
+    close_user(one)
+    assert query(url, "SELECT 1") == 1
 
-    leave(other)
+    close_user(other)
     with pytest.raises(psycopg.OperationalError):
-        ask(url, "SELECT 1")
+        query(url, "SELECT 1")
 
 
 def test_after_its_only_user_is_killed_the_next_one_takes_over_the_running_server(user: User, start: Server) -> None:
     killed = user()
-    began = ask(url_from(killed), "SELECT pg_postmaster_start_time()")
+    began = query(url_from(killed), "SELECT pg_postmaster_start_time()")
     killed.kill()
     killed.wait()
 
     server = start()
-    assert ask(server.url, "SELECT pg_postmaster_start_time()") == began
+    assert query(server.url, "SELECT pg_postmaster_start_time()") == began
 
     server.stop()
     assert server_processes(server.data_path) == []
@@ -249,21 +249,21 @@ def test_after_its_only_user_is_killed_the_next_one_takes_over_the_running_serve
 
 def test_after_the_server_is_killed_the_next_start_has_all_committed_data(start: Server) -> None:
     server = start()
-    tell(server.url, "CREATE TABLE kept (n int)", "INSERT INTO kept SELECT generate_series(1, 1000)")
+    execute(server.url, "CREATE TABLE kept (n int)", "INSERT INTO kept SELECT generate_series(1, 1000)")
     kill_servers(server.data_path.__eq__)
-    server.stop()  # has nothing left to stop, and does not mind
+    server.stop()  # there is nothing left to stop
 
-    assert ask(start().url, "SELECT count(*) FROM kept") == 1000
+    assert query(start().url, "SELECT count(*) FROM kept") == 1000
 
 
 def test_after_the_postmaster_is_killed_the_next_start_waits_for_its_orphans(start: Server) -> None:
     server = start()
     postmaster = int((server.data_path / "postmaster.pid").read_text().split()[0])
     orphan = max(set(server_processes(server.data_path)) - {postmaster})
-    os.kill(orphan, signal.SIGSTOP)  # it takes its time to see that it is one
+    os.kill(orphan, signal.SIGSTOP)  # so that it notices the death of the postmaster late
     os.kill(postmaster, signal.SIGKILL)
     threading.Timer(0.7, os.kill, [orphan, signal.SIGCONT]).start()
-    assert ask(start().url, "SELECT 1") == 1
+    assert query(start().url, "SELECT 1") == 1
 
 
 def test_stale_postmaster_pid_does_not_block_the_start(start: Server) -> None:
@@ -278,14 +278,14 @@ def test_stale_postmaster_pid_does_not_block_the_start(start: Server) -> None:
             (server.data_path / ".s.PGSQL.5432.lock").write_text(contents)
 
             server = start()
-            assert ask(server.url, "SELECT 1") == 1
+            assert query(server.url, "SELECT 1") == 1
 
         assert stranger.poll() is None
 
 
 @contextmanager
 def bystander(cluster: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that has nothing to do with the server, except that it could be signalled by it."""
+    """An unrelated process that the server's user could signal."""
     owner = cluster.stat().st_uid if os.geteuid() == 0 else None
     process = subprocess.Popen(["sleep", "60"], user=owner)
     try:
@@ -298,7 +298,7 @@ def bystander(cluster: Path) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def zombie() -> Iterator[int]:
     process = subprocess.Popen(["true"])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet reaped
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # exited but not reaped
     yield process.pid
     process.wait()
 
@@ -315,7 +315,7 @@ def test_stop_never_signals_an_unrelated_process_with_the_same_pid(start: Server
 
 def test_interrupted_first_start_does_not_block_the_next(user: User, start: Server, folder: Path) -> None:
     killed = user()
-    while not list((folder / "data").glob("pg18.new-*/base")):  # in the middle of initdb
+    while not list((folder / "data").glob("pg18.new-*/base")):  # initdb is running
         assert killed.poll() is None
     killed.kill()
     killed.wait()
@@ -323,7 +323,7 @@ def test_interrupted_first_start_does_not_block_the_next(user: User, start: Serv
 
     server = start()
 
-    assert ask(server.url, "SELECT 1") == 1
+    assert query(server.url, "SELECT 1") == 1
     server.stop()
     start().stop()
     assert sorted(path.name for path in (folder / "data").iterdir()) == ["pg18", "pg18.lock", "pg18.start.lock"]
@@ -334,26 +334,26 @@ def test_database_missing_after_an_interrupted_first_start_is_created(start: Ser
     with psycopg.connect(server.url, dbname="postgres", autocommit=True) as connection:
         connection.execute("DROP DATABASE expert_booking")
     server.stop()
-    assert ask(start().url, "SELECT current_database()") == "expert_booking"
+    assert query(start().url, "SELECT current_database()") == "expert_booking"
 
 
 def test_four_concurrent_first_starts_all_get_a_connection(user: User, start: Server) -> None:
     users = [user() for _ in range(4)]
     urls = [url_from(process) for process in users]
-    assert [ask(url, "SELECT 1") for url in urls] == [1] * 4
-    assert len({ask(url, "SELECT pg_postmaster_start_time()") for url in urls}) == 1
+    assert [query(url, "SELECT 1") for url in urls] == [1] * 4
+    assert len({query(url, "SELECT pg_postmaster_start_time()") for url in urls}) == 1
 
 
 def test_starting_process_never_gets_a_server_that_is_being_stopped(user: User) -> None:
     current = user()
     url = url_from(current)
     for _ in range(4):
-        following = user()  # starts while the current one stops
+        following = user()  # it starts while the current server stops
         time.sleep(0.15)
-        leave(current)
+        close_user(current)
         assert url_from(following) == url
         time.sleep(0.15)
-        assert ask(url, "SELECT 1") == 1
+        assert query(url, "SELECT 1") == 1
         current = following
 
 
@@ -391,7 +391,7 @@ def test_path_too_long_for_a_socket_is_shortened(start: Server, folder: Path, mo
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     server = start(folder / ("long" * 20) / ("longer" * 10))
     assert len(os.fsencode(server.data_path)) > 107
-    assert ask(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
+    assert query(server.url, "SELECT current_setting('data_directory')") == str(server.data_path)
 
 
 @needs_root
@@ -403,16 +403,16 @@ def test_as_root_a_private_parent_folder_works_and_is_not_changed(start: Server,
     before = [(path.stat().st_mode, path.stat().st_uid, path.stat().st_gid) for path in watched]
 
     server = start(private / "inner" / "data")
-    tell(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
+    execute(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
 
     assert before == [(path.stat().st_mode, path.stat().st_uid, path.stat().st_gid) for path in watched]
     assert server.data_path.is_relative_to(SYSTEM_FOLDER)
     for pid in server_processes(server.data_path):
-        with suppress(FileNotFoundError):  # a worker may just have ended
+        with suppress(FileNotFoundError):  # a worker may have exited
             assert Path(f"/proc/{pid}").stat().st_uid != 0
     server.stop()
-    private.chmod(0o755)  # the way is free now, and still the data is where it was
-    assert ask(start(private / "inner" / "data").url, "SELECT answer FROM kept") == 42
+    private.chmod(0o755)  # the folder is accessible now, but the data stays in place
+    assert query(start(private / "inner" / "data").url, "SELECT answer FROM kept") == 42
 
 
 @needs_root
@@ -422,10 +422,10 @@ def test_as_root_a_cluster_of_another_owner_is_served_under_that_uid(start: Serv
     for path in (server.data_path, *server.data_path.rglob("*")):
         os.lchown(path, 4321, 4321)
     server = start()
-    assert ask(server.url, "SELECT 1") == 1
+    assert query(server.url, "SELECT 1") == 1
     owners = set()
     for pid in server_processes(server.data_path):
-        with suppress(FileNotFoundError):  # the one that we have just asked may be ending
+        with suppress(FileNotFoundError):  # this process may be exiting
             owners.add(Path(f"/proc/{pid}").stat().st_uid)
     assert owners == {4321}
 
@@ -442,10 +442,10 @@ def test_as_root_programs_the_server_cannot_read_are_copied_once(user: User, fol
     copies = set()
     for _ in range(2):
         process = user(PYTHONPATH=f"{private}:{ROOT}")
-        assert ask(url_from(process), "SELECT 1") == 1
+        assert query(url_from(process), "SELECT 1") == 1
         (pid, *_) = server_processes(folder / "data" / "pg18")
         program = Path(f"/proc/{pid}/exe").readlink()
         assert program.is_relative_to(SYSTEM_FOLDER)
         copies.add(program.stat().st_ino)
-        leave(process)
+        close_user(process)
     assert len(copies) == 1

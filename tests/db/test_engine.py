@@ -1,4 +1,4 @@
-"""The pool: a connection is tried only where it may be dead, and a dead one costs nobody an error."""
+"""The connection pool checks only connections that may be dead, and a dead one causes no error."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,12 +15,12 @@ from expert_booking.db.engine import AnyConnection, Database, DriverStatement, v
 from expert_booking.domain.errors import Unavailable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-WHO = DriverStatement(text("SELECT pg_backend_pid() AS pid"))
+BACKEND_PID = DriverStatement(text("SELECT pg_backend_pid() AS pid"))
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """One with a pool of two."""
+    """A database with a pool of two connections."""
     database = Database(database_url, pool_size=2)
     yield database
     await database.close()
@@ -32,53 +32,53 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
     execute = AsyncCursor.execute
 
-    async def noted(cursor: AsyncCursor[Any], query: Any, *how: Any, **more: Any) -> AsyncCursor[Any]:
+    async def record(cursor: AsyncCursor[Any], query: Any, *how: Any, **more: Any) -> AsyncCursor[Any]:
         sent.append(str(query))
         return await execute(cursor, query, *how, **more)
 
-    monkeypatch.setattr(AsyncCursor, "execute", noted)
+    monkeypatch.setattr(AsyncCursor, "execute", record)
     return sent
 
 
-async def who(database: Database) -> int:
-    """The process of the server that answers."""
+async def backend_pid(database: Database) -> int:
+    """The pid of the server process of a connection."""
     async with database.statements() as connection:
-        [row] = await WHO.all(connection, {})
+        [row] = await BACKEND_PID.all(connection, {})
     return int(row.pid)
 
 
 async def test_recently_used_connection_is_reused_without_a_ping(database: Database, sent: list[str]) -> None:
-    pid = await who(database)
+    pid = await backend_pid(database)
     sent.clear()
-    assert [await who(database) for _ in range(3)] == [pid] * 3
+    assert [await backend_pid(database) for _ in range(3)] == [pid] * 3
     assert len(sent) == 3
 
 
 async def test_idle_connection_is_checked_before_use(
     database: Database, sent: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pid, now = await who(database), engine.monotonic()
+    pid, now = await backend_pid(database), engine.monotonic()
     sent.clear()
     monkeypatch.setattr(engine, "monotonic", lambda: now + 31)
-    assert await who(database) == pid
+    assert await backend_pid(database) == pid
     assert len(sent) == 2
 
 
 @pytest.mark.parametrize("ask", [Database.statements, Database.transaction])
 async def test_connections_closed_by_the_server_cause_no_error(database: Database, sql: Connection, ask: Any) -> None:
     async with database.statements(), database.statements():
-        pass  # both are open now
+        pass  # both connections are open now
     ended = sql.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
     ).fetchall()
     assert ended == [(True,), (True,)]
 
-    async def asked() -> Any:
+    async def select_one() -> Any:
         async with ask(database) as connection:
             return await connection.scalar(text("SELECT 1"))
 
-    assert await asyncio.gather(*(asked() for _ in range(8))) == [1] * 8
+    assert await asyncio.gather(*(select_one() for _ in range(8))) == [1] * 8
 
 
 async def test_connection_lost_during_a_driver_statement_raises_unavailable_once(database: Database) -> None:
@@ -86,7 +86,7 @@ async def test_connection_lost_during_a_driver_statement_raises_unavailable_once
     with pytest.raises(Unavailable):
         async with database.statements() as connection:
             await suicide.all(connection, {})
-    assert await who(database)
+    assert await backend_pid(database)
 
 
 async def test_cancelled_driver_statement_leaves_the_connection_usable(database: Database) -> None:

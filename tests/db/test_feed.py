@@ -1,4 +1,4 @@
-"""The database's news: whoever writes, by whatever way, the right expert is named, and nothing else is said."""
+"""Notifications of the database: every write announces the right expert and nothing more."""
 
 import asyncio
 import logging
@@ -28,67 +28,67 @@ PATIENCE = 20
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 
 
-class Ear:
-    """All news so far, and a way to wait for some."""
+class EventRecorder:
+    """Collects events and can wait for them."""
 
     def __init__(self) -> None:
-        self.heard: list[Event] = []
+        self.received: list[Event] = []
         self.bus = Bus()
         self._more = asyncio.Event()
 
-    def __call__(self, news: Event) -> None:
-        """One piece of news; a loss is noted apart."""
-        self.bus.publish(news)
-        if not isinstance(news, FeedDisconnected):
-            self.heard.append(news)
+    def __call__(self, event: Event) -> None:
+        """Record an event. Disconnections go only to the bus."""
+        self.bus.publish(event)
+        if not isinstance(event, FeedDisconnected):
+            self.received.append(event)
         self._more.set()
 
     async def until(self, enough: Callable[[list[Event]], bool]) -> list[Event]:
-        """Wait until enough has been heard; everything since the last time."""
+        """Wait until there are enough events; return and clear those since the last call."""
         async with asyncio.timeout(PATIENCE):
-            while not enough(self.heard):
+            while not enough(self.received):
                 self._more.clear()
                 await self._more.wait()
-        heard, self.heard = self.heard, []
-        return heard
+        received, self.received = self.received, []
+        return received
 
 
 @pytest.fixture
-async def ear(database_url: str) -> AsyncIterator[Ear]:
-    """An ear at a running feed that already listens."""
-    ear = Ear()
-    running = asyncio.create_task(Feed(database_url, ear).run())
-    assert await ear.until(bool) == [FeedConnected()]
-    yield ear
+async def recorder(database_url: str) -> AsyncIterator[EventRecorder]:
+    """A recorder of a running feed that is connected."""
+    recorder = EventRecorder()
+    running = asyncio.create_task(Feed(database_url, recorder).run())
+    assert await recorder.until(bool) == [FeedConnected()]
+    yield recorder
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
 
 
 @pytest.fixture
-async def everything(add_expert: AddExpert, sql: Connection, ear: Ear) -> Callable[[], Any]:
-    """Hear everything up to now: news come in the order of commits, so a word about somebody else ends them."""
-    nobody = await add_expert(name="Nobody")
-    await ear.until(lambda heard: ExpertChanged(nobody) in heard)
+async def all_events(add_expert: AddExpert, sql: Connection, recorder: EventRecorder) -> Callable[[], Any]:
+    """All events up to now. Events arrive in commit order, so an event of another expert marks the end."""
+    marker = await add_expert(name="Nobody")
+    await recorder.until(lambda received: ExpertChanged(marker) in received)
 
-    async def everything() -> list[Event]:
-        sql.execute("UPDATE expert SET updated_at = now() WHERE id = %s", [nobody])
-        return (await ear.until(lambda heard: ExpertChanged(nobody) in heard))[:-1]
+    async def all_events() -> list[Event]:
+        sql.execute("UPDATE expert SET updated_at = now() WHERE id = %s", [marker])
+        return (await recorder.until(lambda received: ExpertChanged(marker) in received))[:-1]
 
-    return everything
+    return all_events
 
 
 @pytest.fixture
-def last(everything: Callable[[], Any]) -> Callable[[], Any]:
-    """The same, as far as it is about whom to look at anew."""
+def expert_events(all_events: Callable[[], Any]) -> Callable[[], Any]:
+    """The same without `SlotFreed` events."""
 
-    async def last() -> list[Event]:
-        return [news for news in await everything() if not isinstance(news, SlotFreed)]
+    async def expert_events() -> list[Event]:
+        return [event for event in await all_events() if not isinstance(event, SlotFreed)]
 
-    return last
+    return expert_events
 
 
-Last = Callable[[], Any]
+Events = Callable[[], Any]
 BOOKING = (
     "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
     " SELECT expert_id, id, '2026-12-01 09:00+00', '2026-12-01 10:00+00',"
@@ -115,57 +115,57 @@ BOOKING = (
     ],
 )
 async def test_manual_change_is_announced_for_exactly_that_expert(
-    add_expert: AddExpert, book: Book, sql: Connection, last: Last, change: str
+    add_expert: AddExpert, book: Book, sql: Connection, expert_events: Events, change: str
 ) -> None:
     jana, _omar = await add_expert(), await add_expert(name="Omar")
     await book(jana, NINE)
-    await last()
+    await expert_events()
     sql.execute(change, {"jana": jana} if "%(jana)s" in change else None)
-    heard = await last()
-    assert heard
-    assert set(heard) == {ExpertChanged(jana)}
+    received = await expert_events()
+    assert received
+    assert set(received) == {ExpertChanged(jana)}
 
 
 async def test_row_that_changes_its_expert_is_announced_for_both(
-    add_expert: AddExpert, sql: Connection, last: Last
+    add_expert: AddExpert, sql: Connection, expert_events: Events
 ) -> None:
     jana, omar = await add_expert(), await add_expert(name="Omar", weekdays=())
-    await last()
+    await expert_events()
     sql.execute("UPDATE availability_rule SET expert_id = %s WHERE weekday = 1 AND expert_id = %s", [omar, jana])
-    assert set(await last()) == {ExpertChanged(jana), ExpertChanged(omar)}
+    assert set(await expert_events()) == {ExpertChanged(jana), ExpertChanged(omar)}
 
 
 async def test_changes_by_the_services_are_announced(
-    services: Services, add_expert: AddExpert, book: Book, last: Last
+    services: Services, add_expert: AddExpert, book: Book, expert_events: Events
 ) -> None:
     jana = await add_expert()
-    assert ExpertChanged(jana) in await last()
+    assert ExpertChanged(jana) in await expert_events()
     made = await book(jana, NINE)
-    assert await last() == [ExpertChanged(jana)]
+    assert await expert_events() == [ExpertChanged(jana)]
     await services.bookings.change_status(made.id, Status.CANCELLED, Caller(role=Role.ADMIN))
-    assert await last() == [ExpertChanged(jana)]
+    assert await expert_events() == [ExpertChanged(jana)]
 
 
 async def test_rolled_back_changes_are_not_announced(
-    add_expert: AddExpert, book: Book, sql: Connection, last: Last
+    add_expert: AddExpert, book: Book, sql: Connection, expert_events: Events
 ) -> None:
     jana = await add_expert()
-    await last()
+    await expert_events()
     with sql.transaction(force_rollback=True):
         sql.execute(BOOKING, {"jana": jana})
-    assert await last() == []
+    assert await expert_events() == []
 
 
 async def test_many_changes_in_one_transaction_are_announced_once(
-    add_expert: AddExpert, sql: Connection, last: Last
+    add_expert: AddExpert, sql: Connection, expert_events: Events
 ) -> None:
     jana = await add_expert()
-    await last()
+    await expert_events()
     with sql.transaction():
         sql.execute(BOOKING, {"jana": jana})
         sql.execute("UPDATE booking SET status = 'confirmed'")
         sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
-    assert await last() == [ExpertChanged(jana)]
+    assert await expert_events() == [ExpertChanged(jana)]
 
 
 async def test_notification_payload_is_the_expert_id_only(
@@ -180,30 +180,35 @@ async def test_notification_payload_is_the_expert_id_only(
     assert payloads == [str(jana), str(jana)]
 
 
-async def test_invalid_payloads_are_ignored(add_expert: AddExpert, sql: Connection, last: Last) -> None:
+async def test_invalid_payloads_are_ignored(add_expert: AddExpert, sql: Connection, expert_events: Events) -> None:
     sql.execute(f"NOTIFY {EVENT_CHANNEL}, 'hello'")
     sql.execute(f"NOTIFY {EVENT_CHANNEL}")
     sql.execute("NOTIFY something_else, 'x'")
-    assert await last() == []
+    assert await expert_events() == []
 
 
 async def test_feed_reports_a_killed_connection_and_reconnects(
-    add_expert: AddExpert, sql: Connection, ear: Ear, last: Last
+    add_expert: AddExpert, sql: Connection, recorder: EventRecorder, expert_events: Events
 ) -> None:
     jana = await add_expert()
-    await last()
+    await expert_events()
     for _ in range(3):
         assert kill_listeners(sql) == 1
-        assert await ear.until(bool) == [FeedConnected()]
+        assert await recorder.until(bool) == [FeedConnected()]
         sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
-        assert await last() == [ExpertChanged(jana)]
+        assert await expert_events() == [ExpertChanged(jana)]
 
 
 async def test_feed_reconnects_after_the_database_was_down(
-    add_expert: AddExpert, sql: Connection, ear: Ear, last: Last, server_url: str, database_url: str
+    add_expert: AddExpert,
+    sql: Connection,
+    recorder: EventRecorder,
+    expert_events: Events,
+    server_url: str,
+    database_url: str,
 ) -> None:
     jana = await add_expert()
-    await last()
+    await expert_events()
     attempts = Attempts()
     logger = logging.getLogger("expert_booking.db.feed")
     logger.addHandler(attempts)
@@ -213,33 +218,38 @@ async def test_feed_reconnects_after_the_database_was_down(
         assert kill_listeners(sql) == 1
         async with asyncio.timeout(PATIENCE):
             await attempts.third.wait()
-        assert ear.heard == []
-        assert not ear.bus.connected
+        assert recorder.received == []
+        assert not recorder.bus.connected
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     logger.removeHandler(attempts)
-    assert await ear.until(bool) == [FeedConnected()]
-    assert ear.bus.connected
+    assert await recorder.until(bool) == [FeedConnected()]
+    assert recorder.bus.connected
     sql.execute("UPDATE expert SET headline = 'New' WHERE id = %s", [jana])
-    assert await last() == [ExpertChanged(jana)]
+    assert await expert_events() == [ExpertChanged(jana)]
 
 
 async def test_changes_during_a_disconnect_are_found_after_the_feed_reports_the_gap(
-    services: Services, add_expert: AddExpert, book: Book, sql: Connection, ear: Ear, last: Last
+    services: Services,
+    add_expert: AddExpert,
+    book: Book,
+    sql: Connection,
+    recorder: EventRecorder,
+    expert_events: Events,
 ) -> None:
-    """Whoever looks again at `FeedConnected` sees everything: the feed listens before it says so."""
+    """A reload after `FeedConnected` sees all changes, because the feed listens before it publishes that event."""
     jana = await add_expert()
-    await last()
+    await expert_events()
     for hour in range(6):
         kill_listeners(sql)
         made = await book(jana, NINE.replace(hour=8 + hour))
-        heard = await ear.until(lambda news: FeedConnected() in news)
+        received = await recorder.until(lambda event: FeedConnected() in event)
         board = await services.availability.board(jana)
         assert [slot.state for slot in board.slots if slot.starts_at == made.starts_at] == ["booked"]
-        assert set(heard) <= {FeedConnected(), ExpertChanged(jana)}
+        assert set(received) <= {FeedConnected(), ExpertChanged(jana)}
 
 
 class Attempts(logging.Handler):
-    """Counts the feed's complaints that it cannot connect."""
+    """Counts the feed's failed attempts to connect."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -247,14 +257,14 @@ class Attempts(logging.Handler):
         self.third = asyncio.Event()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One more."""
+        """Count a log record."""
         self._count += "trying again" in record.getMessage()
         if self._count >= 3:
             self.third.set()
 
 
 def kill_listeners(sql: Connection) -> int:
-    """Kill every connection that listens in this database; how many there were."""
+    """Kill every listening connection in this database and return their number."""
     found = sql.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE 'LISTEN%'"
@@ -262,7 +272,7 @@ def kill_listeners(sql: Connection) -> int:
     return len(found.fetchall())
 
 
-# --- what is set free -------------------------------------------------------------------------------------------
+# --- freed times ------------------------------------------------------------------------------------------------
 
 Freed = Callable[[], Any]
 HOUR = timedelta(hours=1)
@@ -271,27 +281,27 @@ ADMIN = Caller(role=Role.ADMIN)
 
 
 @pytest.fixture
-def freed(everything: Callable[[], Any]) -> Freed:
-    """The times that have been set free since the last time, as the bus hands them on."""
-    bus, told = Bus(), list[SlotFreed]()
-    bus.listen_for_freed(told.append)
+def freed(all_events: Callable[[], Any]) -> Freed:
+    """The freed times since the last call, as the bus delivers them."""
+    bus, freed_slots = Bus(), list[SlotFreed]()
+    bus.listen_for_freed(freed_slots.append)
 
     async def freed() -> list[SlotFreed]:
-        told.clear()
-        for news in await everything():
-            bus.publish(news)
-        return list(told)
+        freed_slots.clear()
+        for event in await all_events():
+            bus.publish(event)
+        return list(freed_slots)
 
     return freed
 
 
 async def buffered(add_expert: AddExpert) -> UUID:
-    """An expert whose sessions keep five minutes before and ten after."""
+    """An expert with buffers of five minutes before and ten after a session."""
     return await add_expert(step_minutes=15, before_minutes=5, after_minutes=10)
 
 
-def kept(expert_id: UUID, starts_at: datetime) -> SlotFreed:
-    """What a session that starts then keeps."""
+def occupied(expert_id: UUID, starts_at: datetime) -> SlotFreed:
+    """The time that a session at this start occupies."""
     return SlotFreed(expert_id, starts_at - timedelta(minutes=5), starts_at + timedelta(minutes=70))
 
 
@@ -301,25 +311,25 @@ async def test_ended_booking_frees_its_time_once(
     jana = await buffered(add_expert)
     bookings = services.bookings
 
-    async def by_hand(_: UUID) -> None:
+    async def delete(_: UUID) -> None:
         sql.execute("DELETE FROM booking WHERE status = 'pending'")
 
-    async def unanswered(booking_id: UUID) -> None:
+    async def expire(booking_id: UUID) -> None:
         sql.execute("UPDATE booking SET answer_by = %s WHERE id = %s", [clock(), booking_id])
-        await services.deadlines.work_off()
-        await services.deadlines.work_off()
+        await services.deadlines.drain()
+        await services.deadlines.drain()
 
-    for ends in (
+    for end in (
         lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, ADMIN),
         lambda booking_id: bookings.change_status(booking_id, Status.CANCELLED, customer_caller(ADA)),
         lambda booking_id: bookings.change_status(booking_id, Status.DECLINED, ADMIN),
-        unanswered,
-        by_hand,
+        expire,
+        delete,
     ):
         made = await book(jana, NINE, visitor=ADA)
         assert await freed() == []
-        await ends(made.id)
-        assert await freed() == [kept(jana, NINE)]
+        await end(made.id)
+        assert await freed() == [occupied(jana, NINE)]
 
 
 async def test_ended_hold_frees_its_time_once(
@@ -327,19 +337,19 @@ async def test_ended_hold_frees_its_time_once(
 ) -> None:
     jana = await buffered(add_expert)
 
-    async def lapses(_: UUID) -> None:
+    async def expire(_: UUID) -> None:
         clock.advance(minutes=5)
-        await services.deadlines.work_off()
-        await services.deadlines.work_off()
+        await services.deadlines.drain()
+        await services.deadlines.drain()
 
-    async def moves(_: UUID) -> None:
+    async def replace(_: UUID) -> None:
         await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE + 3 * HOUR), visitor=ADA)
 
-    for ends in (services.holds.release, lapses, moves):
+    for end in (services.holds.release, expire, replace):
         held = await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE), visitor=ADA)
         assert await freed() == []
-        await ends(held.id)
-        assert await freed() == [kept(jana, NINE)]
+        await end(held.id)
+        assert await freed() == [occupied(jana, NINE)]
 
 
 async def test_expired_hold_is_freed_once_by_the_booking_that_replaces_it(
@@ -349,8 +359,8 @@ async def test_expired_hold_is_freed_once_by_the_booking_that_replaces_it(
     await services.holds.take(HoldRequest(expert_id=jana, starts_at=NINE))
     clock.advance(minutes=5)
     await book(jana, NINE + HOUR / 2)
-    await services.deadlines.work_off()
-    assert await freed() == [kept(jana, NINE)]
+    await services.deadlines.drain()
+    assert await freed() == [occupied(jana, NINE)]
 
 
 async def test_rescheduled_booking_frees_its_old_time(
@@ -360,7 +370,7 @@ async def test_rescheduled_booking_frees_its_old_time(
     made = await book(jana, NINE, visitor=ADA)
     await services.bookings.reschedule(made.id, NINE + 3 * HOUR, customer_caller(ADA))
     await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)
-    assert await freed() == [kept(jana, NINE), kept(jana, NINE + 3 * HOUR)]
+    assert await freed() == [occupied(jana, NINE), occupied(jana, NINE + 3 * HOUR)]
 
 
 async def test_booking_that_keeps_its_time_frees_nothing(
@@ -401,5 +411,7 @@ async def test_bookings_ended_in_one_statement_are_each_freed(
     for hours in (0, 2, 4):
         await book(jana, NINE + hours * HOUR)
     sql.execute("UPDATE booking SET status = 'cancelled'")
-    told = await freed()
-    assert sorted(told, key=lambda one: one.since) == [kept(jana, NINE + hours * HOUR) for hours in (0, 2, 4)]
+    freed_slots = await freed()
+    assert sorted(freed_slots, key=lambda one: one.since) == [
+        occupied(jana, NINE + hours * HOUR) for hours in (0, 2, 4)
+    ]

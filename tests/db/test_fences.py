@@ -1,4 +1,4 @@
-"""The two fences: no writer, by whatever way, gets two live bookings of one expert into the same time."""
+"""The two fences: no writer can store two live bookings of one expert at the same time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ from tests.conftest import AddExpert
 Connection = psycopg.Connection[tuple[Any, ...]]
 Insert = Callable[..., UUID]
 LIVE = ("held", "pending", "confirmed", "completed", "no_show")
-GONE = ("cancelled", "declined", "expired")
+ENDED = ("cancelled", "declined", "expired")
 
 
 @pytest.fixture
 def insert(sql: Connection) -> Insert:
-    """INSERT by hand: `insert(expert, "09:00", "10:00")`, by default without buffers."""
+    """Insert a booking with SQL: `insert(expert, "09:00", "10:00")`, by default without buffers."""
 
     def insert(
         expert_id: UUID, since: str, until: str, *, keeps: tuple[str, str] | None = None, **columns: Any
@@ -48,7 +48,7 @@ def insert(sql: Connection) -> Insert:
 
 
 def refused_by(error: psycopg.Error) -> str | None:
-    """The name of the constraint."""
+    """The name of the violated constraint."""
     return error.diag.constraint_name
 
 
@@ -106,7 +106,7 @@ async def test_every_live_status_is_protected_by_both_fences(
         insert(expert, "09:00", "10:00")
 
 
-@pytest.mark.parametrize("status", GONE)
+@pytest.mark.parametrize("status", ENDED)
 async def test_cancelled_declined_and_expired_bookings_block_nothing(
     add_expert: AddExpert, insert: Insert, status: str
 ) -> None:
@@ -189,7 +189,7 @@ async def test_browser_has_one_hold_and_any_number_of_bookings(
     with pytest.raises(UniqueViolation) as refused:
         insert(expert, "15:00", "16:00", status="held", visitor=browser)
     assert refused_by(refused.value) == "uq_booking_visitor_hold"
-    for hour in (16, 17):  # programs have no browser
+    for hour in (16, 17):  # programs have no visitor id
         insert(expert, f"{hour}:00", f"{hour + 1}:00", status="held")
     sql.execute("UPDATE booking SET status = 'expired' WHERE status = 'held'")
     insert(expert, "15:00", "16:00", status="held", visitor=browser)

@@ -1,4 +1,4 @@
-"""Migrations and tables say the same, in every detail that PostgreSQL knows."""
+"""The migrations and the tables define the same schema, in every detail that PostgreSQL knows."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from expert_booking.db.engine import driver_url
 from expert_booking.db.tables import metadata
 from tests.server import ROOT, environment
 
-# Each row is the full text of one thing. Not-null constraints are columns' business: only PostgreSQL 18 names them.
+# Each row defines one object. Not-null constraints belong to columns: only PostgreSQL 18 names them.
 FINGERPRINT = """
 SELECT 'column', c.relname || '.' || a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
        CASE WHEN a.attnotnull THEN 'NOT NULL' END, pg_get_expr(d.adbin, d.adrelid), a.attidentity::text,
@@ -43,21 +43,21 @@ Fingerprint = dict[tuple[str, str], str]
 
 
 def fingerprint(url: str) -> Fingerprint:
-    """Everything in this database's schema, by kind and name, without Alembic's own table."""
+    """The definition of every object of the schema by kind and name, without Alembic's table."""
     with psycopg.connect(driver_url(url)) as connection:
         rows = connection.execute(FINGERPRINT).fetchall()
     return {(kind, name): text for kind, name, text in rows if not name.startswith("alembic_version")}
 
 
 def run(url: str, *statements: str) -> None:
-    """Change this database by hand."""
+    """Execute these statements."""
     with psycopg.connect(driver_url(url), autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
 
 
 def alembic(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Plain `alembic …` from the repository's root."""
+    """Run `alembic …` in the repository's root."""
     program = [sys.executable, "-m", "alembic", *arguments]
     return subprocess.run(
         program, cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=60, check=False
@@ -86,7 +86,7 @@ def test_migrating_at_head_changes_nothing(database_url: str) -> None:
 
 
 def test_alembic_finds_no_difference_between_migrations_and_tables(database_url: str) -> None:
-    command.check(schema.config(database_url))  # raises where there is one
+    command.check(schema.config(database_url))  # raises if there is a difference
 
 
 def test_alembic_check_detects_a_difference(database_url: str) -> None:
@@ -168,9 +168,9 @@ def test_six_processes_migrate_a_fresh_database_concurrently(
         )
         for _ in range(6)
     ]
-    said = [process.communicate(timeout=120)[0] for process in running]
-    assert [process.returncode for process in running] == [0] * 6, said
-    assert all(f"The schema is at {schema.head()}." in words for words in said)
+    outputs = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * 6, outputs
+    assert all(f"The schema is at {schema.head()}." in output for output in outputs)
     assert fingerprint(empty_database_url) == fingerprint(database_url)
 
 
@@ -200,7 +200,7 @@ def test_migration_that_gets_no_lock_fails_and_changes_nothing(database_url: str
     before = fingerprint(database_url)
     with psycopg.connect(driver_url(database_url)) as visitor:
         for table in metadata.sorted_tables:
-            visitor.execute(f"SELECT count(*) FROM {table}")  # and its transaction stays open
+            visitor.execute(f"SELECT count(*) FROM {table}")  # the transaction stays open
         with pytest.raises(OperationalError) as refused:
             command.downgrade(schema.config(database_url), "-1")
     assert isinstance(refused.value.orig, LockNotAvailable)
@@ -226,7 +226,7 @@ def test_migration_0008_gives_old_bookings_their_terms_and_drops_history_of_hold
         sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes, cancel_notice_minutes,"
                     " move_notice_minutes, most_moves) SELECT id, 'Talk of ' || slug, 60, 60, 60, 30,"
                     " nullif(right(slug, 1), '1')::smallint FROM expert")  # fmt: skip
-        # Of each expert: a request, a hold that becomes one, a hold that is let go and swept out, and one that stays.
+        # For each expert: a request, a hold that is booked, a hold that is released and deleted, and a live hold.
         sql.execute(
             "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until, notes,"
             " name, email, customer_key) SELECT expert_id, id, at, at + interval '1 hour',"
@@ -257,7 +257,7 @@ def test_migration_0008_gives_old_bookings_their_terms_and_drops_history_of_hold
         assert sql.execute("SELECT count(*) FROM booking_change").fetchone() == (9,)
         with pytest.raises(psycopg.errors.RaiseException):
             sql.execute("DELETE FROM booking_change")
-    # As after a migration that was stopped halfway: it goes on.
+    # A migration that was interrupted halfway can be repeated.
     run(url, "UPDATE alembic_version SET version_num = '0007'", "ALTER TABLE booking DROP CONSTRAINT ck_booking_terms",
         "ALTER TABLE booking ALTER title DROP NOT NULL", "DROP TABLE network_hold",
         "UPDATE booking SET title = NULL WHERE notes = '1'")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Who is the same customer, and who only looks like it."""
+"""Which addresses belong to the same customer."""
 
 import pytest
 from hypothesis import given

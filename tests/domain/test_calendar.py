@@ -1,4 +1,4 @@
-"""Which times an expert offers, in every zone and on the days when clocks change."""
+"""The times that an expert offers, in every zone and on days of clock changes."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,23 +17,23 @@ from expert_booking.domain.calendar import (
 from expert_booking.domain.errors import SlotNotOffered, SlotTaken
 from expert_booking.domain.hours import AvailabilityRule, Hours
 
-LONG_AGO = datetime(2011, 1, 1, tzinfo=UTC)
+PAST = datetime(2011, 1, 1, tzinfo=UTC)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
 def at(text: str) -> datetime:
-    """`at("2026-11-23 09:00")` in UTC."""
+    """An instant in UTC: `at("2026-11-23 09:00")`."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def minutes(clock: str) -> int:
-    """`minutes("25:30")` since midnight."""
+    """Minutes since midnight: `minutes("25:30")`."""
     hours, rest = clock.split(":")
     return int(hours) * 60 + int(rest)
 
 
 def calendar(zone: str, *windows: str, busy: tuple[Busy, ...] = (), active: bool = True, **length: int) -> Calendar:
-    """A calendar that is open every day in these windows ("09:00-17:00"), or only on one day ("7 09:00-17:00")."""
+    """A calendar with daily windows ("09:00-17:00") or windows on one weekday ("7 09:00-17:00")."""
     rules = []
     for window in windows:
         day, _, span = window.rpartition(" ")
@@ -44,19 +44,19 @@ def calendar(zone: str, *windows: str, busy: tuple[Busy, ...] = (), active: bool
     return Calendar(ZoneInfo(zone), Hours(tuple(rules)), SessionLength(**sizes), active, busy=busy)
 
 
-def starts(of: Calendar, day: str, now: datetime = LONG_AGO) -> list[str]:
-    """The starts (UTC) on one local day."""
+def starts(of: Calendar, day: str, now: datetime = PAST) -> list[str]:
+    """The starts on one local day, in UTC."""
     first = date.fromisoformat(day)
     slots = of.slots(local_instant(of.zone, first, 0), local_instant(of.zone, first + DAY, 0), now)
     return [f"{slot.starts_at:%Y-%m-%d %H:%M}" for slot in slots]
 
 
 def hours(day: str, *clocks: str) -> list[str]:
-    """`hours("2026-11-23", "09:00", "10:00")`."""
+    """Instants of one day: `hours("2026-11-23", "09:00", "10:00")`."""
     return [f"{day} {clock}" for clock in clocks]
 
 
-# --- the worked examples of the design, to the letter -----------------------------------------------------------
+# --- the worked examples of the design --------------------------------------------------------------------------
 
 
 def test_berlin_on_the_sunday_that_loses_an_hour() -> None:
@@ -113,7 +113,7 @@ def test_day_from_midnight_to_midnight_has_24_hours() -> None:
 def test_window_over_midnight_reaches_into_the_next_day() -> None:
     monday_night = calendar("Europe/Berlin", "1 22:30-26:30")
     assert starts(monday_night, "2026-11-23") == hours("2026-11-23", "21:30", "22:30")
-    # 23:30, 00:30 by the clock of Berlin: the latter is Tuesday's.
+    # 23:30 and 00:30 in Berlin: the second one is on Tuesday.
     assert starts(monday_night, "2026-11-24") == ["2026-11-23 23:30", "2026-11-24 00:30"]
 
 
@@ -123,15 +123,15 @@ def test_window_over_midnight_on_sunday_reaches_into_monday() -> None:
 
 
 def test_window_over_midnight_in_the_night_of_the_clock_change_is_an_hour_shorter() -> None:
-    saturday_night = calendar("Europe/Berlin", "6 23:00-28:00")  # 23:00 to 04:00, of which one hour is not there
-    slots = saturday_night.slots(at("2027-03-27 12:00"), at("2027-03-28 12:00"), LONG_AGO)
+    saturday_night = calendar("Europe/Berlin", "6 23:00-28:00")  # 23:00 to 04:00, with one hour skipped
+    slots = saturday_night.slots(at("2027-03-27 12:00"), at("2027-03-28 12:00"), PAST)
     assert [f"{slot.starts_at:%d %H:%M}" for slot in slots] == ["27 22:00", "27 23:00", "28 00:00", "28 01:00"]
 
 
 def test_adjacent_or_overlapping_windows_offer_each_start_once_in_order() -> None:
     touching = calendar("UTC", "09:00-11:00", "11:00-13:00")
     assert starts(touching, "2026-11-23") == hours("2026-11-23", "09:00", "10:00", "11:00", "12:00")
-    # Hours that overlap are one stretch with one grid: no start comes sooner after another than the step.
+    # Overlapping hours form one opening with one grid: starts are never closer than the step.
     overlapping = calendar("UTC", "10:30-12:30", "09:00-12:00", "09:00-11:00")
     assert starts(overlapping, "2026-11-23") == hours("2026-11-23", "09:00", "10:00", "11:00")
 
@@ -256,12 +256,12 @@ def test_day_open_around_the_clock_has_as_many_hours_as_it_lasts(zone: str, day:
 def test_date_skipped_by_samoa_has_no_slots_and_the_night_before_ends_with_it() -> None:
     assert starts(calendar("Pacific/Apia", "09:00-17:00"), "2011-12-30") == []
     thursday_night = calendar("Pacific/Apia", "4 22:00-26:00")
-    offered = thursday_night.slots(at("2011-12-30 00:00"), at("2012-01-01 00:00"), LONG_AGO)
+    offered = thursday_night.slots(at("2011-12-30 00:00"), at("2012-01-01 00:00"), PAST)
     assert [slot.starts_at for slot in offered] == [at("2011-12-30 08:00"), at("2011-12-30 09:00")]
 
 
 def test_clock_set_back_just_after_midnight_keeps_the_night() -> None:
-    # Newfoundland until 2011: at 00:01 on Sunday it became 23:01 on Saturday once more.
+    # Newfoundland until 2011: at 00:01 on Sunday the clocks went back to 23:01 on Saturday.
     friday_night = calendar("America/St_Johns", "5 23:59-47:59", minutes=5, step_minutes=5)
     sunday = friday_night.slots(at("2010-11-07 02:30"), at("2010-11-07 12:00"), at("2010-11-01 00:00"))
     assert [slot.starts_at for slot in sunday] == [at("2010-11-07 02:34") + five * 5 * MINUTE for five in range(11)]
@@ -278,14 +278,14 @@ def test_monday_differs_east_and_west_of_the_date_line() -> None:
 
 
 def states(of: Calendar, day: str = "2026-11-23") -> dict[str, str]:
-    """State by start."""
+    """The states by start."""
     first = date.fromisoformat(day)
-    slots = of.slots(local_instant(of.zone, first, 0), local_instant(of.zone, first + DAY, 0), LONG_AGO)
+    slots = of.slots(local_instant(of.zone, first, 0), local_instant(of.zone, first + DAY, 0), PAST)
     return {f"{slot.starts_at:%H:%M}": slot.state.value for slot in slots}
 
 
 def busy(since: str, until: str, *, held: bool = False) -> Busy:
-    """Busy time on that Monday."""
+    """A busy time on that Monday."""
     return Busy(at(f"2026-11-23 {since}"), at(f"2026-11-23 {until}"), held)
 
 
@@ -308,7 +308,7 @@ def test_held_slot_is_shown_as_held_and_a_booking_beside_it_as_booked() -> None:
 
 def test_slot_knows_the_time_it_would_occupy() -> None:
     [slot] = calendar("UTC", "09:00-10:00", before_minutes=10, after_minutes=20).slots(
-        at("2026-11-23 00:00"), at("2026-11-24 00:00"), LONG_AGO
+        at("2026-11-23 00:00"), at("2026-11-24 00:00"), PAST
     )
     assert slot == Slot(
         at("2026-11-23 09:00"), at("2026-11-23 10:00"), at("2026-11-23 08:50"), at("2026-11-23 10:20"), SlotState.OPEN
@@ -316,7 +316,7 @@ def test_slot_knows_the_time_it_would_occupy() -> None:
 
 
 def test_buffers_of_adjacent_sessions_add_up() -> None:
-    # Somebody has 10:00 to 11:00 and ten minutes afterwards; this session wants fifteen minutes before itself.
+    # 10:00 to 11:00 is booked with a buffer of 10 minutes after; this session has a buffer of 15 minutes before.
     steps = calendar("UTC", "11:00-13:00", busy=(busy("10:00", "11:10"),), step_minutes=5, before_minutes=15)
     assert next(start for start, state in states(steps).items() if state == "open") == "11:25"
 
@@ -342,7 +342,7 @@ def test_notice_is_exact_to_the_second_and_inclusive() -> None:
 
 
 def test_notice_is_elapsed_time_across_a_clock_change() -> None:
-    # A day's notice from Saturday noon in Berlin ends on Sunday at 13:00, because the night was short.
+    # A day's notice from Saturday noon in Berlin ends on Sunday at 13:00, because the night is an hour shorter.
     sunday = calendar("Europe/Berlin", "7 12:00-15:00", notice_minutes=24 * 60)
     assert starts(sunday, "2027-03-28", now=at("2027-03-27 11:00")) == hours("2027-03-28", "11:00", "12:00")
 
@@ -370,10 +370,10 @@ def test_horizon_cuts_a_window_that_crosses_its_midnight() -> None:
 
 
 def test_span_that_ends_before_it_begins_is_empty() -> None:
-    assert calendar("UTC", "00:00-24:00").slots(at("2026-11-24 00:00"), at("2026-11-23 00:00"), LONG_AGO) == []
+    assert calendar("UTC", "00:00-24:00").slots(at("2026-11-24 00:00"), at("2026-11-23 00:00"), PAST) == []
 
 
-# --- submitting -------------------------------------------------------------------------------------------------
+# --- booking ----------------------------------------------------------------------------------------------------
 
 NOW = at("2026-11-23 08:00")  # a Monday
 

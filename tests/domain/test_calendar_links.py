@@ -1,4 +1,4 @@
-"""Links that put a session into a calendar on the web."""
+"""Links that add a session to a web calendar."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""What tells one network of the public from another."""
+"""The keyed hash of a client's network."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""When mail is tried again, and when reminders go out."""
+"""When emails are retried and when reminders are sent."""
 
 from datetime import UTC, datetime, timedelta
 

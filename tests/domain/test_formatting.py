@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Times formatted for people."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -79,8 +79,8 @@ def test_every_status_has_a_label() -> None:
 
 
 def test_lengths_are_minutes_and_a_range_only_if_they_differ() -> None:
-    said = [formatting.minutes(30, 90), formatting.minutes(45, 45), formatting.minutes(60)]
-    assert said == ["30 to 90 minutes", "45 minutes", "60 minutes"]
+    texts = [formatting.minutes(30, 90), formatting.minutes(45, 45), formatting.minutes(60)]
+    assert texts == ["30 to 90 minutes", "45 minutes", "60 minutes"]
 
 
 def test_instant_is_shown_with_day_and_zone() -> None:

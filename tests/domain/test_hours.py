@@ -1,4 +1,4 @@
-"""What opens on a date: seasons, overrides, days off, holidays; and for every time that is not free, why not."""
+"""What opens on a date (seasons, overrides, days off, holidays), and why a time is not available."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,24 +23,24 @@ TYPE, OTHER_TYPE = UUID(int=1), UUID(int=2)
 
 def calendar(*rules: AvailabilityRule, length: dict[str, Any] | None = None, busy: tuple[Busy, ...] = (),
              active: bool = True, **hours: Any) -> Calendar:  # fmt: skip
-    """Berlin, Monday to Friday from 9 to 12 in hours, with what the test adds."""
+    """A calendar in Berlin, Monday to Friday, 9 to 12, one-hour sessions, with the test's changes."""
     sizes = {"minutes": 60, "step_minutes": 60, "horizon_days": 90, **(length or {})}
     return Calendar(BERLIN, Hours(rules or WORKING_DAYS, **hours), SessionLength(**sizes), active, TYPE, busy)
 
 
 def on(of: Calendar, day: date) -> list[str]:
-    """The starts of one local date, as its clock shows them."""
+    """The starts on one local date, in local time."""
     since = datetime(day.year, day.month, day.day, tzinfo=BERLIN)
     return [f"{slot.starts_at.astimezone(BERLIN):%H:%M}" for slot in of.slots(since, since + timedelta(1), NOW)]
 
 
 def local(day: date, clock: str) -> datetime:
-    """A clock time in Berlin."""
+    """An instant from a local time in Berlin."""
     return datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=BERLIN).astimezone(UTC)
 
 
 def why_not(of: Calendar, day: date, clock: str) -> Blocker:
-    """The first thing in the way of a session at this local time."""
+    """The first reason why a session at this local time is unavailable."""
     with pytest.raises((SlotNotOffered, SlotTaken)) as refused:
         of.offered(local(day, clock), NOW)
     assert str(refused.value)
@@ -134,7 +134,7 @@ def test_every_country_and_region_is_supported_by_the_holidays_library() -> None
             Holidays(country, region).name_of(CHRISTMAS)
 
 
-# --- why not ----------------------------------------------------------------------------------------------------
+# --- reasons ----------------------------------------------------------------------------------------------------
 
 
 def test_notice_and_horizon_are_reported_with_details() -> None:
@@ -185,7 +185,7 @@ def test_early_hours_after_a_day_off_belong_to_it_if_its_hours_would_have_reache
     away = calendar(*nights, days_off=(DaysOff(TUESDAY, TUESDAY),))
     assert why_not(away, date(2026, 11, 25), "01:00").reason is Reason.DAY_OFF
     assert why_not(away, date(2026, 11, 25), "03:00").reason is Reason.OUTSIDE_HOURS
-    # And those of the night before are still open on it.
+    # The hours of the night before still reach into it.
     assert on(away, TUESDAY) == ["00:00", "01:00"]
 
 
@@ -221,7 +221,7 @@ def test_busy_time_is_reported_with_its_span_and_holds_count() -> None:
 
 
 def booked(day: date, clock: str, session_type: UUID = TYPE) -> Busy:
-    """An hour of a session."""
+    """A booked session of one hour."""
     start = local(day, clock)
     return Busy(start, start + timedelta(hours=1), False, session_type, start)
 
@@ -246,7 +246,7 @@ def test_other_session_types_occupy_time_but_no_place() -> None:
 
 
 def test_cap_counts_the_local_days_of_the_expert() -> None:
-    # Monday evening in UTC is Tuesday in Berlin already.
+    # Monday evening in UTC is already Tuesday in Berlin.
     midnight = booked(TUESDAY, "00:00")
     assert midnight.starts_at.date() == date(2026, 11, 23)
     assert on(calendar(length={"daily_cap": 1}, busy=(midnight,)), TUESDAY) == []
@@ -264,7 +264,7 @@ def test_all_reasons_are_reported_most_important_first() -> None:
 
 
 def test_every_reason_has_a_sentence() -> None:
-    told = {
+    reported = {
         why_not(calendar(active=False), TUESDAY, "09:00").reason,
         why_not(calendar(), date(2026, 11, 20), "09:00").reason,
         why_not(calendar(length={"notice_minutes": 120}), date(2026, 11, 23), "10:00").reason,
@@ -277,4 +277,4 @@ def test_every_reason_has_a_sentence() -> None:
         why_not(calendar(busy=(booked(TUESDAY, "09:00")._replace(held=True),)), TUESDAY, "09:00").reason,
         why_not(calendar(length={"daily_cap": 1}, busy=(booked(TUESDAY, "09:00"),)), TUESDAY, "10:00").reason,
     }
-    assert told == set(Reason)
+    assert reported == set(Reason)

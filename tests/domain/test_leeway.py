@@ -1,4 +1,4 @@
-"""What the terms still leave the customer of one booking, in figures and in words."""
+"""What the terms still allow the customer of a booking, as values and as text."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,12 @@ HOUR = timedelta(hours=1)
 MOMENT = timedelta(microseconds=1)
 
 
-def tell(instant: datetime) -> str:
+def format_instant(instant: datetime) -> str:
     return f"{instant:%d %b %H:%M}"
 
 
 def leeway(terms: Terms, *, moves: int = 0, status: Status = Status.CONFIRMED) -> Leeway:
-    """As a booking of these terms has it, that starts at nine and was made three days before."""
+    """The leeway of a booking with these terms that starts at nine and was made three days before."""
     return Leeway(
         status=status,
         starts_at=NINE,
@@ -50,8 +50,10 @@ def test_offered_actions_are_those_the_terms_allow(moves: int, before: timedelta
 @pytest.mark.parametrize("status", set(Status) - {Status.PENDING, Status.CONFIRMED})
 def test_cancelled_or_finished_booking_has_no_actions_and_no_text(status: Status) -> None:
     left, now = leeway(Terms(), status=status), NINE - 72 * HOUR
-    assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, tell)) == (False, False, [])
-    assert f"that is {status.value.replace('_', '-')} cannot be rescheduled" in left.why_not_reschedule(now, tell)
+    assert (left.may_cancel(now), left.may_reschedule(now), left.sentences(now, format_instant)) == (False, False, [])
+    assert f"that is {status.value.replace('_', '-')} cannot be rescheduled" in left.why_not_reschedule(
+        now, format_instant
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,28 +70,30 @@ def test_cancelled_or_finished_booking_has_no_actions_and_no_text(status: Status
     ],
 )  # fmt: skip
 def test_deadlines_to_cancel_and_reschedule_are_shown_as_instants(terms: Terms, moves: int, said: list[str]) -> None:
-    assert leeway(terms, moves=moves).sentences(NINE - 48 * HOUR, tell) == said
+    assert leeway(terms, moves=moves).sentences(NINE - 48 * HOUR, format_instant) == said
 
 
 def test_passed_deadlines_are_shown_as_passed() -> None:
     both = leeway(Terms(cancel_notice_minutes=1440, reschedule_notice_minutes=1440))
-    assert both.sentences(NINE - HOUR, tell) == ["Cancelling and rescheduling were possible until 23 Nov 09:00."]
-    assert both.why_not_reschedule(NINE - HOUR, tell) == "Rescheduling was possible until 23 Nov 09:00."
+    assert both.sentences(NINE - HOUR, format_instant) == [
+        "Cancelling and rescheduling were possible until 23 Nov 09:00."
+    ]
+    assert both.why_not_reschedule(NINE - HOUR, format_instant) == ("Rescheduling was possible until 23 Nov 09:00.")
     cancelling = leeway(Terms(cancel_notice_minutes=1440))
-    assert cancelling.sentences(NINE - HOUR, tell) == [
+    assert cancelling.sentences(NINE - HOUR, format_instant) == [
         "Cancelling was possible until 23 Nov 09:00.", "You can reschedule until the start."
     ]  # fmt: skip
-    assert both.sentences(NINE + MOMENT, tell) == []
+    assert both.sentences(NINE + MOMENT, format_instant) == []
 
 
 def test_answer_deadline_is_shown_while_pending() -> None:
     by_expert = Terms(answer_minutes=1440)
-    assert leeway(by_expert, status=Status.PENDING).answer(tell) == (
+    assert leeway(by_expert, status=Status.PENDING).answer(format_instant) == (
         "The expert answers by 22 Nov 09:00. Without an answer, the booking expires."
     )
     late = leeway(Terms(answer_minutes=1440 * 7), status=Status.PENDING)
-    assert late.answer(tell) == "The expert answers before the start. Without an answer, the booking expires."
-    assert leeway(by_expert, status=Status.CONFIRMED).answer(tell) == ""
+    assert late.answer(format_instant) == "The expert answers before the start. Without an answer, the booking expires."
+    assert leeway(by_expert, status=Status.CONFIRMED).answer(format_instant) == ""
 
 
 def test_text_changes_at_each_deadline_and_not_after_the_last() -> None:

@@ -1,4 +1,4 @@
-"""Every pair of statuses, whoever asks, before and after the end: which moves exist, and which do not."""
+"""Every pair of statuses, for each actor, before and after the end: which transitions exist."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import product
@@ -8,7 +8,7 @@ import pytest
 from expert_booking.domain.errors import RescheduleNotAllowed, StatusChangeNotAllowed
 from expert_booking.domain.lifecycle import LIVE, Actor, Status, check_reschedule, check_transition, open_transitions
 
-# Written out by hand, not read from the code: who may, and whether only afterwards.
+# Written by hand, not read from the code: which actors may, and whether only after the end.
 TRANSITIONS = {
     ("held", "pending"): "customer", ("held", "confirmed"): "customer", ("held", "expired"): "customer system",
     ("pending", "confirmed"): "expert admin", ("pending", "declined"): "expert admin",
@@ -35,9 +35,9 @@ def test_transition_is_allowed_if_and_only_if_it_is_in_the_table(now_is: str, to
             continue
         with pytest.raises(StatusChangeNotAllowed) as refused:
             check_transition(Status(now_is), Status(to), actor, ends_at=ENDS_AT, now=now)
-        said = str(refused.value)
-        assert to.replace("_", "-") in said
-        assert "_" not in said
+        message = str(refused.value)
+        assert to.replace("_", "-") in message
+        assert "_" not in message
 
 
 @pytest.mark.parametrize("now_is", list(Status))

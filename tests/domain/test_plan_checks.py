@@ -1,4 +1,4 @@
-"""Which hours overlap, and which number a booking gets on its day."""
+"""Which hours overlap, and which place a booking gets on its day."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from expert_booking.domain.hours import AvailabilityRule, Window
 from expert_booking.domain.plan_checks import CapPlace, cap_places, overlaps_of_day, overlaps_of_week
 
 MON, TUE, SUN = 1, 2, 7
-SUNDAY = date(2026, 5, 31)  # and the first of June is a Monday
+SUNDAY = date(2026, 5, 31)  # 1 June is a Monday
 Facts = tuple[Any, ...]
 
 

@@ -1,7 +1,7 @@
-"""What holds for every calendar, in every zone of the database, over every clock change from 2024 to 2030.
+"""Properties of every calendar, in every time zone, across all clock changes from 2024 to 2030.
 
-The judge is another one than the engine: it reads the zones' clocks at real instants, minute by minute.
-`pytest tests/domain/test_properties.py --hypothesis-profile=long` tries ten thousand examples of each.
+The expected values come from an independent model that reads the zones' clocks minute by minute.
+`pytest tests/domain/test_properties.py --hypothesis-profile=long` runs 10,000 examples of each property.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Overri
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 FIRST, LAST = date(2024, 1, 1), date(2030, 12, 31)
 EVERY_ZONE = sorted(available_timezones() - {"localtime", "Factory", "posixrules"})
-# Half hours, gaps and folds at midnight, days that are left out, rules that have changed of late.
+# Half-hour changes, gaps and folds at midnight, skipped days, recently changed rules.
 HARD_ZONES = (
     "Europe/Berlin", "America/New_York", "America/Santiago", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia",
     "Pacific/Pago_Pago", "Pacific/Kiritimati", "Asia/Kathmandu", "Africa/Casablanca", "America/St_Johns",
@@ -48,7 +48,7 @@ def clock_changes(zone: ZoneInfo) -> list[date]:
 
 @st.composite
 def days_near_changes(draw: st.DrawFn, zone: ZoneInfo) -> date:
-    """Any day, but rather one on which something happens."""
+    """Any day, preferably near a clock change."""
     changes = clock_changes(zone)
     if changes and draw(st.booleans()):
         return draw(st.sampled_from(changes)) + draw(st.integers(-3, 2)) * DAY
@@ -70,7 +70,7 @@ LENGTHS = st.builds(
 
 @st.composite
 def calendars(draw: st.DrawFn) -> tuple[Calendar, date]:
-    """A calendar with rules of every kind, and a day about which most of them are."""
+    """A calendar with rules of every kind, and a day that most of them concern."""
     zone = draw(ZONES)
     day = draw(days_near_changes(zone))
     near = st.integers(-4, 8).map(lambda days: day + days * DAY)
@@ -96,27 +96,27 @@ def calendars(draw: st.DrawFn) -> tuple[Calendar, date]:
 
 
 @lru_cache(maxsize=100_000)
-def by_looking_at_the_clock(zone: ZoneInfo, day: date, minute: int, latest: bool) -> datetime:
-    """What `local_instant` should find, by reading the zone's clock at real instants only."""
+def expected_instant(zone: ZoneInfo, day: date, minute: int, latest: bool) -> datetime:
+    """The expected result of `local_instant`, found by reading the zone's clock at real instants."""
     wall = datetime.combine(day, datetime.min.time()) + minute * MINUTE
 
-    def shown(instant: datetime) -> datetime:
+    def wall_clock(instant: datetime) -> datetime:
         return instant.astimezone(zone).replace(tzinfo=None)
 
-    around = wall.replace(tzinfo=UTC)
-    offsets = {(around + hour * HOUR).astimezone(zone).utcoffset() for hour in range(-48, 49)}
-    hits = [around - offset for offset in offsets if offset is not None and shown(around - offset) == wall]
+    as_if_utc = wall.replace(tzinfo=UTC)
+    offsets = {(as_if_utc + hour * HOUR).astimezone(zone).utcoffset() for hour in range(-48, 49)}
+    hits = [as_if_utc - offset for offset in offsets if offset is not None and wall_clock(as_if_utc - offset) == wall]
     if hits:
         return max(hits) if latest else min(hits)
-    # The clock never shows it: the first minute at which it shows more.
-    instant = around - 30 * HOUR
-    while shown(instant) < wall:
+    # The clock skips this time: return the first minute at which it shows a later one.
+    instant = as_if_utc - 30 * HOUR
+    while wall_clock(instant) < wall:
         instant += MINUTE
     return instant
 
 
-def planned(hours: Hours, day: date) -> Iterator[Window]:
-    """What opens on a local date, in the order of the sentence: off, override, holiday, weekly hours."""
+def expected_windows(hours: Hours, day: date) -> Iterator[Window]:
+    """The windows of a local date, by precedence: day off, override, holiday, weekly hours."""
     if any(off.first_day <= day <= off.last_day for off in hours.days_off):
         return
     weekly = [Window(r.opens, r.closes) for r in hours.rules if r.weekday == day.isoweekday()
@@ -126,11 +126,11 @@ def planned(hours: Hours, day: date) -> Iterator[Window]:
         weekly = []
     if override and override.kind != "extra":
         weekly = []
-    yield from joined([*weekly, *(override.windows if override else ())])
+    yield from merged([*weekly, *(override.windows if override else ())])
 
 
-def joined(windows: Iterable[Window]) -> Iterator[Window]:
-    """Windows as what they open, minute by minute; windows that only touch stay two."""
+def merged(windows: Iterable[Window]) -> Iterator[Window]:
+    """Merge overlapping windows, minute by minute. Windows that only touch stay separate."""
     windows = list(windows)
     minutes_open = {minute for window in windows for minute in range(*window)}
     borders = {w.opens for w in windows if not any(other.opens < w.opens < other.closes for other in windows)}
@@ -144,13 +144,13 @@ def joined(windows: Iterable[Window]) -> Iterator[Window]:
 
 
 def openings(of: Calendar, first: date, last: date) -> Iterator[tuple[datetime, datetime]]:
-    """Real time left open by the hours of these local dates; of hours that overlap the earlier ones go on."""
+    """The open spans of these local dates in UTC. Where spans overlap, the earlier one is continued."""
     closed = datetime.min.replace(tzinfo=UTC)
     day = first
     while day <= last:
-        for window in planned(of.hours, day):
-            opens = max(closed, by_looking_at_the_clock(of.zone, day, window.opens, False))
-            closes = by_looking_at_the_clock(of.zone, day, window.closes, True)
+        for window in expected_windows(of.hours, day):
+            opens = max(closed, expected_instant(of.zone, day, window.opens, False))
+            closes = expected_instant(of.zone, day, window.closes, True)
             closed = max(closed, closes)
             if opens < closes:
                 yield opens, closes
@@ -158,7 +158,7 @@ def openings(of: Calendar, first: date, last: date) -> Iterator[tuple[datetime, 
 
 
 def expected_starts(of: Calendar, since: datetime, until: datetime, now: datetime) -> list[datetime]:
-    """The starts, by trying every opening from its beginning on."""
+    """The expected starts, stepping through every opening from its beginning."""
     last_day = now.astimezone(of.zone).date() + of.length.horizon_days * DAY
     starts = []
     for opens, closes in openings(of, since.date() - 9 * DAY, until.date() + 4 * DAY):
@@ -210,8 +210,8 @@ def test_utc_span_lists_the_same_slots_as_its_days_in_any_zone(
     now = midnights[0]
     by_day = [slot for first, last in pairwise(midnights) for slot in calendar.slots(first, last, now)]
     assert by_day == calendar.slots(midnights[0], midnights[-1], now)
-    shown = [slot.starts_at.astimezone(viewer).date() for slot in by_day]
-    assert shown == sorted(shown)
+    wall_clock = [slot.starts_at.astimezone(viewer).date() for slot in by_day]
+    assert wall_clock == sorted(wall_clock)
 
 
 @given(of=calendars(), days=st.integers(1, 7), data=st.data())
@@ -317,7 +317,7 @@ def test_local_time_is_the_instant_at_which_the_clock_shows_it(
     zone: ZoneInfo, data: st.DataObject, minute: int, latest: bool
 ) -> None:
     day = data.draw(days_near_changes(zone))
-    assert local_instant(zone, day, minute, latest=latest) == by_looking_at_the_clock(zone, day, minute, latest)
+    assert local_instant(zone, day, minute, latest=latest) == expected_instant(zone, day, minute, latest)
 
 
 @given(of=calendars(), other=ZONES)
@@ -325,7 +325,7 @@ def test_time_zone_change_shifts_free_slots_and_nothing_else(of: tuple[Calendar,
     calendar, day = of
     since = local_instant(calendar.zone, day, 0)
     booked = [Busy(slot.busy_from, slot.busy_until) for slot in calendar.slots(since, since + DAY, since)[:1]]
-    moved = Calendar(other, calendar.hours, calendar.length, busy=tuple(booked))
-    assert moved.busy == tuple(booked)
-    starts = [slot.starts_at for slot in moved.slots(since, since + 2 * DAY, since)]
+    shifted = Calendar(other, calendar.hours, calendar.length, busy=tuple(booked))
+    assert shifted.busy == tuple(booked)
+    starts = [slot.starts_at for slot in shifted.slots(since, since + 2 * DAY, since)]
     assert starts == expected_starts(Calendar(other, calendar.hours, calendar.length), since, since + 2 * DAY, since)

@@ -1,4 +1,4 @@
-"""Keys open what they were made for, and nothing else, and nobody makes them without the secret."""
+"""Keys open only what they were made for and cannot be made without the secret."""
 
 import hmac
 import string
@@ -23,7 +23,7 @@ signs = st.text(string.ascii_letters + string.digits + "-_+/=. \n%\x00ä", min_s
 
 
 def opened(key: str) -> list[UUID]:
-    """Whatever a text opens, as whatever key."""
+    """Everything that this text opens, for every purpose."""
     return [number for _, open_ in OPENS.values() if (number := open_(key)) is not None]
 
 
@@ -34,7 +34,7 @@ def test_key_opens_its_own_object_for_its_own_purpose_only(purpose: str, number:
     assert made(number) == key
     assert open_(key) == number
     assert opened(key) == [number]
-    assert set(key) <= set(string.ascii_letters + string.digits + "-_")  # stands in an address as it is
+    assert set(key) <= set(string.ascii_letters + string.digits + "-_")  # can be used in a URL without escaping
 
 
 @given(purposes, st.uuids(), st.integers(0, 48), st.integers(0, 3), signs)
@@ -58,7 +58,7 @@ def test_only_one_encoding_of_a_key_is_accepted(purpose: str, number: UUID, at: 
 @given(st.uuids(), st.uuids())
 def test_proof_of_one_object_is_not_valid_for_another(one: UUID, another: UUID) -> None:
     assume(one != another)
-    # An id takes 16 bytes, so its last signs are shared with the proof: the borders of the bytes are tried.
+    # An id takes 16 bytes, so its last characters are shared with the proof: try all byte borders.
     for border in range(20, 24):
         assert opened(KEYS.link(another)[:border] + KEYS.link(one)[border:]) in ([], [another])
     swapped = urlsafe_b64decode(KEYS.link(another))[:16] + urlsafe_b64decode(KEYS.link(one))[16:]
@@ -71,7 +71,7 @@ def test_booking_has_a_different_key_for_each_version(number: UUID, version: int
     assert (KEYS.booking_of(key), KEYS.version_of(key)) == (number, version)
     assert (KEYS.booking(number, another) == key) == (version == another)
     assert OTHERS.booking_of(key) is None
-    # The version cannot be changed by whoever has a key.
+    # The holder of a key cannot change its version.
     raw = bytearray(urlsafe_b64decode(key))
     raw[16:-20] = another.to_bytes(3)
     forged = urlsafe_b64encode(raw).decode()
@@ -89,7 +89,7 @@ def test_long_code_has_eight_letters_and_digits_in_any_case(number: UUID) -> Non
     assert code != OTHERS.long_code(number)
 
 
-def test_address_mark_is_unique_and_reveals_nothing() -> None:
+def test_address_mark_differs_by_address_and_secret() -> None:
     marks = {KEYS.mark(f"person{n}@example.com") for n in range(100)}
     assert len(marks) == 100
     assert KEYS.mark("ada@example.com") == KEYS.mark("ada@example.com") != OTHERS.mark("ada@example.com")
@@ -113,7 +113,7 @@ def test_malformed_keys_are_refused(text: str) -> None:
 
 
 @given(st.uuids())
-def test_code_has_six_digits_that_depend_on_the_secret(number: UUID) -> None:
+def test_code_has_six_digits_and_wrong_codes_are_refused(number: UUID) -> None:
     code = KEYS.code(number)
     assert len(code) == 6
     assert code.isdigit()
@@ -132,7 +132,7 @@ def test_codes_are_evenly_distributed() -> None:
 
 def test_key_reveals_nothing_of_the_secret() -> None:
     assert b"secret" not in urlsafe_b64decode(KEYS.booking(UUID(int=7)))
-    # Whatever else is signed with the secret is signed with another key.
+    # Other signatures with the secret use another key.
     number = UUID(int=7)
     naive = hmac.digest(b"the secret of this site", b"link" + number.bytes, "sha256")[:20]
     assert urlsafe_b64decode(KEYS.link(number))[16:] != naive

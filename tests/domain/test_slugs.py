@@ -1,4 +1,4 @@
-"""Names as they stand in a URL."""
+"""Names in URLs."""
 
 import re
 

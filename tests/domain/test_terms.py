@@ -1,4 +1,4 @@
-"""The terms of a session type: what they decide, and how they read."""
+"""The terms of a session type: decisions and texts."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -47,8 +47,8 @@ def test_terms_without_rescheduling_say_so() -> None:
 
 
 def test_confirmation_mode_decides_the_initial_status_and_answer_deadline() -> None:
-    asked, at_once = Terms(answer_minutes=60), Terms(Confirmation.AT_ONCE)
-    assert (asked.first_status(), at_once.first_status()) == (Status.PENDING, Status.CONFIRMED)
+    asked, at_once = Terms(answer_minutes=60), Terms(Confirmation.INSTANT)
+    assert (asked.initial_status(), at_once.initial_status()) == (Status.PENDING, Status.CONFIRMED)
     assert asked.answer_by(STARTS_AT, STARTS_AT - DAY) == STARTS_AT - DAY + timedelta(hours=1)
     assert asked.answer_by(STARTS_AT, STARTS_AT - INSTANT) == STARTS_AT
     assert at_once.answer_by(STARTS_AT, STARTS_AT - DAY) is None
@@ -62,7 +62,7 @@ def test_confirmation_mode_decides_the_initial_status_and_answer_deadline() -> N
             "The expert confirms within 2 days. Free cancellation until the start. You can reschedule until the start.",
         ),
         (
-            Terms(Confirmation.AT_ONCE, 60, 1440, 90, 1),
+            Terms(Confirmation.INSTANT, 60, 1440, 90, 1),
             "Confirmed instantly. Free cancellation until 1 day before the start. "
             "You can reschedule until 90 minutes before the start, once.",
         ),

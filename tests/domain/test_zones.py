@@ -1,6 +1,6 @@
-"""Hours of one local date in zones all over the world, with the instants written down by hand.
+"""Hours of one local date in zones all over the world, with hand-written instants.
 
-Offsets are those of the zones' own laws, not of our code: each row says what is special about it.
+Offsets come from the zones' laws, not from the code under test. Each row says what is special about it.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -11,10 +11,10 @@ import pytest
 from expert_booking.domain.calendar import Calendar, SessionLength
 from expert_booking.domain.hours import AvailabilityRule, Hours
 
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 
-# zone, local date, hours, minutes of a session and step, starts in UTC (on the local date unless written), what it is
+# zone, local date, hours, session length and step in minutes, starts in UTC (on the local date by default), note
 CASES = [
     # The worked examples of the design.
     ("Europe/Berlin", "2027-03-28", "01:00-05:00", 60, "00:00 01:00 02:00", "an hour is lost"),
@@ -39,7 +39,7 @@ CASES = [
     ("Antarctica/Troll", "2027-03-28", "00:00-05:00", 60, "00:00 01:00 02:00", "two hours are skipped"),
     ("Antarctica/Troll", "2026-10-25", "00:00-04:00", 60,
      "24T22:00 24T23:00 00:00 01:00 02:00 03:00", "two hours come twice"),
-    # Midnight itself is skipped or comes twice.
+    # Midnight is skipped or repeated.
     ("America/Santiago", "2026-09-06", "00:00-03:00", 60, "04:00 05:00", "the day begins at 01:00"),
     ("America/Santiago", "2027-04-03", "22:00-24:00", 60, "04T01:00 04T02:00 04T03:00", "23:00 comes twice"),
     ("Africa/Cairo", "2027-04-30", "00:00-03:00", 60, "29T22:00 29T23:00", "the day begins at 01:00"),
@@ -50,7 +50,7 @@ CASES = [
     ("Atlantic/Azores", "2027-03-28", "00:00-03:00", 60, "01:00 02:00", "the day begins at 01:00"),
     ("Atlantic/Azores", "2026-10-25", "00:00-02:00", 60, "00:00 01:00 02:00", "00:00 comes twice"),
     ("America/Nuuk", "2027-03-27", "22:00-26:00", 60, "28T00:00 28T01:00 28T02:00", "23:00 on Saturday is skipped"),
-    # Hours that meet the change in other ways.
+    # Other ways in which hours meet a change.
     ("Europe/Berlin", "2027-03-28", "02:15-02:45", 15, "", "wholly inside the gap: nothing opens"),
     ("Europe/Berlin", "2027-03-28", "02:30-04:00", 60, "01:00", "opens inside the gap: at its end"),
     ("Europe/Berlin", "2027-03-28", "01:00-02:30", 60, "00:00", "closes inside the gap: at its end"),
@@ -58,7 +58,7 @@ CASES = [
     ("Europe/Berlin", "2026-10-25", "02:00-02:30", 30, "00:00 00:30 01:00", "to the second 02:30"),
     ("Europe/Berlin", "2027-03-27", "22:00-30:00", 120, "21:00 23:00 28T01:00", "over midnight and over the change"),
     ("America/New_York", "2026-10-31", "22:00-30:00", 180, "11-01T02:00 11-01T05:00 11-01T08:00", "and over the other"),
-    # Zones whose rules have changed of late.
+    # Zones whose rules changed recently.
     ("America/Asuncion", "2024-07-01", "09:00-10:00", 60, "13:00", "still with winter time"),
     ("America/Asuncion", "2025-07-01", "09:00-10:00", 60, "12:00", "summer time for good since 2024-10"),
     ("America/Asuncion", "2026-11-24", "09:00-10:00", 60, "12:00", "no change any more"),
@@ -72,7 +72,7 @@ CASES = [
     ("Asia/Amman", "2027-01-15", "09:00-10:00", 60, "06:00", "summer time for good since 2022"),
     ("Europe/Volgograd", "2027-01-15", "09:00-10:00", 60, "06:00", "Moscow's time since 2020"),
     ("Pacific/Apia", "2027-01-15", "09:00-11:00", 60, "14T20:00 14T21:00", "no summer time since 2021"),
-    # Far from Greenwich, and not by whole hours.
+    # Offsets far from UTC and not in whole hours.
     ("Pacific/Pago_Pago", "2026-11-24", "09:00-11:00", 60, "20:00 21:00", "eleven hours behind"),
     ("Pacific/Kiritimati", "2026-11-24", "09:00-11:00", 60, "23T19:00 23T20:00", "fourteen hours ahead"),
     ("Pacific/Kiritimati", "2026-11-24", "00:00-24:00", 480, "23T10:00 23T18:00 02:00", "a whole day there"),
@@ -98,14 +98,14 @@ def test_hours_of_a_local_date_are_these_instants(
     rule = AvailabilityRule(local.isoweekday(), opens, closes, valid_from=local, valid_until=local)
     calendar = Calendar(ZoneInfo(zone), Hours((rule,)), SessionLength(minutes, minutes, horizon_days=30_000))
     noon = datetime(local.year, local.month, local.day, 12, tzinfo=UTC)
-    slots = calendar.slots(noon - 3 * DAY, noon + 3 * DAY, LONG_AGO)
+    slots = calendar.slots(noon - 3 * DAY, noon + 3 * DAY, PAST)
     assert [slot.starts_at for slot in slots] == [instant(local, text) for text in expected.split()], what
     for slot in slots:
-        assert calendar.offered(slot.starts_at, LONG_AGO) == slot
+        assert calendar.offered(slot.starts_at, PAST) == slot
 
 
 def instant(local: date, text: str) -> datetime:
-    """`09:00` on the local date's own number, `24T23:00` on another day, `11-01T02:00` in another month."""
+    """An instant in UTC: `09:00` on the local date, `24T23:00` on another day, `11-01T02:00` in another month."""
     day, _, clock = text.rpartition("T")
     whole = f"{local:%Y-%m-%d}"
     return datetime.fromisoformat(f"{whole[: len(whole) - len(day)]}{day}T{clock}:00+00:00")
@@ -125,4 +125,4 @@ def test_whole_day_has_the_number_of_half_hours_that_really_pass(zone: str, day:
     rule = AvailabilityRule(local.isoweekday(), 0, 1440, valid_from=local, valid_until=local)
     calendar = Calendar(ZoneInfo(zone), Hours((rule,)), SessionLength(30, 30, horizon_days=30_000))
     noon = datetime(local.year, local.month, local.day, 12, tzinfo=UTC)
-    assert len(calendar.slots(noon - 3 * DAY, noon + 3 * DAY, LONG_AGO)) == halves
+    assert len(calendar.slots(noon - 3 * DAY, noon + 3 * DAY, PAST)) == halves

@@ -1,4 +1,4 @@
-"""News of a booking as the tests need them, and a mail taken apart as its receiver sees it."""
+"""Sample emails, and helpers that parse an email as its receiver sees it."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from expert_booking.mail.compose import BookingEmail, compose_booking_email
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR = timedelta(hours=1)
-SYSTEM = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
+SITE = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
 BOOKING, INSTALLATION = UUID(int=0xB00), UUID(int=0x1157)
 EXPERT_EMAIL = "jana.private@example.org"
 STATUS = {
@@ -26,7 +26,7 @@ STATUS = {
     MessageKind.DECLINED: Status.DECLINED, MessageKind.CANCELLED: Status.CANCELLED, MessageKind.EXPIRED: Status.EXPIRED,
     MessageKind.REMINDER: Status.CONFIRMED, MessageKind.NEW_LINK: Status.CONFIRMED,
 }  # fmt: skip
-# Everything that can be told, with everybody who can have done it.
+# Every kind of email with every possible actor.
 KINDS: list[tuple[MessageKind, Actor | None]] = [
     (MessageKind.RECEIVED, Actor.CUSTOMER), (MessageKind.CONFIRMED, Actor.CUSTOMER),
     (MessageKind.CONFIRMED, Actor.EXPERT), (MessageKind.CONFIRMED, Actor.ADMIN), (MessageKind.DECLINED, Actor.EXPERT),
@@ -36,43 +36,47 @@ KINDS: list[tuple[MessageKind, Actor | None]] = [
     (MessageKind.CANCELLED, Actor.EXPERT),
     (MessageKind.CANCELLED, Actor.ADMIN), (MessageKind.EXPIRED, Actor.SYSTEM), (MessageKind.REMINDER, None),
 ]  # fmt: skip
-EVERY = [(kind, actor, audience) for kind, actor in KINDS for audience in Audience]
+EVERY_EMAIL = [(kind, actor, audience) for kind, actor in KINDS for audience in Audience]
 
 
-def news(
+def booking_email(
     kind: str = "confirmed", audience: str = "customer", actor: Actor | None = Actor.EXPERT, **more: Any
 ) -> BookingEmail:
-    """What is told: Ada, in London, has booked an hour with Jana, in Berlin."""
-    said = MessageKind(kind)
-    status, starts_at = more.pop("status", STATUS[said]), more.pop("starts_at", NINE)
+    """A booking email: Ada, in London, has booked an hour with Jana, in Berlin."""
+    message_kind = MessageKind(kind)
+    status, starts_at = more.pop("status", STATUS[message_kind]), more.pop("starts_at", NINE)
     facts: dict[str, Any] = {
         "booking_id": BOOKING, "ends_at": starts_at + HOUR, "sequence": 0, "session_title": "Consultation",
         "expert_slug": "jana-muller", "expert_name": "Jana Müller", "expert_email": EXPERT_EMAIL,
         "expert_zone": "Europe/Berlin", "customer_name": "Ada Lovelace", "customer_email": "ada@example.com",
         "customer_phone": "+44 20 7946 0000", "customer_zone": "Europe/London", "notes": "My first session.",
-        "previous_starts_at": starts_at - 24 * HOUR if said is MessageKind.RESCHEDULED else None, "reason": "",
+        "previous_starts_at": starts_at - 24 * HOUR if message_kind is MessageKind.RESCHEDULED else None, "reason": "",
         "changed_at": NOW, "leeway": leeway(status, starts_at),
     }  # fmt: skip
-    facts |= {"kind": said, "audience": Audience(audience), "status": status, "starts_at": starts_at, "actor": actor}
+    facts |= {
+        "kind": message_kind, "audience": Audience(audience), "status": status, "starts_at": starts_at, "actor": actor,
+    }  # fmt: skip
     return BookingEmail(**{**facts, **more})
 
 
 def leeway(status: Status, starts_at: datetime, **more: Any) -> Leeway:
-    """What the terms leave: changes until two hours before; requests are answered within five hours."""
-    said: dict[str, Any] = {
+    """Leeway: changes until two hours before the start, an answer to requests within five hours."""
+    defaults: dict[str, Any] = {
         "answer_by": NOW + 5 * HOUR if status is Status.PENDING else None, "cancel_until": starts_at - 2 * HOUR,
         "reschedule_until": starts_at - 2 * HOUR, "reschedules_left": 2,
     }  # fmt: skip
-    return Leeway(status=status, starts_at=starts_at, **{**said, **more})
+    return Leeway(status=status, starts_at=starts_at, **{**defaults, **more})
 
 
-def letter(told: BookingEmail, now: datetime = NOW, site: Site = SYSTEM) -> EmailMessage:
-    """The mail about it, as it arrives."""
-    return arrived(compose_booking_email(told, site, installation=INSTALLATION, message_id="<1@site.example>", now=now))
+def delivered(content: BookingEmail, now: datetime = NOW, site: Site = SITE) -> EmailMessage:
+    """The composed email, as it arrives."""
+    return parsed(
+        compose_booking_email(content, site, installation=INSTALLATION, message_id="<1@site.example>", now=now)
+    )
 
 
-def arrived(message: EmailMessage) -> EmailMessage:
-    """A mail as its receiver's program reads it."""
+def parsed(message: EmailMessage) -> EmailMessage:
+    """An email as the receiver's program parses it."""
     read = message_from_bytes(bytes(message), policy=policy.default)
     assert isinstance(read, EmailMessage)
     assert not read.defects
@@ -80,17 +84,17 @@ def arrived(message: EmailMessage) -> EmailMessage:
 
 
 def text_of(message: EmailMessage) -> str:
-    """What it says in plain text."""
+    """The plain-text body."""
     return body(message, "plain")
 
 
 def html_of(message: EmailMessage) -> str:
-    """What it says in HTML, with all its signs."""
+    """The HTML source of the body."""
     return body(message, "html")
 
 
 def body(message: EmailMessage, kind: str) -> str:
-    """One of the two."""
+    """The body of this kind, `plain` or `html`."""
     part = message.get_body((kind,))  # type: ignore[arg-type]
     assert isinstance(part, EmailMessage)
     text: str = part.get_content()
@@ -98,20 +102,20 @@ def body(message: EmailMessage, kind: str) -> str:
 
 
 def everything_in(message: EmailMessage) -> str:
-    """All of its texts, and what it says in the calendar, whose lines are not folded any more."""
+    """All texts of an email, including the unfolded calendar file."""
     texts = [part.get_content() for part in message.walk() if part.get_content_maintype() == "text"]
     return re.sub(r"\r?\n ", "", "".join(texts))
 
 
 def part_of(message: EmailMessage, kind: str) -> EmailMessage | None:
-    """The part of this type, wherever it is."""
+    """The part of this content type, at any level."""
     found = [part for part in message.walk() if part.get_content_type() == kind]
     assert len(found) <= 1
     return found[0] if found and isinstance(found[0], EmailMessage) else None
 
 
-class Seen(HTMLParser):
-    """What a page shows, and where its links lead."""
+class VisibleHtml(HTMLParser):
+    """The visible words, links and elements of an HTML text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -122,26 +126,26 @@ class Seen(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note it."""
-        said = dict(attrs)
-        self.elements.append((tag, said))
+        """Record the element."""
+        attributes = dict(attrs)
+        self.elements.append((tag, attributes))
         if tag == "a":
-            self.links.append(said["href"] or "")
-        if tag in ("style", "title") or "display:none" in (said.get("style") or ""):
+            self.links.append(attributes["href"] or "")
+        if tag in ("style", "title") or "display:none" in (attributes.get("style") or ""):
             self._hidden.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        """Shown again behind what is hidden."""
+        """Leave a hidden element."""
         if self._hidden and self._hidden[-1] == tag:
             self._hidden.pop()
 
     def handle_data(self, data: str) -> None:
-        """Note what can be read."""
+        """Record visible words."""
         if not self._hidden:
             self.words += data.split()
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a plain text, but for its addresses, which are links in HTML."""
+    """The words of a plain text without its URLs, which are links in HTML."""
     plain = re.sub(r":\nhttps?://\S+$", "", text, flags=re.MULTILINE)
     return re.sub(r"^https?://\S+$|^-- $", "", plain, flags=re.MULTILINE).split()

@@ -1,4 +1,4 @@
-"""Letters as they arrive: parsed again, in both kinds of text, to both sides, with the file that comes along."""
+"""Emails as they arrive: parsed, as text and HTML, to both readers, with the calendar file."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -18,33 +18,33 @@ from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.mail.compose import BookingEmail, compose_access_email, compose_booking_email
 from tests.mail.samples import (
     BOOKING,
-    EVERY,
+    EVERY_EMAIL,
     EXPERT_EMAIL,
     HOUR,
     INSTALLATION,
     NINE,
     NOW,
-    SYSTEM,
-    Seen,
-    arrived,
+    SITE,
+    VisibleHtml,
+    booking_email,
+    delivered,
     everything_in,
     html_of,
     leeway,
-    letter,
-    news,
+    parsed,
     part_of,
     text_of,
     words_of,
 )
 
-KEY = SignedKeys(SYSTEM.secret).booking(BOOKING)
+KEY = SignedKeys(SITE.secret).booking(BOOKING)
 MANAGE = f"https://booking.example.com/booking/{BOOKING}?key={KEY}"
 PLAIN = f"https://booking.example.com/booking/{BOOKING}"
 FOLD = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first 02:30 in Berlin
 BEFORE_GAP = datetime(2027, 3, 28, 0, 30, tzinfo=UTC)  # 01:30 in Berlin, whose clocks go from 02:00 to 03:00
-EVIL = "Eve\r\nBcc: victim@example.com\r\n\r\n<script>alert(1)</script>"
-every_letter = pytest.mark.parametrize(("kind", "actor", "audience"), EVERY)
-NASTY = st.lists(
+HOSTILE_NAME = "Eve\r\nBcc: victim@example.com\r\n\r\n<script>alert(1)</script>"
+every_email = pytest.mark.parametrize(("kind", "actor", "audience"), EVERY_EMAIL)
+HOSTILE_TEXT = st.lists(
     st.one_of(
         st.characters(),
         st.sampled_from('\r\n\t ,;:<>@"\\()=?é😀\u2028\x85\x00\ud800\u202e'),
@@ -54,24 +54,24 @@ NASTY = st.lists(
 ).map("".join)
 
 
-def access(code: str = "042917", minutes: float = 15, email: str = "ada@example.com") -> EmailMessage:
-    """A mail that proves an address."""
+def access_email(code: str = "042917", minutes: float = 15, email: str = "ada@example.com") -> EmailMessage:
+    """An access email."""
     link, expires_at = "https://booking.example.com/sign-in/KEY", NOW + timedelta(minutes=minutes)
-    return arrived(
+    return parsed(
         compose_access_email(
-            email=email, link=link, code=code, expires_at=expires_at, site=SYSTEM, message_id="<2@x.example>", now=NOW
+            email=email, link=link, code=code, expires_at=expires_at, site=SITE, message_id="<2@x.example>", now=NOW
         )
     )
 
 
-# --- the envelope and the headers -------------------------------------------------------------------------------
+# --- envelope and headers ---------------------------------------------------------------------------------------
 
 
-@every_letter
+@every_email
 def test_every_email_is_complete_and_equal_in_text_and_html(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
-    message = letter(news(kind, audience, actor, reason="The train is late."))
+    message = delivered(booking_email(kind, audience, actor, reason="The train is late."))
     to = "ada@example.com" if audience is Audience.CUSTOMER else EXPERT_EMAIL
     assert [address.addr_spec for address in message["To"].addresses] == [to]
     assert [address.addr_spec for address in message["From"].addresses] == ["booking@site.example"]
@@ -79,18 +79,18 @@ def test_every_email_is_complete_and_equal_in_text_and_html(
     assert (message["Message-ID"], message["Auto-Submitted"]) == ("<1@site.example>", "auto-generated")
     assert message["Date"].datetime == NOW
     assert message["Subject"]
-    assert words_of(text_of(message)) == Seen(html_of(message)).words
+    assert words_of(text_of(message)) == VisibleHtml(html_of(message)).words
     assert "{" not in text_of(message)
 
 
-@every_letter
+@every_email
 def test_calendar_file_is_included_twice_with_the_same_method(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
-    message = letter(news(kind, audience, actor, sequence=3))
+    message = delivered(booking_email(kind, audience, actor, sequence=3))
     part, file = part_of(message, "text/calendar"), part_of(message, "application/ics")
     if kind is MessageKind.REMINDER:
-        # Nothing has changed: a calendar would ask once more for what it has.
+        # Nothing has changed, and a file would make calendar programs ask again.
         assert (part, file, message.get_content_type()) == (None, None, "multipart/alternative")
         return
     assert part is not None
@@ -112,12 +112,14 @@ def test_calendar_file_is_included_twice_with_the_same_method(
     assert inner == ["text/plain", "text/html", "text/calendar"]
 
 
-@every_letter
+@every_email
 def test_customer_email_omits_the_experts_address_and_the_customers_notes(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
-    told = news(kind, "customer", actor, notes="Buy at evil.example", reason="Buy now", customer_phone="+1 900 12345")
-    message = letter(told)
+    content = booking_email(
+        kind, "customer", actor, notes="Buy at evil.example", reason="Buy now", customer_phone="+1 900 12345"
+    )
+    message = delivered(content)
     everything = everything_in(message)
     for secret in (EXPERT_EMAIL, "evil.example", "+1 900"):
         assert secret not in everything
@@ -125,12 +127,12 @@ def test_customer_email_omits_the_experts_address_and_the_customers_notes(
     assert ("Buy now" in everything) == (actor in (Actor.EXPERT, Actor.ADMIN))
 
 
-@every_letter
+@every_email
 def test_only_the_customer_gets_the_key_to_the_booking(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
-    message = letter(news(kind, audience, actor))
-    links = Seen(html_of(message)).links
+    message = delivered(booking_email(kind, audience, actor))
+    links = VisibleHtml(html_of(message)).links
     assert (MANAGE in links) == (audience is Audience.CUSTOMER)
     assert (MANAGE in text_of(message)) == (audience is Audience.CUSTOMER)
     if audience is Audience.EXPERT:
@@ -143,114 +145,116 @@ def test_only_the_customer_gets_the_key_to_the_booking(
 
 
 def test_replies_to_the_expert_go_to_the_customer_and_customers_cannot_reply() -> None:
-    answers = letter(news(audience="expert"))["Reply-To"].addresses
+    answers = delivered(booking_email(audience="expert"))["Reply-To"].addresses
     assert answers == (Address("Ada Lovelace", "ada", "example.com"),)
-    assert "Reply-To" not in letter(news())
+    assert "Reply-To" not in delivered(booking_email())
 
 
 @pytest.mark.parametrize("audience", ["customer", "expert"])
 def test_database_text_never_adds_a_header_a_part_or_an_element(audience: str) -> None:
-    told = news(
-        "rescheduled", audience, customer_name=EVIL, expert_name=EVIL, session_title=EVIL, notes=EVIL, reason=EVIL,
-        customer_phone=EVIL, expert_slug=EVIL,
+    content = booking_email(
+        "rescheduled", audience, customer_name=HOSTILE_NAME, expert_name=HOSTILE_NAME, session_title=HOSTILE_NAME,
+        notes=HOSTILE_NAME, reason=HOSTILE_NAME, customer_phone=HOSTILE_NAME, expert_slug=HOSTILE_NAME,
     )  # fmt: skip
-    message, harmless = letter(told), letter(news("rescheduled", audience))
+    message, harmless = delivered(content), delivered(booking_email("rescheduled", audience))
     assert message.keys() == harmless.keys()
     assert "Bcc" not in message
     assert "victim@example.com" not in [one.addr_spec for one in message["To"].addresses]
     assert [part.get_content_type() for part in message.walk()] == [part.get_content_type() for part in harmless.walk()]
     assert "<script" not in html_of(message)
     assert "alert(1)" in html_of(message)
-    assert words_of(text_of(message)) == Seen(html_of(message)).words
+    assert words_of(text_of(message)) == VisibleHtml(html_of(message)).words
 
 
 @pytest.mark.parametrize(
     "wrong", ["ada@example.com\r\nBcc: victim@example.com", "ada@example.com, eve@example.com", "x", ""]
 )
 def test_invalid_address_gets_no_email(wrong: str) -> None:
-    for told in (news(customer_email=wrong), news(audience="expert", expert_email=wrong)):
+    for content in (booking_email(customer_email=wrong), booking_email(audience="expert", expert_email=wrong)):
         with pytest.raises(ValueError, match=r".+"):
-            letter(told)
+            delivered(content)
     with pytest.raises(ValueError, match=r".+"):
-        access(email=wrong)
-    # An expert is told nevertheless, and can answer nobody.
-    message = letter(news(audience="expert", customer_email=wrong))
+        access_email(email=wrong)
+    # The expert gets the email without a Reply-To header.
+    message = delivered(booking_email(audience="expert", customer_email=wrong))
     assert "Reply-To" not in message
     assert message["To"].addresses[0].addr_spec == EXPERT_EMAIL
 
 
 def test_international_domains_are_written_in_idna() -> None:
-    message = letter(news(customer_email="Ada@bücher.example"))
+    message = delivered(booking_email(customer_email="Ada@bücher.example"))
     assert message["To"].addresses[0].addr_spec == "Ada@xn--bcher-kva.example"
-    assert letter(news(audience="expert", customer_email="Ada@bücher.example"))["Reply-To"].addresses[0].domain == (
-        "xn--bcher-kva.example"
-    )
+    assert delivered(booking_email(audience="expert", customer_email="Ada@bücher.example"))["Reply-To"].addresses[
+        0
+    ].domain == ("xn--bcher-kva.example")
 
 
 def test_only_non_ascii_recipients_need_smtputf8() -> None:
-    def made(told: BookingEmail) -> EmailMessage:
-        return compose_booking_email(told, SYSTEM, installation=INSTALLATION, message_id="<1@x.example>", now=NOW)
+    def made(content: BookingEmail) -> EmailMessage:
+        return compose_booking_email(content, SITE, installation=INSTALLATION, message_id="<1@x.example>", now=NOW)
 
-    assert "<jürgen@example.com>\r\n".encode() in bytes(made(news(customer_email="jürgen@example.com")))
-    answered = made(news(audience="expert", customer_email="jürgen@example.com"))
+    assert "<jürgen@example.com>\r\n".encode() in bytes(made(booking_email(customer_email="jürgen@example.com")))
+    answered = made(booking_email(audience="expert", customer_email="jürgen@example.com"))
     assert bytes(answered).isascii()
     assert "Reply-To" not in answered
 
 
-@given(NASTY, NASTY, st.sampled_from(list(Audience)))
+@given(HOSTILE_TEXT, HOSTILE_TEXT, st.sampled_from(list(Audience)))
 def test_headers_contain_the_typed_text_on_one_line(name: str, title: str, audience: Audience) -> None:
-    told = news("received", audience, Actor.CUSTOMER, customer_name=name, expert_name=name, session_title=title)
-    made = compose_booking_email(told, SYSTEM, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
+    content = booking_email(
+        "received", audience, Actor.CUSTOMER, customer_name=name, expert_name=name, session_title=title
+    )
+    made = compose_booking_email(content, SITE, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
     raw = bytes(made).partition(b"\r\n\r\n")[0]
     assert raw.isascii()
     assert max(map(len, raw.split(b"\r\n"))) <= 78
-    message = arrived(made)
-    assert message.keys() == letter(news("received", audience)).keys()
+    message = parsed(made)
+    assert message.keys() == delivered(booking_email("received", audience)).keys()
     [to] = message["To"].addresses
     assert to.addr_spec == ("ada@example.com" if audience is Audience.CUSTOMER else EXPERT_EMAIL)
     assert message["Subject"].startswith(("Request received: ", "New request: "))
     assert len(message["Subject"].splitlines()) == 1
-    assert words_of(text_of(message)) == Seen(html_of(message)).words
+    assert words_of(text_of(message)) == VisibleHtml(html_of(message)).words
 
 
 def test_long_names_in_any_script_stay_whole_in_subject_and_address() -> None:
     name = 'Ünal, "Dr." 😀 (Zürich) <x@y> ' * 4
-    message = letter(news(customer_name=name, expert_name=name))
-    # Read by the older reader: the newer one of Python 3.11 puts spaces between encoded words.
+    message = delivered(booking_email(customer_name=name, expert_name=name))
+    # Parsed with the old API: the new one of Python 3.11 puts spaces between encoded words.
     [(encoded, charset), (address, _)] = decode_header(dict(message.raw_items())["To"])
     assert (encoded.decode(charset), address) == (name.strip(), b"<ada@example.com>")
     assert message["Subject"].endswith(f"Consultation with {name.strip()}")
     plain = "Maximiliana von und zu " * 5 + "x" * 120
-    assert letter(news(expert_name=plain))["Subject"].endswith(plain)
-    assert letter(news(expert_name=plain[:100]))["Subject"].endswith(plain[:100].strip())
+    assert delivered(booking_email(expert_name=plain))["Subject"].endswith(plain)
+    assert delivered(booking_email(expert_name=plain[:100]))["Subject"].endswith(plain[:100].strip())
 
 
 # --- times ------------------------------------------------------------------------------------------------------
 
 
 def test_each_reader_sees_their_own_time_first_and_every_time_has_a_zone() -> None:
-    text = text_of(letter(news()))
+    text = text_of(delivered(booking_email()))
     assert "Tuesday, 24 November 2026\n  08:00–09:00, Europe/London (UTC)\n" in text
     assert "For the expert: Tue 24 Nov, 09:00–10:00, Europe/Berlin (UTC+1)" in text
-    text = text_of(letter(news(audience="expert")))
+    text = text_of(delivered(booking_email(audience="expert")))
     assert "Tuesday, 24 November 2026\n  09:00–10:00, Europe/Berlin (UTC+1)\n" in text
     assert "For the customer: Tue 24 Nov, 08:00–09:00, Europe/London (UTC)" in text
-    assert letter(news())["Subject"].startswith("Confirmed: Tue 24 Nov, 08:00 (UTC), ")
-    assert letter(news(audience="expert"))["Subject"].startswith("Confirmed: Tue 24 Nov, 09:00 (UTC+1), ")
+    assert delivered(booking_email())["Subject"].startswith("Confirmed: Tue 24 Nov, 08:00 (UTC), ")
+    assert delivered(booking_email(audience="expert"))["Subject"].startswith("Confirmed: Tue 24 Nov, 09:00 (UTC+1), ")
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", None, "Nowhere/Land", "../../etc/passwd", ""])
 def test_same_zone_shows_one_time(zone: str | None) -> None:
     for audience in ("customer", "expert"):
-        text = text_of(letter(news(audience=audience, customer_zone=zone)))
+        text = text_of(delivered(booking_email(audience=audience, customer_zone=zone)))
         assert "09:00–10:00, Europe/Berlin (UTC+1)" in text
         assert "For the" not in text
 
 
 def test_quarter_hour_offsets_and_another_date_are_shown_correctly() -> None:
-    assert "13:45–14:45, Asia/Kathmandu (UTC+5:45)" in text_of(letter(news(customer_zone="Asia/Kathmandu")))
+    assert "13:45–14:45, Asia/Kathmandu (UTC+5:45)" in text_of(delivered(booking_email(customer_zone="Asia/Kathmandu")))
     late = NINE + 5 * HOUR
-    text = text_of(letter(news(customer_zone="Pacific/Apia", starts_at=late)))
+    text = text_of(delivered(booking_email(customer_zone="Pacific/Apia", starts_at=late)))
     assert "Wednesday, 25 November 2026\n  02:00–03:00, Pacific/Apia (UTC+13)" in text
     assert "For the expert: Tue 24 Nov, 14:00–15:00, Europe/Berlin (UTC+1)" in text
 
@@ -264,17 +268,17 @@ def test_quarter_hour_offsets_and_another_date_are_shown_correctly() -> None:
 def test_both_times_are_correct_across_a_clock_change(starts_at: datetime, berlin: str, london: str) -> None:
     now = starts_at - 24 * HOUR
     for kind in ("received", "confirmed", "rescheduled", "cancelled", "reminder"):
-        told = news(kind, starts_at=starts_at)
-        text = text_of(letter(told, now))
+        content = booking_email(kind, starts_at=starts_at)
+        text = text_of(delivered(content, now))
         assert london in text
         assert f"For the expert: {starts_at:%a} {starts_at.day} {starts_at:%b}, {berlin}" in text
-    part = part_of(letter(news("rescheduled", starts_at=starts_at), now), "text/calendar")
+    part = part_of(delivered(booking_email("rescheduled", starts_at=starts_at), now), "text/calendar")
     assert part is not None
     assert f"DTSTART:{starts_at:%Y%m%dT%H%M%SZ}" in part.get_content()
 
 
 def test_reschedule_email_shows_old_and_new_time_in_both_zones() -> None:
-    text = text_of(letter(news("rescheduled", previous_starts_at=FOLD)))
+    text = text_of(delivered(booking_email("rescheduled", previous_starts_at=FOLD)))
     new, old = text.index("New time"), text.index("Old time")
     assert new < text.index("08:00–09:00, Europe/London (UTC)") < text.index("09:00–10:00, Europe/Berlin") < old
     assert old < text.index("01:30 (UTC+1)–01:30 (UTC), Europe/London") < text.index("02:30 (UTC+2)–02:30 (UTC+1)")
@@ -289,11 +293,11 @@ def test_reschedule_email_shows_old_and_new_time_in_both_zones() -> None:
 )  # fmt: skip
 def test_late_reminder_states_the_actual_time_left(before: dict[str, float], words: str) -> None:
     for audience in ("customer", "expert"):
-        told = news("reminder", audience, None, minutes_before=1440)
-        assert f"Your session starts {words}\n" in text_of(letter(told, NINE - timedelta(**before)))
+        content = booking_email("reminder", audience, None, minutes_before=1440)
+        assert f"Your session begins {words}\n" in text_of(delivered(content, NINE - timedelta(**before)))
 
 
-# --- words ------------------------------------------------------------------------------------------------------
+# --- texts ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -316,111 +320,122 @@ def test_late_reminder_states_the_actual_time_left(before: dict[str, float], wor
 def test_each_reader_learns_who_acted_in_fitting_words(
     kind: str, actor: Actor | None, customer: str, expert: str
 ) -> None:
-    assert customer in text_of(letter(news(kind, "customer", actor)))
-    assert expert in text_of(letter(news(kind, "expert", actor)))
+    assert customer in text_of(delivered(booking_email(kind, "customer", actor)))
+    assert expert in text_of(delivered(booking_email(kind, "expert", actor)))
 
 
 def test_request_email_shows_the_answer_deadline_in_the_readers_zone() -> None:
-    customer, expert = (text_of(letter(news("received", side, Actor.CUSTOMER))) for side in ("customer", "expert"))
+    customer, expert = (
+        text_of(delivered(booking_email("received", side, Actor.CUSTOMER))) for side in ("customer", "expert")
+    )
     assert "The expert answers by Monday, 23 November 2026, 13:00, Europe/London (UTC). Without an answer" in customer
     assert "Please answer by Monday, 23 November 2026, 14:00, Europe/Berlin (UTC+1). Without an answer" in expert
     soon = leeway(Status.PENDING, NINE, answer_by=NINE)
-    assert "Please answer before the start." in text_of(letter(news("received", "expert", leeway=soon)))
-    # So it does where it was moved meanwhile.
-    assert "Please answer by" in text_of(letter(news("rescheduled", "expert", Actor.CUSTOMER, status=Status.PENDING)))
+    assert "Please answer before the start." in text_of(delivered(booking_email("received", "expert", leeway=soon)))
+    # The same after a reschedule.
+    assert "Please answer by" in text_of(
+        delivered(booking_email("rescheduled", "expert", Actor.CUSTOMER, status=Status.PENDING))
+    )
 
 
 def test_customer_email_states_the_same_terms_as_the_page() -> None:
-    told = news()
-    said = told.leeway.sentences(NOW, lambda _: "Tuesday, 24 November 2026, 06:00, Europe/London (UTC)")
-    assert len(said) == 2
-    for sentence in said:
-        assert sentence in text_of(letter(told)).replace("\n", " ")
-    assert "You can cancel" not in text_of(letter(news(audience="expert")))
-    assert "You can cancel" not in text_of(letter(news("cancelled")))
+    content = booking_email()
+    sentences = content.leeway.sentences(NOW, lambda _: "Tuesday, 24 November 2026, 06:00, Europe/London (UTC)")
+    assert len(sentences) == 2
+    for sentence in sentences:
+        assert sentence in text_of(delivered(content)).replace("\n", " ")
+    assert "You can cancel" not in text_of(delivered(booking_email(audience="expert")))
+    assert "You can cancel" not in text_of(delivered(booking_email("cancelled")))
 
 
 def test_expert_is_asked_to_answer_only_while_an_answer_is_due() -> None:
-    assert "Answer the request" in text_of(letter(news("received", "expert")))
-    # Answered by the time this mail leaves.
+    assert "Answer the request" in text_of(delivered(booking_email("received", "expert")))
+    # The request has been answered before this email is sent.
     answered = leeway(Status.CONFIRMED, NINE)
-    for told in (news("confirmed", "expert"), news("received", "expert", leeway=answered), news("expired", "expert")):
-        assert "See the booking" in text_of(letter(told))
-        assert "nswer the request" not in text_of(letter(told))
+    for content in (
+        booking_email("confirmed", "expert"),
+        booking_email("received", "expert", leeway=answered),
+        booking_email("expired", "expert"),
+    ):
+        assert "See the booking" in text_of(delivered(content))
+        assert "nswer the request" not in text_of(delivered(content))
 
 
 def test_email_of_an_ended_booking_links_to_other_times() -> None:
     for kind in ("declined", "cancelled", "expired"):
-        assert "https://booking.example.com/expert/jana-muller" in Seen(html_of(letter(news(kind)))).links
+        assert (
+            "https://booking.example.com/expert/jana-muller"
+            in VisibleHtml(html_of(delivered(booking_email(kind)))).links
+        )
 
 
 def test_expert_email_has_the_customers_details_and_all_note_lines() -> None:
-    text = text_of(letter(news("received", "expert", notes="One\n\n<b>Two</b> & three\u2028Four")))
-    for fact in ("Customer\n  Ada Lovelace\n", "Email\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
+    text = text_of(delivered(booking_email("received", "expert", notes="One\n\n<b>Two</b> & three\u2028Four")))
+    for fact in ("Customer\n  Ada Lovelace\n", "E-mail\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
         assert fact in text
     assert "Notes\n  One\n\n  <b>Two</b> & three\n  Four\n" in text
-    assert "Phone" not in text_of(letter(news("received", "expert", customer_phone=None)))
+    assert "Phone" not in text_of(delivered(booking_email("received", "expert", customer_phone=None)))
 
 
 # --- layout -----------------------------------------------------------------------------------------------------
 
 
-@every_letter
+@every_email
 def test_html_is_self_contained_and_declares_language_and_colour_schemes(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
-    html = html_of(letter(news(kind, audience, actor)))
-    seen = Seen(html)
+    html = html_of(delivered(booking_email(kind, audience, actor)))
+    seen = VisibleHtml(html)
     assert ("html", {"lang": "en", "dir": "ltr"}) in seen.elements
     assert ("meta", {"name": "color-scheme", "content": "light dark"}) in seen.elements
     assert "@media (prefers-color-scheme: dark)" in html
     assert not {"img", "script", "link", "iframe", "form"} & {tag for tag, _ in seen.elements}
     assert "url(" not in html
-    assert all(said.get("role") == "presentation" for tag, said in seen.elements if tag == "table")
+    assert all(attributes.get("role") == "presentation" for tag, attributes in seen.elements if tag == "table")
 
 
 # --- proving an address -----------------------------------------------------------------------------------------
 
 
 def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
-    message = access()
-    text, page = text_of(message), Seen(html_of(message))
+    message = access_email()
+    text, page = text_of(message), VisibleHtml(html_of(message))
     assert message["Subject"] == "Sign in to The Site"
     assert [address.addr_spec for address in message["To"].addresses] == ["ada@example.com"]
     assert "\n042917\n" in text
-    # In two groups for the eyes; who copies it gets six digits, as all pages read them.
+    # Shown in two groups, but copied as six digits.
     assert "042" in page.words
     assert "917" in page.words or "042917" in page.words
     assert "https://booking.example.com/sign-in/KEY" in page.links
     assert "https://booking.example.com/sign-in/KEY" in text
-    for said in ("The link and the code work once, for 15 minutes.", "If this wasn't you", "ada@example.com"):
-        assert said in text
-        assert said in " ".join(page.words)
+    for phrase in ("They count for 15 minutes, and only once.", "Was it not you?", "ada@example.com"):
+        assert phrase in text
+        assert phrase in " ".join(page.words)
     assert "042917" not in message["Subject"]
     assert re.search(r">042<span[^>]*>917<", html_of(message))
 
 
 def test_delayed_access_email_states_the_remaining_validity() -> None:
-    assert "The link and the code work once, for 9 minutes." in text_of(access(minutes=9))
-    assert "The link and the code work once, for 1 minute." in text_of(access(minutes=-2))
+    assert "They count for 9 minutes," in text_of(access_email(minutes=9))
+    assert "They count for 1 minute," in text_of(access_email(minutes=-2))
 
 
 def test_new_link_email_has_the_key_version_and_no_calendar_file() -> None:
-    message = letter(news("new_link", actor=None, key_version=2, notes="Buy at evil.example"))
+    message = delivered(booking_email("new_link", actor=None, key_version=2, notes="Buy at evil.example"))
     [key] = re.findall(r"\?key=(\S+)", text_of(message))
-    assert key == SignedKeys(SYSTEM.secret).booking(BOOKING, 2)
+    assert key == SignedKeys(SITE.secret).booking(BOOKING, 2)
     assert message["Subject"].startswith("New link: ")
     assert message.get_content_type() == "multipart/alternative"
     assert "evil.example" not in everything_in(message)
-    assert words_of(text_of(message)) == Seen(html_of(message)).words
+    assert words_of(text_of(message)) == VisibleHtml(html_of(message)).words
 
 
 def test_long_code_is_shown_in_two_groups_of_four() -> None:
-    message = access(code="SN3G6Z37")
+    message = access_email(code="SN3G6Z37")
     assert "\nSN3G6Z37\n" in text_of(message)
     assert re.search(r">SN3G<span[^>]*>6Z37<", html_of(message))
 
 
 def test_emailed_key_opens_the_booking() -> None:
-    [key] = re.findall(r"\?key=(\S+)", text_of(letter(news())))
-    assert SignedKeys(SYSTEM.secret).booking_of(key) == UUID(int=BOOKING.int)
+    [key] = re.findall(r"\?key=(\S+)", text_of(delivered(booking_email())))
+    assert SignedKeys(SITE.secret).booking_of(key) == UUID(int=BOOKING.int)

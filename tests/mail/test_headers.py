@@ -1,4 +1,4 @@
-"""Headers: one line each, whatever they are made of."""
+"""Header values stay on one line for any input."""
 
 from email.message import EmailMessage
 
@@ -41,7 +41,7 @@ def test_very_long_address_is_written_without_a_name() -> None:
      ("Jürgen@Example.com", "jürgen@example.com")],
 )  # fmt: skip
 def test_domain_of_an_address_is_written_in_idna(typed: str, address: str) -> None:
-    # What is in front of the @ is its own server's business, and stays as it was typed where it is plain.
+    # The local part belongs to its server and stays as typed if it is ASCII.
     assert mail_address(typed).lower() == address.lower()
     assert mail_address(typed).rpartition("@")[2].isascii()
 

@@ -1,4 +1,4 @@
-"""The way to the mail server, with a real one at its end: what arrives, and what becomes of a no."""
+"""Sending to a real SMTP server: delivery and refusals."""
 
 import asyncio
 import socket
@@ -19,48 +19,48 @@ from tests.mail_server import MailServer
 from tests.server import free_port
 
 
-def letter(to: str = "ada@example.com") -> EmailMessage:
-    """Some mail."""
-    mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = "Site <site@example.com>", to, "Grüße"
-    mail.set_content("Schöne Grüße\n")
-    return mail
+def sample_email(to: str = "ada@example.com") -> EmailMessage:
+    """A sample email."""
+    email = EmailMessage()
+    email["From"], email["To"], email["Subject"] = "Site <site@example.com>", to, "Grüße"
+    email.set_content("Schöne Grüße\n")
+    return email
 
 
-async def refused(post: SmtpTransport, mail: EmailMessage | None = None) -> DeliveryError:
-    """How a mail is refused."""
+async def refused(transport: SmtpTransport, email: EmailMessage | None = None) -> DeliveryError:
+    """Send an email and return the error."""
     with pytest.raises(DeliveryError) as refusal:
-        await post.send(mail or letter())
+        await transport.send(email or sample_email())
     assert "@" not in refusal.value.reason
     return refusal.value
 
 
 async def test_email_arrives_as_written(mail_server: MailServer) -> None:
-    await mail_server.transport().send(letter())
-    [mail], [(sender, recipients, _)] = mail_server.emails, mail_server.envelopes
+    await mail_server.transport().send(sample_email())
+    [email], [(sender, recipients, _)] = mail_server.emails, mail_server.envelopes
     assert (sender, recipients) == ("site@example.com", ["ada@example.com"])
-    assert (mail["Subject"], mail.get_content().rstrip()) == ("Grüße", "Schöne Grüße")
+    assert (email["Subject"], email.get_content().rstrip()) == ("Grüße", "Schöne Grüße")
 
 
 async def test_non_ascii_address_is_sent_with_smtputf8(mail_server: MailServer) -> None:
-    await mail_server.transport().send(letter("жанна@example.com"))
+    await mail_server.transport().send(sample_email("жанна@example.com"))
     [(_, recipients, options)] = mail_server.envelopes
     assert recipients == ["жанна@example.com"]
     assert "SMTPUTF8" in options
 
 
 async def test_non_ascii_domain_is_sent_in_idna(mail_server: MailServer) -> None:
-    await mail_server.transport().send(letter("Ada Bücher <ada@bücher-straße.example>"))
-    [mail], [(_, recipients, options)] = mail_server.emails, mail_server.envelopes
+    await mail_server.transport().send(sample_email("Ada Bücher <ada@bücher-straße.example>"))
+    [email], [(_, recipients, options)] = mail_server.emails, mail_server.envelopes
     assert recipients == ["ada@xn--bcher-strae-46a18a.example"]
     assert "SMTPUTF8" not in options
-    assert mail["To"] == "Ada Bücher <ada@xn--bcher-strae-46a18a.example>"
+    assert email["To"] == "Ada Bücher <ada@xn--bcher-strae-46a18a.example>"
 
 
 async def test_server_without_smtputf8_refuses_a_non_ascii_address_permanently() -> None:
     server = MailServer(enable_SMTPUTF8=False).start()
     try:
-        assert (await refused(server.transport(), letter("жанна@example.com"))).permanent
+        assert (await refused(server.transport(), sample_email("жанна@example.com"))).permanent
         assert server.emails == []
     finally:
         server.stop()
@@ -96,15 +96,15 @@ async def test_message_refusal_is_reported_by_its_codes_only(
 
 
 async def test_unreachable_server_is_a_temporary_failure() -> None:
-    post = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{free_port()}"))
-    assert not (await refused(post)).permanent
+    transport = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{free_port()}"))
+    assert not (await refused(transport)).permanent
 
 
 async def test_silent_server_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        post = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
+        transport = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
         async with asyncio.timeout(20):
-            refusal = await refused(post)
+            refusal = await refused(transport)
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
 
 
@@ -115,12 +115,12 @@ async def test_endless_response_times_out(mail_server: MailServer) -> None:
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
 
 
-# --- encrypted --------------------------------------------------------------------------------------------------
+# --- encryption -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> ssl.SSLContext:
-    """A certificate that nobody but the server itself vouches for."""
+    """A TLS context with a self-signed certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -141,37 +141,41 @@ def certificate(tmp_path: Path) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def guarded(certificate: ssl.SSLContext) -> Iterator[MailServer]:
-    """A server that offers STARTTLS and wants a password."""
+def authenticated_server(certificate: ssl.SSLContext) -> Iterator[MailServer]:
+    """A server that offers STARTTLS and requires a password."""
 
-    def known(*said: object) -> AuthResult:
-        given = said[-1]
+    def check_password(*arguments: object) -> AuthResult:
+        given = arguments[-1]
         assert isinstance(given, LoginPassword)
         return AuthResult(success=given == LoginPassword(b"site", b"p@ss/word"), handled=False)
 
-    server = MailServer(tls_context=certificate, authenticator=known, auth_required=True).start()
+    server = MailServer(tls_context=certificate, authenticator=check_password, auth_required=True).start()
     yield server
     server.stop()
 
 
-async def test_password_is_sent_to_a_local_server(guarded: MailServer) -> None:
-    await SmtpTransport(smtp_server(f"smtp://site:p%40ss%2Fword@127.0.0.1:{guarded.port}")).send(letter())
-    assert len(guarded.emails) == 1
+async def test_password_is_sent_to_a_local_server(authenticated_server: MailServer) -> None:
+    await SmtpTransport(smtp_server(f"smtp://site:p%40ss%2Fword@127.0.0.1:{authenticated_server.port}")).send(
+        sample_email()
+    )
+    assert len(authenticated_server.emails) == 1
 
 
-async def test_wrong_password_is_retryable_and_not_quoted(guarded: MailServer) -> None:
-    refusal = await refused(SmtpTransport(smtp_server(f"smtp://site:wrong@127.0.0.1:{guarded.port}")))
+async def test_wrong_password_is_retryable_and_not_quoted(authenticated_server: MailServer) -> None:
+    refusal = await refused(SmtpTransport(smtp_server(f"smtp://site:wrong@127.0.0.1:{authenticated_server.port}")))
     assert not refusal.permanent
     assert refusal.reason.startswith("sign-in refused: 535")
     assert "wrong" not in refusal.reason
 
 
-async def test_untrusted_certificate_is_refused(guarded: MailServer) -> None:
-    # As on any other machine: there STARTTLS is a must wherever there is a password.
-    elsewhere = SmtpServer("127.0.0.1", guarded.port, "house", "p@ss/word", tls=False, starttls_needed=True)
+async def test_untrusted_certificate_is_refused(authenticated_server: MailServer) -> None:
+    # Like a remote server, for which STARTTLS is required with a password.
+    elsewhere = SmtpServer(
+        "127.0.0.1", authenticated_server.port, "house", "p@ss/word", tls=False, starttls_needed=True
+    )
     refusal = await refused(SmtpTransport(elsewhere))
     assert not refusal.permanent
-    assert guarded.emails == []
+    assert authenticated_server.emails == []
 
 
 async def test_password_is_not_sent_without_tls_where_starttls_is_required(mail_server: MailServer) -> None:

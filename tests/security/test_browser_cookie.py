@@ -121,9 +121,9 @@ async def test_hold_survives_when_its_browser_gets_a_new_id(
     hold = await services.holds.take(wanted, visitor=visitor_in(victim))
     for change in (lambda: sign_in(victim, sql), lambda: victim.post("/sign-out")):
         change()
-        held = await services.holds.of_visitor(visitor_in(victim))
+        held = await services.holds.for_visitor(visitor_in(victim))
         assert (held and held.id, held and held.hold_until) == (hold.id, hold.hold_until)
-        assert await services.holds.of_visitor(visitor_in(attacker)) is None
+        assert await services.holds.for_visitor(visitor_in(attacker)) is None
 
 
 def test_cookie_cannot_be_planted_by_other_hosts_or_over_http_if_https_is_used(serve: Serve) -> None:

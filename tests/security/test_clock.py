@@ -58,13 +58,13 @@ async def test_process_three_days_ahead_expires_nothing_sends_nothing_and_is_not
     mail_server: MailServer, sql: Connection, start: datetime,
 ) -> None:  # fmt: skip
     asked = await add_expert(confirmation=Confirmation.BY_EXPERT, answer_minutes=24 * 60)
-    certain = await add_expert(name="Omar Haddad", confirmation=Confirmation.AT_ONCE)
+    certain = await add_expert(name="Omar Haddad", confirmation=Confirmation.INSTANT)
     await book(asked, start)
     # On the wrong clock its reminders would be due.
     await book(certain, start)
     sql.execute("UPDATE booking SET changed_at = now() - interval '30 days', created_at = now() - interval '30 days'")
     sql.execute("UPDATE message SET sent_at = now()")
-    await services.access.ask("ada@example.com", origin=b"a network")
+    await services.access.request_access("ada@example.com", origin=b"a network")
     sql.execute("DELETE FROM message WHERE kind = 'access_link'")
     sql.execute(
         "INSERT INTO access_proof (customer_key, email, bearer, secret_hash, created_at, expires_at) VALUES"
@@ -136,12 +136,12 @@ async def test_email_that_seems_too_old_is_kept_while_the_clocks_differ(
     )
     await book(await add_expert(), start)
     clock.advance(days=30)
-    await services.outbox.work_off()
+    await services.outbox.drain()
     assert sql.execute("SELECT count(*) FROM message WHERE sent_at IS NULL").fetchone() == (2,)
 
     agree = True
     clock.advance(minutes=5)  # past the time limit of the earlier attempt
-    await services.outbox.work_off()
+    await services.outbox.drain()
     assert sql.execute("SELECT count(*) FROM message").fetchone() == (0,)
     assert not mail_server.emails
 

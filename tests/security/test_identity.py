@@ -55,7 +55,7 @@ def text_of(mail: EmailMessage) -> str:
 
 async def request_link(services: Services, origin: bytes, email: str = ADA, **more: Any) -> AccessRequested:
     """Request a link from a network."""
-    return await services.access.ask(email, origin=origin, **more)
+    return await services.access.request_access(email, origin=origin, **more)
 
 
 async def code_of(services: Services, asked: AccessRequested, sql: Connection) -> str:
@@ -108,13 +108,13 @@ async def test_address_gets_five_emails_in_15_minutes_and_always_has_a_valid_lin
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, mail_server: MailServer, sql: Connection
 ) -> None:
     await book(await add_expert(), NINE, email=ADA)
-    await services.outbox.work_off()
+    await services.outbox.drain()
     before = len(mail_server.to(ADA))
     # One request a minute, each from a new network, for an hour.
     for number in range(60):
         asked = await request_link(services, network(number))
         assert asked.expires_at == clock() + timedelta(minutes=15)
-        await services.outbox.work_off()
+        await services.outbox.drain()
         works = sql.execute("SELECT count(*) FROM access_request WHERE NOT suppressed AND expires_at > %s", [clock()])
         assert works.fetchone() != (0,)
         clock.advance(minutes=1)
@@ -123,7 +123,7 @@ async def test_address_gets_five_emails_in_15_minutes_and_always_has_a_valid_lin
     assert sql.execute("SELECT count(*) FROM access_request").fetchone() == (60,)
     # A browser that has proven the address before still gets its email.
     await request_link(services, network(60), marks=[services.access.mark(ADA)])
-    await services.outbox.work_off()
+    await services.outbox.drain()
     assert len(mail_server.to(ADA)) - before == 21
 
 
@@ -161,7 +161,7 @@ async def test_email_states_how_many_requests_were_made_and_from_how_many_networ
     said = []
     for number in (1, 1, 2, 3, 1):
         await request_link(services, network(number), "jana@example.com")
-        await services.outbox.work_off()
+        await services.outbox.drain()
         said.append(re.findall("There were [^.]*", text_of(mail_server.emails[-1])))
     about = "requests for this address in the last hour"
     assert said == [
@@ -185,7 +185,7 @@ async def test_booking_from_a_hold_belongs_to_the_holding_browser(
     expert = await add_expert()
     hold = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE), visitor=ADAS_BROWSER)
     made = await book(expert, NINE, hold_id=hold.id, visitor=b"o" * 32)
-    assert [one.id for one in await services.bookings.of_visitor(ADAS_BROWSER)] == [made.id]
+    assert [one.id for one in await services.bookings.for_visitor(ADAS_BROWSER)] == [made.id]
 
 
 # --- links to a booking ---------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ async def test_revoking_links_ends_keys_and_tokens_and_emails_the_customer_a_new
     shared = caller_with_key(services, keys.booking(booking.id))
     token = services.access.booking_token(booking.id)
     assert await can_open(services, booking.id, shared)
-    await services.outbox.work_off()
+    await services.outbox.drain()
     before = len(mail_server.emails)
 
     await services.bookings.end_links(booking.id, customer)
@@ -231,13 +231,13 @@ async def test_revoking_links_ends_keys_and_tokens_and_emails_the_customer_a_new
     assert await can_open(services, booking.id, customer)
     assert await can_open(services, other.id, caller_with_key(services, keys.booking(other.id)))
 
-    await services.outbox.work_off()
+    await services.outbox.drain()
     [mail] = mail_server.emails[before:]
     assert [one.addr_spec for one in mail["To"].addresses] == [ADA]
     [key] = re.findall(rf"/booking/{booking.id}\?key=(\S+)", text_of(mail))
     assert await can_open(services, booking.id, caller_with_key(services, key))
     # Later emails and the calendar file contain the new key, too.
-    file = (await services.feeds.file_of(booking)).replace(b"\r\n ", b"")
+    file = (await services.feeds.booking_file(booking)).replace(b"\r\n ", b"")
     assert key.encode() in file
     for wrong in (keys.booking(booking.id, 3), keys.booking(other.id, 2)):
         assert not await can_open(services, booking.id, caller_with_key(services, wrong))

@@ -73,7 +73,7 @@ async def sign_in(services: Services, email: str) -> str:
 
 async def may_manage(services: Services, browser: str, expert_id: UUID) -> bool:
     """Check whether this browser may manage the expert's calendar."""
-    identity = await services.access.who(browser)
+    identity = await services.access.identity_of_proof(browser)
     return identity is not None and identity.host_of(expert_id) is not None
 
 
@@ -143,13 +143,13 @@ async def test_new_address_takes_effect_when_its_link_is_used(
     # Proving the address in another way, as a customer does, is no consent to become the expert's address.
     assert not await may_manage(services, new, jana)
     await book(jana, MONDAY_MORNING + timedelta(days=1))
-    await services.outbox.work_off()
+    await services.outbox.drain()
     [letter] = mail_server.to(NEW)
     assert kind_of(letter) == "new_address"
     assert {kind_of(mail) for mail in mail_server.to(OLD)} == {"address_change", "received"}
 
     [link] = {word for word in body_of(letter).split() if "/sign-in/" in word}
-    view = await services.access.look_at_link(link)
+    view = await services.access.preview_link(link)
     assert (view.email, view.expert_name) == (NEW, "Jana Müller")
     await services.access.redeem_link(link, "browser")
     assert (await may_manage(services, old, jana), await may_manage(services, new, jana)) == (False, True)
@@ -164,7 +164,7 @@ async def test_old_address_is_notified_without_a_link(
     services: Services, client: httpx.AsyncClient, jana: UUID, expert: dict[str, str], mail_server: MailServer
 ) -> None:
     await client.patch(f"/experts/{jana}", json={"email": NEW}, headers=expert)
-    await services.outbox.work_off()
+    await services.outbox.drain()
     [letter] = [mail for mail in mail_server.emails if kind_of(mail) == "address_change"]
     assert OLD in str(letter["To"])
     assert "/sign-in/" not in body_of(letter)

@@ -1,4 +1,4 @@
-"""The demo catalogue: thirty people one can believe in, whose calendars work."""
+"""The demo catalogue: plausible people with valid calendars."""
 
 from datetime import time
 from itertools import pairwise
@@ -24,8 +24,8 @@ from expert_booking.seed.people import (
 )
 
 DAY = 24 * 60
-EVERYBODY = pytest.mark.parametrize("person", PEOPLE, ids=lambda person: slug_of(person.name))
-PLANS = pytest.mark.parametrize("hours", [*WEEKLY_HOURS, *(person.hours for person in PEOPLE)])
+every_person = pytest.mark.parametrize("person", PEOPLE, ids=lambda person: slug_of(person.name))
+every_weekly_plan = pytest.mark.parametrize("hours", [*WEEKLY_HOURS, *(person.hours for person in PEOPLE)])
 
 
 def test_catalogue_has_enough_experts_categories_and_zones() -> None:
@@ -40,7 +40,7 @@ def test_every_person_has_a_unique_name_and_address() -> None:
     assert len({slug_of(person.name) for person in PEOPLE}) == len(PEOPLE)
 
 
-@EVERYBODY
+@every_person
 def test_every_person_has_a_headline_and_a_bio(person: Person) -> None:
     assert person.look in ("f", "m")
     assert 0 < len(person.headline) < 90
@@ -49,7 +49,7 @@ def test_every_person_has_a_headline_and_a_bio(person: Person) -> None:
     assert 2 <= person.experience_years <= 38
 
 
-@EVERYBODY
+@every_person
 def test_rating_comes_with_a_number_of_ratings(person: Person) -> None:
     assert (person.rating is None) == (person.rating_count == 0)
     assert person.rating is None or 3.9 <= person.rating <= 5
@@ -60,7 +60,7 @@ def test_every_zone_exists(zone: str) -> None:
     assert ZoneInfo(zone).key == zone
 
 
-@PLANS
+@every_weekly_plan
 def test_weekly_hours_never_overlap_even_past_midnight(hours: Hours) -> None:
     spans = sorted(_span(*rule) for rule in hours)
     assert all(1 <= weekday <= 7 for weekday, _, _ in hours)
@@ -92,7 +92,7 @@ def test_customer_addresses_use_undeliverable_domains() -> None:
 
 
 def _span(weekday: int, opens: str, closes: str) -> tuple[int, int]:
-    """Minutes since Monday 00:00; hours that close no later than they open close on the next day."""
+    """Opening and closing in minutes since Monday 00:00. Hours that close before they open close on the next day."""
     start, end = _minutes(opens), _minutes(closes)
     midnight = (weekday - 1) * DAY
     return midnight + start, midnight + (end if end > start else end + DAY)

@@ -1,4 +1,4 @@
-"""The sample data: believable, the same again, and never twice."""
+"""The sample data: plausible, reproducible and loaded only once."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -21,14 +21,14 @@ from tests.conftest import MONDAY_MORNING, AddExpert, Book, fresh_database
 
 Sql = psycopg.Connection[tuple[Any, ...]]
 
-FEW = Plan(experts=8, bookings=120)
+SMALL_PLAN = Plan(experts=8, bookings=120)
 TOMORROW = MONDAY_MORNING + timedelta(days=1)
 OVERLAPS = """
     SELECT count(*) FROM booking a JOIN booking b ON a.expert_id = b.expert_id AND a.busy && b.busy AND a.id < b.id
     WHERE a.status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
       AND b.status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')
 """
-WORLD = """
+DATA = """
     SELECT e.slug, e.name, e.category, e.rating, e.time_zone, b.starts_at, b.ends_at, b.status, b.email, b.notes
     FROM expert e LEFT JOIN booking b ON b.expert_id = e.id ORDER BY e.slug, b.starts_at, b.email
 """
@@ -36,14 +36,14 @@ WORLD = """
 
 @pytest.fixture
 async def another_database(server_url: str, template: str) -> AsyncIterator[Database]:
-    """A second world."""
+    """A second migrated database."""
     with fresh_database(server_url, template) as url:
         database = Database(url)
         yield database
         await database.close()
 
 
-async def everybody(services: Services) -> ExpertPage:
+async def all_experts(services: Services) -> ExpertPage:
     return await services.experts.find(ExpertQuery(limit=100))
 
 
@@ -51,16 +51,16 @@ def rows(sql: Sql, query: Any) -> list[tuple[Any, ...]]:
     return sql.execute(query).fetchall()
 
 
-async def world(database: Database) -> list[tuple[Any, ...]]:
-    """All that can be told apart, without the ids that are random."""
+async def data_of(database: Database) -> list[tuple[Any, ...]]:
+    """The data without random ids."""
     async with database.statements() as connection:
-        return [tuple(row) for row in await connection.execute(text(WORLD))]
+        return [tuple(row) for row in await connection.execute(text(DATA))]
 
 
 async def test_demo_has_many_experts_categories_and_zones(database: Database, services: Services) -> None:
-    said = await load(database, Plan(), now=MONDAY_MORNING)
-    experts = (await everybody(services)).experts
-    assert said == "30 experts and 480 bookings are there (30 and 480 new)."
+    message = await load(database, Plan(), now=MONDAY_MORNING)
+    experts = (await all_experts(services)).experts
+    assert message == "30 experts and 480 bookings are there (30 and 480 new)."
     assert len(experts) == 30
     assert len({expert.category for expert in experts}) >= 8
     assert len({expert.time_zone for expert in experts}) >= 8
@@ -78,10 +78,12 @@ async def test_past_bookings_have_final_statuses_and_future_ones_are_open(databa
 
 async def test_booking_histories_are_possible(database: Database, sql: Sql) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
-    told = rows(sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL")
-    for before, after, actor in told:
+    transitions = rows(
+        sql, "SELECT DISTINCT from_status, to_status, actor FROM booking_change WHERE from_status IS NOT NULL"
+    )
+    for before, after, actor in transitions:
         assert Actor(actor) in TRANSITIONS[Status(before), Status(after)].by
-    assert {(after, actor) for _, after, actor in told} == {
+    assert {(after, actor) for _, after, actor in transitions} == {
         ("confirmed", "expert"), ("declined", "expert"), ("completed", "expert"), ("no_show", "expert"),
         ("expired", "system"), ("cancelled", "expert"), ("cancelled", "customer"),
     }  # fmt: skip
@@ -95,8 +97,8 @@ async def test_booking_histories_are_possible(database: Database, sql: Sql) -> N
     kept = "SELECT bool_and(ends_at <= '2026-11-23') FROM booking WHERE status IN ('completed', 'no_show')"
     assert rows(sql, kept) == [(True,)]
     for after in ("cancelled", "declined"):
-        said = f"SELECT DISTINCT reason <> '' FROM booking_change WHERE to_status = '{after}'"
-        assert len(rows(sql, said)) == 2, after
+        message = f"SELECT DISTINCT reason <> '' FROM booking_change WHERE to_status = '{after}'"
+        assert len(rows(sql, message)) == 2, after
 
 
 async def test_pending_requests_stay_within_their_deadline_today(database: Database, sql: Sql) -> None:
@@ -117,7 +119,7 @@ async def test_most_boards_of_the_next_two_weeks_have_open_and_booked_times(
 ) -> None:
     await load(database, Plan(), now=MONDAY_MORNING)
     lively = 0
-    for expert in (await everybody(services)).experts:
+    for expert in (await all_experts(services)).experts:
         board = await services.availability.board(expert.id)
         soon = Counter(slot.state for slot in board.slots if slot.starts_at < MONDAY_MORNING + timedelta(days=14))
         lively += soon[SlotState.OPEN] >= 5 and soon[SlotState.BOOKED] >= 2
@@ -147,64 +149,64 @@ async def test_every_booking_lies_within_its_experts_hours(database: Database, s
 
 
 async def test_second_seed_run_changes_nothing(database: Database, sql: Sql) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await load(database, FEW, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
+    assert await load(database, SMALL_PLAN, now=MONDAY_MORNING) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
 async def test_seed_run_on_the_next_day_changes_nothing(database: Database, sql: Sql) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     before = rows(sql, "SELECT id, version FROM booking ORDER BY id")
-    assert await load(database, FEW, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
+    assert await load(database, SMALL_PLAN, now=TOMORROW) == "8 experts and 120 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id, version FROM booking ORDER BY id") == before
 
 
 async def test_second_seed_run_completes_an_interrupted_one(database: Database, sql: Sql) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     sql.execute("DELETE FROM booking WHERE expert_id IN (SELECT id FROM expert ORDER BY slug LIMIT 4)")
     sql.execute("DELETE FROM expert WHERE id IN (SELECT id FROM expert ORDER BY slug LIMIT 2)")
     sql.execute("DELETE FROM booking WHERE id IN (SELECT id FROM booking ORDER BY submission LIMIT 20)")
     sql.execute("UPDATE booking SET status = 'pending' WHERE status = 'completed'")
-    said = await load(database, FEW, now=TOMORROW)
-    assert said.startswith("8 experts and 120 bookings are there (2 and ")
+    message = await load(database, SMALL_PLAN, now=TOMORROW)
+    assert message.startswith("8 experts and 120 bookings are there (2 and ")
     assert rows(sql, "SELECT count(*) FROM booking WHERE status = 'pending' AND starts_at < '2026-11-23'") == [(0,)]
 
 
 async def test_seed_keeps_manual_changes(database: Database, services: Services, book: Book, sql: Sql) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE status IN ('pending', 'confirmed')")
-    expert = (await everybody(services)).experts[0]
+    expert = (await all_experts(services)).experts[0]
     board = await services.availability.board(expert.id)
     free = next(slot for slot in board.slots if slot.state is SlotState.OPEN)
     booked = await book(expert.id, free.starts_at)
-    said = await load(database, FEW, now=TOMORROW)
-    assert said == "8 experts and 121 bookings are there (0 and 0 new)."
+    message = await load(database, SMALL_PLAN, now=TOMORROW)
+    assert message == "8 experts and 121 bookings are there (0 and 0 new)."
     assert rows(sql, "SELECT id FROM booking WHERE status IN ('pending', 'confirmed')") == [(booked.id,)]
 
 
 async def test_deactivated_expert_gets_no_more_bookings(database: Database, sql: Sql) -> None:
-    await load(database, replace(FEW, bookings=0), now=MONDAY_MORNING)
+    await load(database, replace(SMALL_PLAN, bookings=0), now=MONDAY_MORNING)
     sql.execute("UPDATE expert SET active = false WHERE id = (SELECT id FROM expert ORDER BY slug LIMIT 1)")
-    await load(database, FEW, now=MONDAY_MORNING)
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
     assert rows(sql, "SELECT count(*) FROM booking JOIN expert e ON e.id = expert_id WHERE NOT e.active") == [(0,)]
 
 
-@pytest.mark.parametrize("plan", [FEW, Plan(experts=40, bookings=400)])
+@pytest.mark.parametrize("plan", [SMALL_PLAN, Plan(experts=40, bookings=400)])
 async def test_same_seed_number_gives_the_same_data_and_another_gives_other_data(
     database: Database, another_database: Database, plan: Plan
 ) -> None:
     await load(database, plan, now=MONDAY_MORNING)
     await load(another_database, plan, now=MONDAY_MORNING + timedelta(hours=9))
-    assert await world(database) == await world(another_database)
+    assert await data_of(database) == await data_of(another_database)
     await load(another_database, replace(plan, number=2, reset=True), now=MONDAY_MORNING)
-    assert await world(database) != await world(another_database)
+    assert await data_of(database) != await data_of(another_database)
 
 
 async def test_large_plan_is_loaded_completely_and_once(database: Database, sql: Sql) -> None:
     plan = Plan(experts=60, bookings=6_000)
-    said = await load(database, plan, now=MONDAY_MORNING)
-    assert said == "60 experts and 6,000 bookings are there (60 and 6,000 new)."
+    message = await load(database, plan, now=MONDAY_MORNING)
+    assert message == "60 experts and 6,000 bookings are there (60 and 6,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
     assert len(rows(sql, "SELECT DISTINCT status FROM booking")) == 7
     at_once = "FROM booking JOIN session_type t ON t.id = session_type_id WHERE confirmation = 'at_once'"
@@ -219,22 +221,22 @@ async def test_large_plan_is_loaded_completely_and_once(database: Database, sql:
     assert await load(database, plan, now=TOMORROW) == "60 experts and 6,000 bookings are there (0 and 0 new)."
 
 
-async def test_bulk_load_places_as_many_bookings_as_single_inserts(database: Database) -> None:
-    said = await load(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
-    assert said == "4 experts and 200 bookings are there (4 and 200 new)."
+async def test_single_inserts_find_room_for_all_bookings(database: Database) -> None:
+    message = await load(database, Plan(experts=4, bookings=200), now=MONDAY_MORNING)
+    assert message == "4 experts and 200 bookings are there (4 and 200 new)."
 
 
 async def test_few_experts_with_many_bookings_reach_further_back(database: Database, sql: Sql) -> None:
-    said = await load(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
-    assert said == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
+    message = await load(database, Plan(experts=2, bookings=2_000), now=MONDAY_MORNING)
+    assert message == "2 experts and 2,000 bookings are there (2 and 2,000 new)."
     assert rows(sql, OVERLAPS) == [(0,)]
 
 
 async def test_large_plan_completes_the_demo(database: Database) -> None:
-    await load(database, FEW, now=MONDAY_MORNING)
-    said = await load(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
-    assert said.startswith("100 experts and 1,")
-    assert "(92 and " in said
+    await load(database, SMALL_PLAN, now=MONDAY_MORNING)
+    message = await load(database, Plan(experts=100, bookings=1_000), now=MONDAY_MORNING)
+    assert message.startswith("100 experts and 1,")
+    assert "(92 and " in message
 
 
 @pytest.mark.parametrize("plan", [Plan(experts=0), Plan(experts=0, bookings=0), Plan(experts=3, bookings=1)])
@@ -250,8 +252,8 @@ async def test_reset_replaces_the_data_and_keeps_admin_tokens(
     await book(stranger, MONDAY_MORNING + timedelta(hours=2))
     await services.access.create_token(TokenRequest(name="crm", role=Role.ADMIN))
     await services.access.create_token(TokenRequest(name="theirs", role=Role.EXPERT, expert="stranger"))
-    said = await load(database, replace(FEW, reset=True), now=MONDAY_MORNING)
-    assert said == "8 experts and 120 bookings are there (8 and 120 new)."
+    message = await load(database, replace(SMALL_PLAN, reset=True), now=MONDAY_MORNING)
+    assert message == "8 experts and 120 bookings are there (8 and 120 new)."
     assert "stranger" not in await services.experts.slugs()
     assert [token.name for token in await services.access.tokens()] == ["crm"]
 
@@ -262,13 +264,13 @@ async def test_reset_notifies_every_open_board(
     expert_id = await add_expert()
     sql.execute("LISTEN expert_booking_news")
     await services.experts.remove_everything()
-    heard = [news.payload for news in sql.notifies(timeout=5, stop_after=1)]
-    assert heard == [str(expert_id)]
+    payloads = [notification.payload for notification in sql.notifies(timeout=5, stop_after=1)]
+    assert payloads == [str(expert_id)]
 
 
 async def test_every_expert_has_a_complete_profile(database: Database, services: Services) -> None:
     await load(database, Plan(experts=60, bookings=0), now=MONDAY_MORNING)
-    for expert in (await everybody(services)).experts:
+    for expert in (await all_experts(services)).experts:
         detail = await services.experts.get(expert.slug)
         assert detail.bio
         assert detail.session_types[0].minutes == 60
@@ -277,7 +279,7 @@ async def test_every_expert_has_a_complete_profile(database: Database, services:
 
 async def test_demo_shows_every_calendar_feature(database: Database, services: Services, sql: Sql) -> None:
     await load(database, Plan(bookings=0), now=MONDAY_MORNING)
-    details = [await services.experts.get(expert.slug) for expert in (await everybody(services)).experts]
+    details = [await services.experts.get(expert.slug) for expert in (await all_experts(services)).experts]
     assert {types.minutes for d in details for types in d.session_types} == {30, 60, 90, 120}
     assert {len(d.session_types) for d in details} == {1, 2, 3}
     assert any(types.daily_cap for d in details for types in d.session_types)
@@ -295,7 +297,7 @@ async def test_demo_shows_every_calendar_feature(database: Database, services: S
 
 
 async def test_seed_computes_the_next_available_times(database: Database, sql: Sql) -> None:
-    for plan in (FEW, Plan(experts=60, bookings=6_000)):
+    for plan in (SMALL_PLAN, Plan(experts=60, bookings=6_000)):
         await load(database, plan)
         assert rows(sql, "SELECT count(*) FROM expert_changed") == [(0,)]
         assert rows(sql, "SELECT count(*) FROM expert_next WHERE minutes = 0") == [(plan.experts,)]
@@ -317,4 +319,4 @@ async def test_several_processes_generate_the_same_data_as_one(
     await load(database, plan, now=MONDAY_MORNING)
     monkeypatch.setattr("expert_booking.seed.bulk._MIN_ROWS_FOR_PROCESSES", 1)
     await load(another_database, plan, now=MONDAY_MORNING)
-    assert await world(database) == await world(another_database)
+    assert await data_of(database) == await data_of(another_database)

@@ -1,4 +1,4 @@
-"""What the tests of the services share."""
+"""Fixtures shared by the tests of the services."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,20 +14,20 @@ Counted = Callable[[], AbstractContextManager[list[str]]]
 
 @pytest.fixture
 async def counted(database: Database) -> Counted:
-    """The statements that the driver sends meanwhile, whoever hands them to it."""
-    assert await database.answers()  # a first connection asks the server who it is
+    """Record all statements that the driver sends inside a `with` block."""
+    assert await database.answers()  # the first connection queries the server's version
 
     @contextmanager
     def counted() -> Iterator[list[str]]:
         sent: list[str] = []
         execute = AsyncCursor.execute
 
-        async def noted(cursor: AsyncCursor[Any], query: Any, *how: Any, **more: Any) -> AsyncCursor[Any]:
+        async def record(cursor: AsyncCursor[Any], query: Any, *how: Any, **more: Any) -> AsyncCursor[Any]:
             sent.append(str(query))
             return await execute(cursor, query, *how, **more)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(AsyncCursor, "execute", noted)
+            patch.setattr(AsyncCursor, "execute", record)
             yield sent
 
     return counted

@@ -1,4 +1,4 @@
-"""Tokens for programs."""
+"""API tokens."""
 
 import asyncio
 from typing import Any

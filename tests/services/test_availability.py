@@ -1,4 +1,4 @@
-"""Boards, next free times, and how few questions they cost."""
+"""Boards, next free times and the number of queries they need."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def fill(sql: Connection, expert_id: UUID, days: int) -> None:
-    """Book every hour from 09:00 to 17:00 in Berlin, for days from today on."""
+    """Book every hour from 09:00 to 17:00 in Berlin for this number of days, starting today."""
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
         " SELECT %(e)s, s.id, t, t + interval '1 hour', tstzrange(t, t + interval '1 hour'), 'x', 'x@example.com',"
@@ -146,11 +146,11 @@ async def test_number_of_queries_is_independent_of_experts_and_bookings(
 ) -> None:
     experts = [await add_expert(name=f"Expert {n}") for n in range(20)]
     if bookings:
-        fill(sql, experts[0], 38)  # 304 of them, so that this one's next time is not soon
+        fill(sql, experts[0], 38)  # 304 bookings, so that this expert's next free time is weeks away
         fill(sql, experts[1], 2)
     one_day = SlotQuery(since=date(2026, 11, 24), until=date(2026, 11, 24))
     two_months = SlotQuery(since=date(2026, 11, 24), until=date(2027, 1, 24))
-    await services.availability.board(experts[0])  # a first connection asks the server who it is
+    await services.availability.board(experts[0])  # the first connection queries the server's version
     for ask, most in (
         (lambda: services.availability.board(experts[0]), 2),
         (lambda: services.availability.slots(experts[0], one_day), 2),

@@ -1,4 +1,4 @@
-"""What becomes of a booking that is there: who is first when several want something, moves, deadlines, history."""
+"""Changes of an existing booking: concurrency, rescheduling, cancelling, deadlines and history."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,175 +42,180 @@ ADMIN = Caller(role=Role.ADMIN, token_id=uuid4())
 
 
 @pytest.fixture
-async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
-    """The services with as many connections as a crowd needs."""
+async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The services with connections for many concurrent calls."""
     database = Database(database_url, pool_size=30)
     yield Services(database, clock=clock)
     await database.close()
 
 
 @pytest.fixture
-async def others(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+async def other_process(database_url: str, clock: Clock) -> AsyncIterator[Services]:
     """The services of another process."""
     database = Database(database_url)
     yield Services(database, clock=clock)
     await database.close()
 
 
-def times(sql: Connection) -> list[tuple[datetime, str]]:
-    """What the table says: when, which status."""
+def stored_times(sql: Connection) -> list[tuple[datetime, str]]:
+    """The stored starts and statuses."""
     return sql.execute("SELECT starts_at, status FROM booking ORDER BY starts_at, status").fetchall()  # type: ignore[return-value]
 
 
-def written(sql: Connection, *columns: str) -> list[tuple[Any, ...]]:
-    """These columns of the history, the first first."""
+def history_rows(sql: Connection, *columns: str) -> list[tuple[Any, ...]]:
+    """These columns of the history, oldest first."""
     return sql.execute(f"SELECT {', '.join(columns)} FROM booking_change ORDER BY id").fetchall()
 
 
 def deadlocks(sql: Connection) -> int:
-    """How often PostgreSQL had to end one of several who waited for each other in this database."""
+    """The number of deadlocks in this database."""
     sql.execute("SELECT pg_stat_force_next_flush()")
     sql.execute("SELECT pg_stat_clear_snapshot()")
     found = sql.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
     return int(found[0]) if found else 0
 
 
-def count(done: list[Any], kind: type[Any]) -> int:
-    """How many of these came out like that."""
+def count_of(done: list[Any], kind: type[Any]) -> int:
+    """The number of results of this type."""
     return sum(isinstance(one, kind) for one in done)
 
 
-async def at_once(*work: Any) -> list[Any]:
-    """All of it at the same time; what came of each."""
+async def run_concurrently(*work: Any) -> list[Any]:
+    """Run everything concurrently; return results and exceptions."""
     return await asyncio.gather(*work, return_exceptions=True)
 
 
-# --- who is first -----------------------------------------------------------------------------------------------
+# --- concurrency ------------------------------------------------------------------------------------------------
 
 
 async def test_one_of_concurrent_confirmation_and_cancellation_succeeds(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
     for hour in range(8):
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
-        before = len(written(sql, "id"))
-        done = await at_once(
-            *(crowd.bookings.change_status(made.id, Status.CONFIRMED, ADMIN) for _ in range(3)),
-            *(crowd.bookings.change_status(made.id, Status.DECLINED, ADMIN) for _ in range(3)),
+        before = len(history_rows(sql, "id"))
+        done = await run_concurrently(
+            *(many_connections.bookings.change_status(made.id, Status.CONFIRMED, ADMIN) for _ in range(3)),
+            *(many_connections.bookings.change_status(made.id, Status.DECLINED, ADMIN) for _ in range(3)),
         )
-        assert (count(done, BookingView), count(done, StatusChangeNotAllowed)) == (1, 5)
+        assert (count_of(done, BookingView), count_of(done, StatusChangeNotAllowed)) == (1, 5)
         winner = next(one for one in done if isinstance(one, BookingView))
-        assert (await crowd.bookings.get(made.id, ADMIN)).status is winner.status
-        assert len(written(sql, "id")) == before + 1
+        assert (await many_connections.bookings.get(made.id, ADMIN)).status is winner.status
+        assert len(history_rows(sql, "id")) == before + 1
 
 
 async def test_one_of_concurrent_customer_and_host_cancellations_is_recorded(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
-    expert = await add_expert(confirmation=Confirmation.AT_ONCE)
+    expert = await add_expert(confirmation=Confirmation.INSTANT)
     for hour in range(8):
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
-        done = await at_once(
-            *(crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN, reason="host") for _ in range(3)),
+        done = await run_concurrently(
             *(
-                crowd.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA), reason="customer")
+                many_connections.bookings.change_status(made.id, Status.CANCELLED, ADMIN, reason="host")
+                for _ in range(3)
+            ),
+            *(
+                many_connections.bookings.change_status(
+                    made.id, Status.CANCELLED, customer_caller(ADA), reason="customer"
+                )
                 for _ in range(3)
             ),
         )
-        assert (count(done, BookingView), count(done, StatusChangeNotAllowed)) == (1, 5)
-        actor = "admin" if count(done[:3], BookingView) else "customer"
-        assert written(sql, "actor", "to_status", "from_status")[-1] == (actor, "cancelled", "confirmed")
-        assert sum(row == ("cancelled",) for row in written(sql, "to_status")) == hour + 1
+        assert (count_of(done, BookingView), count_of(done, StatusChangeNotAllowed)) == (1, 5)
+        actor = "admin" if count_of(done[:3], BookingView) else "customer"
+        assert history_rows(sql, "actor", "to_status", "from_status")[-1] == (actor, "cancelled", "confirmed")
+        assert sum(row == ("cancelled",) for row in history_rows(sql, "to_status")) == hour + 1
 
 
 async def test_one_of_ten_bookings_rescheduled_into_a_slot_succeeds_and_the_rest_keep_theirs(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(minutes=30, step_minutes=30)
     ours = [await book(expert, NINE + n * 30 * MINUTE, visitor=bytes([n]) * 32) for n in range(10)]
     for day in range(1, 4):
         target = NINE + day * DAY
-        done = await at_once(*(crowd.bookings.reschedule(one.id, target, ADMIN) for one in ours))
-        assert (count(done, BookingView), count(done, SlotTaken)) == (1, 9), done
-        assert len({start for start, _ in times(sql)}) == 10
-        assert sum(start == target for start, _ in times(sql)) == 1
-        assert len([row for row in written(sql, "from_starts_at", "to_starts_at") if row[1] == target]) == 1
+        done = await run_concurrently(*(many_connections.bookings.reschedule(one.id, target, ADMIN) for one in ours))
+        assert (count_of(done, BookingView), count_of(done, SlotTaken)) == (1, 9), done
+        assert len({start for start, _ in stored_times(sql)}) == 10
+        assert sum(start == target for start, _ in stored_times(sql)) == 1
+        assert len([row for row in history_rows(sql, "from_starts_at", "to_starts_at") if row[1] == target]) == 1
     assert deadlocks(sql) == 0
 
 
 async def test_concurrent_reschedules_to_overlapping_times_neither_overlap_nor_deadlock(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15)
     ours = [await book(expert, NINE + n * HOUR) for n in range(7)]
     for day in (1, 2, 3):
         wanted = [NINE + day * DAY + n * 15 * MINUTE for n in range(7)]
-        done = await at_once(
-            *(crowd.bookings.reschedule(one.id, to, ADMIN) for one, to in zip(ours, wanted, strict=True))
+        done = await run_concurrently(
+            *(many_connections.bookings.reschedule(one.id, to, ADMIN) for one, to in zip(ours, wanted, strict=True))
         )
-        assert count(done, BookingView) + count(done, SlotTaken) == 7, done
-        starts = [start for start, _ in times(sql)]
+        assert count_of(done, BookingView) + count_of(done, SlotTaken) == 7, done
+        starts = [start for start, _ in stored_times(sql)]
         assert all(abs(one - other) >= HOUR for one, other in combinations(starts, 2))
     assert deadlocks(sql) == 0
 
 
 async def test_one_of_concurrent_reschedules_bookings_and_holds_gets_the_slot(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
     ours = [await book(expert, NINE + n * HOUR) for n in range(6)]
     for day in range(1, 6):
         target = NINE + day * DAY
-        done = await at_once(
-            *(crowd.bookings.reschedule(one.id, target, ADMIN) for one in ours),
-            *(crowd.bookings.book(booking_request(expert, target)) for _ in range(6)),
+        done = await run_concurrently(
+            *(many_connections.bookings.reschedule(one.id, target, ADMIN) for one in ours),
+            *(many_connections.bookings.book(booking_request(expert, target)) for _ in range(6)),
             *(
-                crowd.holds.take(HoldRequest(expert_id=expert, starts_at=target), visitor=bytes([n]) * 32)
+                many_connections.holds.take(HoldRequest(expert_id=expert, starts_at=target), visitor=bytes([n]) * 32)
                 for n in range(6)
             ),
         )
-        assert (count(done, BookingView | HoldView), count(done, SlotTaken)) == (1, 17), done  # type: ignore[arg-type]
-        assert sum(start == target for start, _ in times(sql)) == 1
+        assert (count_of(done, BookingView | HoldView), count_of(done, SlotTaken)) == (1, 17), done  # type: ignore[arg-type]
+        assert sum(start == target for start, _ in stored_times(sql)) == 1
     assert deadlocks(sql) == 0
 
 
 async def test_one_of_two_concurrent_reschedules_of_a_booking_succeeds(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
     made = await book(expert, NINE, visitor=ADA)
     for day in range(1, 6):
         wanted = [NINE + day * DAY + n * HOUR for n in range(4)]
-        moves = len(written(sql, "id"))
-        done = await at_once(*(crowd.bookings.reschedule(made.id, to, ADMIN) for to in wanted))
-        # Who waits for their turn finds it changed; who comes later moves it once more.
-        assert count(done, BookingView) >= 1
-        assert count(done, BookingView) + count(done, RescheduleNotAllowed) == 4, done
-        assert len(times(sql)) == 1
-        assert len(written(sql, "id")) == moves + count(done, BookingView)
+        moves = len(history_rows(sql, "id"))
+        done = await run_concurrently(*(many_connections.bookings.reschedule(made.id, to, ADMIN) for to in wanted))
+        # A waiting call finds the booking changed; a later one reschedules it again.
+        assert count_of(done, BookingView) >= 1
+        assert count_of(done, BookingView) + count_of(done, RescheduleNotAllowed) == 4, done
+        assert len(stored_times(sql)) == 1
+        assert len(history_rows(sql, "id")) == moves + count_of(done, BookingView)
 
 
 async def test_concurrent_reschedule_and_cancellation_leave_a_consistent_history(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
     for hour in range(8):
         made = await book(expert, NINE + hour * HOUR, visitor=ADA)
         target = NINE + DAY + hour * HOUR
-        moved, cancelled = await at_once(
-            crowd.bookings.reschedule(made.id, target, customer_caller(ADA)),
-            crowd.bookings.change_status(made.id, Status.CANCELLED, ADMIN),
+        rescheduled, cancelled = await run_concurrently(
+            many_connections.bookings.reschedule(made.id, target, customer_caller(ADA)),
+            many_connections.bookings.change_status(made.id, Status.CANCELLED, ADMIN),
         )
-        now = await crowd.bookings.get(made.id, ADMIN)
+        now = await many_connections.bookings.get(made.id, ADMIN)
         if isinstance(cancelled, BookingView):
             assert now.status is Status.CANCELLED
-            assert now.starts_at == (target if isinstance(moved, BookingView) else made.starts_at)
+            assert now.starts_at == (target if isinstance(rescheduled, BookingView) else made.starts_at)
         else:
             assert isinstance(cancelled, StatusChangeNotAllowed)
-            assert isinstance(moved, BookingView)
+            assert isinstance(rescheduled, BookingView)
             assert (now.status, now.starts_at) == (Status.PENDING, target)
-        assert isinstance(moved, BookingView | RescheduleNotAllowed)
+        assert isinstance(rescheduled, BookingView | RescheduleNotAllowed)
     assert deadlocks(sql) == 0
 
 
@@ -228,69 +233,71 @@ async def test_stale_version_changes_nothing(
         with sql.transaction():
             sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
             waiting = asyncio.create_task(change)
-            await until_somebody_waits(sql)
+            await until_lock_wait(sql)
         with pytest.raises(refusal, match="just been changed"):
             await waiting
-    assert times(sql) == [(NINE, "pending")]
-    assert len(written(sql, "id")) == 1
+    assert stored_times(sql) == [(NINE, "pending")]
+    assert len(history_rows(sql, "id")) == 1
 
 
 async def test_two_bookings_that_swap_times_both_keep_their_own(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert()
     first, second = await book(expert, NINE, visitor=ADA), await book(expert, NINE + HOUR, visitor=BOB)
     for _ in range(5):
-        done = await at_once(
-            crowd.bookings.reschedule(first.id, NINE + HOUR, customer_caller(ADA)),
-            crowd.bookings.reschedule(second.id, NINE, customer_caller(BOB)),
+        done = await run_concurrently(
+            many_connections.bookings.reschedule(first.id, NINE + HOUR, customer_caller(ADA)),
+            many_connections.bookings.reschedule(second.id, NINE, customer_caller(BOB)),
         )
-        assert count(done, SlotTaken) == 2, done
-    assert (await crowd.bookings.get(first.id, ADMIN)).starts_at == NINE
-    assert (await crowd.bookings.get(second.id, ADMIN)).starts_at == NINE + HOUR
+        assert count_of(done, SlotTaken) == 2, done
+    assert (await many_connections.bookings.get(first.id, ADMIN)).starts_at == NINE
+    assert (await many_connections.bookings.get(second.id, ADMIN)).starts_at == NINE + HOUR
     assert deadlocks(sql) == 0
 
 
 async def test_reschedules_of_many_experts_do_not_wait_for_each_other(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     ours = [await book(await add_expert(name=f"Expert {n}"), NINE) for n in range(20)]
-    done = await at_once(*(crowd.bookings.reschedule(one.id, NINE + HOUR, ADMIN) for one in ours))
-    assert count(done, BookingView) == 20
+    done = await run_concurrently(*(many_connections.bookings.reschedule(one.id, NINE + HOUR, ADMIN) for one in ours))
+    assert count_of(done, BookingView) == 20
     with sql.transaction():
         sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('reschedule ' || %s::text, 0))", [ours[0].expert_id])
-        waiting = asyncio.create_task(crowd.bookings.reschedule(ours[0].id, NINE, ADMIN))
-        assert (await crowd.bookings.reschedule(ours[1].id, NINE, ADMIN)).starts_at == NINE
+        waiting = asyncio.create_task(many_connections.bookings.reschedule(ours[0].id, NINE, ADMIN))
+        assert (await many_connections.bookings.reschedule(ours[1].id, NINE, ADMIN)).starts_at == NINE
         assert not waiting.done()
     assert (await waiting).starts_at == NINE
 
 
 async def test_reschedules_into_a_capped_day_are_limited_to_its_free_places(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=2, horizon_days=30)
     ours = [await book(expert, NINE + n * DAY) for n in range(1, 9)]
-    done = await at_once(*(crowd.bookings.reschedule(one.id, NINE + n * HOUR, ADMIN) for n, one in enumerate(ours)))
-    assert (count(done, BookingView), count(done, SlotNotOffered)) == (2, 6), done
+    done = await run_concurrently(
+        *(many_connections.bookings.reschedule(one.id, NINE + n * HOUR, ADMIN) for n, one in enumerate(ours))
+    )
+    assert (count_of(done, BookingView), count_of(done, SlotNotOffered)) == (2, 6), done
     assert sorted(sql.execute("SELECT cap_place FROM booking WHERE cap_day = '2026-11-24'").fetchall()) == [(1,), (2,)]
     assert deadlocks(sql) == 0
 
 
 async def test_reschedules_and_bookings_share_the_places_of_a_day(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     expert = await add_expert(daily_cap=3, horizon_days=30)
     ours = [await book(expert, NINE + n * DAY) for n in range(1, 5)]
-    done = await at_once(
-        *(crowd.bookings.reschedule(one.id, NINE + n * HOUR, ADMIN) for n, one in enumerate(ours)),
-        *(crowd.bookings.book(booking_request(expert, NINE + (4 + n) * HOUR)) for n in range(4)),
+    done = await run_concurrently(
+        *(many_connections.bookings.reschedule(one.id, NINE + n * HOUR, ADMIN) for n, one in enumerate(ours)),
+        *(many_connections.bookings.book(booking_request(expert, NINE + (4 + n) * HOUR)) for n in range(4)),
     )
-    assert (count(done, BookingView), count(done, SlotNotOffered) + count(done, SlotTaken)) == (3, 5), done
+    assert (count_of(done, BookingView), count_of(done, SlotNotOffered) + count_of(done, SlotTaken)) == (3, 5), done
     places = sql.execute("SELECT cap_place FROM booking WHERE cap_day = '2026-11-24' ORDER BY 1").fetchall()
     assert places == [(1,), (2,), (3,)]
 
 
-# --- moving -----------------------------------------------------------------------------------------------------
+# --- rescheduling -----------------------------------------------------------------------------------------------
 
 
 async def test_rescheduled_booking_is_the_same_row_at_another_time(
@@ -298,9 +305,13 @@ async def test_rescheduled_booking_is_the_same_row_at_another_time(
 ) -> None:
     expert = await add_expert(before_minutes=5, after_minutes=10, step_minutes=15)
     made = await book(expert, NINE, visitor=ADA)
-    moved = await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
-    assert (moved.id, moved.starts_at, moved.ends_at) == (made.id, NINE + DAY, NINE + DAY + HOUR)
-    assert (moved.status, moved.version, moved.created_at) == (made.status, made.version + 1, made.created_at)
+    rescheduled = await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
+    assert (rescheduled.id, rescheduled.starts_at, rescheduled.ends_at) == (made.id, NINE + DAY, NINE + DAY + HOUR)
+    assert (rescheduled.status, rescheduled.version, rescheduled.created_at) == (
+        made.status,
+        made.version + 1,
+        made.created_at,
+    )
     row = sql.execute("SELECT count(*) OVER (), lower(busy), upper(busy) FROM booking").fetchone()
     assert row == (1, NINE + DAY - 5 * MINUTE, NINE + DAY + 70 * MINUTE)
     board = {slot.starts_at: slot.state for slot in (await services.availability.board(expert)).slots}
@@ -332,7 +343,7 @@ async def test_booking_can_be_rescheduled_to_a_time_that_overlaps_its_own(
     made = await book(expert, NINE, visitor=ADA)
     for start in (NINE + 15 * MINUTE, NINE, NINE + 45 * MINUTE):
         assert (await services.bookings.reschedule(made.id, start, customer_caller(ADA))).starts_at == start
-    assert times(sql) == [(NINE + 45 * MINUTE, "pending")]
+    assert stored_times(sql) == [(NINE + 45 * MINUTE, "pending")]
 
 
 async def test_rescheduling_to_the_same_time_changes_nothing(
@@ -341,7 +352,7 @@ async def test_rescheduling_to_the_same_time_changes_nothing(
     made = await book(await add_expert(max_reschedules=1), NINE, visitor=ADA)
     assert (await services.bookings.reschedule(made.id, NINE, customer_caller(ADA))).reschedules_left == 1
     assert (await services.bookings.reschedule(made.id, NINE, ADMIN)).version == made.version
-    assert len(written(sql, "id")) == 1
+    assert len(history_rows(sql, "id")) == 1
 
 
 async def test_rescheduling_takes_a_place_of_the_new_day_and_returns_the_old_one(
@@ -352,7 +363,7 @@ async def test_rescheduling_takes_a_place_of_the_new_day_and_returns_the_old_one
     await book(expert, NINE + DAY)
     with pytest.raises(SlotNotOffered):
         await book(expert, NINE + 2 * HOUR)
-    await services.bookings.reschedule(second.id, NINE + 2 * HOUR, customer_caller(ADA))  # on its own full day
+    await services.bookings.reschedule(second.id, NINE + 2 * HOUR, customer_caller(ADA))  # within its own full day
     await services.bookings.reschedule(first.id, NINE + DAY + HOUR, customer_caller(ADA))
     with pytest.raises(SlotNotOffered) as full:
         await services.bookings.reschedule(second.id, NINE + DAY + 2 * HOUR, customer_caller(ADA))
@@ -390,7 +401,7 @@ async def test_expired_hold_does_not_block_a_reschedule_and_a_live_one_does(
     assert refused.value.blocker.reason is Reason.HELD
     clock.now = held[0].hold_until
     await services.bookings.reschedule(made.id, NINE + DAY, customer_caller(ADA))
-    assert times(sql) == [(NINE + DAY, "expired"), (NINE + DAY, "pending"), (NINE + DAY + HOUR, "expired")]
+    assert stored_times(sql) == [(NINE + DAY, "expired"), (NINE + DAY, "pending"), (NINE + DAY + HOUR, "expired")]
 
 
 async def test_customer_reschedules_until_the_exact_cut_off_and_the_host_always(
@@ -512,7 +523,7 @@ async def test_customer_cancels_until_the_exact_cut_off_and_the_host_always(
     with pytest.raises(CancelTooLate) as refused:
         await services.bookings.change_status(late.id, Status.CANCELLED, customer_caller(ADA))
     assert str(refused.value) == "This session can only be cancelled until 2 hours before the start."
-    assert times(sql) == [(NINE, "cancelled"), (NINE + HOUR, "pending")]
+    assert stored_times(sql) == [(NINE, "cancelled"), (NINE + HOUR, "pending")]
     own = Caller(role=Role.EXPERT, expert_id=expert)
     assert (await services.bookings.change_status(late.id, Status.CANCELLED, own)).status is Status.CANCELLED
 
@@ -538,12 +549,12 @@ async def test_unanswered_request_expires_exactly_when_due(
     made = await book(expert, NINE)
     assert made.answer_by == clock() + HOUR
     clock.now = made.answer_by - INSTANT
-    await services.deadlines.work_off()
-    assert times(sql) == [(NINE, "pending")]
+    await services.deadlines.drain()
+    assert stored_times(sql) == [(NINE, "pending")]
     clock.now = made.answer_by
-    await services.deadlines.work_off()
-    assert times(sql) == [(NINE, "expired")]
-    assert written(sql, "actor", "reason")[-1] == ("system", "not answered in time")
+    await services.deadlines.drain()
+    assert stored_times(sql) == [(NINE, "expired")]
+    assert history_rows(sql, "actor", "reason")[-1] == ("system", "not answered in time")
     await book(expert, NINE)
 
 
@@ -553,8 +564,8 @@ async def test_request_for_an_early_start_expires_when_the_session_begins(
     made = await book(await add_expert(answer_minutes=2880), NINE - 22 * HOUR)
     assert made.answer_by == made.starts_at
     clock.now = made.starts_at
-    await services.deadlines.work_off()
-    assert times(sql)[0][1] == "expired"
+    await services.deadlines.drain()
+    assert stored_times(sql)[0][1] == "expired"
 
 
 async def test_request_without_a_stored_deadline_expires_when_the_session_begins(
@@ -563,11 +574,11 @@ async def test_request_without_a_stored_deadline_expires_when_the_session_begins
     await book(await add_expert(), NINE)
     sql.execute("UPDATE booking SET answer_by = NULL")
     clock.now = NINE - INSTANT
-    await services.deadlines.work_off()
-    assert times(sql) == [(NINE, "pending")]
+    await services.deadlines.drain()
+    assert stored_times(sql) == [(NINE, "pending")]
     clock.now = NINE
-    await services.deadlines.work_off()
-    assert times(sql) == [(NINE, "expired")]
+    await services.deadlines.drain()
+    assert stored_times(sql) == [(NINE, "expired")]
 
 
 async def test_answered_request_does_not_expire(
@@ -576,38 +587,51 @@ async def test_answered_request_does_not_expire(
     made = await book(await add_expert(answer_minutes=60), NINE)
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN)
     clock.advance(days=30)
-    await services.deadlines.work_off()
-    assert times(sql) == [(NINE, "confirmed")]
+    await services.deadlines.drain()
+    assert stored_times(sql) == [(NINE, "confirmed")]
 
 
 async def test_several_processes_record_each_expiry_once(
-    crowd: Services, others: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
+    many_connections: Services,
+    other_process: Services,
+    add_expert: AddExpert,
+    book: Book,
+    clock: Clock,
+    sql: Connection,
 ) -> None:
     expert = await add_expert(minutes=15, step_minutes=15, answer_minutes=60, horizon_days=10)
     for n in range(30):
         await book(expert, NINE + n * 15 * MINUTE)
-    for n in range(10):  # held by a process that is dead by now: it is everybody's to let go
-        await others.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + DAY + n * HOUR / 2), keeper=uuid4())
+    for n in range(10):  # held by a process that has died, so any process may release it
+        await other_process.holds.take(
+            HoldRequest(expert_id=expert, starts_at=NINE + DAY + n * HOUR / 2), keeper=uuid4()
+        )
     clock.advance(hours=1)
-    await at_once(*(one.deadlines.work_off() for one in (crowd, others) for _ in range(3)))
-    assert [status for _, status in times(sql)] == ["expired"] * 40
-    expired = [row for row in written(sql, "booking_id", "to_status") if row[1] == "expired"]
-    assert len(expired) == len(set(expired)) == 30  # of the requests; holds have no history
+    await run_concurrently(*(one.deadlines.drain() for one in (many_connections, other_process) for _ in range(3)))
+    assert [status for _, status in stored_times(sql)] == ["expired"] * 40
+    expired = [row for row in history_rows(sql, "booking_id", "to_status") if row[1] == "expired"]
+    assert len(expired) == len(set(expired)) == 30  # of requests only: holds have no history
     assert sql.execute("SELECT DISTINCT version FROM booking").fetchall() == [(2,)]
     assert deadlocks(sql) == 0
 
 
 async def test_answer_and_deadline_at_the_same_time_leave_one_winner(
-    crowd: Services, others: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
+    many_connections: Services,
+    other_process: Services,
+    add_expert: AddExpert,
+    book: Book,
+    clock: Clock,
+    sql: Connection,
 ) -> None:
     expert = await add_expert(answer_minutes=60, horizon_days=30)
     for day in range(8):
         made = await book(expert, NINE + day * DAY)
         clock.advance(hours=1)
-        answer, _ = await at_once(
-            crowd.bookings.change_status(made.id, Status.CONFIRMED, ADMIN), others.deadlines.work_off()
+        answer, _ = await run_concurrently(
+            many_connections.bookings.change_status(made.id, Status.CONFIRMED, ADMIN),
+            other_process.deadlines.drain(),
         )
-        status = (await crowd.bookings.get(made.id, ADMIN)).status
+        status = (await many_connections.bookings.get(made.id, ADMIN)).status
         if isinstance(answer, BookingView):
             assert status is Status.CONFIRMED
         else:
@@ -617,7 +641,7 @@ async def test_answer_and_deadline_at_the_same_time_leave_one_winner(
 async def test_locked_row_does_not_keep_others_from_expiring(
     services: Services, add_expert: AddExpert, book: Book, clock: Clock, sql: Connection
 ) -> None:
-    """The holds after it are free for all within a second, also while somebody has a transaction open in psql."""
+    """Other holds expire within a second, even while a transaction is open in psql."""
     expert = await add_expert()
     for n in range(4):
         await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + n * HOUR))
@@ -625,10 +649,10 @@ async def test_locked_row_does_not_keep_others_from_expiring(
     with sql.transaction():
         sql.execute("SELECT FROM booking ORDER BY hold_until LIMIT 1 FOR UPDATE")
         async with asyncio.timeout(2):
-            await services.deadlines.work_off()
-        assert sorted(status for _, status in times(sql)) == ["expired"] * 3 + ["held"]
-    await services.deadlines.work_off()
-    assert [status for _, status in times(sql)] == ["expired"] * 4
+            await services.deadlines.drain()
+        assert sorted(status for _, status in stored_times(sql)) == ["expired"] * 3 + ["held"]
+    await services.deadlines.drain()
+    assert [status for _, status in stored_times(sql)] == ["expired"] * 4
 
 
 async def test_thousand_expired_rows_take_a_few_statements(
@@ -643,8 +667,8 @@ async def test_thousand_expired_rows_take_a_few_statements(
         " generate_series(timestamptz '2026-01-01', '2026-01-01'::timestamptz + interval '1499 hours', '1 hour') AS at"
     )
     with counted() as sent:
-        await services.deadlines.work_off()
-    assert sum(status == "expired" for _, status in times(sql)) == 1500
+        await services.deadlines.drain()
+    assert sum(status == "expired" for _, status in stored_times(sql)) == 1500
     assert len(sent) < 10
 
 
@@ -681,12 +705,12 @@ async def test_history_records_the_token_of_its_own_change_only(
     await services.bookings.change_status(made.id, Status.CONFIRMED, ADMIN, reason="yes")
     sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 second'")
     await services.bookings.change_status(made.id, Status.CANCELLED, customer_caller(ADA))
-    assert written(sql, "actor", "token_id", "reason") == [
+    assert history_rows(sql, "actor", "token_id", "reason") == [
         ("customer", None, ""), ("admin", ADMIN.token_id, "yes"), ("database", None, ""), ("customer", None, ""),
     ]  # fmt: skip
 
 
-BY_HAND: list[tuple[str, tuple[Any, ...]]] = [
+MANUAL_CHANGES: list[tuple[str, tuple[Any, ...]]] = [
     ("UPDATE booking SET status = 'cancelled'", ("database", "pending", "cancelled", True)),
     ("UPDATE booking SET status = 'confirmed'", ("database", "pending", "confirmed", False)),
     ("UPDATE booking SET busy = tstzrange(lower(busy), upper(busy) + interval '5 min')",
@@ -697,13 +721,13 @@ BY_HAND: list[tuple[str, tuple[Any, ...]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("statement", "told"), BY_HAND)
+@pytest.mark.parametrize(("statement", "told"), MANUAL_CHANGES)
 async def test_manual_changes_are_recorded_as_made_by_the_database(
     add_expert: AddExpert, book: Book, sql: Connection, statement: str, told: tuple[Any, ...]
 ) -> None:
     await book(await add_expert(), NINE)
     sql.execute(statement)
-    assert written(sql, "actor", "from_status", "to_status", "freed IS NOT NULL")[-1] == told
+    assert history_rows(sql, "actor", "from_status", "to_status", "freed IS NOT NULL")[-1] == told
 
 
 async def test_irrelevant_changes_are_not_recorded(
@@ -715,7 +739,7 @@ async def test_irrelevant_changes_are_not_recorded(
     clock.advance(minutes=1)
     await services.holds.renew(held.id)
     sql.execute("UPDATE booking SET notes = 'x', version = version + 1")
-    assert len(written(sql, "id")) == 1
+    assert len(history_rows(sql, "id")) == 1
 
 
 async def test_hold_that_never_becomes_a_booking_has_no_history(
@@ -724,18 +748,18 @@ async def test_hold_that_never_becomes_a_booking_has_no_history(
     expert = await add_expert()
     released = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE))
     await services.holds.release(released.id)
-    lapsed = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE))
-    clock.now = lapsed.hold_until
-    await services.deadlines.work_off()
+    expired_hold = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE))
+    clock.now = expired_hold.hold_until
+    await services.deadlines.drain()
     replaced = await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE), visitor=ADA)
     await services.holds.take(HoldRequest(expert_id=expert, starts_at=NINE + HOUR), visitor=ADA)
     sql.execute("UPDATE booking SET starts_at = starts_at + interval '1 minute' WHERE status = 'held'")
     sql.execute("DELETE FROM booking WHERE id <> %s", [replaced.id])
     sql.execute("DELETE FROM booking")
-    assert written(sql, "to_status") == []
+    assert history_rows(sql, "to_status") == []
 
 
-EDITS = [
+HISTORY_EDITS = [
     "UPDATE booking_change SET reason = 'nothing happened'",
     "DELETE FROM booking_change",
     "TRUNCATE booking_change",
@@ -747,26 +771,26 @@ EDITS = [
 ]
 
 
-@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("edit", HISTORY_EDITS)
 async def test_history_cannot_be_edited(add_expert: AddExpert, book: Book, sql: Connection, edit: str) -> None:
     await book(await add_expert(), NINE)
-    before = written(sql, "booking_change::text")
+    before = history_rows(sql, "booking_change::text")
     with pytest.raises(RaiseException, match="not changed afterwards"):
         sql.execute(edit)
-    assert written(sql, "booking_change::text") == before
+    assert history_rows(sql, "booking_change::text") == before
 
 
 async def test_history_with_manual_entries_is_readable(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
-    """Whoever writes with another name than the product knows is told so at once, not whoever reads it later."""
+    """An unknown actor is refused when it is written, not when it is read."""
     made = await book(await add_expert(), NINE)
     with pytest.raises(psycopg.errors.CheckViolation):
         sql.execute("UPDATE booking SET status = 'cancelled', changed_by = 'Eve', version = version + 1")
     assert len((await services.bookings.history(made.id, ADMIN)).changes) == 1
 
 
-# --- odd moments of a hold --------------------------------------------------------------------------------------
+# --- edge cases of holds ----------------------------------------------------------------------------------------
 
 
 async def test_expired_hold_is_expired_whether_or_not_it_is_recorded(
@@ -779,8 +803,8 @@ async def test_expired_hold_is_expired_whether_or_not_it_is_recorded(
             await services.holds.release(held.id)
         with pytest.raises(HoldNotFound):
             await services.holds.renew(held.id)
-        assert times(sql) == [(NINE, "expired" if written_down else "held")]
-        await services.deadlines.work_off()
+        assert stored_times(sql) == [(NINE, "expired" if written_down else "held")]
+        await services.deadlines.drain()
 
 
 async def test_booked_hold_is_not_retaken_by_another_tab(
@@ -794,14 +818,14 @@ async def test_booked_hold_is_not_retaken_by_another_tab(
             " customer_key = 'ada@example.com'"
         )
         second_tab = asyncio.create_task(services.holds.take(wanted, visitor=ADA, keeper=uuid4()))
-        await until_somebody_waits(sql)
+        await until_lock_wait(sql)
     with pytest.raises(SlotTaken):
         await second_tab
     assert sql.execute("SELECT status, hold_keeper FROM booking").fetchall() == [("pending", None)]
 
 
-async def until_somebody_waits(sql: Connection) -> None:
-    """Return when a statement waits for what this connection has not committed yet."""
+async def until_lock_wait(sql: Connection) -> None:
+    """Return when a statement waits for a lock of this connection's transaction."""
     for _ in range(500):
         if sql.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall():
             return

@@ -1,7 +1,7 @@
-"""A booking's life at random: whatever a few people, a program, the hosts, time and psql do, in whatever order.
+"""Random lives of bookings: two browsers, a program, hosts, time and psql act in any order.
 
-The judge is a small model of its own and plain SQL; of the product it knows nothing but the services it calls.
-`pytest tests/services/test_life.py --hypothesis-profile=long --timeout=0` goes on for a long time.
+A small independent model and plain SQL judge the results; they use nothing of the product but its services.
+`pytest tests/services/test_booking_life.py --hypothesis-profile=long --timeout=0` runs many more examples.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, R
 from expert_booking.services import Services
 from tests.conftest import Clock, booking_request, customer_caller, expert_request
 
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 Connection = psycopg.Connection[dict[str, Any]]
 MINUTE, HOUR, DAY, INSTANT = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
 BROWSERS: Final = (b"a" * 32, b"b" * 32)
@@ -54,8 +54,8 @@ HOLD_MINUTES, LONGEST_HOLD = 5 * MINUTE, 20 * MINUTE
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A session type and its expert, as this test knows them."""
+class SessionKind:
+    """A session type and its expert, in this test's model."""
 
     expert: int
     zone: ZoneInfo
@@ -64,23 +64,23 @@ class Kind:
     after: int = 0
     notice: int = 0
     cap: int | None = None
-    answer: int | None = None  # minutes; None: confirmed at once
+    answer: int | None = None  # minutes; None: confirmed instantly
     cancel_notice: int = 0
     reschedule_notice: int = 0
     max_reschedules: int | None = None
 
     def request(self) -> SessionTypeRequest:
-        """The same, as the product is told of it."""
+        """The request that adds this session type."""
         return SessionTypeRequest(
             title="Session", minutes=self.minutes, step_minutes=30, before_minutes=self.before,
             after_minutes=self.after, notice_minutes=self.notice, horizon_days=HORIZON, daily_cap=self.cap,
-            confirmation=Confirmation.BY_EXPERT if self.answer else Confirmation.AT_ONCE,
+            confirmation=Confirmation.BY_EXPERT if self.answer else Confirmation.INSTANT,
             answer_minutes=self.answer or 60, cancel_notice_minutes=self.cancel_notice,
             reschedule_notice_minutes=self.reschedule_notice, max_reschedules=self.max_reschedules,
         )  # fmt: skip
 
     def start(self, day: date, step: int) -> datetime:
-        """The start so many half hours after opening, UTC."""
+        """The start at this step of half an hour after opening, in UTC."""
         return datetime.combine(day, OPENS, self.zone).astimezone(UTC) + step * 30 * MINUTE
 
     def steps(self) -> range:
@@ -93,25 +93,25 @@ class Kind:
         return instant.astimezone(self.zone).date()
 
     def on_grid(self, start: datetime) -> bool:
-        """Whether sessions start then, on any day."""
+        """Whether sessions may start at this time of day."""
         return start in {self.start(self.day_of(start), step) for step in self.steps()}
 
     def busy(self, start: datetime) -> tuple[datetime, datetime]:
-        """What a session that starts then keeps."""
+        """The time that a session at this start occupies."""
         return start - self.before * MINUTE, start + (self.minutes + self.after) * MINUTE
 
 
 BERLIN, NEW_YORK = ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
 KINDS: Final = (
-    Kind(0, BERLIN, 60, after=15, answer=120, cancel_notice=60, reschedule_notice=90, max_reschedules=2),
-    Kind(0, BERLIN, 45, before=10, notice=60, cap=2),
-    Kind(1, NEW_YORK, 30, cap=2, answer=2880, cancel_notice=1440, max_reschedules=1),
+    SessionKind(0, BERLIN, 60, after=15, answer=120, cancel_notice=60, reschedule_notice=90, max_reschedules=2),
+    SessionKind(0, BERLIN, 45, before=10, notice=60, cap=2),
+    SessionKind(1, NEW_YORK, 30, cap=2, answer=2880, cancel_notice=1440, max_reschedules=1),
 )
 
 
 @dataclass
 class Entry:
-    """What this test believes of one row."""
+    """The expected state of one row."""
 
     id: UUID
     kind: int
@@ -126,16 +126,16 @@ class Entry:
 
     @property
     def busy(self) -> tuple[datetime, datetime]:
-        """What it keeps."""
+        """The time that it occupies."""
         return KINDS[self.kind].busy(self.starts_at)
 
-    def lapsed(self, now: datetime) -> bool:
-        """A hold that is over, whether somebody has written so or not."""
+    def is_expired_hold(self, now: datetime) -> bool:
+        """Whether it is an expired hold, recorded as expired or not."""
         return self.status == "held" and self.hold_until is not None and self.hold_until <= now
 
     def blocks(self, now: datetime) -> bool:
-        """Whether it keeps its time from others."""
-        return self.status in LIVE and not self.lapsed(now)
+        """Whether it blocks its time."""
+        return self.status in LIVE and not self.is_expired_hold(now)
 
 
 class Change(NamedTuple):
@@ -154,7 +154,7 @@ class Change(NamedTuple):
 
 @dataclass
 class World:
-    """The product on a real database, and the means to look past it."""
+    """The product on a real database, with direct access by SQL."""
 
     services: Services
     clock: Clock
@@ -163,21 +163,21 @@ class World:
     experts: tuple[UUID, ...] = ()
     types: tuple[UUID, ...] = ()
     hosts: dict[str, Caller] = field(default_factory=dict)
-    # How often what came out how, for whoever wants to know (`pytest -s`).
-    happened: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Counts of actions by outcome, printed with `pytest -s`.
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def run(self, work: Awaitable[Done] | Coroutine[Any, Any, Done]) -> Done:
-        """Do it now."""
+    def run(self, work: Awaitable[Result] | Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine to completion."""
         return self.loop.run_until_complete(work)
 
     def rows(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        """Plain SQL."""
+        """Run an SQL statement."""
         return self.sql.execute(statement, values).fetchall()
 
 
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
-    """Two experts with three kinds of sessions."""
+    """Two experts with three session types."""
     loop, clock = asyncio.new_event_loop(), Clock()
     database = Database(database_url)
     address = database_url.replace("+psycopg", "")
@@ -207,25 +207,25 @@ def test_random_booking_lives_keep_all_invariants(world: World) -> None:
         max_examples=settings().max_examples // 4, stateful_step_count=50, deadline=None,
         suppress_health_check=list(HealthCheck), phases=[p for p in Phase if p is not Phase.explain],
     )  # fmt: skip
-    run_state_machine_as_test(lambda: Life(world), settings=shape)
-    print(*sorted(world.happened.items()), sep="\n")
+    run_state_machine_as_test(lambda: BookingLife(world), settings=shape)
+    print(*sorted(world.outcomes.items()), sep="\n")
 
 
 NTH = st.one_of(st.sampled_from((0, 1, 2)), st.integers(0, 30))
 BROWSER = st.sampled_from(BROWSERS)
-ANYBODY = st.sampled_from((*BROWSERS, *BROWSERS, PROGRAM))
+CALLER_OR_PROGRAM = st.sampled_from((*BROWSERS, *BROWSERS, PROGRAM))
 HOST = st.sampled_from(("own", "own", "own", "admin", "admin", "other", "reader", "nobody"))
 REASON = st.sampled_from(("", "I am ill", "Ёж 💐"))
 KIND = st.sampled_from((0, 1, 0, 1, 2))
-# A day from today, one of them beyond the horizon; a half hour from opening, some of them outside the hours.
+# A day offset, which may be beyond the horizon, and a step after opening, which may be outside the hours.
 PLACE = st.tuples(st.sampled_from((1, 1, 1, 1, 0, 0, 2, 3)), st.sampled_from((0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, -1)))
 NEAR = st.one_of(PLACE, st.sampled_from((-1, 0, 1)))
-TOWARDS = st.sampled_from(("confirmed", "confirmed", "cancelled", "declined", "completed", "no_show", "expired",
+NEW_STATUS = st.sampled_from(("confirmed", "confirmed", "cancelled", "declined", "completed", "no_show", "expired",
                            "pending", "held"))  # fmt: skip
 
 
-class Life(RuleBasedStateMachine):
-    """What may happen, what should come of it, and what must always be so."""
+class BookingLife(RuleBasedStateMachine):
+    """Possible actions, their expected outcomes, and invariants."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -239,36 +239,36 @@ class Life(RuleBasedStateMachine):
 
     # --- holds ---------------------------------------------------------------------------------------------------
 
-    @rule(who=ANYBODY, kind=KIND, place=PLACE)
+    @rule(who=CALLER_OR_PROGRAM, kind=KIND, place=PLACE)
     def hold(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
         self.take(who, kind, place)
 
     def take(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
-        """Hold a place, which may be one's own already."""
+        """Hold a slot, which this browser may hold already."""
         start = self.start(kind, place)
-        own = next((e for e in self.mine(who) if e.status == "held" and not e.lapsed(self.now)), None)
+        own = next((e for e in self.entries_of(who) if e.status == "held" and not e.is_expired_hold(self.now)), None)
         request = HoldRequest(expert_id=self.expert(kind), session_type_id=self.world.types[kind], starts_at=start)
         work = self.world.services.holds.take(request, visitor=who)
         if own is not None and (own.kind, own.starts_at) == (kind, start):
-            view = self.does("hold the same again", work)
+            view = self.attempt("hold the same again", work)
             assert view is not None
             assert (view.id, view.hold_until) == (own.id, own.hold_until)
             return
-        view = self.does("hold", work, self.verdict(kind, start, besides=own))
+        view = self.attempt("hold", work, self.expected_refusal(kind, start, besides=own))
         if view is None:
             return
         if own is not None:
-            self.lets_go(own, "expired", "customer")
+            self.record_status(own, "expired", "customer")
         made = Entry(view.id, kind, start, "held", who, self.now, self.now + HOLD_MINUTES)
         assert view == HoldView(
             id=view.id, expert_id=self.expert(kind), session_type_id=self.world.types[kind], starts_at=start,
             ends_at=start + KINDS[kind].minutes * MINUTE, hold_until=made.hold_until,
         )  # fmt: skip
-        self.begins(made)
+        self.record_new(made)
 
     @precondition(lambda self: self.holds())
     @rule(nth=NTH)
-    def hold_once_more(self, nth: int) -> None:
+    def repeat_hold(self, nth: int) -> None:
         hold = self.pick(self.holds(), nth)
         if hold.visitor is not None and hold.blocks(self.now) and not hold.booked:
             days = (KINDS[hold.kind].day_of(hold.starts_at) - KINDS[hold.kind].day_of(self.now)) // DAY
@@ -280,7 +280,7 @@ class Life(RuleBasedStateMachine):
     def renew(self, nth: int) -> None:
         hold = self.pick(self.holds(), nth)
         work = self.world.services.holds.renew(hold.id)
-        view = self.does("renew", work, None if hold.blocks(self.now) and not hold.booked else HoldNotFound)
+        view = self.attempt("renew", work, None if hold.blocks(self.now) and not hold.booked else HoldNotFound)
         if view is not None:
             assert hold.held_at is not None
             hold.hold_until = min(self.now + HOLD_MINUTES, hold.held_at + LONGEST_HOLD)
@@ -291,30 +291,35 @@ class Life(RuleBasedStateMachine):
     def release(self, nth: int) -> None:
         hold = self.pick(self.holds(), nth)
         over = hold.booked or not hold.blocks(self.now)
-        self.does("release", self.world.services.holds.release(hold.id), HoldNotFound if over else None)
+        self.attempt("release", self.world.services.holds.release(hold.id), HoldNotFound if over else None)
         if not over:
-            self.lets_go(hold, "expired", "customer")
+            self.record_status(hold, "expired", "customer")
 
     # --- bookings ------------------------------------------------------------------------------------------------
 
-    @rule(who=ANYBODY, kind=KIND, place=PLACE)
+    @rule(who=CALLER_OR_PROGRAM, kind=KIND, place=PLACE)
     def book(self, who: bytes | None, kind: int, place: tuple[int, int]) -> None:
         start = self.start(kind, place)
-        self.books("book", who, kind, start, None, self.verdict(kind, start))
+        self.attempt_booking("book", who, kind, start, None, self.expected_refusal(kind, start))
 
     @precondition(lambda self: self.holds())
     @rule(nth=NTH)
-    def book_what_is_held(self, nth: int) -> None:
+    def book_held_slot(self, nth: int) -> None:
         hold = self.pick(self.holds(), nth)
         if hold.booked or not hold.blocks(self.now):
-            self.books(
-                "book late", hold.visitor, hold.kind, hold.starts_at, hold, self.verdict(hold.kind, hold.starts_at)
+            self.attempt_booking(
+                "book late",
+                hold.visitor,
+                hold.kind,
+                hold.starts_at,
+                hold,
+                self.expected_refusal(hold.kind, hold.starts_at),
             )
             return
-        # A promise: the notice and the horizon count from when it was held, only it must not have begun.
+        # A held slot keeps the notice and horizon of the time of the hold, but must not have begun.
         asked = hold.held_at if hold.starts_at > self.now else self.now
         refusal = None if self.is_offered(hold.kind, hold.starts_at, asked) else SlotNotOffered
-        self.books("book a hold", hold.visitor, hold.kind, hold.starts_at, hold, refusal)
+        self.attempt_booking("book a hold", hold.visitor, hold.kind, hold.starts_at, hold, refusal)
 
     @precondition(lambda self: self.holds())
     @rule(nth=NTH, place=PLACE)
@@ -323,20 +328,20 @@ class Life(RuleBasedStateMachine):
         start = self.start(hold.kind, place)
         if start != hold.starts_at:
             kept = not hold.booked and hold.blocks(self.now)
-            refusal = FieldsWrong if kept else self.verdict(hold.kind, start)
-            self.books("book another time", hold.visitor, hold.kind, start, hold, refusal)
+            refusal = FieldsWrong if kept else self.expected_refusal(hold.kind, start)
+            self.attempt_booking("book another time", hold.visitor, hold.kind, start, hold, refusal)
 
     @precondition(lambda self: self.entries)
-    @rule(nth=NTH, to=TOWARDS, host=HOST, reason=REASON)
+    @rule(nth=NTH, to=NEW_STATUS, host=HOST, reason=REASON)
     def change_status(self, nth: int, to: str, host: str, reason: str) -> None:
         booking = self.pick(self.entries.values(), nth)
         caller, actor = self.caller(host, booking)
-        refusal = self.not_for(host, booking) or (None if self.host_may(booking, to) else StatusChangeNotAllowed)
+        refusal = self.refusal_for(host, booking) or (None if self.host_may(booking, to) else StatusChangeNotAllowed)
         work = self.world.services.bookings.change_status(booking.id, Status(to), caller, reason=reason)
-        view = self.does(f"to {to}", work, refusal)
+        view = self.attempt(f"to {to}", work, refusal)
         if view is not None:
             assert view.status == to
-            self.lets_go(booking, to, actor, caller and caller.token_id, reason)
+            self.record_status(booking, to, actor, caller and caller.token_id, reason)
 
     @precondition(lambda self: self.entries)
     @rule(nth=NTH, who=BROWSER, own=st.integers(0, 3), reason=REASON)
@@ -354,10 +359,10 @@ class Life(RuleBasedStateMachine):
         work = self.world.services.bookings.change_status(
             booking.id, Status.CANCELLED, customer_caller(who), reason=reason
         )
-        view = self.does("cancel", work, refusal)
+        view = self.attempt("cancel", work, refusal)
         if view is not None:
             assert (view.status, view.cancel_until) == ("cancelled", until)
-            self.lets_go(booking, "cancelled", "customer", None, reason)
+            self.record_status(booking, "cancelled", "customer", None, reason)
 
     @precondition(lambda self: self.entries)
     @rule(nth=NTH, who=BROWSER, own=st.integers(0, 3), place=NEAR)
@@ -375,24 +380,26 @@ class Life(RuleBasedStateMachine):
         elif self.now > booking.starts_at - kind.reschedule_notice * MINUTE:
             refusal = RescheduleTooLate
         else:
-            refusal = None if start == booking.starts_at else self.verdict(booking.kind, start, besides=booking)
+            refusal = (
+                None if start == booking.starts_at else self.expected_refusal(booking.kind, start, besides=booking)
+            )
         work = self.world.services.bookings.reschedule(booking.id, start, customer_caller(who))
-        self.moved("move", booking, start, self.does("move", work, refusal), "customer", None, "")
+        self.record_reschedule("move", booking, start, self.attempt("move", work, refusal), "customer", None, "")
 
     @precondition(lambda self: self.entries)
     @rule(nth=NTH, host=HOST, place=NEAR, reason=REASON)
-    def move_as_host(self, nth: int, host: str, place: tuple[int, int] | int, reason: str) -> None:
+    def reschedule_as_host(self, nth: int, host: str, place: tuple[int, int] | int, reason: str) -> None:
         booking = self.pick(self.entries.values(), nth)
         caller, actor = self.caller(host, booking)
         start = self.near(booking, place)
-        refusal = self.not_for(host, booking)
+        refusal = self.refusal_for(host, booking)
         if refusal is None and booking.status not in ("pending", "confirmed"):
             refusal = RescheduleNotAllowed
         if refusal is None and start != booking.starts_at:
-            refusal = self.verdict(booking.kind, start, besides=booking)
+            refusal = self.expected_refusal(booking.kind, start, besides=booking)
         work = self.world.services.bookings.reschedule(booking.id, start, caller, reason=reason)
-        view = self.does("move as host", work, refusal)
-        self.moved("move as host", booking, start, view, actor, caller and caller.token_id, reason)
+        view = self.attempt("move as host", work, refusal)
+        self.record_reschedule("move as host", booking, start, view, actor, caller and caller.token_id, reason)
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -405,10 +412,14 @@ class Life(RuleBasedStateMachine):
     def a_night_passes(self) -> None:
         self.world.clock.now += 17 * HOUR
 
-    @precondition(lambda self: any(e.status == "held" and not e.lapsed(self.now) for e in self.entries.values()))
+    @precondition(
+        lambda self: any(e.status == "held" and not e.is_expired_hold(self.now) for e in self.entries.values())
+    )
     @rule(by=st.sampled_from((-1, 0, 1)))
     def time_passes_to_the_last_moment_of_a_hold(self, by: int) -> None:
-        ends = min(e.hold_until for e in self.entries.values() if e.status == "held" and not e.lapsed(self.now))
+        ends = min(
+            e.hold_until for e in self.entries.values() if e.status == "held" and not e.is_expired_hold(self.now)
+        )
         self.world.clock.now = max(self.now, ends + by * INSTANT)
 
     @precondition(lambda self: any(e.status == "pending" for e in self.entries.values()))
@@ -419,20 +430,20 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: any(self.due(e) for e in self.entries.values()))
     @rule()
-    def deadlines_are_worked_off(self) -> None:
-        self.does("work off", self.world.services.deadlines.work_off())
+    def process_deadlines(self) -> None:
+        self.attempt("work off", self.world.services.deadlines.drain())
         for entry in self.entries.values():
             if self.due(entry):
                 reason = "not answered in time" if entry.status == "pending" else ""
-                self.lets_go(entry, "expired", "system", None, reason)
+                self.record_status(entry, "expired", "system", None, reason)
 
     @precondition(lambda self: any(e.status == "expired" and not e.booked for e in self.entries.values()))
     @rule()
-    def what_nobody_needs_is_swept_out(self) -> None:
-        self.does("sweep", self.world.services.deadlines.sweep())
-        there = {row["id"] for row in self.world.rows("SELECT id FROM booking")}
-        for entry in [e for e in self.entries.values() if e.id not in there]:
-            assert entry.lapsed(self.now) or entry.status == "expired"
+    def delete_old_holds(self) -> None:
+        self.attempt("sweep", self.world.services.deadlines.sweep())
+        candidates = {row["id"] for row in self.world.rows("SELECT id FROM booking")}
+        for entry in [e for e in self.entries.values() if e.id not in candidates]:
+            assert entry.is_expired_hold(self.now) or entry.status == "expired"
             assert not entry.booked
             del self.entries[entry.id]
 
@@ -445,7 +456,7 @@ class Life(RuleBasedStateMachine):
         was = self.world.rows("DELETE FROM booking WHERE id = %s RETURNING status", entry.id)[0]["status"]
         if entry.booked:
             freed = entry.busy if was in LIVE else None
-            self.expects(entry, "database", was, None, entry.starts_at, None, freed=freed)
+            self.expect_change(entry, "database", was, None, entry.starts_at, None, freed=freed)
         del self.entries[entry.id]
 
     @precondition(lambda self: any(e.booked for e in self.entries.values()))
@@ -454,16 +465,18 @@ class Life(RuleBasedStateMachine):
         entry = self.pick([e for e in self.entries.values() if e.booked], nth)
         if entry.status in LIVE and to != entry.status:
             self.world.rows("UPDATE booking SET status = %s WHERE id = %s RETURNING id", to, entry.id)
-            self.lets_go(entry, to, "database")
+            self.record_status(entry, to, "database")
 
     @precondition(lambda self: any(e.status in LIVE for e in self.entries.values()))
     @rule(nth=NTH, by=st.sampled_from((-2, -1, 1, 2)))
-    def move_by_hand(self, nth: int, by: int) -> None:
-        entry = self.pick([e for e in self.entries.values() if e.status in LIVE and not e.lapsed(self.now)], nth)
+    def reschedule_by_hand(self, nth: int, by: int) -> None:
+        entry = self.pick(
+            [e for e in self.entries.values() if e.status in LIVE and not e.is_expired_hold(self.now)], nth
+        )
         to = entry.starts_at + by * 30 * MINUTE if entry else None
         if to is None or not KINDS[entry.kind].on_grid(to):
             return
-        in_the_way = [e for e in self.neighbours(entry.kind, to) if e is not entry and self.really_live(e)]
+        in_the_way = [e for e in self.neighbours(entry.kind, to) if e is not entry and self.is_live_in_database(e)]
         try:
             self.world.rows(
                 "UPDATE booking SET starts_at = starts_at + %(by)s, ends_at = ends_at + %(by)s,"
@@ -474,19 +487,19 @@ class Life(RuleBasedStateMachine):
             assert in_the_way
         else:
             assert not in_the_way
-            self.goes(entry, to, "database", None, "")
+            self.record_start(entry, to, "database", None, "")
 
-    # --- what must always be so ----------------------------------------------------------------------------------
+    # --- invariants ----------------------------------------------------------------------------------------------
 
     @invariant()
-    def every_promise_is_kept(self) -> None:
+    def all_invariants_hold(self) -> None:
         self.steps += 1
-        self.every_change_is_written_down_once()
-        self.the_table_is_as_it_should_be()
+        self.history_has_each_change_once()
+        self.table_matches_model()
         self.nothing_overlaps()
         self.no_day_has_more_than_its_cap()
-        self.everybody_finds_the_own_hold_and_has_one_at_most()
-        self.the_board_is_what_the_table_says()
+        self.visitor_finds_own_hold()
+        self.boards_match_table()
 
     def nothing_overlaps(self) -> None:
         assert not self.world.rows(
@@ -503,22 +516,22 @@ class Life(RuleBasedStateMachine):
             list(LIVE),
         )
 
-    def every_change_is_written_down_once(self) -> None:
+    def history_has_each_change_once(self) -> None:
         for row in self.table():
             entry = self.entries.get(row["id"])
-            # Whoever meets a lapsed hold may write that it is over; nobody has to.
-            if entry is not None and entry.lapsed(self.now) and row["status"] == "expired":
+            # Any call may record that a hold has expired, but none has to.
+            if entry is not None and entry.is_expired_hold(self.now) and row["status"] == "expired":
                 assert (row["changed_by"], row["starts_at"]) in (
                     ("system", entry.starts_at),
                     ("customer", entry.starts_at),
                 )
                 entry.status = "expired"
-        # Holds have no history: it begins with the booking.
+        # The history begins with the booking: holds have none.
         written = self.changes()
         assert sorted(written, key=repr) == sorted(self.expected, key=repr)
         self.expected = []
 
-    def the_table_is_as_it_should_be(self) -> None:
+    def table_matches_model(self) -> None:
         rows = {row["id"]: row for row in self.table()}
         assert rows.keys() == self.entries.keys()
         for entry in self.entries.values():
@@ -533,94 +546,98 @@ class Life(RuleBasedStateMachine):
             if entry.booked:
                 assert (row["answer_by"], row["hold_until"]) == (entry.answer_by, None)
 
-    def the_board_is_what_the_table_says(self) -> None:
+    def boards_match_table(self) -> None:
         rows = self.table()
         for number, kind in enumerate(KINDS):
-            told, expert, session_type = self.told(rows, kind), self.expert(number), self.world.types[number]
+            expected_board, expert, session_type = (
+                self.expected_board(rows, kind),
+                self.expert(number),
+                self.world.types[number],
+            )
             board = self.world.run(self.world.services.availability.board(expert, session_type))
-            assert {slot.starts_at: slot.state.value for slot in board.slots} == told
+            assert {slot.starts_at: slot.state.value for slot in board.slots} == expected_board
             if number != self.steps % len(KINDS):
-                continue  # programs read the same calendar: one of them in turn
+                continue  # the REST list reads the same calendar, so check one kind per step
             today = kind.day_of(self.now)
             query = SlotQuery.model_validate(
                 {"from": today.isoformat(), "to": (today + HORIZON * DAY).isoformat(), "sessionTypeId": session_type}
             )
             page = self.world.run(self.world.services.availability.slots(expert, query))
-            assert {slot.starts_at: slot.state.value for slot in page.slots} == told
+            assert {slot.starts_at: slot.state.value for slot in page.slots} == expected_board
 
-    def everybody_finds_the_own_hold_and_has_one_at_most(self) -> None:
+    def visitor_finds_own_hold(self) -> None:
         who = BROWSERS[self.steps % len(BROWSERS)]
-        found = self.world.run(self.world.services.holds.of_visitor(who))
-        mine = [e.id for e in self.mine(who) if e.status == "held" and not e.lapsed(self.now)]
-        assert ([] if found is None else [found.id]) == mine
+        found = self.world.run(self.world.services.holds.for_visitor(who))
+        own = [e.id for e in self.entries_of(who) if e.status == "held" and not e.is_expired_hold(self.now)]
+        assert ([] if found is None else [found.id]) == own
 
-    # --- the judge -----------------------------------------------------------------------------------------------
+    # --- the model -----------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> datetime:
-        """The time."""
+        """The current time."""
         return self.world.clock.now
 
     def expert(self, kind: int) -> UUID:
-        """Whose sessions these are."""
+        """The expert of this kind."""
         return self.world.experts[KINDS[kind].expert]
 
     def start(self, kind: int, place: tuple[int, int]) -> datetime:
-        """The start that a place means now."""
+        """The start of a place, relative to today."""
         days, step = place
         return KINDS[kind].start(KINDS[kind].day_of(self.now) + days * DAY, step)
 
     def near(self, booking: Entry, place: tuple[int, int] | int) -> datetime:
-        """Another place, or so many half hours from its own."""
+        """The start of a place, or of a step relative to the booking."""
         return booking.starts_at + place * 30 * MINUTE if isinstance(place, int) else self.start(booking.kind, place)
 
     def pick(self, entries: Any, nth: int) -> Any:
-        """One of these, rather one that something can still become of, rather a young one."""
+        """One of the entries, preferably an open and recent one."""
         found = sorted(entries, key=lambda e: e.blocks(self.now) and e.status in ("held", "pending", "confirmed"))
         return found[-1 - nth % len(found)] if found else None
 
     def holds(self) -> list[Entry]:
-        """What is or was a hold, those that are none any more first."""
+        """All entries that are or were holds, booked ones first."""
         return sorted((e for e in self.entries.values() if e.held_at), key=lambda e: not e.booked)
 
-    def mine(self, who: bytes | None) -> list[Entry]:
-        """What one browser has made."""
+    def entries_of(self, who: bytes | None) -> list[Entry]:
+        """The entries of this browser."""
         return [e for e in self.entries.values() if who is not None and e.visitor == who]
 
     def due(self, entry: Entry) -> bool:
-        """Whether its time is over: a hold's, or that of a request nobody has answered."""
+        """Whether it is an expired hold or a request past its answer deadline."""
         unanswered = entry.status == "pending" and (entry.answer_by or entry.starts_at) <= self.now
-        return entry.lapsed(self.now) or unanswered
+        return entry.is_expired_hold(self.now) or unanswered
 
     def neighbours(self, kind: int, start: datetime) -> list[Entry]:
-        """What overlaps a session that starts then."""
+        """The entries that overlap a session at this start."""
         since, until = KINDS[kind].busy(start)
-        there = [e for e in self.entries.values() if KINDS[e.kind].expert == KINDS[kind].expert]
-        return [e for e in there if e.busy[0] < until and since < e.busy[1]]
+        candidates = [e for e in self.entries.values() if KINDS[e.kind].expert == KINDS[kind].expert]
+        return [e for e in candidates if e.busy[0] < until and since < e.busy[1]]
 
-    def really_live(self, entry: Entry) -> bool:
-        """Live for somebody who writes by hand: a lapsed hold is, until it is written that it is over."""
+    def is_live_in_database(self, entry: Entry) -> bool:
+        """Whether the database counts it as live. An expired hold is live until it is recorded as expired."""
         return entry.status in LIVE
 
     def is_offered(self, number: int, start: datetime, now: datetime) -> bool:
-        """Whether there are sessions then, taken or not, for somebody who asks at that moment."""
+        """Whether a session at this start, taken or not, is offered at the time `now`."""
         kind = KINDS[number]
         in_time = start >= now + kind.notice * MINUTE and kind.day_of(start) <= kind.day_of(now) + HORIZON * DAY
         return in_time and kind.on_grid(start)
 
-    def verdict(self, number: int, start: datetime, besides: Entry | None = None) -> type[Refusal] | None:
-        """What becomes of somebody who wants this time; None: they get it."""
+    def expected_refusal(self, number: int, start: datetime, besides: Entry | None = None) -> type[Refusal] | None:
+        """The expected refusal of a request for this time, or None."""
         kind = KINDS[number]
         if not self.is_offered(number, start, self.now):
             return SlotNotOffered
         if any(e is not besides and e.blocks(self.now) for e in self.neighbours(number, start)):
             return SlotTaken
-        there = [e for e in self.entries.values() if e.kind == number and e is not besides and e.blocks(self.now)]
-        that_day = [e for e in there if kind.day_of(e.starts_at) == kind.day_of(start)]
+        candidates = [e for e in self.entries.values() if e.kind == number and e is not besides and e.blocks(self.now)]
+        that_day = [e for e in candidates if kind.day_of(e.starts_at) == kind.day_of(start)]
         return SlotNotOffered if kind.cap is not None and len(that_day) >= kind.cap else None
 
-    def told(self, rows: list[dict[str, Any]], kind: Kind) -> dict[datetime, str]:
-        """The board, worked out from nothing but the table."""
+    def expected_board(self, rows: list[dict[str, Any]], kind: SessionKind) -> dict[datetime, str]:
+        """The expected board, computed from the table only."""
         expert, session_type = self.world.experts[kind.expert], self.world.types[KINDS.index(kind)]
         live = [
             row for row in rows
@@ -630,25 +647,27 @@ class Life(RuleBasedStateMachine):
         board: dict[datetime, str] = {}
         today = kind.day_of(self.now)
         for day in (today + n * DAY for n in range(HORIZON + 1)):
-            there = [r for r in live if r["session_type_id"] == session_type and kind.day_of(r["starts_at"]) == day]
+            candidates = [
+                r for r in live if r["session_type_id"] == session_type and kind.day_of(r["starts_at"]) == day
+            ]
             for start in (kind.start(day, step) for step in kind.steps()):
                 since, until = kind.busy(start)
                 in_the_way = {r["status"] for r in live if r["busy_from"] < until and since < r["busy_until"]}
                 if start < self.now + kind.notice * MINUTE or (
-                    not in_the_way and kind.cap is not None and len(there) >= kind.cap
+                    not in_the_way and kind.cap is not None and len(candidates) >= kind.cap
                 ):
                     continue
                 board[start] = "open" if not in_the_way else "held" if in_the_way == {"held"} else "booked"
         return board
 
     def caller(self, host: str, booking: Entry) -> tuple[Caller | None, str]:
-        """The token somebody comes with, and what the history calls them."""
+        """The caller of this host, and the actor expected in the history."""
         experts = ("first", "second") if KINDS[booking.kind].expert == 0 else ("second", "first")
         name = {"own": experts[0], "other": experts[1]}.get(host, host)
         return self.world.hosts.get(name), "admin" if host == "admin" else "expert"
 
-    def not_for(self, host: str, booking: Entry) -> type[Refusal] | None:
-        """Why somebody has nothing to say about this booking."""
+    def refusal_for(self, host: str, booking: Entry) -> type[Refusal] | None:
+        """The refusal for a caller without rights to this booking, or None."""
         if host == "nobody":
             return NotAuthenticated
         if host == "reader":
@@ -658,7 +677,7 @@ class Life(RuleBasedStateMachine):
         return Forbidden if host == "other" else None
 
     def host_may(self, booking: Entry, to: str) -> bool:
-        """The moves that hosts can make."""
+        """Whether hosts may change the status to this one."""
         over = self.now >= booking.starts_at + KINDS[booking.kind].minutes * MINUTE
         allowed = {
             "pending": {"confirmed", "declined", "cancelled"},
@@ -666,30 +685,32 @@ class Life(RuleBasedStateMachine):
         }
         return to in allowed.get(booking.status, set())
 
-    # --- doing, and keeping the books ----------------------------------------------------------------------------
+    # --- running and recording -----------------------------------------------------------------------------------
 
-    def does(self, what: str, work: Coroutine[Any, Any, Done], refusal: type[Refusal] | None = None) -> Done | None:
-        """Do it. Where a refusal is due it has to come, of this very class, and nothing may have changed."""
-        self.world.happened[what, refusal.__name__ if refusal else "done"] += 1
+    def attempt(
+        self, what: str, work: Coroutine[Any, Any, Result], refusal: type[Refusal] | None = None
+    ) -> Result | None:
+        """Run an action. If a refusal is expected, it must be of exactly this class and nothing may change."""
+        self.world.outcomes[what, refusal.__name__ if refusal else "done"] += 1
         if refusal is None:
             return self.world.run(work)
-        before = self.images()
+        before = self.row_texts()
         with pytest.raises(Refusal) as refused:
             self.world.run(work)
         assert type(refused.value) is refusal
-        assert self.images() == before
+        assert self.row_texts() == before
         return None
 
-    def books(
+    def attempt_booking(
         self, what: str, who: bytes | None, number: int, start: datetime, hold: Entry | None,
         refusal: type[Refusal] | None,
     ) -> None:  # fmt: skip
-        """Book, with a hold or without."""
+        """Book, with or without a hold."""
         kind = KINDS[number]
         request = booking_request(
             self.expert(number), start, session_type_id=self.world.types[number], hold_id=hold and hold.id
         )
-        view = self.does(what, self.world.services.bookings.book(request, visitor=who), refusal)
+        view = self.attempt(what, self.world.services.bookings.book(request, visitor=who), refusal)
         if view is None:
             return
         answer_by = None if kind.answer is None else min(self.now + kind.answer * MINUTE, start)
@@ -697,78 +718,78 @@ class Life(RuleBasedStateMachine):
         assert (view.status, view.starts_at, view.answer_by) == (status, start, answer_by)
         if hold is not None and not hold.booked and hold.blocks(self.now):
             assert view.id == hold.id
-            self.expects(hold, "customer", None, status, None, start)
+            self.expect_change(hold, "customer", None, status, None, start)
             hold.status, hold.answer_by, hold.booked, hold.hold_until = status, answer_by, True, None
         else:
-            self.begins(Entry(view.id, number, start, status, who, answer_by=answer_by, booked=True))
+            self.record_new(Entry(view.id, number, start, status, who, answer_by=answer_by, booked=True))
 
-    def begins(self, entry: Entry) -> None:
-        """A new row."""
+    def record_new(self, entry: Entry) -> None:
+        """Record a new row."""
         self.entries[entry.id] = entry
         if entry.booked:
-            self.expects(entry, "customer", None, entry.status, None, entry.starts_at)
+            self.expect_change(entry, "customer", None, entry.status, None, entry.starts_at)
 
-    def lets_go(self, entry: Entry, to: str, actor: str, token: UUID | None = None, reason: str = "") -> None:
-        """Another status; where it is no live one, its time is free."""
+    def record_status(self, entry: Entry, to: str, actor: str, token: UUID | None = None, reason: str = "") -> None:
+        """Record another status, which frees the time if it is not a live one."""
         freed = entry.busy if entry.status in LIVE and to not in LIVE else None
         if entry.booked:
-            self.expects(entry, actor, entry.status, to, entry.starts_at, entry.starts_at, token, reason, freed)
+            self.expect_change(entry, actor, entry.status, to, entry.starts_at, entry.starts_at, token, reason, freed)
         entry.status = to
         if actor != "database":
-            entry.answer_by = None  # nobody is asked any more
+            entry.answer_by = None  # no answer is due any more
 
-    def moved(
+    def record_reschedule(
         self, what: str, entry: Entry, to: datetime, view: BookingView | None, actor: str, token: UUID | None,
         reason: str,
     ) -> None:  # fmt: skip
-        """Another time, if somebody got it."""
+        """Record a reschedule, if it succeeded."""
         if view is None:
             return
         assert (view.id, view.starts_at, view.status) == (entry.id, to, entry.status)
         if to != entry.starts_at:
-            self.goes(entry, to, actor, token, reason)
+            self.record_start(entry, to, actor, token, reason)
             entry.reschedules += actor == "customer"
             entry.answer_by = entry.answer_by and min(entry.answer_by, to)
         most = KINDS[entry.kind].max_reschedules
         assert view.reschedules_left == (None if most is None else max(0, most - entry.reschedules))
 
-    def goes(self, entry: Entry, to: datetime, actor: str, token: UUID | None, reason: str) -> None:
-        """Another time."""
+    def record_start(self, entry: Entry, to: datetime, actor: str, token: UUID | None, reason: str) -> None:
+        """Record another start."""
         if entry.booked:
-            self.expects(entry, actor, entry.status, entry.status, entry.starts_at, to, token, reason, entry.busy)
+            self.expect_change(entry, actor, entry.status, entry.status, entry.starts_at, to, token, reason, entry.busy)
         entry.starts_at = to
 
-    def expects(
+    def expect_change(
         self, entry: Entry, actor: str, was: str | None, becomes: str | None, since: datetime | None,
         until: datetime | None, token: UUID | None = None, reason: str = "",
         freed: tuple[datetime, datetime] | None = None,
     ) -> None:  # fmt: skip
-        """This has to be in the history."""
+        """Expect this change in the history."""
         self.expected.append(Change(entry.id, actor, token, was, becomes, since, until, reason, freed))
 
     # --- plain SQL -----------------------------------------------------------------------------------------------
 
     def table(self) -> list[dict[str, Any]]:
-        """All rows."""
+        """All bookings."""
         return self.world.rows(
             "SELECT *, lower(busy) AS busy_from, upper(busy) AS busy_until FROM booking ORDER BY created_at, id"
         )
 
-    def images(self) -> list[str]:
-        """All rows as they stand there, but for holds that are over: whoever meets one may write so."""
+    def row_texts(self) -> list[str]:
+        """All rows as text, except expired holds, which any call may record as expired."""
         statement = "SELECT b::text AS image FROM booking b WHERE NOT (hold_until IS NOT NULL AND hold_until <= %s)"
         rows = [row["image"] for row in self.world.rows(statement + " ORDER BY id", self.now)]
-        kept = {e.id for e in self.entries.values() if not e.lapsed(self.now)}
+        kept = {e.id for e in self.entries.values() if not e.is_expired_hold(self.now)}
         changes = [str(change) for change in self.changes(keep=True) if change.booking in kept]
         return [*rows, *changes]
 
     def last_change(self) -> int:
-        """The newest line of the history."""
+        """The id of the newest change."""
         newest: int = self.world.rows("SELECT coalesce(max(id), 0) AS id FROM booking_change")[0]["id"]
         return newest
 
     def changes(self, *, keep: bool = False) -> list[Change]:
-        """The lines of the history since the last time."""
+        """The changes since the last call."""
         rows = self.world.rows("SELECT * FROM booking_change WHERE id > %s ORDER BY id", self.seen)
         if rows and not keep:
             self.seen = rows[-1]["id"]

@@ -1,4 +1,4 @@
-"""Booking, alone and in a crowd."""
+"""Booking, alone and concurrently."""
 
 import asyncio
 import random
@@ -32,19 +32,19 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR = timedelta(hours=1)
 ADMIN, READER = Caller(role=Role.ADMIN), Caller(role=Role.READER)
-MINE, THEIRS = b"my browser", b"their browser"
+MY_BROWSER, THEIR_BROWSER = b"my browser", b"their browser"
 
 
 @pytest.fixture
-async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
-    """Services with many connections, so that many really ask at once."""
+async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """Services with many connections, for really concurrent calls."""
     database = Database(database_url, pool_size=25)
     yield Services(database, clock=clock)
     await database.close()
 
 
 def live_overlaps(sql: Connection) -> int:
-    """How many pairs of live bookings of one expert overlap, counted by the table alone."""
+    """The number of overlapping pairs of live bookings of one expert, counted by SQL."""
     row = sql.execute(
         "WITH live AS (SELECT * FROM booking WHERE status NOT IN ('cancelled', 'declined', 'expired'))"
         " SELECT count(*) FROM live a JOIN live b ON a.expert_id = b.expert_id AND a.id < b.id AND a.busy && b.busy"
@@ -54,12 +54,12 @@ def live_overlaps(sql: Connection) -> int:
 
 
 def outcomes(results: list[Any]) -> Counter[str]:
-    """How often what came out: `booked`, or the name of the exception."""
+    """Counts of outcomes: `booked` or the name of the exception."""
     return Counter("booked" if isinstance(result, BookingView) else type(result).__name__ for result in results)
 
 
 def add_session_type(sql: Connection, expert_id: UUID, minutes: int, step: int) -> UUID:
-    """Another session type of this expert."""
+    """Add another session type to this expert."""
     row = sql.execute(
         "INSERT INTO session_type (expert_id, title, minutes, step_minutes) VALUES (%s, 'Other', %s, %s) RETURNING id",
         [expert_id, minutes, step],
@@ -69,7 +69,7 @@ def add_session_type(sql: Connection, expert_id: UUID, minutes: int, step: int) 
 
 
 def hold(sql: Connection, expert_id: UUID, starts_at: datetime, hold_until: str, minutes: int = 60) -> None:
-    """A hold as a form that is being filled in leaves it."""
+    """Insert a hold, as an open booking form has it."""
     ends_at = starts_at + timedelta(minutes=minutes)
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until)"
@@ -80,20 +80,22 @@ def hold(sql: Connection, expert_id: UUID, starts_at: datetime, hold_until: str,
 
 
 async def state_of(services: Services, expert_id: UUID, starts_at: datetime) -> str:
-    """How a slot is shown."""
+    """The state of a slot on the board."""
     day = starts_at.date()
     page = await services.availability.slots(expert_id, SlotQuery(since=day, until=day))
     return next(slot.state.value for slot in page.slots if slot.starts_at == starts_at)
 
 
-# --- in a crowd -------------------------------------------------------------------------------------------------
+# --- concurrency ------------------------------------------------------------------------------------------------
 
 
 async def test_one_of_two_hundred_concurrent_bookings_of_a_slot_succeeds(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    asked = (crowd.bookings.book(booking_request(expert, NINE, email=f"p{n}@example.com")) for n in range(200))
+    asked = (
+        many_connections.bookings.book(booking_request(expert, NINE, email=f"p{n}@example.com")) for n in range(200)
+    )
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert outcomes(results) == {"booked": 1, "SlotTaken": 199}
     [winner] = [result for result in results if isinstance(result, BookingView)]
@@ -101,7 +103,7 @@ async def test_one_of_two_hundred_concurrent_bookings_of_a_slot_succeeds(
 
 
 async def test_two_hundred_concurrent_overlapping_bookings_leave_no_overlap(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert(step_minutes=15, after_minutes=10)
     short = add_session_type(sql, expert, minutes=30, step=5)
@@ -112,39 +114,43 @@ async def test_two_hundred_concurrent_overlapping_bookings_leave_no_overlap(
         else booking_request(expert, NINE + timedelta(minutes=15 * dice.randrange(16)))
         for n in range(200)
     ]
-    results = await asyncio.gather(*map(crowd.bookings.book, asked), return_exceptions=True)
+    results = await asyncio.gather(*map(many_connections.bookings.book, asked), return_exceptions=True)
     found = outcomes(results)
     assert set(found) == {"booked", "SlotTaken"}
     assert live_overlaps(sql) == 0
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (found["booked"],)
-    assert found["booked"] >= 3  # four hours hold at least that many, whoever comes first
+    assert found["booked"] >= 3  # four hours have room for at least 3 sessions
 
 
 async def test_one_of_fifty_concurrent_bookings_over_expired_holds_succeeds(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
     for part in range(3):
         hold(sql, expert, NINE + timedelta(minutes=20 * part), "2020-01-01 00:00+00", minutes=20)
-    asked = (crowd.bookings.book(booking_request(expert, NINE)) for _ in range(50))
+    asked = (many_connections.bookings.book(booking_request(expert, NINE)) for _ in range(50))
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert outcomes(results) == {"booked": 1, "SlotTaken": 49}
     assert live_overlaps(sql) == 0
 
 
-async def test_bookings_of_many_experts_do_not_block_each_other(crowd: Services, add_expert: AddExpert) -> None:
+async def test_bookings_of_many_experts_do_not_block_each_other(
+    many_connections: Services, add_expert: AddExpert
+) -> None:
     experts = [await add_expert() for _ in range(10)]
-    asked = (crowd.bookings.book(booking_request(expert, NINE + n * HOUR)) for n in range(8) for expert in experts)
+    asked = (
+        many_connections.bookings.book(booking_request(expert, NINE + n * HOUR)) for n in range(8) for expert in experts
+    )
     assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 80}
 
 
 async def test_one_of_two_concurrent_status_changes_succeeds(
-    crowd: Services, add_expert: AddExpert, book: Book, sql: Connection
+    many_connections: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE)
     moves = [Status.CONFIRMED, Status.DECLINED] * 10
     results = await asyncio.gather(
-        *(crowd.bookings.change_status(booking.id, to, ADMIN) for to in moves), return_exceptions=True
+        *(many_connections.bookings.change_status(booking.id, to, ADMIN) for to in moves), return_exceptions=True
     )
     assert outcomes(results) == {"booked": 1, "StatusChangeNotAllowed": 19}
     [winner] = [result for result in results if isinstance(result, BookingView)]
@@ -155,12 +161,13 @@ async def test_one_of_two_concurrent_status_changes_succeeds(
 
 
 async def test_form_sent_ten_times_concurrently_makes_one_booking_and_all_get_it(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert, form = await add_expert(), uuid4()
     request = booking_request(expert, NINE)
     views = await asyncio.gather(
-        *(crowd.bookings.book(request, visitor=MINE, submission=form) for _ in range(10)), return_exceptions=True
+        *(many_connections.bookings.book(request, visitor=MY_BROWSER, submission=form) for _ in range(10)),
+        return_exceptions=True,
     )
     assert outcomes(views) == {"booked": 10}
     assert {view.id for view in views if isinstance(view, BookingView)} == {
@@ -173,35 +180,35 @@ async def test_form_sent_again_after_its_start_returns_its_booking(
     add_expert: AddExpert, book: Book, clock: Clock
 ) -> None:
     expert, form = await add_expert(), uuid4()
-    made = await book(expert, NINE, visitor=MINE, submission=form)
+    made = await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     clock.now = NINE + 3 * HOUR
-    assert await book(expert, NINE, visitor=MINE, submission=form) == made
+    assert await book(expert, NINE, visitor=MY_BROWSER, submission=form) == made
 
 
 async def test_form_sent_again_after_a_cancellation_books_nothing(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert, form = await add_expert(), uuid4()
-    made = await book(expert, NINE, visitor=MINE, submission=form)
+    made = await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
-    again = await book(expert, NINE, visitor=MINE, submission=form)
+    again = await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     assert (again.id, again.status) == (made.id, Status.CANCELLED)
 
 
 async def test_same_form_in_another_browser_reveals_nothing(add_expert: AddExpert, book: Book) -> None:
     expert, form = await add_expert(), uuid4()
-    await book(expert, NINE, visitor=MINE, submission=form)
+    await book(expert, NINE, visitor=MY_BROWSER, submission=form)
     with pytest.raises(SlotTaken):
-        await book(expert, NINE, visitor=THEIRS, submission=form)
+        await book(expert, NINE, visitor=THEIR_BROWSER, submission=form)
     with pytest.raises(SlotTaken):
         await book(expert, NINE, submission=form)
 
 
 async def test_another_form_for_a_taken_slot_is_refused_in_the_same_browser(add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert()
-    await book(expert, NINE, visitor=MINE, submission=uuid4())
+    await book(expert, NINE, visitor=MY_BROWSER, submission=uuid4())
     with pytest.raises(SlotTaken):
-        await book(expert, NINE, visitor=MINE, submission=uuid4())
+        await book(expert, NINE, visitor=MY_BROWSER, submission=uuid4())
 
 
 # --- one after the other ----------------------------------------------------------------------------------------
@@ -257,7 +264,7 @@ async def test_live_hold_is_shown_held_and_refused(
 async def test_buffers_of_a_booking_block_time_too(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert(step_minutes=30, before_minutes=15, after_minutes=15)
     await book(expert, NINE + 2 * HOUR)
-    # An hour, a quarter after it and another quarter before the next: half an hour stays free on both sides.
+    # One hour, 15 minutes after it and 15 before the next session: half an hour stays free on both sides.
     for minutes in (30, 60, 90, 120, 150, 180, 195):
         start = NINE + timedelta(minutes=minutes)
         if start == NINE + timedelta(minutes=30):
@@ -329,32 +336,32 @@ async def test_unknown_experts_and_foreign_session_types_are_not_found(add_exper
         await book(jana, NINE, session_type_id=add_session_type(sql, omar, 30, 30))
 
 
-# --- whose is it ------------------------------------------------------------------------------------------------
+# --- ownership --------------------------------------------------------------------------------------------------
 
 
 async def test_browser_sees_only_its_own_bookings(services: Services, add_expert: AddExpert, book: Book) -> None:
     expert = await add_expert()
-    mine = await book(expert, NINE, visitor=MINE)
-    theirs = await book(expert, NINE + HOUR, visitor=THEIRS)
+    own = await book(expert, NINE, visitor=MY_BROWSER)
+    others = await book(expert, NINE + HOUR, visitor=THEIR_BROWSER)
     without = await book(expert, NINE + 2 * HOUR)
-    assert await services.bookings.get(mine.id, customer_caller(MINE)) == mine
-    for other in (theirs, without):
+    assert await services.bookings.get(own.id, customer_caller(MY_BROWSER)) == own
+    for other in (others, without):
         with pytest.raises(BookingNotFound):
-            await services.bookings.get(other.id, customer_caller(MINE))
-    assert list(await services.bookings.of_visitor(MINE)) == [mine]
-    assert list(await services.bookings.of_visitor(THEIRS)) == [theirs]
-    assert list(await services.bookings.of_visitor(b"")) == []
+            await services.bookings.get(other.id, customer_caller(MY_BROWSER))
+    assert list(await services.bookings.for_visitor(MY_BROWSER)) == [own]
+    assert list(await services.bookings.for_visitor(THEIR_BROWSER)) == [others]
+    assert list(await services.bookings.for_visitor(b"")) == []
 
 
 async def test_browser_that_booked_for_two_addresses_sees_both(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
-    first = await book(expert, NINE, visitor=MINE, email="Ada@Example.com")
-    second = await book(expert, NINE + HOUR, visitor=MINE, email="ada@example.COM")
-    other = await book(expert, NINE + 2 * HOUR, visitor=MINE, email="eve@example.com")
-    assert list(await services.bookings.of_visitor(MINE)) == [other, second, first]
-    assert list(await services.bookings.of_customer("ada@example.com")) == [second, first]
+    first = await book(expert, NINE, visitor=MY_BROWSER, email="Ada@Example.com")
+    second = await book(expert, NINE + HOUR, visitor=MY_BROWSER, email="ada@example.COM")
+    other = await book(expert, NINE + 2 * HOUR, visitor=MY_BROWSER, email="eve@example.com")
+    assert list(await services.bookings.for_visitor(MY_BROWSER)) == [other, second, first]
+    assert list(await services.bookings.for_customer("ada@example.com")) == [second, first]
 
 
 async def test_reader_finds_all_bookings_of_an_address_page_by_page(

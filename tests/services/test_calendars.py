@@ -1,4 +1,4 @@
-"""What a change of a calendar does to slots, boards, and above all to bookings: daily caps, alone and in a crowd."""
+"""Effects of calendar changes on slots, boards and bookings; daily caps, alone and concurrently."""
 
 import asyncio
 from collections import Counter
@@ -53,8 +53,8 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @pytest.fixture
-async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
-    """Services with many connections, so that many really ask at once."""
+async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """Services with many connections, for really concurrent calls."""
     database = Database(database_url, pool_size=25)
     yield Services(database, clock=clock)
     await database.close()
@@ -62,13 +62,13 @@ async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def jana(add_expert: AddExpert) -> CalendarKey:
-    """The key to the calendar of Jana, in Berlin, open every day from 9 to 17."""
+    """The key to Jana's calendar in Berlin, open daily from 9 to 17."""
     return CalendarKey(await add_expert())
 
 
 @pytest.fixture
 async def talk(services: Services, jana: CalendarKey) -> UUID:
-    """Jana's only session type."""
+    """The id of Jana's only session type."""
     return await first_type(services, jana)
 
 
@@ -78,7 +78,7 @@ async def first_type(services: Services, key: CalendarKey) -> UUID:
 
 
 def places(sql: Connection) -> Places:
-    """Where the live bookings count, by their start."""
+    """The cap day and place of each live booking, by start."""
     rows = sql.execute(
         "SELECT to_char(starts_at, 'DD HH24'), cap_day, cap_place FROM booking"
         " WHERE status NOT IN ('cancelled', 'declined', 'expired') ORDER BY starts_at"
@@ -87,7 +87,7 @@ def places(sql: Connection) -> Places:
 
 
 def outcomes(results: list[Any]) -> Counter[str]:
-    """How often what came out: `booked`, the reason why not, or the name of the exception."""
+    """Counts of outcomes: `booked`, the reason of a refusal, or the name of the exception."""
     return Counter(
         "booked" if isinstance(result, BookingView)
         else result.blocker.reason.value if isinstance(result, SlotNotOffered)
@@ -96,28 +96,28 @@ def outcomes(results: list[Any]) -> Counter[str]:
     )  # fmt: skip
 
 
-async def at_once(crowd: Services, expert_id: UUID, **facts: Any) -> list[Any]:
-    """Eight people who book the eight hours of a day at once."""
-    asked = (crowd.bookings.book(booking_request(expert_id, NINE + n * HOUR, **facts)) for n in range(8))
+async def book_all_hours(many_connections: Services, expert_id: UUID, **facts: Any) -> list[Any]:
+    """Book the eight hours of a day concurrently."""
+    asked = (many_connections.bookings.book(booking_request(expert_id, NINE + n * HOUR, **facts)) for n in range(8))
     return await asyncio.gather(*asked, return_exceptions=True)
 
 
 async def cap(services: Services, key: CalendarKey, session_type: UUID, daily_cap: int | None) -> None:
-    """Set a cap, or take it away."""
+    """Set or remove a cap."""
     change = SessionTypeChange(daily_cap=daily_cap)
     await services.calendars.change_session_type(key, session_type, change)
 
 
-# --- caps in a crowd --------------------------------------------------------------------------------------------
+# --- concurrent caps --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("most", [1, 3])
 async def test_concurrent_bookings_of_a_day_are_limited_to_the_cap(
-    crowd: Services, jana: CalendarKey, talk: UUID, sql: Connection, most: int
+    many_connections: Services, jana: CalendarKey, talk: UUID, sql: Connection, most: int
 ) -> None:
-    await cap(crowd, jana, talk, most)
+    await cap(many_connections, jana, talk, most)
     for _ in range(5):
-        results = await at_once(crowd, jana.expert_id)
+        results = await book_all_hours(many_connections, jana.expert_id)
         assert outcomes(results) == {"booked": most, "day_full": 8 - most}
         for result in results:
             if isinstance(result, SlotNotOffered):
@@ -127,29 +127,31 @@ async def test_concurrent_bookings_of_a_day_are_limited_to_the_cap(
 
 
 async def test_ten_concurrent_half_hour_bookings_with_a_cap_of_one_make_one(
-    crowd: Services, add_expert: AddExpert
+    many_connections: Services, add_expert: AddExpert
 ) -> None:
     expert = await add_expert(minutes=30, step_minutes=30, daily_cap=1)
-    asked = (crowd.bookings.book(booking_request(expert, NINE + n * HOUR / 2)) for n in range(10))
+    asked = (many_connections.bookings.book(booking_request(expert, NINE + n * HOUR / 2)) for n in range(10))
     assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 1, "day_full": 9}
 
 
-async def test_every_day_has_its_own_places(crowd: Services, jana: CalendarKey, talk: UUID) -> None:
-    await cap(crowd, jana, talk, 1)
+async def test_every_day_has_its_own_places(many_connections: Services, jana: CalendarKey, talk: UUID) -> None:
+    await cap(many_connections, jana, talk, 1)
     asked = (
-        crowd.bookings.book(booking_request(jana.expert_id, NINE + day * DAY + n * HOUR))
+        many_connections.bookings.book(booking_request(jana.expert_id, NINE + day * DAY + n * HOUR))
         for n in range(4)
         for day in range(5)
     )
     assert outcomes(await asyncio.gather(*asked, return_exceptions=True)) == {"booked": 5, "day_full": 15}
 
 
-async def test_session_types_of_one_expert_have_separate_caps(crowd: Services, jana: CalendarKey, talk: UUID) -> None:
-    await cap(crowd, jana, talk, 1)
+async def test_session_types_of_one_expert_have_separate_caps(
+    many_connections: Services, jana: CalendarKey, talk: UUID
+) -> None:
+    await cap(many_connections, jana, talk, 1)
     other = NewSessionType(title="Walk", minutes=60, step_minutes=60, notice_minutes=0, daily_cap=2)
-    walk = (await crowd.calendars.add_session_type(jana, other)).id
+    walk = (await many_connections.calendars.add_session_type(jana, other)).id
     asked = [
-        crowd.bookings.book(booking_request(jana.expert_id, NINE + n * HOUR, session_type_id=type_))
+        many_connections.bookings.book(booking_request(jana.expert_id, NINE + n * HOUR, session_type_id=type_))
         for n, type_ in enumerate((talk, walk) * 4)
     ]
     results = await asyncio.gather(*asked, return_exceptions=True)
@@ -158,50 +160,52 @@ async def test_session_types_of_one_expert_have_separate_caps(crowd: Services, j
 
 
 async def test_cancelled_booking_returns_its_place_to_exactly_one(
-    crowd: Services, jana: CalendarKey, talk: UUID
+    many_connections: Services, jana: CalendarKey, talk: UUID
 ) -> None:
-    await cap(crowd, jana, talk, 3)
-    made = [result for result in await at_once(crowd, jana.expert_id) if isinstance(result, BookingView)]
+    await cap(many_connections, jana, talk, 3)
+    made = [
+        result for result in await book_all_hours(many_connections, jana.expert_id) if isinstance(result, BookingView)
+    ]
     for booking in made[:2]:
-        await crowd.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
-    results = await at_once(crowd, jana.expert_id)
+        await many_connections.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
+    results = await book_all_hours(many_connections, jana.expert_id)
     assert outcomes(results)["booked"] == 2
     assert set(outcomes(results)) <= {"booked", "day_full", "SlotTaken"}
 
 
 async def test_caps_and_zones_can_change_during_concurrent_bookings(
-    crowd: Services, jana: CalendarKey, talk: UUID, sql: Connection
+    many_connections: Services, jana: CalendarKey, talk: UUID, sql: Connection
 ) -> None:
     async def change() -> None:
         for n in range(12):
-            await cap(crowd, jana, talk, (2, 4, None, 3)[n % 4])
+            await cap(many_connections, jana, talk, (2, 4, None, 3)[n % 4])
             zone = ("Europe/Berlin", "Europe/Paris")[n % 2]
-            await crowd.calendars.change_expert(jana, ExpertChange(time_zone=zone))
+            await many_connections.calendars.change_expert(jana, ExpertChange(time_zone=zone))
 
     async def book(day: int) -> list[Any]:
         return [
             result
             for n in range(8)
             for result in await asyncio.gather(
-                crowd.bookings.book(booking_request(jana.expert_id, NINE + day * DAY + n * HOUR)),
+                many_connections.bookings.book(booking_request(jana.expert_id, NINE + day * DAY + n * HOUR)),
                 return_exceptions=True,
             )
         ]
 
     _, *results = await asyncio.gather(change(), *(book(day) for day in range(10)))
     assert set(outcomes([one for some in results for one in some])) <= {"booked", "day_full", "SlotTaken"}
-    await cap(crowd, jana, talk, 3)  # whatever was on its way: now all of them count, each once
+    await cap(many_connections, jana, talk, 3)  # after all concurrent changes, every booking counts exactly once
     counted = Counter((day, place) for _, day, place in places(sql))
     assert set(counted.values()) == {1}
     assert None not in [day for day, _ in counted]
 
 
 async def test_booking_made_while_places_are_renumbered_is_counted(
-    crowd: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
+    many_connections: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
-    await cap(crowd, jana, talk, 3)
+    await cap(many_connections, jana, talk, 3)
     made = [await book(jana.expert_id, NINE + n * HOUR) for n in range(3)]
-    await crowd.bookings.change_status(made[1].id, Status.CANCELLED, ADMIN)
+    await many_connections.bookings.change_status(made[1].id, Status.CANCELLED, ADMIN)
     with sql.transaction():
         sql.execute(
             "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key,"
@@ -209,7 +213,7 @@ async def test_booking_made_while_places_are_renumbered_is_counted(
             " customer_key, cap_day, 2 FROM booking WHERE id = %s",
             [made[1].id],
         )
-        changing = asyncio.create_task(cap(crowd, jana, talk, 4))
+        changing = asyncio.create_task(cap(many_connections, jana, talk, 4))
         async with asyncio.timeout(20):
             while not sql.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():  # noqa: ASYNC110 - not ours
                 await asyncio.sleep(0.01)
@@ -218,21 +222,21 @@ async def test_booking_made_while_places_are_renumbered_is_counted(
 
 
 async def test_session_type_deleted_during_a_booking_is_either_booked_or_deleted(
-    crowd: Services, jana: CalendarKey, sql: Connection
+    many_connections: Services, jana: CalendarKey, sql: Connection
 ) -> None:
     for n in range(8):
         new = NewSessionType(title="Walk", minutes=60, step_minutes=60, notice_minutes=0)
-        walk = (await crowd.calendars.add_session_type(jana, new)).id
+        walk = (await many_connections.calendars.add_session_type(jana, new)).id
         results = await asyncio.gather(
-            crowd.bookings.book(booking_request(jana.expert_id, NINE + n * HOUR, session_type_id=walk)),
-            crowd.calendars.remove_session_type(jana, walk),
+            many_connections.bookings.book(booking_request(jana.expert_id, NINE + n * HOUR, session_type_id=walk)),
+            many_connections.calendars.remove_session_type(jana, walk),
             return_exceptions=True,
         )
         kinds = [type(result) for result in results]
         assert kinds in ([BookingView, SessionTypeInUse], [SessionTypeNotFound, type(None)])
 
 
-# --- caps, one after the other ----------------------------------------------------------------------------------
+# --- sequential caps --------------------------------------------------------------------------------------------
 
 
 async def test_later_cap_counts_existing_bookings(
@@ -250,31 +254,31 @@ async def test_later_cap_counts_existing_bookings(
 
 
 async def test_cap_can_be_lowered_raised_and_removed_with_bookings(
-    crowd: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
+    many_connections: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
-    await cap(crowd, jana, talk, 4)
+    await cap(many_connections, jana, talk, 4)
     made = [await book(jana.expert_id, NINE + n * HOUR) for n in range(4)]
-    await cap(crowd, jana, talk, 1)  # four are booked already, and stay
+    await cap(many_connections, jana, talk, 1)  # the four existing bookings stay
     assert [place for *_, place in places(sql)] == [1, 2, 3, 4]
     for booking in made[:3]:
         with pytest.raises(SlotNotOffered):
             await book(jana.expert_id, NINE + 5 * HOUR)
-        await crowd.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
-    with pytest.raises(SlotNotOffered):  # one is left, in the fourth place
+        await many_connections.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
+    with pytest.raises(SlotNotOffered):  # one booking is left, in the fourth place
         await book(jana.expert_id, NINE + 5 * HOUR)
-    await cap(crowd, jana, talk, 3)
+    await cap(many_connections, jana, talk, 3)
     assert [place for *_, place in places(sql)] == [1]
-    assert outcomes(await at_once(crowd, jana.expert_id))["booked"] == 2
-    await cap(crowd, jana, talk, None)
+    assert outcomes(await book_all_hours(many_connections, jana.expert_id))["booked"] == 2
+    await cap(many_connections, jana, talk, None)
     assert {(day, place) for _, day, place in places(sql)} == {(None, None)}
-    assert outcomes(await at_once(crowd, jana.expert_id)) == {"booked": 5, "SlotTaken": 3}
+    assert outcomes(await book_all_hours(many_connections, jana.expert_id)) == {"booked": 5, "SlotTaken": 3}
 
 
 async def test_cancelled_bookings_do_not_count_for_a_cap(
     services: Services, jana: CalendarKey, talk: UUID, book: Book, sql: Connection
 ) -> None:
-    gone = await book(jana.expert_id, NINE)
-    await services.bookings.change_status(gone.id, Status.CANCELLED, ADMIN)
+    removed = await book(jana.expert_id, NINE)
+    await services.bookings.change_status(removed.id, Status.CANCELLED, ADMIN)
     await book(jana.expert_id, NINE + HOUR)
     await cap(services, jana, talk, 2)
     assert places(sql) == [("24 09", TUESDAY, 1)]
@@ -351,7 +355,7 @@ async def test_zone_change_shifts_future_free_slots_and_no_booking(
     assert (await services.bookings.get(made.id, ADMIN)).starts_at == NINE
 
 
-# --- news -------------------------------------------------------------------------------------------------------
+# --- events -----------------------------------------------------------------------------------------------------
 
 Change = Callable[[Services, CalendarKey], Awaitable[object]]
 WINDOW = DayWindow(opens="10:00", closes="12:00")
@@ -399,8 +403,8 @@ async def test_every_calendar_change_notifies_exactly_this_expert(
         listener.execute(f"LISTEN {EVENT_CHANNEL}")
         await CHANGES[change](services, jana)
         listener.execute(f"NOTIFY {EVENT_CHANNEL}, 'the end'")
-        heard = [message.payload for message in listener.notifies(timeout=20, stop_after=2)]
-    assert heard == [str(jana.expert_id), "the end"]
+        payloads = [message.payload for message in listener.notifies(timeout=20, stop_after=2)]
+    assert payloads == [str(jana.expert_id), "the end"]
 
 
 # --- keys, versions, bounds -------------------------------------------------------------------------------------
@@ -424,11 +428,12 @@ async def test_calendar_keys_are_given_to_hosts_only(
 
 
 async def test_deleted_calendar_is_not_found(services: Services) -> None:
-    gone = CalendarKey(uuid4())
+    unknown = CalendarKey(uuid4())
     asked: list[Awaitable[object]] = [
-        services.calendars.plan(gone), services.calendars.put_plan(gone, PLAN), services.calendars.expert(gone),
-        services.calendars.add_days_off(gone, OFF), services.calendars.days_off(gone, DaysOffQuery()),
-        services.calendars.change_expert(gone, ExpertChange(name="Nobody")),
+        services.calendars.plan(unknown), services.calendars.put_plan(unknown, PLAN),
+        services.calendars.expert(unknown),
+        services.calendars.add_days_off(unknown, OFF), services.calendars.days_off(unknown, DaysOffQuery()),
+        services.calendars.change_expert(unknown, ExpertChange(name="Nobody")),
     ]  # fmt: skip
     for question in asked:
         with pytest.raises(ExpertNotFound):
@@ -459,6 +464,6 @@ async def test_number_of_overrides_and_days_off_is_limited(
         await services.calendars.put_override(jana, TUESDAY, none)
     with pytest.raises(TooMany):
         await services.calendars.add_days_off(jana, OFF)
-    await services.calendars.put_override(jana, date(2030, 1, 2), none)  # that one is there already
+    await services.calendars.put_override(jana, date(2030, 1, 2), none)  # this override exists already
     await services.calendars.remove_override(jana, date(2030, 1, 2))
     await services.calendars.put_override(jana, TUESDAY, none)

@@ -23,20 +23,20 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)  # when the test's clock begins, a M
 
 
 @pytest.fixture(params=["gathered", "walked"])
-def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to a page: of few matches, and of more than are ever ranked, which then are two."""
+def small_ranking_limit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Both query plans: for few matches, and for more than the ranking limit, which is set to two here."""
     if request.param == "walked":
         monkeypatch.setattr(page, "MAX_COUNTED", 2)
     return str(request.param)
 
 
 async def names(services: Services, **query: Any) -> list[str]:
-    """Who is found, in order."""
+    """The names of the found experts, in order."""
     return [expert.name for expert in (await services.experts.find(ExpertQuery(**query))).experts]
 
 
 def free(sql: Connection, expert_id: UUID, *starts: datetime, minutes: int = 60) -> None:
-    """Note free starts as the derived rows do: for this length and for any."""
+    """Insert derived rows with free starts, for this length and for any length."""
     for length in {0, minutes}:
         sql.execute(
             "INSERT INTO expert_next (expert_id, minutes, free_at, check_at) VALUES (%s, %s, %s, now())"
@@ -53,7 +53,7 @@ def free(sql: Connection, expert_id: UUID, *starts: datetime, minutes: int = 60)
             )
 
 
-# --- words ------------------------------------------------------------------------------------------------------
+# --- search -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def free(sql: Connection, expert_id: UUID, *starts: datetime, minutes: int = 60)
         ("brien", "Declan O’Brien"), ("thompson", "Marc Reid-Thompson"), ("reid-thompson", "Marc Reid-Thompson"),
         ("soren", "Søren Ågård"), ("agard", "Søren Ågård"), ("李", "李 小龍"), ("анна", "Анна Каренина"),
         ("ＪＡＮＡ", "Jana Müller"),
-        # one letter another, missing, too many, and neighbours that changed places
+        # one letter replaced, missing, added, and two neighbours swapped
         ("nuller", "Jana Müller"), ("muler", "Jana Müller"), ("mulller", "Jana Müller"), ("mlüler", "Jana Müller"),
         ("strase", "Karl Straße"), ("wojick", "Łukasz Wójcik"), ("tompson", "Marc Reid-Thompson"),
         ("jana mulelr", "Jana Müller"),
     ],
 )  # fmt: skip
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_search_tolerates_accents_case_order_prefixes_and_one_typo(
     services: Services, add_expert: AddExpert, search: str, found: str
 ) -> None:
@@ -101,7 +101,7 @@ def test_typo_is_one_letter_or_two_swapped_neighbours(typed: str, meant: str, sl
     assert one_slip(typed, meant) is slip
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_results_rank_names_then_text_then_typos_and_ties_by_rating(
     services: Services, add_expert: AddExpert
 ) -> None:
@@ -165,7 +165,7 @@ async def test_search_words_of_any_length_and_character_are_harmless(services: S
 # --- filters ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_filters_are_combined(services: Services, add_expert: AddExpert) -> None:
     short = SessionTypeRequest(title="Short", minutes=30, step_minutes=30)
     for name, category, rating, languages, types in (
@@ -196,7 +196,7 @@ async def test_next_available_counts_only_sessions_of_the_requested_length(
     assert (any_length.next_available, long.next_available) == (NOW, NOW + DAY)
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_free_on_a_day_means_a_local_day_of_the_visitor(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
@@ -212,12 +212,12 @@ async def test_free_on_a_day_means_a_local_day_of_the_visitor(
     assert await on(24) == {"Late Tuesday", "Around"}
     assert await on(25) == {"Wednesday", "Around"}
     assert await on(25, "Europe/Berlin") == {"Late Tuesday", "Wednesday", "Around"}
-    # 25 November in Kiritimati is from 10:00Z on the 24th until 10:00Z on the 25th: just between Around's two.
+    # 25 November in Kiritimati is from 10:00Z on the 24th until 10:00Z on the 25th: between Around's two free starts.
     assert await on(25, "Pacific/Kiritimati") == {"Late Tuesday"}
     assert await on(26) == set()
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_free_before_a_day_means_from_now_until_it_begins(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
@@ -249,10 +249,10 @@ async def test_past_or_distant_day_is_refused_by_field(
     assert list(refused.value.errors) == [field]
 
 
-# --- orders and pages -------------------------------------------------------------------------------------------
+# --- sorting and paging -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_soonest_come_first_and_unknown_last(
     services: Services, add_expert: AddExpert, sql: Connection, clock: Clock
 ) -> None:
@@ -269,15 +269,15 @@ async def test_soonest_come_first_and_unknown_last(
     assert await names(services, sort="soonest", minutes=30) == []
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 async def test_names_sort_without_accents_and_case(services: Services, add_expert: AddExpert) -> None:
     for name in ("Zoe", "éva", "Eva B", "Ödön", "omar", "Łukasz", "Luna"):
         await add_expert(name=name)
     assert await names(services, sort="name") == ["éva", "Eva B", "Łukasz", "Luna", "Ödön", "omar", "Zoe"]
 
 
-async def crowd(services: Services, sql: Connection, count: int, tag: str = "") -> None:
-    """So many experts all over every order, with many ties."""
+async def add_many(services: Services, sql: Connection, count: int, tag: str = "") -> None:
+    """Add this many experts with varied sort keys and many ties."""
     if not count:
         return
     already = len(await services.experts.slugs())
@@ -297,17 +297,17 @@ async def crowd(services: Services, sql: Connection, count: int, tag: str = "") 
             free(sql, expert_id, NOW + (n % 3 + 1) * HOUR)
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 @pytest.mark.parametrize("sort", list(ExpertSort))
 async def test_cursors_neither_repeat_nor_skip_experts_while_experts_are_added(
     services: Services, sql: Connection, sort: ExpertSort
 ) -> None:
-    await crowd(services, sql, 17)
+    await add_many(services, sql, 17)
     before = {expert_id for (expert_id,) in sql.execute("SELECT id FROM expert").fetchall()}
     page = await services.experts.find(ExpertQuery(search="anna", sort=sort, limit=4))
     pages = [page]
     while page.next:
-        await crowd(services, sql, 4 if len(pages) < 4 else 0, tag="new ")
+        await add_many(services, sql, 4 if len(pages) < 4 else 0, tag="new ")
         page = await services.experts.find(ExpertQuery(search="anna", sort=sort, limit=4, after=page.next))
         pages.append(page)
     seen = [expert.id for page in pages for expert in page.experts]
@@ -315,13 +315,13 @@ async def test_cursors_neither_repeat_nor_skip_experts_while_experts_are_added(
     assert before <= set(seen)
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 @pytest.mark.parametrize("sort", list(ExpertSort))
 @pytest.mark.parametrize("search", ["", "anna"])
 async def test_cursors_offsets_and_backward_pages_agree(
     services: Services, sql: Connection, sort: ExpertSort, search: str
 ) -> None:
-    await crowd(services, sql, 17)
+    await add_many(services, sql, 17)
 
     async def page(**place: Any) -> ExpertPage:
         return await services.experts.find(ExpertQuery(search=search, sort=sort, limit=4, **place))
@@ -400,12 +400,12 @@ async def test_facets_are_counted_under_all_other_filters(
         assert found is not None
         return {name: {one.value: one.experts for one in facet} for name, facet in found}
 
-    everybody = {
+    all_counts = {
         "categories": {"Law": 2, "Tax": 2}, "languages": {"de": 2, "en": 2, "hu": 1}, "minutes": {"30": 2, "60": 3},
         "ratings": {"4.5": 2, "4": 3, "3.5": 3, "3": 3},
     }  # fmt: skip
-    assert await counts() == everybody
-    assert await counts(search="words") == everybody
+    assert await counts() == all_counts
+    assert await counts(search="words") == all_counts
     assert await counts(category="Tax") == {
         "categories": {"Law": 2, "Tax": 2}, "languages": {"de": 1, "en": 1, "hu": 1}, "minutes": {"30": 2, "60": 1},
         "ratings": {"4.5": 1, "4": 2, "3.5": 2, "3": 2},
@@ -430,7 +430,7 @@ async def test_slow_counts_are_served_stale_while_being_refreshed(
     monkeypatch.setattr(experts, "CACHE_THRESHOLD", 0)
 
     async def languages(**query: Any) -> dict[str, int]:
-        found = (await services.experts.names(ExpertQuery(facets=True, **query))).facets
+        found = (await services.experts.find_without_times(ExpertQuery(facets=True, **query))).facets
         assert found is not None
         return {one.value: one.experts for one in found.languages}
 
@@ -440,7 +440,7 @@ async def test_slow_counts_are_served_stale_while_being_refreshed(
     clock.advance(seconds=14)
     assert await languages() == {"en": 1}
     clock.advance(seconds=1)
-    assert await languages(limit=3) == {"en": 1}  # and meanwhile they are counted
+    assert await languages(limit=3) == {"en": 1}  # counted again in the background
     async with asyncio.timeout(5):
         while await languages() != {"de": 1}:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -461,7 +461,7 @@ async def test_fast_counts_are_always_current(
 # --- cost -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("most")
+@pytest.mark.usefixtures("small_ranking_limit")
 @pytest.mark.parametrize("sort", list(ExpertSort))
 async def test_number_of_statements_is_independent_of_the_number_of_experts(
     services: Services,
@@ -472,10 +472,10 @@ async def test_number_of_statements_is_independent_of_the_number_of_experts(
 ) -> None:
     async def statements() -> int:
         with counted() as sent:
-            await services.experts.names(ExpertQuery(search="anna talks", sort=sort, facets=True, limit=3))
+            await services.experts.find_without_times(ExpertQuery(search="anna talks", sort=sort, facets=True, limit=3))
         return len(sent)
 
     assert await statements() == 3  # words, page, counts
-    await crowd(services, sql, 9)
-    clock.advance(minutes=6)  # so that the counts are made anew
+    await add_many(services, sql, 9)
+    clock.advance(minutes=6)  # so that the counts are refreshed
     assert await statements() == 3

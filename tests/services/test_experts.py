@@ -16,7 +16,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 async def names(services: Services, **query: Any) -> list[str]:
-    """Who is found, in order."""
+    """The names of the found experts, in order."""
     return [expert.name for expert in (await services.experts.find(ExpertQuery(**query))).experts]
 
 
@@ -56,14 +56,14 @@ async def test_search_requires_every_word_and_takes_it_literally(
 async def test_pages_neither_repeat_nor_skip_experts_in_any_order(
     services: Services, add_expert: AddExpert, sort: ExpertSort
 ) -> None:
-    everybody = {await add_expert(name="Same Name", rating=[4.5, None][n % 2], rating_count=3) for n in range(23)}
+    all_ids = {await add_expert(name="Same Name", rating=[4.5, None][n % 2], rating_count=3) for n in range(23)}
     seen = []
     for page in range(1, 7):
         found = await services.experts.find(ExpertQuery(sort=sort, page=page, limit=5))
         assert found.total == 23
         seen += [expert.id for expert in found.experts]
     assert len(seen) == 23
-    assert set(seen) == everybody
+    assert set(seen) == all_ids
 
 
 async def test_experts_are_sorted_by_rating_experience_or_name(services: Services, add_expert: AddExpert) -> None:
@@ -143,8 +143,8 @@ async def test_expert_has_a_portrait(services: Services, add_expert: AddExpert) 
 
 
 async def test_whether_any_expert_exists(services: Services, add_expert: AddExpert, sql: Connection) -> None:
-    assert not await services.experts.any_there()
+    assert not await services.experts.any_exist()
     added = await add_expert()
     assert isinstance(added, UUID)
     sql.execute("UPDATE expert SET active = false")
-    assert await services.experts.any_there()
+    assert await services.experts.any_exist()

@@ -1,4 +1,4 @@
-"""Calendars to subscribe to, and the file of one booking: the same entries as in the mails, on the real database."""
+"""Calendar feeds and the file of one booking have the same entries as the emails."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -21,31 +21,31 @@ from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.feeds import CalendarFile, FeedOwner
 from tests.conftest import AddExpert, Book, Clock
-from tests.mail.samples import news, part_of
+from tests.mail.samples import booking_email, part_of
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-SYSTEM = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
+SITE = Site(secret="s" * 32, url="https://booking.example.com", sender="The Site <booking@site.example>")
 ADA = FeedOwner(customer_key="ada@example.com")
 ADMIN = Caller(role=Role.ADMIN)
 
 
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
-    """A site with an address and a secret of its own."""
-    return Services(database, clock=clock, site=SYSTEM)
+    """The services of a site with its own URL and secret."""
+    return Services(database, clock=clock, site=SITE)
 
 
 async def read(services: Services, url: str) -> CalendarFile:
-    """What a calendar program gets at this address."""
+    """The file that a calendar program gets at this URL."""
     key = url.removeprefix("https://booking.example.com/feeds/").removesuffix(".ics")
     return await services.feeds.content(key)
 
 
 async def events(services: Services, owner: FeedOwner) -> dict[str, Event]:
-    """What stands in somebody's calendar, by its uid."""
+    """The events in this owner's feed, by UID."""
     file = await read(services, await services.feeds.open(owner))
     return {str(event["UID"]): event for event in walk(file.body)}
 
@@ -58,14 +58,14 @@ def walk(body: bytes) -> Iterator[Event]:
 
 
 def installation_of(sql: Connection) -> UUID:
-    """What the database calls itself."""
+    """The installation id of the database."""
     row = sql.execute("SELECT id FROM installation").fetchone()
     assert row is not None
     return UUID(str(row[0]))
 
 
-async def turns_of_others(work: Coroutine[Any, Any, object]) -> int:
-    """How often others have a turn while this is done."""
+async def turns_of_other_tasks(work: Coroutine[Any, Any, object]) -> int:
+    """How often another task runs while this work is done."""
     task, turns = asyncio.create_task(work), 0
     while not task.done():
         await asyncio.sleep(0.005)
@@ -74,7 +74,7 @@ async def turns_of_others(work: Coroutine[Any, Any, object]) -> int:
     return turns
 
 
-# --- the address ------------------------------------------------------------------------------------------------
+# --- feed URLs --------------------------------------------------------------------------------------------------
 
 
 async def test_feed_is_created_on_first_use_and_stays_the_same(services: Services, add_expert: AddExpert) -> None:
@@ -131,9 +131,9 @@ async def test_ids_other_keys_and_keys_of_another_site_open_no_feed(
     url = await services.feeds.open(ADA)
     row = sql.execute("SELECT id, feed::text FROM feed").fetchone()
     assert row is not None
-    keys, others = SignedKeys(SYSTEM.secret), SignedKeys("t" * 32)
+    keys, others = SignedKeys(SITE.secret), SignedKeys("t" * 32)
     assert keys.feed(row[0]) in url
-    # Nothing in the database is the address, or a part of it.
+    # The database contains neither the URL nor a part of it.
     assert keys.feed(row[0]) not in row[1]
     for wrong in (
         str(row[0]),
@@ -164,17 +164,17 @@ def test_feed_belongs_to_exactly_one_owner() -> None:
             FeedOwner(**wrong)  # type: ignore[arg-type]
 
 
-# --- what stands in it ------------------------------------------------------------------------------------------
+# --- content ----------------------------------------------------------------------------------------------------
 
 
 async def test_customer_feed_contains_only_their_own_bookings(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     expert = await add_expert()
-    mine = await book(expert, NINE, email="ADA@Example.com", notes="my notes")
+    own_booking = await book(expert, NINE, email="ADA@Example.com", notes="my notes")
     await book(expert, NINE + HOUR, email="eve@example.com", name="Eve", phone="+1 555 0100", notes="her notes")
     [(uid, event)] = (await events(services, ADA)).items()
-    assert uid.startswith(f"{mine.id}@")
+    assert uid.startswith(f"{own_booking.id}@")
     assert (event["SUMMARY"], event["STATUS"]) == ("Consultation with Jana Müller", "TENTATIVE")
     file = (await read(services, await services.feeds.open(ADA))).body
     for secret in (b"Eve", b"eve@", b"0100", b"her notes", b"jana@example.com", b"?key="):
@@ -207,14 +207,14 @@ async def test_entry_keeps_its_uid_and_counts_revisions_until_cancelled(
     [(uid, made)] = (await events(services, ADA)).items()
     await services.bookings.change_status(booking.id, Status.CONFIRMED, ADMIN)
     await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
-    [(uid_then, moved)] = (await events(services, ADA)).items()
+    [(uid_then, rescheduled)] = (await events(services, ADA)).items()
     assert uid_then == uid
-    assert (made["SEQUENCE"], moved["SEQUENCE"]) == (0, 1)
-    assert (made["STATUS"], moved["STATUS"]) == ("TENTATIVE", "CONFIRMED")
-    assert moved.decoded("DTSTART") == NINE + DAY
+    assert (made["SEQUENCE"], rescheduled["SEQUENCE"]) == (0, 1)
+    assert (made["STATUS"], rescheduled["STATUS"]) == ("TENTATIVE", "CONFIRMED")
+    assert rescheduled.decoded("DTSTART") == NINE + DAY
     cancelled = await services.bookings.change_status(booking.id, Status.CANCELLED, ADMIN)
     assert await events(services, ADA) == {}
-    [event] = walk(await services.feeds.file_of(cancelled))
+    [event] = walk(await services.feeds.booking_file(cancelled))
     assert (event["UID"], event["SEQUENCE"], event["STATUS"]) == (uid, 2, "CANCELLED")
 
 
@@ -223,21 +223,21 @@ async def test_emails_downloads_and_feeds_contain_the_same_entry(
 ) -> None:
     booking = await book(await add_expert(), NINE, time_zone="Europe/London")
     clock.advance(hours=1)
-    moved = await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
+    rescheduled = await services.bookings.reschedule(booking.id, NINE + DAY, ADMIN)
     row = sql.execute("SELECT sequence, changed_at FROM booking").fetchone()
     assert row is not None
-    told = news(
-        MessageKind.RESCHEDULED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=moved.starts_at,
-        booking_id=moved.id, sequence=row[0], changed_at=row[1], previous_starts_at=NINE,
+    content = booking_email(
+        MessageKind.RESCHEDULED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=rescheduled.starts_at,
+        booking_id=rescheduled.id, sequence=row[0], told_at=row[1], previous_starts_at=NINE,
     )  # fmt: skip
     number = installation_of(sql)
     mail = part_of(
-        compose_booking_email(told, SYSTEM, installation=number, message_id="<1@x.example>", now=clock()),
+        compose_booking_email(content, SITE, installation=number, message_id="<1@x.example>", now=clock()),
         "text/calendar",
     )
     assert mail is not None
     [in_mail] = walk(mail.get_content().encode())
-    [in_file] = walk(await services.feeds.file_of(moved))
+    [in_file] = walk(await services.feeds.booking_file(rescheduled))
     [in_feed] = (await events(services, ADA)).values()
     for other in (in_file, in_feed):
         for name in ("UID", "SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "DTSTART", "DTEND", "STATUS", "SUMMARY", "URL",
@@ -251,10 +251,10 @@ async def test_another_installation_has_another_uid_for_the_same_booking(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     booking = await book(await add_expert(), NINE)
-    [event] = walk(await services.feeds.file_of(booking))
+    [event] = walk(await services.feeds.booking_file(booking))
     assert event["UID"] == f"{booking.id}@{installation_of(sql)}"
     sql.execute("UPDATE installation SET id = gen_random_uuid()")
-    [elsewhere] = walk(await services.feeds.file_of(booking))
+    [elsewhere] = walk(await services.feeds.booking_file(booking))
     assert elsewhere["UID"] != event["UID"]
 
 
@@ -307,12 +307,12 @@ async def test_feed_of_any_size_takes_two_statements_and_is_limited(
     with counted() as many:
         body = (await read(services, url)).body
     assert len([statement for statement in many if "SELECT" in statement]) == 2
-    # Meanwhile others get their answers: written on the loop itself, it leaves them two turns.
-    assert await turns_of_others(read(services, url)) > 8
+    # Other tasks keep running: a file composed on the event loop would leave them two turns.
+    assert await turns_of_other_tasks(read(services, url)) > 8
     assert len(many) == len(few)
     starts = [event.decoded("DTSTART") for event in walk(body)]
     assert len(starts) == 1000
-    # What is left out is the earliest.
+    # The earliest events are left out.
     assert max(starts) == NINE + 8 * DAY
 
 
@@ -320,12 +320,15 @@ async def test_booking_file_has_the_key_only_for_its_customer(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
     booking = await book(await add_expert(), NINE, notes="my notes")
-    own, experts = await services.feeds.file_of(booking), await services.feeds.file_of(booking, Audience.EXPERT)
-    [mine], [theirs] = list(walk(own)), list(walk(experts))
-    assert f"/booking/{booking.id}?key={SignedKeys(SYSTEM.secret).booking(booking.id)}" in mine["DESCRIPTION"]
-    assert "key=" not in theirs["DESCRIPTION"]
-    assert "my notes" in theirs["DESCRIPTION"]
-    assert mine["URL"] == theirs["URL"] == f"https://booking.example.com/booking/{booking.id}"
+    own, experts = (
+        await services.feeds.booking_file(booking),
+        await services.feeds.booking_file(booking, Audience.EXPERT),
+    )
+    [own_booking], [expert_event] = list(walk(own)), list(walk(experts))
+    assert f"/booking/{booking.id}?key={SignedKeys(SITE.secret).booking(booking.id)}" in own_booking["DESCRIPTION"]
+    assert "key=" not in expert_event["DESCRIPTION"]
+    assert "my notes" in expert_event["DESCRIPTION"]
+    assert own_booking["URL"] == expert_event["URL"] == f"https://booking.example.com/booking/{booking.id}"
     assert Calendar.from_ical(own)["METHOD"] == "PUBLISH"
 
 
@@ -335,4 +338,4 @@ async def test_deleted_booking_has_no_file(
     booking: BookingView = await book(await add_expert(), NINE)
     sql.execute("DELETE FROM booking")
     with pytest.raises(BookingNotFound):
-        await services.feeds.file_of(booking)
+        await services.feeds.booking_file(booking)

@@ -1,4 +1,4 @@
-"""Holding a slot: who wins, how it ends, and what becomes of it."""
+"""Holding a slot: concurrency, expiry, release and booking."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,8 +34,8 @@ ADA, BOB = b"a" * 32, b"b" * 32
 
 
 @pytest.fixture
-async def crowd(database_url: str, clock: Clock) -> AsyncIterator[Services]:
-    """The services with as many connections as a crowd needs."""
+async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The services with connections for many concurrent calls."""
     database = Database(database_url, pool_size=30)
     yield Services(database, clock=clock, holds=HoldRules(minutes=5, longest_minutes=20, per_origin=3))
     await database.close()
@@ -47,12 +47,12 @@ async def take(services: Services, expert_id: UUID, starts_at: datetime = NINE, 
 
 
 async def states(services: Services, expert_id: UUID) -> dict[datetime, SlotState]:
-    """The board, by start."""
+    """The states of the board by start."""
     return {slot.starts_at: slot.state for slot in (await services.availability.board(expert_id)).slots}
 
 
 def rows(sql: Connection) -> list[tuple[Any, ...]]:
-    """What the table says: when, which status, who."""
+    """The stored starts, statuses and emails."""
     return sql.execute("SELECT starts_at, status, email FROM booking ORDER BY starts_at, created_at").fetchall()
 
 
@@ -103,7 +103,7 @@ async def test_hold_becomes_the_booking_in_the_same_row(
 async def test_instantly_confirmed_session_goes_from_held_to_confirmed(
     services: Services, add_expert: AddExpert, book: Book
 ) -> None:
-    expert = await add_expert(confirmation=Confirmation.AT_ONCE)
+    expert = await add_expert(confirmation=Confirmation.INSTANT)
     held = await take(services, expert)
     made = await book(expert, NINE, hold_id=held.id)
     assert (made.status, made.answer_by) == (Status.CONFIRMED, None)
@@ -143,7 +143,7 @@ async def test_new_hold_of_a_visitor_replaces_the_old_one(
     third = await take(services, other, NINE + 2 * HOUR, visitor=ADA)
     assert (await states(services, expert))[NINE] is SlotState.OPEN
     assert [row[1] for row in rows(sql)] == ["expired", "expired", "held"]
-    assert await services.holds.of_visitor(ADA) == third
+    assert await services.holds.for_visitor(ADA) == third
 
 
 async def test_hold_is_kept_if_the_new_slot_is_taken(services: Services, add_expert: AddExpert, book: Book) -> None:
@@ -155,7 +155,7 @@ async def test_hold_is_kept_if_the_new_slot_is_taken(services: Services, add_exp
     assert NINE + 2 * HOUR in refused.value.alternatives
     with pytest.raises(SlotNotOffered):
         await take(services, expert, NINE - 8 * HOUR, visitor=ADA)
-    assert await services.holds.of_visitor(ADA) == held
+    assert await services.holds.for_visitor(ADA) == held
 
 
 async def test_hold_can_be_replaced_by_one_that_overlaps_it(
@@ -177,13 +177,13 @@ async def test_repeated_hold_of_a_visitor_returns_the_same_hold_unextended(
 
 
 async def test_hold_reassigned_to_another_visitor_is_not_taken_back(services: Services, add_expert: AddExpert) -> None:
-    expert, here, there = await add_expert(), uuid4(), uuid4()
-    held = await take(services, expert, visitor=ADA, keeper=here)
-    await take(services, expert, visitor=ADA, keeper=there)
-    await services.holds.release(held.id, keeper=here)
-    assert await services.holds.of_visitor(ADA) == held
-    await services.holds.release(held.id, keeper=there)
-    assert await services.holds.of_visitor(ADA) is None
+    expert, this_page, other_page = await add_expert(), uuid4(), uuid4()
+    held = await take(services, expert, visitor=ADA, keeper=this_page)
+    await take(services, expert, visitor=ADA, keeper=other_page)
+    await services.holds.release(held.id, keeper=this_page)
+    assert await services.holds.for_visitor(ADA) == held
+    await services.holds.release(held.id, keeper=other_page)
+    assert await services.holds.for_visitor(ADA) is None
 
 
 async def test_activity_extends_a_hold_up_to_its_maximum_age(
@@ -217,17 +217,17 @@ async def test_release_frees_a_hold_immediately_and_once(services: Services, add
     await book(expert, NINE)
 
 
-async def test_holds_per_network_are_limited(crowd: Services, add_expert: AddExpert, clock: Clock) -> None:
+async def test_holds_per_network_are_limited(many_connections: Services, add_expert: AddExpert, clock: Clock) -> None:
     expert, origin = await add_expert(), b"o" * 32
     wanted = [NINE + n * HOUR for n in range(8)]
     taken = await asyncio.gather(
-        *(take(crowd, expert, start, origin=origin) for start in wanted), return_exceptions=True
+        *(take(many_connections, expert, start, origin=origin) for start in wanted), return_exceptions=True
     )
     assert sum(isinstance(one, HoldView) for one in taken) == 3
     assert sum(isinstance(one, TooManyHolds) for one in taken) == 5
-    await take(crowd, expert, NINE + 24 * HOUR, origin=b"p" * 32)
+    await take(many_connections, expert, NINE + 24 * HOUR, origin=b"p" * 32)
     clock.advance(minutes=5)
-    await take(crowd, expert, NINE + 25 * HOUR, origin=origin)
+    await take(many_connections, expert, NINE + 25 * HOUR, origin=origin)
 
 
 async def test_holds_per_minute_are_limited_and_retry_after_is_exact(
@@ -272,7 +272,7 @@ async def test_every_started_hold_counts_for_the_rate_limit(
             await services.bookings.book(booking_request(expert, start, hold_id=held.id))
         elif becomes == "lapsed":
             clock.advance(seconds=6)
-            await services.deadlines.work_off()
+            await services.deadlines.drain()
     with pytest.raises(TooManyHoldsPerMinute):
         await take(services, expert, NINE + 3 * HOUR, origin=origin, visitor=ADA if becomes == "replaced" else None)
 
@@ -291,8 +291,8 @@ async def test_refused_and_existing_holds_do_not_count_for_the_rate_limit(
     await take(services, expert, NINE + 2 * HOUR, origin=origin, visitor=BOB)
     with pytest.raises(TooManyHoldsPerMinute):
         await take(services, expert, NINE + 3 * HOUR, origin=origin, visitor=BOB)
-    # The hold that could not be replaced is kept.
-    assert (await services.holds.of_visitor(BOB)) is not None
+    # The old hold is kept.
+    assert (await services.holds.for_visitor(BOB)) is not None
     assert sql.execute("SELECT count(*) FROM network_hold").fetchone() == (2,)
 
 
@@ -309,20 +309,22 @@ async def test_started_holds_are_forgotten_after_a_minute(
 
 
 async def test_existing_hold_can_be_replaced_when_its_network_is_at_the_limit(
-    crowd: Services, add_expert: AddExpert
+    many_connections: Services, add_expert: AddExpert
 ) -> None:
     expert, origin = await add_expert(), b"o" * 32
     for visitor in (ADA, BOB, b"c" * 32):
-        await take(crowd, expert, NINE + visitor[0] % 7 * HOUR, visitor=visitor, origin=origin)
-    await take(crowd, expert, NINE + 24 * HOUR, visitor=ADA, origin=origin)
+        await take(many_connections, expert, NINE + visitor[0] % 7 * HOUR, visitor=visitor, origin=origin)
+    await take(many_connections, expert, NINE + 24 * HOUR, visitor=ADA, origin=origin)
     with pytest.raises(TooManyHolds):
-        await take(crowd, expert, NINE + 25 * HOUR, visitor=b"d" * 32, origin=origin)
+        await take(many_connections, expert, NINE + 25 * HOUR, visitor=b"d" * 32, origin=origin)
 
 
-async def test_one_of_thirty_concurrent_holds_succeeds(crowd: Services, add_expert: AddExpert, sql: Connection) -> None:
+async def test_one_of_thirty_concurrent_holds_succeeds(
+    many_connections: Services, add_expert: AddExpert, sql: Connection
+) -> None:
     expert = await add_expert()
     taken = await asyncio.gather(
-        *(take(crowd, expert, visitor=bytes([n]) * 32) for n in range(30)), return_exceptions=True
+        *(take(many_connections, expert, visitor=bytes([n]) * 32) for n in range(30)), return_exceptions=True
     )
     assert sum(isinstance(one, HoldView) for one in taken) == 1
     assert sum(isinstance(one, SlotTaken) for one in taken) == 29
@@ -330,35 +332,35 @@ async def test_one_of_thirty_concurrent_holds_succeeds(crowd: Services, add_expe
 
 
 async def test_one_of_concurrent_holds_and_bookings_succeeds(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
-    holding = (take(crowd, expert, visitor=bytes([n]) * 32) for n in range(12))
-    booking = (crowd.bookings.book(booking_request(expert, NINE)) for _ in range(12))
+    holding = (take(many_connections, expert, visitor=bytes([n]) * 32) for n in range(12))
+    booking = (many_connections.bookings.book(booking_request(expert, NINE)) for _ in range(12))
     done = await asyncio.gather(*holding, *booking, return_exceptions=True)
     assert sum(isinstance(one, SlotTaken) for one in done) == 23
     assert len(rows(sql)) == 1
 
 
 async def test_two_tabs_of_one_browser_end_with_one_hold(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
     for _ in range(5):
-        await asyncio.gather(*(take(crowd, expert, NINE + n * HOUR, visitor=ADA) for n in range(6)))
+        await asyncio.gather(*(take(many_connections, expert, NINE + n * HOUR, visitor=ADA) for n in range(6)))
     assert sql.execute("SELECT count(*) FROM booking WHERE status = 'held'").fetchone() == (1,)
 
 
 async def test_visitors_who_swap_slots_never_get_the_same_slot(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert = await add_expert()
     for _ in range(5):
-        await take(crowd, expert, NINE, visitor=ADA)
-        await take(crowd, expert, NINE + HOUR, visitor=BOB)
+        await take(many_connections, expert, NINE, visitor=ADA)
+        await take(many_connections, expert, NINE + HOUR, visitor=BOB)
         done = await asyncio.gather(
-            take(crowd, expert, NINE + HOUR, visitor=ADA),
-            take(crowd, expert, NINE, visitor=BOB),
+            take(many_connections, expert, NINE + HOUR, visitor=ADA),
+            take(many_connections, expert, NINE, visitor=BOB),
             return_exceptions=True,
         )
         assert all(isinstance(one, HoldView | SlotTaken) for one in done), done
@@ -367,24 +369,27 @@ async def test_visitors_who_swap_slots_never_get_the_same_slot(
 
 
 async def test_at_the_expiry_of_a_hold_either_its_owner_or_the_next_visitor_wins(
-    crowd: Services, add_expert: AddExpert, clock: Clock, sql: Connection
+    many_connections: Services, add_expert: AddExpert, clock: Clock, sql: Connection
 ) -> None:
     expert = await add_expert()
     for day in range(8):
         start = NINE + day * 24 * HOUR
-        held = await take(crowd, expert, start, visitor=ADA)
+        held = await take(many_connections, expert, start, visitor=ADA)
         clock.now = held.hold_until - (day % 2) * timedelta(microseconds=1)
         done = await asyncio.gather(
-            crowd.bookings.book(booking_request(expert, start, hold_id=held.id), visitor=ADA),
-            *(crowd.bookings.book(booking_request(expert, start, email="bob@example.com")) for _ in range(3)),
-            crowd.deadlines.work_off(),
+            many_connections.bookings.book(booking_request(expert, start, hold_id=held.id), visitor=ADA),
+            *(
+                many_connections.bookings.book(booking_request(expert, start, email="bob@example.com"))
+                for _ in range(3)
+            ),
+            many_connections.deadlines.drain(),
             return_exceptions=True,
         )
         assert sum(isinstance(one, SlotTaken) for one in done) == 3, done
         live = sql.execute("SELECT email FROM booking WHERE starts_at = %s AND status = 'pending'", [start]).fetchall()
         assert len(live) == 1
         if day % 2:
-            assert live == [("ada@example.com",)]  # not over yet: nobody else can have it
+            assert live == [("ada@example.com",)]  # the hold has not expired, so no one else can take it
 
 
 async def test_hold_of_another_time_is_refused_by_field(services: Services, add_expert: AddExpert, book: Book) -> None:
@@ -430,33 +435,35 @@ async def test_changed_session_length_applies_when_a_hold_is_booked(
 
 
 async def test_holds_count_for_a_cap_and_return_their_place(
-    crowd: Services, add_expert: AddExpert, clock: Clock
+    many_connections: Services, add_expert: AddExpert, clock: Clock
 ) -> None:
     expert = await add_expert(daily_cap=1)
-    held = await take(crowd, expert, visitor=ADA)
+    held = await take(many_connections, expert, visitor=ADA)
     with pytest.raises(SlotNotOffered) as refused:
-        await take(crowd, expert, NINE + HOUR, visitor=BOB)
+        await take(many_connections, expert, NINE + HOUR, visitor=BOB)
     assert refused.value.blocker.reason is Reason.DAY_FULL
-    moved = await take(crowd, expert, NINE + HOUR, visitor=ADA)
-    made = await crowd.bookings.book(booking_request(expert, NINE + HOUR, hold_id=moved.id), visitor=ADA)
-    assert (made.id, held.id) == (moved.id, held.id)
-    other = await take(crowd, expert, NINE + 24 * HOUR, visitor=BOB)
+    replaced = await take(many_connections, expert, NINE + HOUR, visitor=ADA)
+    made = await many_connections.bookings.book(booking_request(expert, NINE + HOUR, hold_id=replaced.id), visitor=ADA)
+    assert (made.id, held.id) == (replaced.id, held.id)
+    other = await take(many_connections, expert, NINE + 24 * HOUR, visitor=BOB)
     clock.now = other.hold_until
-    assert (await crowd.bookings.book(booking_request(expert, NINE + 26 * HOUR))).status is Status.PENDING
+    assert (await many_connections.bookings.book(booking_request(expert, NINE + 26 * HOUR))).status is Status.PENDING
 
 
 async def test_form_sent_twice_makes_one_booking_of_the_hold(
-    crowd: Services, add_expert: AddExpert, sql: Connection
+    many_connections: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     expert, submission = await add_expert(), uuid4()
-    held = await take(crowd, expert, visitor=ADA)
+    held = await take(many_connections, expert, visitor=ADA)
     request = booking_request(expert, NINE, hold_id=held.id)
-    made = await asyncio.gather(*(crowd.bookings.book(request, visitor=ADA, submission=submission) for _ in range(10)))
+    made = await asyncio.gather(
+        *(many_connections.bookings.book(request, visitor=ADA, submission=submission) for _ in range(10))
+    )
     assert {one.id for one in made} == {held.id}
     assert len(rows(sql)) == 1
 
 
-# --- time passes ------------------------------------------------------------------------------------------------
+# --- expiry -----------------------------------------------------------------------------------------------------
 
 
 async def test_expired_holds_are_recorded_as_expired(
@@ -467,7 +474,7 @@ async def test_expired_holds_are_recorded_as_expired(
     await take(services, expert, NINE + HOUR, visitor=BOB)
     sql.execute("UPDATE booking SET hold_until = hold_until + interval '1 second' WHERE visitor IS NOT NULL")
     clock.now = held.hold_until
-    await services.deadlines.work_off()
+    await services.deadlines.drain()
     assert [row[1] for row in rows(sql)] == ["expired", "held"]
     assert sql.execute("SELECT hold_origin FROM booking WHERE status = 'expired'").fetchone() == (None,)
 
@@ -487,4 +494,4 @@ async def test_unused_holds_are_deleted_after_a_day_and_bookings_never(
     await services.deadlines.sweep()
     assert [row[2] for row in rows(sql)] == ["ada@example.com"]
     changes = sql.execute("SELECT count(*) FROM booking_change WHERE booking_id = %s", [held.id]).fetchone()
-    assert changes == (0,)  # a hold that was never booked leaves nothing behind
+    assert changes == (0,)  # an unused hold leaves no history

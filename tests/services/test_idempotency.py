@@ -1,4 +1,4 @@
-"""The same request is done once; its effects and its answer are in the database together, or neither is."""
+"""A request is done once; its effects and its answer are committed together or not at all."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,15 +27,15 @@ DONE = Answer(201, {"location": "/somewhere"}, b'{"so": "it is"}')
 
 
 @pytest.fixture
-async def other(database_url: str, clock: Clock) -> AsyncIterator[Services]:
-    """Another process."""
+async def other_process(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The services of another process."""
     database = Database(database_url)
     yield Services(database, clock=clock)
     await database.close()
 
 
 class Work:
-    """Adds a word in a transaction and another one by a statement of its own; waits in between when it is told to."""
+    """Inserts one row in a transaction and one in a single statement; may wait in between and may fail."""
 
     def __init__(self, database: Database, fails: Exception | None = None) -> None:
         self._database = database
@@ -45,7 +45,7 @@ class Work:
         self.done = 0
 
     async def __call__(self) -> Answer:
-        """Do it."""
+        """Do the work."""
         async with self._database.transaction() as connection:
             await add(connection, str(uuid4()))
         self.begun.set()
@@ -59,26 +59,26 @@ class Work:
 
 
 async def add(connection: AnyConnection, word: str) -> None:
-    """A row in some table."""
+    """Insert a row into some table."""
     await connection.execute(text("INSERT INTO search_word VALUES (:word)"), {"word": word})
 
 
 def count(sql: Connection, table: str) -> int:
-    """How many rows everybody sees."""
+    """The number of committed rows."""
     row = sql.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert row is not None
     return int(row[0])
 
 
-# --- once ---------------------------------------------------------------------------------------------------------
+# --- once -----------------------------------------------------------------------------------------------------------
 
 
 async def test_repeated_work_is_done_once_and_returns_the_first_answer(
-    services: Services, database: Database, other: Services, sql: Connection
+    services: Services, database: Database, other_process: Services, sql: Connection
 ) -> None:
     work = Work(database)
     assert await services.idempotency.once(ME, "key", ASKED, work) == DONE
-    for process in (services, other):
+    for process in (services, other_process):
         again = await process.idempotency.once(ME, "key", ASKED, work)
         assert again == Answer(DONE.status, DONE.headers, DONE.body, replayed=True)
     assert (work.done, count(sql, "search_word")) == (1, 2)
@@ -101,24 +101,24 @@ async def test_key_of_a_different_request_is_refused(services: Services, databas
 
 
 async def test_unstored_refusal_keeps_its_side_effects(
-    services: Services, database: Database, other: Services, sql: Connection
+    services: Services, database: Database, other_process: Services, sql: Connection
 ) -> None:
-    """What is counted while a request is refused, such as a wrong code, counts for good."""
+    """Effects of a refused request, such as counting a wrong code, are kept."""
     work, refusal = Work(database), Answer(409, {}, b"")
 
     async def refused() -> Answer:
         await work()
         return refusal
 
-    for process in (services, other):
+    for process in (services, other_process):
         assert await process.idempotency.once(ME, "key", ASKED, refused, keep_refusals=False) == refusal
     assert (work.done, count(sql, "search_word"), count(sql, "kept_answer")) == (2, 4, 0)
     assert await services.idempotency.once(ME, "key", b"another", work, keep_refusals=False) == DONE
-    assert (await other.idempotency.once(ME, "key", b"another", work, keep_refusals=False)).replayed
+    assert (await other_process.idempotency.once(ME, "key", b"another", work, keep_refusals=False)).replayed
 
 
 async def test_next_waiter_runs_after_an_unstored_refusal(
-    services: Services, database: Database, other: Services
+    services: Services, database: Database, other_process: Services
 ) -> None:
     work = Work(database)
     work.may_go_on.clear()
@@ -129,7 +129,7 @@ async def test_next_waiter_runs_after_an_unstored_refusal(
 
     first = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, refused, keep_refusals=False))
     await work.begun.wait()
-    second = asyncio.create_task(other.idempotency.once(ME, "key", ASKED, Work(other._database)))
+    second = asyncio.create_task(other_process.idempotency.once(ME, "key", ASKED, Work(other_process._database)))
     _, waiting = await asyncio.wait([second], timeout=0.2)
     assert waiting
     work.may_go_on.set()
@@ -161,13 +161,13 @@ async def test_work_that_raises_leaves_no_trace(
 
 
 async def test_concurrent_repeat_in_another_process_waits_for_the_first_answer(
-    services: Services, database: Database, other: Services
+    services: Services, database: Database, other_process: Services
 ) -> None:
     work, never = Work(database), Work(database)
     work.may_go_on.clear()
     first = asyncio.create_task(services.idempotency.once(ME, "key", ASKED, work))
     await work.begun.wait()
-    second = asyncio.create_task(other.idempotency.once(ME, "key", ASKED, never))
+    second = asyncio.create_task(other_process.idempotency.once(ME, "key", ASKED, never))
     _, waiting = await asyncio.wait([second], timeout=0.3)
     assert waiting
     work.may_go_on.set()
@@ -191,16 +191,16 @@ async def test_next_waiter_runs_after_a_failure(services: Services, database: Da
 
 
 async def test_one_of_fifty_concurrent_repeats_runs_and_other_requests_are_not_blocked(
-    services: Services, database: Database, other: Services, sql: Connection
+    services: Services, database: Database, other_process: Services, sql: Connection
 ) -> None:
     work = Work(database)
-    theirs = Work(other._database)
+    other_work = Work(other_process._database)
     asked = [services.idempotency.once(ME, "key", ASKED, work) for _ in range(25)]
-    asked += [other.idempotency.once(ME, "key", ASKED, theirs) for _ in range(25)]
+    asked += [other_process.idempotency.once(ME, "key", ASKED, other_work) for _ in range(25)]
     answers = await asyncio.gather(*asked)
     assert {(answer.status, answer.body) for answer in answers} == {(DONE.status, DONE.body)}
     assert [answer.replayed for answer in answers].count(False) == 1
-    assert (work.done + theirs.done, count(sql, "search_word")) == (1, 2)
+    assert (work.done + other_work.done, count(sql, "search_word")) == (1, 2)
 
 
 # --- for a day ------------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ async def test_answer_is_kept_for_24_hours_and_then_the_key_is_free(
     assert (await services.idempotency.once(ME, "key", ASKED, work)).replayed
     clock.advance(seconds=1)
     assert not (await services.idempotency.once(ME, "key", b"another request", work)).replayed
-    # From now on another day, for the new request.
+    # The new answer is kept for another 24 hours.
     clock.advance(hours=23)
     assert (await services.idempotency.once(ME, "key", b"another request", work)).replayed
     assert (work.done, count(sql, "kept_answer")) == (2, 1)
@@ -243,18 +243,18 @@ async def test_only_expired_answers_are_deleted(services: Services, database: Da
     assert sql.execute("SELECT key FROM kept_answer").fetchall() == [("young",)]
 
 
-# --- together -------------------------------------------------------------------------------------------------------
+# --- shared transactions --------------------------------------------------------------------------------------------
 
 
 async def test_exception_rolls_back_only_its_own_savepoint(database: Database, sql: Connection) -> None:
-    async def refuses(way: Way) -> None:
+    async def raise_refusal(way: Way) -> None:
         async with way() as connection:
             await add(connection, "undone")
             async with database.statements() as inner:
                 await add(inner, "undone, too")
             raise Conflict
 
-    async def goes_wrong(way: Way) -> None:
+    async def raise_database_error(way: Way) -> None:
         async with way() as connection:
             await connection.execute(text("SELECT 1 / 0"))
 
@@ -262,9 +262,9 @@ async def test_exception_rolls_back_only_its_own_savepoint(database: Database, s
         await add(connection, "kept")
         for way in (database.transaction, database.statements):
             with pytest.raises(Conflict):
-                await refuses(way)
+                await raise_refusal(way)
             with pytest.raises(DataError):
-                await goes_wrong(way)
+                await raise_database_error(way)
         async with database.statements() as inner:
             await add(inner, "kept, too")
     assert sql.execute("SELECT word FROM search_word ORDER BY word").fetchall() == [("kept",), ("kept, too",)]
@@ -273,21 +273,21 @@ async def test_exception_rolls_back_only_its_own_savepoint(database: Database, s
 async def test_other_and_later_statements_are_outside_the_shared_transaction(
     database: Database, sql: Connection
 ) -> None:
-    meanwhile = asyncio.Event()
+    other_may_start = asyncio.Event()
 
-    async def somebody_else() -> None:
-        await meanwhile.wait()
+    async def other_task() -> None:
+        await other_may_start.wait()
         async with database.statements() as connection:
             await add(connection, "meanwhile")
 
     async def shared_transaction() -> None:
         async with database.shared_transaction() as connection:
             await add(connection, "inside")
-            meanwhile.set()
-            await other
+            other_may_start.set()
+            await waiting
             raise Conflict
 
-    other = asyncio.create_task(somebody_else())
+    waiting = asyncio.create_task(other_task())
     with pytest.raises(Conflict):
         await shared_transaction()
     async with database.statements() as connection:
@@ -302,10 +302,10 @@ async def test_single_operation_needs_no_additional_statement(
     with counted() as sent:
         await book(expert, MONDAY_MORNING + timedelta(days=1))
     assert not [statement for statement in sent if "SAVEPOINT" in statement or "kept_answer" in statement]
-    assert len(sent) == 2  # what is offered, and the insert that asks
+    assert len(sent) == 2  # one statement for the offer and one INSERT
 
 
-# --- seals ----------------------------------------------------------------------------------------------------------
+# --- encryption -----------------------------------------------------------------------------------------------------
 
 
 async def test_answer_stored_under_another_secret_is_neither_returned_nor_redone(
@@ -320,7 +320,7 @@ async def test_answer_stored_under_another_secret_is_neither_returned_nor_redone
     assert second.done == 0
     assert await before.once(ME, "key", ASKED, second) == Answer(DONE.status, DONE.headers, DONE.body, replayed=True)
     clock.advance(hours=24)
-    assert await after.once(ME, "key", ASKED, second) == DONE  # as ever
+    assert await after.once(ME, "key", ASKED, second) == DONE  # the correct secret still works
     assert second.done == 1
 
 

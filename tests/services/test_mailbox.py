@@ -18,12 +18,12 @@ from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
 
 @pytest.fixture
 def mailbox(database: Database) -> Mailbox:
-    """An empty one."""
+    """An empty mailbox."""
     return Mailbox(database, Bus())
 
 
-def letter(to: str, subject: str = "Grüße") -> EmailMessage:
-    """Some mail."""
+def sample_email(to: str, subject: str = "Grüße") -> EmailMessage:
+    """A sample email."""
     mail = EmailMessage()
     mail["From"], mail["Subject"] = "site@example.com", subject
     mail["To"] = Address("Dr. Friederike von Hohenstein-Großkreutz", addr_spec=to)
@@ -35,17 +35,17 @@ def letter(to: str, subject: str = "Grüße") -> EmailMessage:
 
 async def test_newest_email_comes_first_and_can_be_searched_by_address(mailbox: Mailbox) -> None:
     for name in ("ada", "bob", "carl"):
-        await mailbox.send(letter(f"{name}@example.com"))
-    mails = await mailbox.mails()
+        await mailbox.send(sample_email(f"{name}@example.com"))
+    mails = await mailbox.latest()
     assert [mail.recipient.partition("<")[2] for mail in mails] == [f"{n}@example.com>" for n in ("carl", "bob", "ada")]
     assert all("Großkreutz" in mail.recipient for mail in mails)
-    [found] = await mailbox.mails("BOB@")
+    [found] = await mailbox.latest("BOB@")
     assert (found.subject, "bob@example.com" in found.recipient) == ("Grüße", True)
 
 
 async def test_email_is_opened_with_all_its_parts(mailbox: Mailbox) -> None:
-    await mailbox.send(letter("ada@example.com"))
-    [mail] = await mailbox.mails()
+    await mailbox.send(sample_email("ada@example.com"))
+    [mail] = await mailbox.latest()
     opened = await mailbox.open(mail.id)
     assert opened.text.strip() == "Schöne Grüße"
     assert opened.html.strip() == "<p>Schöne Grüße</p>"
@@ -63,9 +63,9 @@ async def test_missing_email_is_refused(mailbox: Mailbox, number: int) -> None:
 
 async def test_only_the_newest_300_emails_are_kept(mailbox: Mailbox, database: Database) -> None:
     for number in range(303):
-        await mailbox.send(letter("ada@example.com", str(number)))
+        await mailbox.send(sample_email("ada@example.com", str(number)))
     await mailbox.sweep()
-    kept = await mailbox.mails()
+    kept = await mailbox.latest()
     assert [kept[0].subject, kept[-1].subject, len(kept)] == ["302", "3", 300]
     assert (await mailbox.open(kept[-1].id)).subject == "3"
     with pytest.raises(MailNotFound):
@@ -73,13 +73,13 @@ async def test_only_the_newest_300_emails_are_kept(mailbox: Mailbox, database: D
 
 
 async def test_subscriber_gets_emails_until_it_unsubscribes(database: Database) -> None:
-    bus, heard = Bus(), []
-    unsubscribe = Mailbox(database, bus).subscribe(lambda: heard.append(1))
+    bus, calls = Bus(), []
+    unsubscribe = Mailbox(database, bus).subscribe(lambda: calls.append(1))
     bus.publish(MailChanged(None))
     unsubscribe()
     unsubscribe()
     bus.publish(MailChanged(None))
-    assert heard == [1]
+    assert calls == [1]
 
 
 async def test_without_a_mail_server_emails_go_to_the_mailbox_with_their_kind(
@@ -88,9 +88,9 @@ async def test_without_a_mail_server_emails_go_to_the_mailbox_with_their_kind(
     bus = Bus()
     services = Services(database, bus, clock, site=Site(secret="of the tests alone"), transport=Mailbox(database, bus))
     await book(await add_expert(), MONDAY_MORNING + timedelta(days=1))
-    await services.outbox.work_off()
+    await services.outbox.drain()
     assert services.mailbox is not None
-    mails = await services.mailbox.mails()
+    mails = await services.mailbox.latest()
     assert [mail.kind for mail in mails] == ["received", "received"]
     for mail in mails:
         assert (await services.mailbox.open(mail.id)).html

@@ -1,4 +1,4 @@
-"""The rows that say when each expert is free next: true after every change and at every time, whoever dies."""
+"""The derived rows of next free times: correct after every change, at any time, and after crashes."""
 
 import asyncio
 import time
@@ -53,22 +53,22 @@ FREE_ON = (
 
 
 @pytest.fixture
-async def another(database_url: str, clock: Clock) -> AsyncIterator[Services]:
-    """The product in another process, as far as the database can tell."""
+async def other_process(database_url: str, clock: Clock) -> AsyncIterator[Services]:
+    """The services of another process."""
     database = Database(database_url)
     yield Services(database, clock=clock)
     await database.close()
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Wait until it is true."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until this is true."""
     async with asyncio.timeout(20):
-        while not true():  # noqa: ASYNC110 - nobody tells when these rows change
+        while not condition():  # noqa: ASYNC110 - no event announces changes of these rows
             await asyncio.sleep(0.02)
 
 
 async def open_starts(services: Services, sql: Connection, expert_id: UUID) -> Open:
-    """What every board of this expert shows as open, by minutes; 0 is all of them."""
+    """The open starts of all boards of this expert by session length in minutes; 0 is any length."""
     starts: dict[int, set[datetime]] = {0: set()}
     types = "SELECT s.id, minutes FROM session_type s JOIN expert e ON e.id = expert_id AND e.active AND s.active"
     for type_id, minutes in sql.execute(f"{types} WHERE expert_id = %s", [expert_id]).fetchall():
@@ -79,14 +79,14 @@ async def open_starts(services: Services, sql: Connection, expert_id: UUID) -> O
     return {minutes: sorted(found) for minutes, found in starts.items()}
 
 
-def kept(sql: Connection, expert_id: UUID) -> dict[int, datetime | None]:
+def stored_next(sql: Connection, expert_id: UUID) -> dict[int, datetime | None]:
     """The rows of `expert_next`, by minutes."""
     found = sql.execute("SELECT minutes, free_at FROM expert_next WHERE expert_id = %s", [expert_id]).fetchall()
     return dict(found)
 
 
 def spans(starts: Sequence[datetime], now: datetime) -> dict[int, tuple[datetime, datetime]]:
-    """The first and the last of these starts in each half day that has to be known."""
+    """The first and last start in each half day of the stored range."""
     halves: dict[int, list[datetime]] = {}
     for start in starts:
         if start < now + 62 * DAY:
@@ -95,10 +95,10 @@ def spans(starts: Sequence[datetime], now: datetime) -> dict[int, tuple[datetime
 
 
 async def check(services: Services, sql: Connection, expert_id: UUID) -> None:
-    """Everything that is kept of an expert is what the calendars say at this moment."""
+    """Check that all derived rows of an expert equal the calendars now."""
     now = services.clock()
     truth = await open_starts(services, sql, expert_id)
-    assert kept(sql, expert_id) == {minutes: next(iter(starts), None) for minutes, starts in truth.items()}
+    assert stored_next(sql, expert_id) == {minutes: next(iter(starts), None) for minutes, starts in truth.items()}
     zone = ZoneInfo(Random(str(now)).choice(ZONES))
     today = now.astimezone(zone).date()
     last_half = int((now + 61 * DAY).timestamp()) // HALF_DAY
@@ -125,8 +125,8 @@ async def test_new_expert_is_free_at_the_first_slot_in_every_length(
     types = [SessionTypeRequest(title=str(m), minutes=m, step_minutes=60, notice_minutes=n)
              for m, n in ((60, 120), (30, 0), (30, 600))]  # fmt: skip
     expert = await add_expert(session_types=types)
-    await services.next_available.work_off()
-    assert kept(sql, expert) == {0: MONDAY_MORNING, 30: MONDAY_MORNING, 60: MONDAY_MORNING + 2 * HOUR}
+    await services.next_available.drain()
+    assert stored_next(sql, expert) == {0: MONDAY_MORNING, 30: MONDAY_MORNING, 60: MONDAY_MORNING + 2 * HOUR}
     await check(services, sql, expert)
 
 
@@ -155,21 +155,25 @@ async def test_every_manual_change_is_processed(
 ) -> None:
     expert = await add_expert()
     await book(expert, MONDAY_MORNING)
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] == MONDAY_MORNING + HOUR
     sql.execute(change)
-    await services.next_available.work_off()
+    await services.next_available.drain()
     await check(services, sql, expert)
 
 
 async def test_deleted_expert_and_one_without_session_types_do_not_block_the_worker(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
-    gone, bare, jana = await add_expert(name="Gone"), await add_expert(name="B", session_types=[]), await add_expert()
-    sql.execute("DELETE FROM expert WHERE id = %s", [gone])
-    await services.next_available.work_off()
-    assert (kept(sql, gone), kept(sql, bare)) == ({}, {0: None})
-    assert kept(sql, jana)[0] == MONDAY_MORNING
+    deleted, bare, jana = (
+        await add_expert(name="Gone"),
+        await add_expert(name="B", session_types=[]),
+        await add_expert(),
+    )
+    sql.execute("DELETE FROM expert WHERE id = %s", [deleted])
+    await services.next_available.drain()
+    assert (stored_next(sql, deleted), stored_next(sql, bare)) == ({}, {0: None})
+    assert stored_next(sql, jana)[0] == MONDAY_MORNING
     assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
 
 
@@ -178,32 +182,32 @@ async def test_invalid_time_zone_does_not_block_the_worker_and_recovers_when_fix
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(7)]
     sql.execute("UPDATE expert SET time_zone = 'Mars/Base' WHERE id = %s", [experts[3]])
-    await services.next_available.work_off()
-    assert [kept(sql, expert)[0] for expert in experts].count(MONDAY_MORNING) == 6
-    assert kept(sql, experts[3]) == {0: None}
+    await services.next_available.drain()
+    assert [stored_next(sql, expert)[0] for expert in experts].count(MONDAY_MORNING) == 6
+    assert stored_next(sql, experts[3]) == {0: None}
     sql.execute("UPDATE expert SET time_zone = 'Europe/Berlin'")
-    await services.next_available.work_off()
-    assert kept(sql, experts[3])[0] == MONDAY_MORNING
+    await services.next_available.drain()
+    assert stored_next(sql, experts[3])[0] == MONDAY_MORNING
 
 
 async def test_rows_that_time_makes_stale_are_refreshed_exactly_then(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, clock: Clock
 ) -> None:
     expert = await add_expert(notice_minutes=30, horizon_days=2)
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
-    clock.advance(minutes=30)  # exactly the notice: it can still be booked
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] == MONDAY_MORNING + HOUR
+    clock.advance(minutes=30)  # exactly the notice: still bookable
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] == MONDAY_MORNING + HOUR
     clock.advance(seconds=1)
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
     sql.execute("DELETE FROM availability_rule WHERE weekday <> 4")
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] is None
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] is None
     clock.now = datetime(2026, 11, 23, 23, tzinfo=UTC)  # Tuesday begins in Berlin: the horizon reaches Thursday
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] == datetime(2026, 11, 26, 8, tzinfo=UTC)
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] == datetime(2026, 11, 26, 8, tzinfo=UTC)
     await check(services, sql, expert)
 
 
@@ -213,20 +217,20 @@ async def test_slot_is_free_as_soon_as_its_hold_expires(
     expert = await add_expert()
     sql.execute(HOLD, {"e": expert, "s": MONDAY_MORNING + HOUR, "u": MONDAY_MORNING + 10 * MINUTE})
     clock.advance(minutes=5)
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] == MONDAY_MORNING + 2 * HOUR
     clock.advance(minutes=5)
-    await services.next_available.work_off()
-    assert kept(sql, expert)[0] == MONDAY_MORNING + HOUR
+    await services.next_available.drain()
+    assert stored_next(sql, expert)[0] == MONDAY_MORNING + HOUR
 
 
 async def test_correct_rows_are_not_rewritten(services: Services, add_expert: AddExpert, sql: Connection) -> None:
     expert = await add_expert()
-    await services.next_available.work_off()
+    await services.next_available.drain()
     written = "SELECT xmin::text, minutes FROM expert_next UNION ALL SELECT xmin::text, half_day FROM expert_free"
     before = sql.execute(f"{written} ORDER BY 2").fetchall()
     sql.execute("UPDATE expert SET bio = 'New' WHERE id = %s", [expert])
-    await services.next_available.work_off()
+    await services.next_available.drain()
     assert sql.execute(f"{written} ORDER BY 2").fetchall() == before
     assert len(before) > 100
 
@@ -257,7 +261,7 @@ async def test_rows_match_the_calendars_after_random_changes(
         for start in starts[0][:1] + chance.sample(starts[0], min(3, len(starts[0]))):
             try:
                 bookings.append((await book(expert, start)).id)
-            except Refusal:  # open, but in another of their session types
+            except Refusal:  # open, but for another session type
                 continue
 
     async def one_cancel(_: UUID) -> None:
@@ -281,31 +285,33 @@ async def test_rows_match_the_calendars_after_random_changes(
         ))  # fmt: skip
         sql.execute(change, {"e": expert, "d": day})
 
-    async def one_move(_: UUID) -> None:
+    async def one_reschedule(_: UUID) -> None:
         clock.advance(minutes=chance.choice((1, 7, 31, 60, 600, 1440, 5000)))
 
     for _ in range(14):
         for _ in range(chance.randint(1, 3)):
-            await chance.choice((one_book, one_book, one_cancel, one_hold, one_rule, one_move))(chance.choice(experts))
-        await services.next_available.work_off()
+            await chance.choice((one_book, one_book, one_cancel, one_hold, one_rule, one_reschedule))(
+                chance.choice(experts)
+            )
+        await services.next_available.drain()
         for expert in experts:
             await check(services, sql, expert)
 
 
 async def test_work_claimed_by_a_killed_process_is_done_by_another(
-    services: Services, database: Database, another: Services, add_expert: AddExpert, sql: Connection
+    services: Services, database: Database, other_process: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(5)]
     async with database.statements() as doomed:
-        # What work_off does first, as far as it gets before its connection dies.
+        # The first steps of work_off, until its connection dies.
         await doomed.execute(text("BEGIN"))
         pid = await doomed.scalar(text("SELECT pg_backend_pid()"))
         assert await rows.try_lock(doomed)
         assert set(await rows.claim(doomed, 100, services.clock())) == set(experts)
-        other = asyncio.create_task(another.next_available.work_off())
+        other = asyncio.create_task(other_process.next_available.drain())
         await asyncio.sleep(0.3)
-        assert not other.done()  # in turns
-        assert kept(sql, experts[0]) == {}
+        assert not other.done()  # it waits for its turn
+        assert stored_next(sql, experts[0]) == {}
         sql.execute("SELECT pg_terminate_backend(%s)", [pid])
         await asyncio.wait_for(other, 20)
         await doomed.invalidate()
@@ -314,23 +320,23 @@ async def test_work_claimed_by_a_killed_process_is_done_by_another(
 
 
 async def test_two_concurrent_workers_leave_correct_rows(
-    services: Services, another: Services, add_expert: AddExpert, book: Book, sql: Connection
+    services: Services, other_process: Services, add_expert: AddExpert, book: Book, sql: Connection
 ) -> None:
     experts = [await add_expert(name=f"E{n}") for n in range(60)]
-    work = [asyncio.create_task(who.next_available.work_off()) for who in (services, another, another)]
+    work = [asyncio.create_task(who.next_available.drain()) for who in (services, other_process, other_process)]
     for hour in range(3):
         await asyncio.gather(*(book(expert, MONDAY_MORNING + hour * HOUR) for expert in experts))
-        work += [asyncio.create_task(who.next_available.work_off()) for who in (services, another)]
+        work += [asyncio.create_task(who.next_available.drain()) for who in (services, other_process)]
     await asyncio.gather(*work)
     assert sql.execute("SELECT count(*) FROM expert_changed").fetchone() == (0,)
-    assert [kept(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
+    assert [stored_next(sql, expert)[0] for expert in experts] == [MONDAY_MORNING + 3 * HOUR] * 60
 
 
 async def test_constantly_booked_expert_does_not_starve_others(
     services: Services, database: Database, add_expert: AddExpert, sql: Connection
 ) -> None:
     busy, first, second = [await add_expert(name=name) for name in ("Busy", "First", "Second")]
-    await services.next_available.work_off()
+    await services.next_available.drain()
     sql.execute("INSERT INTO expert_changed (expert_id) SELECT %s FROM generate_series(1, 300)", [busy])
     sql.execute("INSERT INTO expert_changed (expert_id) SELECT unnest(%s::uuid[])", [[first, second, busy]])
     async with database.transaction() as connection:
@@ -339,11 +345,11 @@ async def test_constantly_booked_expert_does_not_starve_others(
 
 
 async def test_worker_timer_pauses_even_when_woken() -> None:
-    alarm, loop = WorkerTimer(0), asyncio.get_running_loop()
-    for ring in (alarm.wake, lambda: None):
+    timer, loop = WorkerTimer(0), asyncio.get_running_loop()
+    for ring in (timer.wake, lambda: None):
         ring()
         began = loop.time()
-        await alarm.sleep(0.2, 0.2)
+        await timer.sleep(0.2, 0.2)
         assert loop.time() - began >= 0.19
 
 
@@ -358,15 +364,15 @@ async def test_other_tasks_run_between_two_experts(
             await asyncio.sleep(0)
             turns += 1
 
-    def noted(*calendars: Any) -> dict[int, FreeTimes]:
+    def record(*calendars: Any) -> dict[int, FreeTimes]:
         begun.append(turns)
         return free_times(*calendars)
 
     for number in range(30):
         await add_expert(name=f"E{number}")
-    monkeypatch.setattr(next_available, "free_times", noted)
+    monkeypatch.setattr(next_available, "free_times", record)
     others = asyncio.create_task(take_turns())
-    await services.next_available.work_off()
+    await services.next_available.drain()
     others.cancel()
     assert len(begun) >= 30
     assert all(before < after for before, after in pairwise(begun))
@@ -383,16 +389,16 @@ async def test_worker_recovers_after_the_database_was_away(
         await asyncio.sleep(1)
         assert "next-available worker failed" in caplog.text
         sql.execute("ALTER TABLE hidden RENAME TO expert_next")
-        await until(lambda: kept(sql, expert).get(0) == MONDAY_MORNING)
+        await until(lambda: stored_next(sql, expert).get(0) == MONDAY_MORNING)
     finally:
         running.cancel()
 
 
 def next_of(sql: Connection, expert_id: UUID) -> datetime:
-    """What is kept now, as soon as there is something."""
+    """The stored next free start, as soon as there is one."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        free_at = kept(sql, expert_id).get(0)
+        free_at = stored_next(sql, expert_id).get(0)
         if free_at is not None:
             return free_at
         time.sleep(0.02)
@@ -400,7 +406,7 @@ def next_of(sql: Connection, expert_id: UUID) -> datetime:
 
 
 def book_at(server: ServerProcess, expert_id: UUID, start: datetime) -> None:
-    """As a program books."""
+    """Book through the REST API."""
     answer = httpx.post(f"{server.url}/bookings", json=booking_of(expert_id, startsAt=start.isoformat()), timeout=30)
     assert answer.status_code == 201
 
@@ -414,7 +420,7 @@ async def test_servers_process_their_own_bookings_and_manual_changes(
         await asyncio.to_thread(book_at, server, expert, first)
         await until(lambda past=first: next_of(sql, expert) > past)  # type: ignore[misc]
     sql.execute("UPDATE expert SET active = false")
-    await until(lambda: kept(sql, expert) == {0: None})
+    await until(lambda: stored_next(sql, expert) == {0: None})
 
 
 async def test_work_left_by_a_killed_server_is_done_by_the_next(
@@ -423,11 +429,11 @@ async def test_work_left_by_a_killed_server_is_done_by_the_next(
     expert = await add_expert()
     doomed = serve()
     first = next_of(sql, expert)
-    sql.execute("SELECT pg_advisory_lock(%s)", [rows.LOCK])  # the work cannot begin
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.LOCK])  # blocks the worker
     await asyncio.to_thread(book_at, doomed, expert, first)
     doomed.kill()
     sql.execute("SELECT pg_advisory_unlock(%s)", [rows.LOCK])
-    assert kept(sql, expert)[0] == first
+    assert stored_next(sql, expert)[0] == first
     serve()
     await until(lambda: next_of(sql, expert) > first)
 
@@ -437,10 +443,10 @@ async def test_worker_waits_while_another_process_has_its_turn(
 ) -> None:
     expert = await add_expert()
     sql.execute("SELECT pg_advisory_lock(%s)", [rows.LOCK])
-    work = asyncio.create_task(services.next_available.work_off())
+    work = asyncio.create_task(services.next_available.drain())
     await asyncio.sleep(0.3)
     assert not work.done()
-    assert kept(sql, expert) == {}
+    assert stored_next(sql, expert) == {}
     sql.execute("SELECT pg_advisory_unlock(%s)", [rows.LOCK])
     await asyncio.wait_for(work, 20)
-    assert kept(sql, expert)[0] == MONDAY_MORNING
+    assert stored_next(sql, expert)[0] == MONDAY_MORNING

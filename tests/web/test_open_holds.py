@@ -29,9 +29,9 @@ async def test_hold_lasts_as_long_as_one_form_shows_it(services: Services, add_e
     first, second = await open_form(open_holds, request), await open_form(open_holds, request)
     assert first.id == second.id
     await open_holds.close(first.id, ADA)
-    assert await services.holds.of_visitor(ADA) == first
+    assert await services.holds.for_visitor(ADA) == first
     await open_holds.close(first.id, ADA)
-    assert await services.holds.of_visitor(ADA) is None
+    assert await services.holds.for_visitor(ADA) is None
 
 
 async def test_form_that_switches_to_another_hold_stops_counting_for_the_old_one(
@@ -40,9 +40,9 @@ async def test_form_that_switches_to_another_hold_stops_counting_for_the_old_one
     open_holds, expert_id = OpenHolds(services), await add_expert()
     first = await open_form(open_holds, hold_request(expert_id))
     second = await open_form(open_holds, hold_request(expert_id, 3), instead_of=first.id)
-    assert await services.holds.of_visitor(ADA) == second
+    assert await services.holds.for_visitor(ADA) == second
     await open_holds.close(second.id, ADA)
-    assert await services.holds.of_visitor(ADA) is None
+    assert await services.holds.for_visitor(ADA) is None
 
 
 async def test_hold_taken_over_by_another_process_is_not_released_here(
@@ -52,9 +52,9 @@ async def test_hold_taken_over_by_another_process_is_not_released_here(
     hold = await open_form(here, request)
     await open_form(there, request)
     await here.close(hold.id, ADA)
-    assert await services.holds.of_visitor(ADA) == hold
+    assert await services.holds.for_visitor(ADA) == hold
     await there.close(hold.id, ADA)
-    assert await services.holds.of_visitor(ADA) is None
+    assert await services.holds.for_visitor(ADA) is None
 
 
 async def test_only_pages_of_the_same_browser_are_notified_of_its_hold(

@@ -1,4 +1,4 @@
-"""Drawn faces: the same for the same key, safe to put into any page."""
+"""Drawn portraits: equal for equal keys and safe in any page."""
 
 import re
 from hashlib import sha256
@@ -26,7 +26,7 @@ MANY = [f"{look}person {number}" for look in ("f:", "m:", "") for number in rang
 
 
 def test_portrait_of_a_key_never_changes_between_releases() -> None:
-    # Another digest means that everybody in a running catalogue looks different: change it only on purpose.
+    # Another digest means that all existing experts get a new portrait: change it only on purpose.
     digest = sha256(draw_portrait("f:jana-muller").encode()).hexdigest()
     assert digest == "6739da3cac70e195aeadd49f837e8081b55675e8edb7bdca8dde750b81c8bdf8"
 
@@ -40,7 +40,7 @@ def test_any_key_gives_a_small_square_well_formed_svg(key: str) -> None:
 
 
 def test_three_hundred_keys_give_three_hundred_portraits() -> None:
-    # Without the gradient's name, which differs anyway.
+    # Without the gradient's id, which differs in any case.
     assert len({re.sub(r"p[0-9a-f]{12}", "", draw_portrait(key)) for key in MANY}) > 295
 
 

@@ -37,7 +37,7 @@ class Deadlines(Worker):
     async def _step(self) -> float:
         if not await self._clock_agrees():
             return _CLOCK_RETRY_DELAY
-        await self.work_off()
+        await self.drain()
         time = asyncio.get_running_loop().time
         if time() >= self._sweep_at:
             await self.sweep()
@@ -46,7 +46,7 @@ class Deadlines(Worker):
         self.round_at = self._clock()
         return pause
 
-    async def work_off(self) -> None:
+    async def drain(self) -> None:
         """Return when everything that has expired by now is marked so, by this or another process."""
         now = self._clock()
         async with self._database.statements() as connection:

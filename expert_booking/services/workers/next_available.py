@@ -22,7 +22,7 @@ _BATCH_SIZE: Final = 20  # experts in one transaction: about 30 ms of work
 _REST_FACTOR: Final = 19
 _MAX_REST: Final = 4.0
 # Seconds.
-_LOCK_RETRY_DELAY: Final = 0.03  # while `work_off` waits for another process
+_LOCK_RETRY_DELAY: Final = 0.03  # while `drain` waits for another process
 _LOCKED_DELAY: Final = 1.0  # after another process had the lock
 _MAX_PAUSE: Final = 20.0
 _CLOCK_RETRY_DELAY: Final = 5.0
@@ -50,7 +50,7 @@ class NextAvailable(Worker):
             await self._timer.pause(_CLOCK_RETRY_DELAY)
             return None
         started = time.monotonic()
-        has_lock = await self._work_off_if_unlocked()
+        has_lock = await self._drain_if_unlocked()
         self.round_at = self._clock()
         if not has_lock:
             # The process that has the lock receives the same events.
@@ -59,27 +59,27 @@ class NextAvailable(Worker):
         self._rest = min(_REST_FACTOR * (time.monotonic() - started), _MAX_REST)
         return await self._pause()
 
-    async def work_off(self) -> None:
+    async def drain(self) -> None:
         """Return when all rows are correct as of now, whichever process has computed them."""
         while await self._pause() <= 0:
-            if not await self._work_off_if_unlocked():
+            if not await self._drain_if_unlocked():
                 await asyncio.sleep(_LOCK_RETRY_DELAY)
 
-    async def work_off_with(self, work_out_all: Callable[[Sequence[UUID]], Awaitable[None]]) -> None:
-        """Like `work_off` for very many experts: `work_out_all` distributes them, possibly to other processes.
+    async def drain_with(self, recompute_all: Callable[[Sequence[UUID]], Awaitable[None]]) -> None:
+        """Like `drain` for very many experts: `recompute_all` distributes them, possibly to other processes.
 
-        They call `work_out` for some experts at a time while this process holds the lock. Experts that are queued in
+        They call `recompute` for some experts at a time while this process holds the lock. Experts that are queued in
         the meantime stay queued.
         """
         async with self._database.statements() as connection, rows.all_queued(connection) as ids:
-            await work_out_all(ids)
+            await recompute_all(ids)
 
-    async def work_out(self, ids: Sequence[UUID]) -> None:
+    async def recompute(self, ids: Sequence[UUID]) -> None:
         """Recompute the rows of these experts. The caller, possibly in another process, must hold the lock."""
         async with self._database.transaction() as connection:
-            await self._work_out(connection, ids, self._clock())
+            await self._recompute(connection, ids, self._clock())
 
-    async def _work_off_if_unlocked(self) -> bool:
+    async def _drain_if_unlocked(self) -> bool:
         """Recompute all queued experts; False if another process has the lock."""
         while not self._timer.stopped:
             async with self._database.transaction() as connection:
@@ -89,12 +89,12 @@ class NextAvailable(Worker):
                 now = self._clock()
                 ids = await rows.claim(connection, _BATCH_SIZE, now)
                 if ids:
-                    await self._work_out(connection, ids, now)
+                    await self._recompute(connection, ids, now)
             if len(ids) < _BATCH_SIZE:
                 return True
         return True
 
-    async def _work_out(self, connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> None:
+    async def _recompute(self, connection: AnyConnection, ids: Sequence[UUID], now: datetime) -> None:
         existing = await rows.existing(connection, ids)
         if existing:
             await rows.write(connection, await self._compute(connection, existing, now))
@@ -127,10 +127,10 @@ async def compute_free_times(
     offers = await calendars.offers(connection, ids, now)
     until = max((offer.calendar.end(now) for offer in offers), default=now)
     busy = await calendars.busy(connection, ids, now, until, now)
-    lapses = await rows.hold_expiries(connection, ids, now)
+    expiries = await rows.hold_expiries(connection, ids, now)
     free: dict[UUID, dict[int, FreeTimes]] = {}
     for expert_id in ids:
         theirs = [o.with_busy(busy.get(expert_id, ())).calendar for o in offers if o.expert_id == expert_id]
-        free[expert_id] = free_times(theirs, now, lapses.get(expert_id))
+        free[expert_id] = free_times(theirs, now, expiries.get(expert_id))
         await asyncio.sleep(0)  # let requests run in between
     return free

@@ -93,7 +93,7 @@ class Outbox(Worker):
             self.round_at = self._clock()
         return pause
 
-    async def work_off(self) -> None:
+    async def drain(self) -> None:
         """Return when all due reminders are queued and all due messages have been sent or have failed."""
         await self.plan()
         while await self._start_sending() or self._senders:

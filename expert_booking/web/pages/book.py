@@ -190,7 +190,7 @@ class BookPage:
                     submission=str(uuid4()),
                     phone_required=self._phone_required,
                     by_expert=self._session_type.confirmation is Confirmation.BY_EXPERT,
-                    mails=self._services.site.mails,
+                    mails=self._services.site.sends_email,
                     on_book=self.book,
                     on_typing=self.renew,
                 )
@@ -323,14 +323,14 @@ class BookPage:
 
     async def _update(self, refusal: Refusal | None = None, *, is_new_visitor: bool = False) -> None:
         """Bring the page up to date. `refusal` is what the services have just raised, if they have."""
-        own = None if is_new_visitor else await self._services.holds.of_visitor(self._visitor.browser)
+        own = None if is_new_visitor else await self._services.holds.for_visitor(self._visitor.browser)
         if self._state.hold_state is HoldState.HELD and own is None:
             await self._live.read()  # the board may still contain this visitor's hold, as if it were someone else's
         refusal = refusal or refusal_of(self._state, own, self._board())
         own_booking = None
         if reason_of(refusal) is Reason.BUSY:
             # The visitor may have booked the time themselves, in another tab or before a reload.
-            own_booking = await self._services.bookings.at_for_visitor(
+            own_booking = await self._services.bookings.overlapping_for_visitor(
                 self._expert.id, *self._slot.busy_span(self._board().calendar.length), self._visitor.browser
             )
         await self._show(SlotRead(own, refusal, own_booking))

@@ -70,7 +70,7 @@ def mount_calendar_file(web: FastAPI, services: Services) -> None:
         try:
             booking, caller = await BookingAccess.for_request(services, reference, request).find()
             audience = Audience.CUSTOMER if caller.role is Role.CUSTOMER else Audience.EXPERT
-            body = await services.feeds.file_of(booking, audience)
+            body = await services.feeds.booking_file(booking, audience)
         except BookingNotFound as refusal:
             raise HTTPException(404) from refusal
         headers = {"Content-Disposition": 'attachment; filename="booking.ics"', "Cache-Control": "no-store"}
@@ -185,10 +185,10 @@ class BookingPage:
     def _paint(self) -> None:
         booking, by_host = self._booking, self._live.by_host
         self._details.show(booking_details(booking, self._zone, self._expert_zone, by_host=by_host))
-        self._mail.show(mail_state(booking) if self._services.site.mails and not by_host else Markup(""))
+        self._mail.show(mail_state(booking) if self._services.site.sends_email and not by_host else Markup(""))
         self._calendar.show(self._calendar_html())
         self._links.show(self._links_html())
-        self._shared_link.show("" if by_host or not self._services.site.mails else booking.email)
+        self._shared_link.show("" if by_host or not self._services.site.sends_email else booking.email)
         self._show_actions()
 
     def _show_actions(self) -> None:

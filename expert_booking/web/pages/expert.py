@@ -53,7 +53,7 @@ def mount(services: Services, profiles: ProfileCache, boards: LiveBoards, open_h
                 view.change_own(VisitorSlot.of(hold) if hold and hold.expert_id == expert.id else None)
 
             client.on_delete(open_holds.subscribe(visitor, show_own))
-            show_own(await services.holds.of_visitor(visitor))
+            show_own(await services.holds.for_visitor(visitor))
         with layout.frame(
             expert.name, description=f"{expert.headline} – book {expert.name}.", on_zone=view.change_zone
         ):

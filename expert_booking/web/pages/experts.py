@@ -124,11 +124,11 @@ class ListingPage:
         """Return the experts found, and a note if an outdated part of the query (such as a past day) was dropped."""
         query = self._query.model_copy(update={"time_zone": zone.key, "facets": True})
         try:
-            return await self._services.experts.names(query), ""
+            return await self._services.experts.find_without_times(query), ""
         except Invalid as refusal:
             outdated = {"free_on": None, "free_before": None, "after": None, "before": None, "page": 1}
             self._query = self._query.model_copy(update=outdated)
-            return await self._services.experts.names(query.model_copy(update=outdated)), str(refusal)
+            return await self._services.experts.find_without_times(query.model_copy(update=outdated)), str(refusal)
 
     async def _subscribe(self, ids: list[UUID], key: NextFreeKey) -> None:
         old_rooms, self._rooms = self._rooms, [self._next_free.room(expert_id, key) for expert_id in ids]

@@ -177,7 +177,7 @@ class MailboxPage:
 
     async def load(self) -> None:
         """Read the emails."""
-        self._mails = await self._mailbox.mails(self._to)
+        self._mails = await self._mailbox.latest(self._to)
 
     def draw(self) -> None:
         """Draw the introduction, the filter and the emails."""

@@ -136,7 +136,7 @@ class MyBookingsPage:
             if identity is not None:
                 layout.html(signed_in(identity.email))
             else:
-                SignIn(next_path="", title="See all your bookings", mails=self._services.site.mails)
+                SignIn(next_path="", title="See all your bookings", mails=self._services.site.sends_email)
         if identity is not None:
             with self._feeds:
                 self._draw_feeds(identity)
@@ -180,7 +180,7 @@ class MyBookingsPage:
         return owner.customer_key == identity.customer_key or owner.expert_id in {one.id for one in identity.experts}
 
     async def _identity(self) -> Identity | None:
-        return await self._services.access.who(self._proof) if self._proof else None
+        return await self._services.access.identity_of_proof(self._proof) if self._proof else None
 
     async def _read(self) -> None:
         bookings = await self._query()
@@ -195,9 +195,9 @@ class MyBookingsPage:
     async def _query(self) -> _Bookings:
         bookings, identity = self._services.bookings, await self._identity()
         if identity is None:
-            return _Bookings(booked=await bookings.of_visitor(self._visitor))
-        hosted = await bookings.of_experts([one.id for one in identity.experts]) if identity.experts else ()
-        return _Bookings(identity, await bookings.of_customer(identity.customer_key), hosted)
+            return _Bookings(booked=await bookings.for_visitor(self._visitor))
+        hosted = await bookings.for_experts([one.id for one in identity.experts]) if identity.experts else ()
+        return _Bookings(identity, await bookings.for_customer(identity.customer_key), hosted)
 
     def _subscribe(self, subjects: set[UUID]) -> None:
         self._unsubscribe()
@@ -243,7 +243,7 @@ class MyBookingsPage:
         return _NONE.format(title="No bookings yet", text="Bookings you make in this browser appear here.")
 
     def _card(self, booking: BookingView, *, past: bool) -> Markup:
-        mail = Markup("") if past or not self._services.site.mails else mail_mark(booking)
+        mail = Markup("") if past or not self._services.site.sends_email else mail_mark(booking)
         return booking_card(booking, self._zone, past=past, mail=mail)
 
 

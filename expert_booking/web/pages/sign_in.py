@@ -55,18 +55,20 @@ def mount(services: Services) -> None:
                 layout.html(_LINK_EXPIRED.format(LinkNotValid()))
             if identity is not None:
                 layout.html(_SIGNED_IN.format(email=identity.email, next=next_path or _HOME))
-            SignIn(next_path=next_path, title="Sign in by email", mails=services.site.mails, start_over=link_expired)
+            SignIn(
+                next_path=next_path, title="Sign in by email", mails=services.site.sends_email, start_over=link_expired
+            )
 
     @page_route.page("/sign-in/{link}")
     async def by_link(link: str, client: Client) -> Response | None:
         try:
-            view = await services.access.look_at_link(link)
+            view = await services.access.preview_link(link)
         except LinkNotValid as refusal:
             client.status_code = 404
             with layout.frame("Sign in", here="/my-bookings", narrow=True):
                 layout.html(Markup("Sign in"), tag="h1").classes("over")
                 layout.html(_LINK_EXPIRED.format(refusal))
-                SignIn(next_path="", title="Get a new email", mails=services.site.mails, start_over=True)
+                SignIn(next_path="", title="Get a new email", mails=services.site.sends_email, start_over=True)
             return None
         client.delete()  # this response does not use it, so repeated requests must not keep any alive
         # Without scripts, because some email programs show pages without running any.

@@ -1,4 +1,4 @@
-"""A year of slots of six experts: the board, the form's check, the REST list and booking itself say the same."""
+"""The board, the form, the REST list and booking itself agree on a year of slots of six experts."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -32,13 +32,13 @@ def week(*days: int, opens: str = "09:00", closes: str = "17:00", **validity: An
 
 
 def session(**length: Any) -> list[SessionTypeRequest]:
-    """One session type that may be booked a year ahead."""
+    """One session type with a horizon of a year."""
     sizes = {"title": "Session", "minutes": 60, "step_minutes": 60, "notice_minutes": 0, "horizon_days": YEAR}
     return [SessionTypeRequest(**{**sizes, **length})]
 
 
 EVERY_DAY = range(1, 8)
-# Clocks that change in the day, at midnight and by half an hour; nights; seasons; days off; holidays; caps; buffers.
+# Clock changes by day, at midnight and by half an hour; hours at night; seasons; holidays; caps; buffers.
 EXPERTS: dict[str, dict[str, Any]] = {
     "Europe/Berlin": {
         "session_types": session(minutes=45, step_minutes=30, before_minutes=5, after_minutes=10, notice_minutes=150),
@@ -85,7 +85,7 @@ async def test_board_form_api_and_booking_agree_on_a_year_of_slots(
     assert await _by_rest(client, expert_id, viewer, clock()) == on_board
     assert dict(_by_form(board, clock())) == on_board
 
-    # And booking itself: what is open is booked, what is not is refused, with what the board says is the reason.
+    # Booking agrees too: open slots can be booked and all others are refused.
     for start, state in list(on_board.items())[:: max(1, len(on_board) // 25)]:
         starts_at = datetime.fromisoformat(start)
         if (await services.availability.board(expert_id)).refusal(starts_at) is None:
@@ -116,25 +116,25 @@ async def _book_and_hold_some(services: Services, book: Book, expert_id: UUID) -
                 await book(expert_id, slot.starts_at)
             else:
                 await services.holds.take(HoldRequest(expert_id=expert_id, starts_at=slot.starts_at))
-        except Conflict:  # it overlaps the one before
+        except Conflict:  # it overlaps the previous one
             continue
 
 
 async def _check_wording(book: Book, expert_id: UUID, board: Board) -> None:
-    """Who is too late hears whether that time is booked or may be free again soon."""
-    said = {"held": (Reason.HELD, "right now."), "booked": (Reason.BUSY, "just booked this time.")}
-    taken = [slot for slot in board.slots if slot.state.value in said]
+    """The refusal says whether the time is booked or only held."""
+    expected = {"held": (Reason.HELD, "right now."), "booked": (Reason.BUSY, "just booked this time.")}
+    taken = [slot for slot in board.slots if slot.state.value in expected]
     for slot in taken[:: max(1, len(taken) // 10)]:
         with pytest.raises(SlotTaken) as refused:
             await book(expert_id, slot.starts_at)
-        reason, ending = said[slot.state.value]
+        reason, ending = expected[slot.state.value]
         assert refused.value.blocker.reason is reason
         assert str(refused.value).endswith(ending)
         assert slot.starts_at not in refused.value.alternatives
 
 
 def _by_page(board: Board, viewer: ZoneInfo, now: datetime) -> dict[str, str]:
-    """What a visitor sees who turns over all the weeks."""
+    """The slots that a visitor sees when paging through all weeks."""
     seen: dict[str, str] = {}
     day = first_day(None, board, viewer, now)
     while day is not None:
@@ -146,7 +146,7 @@ def _by_page(board: Board, viewer: ZoneInfo, now: datetime) -> dict[str, str]:
 
 
 async def _by_rest(client: httpx.AsyncClient, expert_id: UUID, viewer: str, now: datetime) -> dict[str, str]:
-    """What a program gets that asks for months, in the viewer's dates."""
+    """The slots that a program gets when it requests months in the viewer's dates."""
     seen: dict[str, str] = {}
     first, last = now.date() - 2 * DAY, now.date() + (YEAR + 3) * DAY
     while first <= last:
@@ -161,7 +161,7 @@ async def _by_rest(client: httpx.AsyncClient, expert_id: UUID, viewer: str, now:
 
 
 def _by_form(board: Board, now: datetime) -> Iterator[tuple[str, str]]:
-    """What the form says of every quarter of an hour, and of every slot that begins at another time."""
+    """The form's verdict on every quarter of an hour and on all other starts of slots."""
     quarters = {now + number * QUARTER for number in range((YEAR + 2) * 96)}
     states = {slot.starts_at: slot.state.value for slot in board.slots}
     for instant in sorted(quarters | states.keys()):
@@ -173,7 +173,7 @@ def _by_form(board: Board, now: datetime) -> Iterator[tuple[str, str]]:
 
 
 def _overlapping(board: Board, instant: datetime) -> bool:
-    """Whether one booked a moment ago by this test can be in the way: the slots of this type overlap each other."""
+    """Whether slots of this type overlap, so that a booking of this test may have taken a neighbour."""
     return board.calendar.length.step_minutes < board.calendar.length.minutes + 15
 
 

@@ -1,4 +1,4 @@
-"""Who may see and change what."""
+"""Permissions to read and change bookings."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,13 +12,13 @@ from tests.conftest import Clock
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 CUSTOMERS = ("grace", "jana_herself", "stray")
-EVERYBODY = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
-SECRETS = ("Augusta", "augusta@example.com", "7946 0000", "very private", "Europe/Athens")
+ALL_CALLERS = ("nobody", "garbage", "revoked", "admin", "reader", "jana", "omar", *CUSTOMERS)
+PERSONAL_DATA = ("Augusta", "augusta@example.com", "7946 0000", "very private", "Europe/Athens")
 
 
 @pytest.fixture
 async def booking(post: Post) -> Json:
-    """A booking of Jana's time with all that is nobody else's business."""
+    """A booking with Jana that contains personal data."""
     made = await post(name="Augusta King", email="Augusta@example.com", notes="very private", timeZone="Europe/Athens")
     body: Json = made.json()
     del body["accessToken"]
@@ -26,13 +26,13 @@ async def booking(post: Post) -> Json:
 
 
 def refused(answer: httpx.Response, who: str) -> None:
-    """A token that is no token is 401 everywhere."""
+    """Check that the caller is refused: 401 without a valid token, 403 or 404 otherwise."""
     body = check_problem(answer, 401, "proof_needed")
     assert answer.headers["www-authenticate"] == "Bearer"
     assert ("not valid" in body["detail"]) == (who in ("garbage", "revoked"))
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_bookings_by_email_are_for_admins_and_readers_only(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, who: str
 ) -> None:
@@ -46,7 +46,7 @@ async def test_bookings_by_email_are_for_admins_and_readers_only(
     assert known.content == unknown.content
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_bookings_by_expert_are_times_only_except_for_hosts(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, booking: Json, who: str
 ) -> None:
@@ -59,7 +59,7 @@ async def test_bookings_by_expert_are_times_only_except_for_hosts(
     assert answer.json() == {"bookings": [seen], "total": 1, "page": 1, "limit": 20}
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_email_filter_with_an_expert_needs_authorization(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, post: Post, booking: Json, who: str
 ) -> None:
@@ -72,7 +72,7 @@ async def test_email_filter_with_an_expert_needs_authorization(
         refused(answer, who)
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_list_of_all_bookings_is_for_admins_and_readers_only(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, who: str
 ) -> None:
@@ -83,7 +83,7 @@ async def test_list_of_all_bookings_is_for_admins_and_readers_only(
         refused(answer, who)
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_unauthorized_callers_get_404_for_a_booking(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, who: str
 ) -> None:
@@ -99,7 +99,7 @@ async def test_unauthorized_callers_get_404_for_a_booking(
         assert known.content == unknown.content
 
 
-@pytest.mark.parametrize("who", EVERYBODY)
+@pytest.mark.parametrize("who", ALL_CALLERS)
 async def test_only_the_expert_and_admins_change_a_status(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, sql: Connection, who: str
 ) -> None:
@@ -132,19 +132,19 @@ async def test_changing_the_status_of_an_unknown_booking_reveals_nothing(
 async def test_impossible_transition_is_a_conflict(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, clock: Clock
 ) -> None:
-    async def move(to: str) -> httpx.Response:
+    async def change_status(to: str) -> httpx.Response:
         path = f"/bookings/{booking['id']}/status"
         return await client.patch(path, json={"status": to}, headers=tokens["jana"])
 
     for wrong in ("pending", "completed", "no_show", "held", "expired"):
-        check_problem(await move(wrong), 409, "status_change_not_allowed")
-    assert (await move("confirmed")).json()["status"] == "confirmed"
+        check_problem(await change_status(wrong), 409, "status_change_not_allowed")
+    assert (await change_status("confirmed")).json()["status"] == "confirmed"
     for wrong in ("confirmed", "completed", "no_show", "pending", "declined", "expired"):
-        check_problem(await move(wrong), 409, "status_change_not_allowed")
+        check_problem(await change_status(wrong), 409, "status_change_not_allowed")
     clock.advance(hours=25)
-    assert (await move("no_show")).json()["status"] == "no_show"
+    assert (await change_status("no_show")).json()["status"] == "no_show"
     for wrong in ("completed", "cancelled", "confirmed"):
-        body = check_problem(await move(wrong), 409, "status_change_not_allowed")
+        body = check_problem(await change_status(wrong), 409, "status_change_not_allowed")
         assert "no-show" in body["detail"]
 
 
@@ -200,9 +200,9 @@ async def test_lists_are_paged_latest_start_first(
 async def test_public_list_contains_only_live_times(
     client: httpx.AsyncClient, tokens: Tokens, jana: UUID, post: Post, booking: Json, sql: Connection
 ) -> None:
-    gone = (await post(startsAt="2026-11-24T10:00:00Z")).json()
-    await client.patch(f"/bookings/{gone['id']}/status", json={"status": "cancelled"}, headers=tokens["admin"])
-    for start, until in (("12:00", "2020-01-01"), ("13:00", "2100-01-01")):  # a lapsed hold and a live one
+    cancelled = (await post(startsAt="2026-11-24T10:00:00Z")).json()
+    await client.patch(f"/bookings/{cancelled['id']}/status", json={"status": "cancelled"}, headers=tokens["admin"])
+    for start, until in (("12:00", "2020-01-01"), ("13:00", "2100-01-01")):  # an expired hold and a live one
         sql.execute(
             "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, hold_until)"
             " SELECT %(e)s, id, %(s)s::timestamptz, %(s)s::timestamptz + interval '1 hour',"
@@ -242,9 +242,9 @@ async def test_public_answers_contain_no_personal_data(
         await post(),
     ]
     for answer in answers:
-        said = answer.text + str(answer.headers)
-        assert not [secret for secret in (*SECRETS, booking["id"]) if secret.lower() in said.lower()], said
-        assert "jana@example.com" not in said  # the expert's own address
+        text = answer.text + str(answer.headers)
+        assert not [secret for secret in (*PERSONAL_DATA, booking["id"]) if secret.lower() in text.lower()], text
+        assert "jana@example.com" not in text  # the expert's address
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A process that is told to end finishes what was begun, and one that is to be replaced goes on at the new schema."""
+"""A stopping process finishes its requests, and a running process works with a newer schema."""
 
 import asyncio
 import signal
@@ -23,20 +23,20 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Serve = Callable[..., ServerProcess]
 
 
-async def free(client: httpx.AsyncClient, expert: object) -> str:
-    """The next free time, by the real clock."""
+async def next_free(client: httpx.AsyncClient, expert: object) -> str:
+    """The expert's next free start, by the real clock."""
     return str((await client.get(f"/experts/{expert}")).json()["nextAvailable"])
 
 
 async def until(check: Callable[[], Any]) -> None:
-    """Wait for something that nobody tells us."""
+    """Wait until this is true."""
     async with asyncio.timeout(30):
         while not check():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
 def waiting(sql: Connection) -> bool:
-    """Whether a booking waits for our lock."""
+    """Whether a booking waits for the test's lock."""
     return sql.execute(
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         " AND query LIKE '%INSERT INTO booking%'"
@@ -44,7 +44,7 @@ def waiting(sql: Connection) -> bool:
 
 
 def refused(server: ServerProcess) -> bool:
-    """Whether nobody new is let in."""
+    """Whether the server refuses new connections."""
     try:
         httpx.get(f"{server.url}/healthz", timeout=1)
     except httpx.ConnectError:
@@ -59,7 +59,7 @@ async def test_sigterm_stops_new_connections_and_finishes_the_booking_in_progres
 ) -> None:
     server, expert = serve(), await add_expert()
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-        start = await free(client, expert)
+        start = await next_free(client, expert)
         with psycopg.connect(driver_url(database_url)) as lock:
             lock.execute("LOCK TABLE booking IN SHARE MODE")
             answer = asyncio.create_task(client.post("/bookings", json=booking_of(expert, startsAt=start)))
@@ -79,7 +79,7 @@ async def test_second_signal_stops_the_server_immediately(
 ) -> None:
     server, expert = serve(), await add_expert()
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-        start = await free(client, expert)
+        start = await next_free(client, expert)
         with psycopg.connect(driver_url(database_url)) as lock:
             lock.execute("LOCK TABLE booking IN SHARE MODE")
             answer = asyncio.create_task(client.post("/bookings", json=booking_of(expert, startsAt=start)))
@@ -87,7 +87,7 @@ async def test_second_signal_stops_the_server_immediately(
             server.process.send_signal(signal.SIGTERM)
             await until(lambda: refused(server))
             server.process.send_signal(signal.SIGTERM)
-            # The lock is still there: politely it would have to be waited for.
+            # The lock is still held: a graceful shutdown would wait for it.
             assert await asyncio.to_thread(server.process.wait, 8) == 128 + signal.SIGTERM
         with suppress(httpx.TransportError):
             assert (await answer).status_code >= 500
@@ -101,7 +101,7 @@ async def test_email_in_progress_at_sigterm_is_sent_and_recorded(
     server = serve(SMTP_URL=f"smtp://127.0.0.1:{mail_server.port}", MAIL_FROM="booking@example.com")
     expert = await add_expert()
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
-        body = booking_of(expert, startsAt=await free(client, expert))
+        body = booking_of(expert, startsAt=await next_free(client, expert))
         assert (await client.post("/bookings", json=body)).status_code == 201
     await until(lambda: mail_server.in_progress == 2)
     server.process.send_signal(signal.SIGTERM)
@@ -115,7 +115,7 @@ async def test_email_in_progress_at_sigterm_is_sent_and_recorded(
 async def test_running_process_keeps_working_while_the_schema_grows(
     serve: Serve, add_expert: AddExpert, sql: Connection
 ) -> None:
-    """What it has prepared on its connections is still good when tables have got columns that it does not know."""
+    """Prepared statements stay valid when tables get columns that the process does not know."""
     server, expert = serve(POOL_SIZE="1"), await add_expert()
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         for grown in (False, True):
@@ -123,8 +123,8 @@ async def test_running_process_keeps_working_while_the_schema_grows(
                 for table in ("booking", "expert", "session_type", "availability_rule", "message", "booking_change"):
                     sql.execute(f"ALTER TABLE {table} ADD COLUMN of_a_later_version int NOT NULL DEFAULT 0")
                 sql.execute("UPDATE alembic_version SET version_num = '9999'")
-            for _ in range(7):  # a statement is prepared when it has been asked some times
-                body = booking_of(expert, startsAt=await free(client, expert))
+            for _ in range(7):  # statements are prepared after some executions
+                body = booking_of(expert, startsAt=await next_free(client, expert))
                 assert (await client.post("/bookings", json=body)).status_code == 201
                 assert (await client.get(f"/expert/{expert}")).status_code == 200
                 assert (await client.get("/")).status_code == 200
@@ -133,10 +133,12 @@ async def test_running_process_keeps_working_while_the_schema_grows(
 
 
 async def test_connections_accepted_before_sigterm_are_answered(serve: Serve) -> None:
-    """Also who stands in the queue at the door, and who has not said a word yet."""
+    """Includes connections in the accept queue and one that has not sent anything yet."""
     server = serve()
     silent = socket.create_connection(("127.0.0.1", server.port))
-    await asyncio.to_thread(answer_to, socket.create_connection(("127.0.0.1", server.port)))  # so `silent` is let in
+    await asyncio.to_thread(
+        answer_to, socket.create_connection(("127.0.0.1", server.port))
+    )  # so `silent` has been accepted
     server.process.send_signal(signal.SIGSTOP)
     queue = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
     for one in queue:
@@ -153,7 +155,7 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
 def answer_to(connection: socket.socket) -> bytes:
-    """What is answered on this connection, where the question may have been asked already."""
+    """Send the request, unless it was sent already, and return the response."""
     connection.settimeout(30)
     with suppress(OSError):
         connection.sendall(REQUEST)

@@ -1,4 +1,4 @@
-"""A booking keeps the title and the terms it was made with, whatever becomes of its session type."""
+"""A booking keeps the title and terms it was made with, even if its session type changes."""
 
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from expert_booking.domain.site import Site
 from expert_booking.schemas import Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
-from tests.api.conftest import NINE, Json, Tokens, bearing, booking_of, check_problem
+from tests.api.conftest import NINE, Json, Tokens, bearer, booking_of, check_problem
 from tests.conftest import Clock
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -25,7 +25,7 @@ STRICT: Json = {
 
 
 async def change_session_type(client: httpx.AsyncClient, jana: UUID, tokens: Tokens, **changes: Any) -> None:
-    """Change the only session type of Jana."""
+    """Change Jana's only session type."""
     [kind] = (await client.get(f"/experts/{jana}/session-types", headers=tokens["jana"])).json()["sessionTypes"]
     address = f"/experts/{jana}/session-types/{kind['id']}"
     answer = await client.patch(address, json=changes or STRICT, headers=tokens["jana"])
@@ -33,7 +33,7 @@ async def change_session_type(client: httpx.AsyncClient, jana: UUID, tokens: Tok
 
 
 async def booked(client: httpx.AsyncClient, jana: UUID, way: str) -> Json:
-    """A booking that was made while the customer could cancel and reschedule until it begins."""
+    """A booking made under terms that allow cancelling and rescheduling until the start."""
     more = {}
     if way == "held":
         held = await client.post("/holds", json={"expertId": str(jana), "startsAt": NINE})
@@ -50,7 +50,7 @@ async def test_customer_cancels_by_the_terms_stored_with_the_booking(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, clock: Clock, way: str
 ) -> None:
     made = await booked(client, jana, way)
-    own = bearing(made["accessToken"])
+    own = bearer(made["accessToken"])
     await change_session_type(client, jana, tokens)
     now = (await client.get(f"/bookings/{made['id']}", headers=own)).json()
     assert (now["cancelUntil"], now["rescheduleUntil"], now["reschedulesLeft"], now["sessionTitle"]) == (
@@ -65,12 +65,12 @@ async def test_customer_reschedules_by_the_stored_terms_and_keeps_them(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, way: str
 ) -> None:
     made = await booked(client, jana, way)
-    own, address = bearing(made["accessToken"]), f"/bookings/{made['id']}"
+    own, address = bearer(made["accessToken"]), f"/bookings/{made['id']}"
     await change_session_type(client, jana, tokens)
     for start in (TEN, NINE):
-        moved = await client.patch(address, json={"startsAt": start}, headers=own)
-        assert moved.status_code == 200, moved.text
-        body = moved.json()
+        rescheduled = await client.patch(address, json={"startsAt": start}, headers=own)
+        assert rescheduled.status_code == 200, rescheduled.text
+        body = rescheduled.json()
         assert (body["cancelUntil"], body["rescheduleUntil"], body["reschedulesLeft"]) == (start, start, None)
         assert body["sessionTitle"] == "Consultation"
 
@@ -80,7 +80,7 @@ async def test_stricter_stored_terms_apply_too(client: httpx.AsyncClient, jana: 
     made = (await client.post("/bookings", json=booking_of(jana))).json()
     loose = {"title": "Consultation", "cancelNoticeMinutes": 0, "rescheduleNoticeMinutes": 0, "maxReschedules": None}
     await change_session_type(client, jana, tokens, **loose)
-    own, address = bearing(made["accessToken"]), f"/bookings/{made['id']}"
+    own, address = bearer(made["accessToken"]), f"/bookings/{made['id']}"
     cancelled = await client.patch(f"{address}/status", json={"status": "cancelled"}, headers=own)
     check_problem(cancelled, 409, "cancel_too_late")
     check_problem(await client.patch(address, json={"startsAt": TEN}, headers=own), 409, "no_reschedules_left")
@@ -103,12 +103,12 @@ async def test_emails_and_calendars_show_the_stored_title_and_terms(
     await change_session_type(client, jana, tokens)
     mailbox = Mailbox(database, Bus())
     services = Services(database, clock=clock, site=Site(secret="a secret"), transport=mailbox)
-    await services.outbox.work_off()
-    mails = [await mailbox.open(mail.id) for mail in await mailbox.mails()]
+    await services.outbox.drain()
+    mails = [await mailbox.open(mail.id) for mail in await mailbox.latest()]
     assert len(mails) == 2
     calendars = [mail.calendar.decode() for mail in mails if mail.calendar]
     booking = await services.bookings.get(UUID(made["id"]), Caller(role=Role.ADMIN))
-    calendars.append((await services.feeds.file_of(booking)).decode())
+    calendars.append((await services.feeds.booking_file(booking)).decode())
     for text in (*(mail.text for mail in mails), *calendars):
         assert "Consultation" in text
         assert "Another title" not in text
@@ -119,7 +119,7 @@ async def test_emails_and_calendars_show_the_stored_title_and_terms(
 async def test_inserts_without_terms_get_those_of_the_session_type(
     client: httpx.AsyncClient, jana: UUID, tokens: Tokens, sql: Connection
 ) -> None:
-    """Imports, psql, and processes of the version before."""
+    """Imports, psql and processes of the previous version insert no terms."""
     await change_session_type(
         client, jana, tokens, cancelNoticeMinutes=60, rescheduleNoticeMinutes=30, maxReschedules=2
     )

@@ -1,4 +1,4 @@
-"""POST and GET answer with the same booking, every field of it filled in."""
+"""POST and GET return the same booking with every field filled in."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -11,22 +11,22 @@ from pydantic_core import PydanticUndefined
 
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import BookingRequest, BookingView, HoldView, SessionTypeRequest
-from tests.api.conftest import NINE, Json, bearing
+from tests.api.conftest import NINE, Json, bearer
 from tests.conftest import AddExpert
 
-# Every field of a session type, each with something else than its default.
+# Every field of a session type with a value other than its default.
 SESSION_TYPE: Final[Json] = {
     "title": "Career consultation", "description": "An hour.", "minutes": 45, "step_minutes": 15, "before_minutes": 5,
     "after_minutes": 10, "notice_minutes": 30, "horizon_days": 30, "daily_cap": 3,
     "confirmation": Confirmation.BY_EXPERT, "answer_minutes": 120, "cancel_notice_minutes": 60,
     "reschedule_notice_minutes": 30, "max_reschedules": 2, "active": True,
 }  # fmt: skip
-# Only an active session type can be booked, and only a booking that the expert confirms has a time to answer by.
+# Only active session types can be booked, and only bookings that the expert confirms have an answer deadline.
 DEFAULT_IS_NEEDED: Final = {"active", "confirmation"}
 
 
 def check_filled_in(model: type[BaseModel], values: dict[str, Any], besides: Collection[str] = ()) -> None:
-    """Every field of this model is there, and with something else than nothing and than its default."""
+    """Check that every field of this model has a value, other than its default."""
     assert set(values) == set(model.model_fields)
     for name, field in model.model_fields.items():
         nothing = [None, "", 0, False, [], {}]
@@ -35,7 +35,7 @@ def check_filled_in(model: type[BaseModel], values: dict[str, Any], besides: Col
 
 
 def by_field(model: type[BaseModel], answer: Json) -> dict[str, Any]:
-    """The same by the names that the fields have in Python."""
+    """The same values by Python field name."""
     names = {field.alias or name: name for name, field in model.model_fields.items()}
     return {names[name]: value for name, value in answer.items()}
 
@@ -60,8 +60,8 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
         BookingRequest, {"hold_id": None, **by_field(BookingRequest, request)}, set() if held else {"hold_id"}
     )
     made = (await client.post("/bookings", json=request)).json()
-    own = bearing(made.pop("accessToken"))
-    # A new booking has been rescheduled 0 times, which no view says; everything that a view says is here.
+    own = bearer(made.pop("accessToken"))
+    # Everything a view contains, except the number of reschedules, which is 0 for a new booking.
     check_filled_in(BookingView, by_field(BookingView, made))
     assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made
     for name, value in request.items():
@@ -72,9 +72,9 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
 async def test_instantly_confirmed_booking_is_the_same_in_post_and_get(
     client: httpx.AsyncClient, add_expert: AddExpert
 ) -> None:
-    expert = str(await add_expert(**{**SESSION_TYPE, "confirmation": Confirmation.AT_ONCE}))
+    expert = str(await add_expert(**{**SESSION_TYPE, "confirmation": Confirmation.INSTANT}))
     request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com", "phone": "+44 20 7946"}
     made = (await client.post("/bookings", json=request)).json()
-    own = bearing(made.pop("accessToken"))
+    own = bearer(made.pop("accessToken"))
     assert (made["status"], made["answerBy"], made["notes"], made["timeZone"]) == ("confirmed", None, "", None)
     assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made
