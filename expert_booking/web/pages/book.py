@@ -65,7 +65,7 @@ log = logging.getLogger(__name__)
 
 _INSTANT: Final[TypeAdapter[datetime]] = TypeAdapter(Instant)
 # What happened to the visitor's hold before someone else took the time.
-_BEFORE: Final = {
+_LOST_HOLD: Final = {
     HoldState.EXPIRED: "Your hold has expired. ",
     HoldState.REPLACED: "You are now holding a different time. ",
 }
@@ -390,7 +390,7 @@ class BookPage:
         in_zone = formatting.zone_at(zone, starts_at) if free else None
         return refusal_note(
             refusal,
-            _BEFORE.get(state.hold_state, ""),
+            _LOST_HOLD.get(state.hold_state, ""),
             what_now(reason_of(refusal), in_zone, slug=expert.slug, name=expert.name),
             alternatives(free, zone, slug=expert.slug, session=self._session_parameter),
         )
