@@ -76,7 +76,7 @@ async def test_a_healthy_house_is_found_healthy(
         examine, SMTP_URL=mail_server.url, MAIL_FROM="Expert Booking <booking@example.com>",
         BASE_URL="https://booking.example.com",
     )  # fmt: skip
-    assert len(findings) == 20
+    assert len(findings) == 21
     # Mail waits, since no server runs; and time zones get old.
     hints = {check for check, finding in findings.items() if finding.state is not State.GOOD}
     assert hints <= {"outbox", "time zones"}, findings
