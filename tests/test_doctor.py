@@ -76,7 +76,7 @@ async def test_a_healthy_site_is_reported_as_healthy(
         examine, SMTP_URL=mail_server.url, MAIL_FROM="Expert Booking <booking@example.com>",
         BASE_URL="https://booking.example.com",
     )  # fmt: skip
-    assert len(findings) == 20
+    assert len(findings) == 21
     # Emails wait because no server runs, and time zone data may be outdated.
     hints = {check for check, finding in findings.items() if finding.state is not State.OK}
     assert hints <= {"outbox", "time zones"}, findings

@@ -125,7 +125,7 @@ async def wait_for_metric(server: ServerProcess, name: str, most: float) -> None
 
 
 async def metric(server: ServerProcess, name: str) -> float:
-    """Return one metric. The server must have METRICS_TOKEN, because requests of tests look proxied."""
+    """Return one metric. The server needs METRICS_TOKEN, because the tests connect as if through a proxy."""
     async with httpx.AsyncClient(timeout=60, headers={"Authorization": f"Bearer {METRICS_TOKEN}"}) as browser:
         text = (await browser.get(f"{server.url}/metrics")).text
     figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
