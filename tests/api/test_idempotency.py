@@ -25,6 +25,8 @@ Serve = Callable[..., ServerProcess]
 Send = Callable[..., Awaitable[httpx.Response]]
 LATER = "2026-11-30T08:00:00Z"
 REPLAYED = "idempotent-replayed"
+# What a request without a body would document.
+NO_BODY = {"content": {"application/json": {"examples": {"none": {"value": {}}}}}}
 
 
 @pytest.fixture
@@ -122,17 +124,19 @@ async def test_every_post_operation_supports_the_header(
 ) -> None:
     posts = {path: here["post"] for path, here in api.openapi()["paths"].items() if "post" in here}
     assert {"/bookings", "/experts", "/experts/{expert}/session-types", "/experts/{expert}/days-off"} <= set(posts)
+    booked = (await client.post("/bookings", json=booking_of(jana, startsAt="2026-11-25T08:00:00Z"))).json()["id"]
     for hour, (path, operation) in enumerate(posts.items(), 8):
-        examples = operation["requestBody"]["content"]["application/json"]["examples"]
+        examples = operation.get("requestBody", NO_BODY)["content"]["application/json"]["examples"]
         body = dict(next(iter(examples.values()))["value"])
         known = {"expertId": str(jana), "startsAt": f"2026-11-24T{hour:02}:00:00Z", "slug": "somebody-new"}
         body |= {name: value for name, value in known.items() if name in body}
         for unknown in ("sessionTypeId", "holdId"):
             body.pop(unknown, None)
-        address, headers = path.replace("{expert}", str(jana)), {**tokens["admin"], "Idempotency-Key": path}
+        address = path.replace("{expert}", str(jana)).replace("{booking}", booked)
+        headers = {**tokens["admin"], "Idempotency-Key": path}
         first = await client.post(address, json=body, headers=headers)
         # The example's code belongs to no request, so the stored response is a 404.
-        expected = {"/access-links": 202, "/access-links/redeem": 404}
+        expected = {"/access-links": 202, "/access-links/redeem": 404, "/bookings/{booking}/access-token/revoke": 204}
         assert first.status_code == expected.get(path, 201), (path, first.text)
         assert is_replay(first, await client.post(address, json=body, headers=headers)), path
         assert {"409", "422"} <= set(operation["responses"])

@@ -211,7 +211,7 @@ async def test_after_five_wrong_codes_only_the_link_works(
     for code in (wrong, KEYS.code(number)):
         await page.get_by_label("Code").fill(code)
         await page.keyboard.press("Enter")
-        await expect(page.locator("#code-error")).to_contain_text("too many wrong codes")
+        await expect(page.locator("#code-error")).to_contain_text("Too many wrong codes")
     assert proofs(sql, email) == 0
     await page.goto(f"/sign-in/{KEYS.link(number)}")
     await button(page, "Sign in").click()

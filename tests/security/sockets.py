@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.server import ServerProcess
 
 PATIENCE: Final = 40  # seconds
+METRICS_TOKEN: Final = "what Prometheus sends 1234"
 _CLIENT: Final = re.compile(r"'client_id': '([^']+)', 'next_message_id': ([0-9]+)")
 _ELEMENTS: Final = re.compile(r"parseElements\(String\.raw`(.*?)`\)", re.S)
 PATH: Final = "/_nicegui_ws/socket.io/"
@@ -124,8 +125,8 @@ async def wait_for_metric(server: ServerProcess, name: str, most: float) -> None
 
 
 async def metric(server: ServerProcess, name: str) -> float:
-    """Return one metric."""
-    async with httpx.AsyncClient(timeout=60) as browser:
+    """Return one metric. The server must have METRICS_TOKEN, because requests of tests look proxied."""
+    async with httpx.AsyncClient(timeout=60, headers={"Authorization": f"Bearer {METRICS_TOKEN}"}) as browser:
         text = (await browser.get(f"{server.url}/metrics")).text
     figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return float(figures[f"expert_booking_{name}"])

@@ -22,6 +22,7 @@ from expert_booking.web.page_limits import Pages
 from expert_booking.web.socket_guard import OutgoingQueue
 from tests.conftest import expert_request, fresh_database
 from tests.security.sockets import (
+    METRICS_TOKEN,
     PATH,
     PATIENCE,
     dial,
@@ -47,11 +48,12 @@ async def server(
 ) -> AsyncIterator[ServerProcess]:
     """One server for all tests of this file; each test uses its own network."""
     limits = {"SOCKETS_PER_NETWORK": str(SOCKETS), "UNCONNECTED_PAGES_PER_NETWORK": str(PAGES)}
+    settings = {"BASE_URL": BASE, "METRICS_TOKEN": METRICS_TOKEN, **limits}
     with fresh_database(server_url, template) as url:
         database = Database(url)
         await Services(database).experts.add(expert_request(minutes=15, step_minutes=15))
         await database.close()
-        with ServerProcess(tmp_path_factory.mktemp("sockets"), url, BASE_URL=BASE, **limits) as process:
+        with ServerProcess(tmp_path_factory.mktemp("sockets"), url, **settings) as process:
             yield process.wait_until_alive()
             process.stop()
 

@@ -234,7 +234,7 @@ async def test_stale_version_changes_nothing(
             sql.execute("UPDATE booking SET notes = notes || 'x', version = version + 1")
             waiting = asyncio.create_task(change)
             await until_lock_wait(sql)
-        with pytest.raises(refusal, match="just been changed"):
+        with pytest.raises(refusal, match="just changed this booking"):
             await waiting
     assert stored_times(sql) == [(NINE, "pending")]
     assert len(history_rows(sql, "id")) == 1

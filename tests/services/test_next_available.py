@@ -429,10 +429,10 @@ async def test_work_left_by_a_killed_server_is_done_by_the_next(
     expert = await add_expert()
     doomed = serve()
     first = next_of(sql, expert)
-    sql.execute("SELECT pg_advisory_lock(%s)", [rows.TURN])  # blocks the worker
+    sql.execute("SELECT pg_advisory_lock(%s)", [rows.LOCK])  # blocks the worker
     await asyncio.to_thread(book_at, doomed, expert, first)
     doomed.kill()
-    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.LOCK])
     assert stored_next(sql, expert)[0] == first
     serve()
     await until(lambda: next_of(sql, expert) > first)
@@ -447,6 +447,6 @@ async def test_worker_waits_while_another_process_has_its_turn(
     await asyncio.sleep(0.3)
     assert not work.done()
     assert stored_next(sql, expert) == {}
-    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.TURN])
+    sql.execute("SELECT pg_advisory_unlock(%s)", [rows.LOCK])
     await asyncio.wait_for(work, 20)
     assert stored_next(sql, expert)[0] == MONDAY_MORNING

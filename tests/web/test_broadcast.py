@@ -149,7 +149,7 @@ async def test_polling_clients_and_binary_messages_fall_back_to_emit(
         assert await one.event() == ["slots", NEWS]
     async with httpx.AsyncClient() as browser:
         assert json.loads((await browser.get(polling)).text[2:]) == ["slots", NEWS]
-    assert "short way" not in caplog.text
+    assert "fast broadcast" not in caplog.text
     await told.send(room, "slots", {"portrait": b"png"})
     for one in (page, upgraded):
         assert b'451-["slots",{"portrait":' in await one.frame()

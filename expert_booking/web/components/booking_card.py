@@ -10,7 +10,7 @@ from expert_booking.domain import formatting
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.schemas import BookingView
 
-_BADGE: Final = Markup('<span class="badge {status}">{words}</span>')
+_BADGE: Final = Markup('<span class="badge {status}">{text}</span>')
 _CARD: Final = Markup(
     """<li class="booking-card{past}" data-booking="{id}" data-status="{status}">
 <img class="portrait" src="/portrait/{slug}.svg" width="48" height="48" alt="" loading="lazy">
@@ -24,8 +24,8 @@ _HOST_CARD: Final = Markup(
 <div class="small soft"><span class="ink">{customer}</span> · {session} · {zone}</div></div>{badge}</li>"""
 )
 _WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
-_THEIRS: Final = Markup("<dt>Expert's time</dt><dd>{time}<small>{day} · {zone}</small></dd>")
-_WHOLE: Final = Markup(
+_EXPERT_WHEN: Final = Markup("<dt>Expert's time</dt><dd>{time}<small>{day} · {zone}</small></dd>")
+_DETAILS: Final = Markup(
     """<section data-booking="{id}" data-status="{status}"><div class="booking-head">
 <div class="done-mark{off}" aria-hidden="true">
 <svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
@@ -40,7 +40,7 @@ _WHOLE: Final = Markup(
 <dt>Name</dt><dd>{name}</dd><dt>Email</dt><dd>{email}</dd>{phone}{notes}
 </dl></div></section>"""
 )
-_THERE: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
+_EXPERT_TIME: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
@@ -87,7 +87,7 @@ _STATUS_CHANGES: Final = {
 
 def badge(status: Status) -> Markup:
     """Return the status as a coloured label."""
-    return _BADGE.format(status=status.value, words=formatting.STATUS[status])
+    return _BADGE.format(status=status.value, text=formatting.STATUS[status])
 
 
 def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool, mail: str = "") -> Markup:
@@ -102,7 +102,7 @@ def host_card(booking: BookingView, zone: ZoneInfo) -> Markup:
 
 def session_times(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
     """Return date and time in the visitor's zone, and in the expert's zone if it differs. Instants are UTC."""
-    theirs = _THEIRS.format(
+    theirs = _EXPERT_WHEN.format(
         day=formatting.long_day(starts_at, expert_zone),
         time=formatting.time_span(starts_at, ends_at, expert_zone),
         zone=formatting.zone_at(expert_zone, starts_at),
@@ -137,18 +137,18 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
     deadline = leeway.answer_prompt if by_host else leeway.answer
     answer = deadline(lambda instant: formatting.moment(instant, zone))
     is_on = booking.status in LIVE - {Status.NO_SHOW}
-    there = _THERE.format(
+    expert_time = _EXPERT_TIME.format(
         day=formatting.long_day(booking.starts_at, expert_zone),
         time=formatting.time_span(booking.starts_at, booking.ends_at, expert_zone),
         zone=formatting.zone_at(expert_zone, booking.starts_at),
     )
-    return _WHOLE.format(
+    return _DETAILS.format(
         **_facts(booking, zone),
         off="" if is_on else " off",
         mark=_TICK if is_on else _CROSS,
         title=title,
         text=f"{text} {answer}" if answer else text,
-        theirs=_ROW.format(name="Expert's time", value=there) if expert_zone.key != zone.key else "",
+        theirs=_ROW.format(name="Expert's time", value=expert_time) if expert_zone.key != zone.key else "",
         name=booking.name,
         email=booking.email,
         phone=_ROW.format(name="Phone", value=booking.phone) if booking.phone else "",

@@ -1,23 +1,11 @@
 """Shows how long a time is on hold for the visitor, or why it is not, with a button to hold it again."""
 
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import Any, Final
 
 from nicegui.element import Element
 
-
-class HoldState(StrEnum):
-    """Whether the visitor holds the time of the form."""
-
-    CONNECTING = "asking"  # the page is not connected yet
-    HELD = "held"
-    RELEASED = "released"
-    EXPIRED = "over"
-    REPLACED = "replaced"  # the visitor now holds a different time
-    NOT_HELD = "alone"  # the hold was refused, but the time is free
-    FREE_AGAIN = "free"  # someone else had held or booked it
-
+from expert_booking.web.book_state import HoldState
 
 # Title, text and button while the time is free but not held.
 _TEXTS: Final[dict[HoldState, tuple[str, str, str]]] = {

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
@@ -15,17 +14,14 @@ from nicegui import Client, ui
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain import formatting
-from expert_booking.domain.calendar import MINUTE
 from expert_booking.domain.errors import ExpertNotFound, HoldNotFound, NotFound, Refusal, TooManyHolds, Unavailable
 from expert_booking.domain.terms import Confirmation
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
-    BookingView,
     ExpertDetail,
     HoldRequest,
-    HoldView,
     Instant,
     SessionTypeView,
     field_errors,
@@ -33,9 +29,23 @@ from expert_booking.schemas import (
 from expert_booking.services import Services
 from expert_booking.services.availability import Board
 from expert_booking.web import error_pages, layout, page_route
-from expert_booking.web.components.booking_card import session_times
+from expert_booking.web.book_state import (
+    BookState,
+    Event,
+    FormSlot,
+    HoldRefused,
+    HoldReleased,
+    HoldRenewed,
+    HoldState,
+    HoldTaken,
+    SlotRead,
+    hold_text,
+    next_state,
+    refusal_of,
+)
 from expert_booking.web.components.booking_form import BookingForm
-from expert_booking.web.components.hold_clock import HoldClock, HoldState
+from expert_booking.web.components.booking_summary import booking_summary
+from expert_booking.web.components.hold_clock import HoldClock
 from expert_booking.web.components.refusal_note import (
     already_yours,
     alternatives,
@@ -54,13 +64,8 @@ from expert_booking.web.visitor import network_hash, remembered_visitor, visitor
 log = logging.getLogger(__name__)
 
 _INSTANT: Final[TypeAdapter[datetime]] = TypeAdapter(Instant)
-_SUMMARY: Final = Markup(
-    """<div class="who"><img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
-<div><b>{name}</b><span class="small soft">{session} · {minutes} min</span></div></div>{when}{terms}"""
-)
-_TERMS: Final = Markup('<ul class="terms">{}</ul>')
 # What happened to the visitor's hold before someone else took the time.
-_BEFORE: Final = {
+_LOST_HOLD: Final = {
     HoldState.EXPIRED: "Your hold has expired. ",
     HoldState.REPLACED: "You are now holding a different time. ",
 }
@@ -149,17 +154,12 @@ class BookPage:
         self._session_type = session
         # With a single session type the URL does not name it.
         self._session_parameter = f"&session={session.id}" if len(expert.session_types) > 1 else ""
-        self._at = at
+        self._slot = FormSlot(expert.id, session.id, at)
+        self._state = BookState(self._slot)
         self._zone = visitor.zone
         self._visitor = visitor
         self._request_model = BookingRequestWithPhone if phone_required else BookingRequest
         self._phone_required = phone_required
-        self._refusal: Refusal | None = None
-        self._own_booking: BookingView | None = None
-        self._state = HoldState.CONNECTING
-        self._own_hold: HoldView | None = None  # this browser's hold, of this slot or another
-        self._held_since: datetime | None = None
-        self._why_not_held = ""
         self._hold_id: UUID | None = None  # the last hold of this form, active or not
         self._was_connected = self._drawn = self._sending = False
         self._lock = asyncio.Lock()
@@ -215,20 +215,21 @@ class BookPage:
                 with self._client:
                     ui.notify(str(refusal))
                 return
-            self._state = HoldState.RELEASED
+            self._change(HoldReleased())
             await self.read()
 
     async def renew(self) -> None:
         """Extend the hold, because the visitor is typing."""
-        if self._state is not HoldState.HELD or self._hold_id is None:
+        if self._state.hold_state is not HoldState.HELD or self._hold_id is None:
             return
         try:
-            self._own_hold = await self._services.holds.renew(self._hold_id)
+            hold = await self._services.holds.renew(self._hold_id)
         except HoldNotFound:
             await self._hold_expired()
         except Unavailable:
             return  # further typing tries again
         else:
+            self._change(HoldRenewed(hold))
             self._paint()
 
     async def book(self, form: dict[str, Any]) -> None:
@@ -273,22 +274,23 @@ class BookPage:
                     await self.read()
                 return
             self._was_connected = True
-            if self._refusal is None:
+            if self._state.refusal is None:
                 await self._take_hold()
 
     async def _take_hold(self) -> None:
-        request = HoldRequest(expert_id=self._expert.id, session_type_id=self._session_type.id, starts_at=self._at)
+        request = HoldRequest(
+            expert_id=self._expert.id, session_type_id=self._session_type.id, starts_at=self._slot.starts_at
+        )
         try:
             hold = await self._open_holds.take(request, self._visitor.browser, self._visitor.origin)
         except (TooManyHolds, Unavailable) as refusal:
-            self._state, self._why_not_held = HoldState.NOT_HELD, str(refusal)
+            self._change(HoldRefused(str(refusal)))
             self._paint()
         except Refusal as refusal:
             await self._live.read()
             await self._update(refusal)
         else:
-            self._refusal = self._own_booking = None
-            await self._set_own_hold(hold)
+            await self._show(HoldTaken(hold))
 
     async def _close(self) -> None:
         if self._hold_id is not None:
@@ -304,7 +306,7 @@ class BookPage:
     async def _with_hold(self, request: BookingRequest) -> BookingRequest:
         """Return the request with the id of this form's hold, even if the hold has expired."""
         async with self._lock:  # wait for a hold that is being taken, which would block its own visitor's booking
-            if self._state is not HoldState.HELD and self._own_hold is not None:
+            if self._state.hold_state is not HoldState.HELD and self._state.own_hold is not None:
                 # The visitor's hold of another slot must not block the booking either.
                 await self._take_hold()
         return request.model_copy(update={"hold_id": self._hold_id})
@@ -322,80 +324,51 @@ class BookPage:
     async def _update(self, refusal: Refusal | None = None, *, is_new_visitor: bool = False) -> None:
         """Bring the page up to date. `refusal` is what the services have just raised, if they have."""
         own = None if is_new_visitor else await self._services.holds.for_visitor(self._visitor.browser)
-        if self._state is HoldState.HELD and own is None:
+        if self._state.hold_state is HoldState.HELD and own is None:
             await self._live.read()  # the board may still contain this visitor's hold, as if it were someone else's
-        refusal = refusal or self._why_not(own)
+        refusal = refusal or refusal_of(self._state, own, self._board())
         own_booking = None
         if reason_of(refusal) is Reason.BUSY:
             # The visitor may have booked the time themselves, in another tab or before a reload.
             own_booking = await self._services.bookings.overlapping_for_visitor(
-                self._expert.id, *self._busy_span(), self._visitor.browser
+                self._expert.id, *self._slot.busy_span(self._board().calendar.length), self._visitor.browser
             )
-        was_refused, self._refusal, self._own_booking = self._refusal is not None, refusal, own_booking
-        if was_refused and refusal is None:
-            self._state = HoldState.FREE_AGAIN
-        await self._set_own_hold(own)
+        await self._show(SlotRead(own, refusal, own_booking))
 
-    async def _set_own_hold(self, own: HoldView | None) -> None:
-        """Record this browser's hold, of this slot or another, and follow it in the hold state."""
-        self._own_hold = own
-        if own is not None and self._is_of_this_slot(own):
-            if self._state is not HoldState.HELD:
-                self._held_since = self._services.clock()
-            self._state = HoldState.HELD
-            # Only once connected; and another tab may have taken the hold that both now show.
-            if self._was_connected and self._hold_id != own.id:
-                self._open_holds.open(own.id, instead_of=self._hold_id)
-                self._hold_id = own.id
-        elif self._state in (HoldState.HELD, HoldState.REPLACED):
-            self._state = HoldState.REPLACED if own else HoldState.EXPIRED
+    async def _show(self, event: HoldTaken | SlotRead) -> None:
+        """Show the state after the event, and register the hold of this form if it has a new one."""
+        self._change(event)
+        own = self._state.own_hold
+        # Only once connected; and another tab may have taken the hold that both now show.
+        if own is not None and self._slot.is_held_by(own) and self._was_connected and self._hold_id != own.id:
+            self._open_holds.open(own.id, instead_of=self._hold_id)
+            self._hold_id = own.id
         self._paint()
         if self._client.is_deleted:  # the page was closed during an await
             await self._close()
 
-    def _is_of_this_slot(self, own: HoldView) -> bool:
-        this_slot = self._expert.id, self._session_type.id, self._at
-        return (own.expert_id, own.session_type_id, own.starts_at) == this_slot
-
-    def _why_not(self, own: HoldView | None) -> Refusal | None:
-        board = self._board()
-        if own is not None and own.expert_id == self._expert.id:
-            board = replace(board, calendar=board.calendar.without(own.starts_at))
-            if self._is_of_this_slot(own) and self._held_since and self._at > board.read_at:
-                # The notice counts from when the hold was taken.
-                board = replace(board, read_at=self._held_since)
-        return board.refusal(self._at)
-
-    def _busy_span(self) -> tuple[datetime, datetime]:
-        """Return the start and end (UTC) of the time that a booking of this slot takes, with its buffers."""
-        length = self._board().calendar.length
-        since = self._at - length.before_minutes * MINUTE
-        return since, self._at + (length.minutes + length.after_minutes) * MINUTE
+    def _change(self, event: Event) -> None:
+        self._state = next_state(self._state, event, self._services.clock())
 
     def _paint(self) -> None:
         if not self._drawn:
             return
-        own, held = self._own_hold, self._state is HoldState.HELD
+        state = self._state
+        own, held = state.own_hold, state.hold_state is HoldState.HELD
         seconds = (own.hold_until - self._services.clock()).total_seconds() if own and held else 0
-        self._clock.show(None if self._refusal else self._state, seconds=seconds, text=self._text())
+        text = hold_text(state, self._shown_zone())
+        self._clock.show(None if state.refusal else state.hold_state, seconds=seconds, text=text)
         self._notice.show(self._notice_html())
-        self._summary.show(self._summary_html())
-
-    def _text(self) -> str:
-        if self._state is HoldState.NOT_HELD:
-            return self._why_not_held
-        if self._state is HoldState.REPLACED and self._own_hold is not None:
-            zone, start = self._shown_zone(), self._own_hold.starts_at
-            day, time = formatting.short_day(start, zone), formatting.clock_time(start, zone)
-            return f"It is {day}, {time}. This one is still free."
-        return ""
+        board, zone = self._board(), self._shown_zone()
+        summary = booking_summary(self._expert, self._session_type, board, self._slot.starts_at, zone)
+        self._summary.show(summary)
 
     def _slot_fields(self) -> dict[str, Any]:
         zone = self._zone.key if self._zone else None
         return {
             "expert_id": self._expert.id,
             "session_type_id": self._session_type.id,
-            "starts_at": self._at,
+            "starts_at": self._slot.starts_at,
             "time_zone": zone,
         }
 
@@ -406,30 +379,18 @@ class BookPage:
     def _shown_zone(self) -> ZoneInfo:
         return self._zone or self._board().zone
 
-    def _summary_html(self) -> Markup:
-        board, zone = self._board(), self._shown_zone()
-        ends_at = self._at + board.minutes * MINUTE
-        terms = Markup(" ").join(map(Markup("<li>{}</li>").format, self._session_type.terms.sentences()))
-        return _SUMMARY.format(
-            slug=self._expert.slug,
-            name=self._expert.name,
-            session=board.session_title,
-            minutes=board.minutes,
-            when=session_times(self._at, ends_at, zone, board.zone),
-            terms=_TERMS.format(terms),
-        )
-
     def _notice_html(self) -> Markup:
-        if self._refusal is None:
+        state, zone, expert, starts_at = self._state, self._shown_zone(), self._expert, self._slot.starts_at
+        refusal = state.refusal
+        if refusal is None:
             return Markup("")
-        if self._own_booking is not None:
-            return already_yours(self._own_booking.id)
-        refusal, zone, expert = self._refusal, self._shown_zone(), self._expert
-        free = [] if isinstance(refusal, NotFound) else self._board().nearest_open(self._at)
-        in_zone = formatting.zone_at(zone, self._at) if free else None
+        if state.own_booking is not None:
+            return already_yours(state.own_booking.id)
+        free = [] if isinstance(refusal, NotFound) else self._board().nearest_open(starts_at)
+        in_zone = formatting.zone_at(zone, starts_at) if free else None
         return refusal_note(
             refusal,
-            _BEFORE.get(self._state, ""),
+            _LOST_HOLD.get(state.hold_state, ""),
             what_now(reason_of(refusal), in_zone, slug=expert.slug, name=expert.name),
             alternatives(free, zone, slug=expert.slug, session=self._session_parameter),
         )

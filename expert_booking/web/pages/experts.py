@@ -36,7 +36,7 @@ def mount(services: Services, next_free: NextFree, listings: ListingCache) -> No
 
     @page_route.page("/")
     async def listing(request: Request, client: Client) -> None:
-        page = Listing(services, next_free, client, zone_of(request), query_of(_parameters(request)))
+        page = ListingPage(services, next_free, client, zone_of(request), query_of(_parameters(request)))
         with layout.frame("", here="/", on_zone=page.change_zone):
             RawHtml(_HERO).classes("hero")
             page.cards = ExpertCards(on_search=page.search)
@@ -44,7 +44,7 @@ def mount(services: Services, next_free: NextFree, listings: ListingCache) -> No
         await page.load(listings if visitor_of(request) is None else None)
 
 
-class Listing:
+class ListingPage:
     """One visitor's view of the list. It updates while the page is open."""
 
     cards: ExpertCards
@@ -69,7 +69,7 @@ class Listing:
 
         The result may come from the cache, if one is given.
         """
-        listing = await self._first(self._zone, listings) if self._zone else None
+        listing = await self._first_listing(self._zone, listings) if self._zone else None
         self._delivered = listing.version if listing else self._next_free.version
         self.cards.load(self._query, listing.result if listing else None)
 
@@ -93,23 +93,23 @@ class Listing:
 
     async def _show(self, ask: int) -> None:
         if self._zone is not None:  # otherwise the result is sent once the zone is known
-            self.cards.show(await self._find(self._zone, ask))
+            self.cards.show(await self._result(self._zone, ask))
 
-    async def _first(self, zone: ZoneInfo, listings: ListingCache | None) -> CachedListing:
+    async def _first_listing(self, zone: ZoneInfo, listings: ListingCache | None) -> CachedListing:
         key = ListingKey(self._query, zone.key)
         listing = listings.get(key, self._next_free.version) if listings is not None else None
         if listing is not None:
             await self._subscribe(listing.ids, NextFreeKey(zone, self._query.minutes))
             return listing
         reading = listings.start_reading() if listings is not None else None
-        result = await self._find(zone)
+        result = await self._result(zone)
         ids = [UUID(expert["id"]) for expert in result["experts"]]
         listing = CachedListing(ids, result["version"], plain_json(result))
         if listings is not None and reading is not None and not result["note"]:
             listings.put(key, listing, reading)
         return listing
 
-    async def _find(self, zone: ZoneInfo, ask: int = 0) -> dict[str, Any]:
+    async def _result(self, zone: ZoneInfo, ask: int = 0) -> dict[str, Any]:
         page, note = await self._search(zone)
         ids = [expert.id for expert in page.experts]
         # Subscribe before reading the times, so that no change in between is missed.

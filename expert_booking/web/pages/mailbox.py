@@ -37,14 +37,14 @@ _FILTER: Final = Markup(
 <input id="to" name="to" class="input" maxlength="254" value="{to}" placeholder="Recipient, such as ada@example.com"
  autocomplete="off" spellcheck="false"><button class="button quiet" type="submit">Filter</button>{all}</form>"""
 )
-_ALL: Final = Markup('<a class="button quiet" href="/mailbox">All emails</a>')
+_CLEAR_FILTER: Final = Markup('<a class="button quiet" href="/mailbox">All emails</a>')
 _LIST: Final = Markup('<ul class="list mails" aria-label="Emails">{mails}</ul>')
-_MAIL: Final = Markup(
+_CARD: Final = Markup(
     """<li class="mail-card" data-mail="{id}"{kind}><b><a href="/mailbox/{id}">{subject}</a></b>
 <span class="small soft">To {recipient} · <span class="nowrap">{at}</span></span>{chip}</li>"""
 )
 _CHIP: Final = Markup('<span class="chip">{}</span>')
-_NONE: Final = Markup(
+_EMPTY: Final = Markup(
     """<div class="empty panel"><svg width="64" height="64" viewBox="0 0 64 64" fill="none" stroke="currentColor"
  stroke-width="3" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">
 <rect x="8" y="14" width="48" height="36" rx="8"/><path d="m10 20 22 17 22-17"/></svg>
@@ -79,7 +79,7 @@ _YEAR: Final = 365 * 24 * 60 * 60
 _NEW_TAB: Final = '<base target="_blank">'
 
 
-def from_here(request: Request) -> None:
+def require_local(request: Request) -> None:
     """Raise 404 unless the browser runs on this machine."""
     if not is_here(request):
         raise HTTPException(404)
@@ -91,11 +91,11 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: S
     def is_open(request: Request) -> bool:
         return keys.is_mailbox(request.cookies.get(_COOKIE, ""))
 
-    def only_if_open(request: Request) -> None:
+    def require_cookie(request: Request) -> None:
         if not is_open(request):
             raise HTTPException(404)
 
-    @page_route.page("/mailbox", dependencies=[Depends(from_here)])
+    @page_route.page("/mailbox", dependencies=[Depends(require_local)])
     async def mails(request: Request, client: Client, to: str = "", token: str = "") -> Response | None:
         if keys.is_mailbox(token):
             client.delete()
@@ -103,39 +103,43 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: S
         if not is_open(request):
             _show_closed()
             return None
-        view = Mails(mailbox, clock, client, to.strip()[:254], zone_of(request))
+        view = MailboxPage(mailbox, clock, client, to.strip()[:254], zone_of(request))
         await view.load()
         with layout.frame("Mailbox", narrow=True, on_zone=view.change_zone):
             view.draw()
         return None
 
-    @page_route.page("/mailbox/{number}", dependencies=[Depends(from_here)])
+    @page_route.page("/mailbox/{number}", dependencies=[Depends(require_local)])
     async def mail(number: str, request: Request, view: str = "") -> None:
         if not is_open(request):
             _show_closed()
             return
         try:
-            opened = await _opened(mailbox, number)
+            opened = await _read_email(mailbox, number)
         except MailNotFound:
             error_pages.show_error("Email not found", "Only the latest emails are kept.", code=MailNotFound.code)
             return
-        _draw(opened, view, zone_of(request))
+        _draw_email(opened, view, zone_of(request))
 
     async def content(number: str) -> Response:
-        return Response(_framed((await _found(mailbox, number)).html), media_type="text/html", headers=_CONTENT_HEADERS)
+        return Response(
+            _with_new_tab_links((await _read_or_404(mailbox, number)).html),
+            media_type="text/html",
+            headers=_CONTENT_HEADERS,
+        )
 
     async def eml(number: str) -> Response:
-        return _file((await _found(mailbox, number)).raw, "message/rfc822", f"mail-{number}.eml")
+        return _file((await _read_or_404(mailbox, number)).raw, "message/rfc822", f"mail-{number}.eml")
 
     async def ics(number: str) -> Response:
-        calendar = (await _found(mailbox, number)).calendar
+        calendar = (await _read_or_404(mailbox, number)).calendar
         if calendar is None:
             raise HTTPException(404)
         return _file(calendar, "text/calendar; charset=utf-8", "invite.ics")
 
     files: dict[str, Callable[..., object]] = {"content": content, "mail.eml": eml, "invite.ics": ics}
     for name, answer in files.items():
-        allowed = [Depends(from_here), Depends(only_if_open)]
+        allowed = [Depends(require_local), Depends(require_cookie)]
         web.add_api_route(f"/mailbox/{{number}}/{name}", answer, dependencies=allowed)
 
 
@@ -156,7 +160,7 @@ def _show_closed() -> None:
     )
 
 
-class Mails:
+class MailboxPage:
     """The latest emails. The list updates while the page is open."""
 
     def __init__(
@@ -179,7 +183,7 @@ class Mails:
         """Draw the introduction, the filter and the emails."""
         layout.html(Markup("Mailbox"), tag="h1").classes("over")
         layout.html(_INTRODUCTION)
-        layout.html(_FILTER.format(to=self._to, all=_ALL if self._to else ""))
+        layout.html(_FILTER.format(to=self._to, all=_CLEAR_FILTER if self._to else ""))
         self._list = layout.html(self._html())
 
     def change_zone(self, zone: ZoneInfo) -> None:
@@ -196,10 +200,10 @@ class Mails:
         if self._mails:
             return _LIST.format(mails=Markup("").join(self._card(mail) for mail in self._mails))
         if self._to:
-            return _NONE.format(
+            return _EMPTY.format(
                 title="No emails to this address", text="New ones appear here automatically.", way_out=""
             )
-        return _NONE.format(
+        return _EMPTY.format(
             title="No emails yet",
             text="Book a time: the emails to you and the expert appear here.",
             way_out=_TO_EXPERTS,
@@ -207,7 +211,7 @@ class Mails:
 
     def _card(self, mail: MailView) -> Markup:
         kind = mail.kind
-        return _MAIL.format(
+        return _CARD.format(
             id=mail.id,
             kind=Markup(' data-kind="{}"').format(kind) if kind else "",
             chip=_CHIP.format(kind.replace("_", " ")) if kind else "",
@@ -217,7 +221,7 @@ class Mails:
         )
 
 
-def _draw(mail: OpenedMail, view: str, zone: ZoneInfo | None) -> None:
+def _draw_email(mail: OpenedMail, view: str, zone: ZoneInfo | None) -> None:
     offered = [key for key in _VIEWS if key != "html" or mail.html]
     chosen = next((key for key in offered if key == view), offered[0])
     views = Markup("").join(_view(mail.id, key, current=key == chosen) for key in offered)
@@ -234,7 +238,7 @@ def _draw(mail: OpenedMail, view: str, zone: ZoneInfo | None) -> None:
 
     with layout.frame(mail.subject or "Email", narrow=True, on_zone=lambda zone: top.show(head(zone))):
         top = layout.html(head(zone or UTC_ZONE))
-        layout.html(_shown(mail, chosen))
+        layout.html(_content(mail, chosen))
 
 
 def _view(number: int, view: View, *, current: bool) -> Markup:
@@ -243,7 +247,7 @@ def _view(number: int, view: View, *, current: bool) -> Markup:
     )
 
 
-def _shown(mail: OpenedMail, view: View) -> Markup:
+def _content(mail: OpenedMail, view: View) -> Markup:
     if view == "html":
         return _FRAME.format(id=mail.id)
     if view == "text":
@@ -251,20 +255,20 @@ def _shown(mail: OpenedMail, view: View) -> Markup:
     return _HEADERS.format(Markup("").join(_HEADER.format(*header) for header in mail.headers))
 
 
-async def _opened(mailbox: Mailbox, number: str) -> OpenedMail:
+async def _read_email(mailbox: Mailbox, number: str) -> OpenedMail:
     if not re.fullmatch(r"[0-9]{1,19}", number):
         raise MailNotFound
     return await mailbox.open(int(number))
 
 
-async def _found(mailbox: Mailbox, number: str) -> OpenedMail:
+async def _read_or_404(mailbox: Mailbox, number: str) -> OpenedMail:
     try:
-        return await _opened(mailbox, number)
+        return await _read_email(mailbox, number)
     except MailNotFound as refusal:
         raise HTTPException(404) from refusal
 
 
-def _framed(html: str) -> str:
+def _with_new_tab_links(html: str) -> str:
     """Make the links of an HTML email open in a new tab."""
     framed, found = re.subn(r"<head[^>]*>", lambda head: head[0] + _NEW_TAB, html, count=1, flags=re.I)
     return framed if found else _NEW_TAB + html

@@ -58,7 +58,7 @@ def mount(services: Services) -> None:
     @page_route.page("/my-bookings")
     async def mine(request: Request, client: Client) -> None:
         # Remembers a new browser, so that a booking made in another tab appears here.
-        view = MyBookings(services, client, remembered_visitor(request), proof_of(request), zone_of(request))
+        view = MyBookingsPage(services, client, remembered_visitor(request), proof_of(request), zone_of(request))
         await view.load()
         on_return(view.refresh)
         with layout.frame("My bookings", here="/my-bookings", narrow=True, on_zone=view.change_zone):
@@ -79,7 +79,7 @@ class _Bookings:
         return experts | {b.expert_id for b in self.booked} | {b.id for b in self.booked}
 
 
-class MyBookings:
+class MyBookingsPage:
     """A customer's bookings, and a host's. The lists update while the page is open."""
 
     def __init__(

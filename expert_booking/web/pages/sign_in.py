@@ -22,7 +22,7 @@ _SIGNED_IN: Final = Markup(
     """<p class="note over">You are signed in as <b>{email}</b>. <a href="{next}">Continue</a>,
 or sign in with another address.</p>"""
 )
-_BUTTON: Final = Markup(
+_SIGN_IN: Final = Markup(
     """<section class="panel sign-in"><h1>Sign in as <span class="address">{email}</span></h1>
 <p class="soft">You can then see the bookings of this address in this browser, for 30 days or until you sign out.</p>
 <form method="post" action="/sign-in/link"><input type="hidden" name="link" value="{link}">
@@ -31,7 +31,7 @@ _BUTTON: Final = Markup(
 )
 
 
-_CONFIRM: Final = Markup(
+_CONFIRM_ADDRESS: Final = Markup(
     """<section class="panel sign-in"><h1>Confirm <span class="address">{email}</span></h1>
 <p class="soft">This becomes the email address of the expert <b>{expert}</b>. It receives the emails about sessions and
 signs in as the expert. The old address no longer does.</p>
@@ -77,8 +77,8 @@ def mount(services: Services) -> None:
 
 def _question(view: LinkView, link: str) -> Markup:
     if view.expert_name is not None:
-        return _CONFIRM.format(email=view.email, expert=view.expert_name, link=link)
-    return _BUTTON.format(email=view.email, link=link)
+        return _CONFIRM_ADDRESS.format(email=view.email, expert=view.expert_name, link=link)
+    return _SIGN_IN.format(email=view.email, link=link)
 
 
 def own_path(text: str) -> str:
