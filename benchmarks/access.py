@@ -66,7 +66,7 @@ async def main(options: argparse.Namespace) -> None:
     """Measure and print."""
     took: dict[str, list[float]] = defaultdict(list)
     afterwards: dict[str, list[float]] = defaultdict(list)
-    variants, order, asked = list(NAMES), random.Random(5), 0
+    variants, order, requests = list(NAMES), random.Random(5), 0
     count = -(-(options.rounds + options.warm_up) // REQUESTS_PER_ADDRESS)
     with _bench.database() as server, _bench.mail_server() as port:
         _bench.add_experts(server.url, count, opens_hour=9, closes_hour=17)
@@ -77,13 +77,13 @@ async def main(options: argparse.Namespace) -> None:
             for number in range(options.rounds + options.warm_up):
                 order.shuffle(variants)
                 for variant in variants:
-                    asked += 1
-                    answer, following = await ask(visitor, address(variant, number), network(asked))
+                    requests += 1
+                    answer, following = await ask(visitor, address(variant, number), network(requests))
                     if number >= options.warm_up:
                         took[variant].append(answer)
                         afterwards[variant].append(following)
         with psycopg.connect(server.url) as connection:
-            assert connection.execute("SELECT count(*) FROM access_request").fetchone() == (asked,)
+            assert connection.execute("SELECT count(*) FROM access_request").fetchone() == (requests,)
     head = ("access link for", "p50 ms", "p95 ms", "of unknown", f"next {FOLLOWING} p50 ms", "of unknown")
     _bench.report("access", head, [line(name, took, afterwards) for name in NAMES])
 

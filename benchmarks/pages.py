@@ -63,7 +63,7 @@ class Site:
     running: Running
     headers: Sequence[str] = HEADERS
     costs: list[Costs] = field(default_factory=list)
-    size = plain = asked = 0
+    size = plain = requested = 0
     memory = 0.0
     floor: "Site | None" = None
 
@@ -110,8 +110,8 @@ class Site:
         return re.search(r"set-cookie: (eb_browser=[^;]+)", head, re.I).group(1)
 
     def _path(self) -> str:
-        self.asked += 1
-        return self.kind.paths[self.asked % len(self.kind.paths)]
+        self.requested += 1
+        return self.kind.paths[self.requested % len(self.kind.paths)]
 
     async def _get(self, pages: int) -> list[bytes]:
         async def ask() -> list[bytes]:

@@ -530,7 +530,7 @@ async def main(options: argparse.Namespace) -> None:
             await load.end()
         counts = check(ours, load.ledger)
         logged = logged_errors(ours)
-    _bench.report("soak", ("failure", "bookings meanwhile", "all boards correct after s"), rows)
+    _bench.report("soak", ("failure", "bookings during it", "all boards correct after s"), rows)
     viewing = {"boards compared each time": len(boards), "updates received by viewers": load.received["updates"],
               "reconnects of viewers": load.received["reconnects"]}  # fmt: skip
     errors = {f"logged: {name}": count for name, count in logged.items()}

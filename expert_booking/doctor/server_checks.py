@@ -28,7 +28,7 @@ def mail_server(settings: Settings) -> Finding:
         return Finding(name, State.HINT, "No email is sent; emails wait in the outbox.", "Set EXPERT_BOOKING_SMTP_URL.")
     where = f"{server.host}:{server.port}"
     try:
-        asyncio.run(SmtpTransport(server, longest=_TIMEOUT).check())
+        asyncio.run(SmtpTransport(server, timeout=_TIMEOUT).check())
     except DeliveryError as refusal:
         advice = "Is it running, and are name, port, user and password in EXPERT_BOOKING_SMTP_URL correct?"
         return Finding(name, State.FAIL, f"Cannot use the mail server {where}: {refusal.reason}.", advice)

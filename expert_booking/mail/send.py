@@ -95,10 +95,10 @@ def smtp_server(url: str) -> SmtpServer:
 class SmtpTransport:
     """Deliver emails to a mail server, each over a new connection."""
 
-    def __init__(self, server: SmtpServer, *, longest: float = _SEND_TIMEOUT) -> None:
-        """`longest` is how many seconds one mail may take in all."""
+    def __init__(self, server: SmtpServer, *, timeout: float = _SEND_TIMEOUT) -> None:
+        """`timeout` is in seconds, for one email in all."""
         self._server = server
-        self._longest = longest
+        self._timeout = timeout
 
     async def send(self, email: EmailMessage) -> None:
         """Deliver the email. Raises DeliveryError."""
@@ -114,7 +114,7 @@ class SmtpTransport:
     async def _connected(self) -> AsyncIterator[SMTP]:
         client = self._client()
         try:
-            async with asyncio.timeout(self._longest):
+            async with asyncio.timeout(self._timeout):
                 await _connect(client)
                 yield client
             # The server has accepted the email, so a failing QUIT does not matter.
@@ -138,7 +138,7 @@ class SmtpTransport:
             use_tls=server.tls,
             start_tls=True if server.starttls_needed else False if server.tls else None,
             validate_certs=not may_be_self_signed,
-            timeout=self._longest,
+            timeout=self._timeout,
         )
 
 

@@ -102,7 +102,7 @@ async def test_unreachable_server_is_a_temporary_failure() -> None:
 
 async def test_silent_server_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        transport = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), longest=0.5)
+        transport = SmtpTransport(smtp_server(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), timeout=0.5)
         async with asyncio.timeout(20):
             refusal = await refused(transport)
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
@@ -111,7 +111,7 @@ async def test_silent_server_times_out() -> None:
 async def test_endless_response_times_out(mail_server: MailServer) -> None:
     mail_server.proceed.clear()
     async with asyncio.timeout(20):
-        refusal = await refused(SmtpTransport(mail_server.address, longest=0.5))
+        refusal = await refused(SmtpTransport(mail_server.address, timeout=0.5))
     assert (refusal.permanent, refusal.reason) == (False, "timeout")
 
 

@@ -228,7 +228,7 @@ async def test_emails_downloads_and_feeds_contain_the_same_entry(
     assert row is not None
     content = booking_email(
         MessageKind.RESCHEDULED, Audience.CUSTOMER, Actor.ADMIN, status=Status.PENDING, starts_at=rescheduled.starts_at,
-        booking_id=rescheduled.id, sequence=row[0], told_at=row[1], previous_starts_at=NINE,
+        booking_id=rescheduled.id, sequence=row[0], changed_at=row[1], previous_starts_at=NINE,
     )  # fmt: skip
     number = installation_of(sql)
     mail = part_of(
