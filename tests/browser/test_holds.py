@@ -546,12 +546,15 @@ async def test_terms_are_shown_before_booking_and_the_button_says_who_confirms(
 ) -> None:
     asks = await new_expert(cancel_notice_minutes=1440, reschedule_notice_minutes=120, max_reschedules=1)
     page = await visit(asks.page)
-    said = ("The expert confirms within 2 days.", "Free cancellation until 1 day before the start.",
-            "You can reschedule until 2 hours before the start, once.")  # fmt: skip
-    for sentence in said:
+    sentences = (
+        "The expert confirms within 2 days.",
+        "Free cancellation until 1 day before the start.",
+        "You can reschedule until 2 hours before the start, once.",
+    )
+    for sentence in sentences:
         await expect(page.locator(".terms")).to_contain_text(sentence)
     await page.goto(form_url(asks, in_days(3)))
-    await expect(page.locator(".summary .terms li")).to_have_text(said)
+    await expect(page.locator(".summary .terms li")).to_have_text(sentences)
     await expect(book_button(page)).to_have_text("Request this time")
     at_once = await new_expert(confirmation="at_once")
     await page.goto(form_url(at_once, in_days(3)))

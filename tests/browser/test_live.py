@@ -143,13 +143,13 @@ async def test_events_for_pages_contain_the_time_but_no_customer_data(
     at, page = in_days(3), await visit(jana.page)
     await wait_for_live_slot(page, at)
     await page.evaluate("window.heard = []; window.socket.onAny((...said) => window.heard.push(JSON.stringify(said)))")
-    said = request_json(jana.id, at, name="Grace Hopper", notes="a secret")
-    number = (await rest.post("/bookings", json=said)).json()["id"]
+    request = request_json(jana.id, at, name="Grace Hopper", notes="a secret")
+    number = (await rest.post("/bookings", json=request)).json()["id"]
     await expect_slot(page, at, "booked", within=LIVE_UPDATE_MS)
-    heard = "".join(await page.evaluate("window.heard"))
-    assert iso(at) in heard
-    for private in (said["name"], said["email"], said["phone"], said["notes"], number):
-        assert private not in heard
+    received = "".join(await page.evaluate("window.heard"))
+    assert iso(at) in received
+    for private in (request["name"], request["email"], request["phone"], request["notes"], number):
+        assert private not in received
 
 
 async def test_status_change_updates_the_bookings_page_and_my_bookings(

@@ -172,8 +172,8 @@ async def test_terms_are_shown_in_the_visitors_zone_and_are_the_ones_enforced(
     page = await visit(zone="Asia/Kathmandu")
     await book_on_page(page, jana.slug, at)
     there = (at - 24 * HOUR).astimezone(ZoneInfo("Asia/Kathmandu"))
-    said = f"You can cancel until {there:%A}, {there.day} {there:%B %Y, %H:%M}, Asia/Kathmandu (UTC+5:45)."
-    await expect(page.locator(".manage")).to_contain_text(said)
+    text = f"You can cancel until {there:%A}, {there.day} {there:%B %Y, %H:%M}, Asia/Kathmandu (UTC+5:45)."
+    await expect(page.locator(".manage")).to_contain_text(text)
     await expect(page.locator(".manage")).to_contain_text(", twice more.")
     zone = page.get_by_label("Time zone")
     await zone.focus()
@@ -239,29 +239,29 @@ async def test_host_decisions_appear_on_open_pages(
     await second.goto("/my-bookings")
     for one in (page, second):
         await mark_loaded(one)
-    for status, said in (
+    for status, text in (
         ("confirmed", "The expert has confirmed your booking."),
         ("cancelled", "Your booking has been cancelled."),
     ):
         answer = await rest.patch(f"/bookings/{number}/status", json={"status": status}, headers=admin)
         assert answer.status_code == 200
         await expect_status(page, status)
-        await expect(status_message(page)).to_have_text(said)
+        await expect(status_message(page)).to_have_text(text)
         await expect(second.locator(f'[data-booking="{number}"]')).to_have_attribute("data-status", status)
     await expect(page.get_by_role("link", name="Book another time")).to_be_visible()
     for one in (page, second):
         await expect_not_reloaded(one)
 
 
-@pytest.mark.parametrize(("status", "said"), [("declined", "declined"), ("expired", "expired without an answer")])
+@pytest.mark.parametrize(("status", "text"), [("declined", "declined"), ("expired", "expired without an answer")])
 async def test_declined_or_expired_booking_offers_another_time(
-    visit: Visit, jana: Expert, sql: Connection, status: str, said: str
+    visit: Visit, jana: Expert, sql: Connection, status: str, text: str
 ) -> None:
     page = await visit()
     number = await book_on_page(page, jana.slug, in_days(3))
     await mark_loaded(page)
     sql.execute("UPDATE booking SET status = %s WHERE id = %s", [status, number])
-    await expect(status_message(page)).to_contain_text(said)
+    await expect(status_message(page)).to_contain_text(text)
     await expect(button(page, "Cancel booking")).to_have_count(0)
     await page.get_by_role("link", name="Book another time").click()
     await expect(page).to_have_url(re.compile(f"/expert/{jana.slug}"))

@@ -176,22 +176,22 @@ async def test_form_keeps_its_hold_while_another_tab_signs_in_and_out(
 
 async def test_unknown_address_gets_the_same_response(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
     await book_on_page(await visit(), jana.slug, in_days(3), email=email)
-    said = []
+    texts = []
     for address in (email, "nobody.at.all@example.com"):
         page = await visit("/sign-in")
         await request_email(page, address)
-        said.append((await page.locator(".sign-in").inner_text()).replace(address, "…"))
+        texts.append((await page.locator(".sign-in").inner_text()).replace(address, "…"))
         latest_request(sql, address)  # fails if there is no request
-    assert re.sub(r"in \d+ s", "in … s", said[0]) == re.sub(r"in \d+ s", "in … s", said[1])
+    assert re.sub(r"in \d+ s", "in … s", texts[0]) == re.sub(r"in \d+ s", "in … s", texts[1])
 
 
 async def test_invalid_address_is_reported_beside_the_field_and_kept(visit: Visit, excuse: Excuse) -> None:
     excuse("status of 422")
     page = await visit("/my-bookings")
-    for typed, said in (("", "Please fill this in"), ("ada at example", "name@example.com")):
+    for typed, message in (("", "Please fill this in"), ("ada at example", "name@example.com")):
         await page.get_by_label("Email", exact=True).fill(typed)
         await page.keyboard.press("Enter")
-        await expect(page.locator("#email-error")).to_contain_text(said)
+        await expect(page.locator("#email-error")).to_contain_text(message)
         await expect(page.get_by_label("Email", exact=True)).to_have_value(typed)
         await expect(page.get_by_label("Email", exact=True)).to_be_focused()
 
@@ -336,15 +336,15 @@ def test_next_path_sent_by_a_program_never_redirects_to_another_site(
 
 def test_cross_site_forms_are_refused(server: ServerProcess, sql: Connection, email: str) -> None:
     link = link_for(sql, email).rpartition("/")[2]
-    for said in (
+    for headers in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": server.url},
     ):
-        asking = httpx.post(f"{server.url}/sign-in/ask", json={"email": email}, headers=said)
-        assert (asking.status_code, asking.json()["code"]) == (403, "forbidden"), said
-        form = httpx.post(f"{server.url}/sign-in/link", data={"link": link}, headers=said)
+        asking = httpx.post(f"{server.url}/sign-in/ask", json={"email": email}, headers=headers)
+        assert (asking.status_code, asking.json()["code"]) == (403, "forbidden"), headers
+        form = httpx.post(f"{server.url}/sign-in/link", data={"link": link}, headers=headers)
         assert (form.status_code, form.headers["location"]) == (303, "/sign-in")
     assert proofs(sql, email) == 0
     assert httpx.post(f"{server.url}/sign-in/link", data={"link": link}, headers={"Origin": server.url}).is_redirect
@@ -550,17 +550,17 @@ async def test_strangers_cannot_see_a_booking_or_learn_that_it_exists(
     page = await visit()
     await sign_in(page, sql, f"eve.{email}")
     unknown = str(UUID(int=UUID(number).int ^ 1))
-    told = []
+    shown = []
     for one in (number, unknown):
         for path in ("", "/reschedule", f"?key={KEYS.booking(UUID(second))}", f"/reschedule?key={number}"):
             answer = await page.goto(f"/booking/{one}{path}")
             assert answer is not None
             assert answer.status == 404
             await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
-            told.append((await page.locator("#main").inner_text(), path))
+            shown.append((await page.locator("#main").inner_text(), path))
             assert (await page.locator("#main a").get_attribute("href")) == f"/sign-in?next=/booking/{one}"
         assert (await rest.get(f"/booking/{one}/calendar.ics")).status_code == 404
-    assert told[:4] == told[4:]
+    assert shown[:4] == shown[4:]
 
 
 async def test_web_calendar_links_contain_no_key(visit: Visit, jana: Expert, email: str) -> None:
@@ -589,12 +589,12 @@ async def test_email_delivery_state_is_shown_live(visit: Visit, jana: Expert, sq
         await mark_loaded(one)
     await expect(page.locator("[data-mail]")).to_have_text(f"We're sending a confirmation to {email}.")
     now = datetime.now(UTC)
-    for state, said, columns in (
+    for state, text, columns in (
         ("sent", f"sent a confirmation to {email}", {"sent_at": now}),
         ("failed", "couldn't deliver", {"sent_at": None, "failed_at": now}),
     ):
         set_email_state(sql, number, **columns)
-        await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(said, timeout=2 * LIVE_UPDATE_MS)
+        await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(text, timeout=2 * LIVE_UPDATE_MS)
         await expect(listed.locator(f'[data-mail="{state}"]')).to_be_visible(timeout=2 * LIVE_UPDATE_MS)
     for one in (page, listed):
         await expect_not_reloaded(one)

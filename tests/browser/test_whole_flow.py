@@ -89,8 +89,8 @@ async def test_demo_from_booking_to_cancelling_updates_every_open_page(
     await mine.get_by_label("Email", exact=True).fill(GRACE["email"])
     await mine.get_by_role("button", name="Email me a link").click()
     await expect(mine.get_by_label("Code")).to_be_visible()
-    said = await (await newest_mail(mailbox, "access_link")).locator("body").inner_text()
-    code = re.search(r"\b(\d{3})\s?(\d{3})\b", said)
+    email_text = await (await newest_mail(mailbox, "access_link")).locator("body").inner_text()
+    code = re.search(r"\b(\d{3})\s?(\d{3})\b", email_text)
     assert code is not None
     await mine.get_by_label("Code").fill(f"{code[1]} {code[2]}")
     await mine.keyboard.press("Enter")

@@ -270,8 +270,8 @@ async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
             group.create_task(broadcaster.send(room, "slots", {"version": number}))
             group.create_task(update(number))
     for page, _ in pages:
-        heard = [await page.event() for _ in range(120)]
-        assert [said["version"] for kind, said in heard if kind == "slots"] == list(range(60))
+        events = [await page.event() for _ in range(120)]
+        assert [message["version"] for kind, message in events if kind == "slots"] == list(range(60))
     # A message does not overtake an earlier one when fewer recipients remain.
     earlier = asyncio.create_task(broadcaster.send(room, "slots", {"version": 60}))
     await asyncio.sleep(0)
