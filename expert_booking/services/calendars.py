@@ -3,11 +3,11 @@
 All methods that need permission take a `CalendarKey`. Only `Calendars.key` issues one, after checking the caller.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,18 +20,14 @@ from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
     DaysOffNotFound,
     ExpertNotFound,
-    FieldsWrong,
     Forbidden,
     NotAuthenticated,
     OverrideNotFound,
     PlanChanged,
     SessionTypeNotFound,
-    TooMany,
     TooManyAccessRequests,
 )
-from expert_booking.domain.holidays import holiday_place_error
 from expert_booking.domain.hours import OverrideKind, Window
-from expert_booking.domain.plan_checks import overlaps_of_day, overlaps_of_week
 from expert_booking.schemas import (
     MAX_SESSION_TYPES,
     Caller,
@@ -60,6 +56,7 @@ from expert_booking.schemas import (
     blocker_view,
 )
 from expert_booking.services.availability import next_open
+from expert_booking.services.calendar_checks import check_holiday_place, check_limit, check_week, check_windows
 from expert_booking.services.experts import Experts, find_by_reference
 from expert_booking.services.permissions import check_admin
 
@@ -70,7 +67,6 @@ MAX_DAYS_OFF: Final = 1000
 MAX_NEW_ADDRESSES: Final = 5
 _HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=366)
-_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +104,7 @@ class Calendars:
     async def add_expert(self, new: NewExpert, caller: Caller | None) -> ExpertRecord:
         """Add an expert, as an admin. Raises NotAuthenticated, Forbidden, SlugTaken or FieldsWrong."""
         check_admin(caller)
-        _check_week(new.windows)
+        check_week(new.windows)
         return await self.expert(CalendarKey(await self._experts.add(new.request())))
 
     async def expert(self, key: CalendarKey) -> ExpertRecord:
@@ -129,7 +125,7 @@ class Calendars:
         if "experience" in changes:
             changes["experience_years"] = changes.pop("experience")
         async with self._changing(key) as (connection, expert):
-            _check_holiday_place({**expert._mapping, **changes})
+            check_holiday_place({**expert._mapping, **changes})
             if changes:
                 await rows.change_expert(connection, key.expert_id, changes)
             if email is not None:
@@ -168,7 +164,7 @@ class Calendars:
     async def add_session_type(self, key: CalendarKey, new: NewSessionType) -> PlacedSessionType:
         """Add a session type. Raises ExpertNotFound or TooMany."""
         async with self._changing(key) as (connection, _):
-            _check_limit(len(await rows.session_types(connection, key.expert_id)), MAX_SESSION_TYPES)
+            check_limit(len(await rows.session_types(connection, key.expert_id)), MAX_SESSION_TYPES)
             return _session_type(await rows.add_session_type(connection, key.expert_id, new.model_dump()))
 
     async def change_session_type(
@@ -203,7 +199,7 @@ class Calendars:
         Another time zone shifts future free slots but no bookings. Raises ExpertNotFound, FieldsWrong for overlapping
         hours, and PlanChanged.
         """
-        _check_week(plan.windows)
+        check_week(plan.windows)
         async with self._changing(key) as (connection, expert):
             before = await _plan(connection, key)
             if versions is not None and before.version not in versions:
@@ -234,9 +230,9 @@ class Calendars:
     async def put_override(self, key: CalendarKey, day: date, wanted: OverrideRequest) -> OverrideView:
         """Set the override of one date. Raises ExpertNotFound, FieldsWrong for overlapping hours, and TooMany."""
         windows = [window.window for window in wanted.windows]
-        _check_windows(wanted.windows)
+        check_windows(wanted.windows)
         async with self._changing(key) as (connection, _):
-            _check_limit(await rows.count_overrides(connection, key.expert_id, beside=day), MAX_OVERRIDES)
+            check_limit(await rows.count_overrides(connection, key.expert_id, beside=day), MAX_OVERRIDES)
             await rows.put_override(connection, key.expert_id, day, wanted.kind, windows)
         return OverrideView(day=day, kind=wanted.kind, windows=wanted.windows)
 
@@ -257,7 +253,7 @@ class Calendars:
         """Add days off. Existing bookings on them stay. Raises ExpertNotFound or TooMany."""
         fields = wanted.model_dump()
         async with self._changing(key) as (connection, _):
-            _check_limit(await rows.count_days_off(connection, key.expert_id), MAX_DAYS_OFF)
+            check_limit(await rows.count_days_off(connection, key.expert_id), MAX_DAYS_OFF)
             added = await rows.add_days_off(connection, key.expert_id, fields)
         return DaysOffView(id=added, **fields)
 
@@ -343,34 +339,3 @@ def _session_type(row: AnyRow) -> PlacedSessionType:
 def _override(row: AnyRow) -> OverrideView:
     windows = [DayWindow.from_window(Window(*window)) for window in row.windows]
     return OverrideView(day=row.day, kind=OverrideKind(row.kind), windows=windows)
-
-
-def _check_week(windows: Sequence[WeeklyWindow]) -> None:
-    overlaps = overlaps_of_week([window.rule for window in windows])
-    _refuse_overlaps({
-        later: f"{_WEEKDAYS[windows[earlier].weekday - 1]} {windows[earlier].window} (windows.{earlier})"
-        for later, earlier in overlaps.items()
-    })  # fmt: skip
-
-
-def _check_windows(windows: Sequence[DayWindow]) -> None:
-    overlaps = overlaps_of_day([window.window for window in windows])
-    _refuse_overlaps({later: f"{windows[earlier].window} (windows.{earlier})" for later, earlier in overlaps.items()})
-
-
-def _refuse_overlaps(overlapped: Mapping[int, str]) -> None:
-    if overlapped:
-        raise FieldsWrong(
-            {f"windows.{later}.opens": f"These hours overlap {which}." for later, which in overlapped.items()}
-        )
-
-
-def _check_holiday_place(fields: Mapping[str, Any]) -> None:
-    field_error = holiday_place_error(fields["country"], fields["region"], closed=fields["closed_on_holidays"])
-    if field_error is not None:
-        raise FieldsWrong(dict([field_error]))
-
-
-def _check_limit(count: int, limit: int) -> None:
-    if count >= limit:
-        raise TooMany(f"You already have the maximum of {limit}. Please delete some first.")
