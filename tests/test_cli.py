@@ -43,8 +43,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
                 outside.setenv(name, wanted[name]) if name in wanted else outside.delenv(name)
             capsys.readouterr()
             code = exit_code_of(arguments)
-        said = capsys.readouterr()
-        return Result(arguments, code, said.out, said.err)
+        output = capsys.readouterr()
+        return Result(arguments, code, output.out, output.err)
 
     return run
 
@@ -116,17 +116,17 @@ def test_invalid_setting_is_named_and_nothing_starts(run: Run, settings: dict[st
 def test_port_in_use_is_reported_with_its_setting(run: Run, database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        said = refusal_of(run("serve", DATABASE_URL=database_url, SECRET_KEY=SECRET_KEY, PORT=port))
-    assert f"127.0.0.1:{port}" in said
-    assert "EXPERT_BOOKING_PORT" in said
+        output = refusal_of(run("serve", DATABASE_URL=database_url, SECRET_KEY=SECRET_KEY, PORT=port))
+    assert f"127.0.0.1:{port}" in output
+    assert "EXPERT_BOOKING_PORT" in output
 
 
 @pytest.mark.parametrize("arguments", [["serve"], ["migrate"], ["token", "list"]])
 def test_unreachable_database_is_reported_without_its_password(run: Run, arguments: list[str]) -> None:
     nowhere = "postgresql://ada:hunter2@127.0.0.1:1/x"
-    said = refusal_of(run(*arguments, DATABASE_URL=nowhere, SECRET_KEY=SECRET_KEY, PORT=str(free_port())))
-    assert "cannot be reached" in said
-    assert "hunter2" not in said
+    output = refusal_of(run(*arguments, DATABASE_URL=nowhere, SECRET_KEY=SECRET_KEY, PORT=str(free_port())))
+    assert "cannot be reached" in output
+    assert "hunter2" not in output
 
 
 @pytest.mark.parametrize("arguments", [["serve"], ["token", "list"], ["seed"]])

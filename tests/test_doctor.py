@@ -241,9 +241,9 @@ def test_doctor_connection_is_read_only(database_url: str) -> None:
 
 def test_the_command_ends_with_one_if_a_check_fails_and_makes_nothing(tmp_path: Path, database_url: str) -> None:
     done = command("doctor", "--json", folder=tmp_path, DATABASE_URL=database_url, SECRET_KEY=KEY)
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["ok"]) == (0, True), done.stdout
-    assert {"check": "settings", "state": "ok", "says": "All settings are valid.", "advice": ""} in told["findings"]
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ok"]) == (0, True), done.stdout
+    assert {"check": "settings", "state": "ok", "says": "All settings are valid.", "advice": ""} in report["findings"]
     assert command("doctor", "--jason", folder=tmp_path).returncode == 2
     data = tmp_path / "data"
     done = command("doctor", folder=tmp_path, DATA_DIR=str(data))

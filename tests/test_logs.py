@@ -121,9 +121,9 @@ def test_failure_is_found_by_its_request_id_and_the_log_has_no_personal_data(
     assert page.headers["X-Request-Id"] in page.text
 
     server.stop()
-    said = server.log_text()
-    assert not [word for word in PERSONAL if word in said], said
-    lines = [json.loads(line) for line in said.splitlines()]
+    log_text = server.log_text()
+    assert not [word for word in PERSONAL if word in log_text], log_text
+    lines = [json.loads(line) for line in log_text.splitlines()]
     assert lines[0]["message"] == f"Expert Booking is at http://localhost:{server.port}"
     (error,) = [line for line in lines if line["level"] == "ERROR" and line["requestId"] == "from-the-proxy.1"]
     assert "CheckViolation: 23514, ck_booking_no_ada, booking" in error["exception"]
@@ -138,7 +138,7 @@ def test_failure_is_found_by_its_request_id_and_the_log_has_no_personal_data(
         ("POST", "/bookings", 500), ("GET", "/bookings", 401), ("GET", "/expert/{slug}", 500),
         ("GET", "/experts/{expert}/slots", 200),
     }  # fmt: skip
-    assert str(jana) not in said
+    assert str(jana) not in log_text
 
 
 def test_default_log_is_quiet(serve: Callable[..., ServerProcess]) -> None:

@@ -78,10 +78,10 @@ def test_invalid_value_is_reported_in_one_sentence_with_its_variable(
 ) -> None:
     with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: value})
-    said = str(wrong.value)
-    assert said.startswith(f"EXPERT_BOOKING_{name}: should " if name.endswith("URL") else f"EXPERT_BOOKING_{name}: ")
-    assert said.endswith(".")
-    assert "\n" not in said
+    message = str(wrong.value)
+    assert message.startswith(f"EXPERT_BOOKING_{name}: should " if name.endswith("URL") else f"EXPERT_BOOKING_{name}: ")
+    assert message.endswith(".")
+    assert "\n" not in message
 
 
 def test_all_invalid_values_are_reported_together_without_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,10 +133,10 @@ def test_weak_secret_is_refused_with_a_command_to_generate_one(
 ) -> None:
     with pytest.raises(SettingsError) as wrong:
         settings(monkeypatch, **{name: weak})
-    said = str(wrong.value)
-    assert said.startswith(f"EXPERT_BOOKING_{name}: ")
-    assert said.endswith("`openssl rand -base64 36`.")
-    assert weak not in said
+    message = str(wrong.value)
+    assert message.startswith(f"EXPERT_BOOKING_{name}: ")
+    assert message.endswith("`openssl rand -base64 36`.")
+    assert weak not in message
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 ADA = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
 LABELS = {"name": "Name", "email": "Email", "phone": "Phone", "notes": "Notes"}
 # Every open page shows a change within this time, in milliseconds.
-AT_ONCE = 1000
+LIVE_UPDATE_MS = 1000
 
 
 def in_days(days: int, hour: int = 10, zone: str = "Europe/Berlin") -> datetime:

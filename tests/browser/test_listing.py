@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import PATIENCE, Expert, NewExpert, Visit
-from tests.browser.pages import AT_ONCE, Connection, in_days, insert_booking, wait_until_connected
+from tests.browser.pages import LIVE_UPDATE_MS, Connection, in_days, insert_booking, wait_until_connected
 
 SHELF = "Shelf of thirteen"
 
@@ -37,7 +37,7 @@ async def expect_cards_after_reloading(page: Page, *wanted: str) -> None:
     deadline = time.monotonic() + PATIENCE / 1000
     while time.monotonic() < deadline:
         with suppress(AssertionError):
-            await expect(page.locator("[data-expert] h2")).to_have_text(list(wanted), timeout=AT_ONCE)
+            await expect(page.locator("[data-expert] h2")).to_have_text(list(wanted), timeout=LIVE_UPDATE_MS)
             return
         await page.reload()
     await expect_cards(page, *wanted)

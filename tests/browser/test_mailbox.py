@@ -120,10 +120,10 @@ async def test_mailbox_is_not_found_from_other_machines(
     demo: ServerProcess, api: httpx.AsyncClient, headers: dict[str, str], path: str
 ) -> None:
     here = await api.get("/nowhere", headers={**PAGE, **headers})
-    asked = await api.get(path, headers={**PAGE, **headers})
-    assert (asked.status_code, here.status_code) == (404, 404)
-    assert "Page not found" in asked.text
-    assert 'href="/mailbox"' not in asked.text
+    answer = await api.get(path, headers={**PAGE, **headers})
+    assert (answer.status_code, here.status_code) == (404, 404)
+    assert "Page not found" in answer.text
+    assert 'href="/mailbox"' not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit, WatchedServer
 from tests.browser.pages import (
-    AT_ONCE,
     HOUR,
+    LIVE_UPDATE_MS,
     Connection,
     book_on_page,
     expect_slot,
@@ -86,7 +86,7 @@ def reschedule_link(page: Page) -> Locator:
     return page.get_by_role("link", name="Reschedule")
 
 
-def news(page: Page) -> Locator:
+def status_message(page: Page) -> Locator:
     """Return the element in which a page announces changes."""
     return page.locator("#news")
 
@@ -119,8 +119,8 @@ async def test_cancelling_stores_the_reason_and_frees_the_time_immediately(
     await page.get_by_label("Reason").fill("I am <b>ill</b>.\nSorry.")
     await button(page, "Yes, cancel booking").click()
     await expect_status(page, "cancelled")
-    await expect(news(page)).to_have_text("Your booking has been cancelled.")
-    await expect_slot(other, at, "open", within=AT_ONCE)
+    await expect(status_message(page)).to_have_text("Your booking has been cancelled.")
+    await expect_slot(other, at, "open", within=LIVE_UPDATE_MS)
     assert row(sql, number)[1] == "cancelled"
     assert last_change(sql, number) == ("customer", "pending", "cancelled", "I am <b>ill</b>.\nSorry.")
     for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel booking"), reschedule_link(page)):
@@ -160,7 +160,7 @@ async def test_cancelling_works_with_the_keyboard_alone(visit: Visit, jana: Expe
     await expect(button(page, "Yes, cancel booking")).to_be_focused()
     await page.keyboard.press("Enter")
     await expect_status(page, "cancelled")
-    await expect(news(page)).to_be_focused()
+    await expect(status_message(page)).to_be_focused()
     assert last_change(sql, number)[3] == "No time"
 
 
@@ -172,8 +172,8 @@ async def test_terms_are_shown_in_the_visitors_zone_and_are_the_ones_enforced(
     page = await visit(zone="Asia/Kathmandu")
     await book_on_page(page, jana.slug, at)
     there = (at - 24 * HOUR).astimezone(ZoneInfo("Asia/Kathmandu"))
-    said = f"You can cancel until {there:%A}, {there.day} {there:%B %Y, %H:%M}, Asia/Kathmandu (UTC+5:45)."
-    await expect(page.locator(".manage")).to_contain_text(said)
+    text = f"You can cancel until {there:%A}, {there.day} {there:%B %Y, %H:%M}, Asia/Kathmandu (UTC+5:45)."
+    await expect(page.locator(".manage")).to_contain_text(text)
     await expect(page.locator(".manage")).to_contain_text(", twice more.")
     zone = page.get_by_label("Time zone")
     await zone.focus()
@@ -198,14 +198,14 @@ async def test_actions_disappear_when_their_deadline_passes(visit: Visit, jana: 
     number = await book_on_page(page, jana.slug, in_days(3))
     await mark_loaded(page)
     set_start(sql, number, datetime.now(UTC) + HOUR + timedelta(seconds=4))
-    await expect(news(page)).to_contain_text("Your booking has been rescheduled to")
+    await expect(status_message(page)).to_contain_text("Your booking has been rescheduled to")
     # The cancel question is open and the reason is being typed.
     await button(page, "Cancel booking").click()
     await page.get_by_label("Reason").fill("Because")
     await expect(page.locator(".manage")).to_contain_text("Cancelling and rescheduling were possible until")
     for gone in (button(page, "Cancel booking"), button(page, "Yes, cancel booking"), reschedule_link(page)):
         await expect(gone).to_have_count(0)
-    await expect(news(page)).to_be_focused()
+    await expect(status_message(page)).to_be_focused()
     await expect_not_reloaded(page)
     assert row(sql, number)[1] == "pending"
 
@@ -239,29 +239,29 @@ async def test_host_decisions_appear_on_open_pages(
     await second.goto("/my-bookings")
     for one in (page, second):
         await mark_loaded(one)
-    for status, said in (
+    for status, text in (
         ("confirmed", "The expert has confirmed your booking."),
         ("cancelled", "Your booking has been cancelled."),
     ):
         answer = await rest.patch(f"/bookings/{number}/status", json={"status": status}, headers=admin)
         assert answer.status_code == 200
         await expect_status(page, status)
-        await expect(news(page)).to_have_text(said)
+        await expect(status_message(page)).to_have_text(text)
         await expect(second.locator(f'[data-booking="{number}"]')).to_have_attribute("data-status", status)
     await expect(page.get_by_role("link", name="Book another time")).to_be_visible()
     for one in (page, second):
         await expect_not_reloaded(one)
 
 
-@pytest.mark.parametrize(("status", "said"), [("declined", "declined"), ("expired", "expired without an answer")])
+@pytest.mark.parametrize(("status", "text"), [("declined", "declined"), ("expired", "expired without an answer")])
 async def test_declined_or_expired_booking_offers_another_time(
-    visit: Visit, jana: Expert, sql: Connection, status: str, said: str
+    visit: Visit, jana: Expert, sql: Connection, status: str, text: str
 ) -> None:
     page = await visit()
     number = await book_on_page(page, jana.slug, in_days(3))
     await mark_loaded(page)
     sql.execute("UPDATE booking SET status = %s WHERE id = %s", [status, number])
-    await expect(news(page)).to_contain_text(said)
+    await expect(status_message(page)).to_contain_text(text)
     await expect(button(page, "Cancel booking")).to_have_count(0)
     await page.get_by_role("link", name="Book another time").click()
     await expect(page).to_have_url(re.compile(f"/expert/{jana.slug}"))
@@ -279,9 +279,9 @@ async def test_cancelling_in_two_tabs_cancels_once(visit: Visit, jana: Expert, s
     await button(one, "Yes, cancel booking").click()
     for tab in (one, two):
         await expect_status(tab, "cancelled")
-        await expect(news(tab)).to_have_text("Your booking has been cancelled.")
+        await expect(status_message(tab)).to_have_text("Your booking has been cancelled.")
         await expect(tab.get_by_role("alert")).to_have_count(0)
-    await expect(news(two)).to_be_focused()
+    await expect(status_message(two)).to_be_focused()
     turns = sql.execute(
         "SELECT from_status FROM booking_change WHERE booking_id = %s AND to_status = 'cancelled'", [number]
     ).fetchall()
@@ -316,16 +316,16 @@ async def test_rescheduling_updates_every_open_page(visit: Visit, jana: Expert, 
     await button(page, "Reschedule").click()
 
     await page.wait_for_url(f"**/booking/{number}*")
-    await expect(news(page)).to_contain_text(f"Your booking has been rescheduled to {to:%A}")
-    await expect_slot(other, at, "open", within=AT_ONCE)
-    await expect_slot(other, to, "booked", within=AT_ONCE)
+    await expect(status_message(page)).to_contain_text(f"Your booking has been rescheduled to {to:%A}")
+    await expect_slot(other, at, "open", within=LIVE_UPDATE_MS)
+    await expect_slot(other, to, "booked", within=LIVE_UPDATE_MS)
     await expect(listed.locator(f'[data-booking="{number}"]')).to_contain_text(f"{to:%A}")
     assert row(sql, number) == (to, "pending", 1)
     for one in (other, listed):
         await expect_not_reloaded(one)
     # The change is announced once, not again after a reload.
     await page.reload()
-    await expect(news(page)).to_have_text("")
+    await expect(status_message(page)).to_have_text("")
 
 
 async def test_backing_out_of_rescheduling_restores_the_focus(visit: Visit, jana: Expert, sql: Connection) -> None:
@@ -362,7 +362,7 @@ async def test_booking_can_be_rescheduled_to_a_time_overlapping_its_own(
     await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
     assert row(sql, number) == (at + 30 * MINUTE, "pending", 1)
-    await expect_slot(other, at - 30 * MINUTE, "open", within=AT_ONCE)
+    await expect_slot(other, at - 30 * MINUTE, "open", within=LIVE_UPDATE_MS)
 
 
 async def test_rescheduling_to_a_time_just_taken_keeps_the_booking_and_offers_others(
@@ -455,7 +455,7 @@ async def test_cancelled_booking_is_reported_on_the_reschedule_page(
     await page.goto(f"/booking/{number}/reschedule")
     await wait_for_live_slot(page, in_days(4))
     sql.execute("UPDATE booking SET status = 'cancelled' WHERE id = %s", [number])
-    await expect(news(page)).to_have_text("Your booking has been cancelled.")
+    await expect(status_message(page)).to_have_text("Your booking has been cancelled.")
     await expect(page.locator('[data-refusal="move"]')).to_contain_text("cannot be rescheduled")
     await expect(slot(page, in_days(4))).not_to_be_visible()
 

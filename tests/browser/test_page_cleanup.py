@@ -4,7 +4,7 @@ import asyncio
 
 from tests.browser.conftest import Expert, NewExpert, Visit, WatchedServer
 from tests.browser.pages import (
-    AT_ONCE,
+    LIVE_UPDATE_MS,
     Connection,
     expect_slot,
     in_days,
@@ -45,7 +45,7 @@ async def test_closed_pages_leave_nothing_behind_even_with_answers_pending(
 
     # The pages close while events and answers are on the way to them.
     number = insert_booking(sql, jana.id, at)
-    await expect_slot(board, at, "booked", within=3 * AT_ONCE)
+    await expect_slot(board, at, "booked", within=3 * LIVE_UPDATE_MS)
     sql.execute("DELETE FROM booking WHERE id = %s", [number])
     await listing.evaluate(
         "for (const word of ['a', 'b', 'jana']) { const field = document.getElementById('search'); field.value = word;"

@@ -9,8 +9,8 @@ from playwright.async_api import Page, expect
 from expert_booking.db.engine import driver_url
 from tests.browser.conftest import Excuse, Expert, Restart, Visit, WatchedServer
 from tests.browser.pages import (
-    AT_ONCE,
     HOUR,
+    LIVE_UPDATE_MS,
     Connection,
     book_on_page,
     expect_slot,
@@ -49,14 +49,14 @@ async def test_short_disconnection_updates_the_same_page(
     await wait_for_live_slot(there, at)
     await go_offline(away)
     insert_booking(sql, jana.id, at)
-    await expect_slot(there, at, "booked", within=AT_ONCE)
+    await expect_slot(there, at, "booked", within=LIVE_UPDATE_MS)
     await expect_slot(away, at, "open")
     await go_online(away)
     await expect_slot(away, at, "booked")
     assert await away.evaluate("window.stayed"), "the page was reloaded"
     # It receives events again.
     insert_booking(sql, jana.id, at + HOUR)
-    await expect_slot(away, at + HOUR, "booked", within=AT_ONCE)
+    await expect_slot(away, at + HOUR, "booked", within=LIVE_UPDATE_MS)
 
 
 async def test_long_disconnection_reloads_the_page(
@@ -74,7 +74,7 @@ async def test_long_disconnection_reloads_the_page(
     await expect_slot(page, at, "booked")
     await wait_for_live_slot(page, at + HOUR)
     insert_booking(sql, jana.id, at + HOUR)
-    await expect_slot(page, at + HOUR, "booked", within=AT_ONCE)
+    await expect_slot(page, at + HOUR, "booked", within=LIVE_UPDATE_MS)
 
 
 async def test_all_page_kinds_are_updated_after_a_short_disconnection(
@@ -117,12 +117,12 @@ async def test_page_that_missed_a_message_requests_the_whole_board(visit: Visit,
     await wait_for_live_slot(hearing, at)
     await deaf.evaluate("window.ears = window.socket.listeners('slots'); window.socket.off('slots')")
     insert_booking(sql, jana.id, at)
-    await expect_slot(hearing, at, "booked", within=AT_ONCE)
+    await expect_slot(hearing, at, "booked", within=LIVE_UPDATE_MS)
     await deaf.evaluate("window.ears.forEach((ear) => window.socket.on('slots', ear))")
     await expect_slot(deaf, at, "open")
     insert_booking(sql, jana.id, at + HOUR)
-    await expect_slot(deaf, at, "booked", within=AT_ONCE)
-    await expect_slot(deaf, at + HOUR, "booked", within=AT_ONCE)
+    await expect_slot(deaf, at, "booked", within=LIVE_UPDATE_MS)
+    await expect_slot(deaf, at + HOUR, "booked", within=LIVE_UPDATE_MS)
 
 
 async def test_changes_between_page_load_and_connection_are_shown(visit: Visit, jana: Expert, sql: Connection) -> None:
@@ -166,7 +166,7 @@ async def test_open_pages_are_updated_after_a_server_restart(
     await expect(booking.locator("section[data-booking]")).to_have_attribute("data-status", "confirmed")
     await wait_for_live_slot(board, at + 2 * HOUR)
     insert_booking(sql, jana.id, at + 2 * HOUR)
-    await expect_slot(board, at + 2 * HOUR, "booked", within=AT_ONCE)
+    await expect_slot(board, at + 2 * HOUR, "booked", within=LIVE_UPDATE_MS)
 
 
 async def test_pages_are_updated_after_the_listening_connection_was_terminated(

@@ -12,8 +12,8 @@ from expert_booking.services import Services
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit
 from tests.browser.pages import (
     ADA,
-    AT_ONCE,
     HOUR,
+    LIVE_UPDATE_MS,
     Connection,
     book_button,
     book_on_page,
@@ -144,10 +144,10 @@ async def test_rapid_selection_ends_with_the_last_choice_and_its_events_only(
         [str(ids[title]) for title in (LONG, WHOLE, SHORT, LONG, SHORT, WHOLE)],
     )
     await expect_selected(page, ids[WHOLE])
-    await page.evaluate("window.heard = []; window.socket.on('slots', (news) => window.heard.push(news.room))")
+    await page.evaluate("window.heard = []; window.socket.on('slots', (event) => window.heard.push(event.room))")
     insert_session_booking(sql, omar, ids[SHORT], at)
-    await expect_slot(page, at, "booked", within=AT_ONCE)
-    await expect_slot(other, at, "booked", within=AT_ONCE)
+    await expect_slot(page, at, "booked", within=LIVE_UPDATE_MS)
+    await expect_slot(other, at, "booked", within=LIVE_UPDATE_MS)
     assert await page.evaluate("window.heard") == [f"slots:{omar.id}:{ids[WHOLE]}"]
 
 
@@ -160,8 +160,8 @@ async def test_events_of_a_previously_selected_session_type_are_ignored(
     await expect_selected(page, ids[LONG])
     grid = "[...Array(99).keys()].map(window.getElement).find((part) => part?.askForAll)"
     tell = (
-        f"(news) => {{ news.version = {grid}.version + 1;"
-        " window.socket.listeners('slots').forEach((hear) => hear(news)); }"
+        f"(event) => {{ event.version = {grid}.version + 1;"
+        " window.socket.listeners('slots').forEach((hear) => hear(event)); }"
     )
     for title, state in ((SHORT, "open"), (LONG, "booked")):  # the second proves that the event would have been applied
         room = f"slots:{omar.id}:{ids[title]}"
@@ -178,7 +178,7 @@ async def test_booking_one_session_type_blocks_the_time_on_all_boards(
         await wait_for_live_slot(page, at)
     await services.bookings.book(booking_request(omar.id, at, session_type_id=ids[LONG]))
     for page, taken, free in ((short, at + HALF, at + HOUR), (long, at, at + HOUR), (whole, at - HOUR, at + HOUR)):
-        await expect_slot(page, taken, "booked", within=AT_ONCE)
+        await expect_slot(page, taken, "booked", within=LIVE_UPDATE_MS)
         await expect_slot(page, free, "open")
 
 
@@ -374,8 +374,8 @@ async def test_full_day_loses_its_free_times_until_a_booking_is_cancelled(
     await expect_held(booking)
     await fill_in(booking, **ADA)
     await book_button(booking).click()
-    await expect_slot(watching, at, "booked", within=2 * AT_ONCE)
-    await expect(slot(watching, day[3])).to_have_count(0, timeout=AT_ONCE)
+    await expect_slot(watching, at, "booked", within=2 * LIVE_UPDATE_MS)
+    await expect(slot(watching, day[3])).to_have_count(0, timeout=LIVE_UPDATE_MS)
     await expect(watching.locator('[data-state="open"]').first).to_be_visible()
     await expect_slot(watching, other_day, "open")
     refusal = late.locator('[data-refusal="slot_not_offered"][data-reason="day_full"]')
@@ -392,7 +392,7 @@ async def test_full_day_loses_its_free_times_until_a_booking_is_cancelled(
     answer = await rest.patch(f"/bookings/{number}/status", json={"status": "cancelled"}, headers=admin)
     assert answer.status_code == 200
     for start in (at, day[3]):
-        await expect_slot(watching, start, "open", within=2 * AT_ONCE)
+        await expect_slot(watching, start, "open", within=2 * LIVE_UPDATE_MS)
     await expect(late.locator("[data-refusal]")).to_have_count(0)
 
 
@@ -404,7 +404,7 @@ async def test_expert_changing_time_zone_shifts_free_times_and_shows_the_new_zon
     insert_booking(sql, jana.id, at)
     sql.execute("UPDATE expert SET time_zone = 'Asia/Kathmandu' WHERE id = %s", [jana.id])
     there = in_days(3, 10, "Asia/Kathmandu")
-    await expect_slot(page, there, "open", within=2 * AT_ONCE)
+    await expect_slot(page, there, "open", within=2 * LIVE_UPDATE_MS)
     await expect(page.get_by_text("the expert is in Asia/Kathmandu (UTC+5:45)")).to_be_visible()
     await expect(slot(page, at + HOUR)).to_have_count(0)
 

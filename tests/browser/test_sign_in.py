@@ -13,8 +13,8 @@ from expert_booking.domain.signed_keys import SignedKeys
 from tests.browser.conftest import Excuse, Expert, NewExpert, Visit, WatchedServer
 from tests.browser.pages import (
     ADA,
-    AT_ONCE,
     HOUR,
+    LIVE_UPDATE_MS,
     Connection,
     book_button,
     book_on_page,
@@ -34,9 +34,9 @@ from tests.browser.test_manage_booking import (
     expect_not_reloaded,
     expect_status,
     mark_loaded,
-    news,
     reschedule_link,
     row,
+    status_message,
 )
 from tests.server import SECRET_KEY, ServerProcess
 
@@ -105,7 +105,7 @@ async def sign_in(page: Page, sql: Connection, email: str, next_path: str = "") 
     await page.wait_for_url(f"**{next_path or '/my-bookings'}")
 
 
-def whose(page: Page) -> Any:
+def signed_in_note(page: Page) -> Any:
     """Return the element that shows the signed-in address."""
     return page.locator("[data-signed-in]")
 
@@ -130,7 +130,7 @@ async def test_code_shows_all_bookings_of_an_address_wherever_they_were_made(
     await page.reload()  # the code field is still there after returning from the email
     await page.get_by_label("Code").fill(f"{code[:3]} {code[3:]}")
     await page.keyboard.press("Enter")
-    await expect(whose(page)).to_contain_text("Signed in as")
+    await expect(signed_in_note(page)).to_contain_text("Signed in as")
     await expect(card(page, number)).to_be_visible()
     await page.goto(f"/booking/{number}")
     await expect_status(page, "pending")
@@ -144,7 +144,7 @@ async def test_alphanumeric_code_is_accepted_in_any_spelling(visit: Visit, sql: 
     code = KEYS.long_code(latest_request(sql, email)).lower()
     await page.get_by_label("Code").fill(f" {code[:4]}-{code[4:]} ")
     await page.keyboard.press("Enter")
-    await expect(whose(page)).to_contain_text(email)
+    await expect(signed_in_note(page)).to_contain_text(email)
 
 
 async def test_form_keeps_its_hold_while_another_tab_signs_in_and_out(
@@ -176,22 +176,22 @@ async def test_form_keeps_its_hold_while_another_tab_signs_in_and_out(
 
 async def test_unknown_address_gets_the_same_response(visit: Visit, jana: Expert, sql: Connection, email: str) -> None:
     await book_on_page(await visit(), jana.slug, in_days(3), email=email)
-    said = []
+    texts = []
     for address in (email, "nobody.at.all@example.com"):
         page = await visit("/sign-in")
         await request_email(page, address)
-        said.append((await page.locator(".sign-in").inner_text()).replace(address, "…"))
+        texts.append((await page.locator(".sign-in").inner_text()).replace(address, "…"))
         latest_request(sql, address)  # fails if there is no request
-    assert re.sub(r"in \d+ s", "in … s", said[0]) == re.sub(r"in \d+ s", "in … s", said[1])
+    assert re.sub(r"in \d+ s", "in … s", texts[0]) == re.sub(r"in \d+ s", "in … s", texts[1])
 
 
 async def test_invalid_address_is_reported_beside_the_field_and_kept(visit: Visit, excuse: Excuse) -> None:
     excuse("status of 422")
     page = await visit("/my-bookings")
-    for typed, said in (("", "Please fill this in"), ("ada at example", "name@example.com")):
+    for typed, message in (("", "Please fill this in"), ("ada at example", "name@example.com")):
         await page.get_by_label("Email", exact=True).fill(typed)
         await page.keyboard.press("Enter")
-        await expect(page.locator("#email-error")).to_contain_text(said)
+        await expect(page.locator("#email-error")).to_contain_text(message)
         await expect(page.get_by_label("Email", exact=True)).to_have_value(typed)
         await expect(page.get_by_label("Email", exact=True)).to_be_focused()
 
@@ -215,7 +215,7 @@ async def test_after_five_wrong_codes_only_the_link_works(
     assert proofs(sql, email) == 0
     await page.goto(f"/sign-in/{KEYS.link(number)}")
     await button(page, "Sign in").click()
-    await expect(whose(page)).to_contain_text(email)
+    await expect(signed_in_note(page)).to_contain_text(email)
 
 
 async def test_code_is_valid_only_in_the_browser_that_requested_it(
@@ -276,7 +276,7 @@ async def test_viewing_a_link_does_not_use_it_up(
     assert proofs(sql, email) == 0
     page = await visit(link)
     await button(page, "Sign in").click()
-    await expect(whose(page)).to_contain_text(email)
+    await expect(signed_in_note(page)).to_contain_text(email)
 
 
 @pytest.mark.parametrize("why", ["used", "over", "invented"])
@@ -288,7 +288,7 @@ async def test_invalid_link_says_so_and_offers_a_new_one(
     if why == "used":
         await sign_in(await visit(), sql, email)
         await (other := await visit(link)).locator(".sign-in").get_by_role("button").click()
-        await expect(whose(other)).to_be_visible()
+        await expect(signed_in_note(other)).to_be_visible()
     page = await visit()
     answer = await page.goto(link[:-1] + ("A" if link[-1] != "A" else "B") if why == "invented" else link)
     assert answer is not None
@@ -302,7 +302,7 @@ async def test_link_used_while_its_page_is_open_is_refused(visit: Visit, sql: Co
     late = await visit(link)
     first = await visit(link)
     await button(first, "Sign in").click()
-    await expect(whose(first)).to_be_visible()
+    await expect(signed_in_note(first)).to_be_visible()
     await button(late, "Sign in").click()
     await expect(late.locator('[data-refusal="link_not_valid"]')).to_be_visible()
     assert proofs(sql, email) == 1
@@ -319,7 +319,7 @@ async def test_sign_in_never_redirects_to_another_site(
     await page.get_by_label("Code").fill(KEYS.code(latest_request(sql, email)))
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/my-bookings")
-    await expect(whose(page)).to_contain_text(email)
+    await expect(signed_in_note(page)).to_contain_text(email)
 
 
 def test_next_path_sent_by_a_program_never_redirects_to_another_site(
@@ -336,15 +336,15 @@ def test_next_path_sent_by_a_program_never_redirects_to_another_site(
 
 def test_cross_site_forms_are_refused(server: ServerProcess, sql: Connection, email: str) -> None:
     link = link_for(sql, email).rpartition("/")[2]
-    for said in (
+    for headers in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site", "Origin": server.url},
     ):
-        asking = httpx.post(f"{server.url}/sign-in/ask", json={"email": email}, headers=said)
-        assert (asking.status_code, asking.json()["code"]) == (403, "forbidden"), said
-        form = httpx.post(f"{server.url}/sign-in/link", data={"link": link}, headers=said)
+        asking = httpx.post(f"{server.url}/sign-in/ask", json={"email": email}, headers=headers)
+        assert (asking.status_code, asking.json()["code"]) == (403, "forbidden"), headers
+        form = httpx.post(f"{server.url}/sign-in/link", data={"link": link}, headers=headers)
         assert (form.status_code, form.headers["location"]) == (303, "/sign-in")
     assert proofs(sql, email) == 0
     assert httpx.post(f"{server.url}/sign-in/link", data={"link": link}, headers={"Origin": server.url}).is_redirect
@@ -485,9 +485,9 @@ async def test_emailed_link_allows_rescheduling_and_cancelling_in_another_browse
     await slot(page, to).click()
     await button(page, "Reschedule").click()
     await page.wait_for_url(f"**/booking/{number}*")
-    await expect(news(page)).to_contain_text("has been rescheduled")
+    await expect(status_message(page)).to_contain_text("has been rescheduled")
     await expect(page).to_have_url(re.compile(rf"/booking/{number}\?key={key}$"))
-    await expect(news(mine)).to_contain_text("has been rescheduled")
+    await expect(status_message(mine)).to_contain_text("has been rescheduled")
     file = await page.get_by_role("link", name="Calendar file").get_attribute("href")
     answer = await rest.get(str(file))
     assert answer.headers["content-type"].startswith("text/calendar")
@@ -532,7 +532,7 @@ async def test_replacing_shared_links_revokes_the_old_and_sends_a_new_one(
     await expect_not_reloaded(mine)
     await button(mine, "This link was shared by mistake").click()
     await button(mine, "Yes, send a new link").click()
-    await expect(news(mine)).to_contain_text(f"We've sent a new one to {email}")
+    await expect(status_message(mine)).to_contain_text(f"We've sent a new one to {email}")
     await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
     await expect_status(mine, "pending")
     await expect_not_reloaded(mine)
@@ -550,17 +550,17 @@ async def test_strangers_cannot_see_a_booking_or_learn_that_it_exists(
     page = await visit()
     await sign_in(page, sql, f"eve.{email}")
     unknown = str(UUID(int=UUID(number).int ^ 1))
-    told = []
+    shown = []
     for one in (number, unknown):
         for path in ("", "/reschedule", f"?key={KEYS.booking(UUID(second))}", f"/reschedule?key={number}"):
             answer = await page.goto(f"/booking/{one}{path}")
             assert answer is not None
             assert answer.status == 404
             await expect(page.locator('[data-refusal="booking_not_found"]')).to_be_visible()
-            told.append((await page.locator("#main").inner_text(), path))
+            shown.append((await page.locator("#main").inner_text(), path))
             assert (await page.locator("#main a").get_attribute("href")) == f"/sign-in?next=/booking/{one}"
         assert (await rest.get(f"/booking/{one}/calendar.ics")).status_code == 404
-    assert told[:4] == told[4:]
+    assert shown[:4] == shown[4:]
 
 
 async def test_web_calendar_links_contain_no_key(visit: Visit, jana: Expert, email: str) -> None:
@@ -589,13 +589,13 @@ async def test_email_delivery_state_is_shown_live(visit: Visit, jana: Expert, sq
         await mark_loaded(one)
     await expect(page.locator("[data-mail]")).to_have_text(f"We're sending a confirmation to {email}.")
     now = datetime.now(UTC)
-    for state, said, columns in (
+    for state, text, columns in (
         ("sent", f"sent a confirmation to {email}", {"sent_at": now}),
         ("failed", "couldn't deliver", {"sent_at": None, "failed_at": now}),
     ):
         set_email_state(sql, number, **columns)
-        await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(said, timeout=2 * AT_ONCE)
-        await expect(listed.locator(f'[data-mail="{state}"]')).to_be_visible(timeout=2 * AT_ONCE)
+        await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(text, timeout=2 * LIVE_UPDATE_MS)
+        await expect(listed.locator(f'[data-mail="{state}"]')).to_be_visible(timeout=2 * LIVE_UPDATE_MS)
     for one in (page, listed):
         await expect_not_reloaded(one)
 
@@ -668,8 +668,8 @@ async def test_host_reschedules_a_booking_and_marks_it_completed(
     await slot(host, to).click()
     await button(host, "Reschedule").click()
     await host.wait_for_url(f"**/booking/{number}*")
-    await expect(news(host)).to_contain_text("This booking has been rescheduled")
-    await expect(news(customer)).to_contain_text("Your booking has been rescheduled")
+    await expect(status_message(host)).to_contain_text("This booking has been rescheduled")
+    await expect(status_message(customer)).to_contain_text("Your booking has been rescheduled")
     await button(host, "Confirm").click()
     await expect_status(host, "confirmed")
     past = datetime.now(UTC) - 2 * HOUR

@@ -10,8 +10,8 @@ from playwright.async_api import Page
 from tests.backing_servers import Nginx, require_program
 from tests.browser.conftest import Excuse, Expert, Visit
 from tests.browser.pages import (
-    AT_ONCE,
     HOUR,
+    LIVE_UPDATE_MS,
     Connection,
     book_button,
     bookings_at,
@@ -72,7 +72,7 @@ async def test_pages_of_a_stopped_process_reconnect_to_the_other_with_their_inpu
     async with httpx.AsyncClient(timeout=30) as program:
         made = await program.post(f"{second.url}/bookings", json=request_json(jana.id, at + HOUR))
     assert made.status_code == 201
-    await expect_slot(board, at + HOUR, "booked", within=AT_ONCE)
+    await expect_slot(board, at + HOUR, "booked", within=LIVE_UPDATE_MS)
     async with httpx.AsyncClient(timeout=30) as program:
         mine = await program.post(f"{first.url}/bookings", json=request_json(jana.id, at + 2 * HOUR))
     assert mine.status_code == 201

@@ -11,7 +11,7 @@ from playwright.async_api import FrameLocator, Page, expect
 from tests.browser.conftest import Excuse, Visit
 from tests.browser.pages import (
     ADA,
-    AT_ONCE,
+    LIVE_UPDATE_MS,
     book_button,
     booking_id,
     expect_held,
@@ -89,8 +89,8 @@ async def test_demo_from_booking_to_cancelling_updates_every_open_page(
     await mine.get_by_label("Email", exact=True).fill(GRACE["email"])
     await mine.get_by_role("button", name="Email me a link").click()
     await expect(mine.get_by_label("Code")).to_be_visible()
-    said = await (await newest_mail(mailbox, "access_link")).locator("body").inner_text()
-    code = re.search(r"\b(\d{3})\s?(\d{3})\b", said)
+    email_text = await (await newest_mail(mailbox, "access_link")).locator("body").inner_text()
+    code = re.search(r"\b(\d{3})\s?(\d{3})\b", email_text)
     assert code is not None
     await mine.get_by_label("Code").fill(f"{code[1]} {code[2]}")
     await mine.keyboard.press("Enter")
@@ -122,7 +122,7 @@ async def test_demo_from_booking_to_cancelling_updates_every_open_page(
         await elsewhere.locator(f'[data-slot="{later}"]').click()
         await elsewhere.get_by_role("button", name="Reschedule").click()
         await expect(page.locator("[role=status].news, #news")).to_contain_text(
-            "has been rescheduled", timeout=2 * AT_ONCE
+            "has been rescheduled", timeout=2 * LIVE_UPDATE_MS
         )
         rescheduled = await sequence_of(client, feed)
         assert (rescheduled[0], rescheduled[1], iso(rescheduled[2])) == (first[0], first[1] + 1, later)

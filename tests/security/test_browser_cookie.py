@@ -130,9 +130,9 @@ def test_cookie_cannot_be_planted_by_other_hosts_or_over_http_if_https_is_used(s
     server = serve(BASE_URL="https://booking.example.com")
     name, _, flags = httpx.get(f"{server.url}/my-bookings").headers["set-cookie"].partition("=")
     assert name == "__Host-eb_browser"
-    said = {flag.strip().lower() for flag in flags.split(";")[1:]}
-    assert {"secure", "httponly", "path=/", "samesite=lax"} <= said
-    assert not [flag for flag in said if flag.startswith("domain")]
+    attributes = {flag.strip().lower() for flag in flags.split(";")[1:]}
+    assert {"secure", "httponly", "path=/", "samesite=lax"} <= attributes
+    assert not [flag for flag in attributes if flag.startswith("domain")]
     # A cookie under the name used without https is ignored, even if it is signed.
     planted = TimestampSigner(SECRET_KEY).sign(b64encode(b'{"visitor": "planted"}')).decode()
     answer = httpx.get(f"{server.url}/my-bookings", headers={"Cookie": f"eb_browser={planted}"})

@@ -57,9 +57,9 @@ async def test_process_three_days_ahead_expires_nothing_sends_nothing_and_is_not
     serve: Serve, machine_clock: MachineClock, add_expert: AddExpert, book: Book, services: Services,
     mail_server: MailServer, sql: Connection, start: datetime,
 ) -> None:  # fmt: skip
-    asked = await add_expert(confirmation=Confirmation.BY_EXPERT, answer_minutes=24 * 60)
+    unconfirmed = await add_expert(confirmation=Confirmation.BY_EXPERT, answer_minutes=24 * 60)
     certain = await add_expert(name="Omar Haddad", confirmation=Confirmation.INSTANT)
-    await book(asked, start)
+    await book(unconfirmed, start)
     # On the wrong clock its reminders would be due.
     await book(certain, start)
     sql.execute("UPDATE booking SET changed_at = now() - interval '30 days', created_at = now() - interval '30 days'")

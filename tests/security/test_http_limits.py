@@ -438,9 +438,9 @@ def test_log_and_doctor_warn_before_the_file_limit_is_reached(
     server = serve_with(files=[5000, 5000], opened=4100)
     wait_until(lambda: "of 5000 files are open" in server.log_text(), 10)
     assert server.log_text().count("LimitNOFILE") == 1
-    said = command("doctor", "--json", folder=tmp_path, PORT=str(server.port), DATABASE_URL=database_url,
-                   SECRET_KEY=SECRET_KEY)  # fmt: skip
-    found = next(one for one in json.loads(said.stdout)["findings"] if one["check"] == "open files")
+    result = command("doctor", "--json", folder=tmp_path, PORT=str(server.port), DATABASE_URL=database_url,
+                     SECRET_KEY=SECRET_KEY)  # fmt: skip
+    found = next(one for one in json.loads(result.stdout)["findings"] if one["check"] == "open files")
     assert found["state"] == "hint"
     assert "of 5000 files open" in found["says"]
     assert "LimitNOFILE" in found["advice"]

@@ -58,11 +58,11 @@ async def request_link(services: Services, origin: bytes, email: str = ADA, **mo
     return await services.access.request_access(email, origin=origin, **more)
 
 
-async def code_of(services: Services, asked: AccessRequested, sql: Connection) -> str:
+async def code_of(services: Services, requested: AccessRequested, sql: Connection) -> str:
     """Return the code in a request's email."""
-    row = sql.execute("SELECT earlier FROM access_request WHERE id = %s", [asked.id]).fetchone()
+    row = sql.execute("SELECT earlier FROM access_request WHERE id = %s", [requested.id]).fetchone()
     assert row is not None
-    return services.access.code(asked.id, earlier=row[0])
+    return services.access.code(requested.id, earlier=row[0])
 
 
 # --- asking for an access link --------------------------------------------------------------------------------------
@@ -112,8 +112,8 @@ async def test_address_gets_five_emails_in_15_minutes_and_always_has_a_valid_lin
     before = len(mail_server.to(ADA))
     # One request a minute, each from a new network, for an hour.
     for number in range(60):
-        asked = await request_link(services, network(number))
-        assert asked.expires_at == clock() + timedelta(minutes=15)
+        requested = await request_link(services, network(number))
+        assert requested.expires_at == clock() + timedelta(minutes=15)
         await services.outbox.drain()
         works = sql.execute("SELECT count(*) FROM access_request WHERE NOT suppressed AND expires_at > %s", [clock()])
         assert works.fetchone() != (0,)
@@ -128,8 +128,8 @@ async def test_address_gets_five_emails_in_15_minutes_and_always_has_a_valid_lin
 
 
 async def test_used_or_revoked_links_make_room_for_new_emails(services: Services, sql: Connection) -> None:
-    asked = [await request_link(services, network(number)) for number in range(5)]
-    proof, _ = await services.access.redeem_link(services.access.link(asked[0].id), "browser")
+    requested = [await request_link(services, network(number)) for number in range(5)]
+    proof, _ = await services.access.redeem_link(services.access.link(requested[0].id), "browser")
     await services.access.sign_out(proof.access_token, everywhere=True)
     again = await request_link(services, network(5))
     assert sql.execute("SELECT suppressed FROM access_request WHERE id = %s", [again.id]).fetchone() == (False,)
@@ -158,13 +158,13 @@ async def test_email_states_how_many_requests_were_made_and_from_how_many_networ
     services: Services, add_expert: AddExpert, mail_server: MailServer
 ) -> None:
     await add_expert()
-    said = []
+    sentences = []
     for number in (1, 1, 2, 3, 1):
         await request_link(services, network(number), "jana@example.com")
         await services.outbox.drain()
-        said.append(re.findall("There were [^.]*", text_of(mail_server.emails[-1])))
+        sentences.append(re.findall("There were [^.]*", text_of(mail_server.emails[-1])))
     about = "requests for this address in the last hour"
-    assert said == [
+    assert sentences == [
         [],
         [f"There were 2 {about}, all of them from the same network"],
         [f"There were 3 {about}, 2 of them from other networks"],

@@ -155,9 +155,9 @@ def test_printed_url_opens_the_mailbox_and_is_remembered(demo: ServerProcess, ma
 
 
 def test_mailbox_url_is_stable_across_restarts_and_differs_between_installations(tmp_path: Path) -> None:
-    said = [app.email_destination(Settings(data_dir=tmp_path / folder)) for folder in ("one", "one", "two")]
-    assert said[0] == said[1] != said[2]
-    token = re.fullmatch(r"Read the emails at http://localhost:8080/mailbox\?token=([\w-]{32,})", said[0])
+    destinations = [app.email_destination(Settings(data_dir=tmp_path / folder)) for folder in ("one", "one", "two")]
+    assert destinations[0] == destinations[1] != destinations[2]
+    token = re.fullmatch(r"Read the emails at http://localhost:8080/mailbox\?token=([\w-]{32,})", destinations[0])
     assert token is not None
     assert token[1] not in (tmp_path / "one" / "secret.key").read_text()
 

@@ -143,10 +143,10 @@ async def test_malformed_packets_cause_one_log_line_and_a_metric(serve: Callable
             for method in ("GET", "POST", "PATCH"):
                 await browser.request(method, f"/_nicegui_ws/socket.io/?{query}")
     server.stop()
-    said = server.log_text()
-    lines = [json.loads(line) for line in said.splitlines()]
+    log_text = server.log_text()
+    lines = [json.loads(line) for line in log_text.splitlines()]
     assert len([line for line in lines if "malformed" in line["message"]]) == 1
-    assert len(said) < 4000, said
+    assert len(log_text) < 4000, log_text
 
 
 async def test_cookie_full_of_backslashes_delays_no_one(serve: Callable[..., ServerProcess]) -> None:

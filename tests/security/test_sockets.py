@@ -68,9 +68,9 @@ def here() -> dict[str, str]:
 async def no_traceback(server: ServerProcess) -> AsyncIterator[None]:
     """Expect no traceback in the log, and nothing that was sent."""
     yield
-    said = server.log_text()
-    assert "Traceback" not in said, said
-    assert "AAAA" not in said
+    log_text = server.log_text()
+    assert "Traceback" not in log_text, log_text
+    assert "AAAA" not in log_text
 
 
 # --- one message ------------------------------------------------------------------------------------------------

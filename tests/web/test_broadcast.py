@@ -25,7 +25,7 @@ from expert_booking.web.live.broadcast import MISSED, Broadcaster
 from expert_booking.web.live.websocket import EXTENSION, FrameWebSocket
 
 PATIENCE = 20
-NEWS = {
+EVENT = {
     "expert": "Jana Müller",
     "version": 3,
     "changes": [["2026-11-24T09:00:00Z", "booked"]],
@@ -123,13 +123,13 @@ async def enter_polling(port: int, room: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("size", [1, 200, 70_000])  # websockets have three header sizes
 async def test_broadcast_sends_the_same_bytes_as_socket_io(port: int, room: str, size: int) -> None:
-    told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(3)]
-    for message in (NEWS, {"changes": "ä" * size, "nothing": None, "number": 0.25, "of": {"a": [1, "”", True]}}):
+    broadcaster, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(3)]
+    for message in (EVENT, {"changes": "ä" * size, "nothing": None, "number": 0.25, "of": {"a": [1, "”", True]}}):
         await core.sio.emit("slots", message, room=room)
-        await told.send(room, "slots", message)
+        await broadcaster.send(room, "slots", message)
         for page, _ in pages:
             assert await page.frame() == await page.frame()
-    assert told.emit_count == 0
+    assert broadcaster.emit_count == 0
     for page, _ in pages:
         page.close()
 
@@ -137,20 +137,24 @@ async def test_broadcast_sends_the_same_bytes_as_socket_io(port: int, room: str,
 async def test_polling_clients_and_binary_messages_fall_back_to_emit(
     port: int, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told, (page, _), (polling, _) = Broadcaster(core.sio), await enter(port, room), await enter_polling(port, room)
+    broadcaster, (page, _), (polling, _) = (
+        Broadcaster(core.sio),
+        await enter(port, room),
+        await enter_polling(port, room),
+    )
     began_so, _ = await enter_polling(port, room)
     upgraded = await Socket.open(port, "&sid=" + began_so.rpartition("=")[2])
     upgraded.send_text("2probe")
     assert (await upgraded.frame()).endswith(b"3probe")
     upgraded.send_text("5")
-    await told.send(room, "slots", NEWS)
-    assert told.emit_count == 2
+    await broadcaster.send(room, "slots", EVENT)
+    assert broadcaster.emit_count == 2
     for one in (page, upgraded):
-        assert await one.event() == ["slots", NEWS]
+        assert await one.event() == ["slots", EVENT]
     async with httpx.AsyncClient() as browser:
-        assert json.loads((await browser.get(polling)).text[2:]) == ["slots", NEWS]
+        assert json.loads((await browser.get(polling)).text[2:]) == ["slots", EVENT]
     assert "fast broadcast" not in caplog.text
-    await told.send(room, "slots", {"portrait": b"png"})
+    await broadcaster.send(room, "slots", {"portrait": b"png"})
     for one in (page, upgraded):
         assert b'451-["slots",{"portrait":' in await one.frame()
         assert (await one.frame())[2:] == b"png"
@@ -167,13 +171,13 @@ class BrokenTransport:
 async def test_socket_that_cannot_be_written_falls_back_to_emit_and_is_logged_once(
     port: int, room: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
+    broadcaster, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
     core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION] = BrokenTransport()
     for _ in range(3):
-        await told.send(room, "slots", NEWS)
+        await broadcaster.send(room, "slots", EVENT)
     for _ in range(3):
-        assert [await page.event(), await other.event()] == 2 * [["slots", NEWS]]
-    assert (told.emit_count, caplog.text.count("RuntimeError: another server")) == (3, 1)
+        assert [await page.event(), await other.event()] == 2 * [["slots", EVENT]]
+    assert (broadcaster.emit_count, caplog.text.count("RuntimeError: another server")) == (3, 1)
     page.close()
     other.close()
 
@@ -181,19 +185,19 @@ async def test_socket_that_cannot_be_written_falls_back_to_emit_and_is_logged_on
 async def test_incompatible_socket_io_falls_back_to_emit_and_is_logged_once(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told, (page, _), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
-    told.check()
-    await told.send(room, "slots", NEWS)
-    assert (told.emit_count, caplog.text) == (0, "")
+    broadcaster, (page, _), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
+    broadcaster.check()
+    await broadcaster.send(room, "slots", EVENT)
+    assert (broadcaster.emit_count, caplog.text) == (0, "")
     monkeypatch.setattr(core.sio, "get_environ", lambda: None)
-    told.check()
-    await told.send(room, "slots", NEWS)
-    await told.send(room, "slots", NEWS)
-    assert told.emit_count == 2
+    broadcaster.check()
+    await broadcaster.send(room, "slots", EVENT)
+    await broadcaster.send(room, "slots", EVENT)
+    assert broadcaster.emit_count == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert caplog.text.count("through Socket.IO, which is slower with many pages: TypeError") == 1
     for one in (page, other):
-        assert [await one.event() for _ in range(3)] == 3 * [["slots", NEWS]]
+        assert [await one.event() for _ in range(3)] == 3 * [["slots", EVENT]]
         one.close()
 
 
@@ -210,7 +214,7 @@ class SpacedPacket(Packet):  # type: ignore[misc]
     [
         ({"environ": None}, "AttributeError"),
         ({"manager": object()}, "AttributeError"),
-        ({"packet_class": lambda *_, **__: NEWS}, "AttributeError"),
+        ({"packet_class": lambda *_, **__: EVENT}, "AttributeError"),
         ({"packet_class": SpacedPacket}, 'Socket.IO encodes events as \'42["slots", {"version": 1}]\''),
     ],
 )
@@ -229,16 +233,16 @@ async def test_joining_a_room_starts_and_leaving_it_stops_delivery(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(broadcast, "ROUTE_MAX_AGE", 0.2)
-    told, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
-    await told.send(room, "slots", {"version": 1})
+    broadcaster, (page, sid), (other, _) = Broadcaster(core.sio), await enter(port, room), await enter(port, room)
+    await broadcaster.send(room, "slots", {"version": 1})
     later, later_sid = await enter(port, room)
-    await told.send(room, "slots", {"version": 2})
+    await broadcaster.send(room, "slots", {"version": 2})
     # A page that has just disconnected, and is still in the room, causes neither a warning nor the fallback.
     core.sio.get_environ(sid)["asgi.scope"]["extensions"][EXTENSION].abort()
-    await told.send(room, "slots", {"version": 3})
+    await broadcaster.send(room, "slots", {"version": 3})
     assert [(await other.event())[1]["version"] for _ in range(3)] == [1, 2, 3]
     assert [(await later.event())[1]["version"] for _ in range(2)] == [2, 3]
-    assert (told.emit_count, "fast broadcast" in caplog.text) == (0, False)
+    assert (broadcaster.emit_count, "fast broadcast" in caplog.text) == (0, False)
 
     # After all pages have left and nothing more is sent, no reference to their transports remains.
     transport = weakref.ref(core.sio.get_environ(later_sid)["asgi.scope"]["extensions"][EXTENSION])
@@ -255,7 +259,7 @@ async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
     port: int, room: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broadcast, "SOCKETS_PER_TURN", 1)  # yield to the event loop after each socket
-    told, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(5)]
+    broadcaster, pages = Broadcaster(core.sio), [await enter(port, room) for _ in range(5)]
 
     async def update(number: int) -> None:
         for _, sid in pages:
@@ -263,17 +267,17 @@ async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
 
     async with asyncio.TaskGroup() as group:
         for number in range(60):
-            group.create_task(told.send(room, "slots", {"version": number}))
+            group.create_task(broadcaster.send(room, "slots", {"version": number}))
             group.create_task(update(number))
     for page, _ in pages:
-        heard = [await page.event() for _ in range(120)]
-        assert [said["version"] for kind, said in heard if kind == "slots"] == list(range(60))
+        events = [await page.event() for _ in range(120)]
+        assert [message["version"] for kind, message in events if kind == "slots"] == list(range(60))
     # A message does not overtake an earlier one when fewer recipients remain.
-    earlier = asyncio.create_task(told.send(room, "slots", {"version": 60}))
+    earlier = asyncio.create_task(broadcaster.send(room, "slots", {"version": 60}))
     await asyncio.sleep(0)
     for _, sid in pages[:-1]:
         await core.sio.leave_room(sid, room)
-    await told.send(room, "slots", {"version": 61})
+    await broadcaster.send(room, "slots", {"version": 61})
     await earlier
     assert [(await pages[-1][0].event())[1]["version"] for _ in range(2)] == [60, 61]
     for page, _ in pages:
@@ -281,30 +285,30 @@ async def test_messages_of_a_room_arrive_in_order_mixed_with_niceguis_own(
 
 
 async def test_page_that_stops_reading_delays_no_one_and_gets_a_missed_event(port: int, room: str) -> None:
-    told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
+    broadcaster, (slow_page, _) = Broadcaster(core.sio), await enter(port, room)
     pages, much, most = [await enter(port, room) for _ in range(3)], "x" * 40_000, 500
     tracemalloc.start()
     for number in range(most):
-        await told.send(room, "slots", {"version": number, "much": much})
+        await broadcaster.send(room, "slots", {"version": number, "much": much})
         for page, _ in pages:
             assert (await page.event())[1]["version"] == number
-    assert (told.lagging(), told.emit_count) == (1, 0)
+    assert (broadcaster.lagging(), broadcaster.emit_count) == (1, 0)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 3_000_000, "of 20 MB that it has not read"
 
     # It reads again: first the buffered messages without a gap, then the notice that some were dropped.
     versions = []
-    while (event := await laggard.event())[0] == "slots":
+    while (event := await slow_page.event())[0] == "slots":
         versions.append(event[1]["version"])
     assert event == [MISSED, {}]
     assert versions == list(range(len(versions)))
     assert len(versions) < most
     # From then on it receives messages like any other page.
-    await told.send(room, "slots", NEWS)
-    assert await laggard.event() == ["slots", NEWS]
-    assert told.lagging() == 0
-    for page, _ in [*pages, (laggard, "")]:
+    await broadcaster.send(room, "slots", EVENT)
+    assert await slow_page.event() == ["slots", EVENT]
+    assert broadcaster.lagging() == 0
+    for page, _ in [*pages, (slow_page, "")]:
         page.close()
 
 
@@ -313,11 +317,11 @@ async def test_page_that_never_reads_again_is_disconnected_and_forgotten(
 ) -> None:
     monkeypatch.setattr(app, "SEND_TIMEOUT", 0.5)
     async with running_server(app.bind("127.0.0.1", 0)) as port:
-        told, (laggard, _) = Broadcaster(core.sio), await enter(port, room)
-        while not told.lagging():
-            await told.send(room, "slots", {"much": "x" * 100_000})
+        broadcaster, (slow_page, _) = Broadcaster(core.sio), await enter(port, room)
+        while not broadcaster.lagging():
+            await broadcaster.send(room, "slots", {"much": "x" * 100_000})
             await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
-            while told.lagging():  # noqa: ASYNC110
+            while broadcaster.lagging():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-        laggard.close()
+        slow_page.close()

@@ -142,10 +142,10 @@ def test_every_status_change_has_a_sentence(status: Status) -> None:
 
 @pytest.mark.parametrize("status", list(Status))
 def test_hosts_get_their_own_wording(status: Status) -> None:
-    said = booking_details(booking(status, answer_by=NINE), BERLIN, BERLIN, by_host=True)
+    html = booking_details(booking(status, answer_by=NINE), BERLIN, BERLIN, by_host=True)
     for words in ("for you", "The expert answers", "You're all set", "You&#39;re all set"):
-        assert words not in said
-    assert ("Please answer before the start." in said) == (status is Status.PENDING)
+        assert words not in html
+    assert ("Please answer before the start." in html) == (status is Status.PENDING)
 
 
 def test_email_delivery_state_is_shown_only_if_an_email_was_sent() -> None:

@@ -61,14 +61,17 @@ async def test_only_pages_of_the_same_browser_are_notified_of_its_hold(
     services: Services, add_expert: AddExpert
 ) -> None:
     open_holds, request = OpenHolds(services), hold_request(await add_expert())
-    heard: list[HoldView | None] = []
-    unsubscribe, _ = open_holds.subscribe(ADA, heard.append), open_holds.subscribe(GRACE, lambda _: heard.append(None))
+    received: list[HoldView | None] = []
+    unsubscribe, _ = (
+        open_holds.subscribe(ADA, received.append),
+        open_holds.subscribe(GRACE, lambda _: received.append(None)),
+    )
     hold = await open_form(open_holds, request)
-    assert heard == [hold]
+    assert received == [hold]
     await open_holds.release(hold.id, ADA)
-    assert heard == [hold, None]
+    assert received == [hold, None]
     await open_holds.release(hold.id, ADA)  # releasing twice is harmless
     unsubscribe()
     unsubscribe()
     await open_form(open_holds, request)
-    assert heard == [hold, None, None]
+    assert received == [hold, None, None]

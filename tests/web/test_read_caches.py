@@ -240,10 +240,10 @@ async def test_profile_read_before_an_event_and_returned_after_it_is_not_cached(
 async def test_listing_is_cached_until_an_expert_or_a_next_free_time_changes(
     services: Services, two: tuple[UUID, UUID], events: EventRecorder, sql: Connection, clock: Clock
 ) -> None:
-    listings, asked = ListingCache(services), ListingKey(ExpertQuery(), "Europe/Berlin")
+    listings, key = ListingCache(services), ListingKey(ExpertQuery(), "Europe/Berlin")
     shown = CachedListing(list(two), 7, "{}")
-    listings.put(asked, shown, listings.start_reading())
-    assert (listings.get(asked, 7), listings.get(asked, 8), listings.get(asked._replace(zone="UTC"), 7)) == (
+    listings.put(key, shown, listings.start_reading())
+    assert (listings.get(key, 7), listings.get(key, 8), listings.get(key._replace(zone="UTC"), 7)) == (
         shown,
         None,
         None,
@@ -251,8 +251,8 @@ async def test_listing_is_cached_until_an_expert_or_a_next_free_time_changes(
     before = listings.start_reading()
     sql.execute("UPDATE expert SET name = 'Tom Schmidt' WHERE id = %s", [two[1]])
     await events.wait_for(two[1])
-    listings.put(asked, shown, before)  # it was read before the change
-    assert (listings.get(asked, 7), len(listings)) == (None, 0)
+    listings.put(key, shown, before)  # it was read before the change
+    assert (listings.get(key, 7), len(listings)) == (None, 0)
 
 
 async def test_listing_that_depends_on_derived_data_is_not_cached(services: Services, clock: Clock) -> None:
