@@ -252,6 +252,7 @@ async def repeat(attack: Attack, target: Target, until: float) -> None:
 
 async def main(port: int, expert: str, seconds: float) -> None:
     """Run all attacks at once, and print the responses."""
+    os.nice(19)  # real attackers do not use the server's processor
     target, until = Target(port, expert), time.monotonic() + seconds
     await asyncio.gather(*(repeat(attack, target, until) for attack in ATTACKS))
     await target.http.aclose()
