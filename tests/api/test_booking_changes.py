@@ -203,7 +203,7 @@ async def test_transitions_of_the_system_are_refused_to_callers(
     client: httpx.AsyncClient, change_status: Change, jana: UUID, tokens: Tokens, who: str
 ) -> None:
     body = check_problem(await change_status("expired", who=who), 409, "status_change_not_allowed")
-    assert body["detail"] == "Only the site can make a booking that is pending expired."
+    assert body["detail"] == "Only the system can make a booking that is pending expired."
     held = (await client.post("/holds", json={"expertId": str(jana), "startsAt": TEN})).json()["id"]
     for to in ("pending", "confirmed", "expired"):
         answer = await client.patch(f"/bookings/{held}/status", json={"status": to}, headers=tokens[who])
