@@ -246,7 +246,7 @@ async def test_older_board_does_not_overwrite_events_and_a_gap_is_requested_once
     await wait_for_live_slot(page, at)
     # An older board arrives after the event: the event still applies.
     await page.evaluate(
-        "window.grid = [...Array(99).keys()].map(window.getElement).find((part) => part?.askForAll);"
+        "window.grid = [...Array(99).keys()].map(window.getElement).find((part) => part?.requestBoard);"
         " window.old = [JSON.stringify(grid.shown), null]; window.sent = 0;"
         " const emit = window.socket.emit.bind(window.socket);"
         " window.socket.emit = (...said) => { window.sent += said[0] === 'event'; return emit(...said); }"
@@ -263,7 +263,7 @@ async def test_older_board_does_not_overwrite_events_and_a_gap_is_requested_once
     # In one call with clearing the events: the requested board may arrive before a second evaluation runs.
     await page.evaluate(
         "for (let n = 5; n < 25; n++) window.socket.listeners('slots').forEach((hear) =>"
-        " hear({ room: grid.shown.room, version: grid.version + n, changes: [] })); grid.heard = []"
+        " hear({ room: grid.shown.room, version: grid.version + n, changes: [] })); grid.events = []"
     )
     await expect_slot(page, at + HOUR, "open")
     assert await page.evaluate("window.sent") == 1

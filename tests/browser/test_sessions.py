@@ -158,7 +158,7 @@ async def test_events_of_a_previously_selected_session_type_are_ignored(
     await wait_for_live_slot(page, at)
     await session_link(page, ids[LONG]).click()
     await expect_selected(page, ids[LONG])
-    grid = "[...Array(99).keys()].map(window.getElement).find((part) => part?.askForAll)"
+    grid = "[...Array(99).keys()].map(window.getElement).find((part) => part?.requestBoard)"
     tell = (
         f"(event) => {{ event.version = {grid}.version + 1;"
         " window.socket.listeners('slots').forEach((hear) => hear(event)); }"
