@@ -258,7 +258,7 @@ class Attempts(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count a log record."""
-        self._count += "trying again" in record.getMessage()
+        self._count += "retrying" in record.getMessage()
         if self._count >= 3:
             self.third.set()
 

@@ -294,7 +294,7 @@ def test_reschedule_email_shows_old_and_new_time_in_both_zones() -> None:
 def test_late_reminder_states_the_actual_time_left(before: dict[str, float], words: str) -> None:
     for audience in ("customer", "expert"):
         content = booking_email("reminder", audience, None, minutes_before=1440)
-        assert f"Your session begins {words}\n" in text_of(delivered(content, NINE - timedelta(**before)))
+        assert f"Your session starts {words}\n" in text_of(delivered(content, NINE - timedelta(**before)))
 
 
 # --- texts ------------------------------------------------------------------------------------------------------
@@ -371,7 +371,7 @@ def test_email_of_an_ended_booking_links_to_other_times() -> None:
 
 def test_expert_email_has_the_customers_details_and_all_note_lines() -> None:
     text = text_of(delivered(booking_email("received", "expert", notes="One\n\n<b>Two</b> & three\u2028Four")))
-    for fact in ("Customer\n  Ada Lovelace\n", "E-mail\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
+    for fact in ("Customer\n  Ada Lovelace\n", "Email\n  ada@example.com\n", "Phone\n  +44 20 7946 0000\n"):
         assert fact in text
     assert "Notes\n  One\n\n  <b>Two</b> & three\n  Four\n" in text
     assert "Phone" not in text_of(delivered(booking_email("received", "expert", customer_phone=None)))
@@ -408,7 +408,7 @@ def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
     assert "917" in page.words or "042917" in page.words
     assert "https://booking.example.com/sign-in/KEY" in page.links
     assert "https://booking.example.com/sign-in/KEY" in text
-    for phrase in ("They count for 15 minutes, and only once.", "Was it not you?", "ada@example.com"):
+    for phrase in ("The link and the code work once, for 15 minutes.", "If this wasn't you,", "ada@example.com"):
         assert phrase in text
         assert phrase in " ".join(page.words)
     assert "042917" not in message["Subject"]
@@ -416,8 +416,8 @@ def test_access_email_has_a_link_and_a_code_and_their_validity() -> None:
 
 
 def test_delayed_access_email_states_the_remaining_validity() -> None:
-    assert "They count for 9 minutes," in text_of(access_email(minutes=9))
-    assert "They count for 1 minute," in text_of(access_email(minutes=-2))
+    assert "work once, for 9 minutes." in text_of(access_email(minutes=9))
+    assert "work once, for 1 minute." in text_of(access_email(minutes=-2))
 
 
 def test_new_link_email_has_the_key_version_and_no_calendar_file() -> None:
