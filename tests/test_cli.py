@@ -286,5 +286,5 @@ async def test_waiting_and_failed_emails_are_listed_and_can_be_resent(
     assert "@" not in str([waits, dead])
     assert "424242" in refusal_of(mail("resend", dead[0], "424242"))
     again = mail("resend", "--all")
-    assert (again.returncode, again.stderr) == (0, "1 message goes out again, as soon as a server runs.\n")
+    assert (again.returncode, again.stderr) == (0, "1 email queued again. A running server sends them.\n")
     assert [line.split("\t")[6] for line in mail("list").stdout.splitlines()] == ["waiting", "waiting"]
