@@ -63,7 +63,7 @@ async def test_customer_texts_are_shown_literally(
     address = "o'{{73*73}}<b>&@example.com"
     await page.goto(f"/book/{mallory.slug}?at={iso(in_days(3))}")
     await fill_in(page, name=NASTY, email=address, phone="<script>", notes=NASTY)
-    await page.get_by_role("button", name="Book this time").click()
+    await page.get_by_role("button", name="Request this time").click()
     await expect(page.locator("#phone-error")).to_be_visible()
     await expect_form(page, name=NASTY, email=address, notes=NASTY)
     await expect_unharmed(page)
