@@ -96,7 +96,7 @@ async def test_deactivated_experts_token_reads_no_customers_and_cannot_reactivat
     for method, path, body in asked:
         answer = await client.request(method, path, json=body, headers=expert)
         assert (answer.status_code, answer.json()["code"]) == (401, "proof_needed"), path
-        assert "not active" in answer.json()["detail"]
+        assert "inactive" in answer.json()["detail"]
         assert "ada@example.com" not in answer.text
     await client.patch(f"/experts/{jana}", json={"active": True}, headers=admin)
     assert (await client.get(f"/bookings/{booking.id}", headers=expert)).status_code == 200

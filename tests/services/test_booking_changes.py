@@ -435,7 +435,7 @@ async def test_only_reschedules_by_the_customer_count(
         await services.bookings.reschedule(made.id, NINE + 4 * HOUR, customer_caller(ADA))
     assert str(refused.value) == "This booking has already been rescheduled twice and cannot be rescheduled again."
     assert (await services.bookings.reschedule(made.id, NINE + 4 * HOUR, ADMIN)).reschedules_left == 0
-    assert sql.execute("SELECT moves FROM booking").fetchone() == (2,)
+    assert sql.execute("SELECT reschedules FROM booking").fetchone() == (2,)
 
 
 async def test_session_type_without_rescheduling_says_so(services: Services, add_expert: AddExpert, book: Book) -> None:
