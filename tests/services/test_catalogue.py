@@ -367,15 +367,15 @@ async def test_total_is_exact_up_to_a_thousand_and_then_a_lower_bound(
 ) -> None:
     for n in range(4):
         await add_expert(name=f"Somebody {n}")
-    page = await services.experts.find(ExpertQuery(limit=1))
-    assert (page.total, page.total_is_capped) == (4, False)
+    found = await services.experts.find(ExpertQuery(limit=1))
+    assert (found.total, found.total_is_capped) == (4, False)
     assert (await services.experts.find(ExpertQuery(page=100_000, limit=100))).total == 4
     monkeypatch.setattr(page, "MAX_COUNTED", 3)
-    page = await services.experts.find(ExpertQuery(limit=1))
-    assert (page.total, page.total_is_capped) == (3, True)
+    found = await services.experts.find(ExpertQuery(limit=1))
+    assert (found.total, found.total_is_capped) == (3, True)
     monkeypatch.setattr(page, "MAX_COUNTED", 4)
-    page = await services.experts.find(ExpertQuery(limit=1))
-    assert (page.total, page.total_is_capped) == (4, False)
+    found = await services.experts.find(ExpertQuery(limit=1))
+    assert (found.total, found.total_is_capped) == (4, False)
 
 
 # --- counts -----------------------------------------------------------------------------------------------------
