@@ -537,7 +537,8 @@ class BookingLife(RuleBasedStateMachine):
         for entry in self.entries.values():
             row = rows[entry.id]
             kind = KINDS[entry.kind]
-            assert (row["status"], row["starts_at"], row["reschedules"]) == (entry.status, entry.starts_at, entry.reschedules)
+            expected = (entry.status, entry.starts_at, entry.reschedules)
+            assert (row["status"], row["starts_at"], row["reschedules"]) == expected
             assert row["ends_at"] == entry.starts_at + kind.minutes * MINUTE
             assert (row["busy_from"], row["busy_until"]) == entry.busy
             assert (row["email"] is not None, row["visitor"]) == (entry.booked, entry.visitor)
