@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
@@ -59,3 +60,16 @@ class BookingForm(Element, component="booking_form.js"):
     def leave_for(self, url: str) -> None:
         """Delete the draft and go to `url`."""
         self.run_method("leave", url)
+
+
+def fields_of(form: dict[str, Any]) -> dict[str, Any]:
+    """Return the customer's input, unvalidated. Fields that the browser left out are empty."""
+    return {name: form.get(name, "") for name in ("name", "email", "phone", "notes")}
+
+
+def submission_of(form: dict[str, Any]) -> UUID | None:
+    """Return the id of the draft; None if it is not valid."""
+    try:
+        return UUID(str(form.get("submission")))
+    except ValueError:
+        return None

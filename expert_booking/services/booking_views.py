@@ -1,0 +1,16 @@
+"""What people see of a booking."""
+
+from expert_booking.db.bookings import agreed_terms
+from expert_booking.db.engine import AnyRow
+from expert_booking.schemas import BookingView
+
+
+def view_of(row: AnyRow) -> BookingView:
+    """The view of a booking row. All views are built here, so that POST and GET return the same."""
+    terms = agreed_terms(row)
+    left = {
+        "cancel_until": terms.cancel_until(row.starts_at),
+        "reschedule_until": terms.reschedule_until(row.starts_at),
+        "reschedules_left": terms.reschedules_left(row.reschedules),
+    }
+    return BookingView.model_validate({**row._asdict(), "session_title": row.title, **left})

@@ -1,0 +1,78 @@
+"""Book a slot: with a hold or without, in one statement that inserts or fails."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from expert_booking.db import bookings as rows
+from expert_booking.db import holds
+from expert_booking.db.availability import Offer
+from expert_booking.db.engine import AnyConnection, AnyRow
+from expert_booking.domain.addresses import customer_key
+from expert_booking.domain.calendar import Slot
+from expert_booking.domain.errors import FieldsWrong, SlotNotOffered, SlotTaken
+from expert_booking.schemas import BookingRequest
+from expert_booking.services.availability import find_offer, slot_columns, slot_refusal, slot_refusal_if_any, with_busy
+
+
+async def book(
+    connection: AnyConnection, request: BookingRequest, visitor: bytes | None, submission: UUID | None, now: datetime
+) -> AnyRow:
+    """Book a slot that the calendar offers, and return the booking's row. See `Bookings.book`. `now` is UTC."""
+    starts_at = request.starts_at
+    hold = await _hold_for(connection, request, now)
+    session_type_id = hold.session_type_id if hold else request.session_type_id
+    offer = await find_offer(connection, request.expert_id, session_type_id, now)
+    slot = await _slot(connection, offer, request, hold, now)
+    new = rows.NewBooking(
+        id=uuid4(),
+        **slot_columns(offer, slot, now),
+        offer=offer,
+        visitor=visitor,
+        own_hold=request.hold_id,
+        request=request,
+        customer_key=customer_key(request.email),
+        submission=submission,
+        status=offer.terms.initial_status(),
+        answer_by=offer.terms.answer_by(starts_at, now),
+    )
+    written = await rows.book_held(connection, new) if hold else None
+    if written is None:
+        # No hold, or it has expired, or its session type has another length now: the first to book gets the time.
+        written = await rows.insert(connection, new)
+    if written is None and request.hold_id is None:
+        # The usual case when many customers want the same time: a booking blocks it, not an expired hold.
+        refusal = await slot_refusal_if_any(connection, offer, starts_at, now)
+        if refusal is not None:
+            raise refusal
+    if written is None:
+        written = await rows.insert_over_expired_holds(connection, new)
+    if written is None:
+        raise await slot_refusal(connection, offer, starts_at, now)
+    return written
+
+
+async def _slot(
+    connection: AnyConnection, offer: Offer, request: BookingRequest, hold: AnyRow | None, now: datetime
+) -> Slot:
+    """The requested slot, if the calendar offers it now or, with a hold, offered it when the hold was taken."""
+    calendar, starts_at = offer.calendar, request.starts_at
+    if hold is None and calendar.length.daily_cap is not None:
+        calendar = await with_busy(connection, offer, starts_at, now)
+    try:
+        return calendar.offered(starts_at, now=hold.held_at if hold and starts_at > now else now)
+    except (SlotTaken, SlotNotOffered) as refusal:
+        own = hold.starts_at if hold else None
+        raise await slot_refusal(connection, offer, starts_at, now, own) from refusal
+
+
+async def _hold_for(connection: AnyConnection, request: BookingRequest, now: datetime) -> AnyRow | None:
+    """The hold that this request refers to, unless it has expired. Raises FieldsWrong if it is for another time."""
+    if request.hold_id is None:
+        return None
+    hold = await holds.by_id(connection, request.hold_id, now)
+    if hold is not None and (
+        (hold.expert_id, hold.starts_at) != (request.expert_id, request.starts_at)
+        or request.session_type_id not in (None, hold.session_type_id)
+    ):
+        raise FieldsWrong({"holdId": "This hold is for a different time."})
+    return hold
