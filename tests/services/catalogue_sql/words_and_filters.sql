@@ -7,8 +7,10 @@
 WITH found AS MATERIALIZED (
   SELECT id, tier AS section, k0, k1, k2
     FROM (SELECT e.id, e.rating_key AS k0, e.rating_count AS k1, e.id AS k2,
-                 CASE WHEN e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery) THEN 0
-                      WHEN e.terms @@ CAST('(''tax'':* | ''n tax'':*) & ((''n tax'':*)) & (''c Law'')' AS tsquery) THEN 1
+                 CASE WHEN e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery)
+                      THEN 0
+                      WHEN e.terms @@ CAST('(''tax'':* | ''n tax'':*) & ((''n tax'':*)) & (''c Law'')' AS tsquery)
+                      THEN 1
                       ELSE 2 END AS tier
             FROM expert e
            WHERE e.active
