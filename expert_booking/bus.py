@@ -14,7 +14,6 @@ from expert_booking.domain.events import (
     FeedDisconnected,
     LagProbe,
     MailChanged,
-    SlotFreed,
 )
 
 log = logging.getLogger(__name__)
@@ -39,7 +38,6 @@ class Bus:
         self._subscribers: defaultdict[UUID, dict[object, Subscriber]] = defaultdict(dict)
         self._listeners: list[Subscriber] = []
         self._email_listeners: list[Subscriber] = []
-        self._freed_listeners: list[Callable[[SlotFreed], None]] = []
         self._probe_listeners: list[Callable[[str], None]] = []
         self._cache_listeners: list[Callable[[UUID | None], None]] = []
         # Whether the feed is connected. While it is, anything read since the last `FeedConnected` is current unless an
@@ -77,10 +75,6 @@ class Bus:
         """Call `listener` whenever there may be emails to send, for the lifetime of the bus."""
         self._email_listeners.append(listener)
 
-    def listen_for_freed(self, listener: Callable[[SlotFreed], None]) -> None:
-        """Call `listener` with every freed time, for the lifetime of the bus."""
-        self._freed_listeners.append(listener)
-
     def listen_for_lag_probes(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the name of every lag probe, for the lifetime of the bus."""
         self._probe_listeners.append(listener)
@@ -93,9 +87,7 @@ class Bus:
         if isinstance(event, FeedConnected):
             self.connected = True
         subscribers: Sequence[Subscriber]
-        if isinstance(event, SlotFreed):
-            subscribers = [partial(listener, event) for listener in self._freed_listeners]
-        elif isinstance(event, MailChanged):
+        if isinstance(event, MailChanged):
             subscribers = self._email_listeners if event.booking_id is None else self._subscribers_of(event.booking_id)
         elif isinstance(event, LagProbe):
             subscribers = [partial(listener, event.name) for listener in self._probe_listeners]

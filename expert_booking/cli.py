@@ -95,7 +95,7 @@ def token_create(settings: Settings, options: argparse.Namespace) -> None:
     request = TokenRequest(name=options.name, role=options.role, expert=options.expert, days=options.days)
 
     async def create(services: Services) -> None:
-        secret = await services.access.create_token(request)
+        secret = await services.tokens.create(request)
         days = f"{request.days} day{'s' * (request.days != 1)}"
         _say(f"Token {request.name} created, valid for {days}. Copy it now: only its hash is stored.")
         print(secret, flush=True)
@@ -107,7 +107,7 @@ def token_list(settings: Settings, _: argparse.Namespace) -> None:
     """Print all tokens, without their secrets."""
 
     async def show(services: Services) -> None:
-        for token in await services.access.tokens():
+        for token in await services.tokens.list_all():
             whose = f" of {token.expert_slug}" if token.expert_slug else ""
             used = f"last used {token.last_used_at:%Y-%m-%d}" if token.last_used_at else "never used"
             print(
@@ -122,7 +122,7 @@ def token_revoke(settings: Settings, options: argparse.Namespace) -> None:
     """Revoke a token."""
 
     async def revoke(services: Services) -> None:
-        await services.access.revoke_token(options.name)
+        await services.tokens.revoke(options.name)
         _say(f"Token {options.name} revoked.")
 
     _serve_once(settings, revoke)

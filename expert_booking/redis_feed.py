@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -31,7 +30,6 @@ from expert_booking.domain.events import (
     FeedDisconnected,
     LagProbe,
     MailChanged,
-    SlotFreed,
 )
 
 log = logging.getLogger(__name__)
@@ -196,8 +194,6 @@ def write(forwarder: str, number: int, event: Event | None) -> str:
     message: dict[str, Any] = {"v": VERSION, "by": forwarder, "n": number}
     if isinstance(event, ExpertChanged):
         message["expert"] = str(event.expert_id)
-    elif isinstance(event, SlotFreed):
-        message["freed"] = [str(event.expert_id), event.since.isoformat(), event.until.isoformat()]
     elif isinstance(event, MailChanged):
         message["mail"] = "" if event.booking_id is None else str(event.booking_id)
     elif isinstance(event, LagProbe):
@@ -218,10 +214,6 @@ def read(text: str) -> tuple[str, int, Event | None]:
         return forwarder, number, FeedConnected()  # sent by another version of the product during an upgrade
     if "expert" in message:
         return forwarder, number, ExpertChanged(UUID(message["expert"]))
-    if "freed" in message:
-        expert, since, until = message["freed"]
-        ends = (datetime.fromisoformat(end).astimezone(UTC) for end in (since, until))
-        return forwarder, number, SlotFreed(UUID(expert), *ends)
     if "mail" in message:
         return forwarder, number, MailChanged(UUID(message["mail"]) if message["mail"] else None)
     if "beat" in message:

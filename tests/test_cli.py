@@ -173,8 +173,8 @@ async def test_token_is_printed_alone_on_the_last_line_and_works(
     words = ("token", "create", "jana", "--role", "expert", "--expert", "jana-muller")
     created = command(*words, folder=tmp_path, DATABASE_URL=database_url)
     assert created.returncode == 0, created.stderr
-    assert (await services.access.identify(created.stdout.splitlines()[-1])).expert_id == expert
-    [line] = await services.access.tokens()
+    assert (await services.tokens.identify(created.stdout.splitlines()[-1])).expert_id == expert
+    [line] = await services.tokens.list_all()
     assert (line.name, line.expert_slug) == ("jana", "jana-muller")
 
 

@@ -149,9 +149,7 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
         still free. With the `accessToken` the customer can read, reschedule and cancel this booking.
         """
         booking = await services.bookings.book(request)
-        created = NewBookingView.model_construct(
-            **dict(booking), access_token=services.access.booking_token(booking.id)
-        )
+        created = NewBookingView.model_construct(**dict(booking), access_token=services.tokens.for_booking(booking.id))
         # Serialized here, because FastAPI would validate the view once more.
         headers = {"Location": f"/bookings/{booking.id}"}
         return Response(created.model_dump_json(by_alias=True), 201, headers, "application/json")

@@ -26,7 +26,7 @@ def caller_dependency(services: Services) -> Callable[[Bearer], Coroutine[Any, A
             return None
         if not bearer.credentials:
             raise NotAuthenticated
-        return await services.access.identify(bearer.credentials)
+        return await services.tokens.identify(bearer.credentials)
 
     return caller
 

@@ -15,13 +15,13 @@ from expert_booking.api.error_docs import (
     example_response,
 )
 from expert_booking.api.path_ids import ExpertReference
+from expert_booking.api.session_types import SESSION_TYPE
 from expert_booking.domain.errors import Forbidden, NotAuthenticated
 from expert_booking.schemas import Caller, ExpertDetail, ExpertPage, ExpertQuery, ExpertRecord, SlotPage, SlotQuery
 from expert_booking.services import Services
 from expert_booking.services.availability import SlotsFound
 
 _ID = "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b"
-_TYPE_ID = "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30"
 _EXPERT: Final = {
     "id": _ID, "slug": "jana-muller", "name": "Jana Müller", "category": "Career coaching", "experience": 12,
     "rating": 4.9, "ratingCount": 213, "headline": "Calm, practical help with your next career step",
@@ -31,13 +31,10 @@ _EXPERT: Final = {
 _DETAIL: Final = {
     **_EXPERT,
     "bio": "I spent ten years in human resources before I began to coach.",
-    "sessionTypes": [
-        {"id": _TYPE_ID, "title": "Career consultation", "minutes": 60, "confirmation": "by_expert",
-         "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60, "maxReschedules": 2},
-    ],
+    "sessionTypes": [SESSION_TYPE],
 }  # fmt: skip
 _SLOTS: Final = {
-    "expertId": _ID, "sessionTypeId": _TYPE_ID, "timeZone": "Europe/Berlin",
+    "expertId": _ID, "sessionTypeId": SESSION_TYPE["id"], "timeZone": "Europe/Berlin",
     "slots": [
         {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "state": "open"},
         {"startsAt": "2026-11-24T10:00:00Z", "endsAt": "2026-11-24T11:00:00Z", "state": "booked"},

@@ -95,8 +95,8 @@ async def remove_everything(connection: AsyncConnection) -> None:
 
 
 def _columns(request: ExpertRequest) -> dict[str, Any]:
-    values = request.model_dump(exclude={"session_types", "rules", "slug"})
-    return {**values, "email_key": customer_key(request.email)}
+    values = request.model_dump(exclude={"session_types", "rules", "slug", "experience"})
+    return {**values, "experience_years": request.experience, "email_key": customer_key(request.email)}
 
 
 async def _add_calendars(connection: AsyncConnection, added: Sequence[tuple[UUID, ExpertRequest]]) -> None:

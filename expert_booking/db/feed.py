@@ -1,11 +1,9 @@
 """Listen to the database's notifications, on one connection per process outside the pool."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
 from uuid import UUID
 
@@ -13,7 +11,7 @@ import psycopg
 
 from expert_booking.db.engine import driver_url
 from expert_booking.db.feed_lag import LAG_PROBE_CHANNEL
-from expert_booking.db.tables import EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL
+from expert_booking.db.tables import EVENT_CHANNEL, MAIL_CHANNEL
 from expert_booking.domain.events import (
     Event,
     ExpertChanged,
@@ -21,7 +19,6 @@ from expert_booking.domain.events import (
     FeedDisconnected,
     LagProbe,
     MailChanged,
-    SlotFreed,
 )
 
 log = logging.getLogger(__name__)
@@ -91,7 +88,7 @@ class Feed:
             yield connection
 
     async def _listen(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> NoReturn:
-        for channel in (EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL, LAG_PROBE_CHANNEL):
+        for channel in (EVENT_CHANNEL, MAIL_CHANNEL, LAG_PROBE_CHANNEL):
             await connection.execute(f"LISTEN {channel}")
         # LISTEN before FeedConnected makes subscribers reload, so that no change is missed in between.
         self._listening = True
@@ -113,15 +110,8 @@ class Feed:
             log.warning("ignored a notification that could not be parsed")
 
 
-def _parse_freed(payload: str) -> SlotFreed:
-    fields = json.loads(payload)
-    since, until = (datetime.fromisoformat(fields[end]).astimezone(UTC) for end in ("since", "until"))
-    return SlotFreed(UUID(fields["expert"]), since, until)
-
-
 _PARSERS: Final[dict[str, Callable[[str], Event]]] = {
     EVENT_CHANNEL: lambda payload: ExpertChanged(UUID(payload)),
-    FREED_CHANNEL: _parse_freed,
     MAIL_CHANNEL: lambda payload: MailChanged(UUID(payload) if payload else None),
     LAG_PROBE_CHANNEL: LagProbe,
 }

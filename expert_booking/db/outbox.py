@@ -9,13 +9,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import MAIL_CHANNEL
+from expert_booking.db.tables import AGREED_TERMS, MAIL_CHANNEL
 
 _SENT_KEPT: Final = timedelta(days=90)
 # Unsent messages about sessions that ended this long ago are dropped.
 DROP_AFTER: Final = timedelta(days=1)
 _BATCH: Final = 1000
 
+_TERMS: Final = ", ".join(f"b.{name}" for name in AGREED_TERMS)
 _IS_WAITING: Final = "sent_at IS NULL AND failed_at IS NULL"
 
 
@@ -44,7 +45,7 @@ _CLAIM = text(
            b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
            b.key_version,
            c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
-           b.title AS session_title, b.cancel_notice_minutes, b.reschedule_notice_minutes, b.max_reschedules,
+           b.title AS session_title, {_TERMS},
            e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
            r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,
            r.suppressed,

@@ -1,7 +1,6 @@
 """Events that follow a commit. An event is only a hint to re-read, so it carries ids and times but no data."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 
@@ -23,18 +22,6 @@ class FeedDisconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotFreed:
-    """A booking or hold has freed this time (UTC, half-open, buffers included).
-
-    It was cancelled, rescheduled, declined or expired. The table booking_change records the same permanently.
-    """
-
-    expert_id: UUID
-    since: datetime
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class MailChanged:
     """An email about this booking was accepted or given up; without a booking id, there are emails to send."""
 
@@ -48,4 +35,4 @@ class LagProbe:
     name: str
 
 
-Event = ExpertChanged | FeedConnected | FeedDisconnected | SlotFreed | MailChanged | LagProbe
+Event = ExpertChanged | FeedConnected | FeedDisconnected | MailChanged | LagProbe

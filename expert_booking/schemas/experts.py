@@ -172,33 +172,6 @@ class ExpertPage(Model):
     facets: Facets | None = None
 
 
-class ExpertRequest(Model):
-    """A new expert. `country` (ISO 3166) and `region` determine the public holidays."""
-
-    name: Name
-    category: Title
-    headline: Headline = ""
-    bio: Bio = ""
-    experience_years: Years = 0
-    rating: _Rating | None = None
-    rating_count: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
-    languages: Languages = ()
-    time_zone: ZoneName
-    country: Country | None = None
-    region: Region | None = None
-    closed_on_holidays: bool = False
-    email: Email
-    portrait: Annotated[str, Field(max_length=120)] = ""
-    slug: Slug | None = None
-    session_types: Sequence[SessionTypeRequest] = ()
-    rules: Sequence[RuleRequest] = ()
-
-    @model_validator(mode="after")
-    def _place_known(self) -> Self:
-        check_place(self.country, self.region, closed=self.closed_on_holidays)
-        return self
-
-
 class ExpertFields(Model):
     """The fields that hosts can set on an expert, with their defaults."""
 
@@ -215,7 +188,25 @@ class ExpertFields(Model):
     email: Email
 
 
-class NewExpert(ExpertFields):
+class _AddedExpert(ExpertFields):
+    @model_validator(mode="after")
+    def _place_known(self) -> Self:
+        check_place(self.country, self.region, closed=self.closed_on_holidays)
+        return self
+
+
+class ExpertRequest(_AddedExpert):
+    """A new expert as the services take it: with rules instead of windows, and with what only sample data has."""
+
+    rating: _Rating | None = None
+    rating_count: Annotated[int, Field(ge=0, le=2_000_000_000)] = 0
+    portrait: Annotated[str, Field(max_length=120)] = ""
+    slug: Slug | None = None
+    session_types: Sequence[SessionTypeRequest] = ()
+    rules: Sequence[RuleRequest] = ()
+
+
+class NewExpert(_AddedExpert):
     """A new expert. `country` (ISO 3166) and `region` determine the public holidays."""
 
     slug: Annotated[Slug | None, Field(description="The default is derived from the name.")] = None
@@ -224,16 +215,11 @@ class NewExpert(ExpertFields):
     ] = ()
     windows: WeeklyWindows = ()
 
-    @model_validator(mode="after")
-    def _place_known(self) -> Self:
-        check_place(self.country, self.region, closed=self.closed_on_holidays)
-        return self
-
     def request(self) -> ExpertRequest:
         """Convert to the request that the services take."""
-        facts = self.model_dump(exclude={"experience", "session_types", "windows"})
+        facts = self.model_dump(exclude={"session_types", "windows"})
         rules = [RuleRequest(**asdict(window.rule)) for window in self.windows]
-        return ExpertRequest(**facts, experience_years=self.experience, session_types=self.session_types, rules=rules)
+        return ExpertRequest(**facts, session_types=self.session_types, rules=rules)
 
 
 class ExpertChange(ExpertFields, Patch):

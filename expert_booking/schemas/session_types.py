@@ -1,6 +1,7 @@
 """Session types: what an expert offers, how long it lasts and on which terms it is booked."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -91,8 +92,7 @@ class SessionTypeView(Model):
     @property
     def terms(self) -> Terms:
         """The terms under which it is confirmed, cancelled and rescheduled."""
-        return Terms(self.confirmation, self.answer_minutes, self.cancel_notice_minutes, self.reschedule_notice_minutes,
-                     self.max_reschedules)  # fmt: skip
+        return Terms(**{field.name: getattr(self, field.name) for field in fields(Terms)})
 
 
 class PlacedSessionType(SessionTypeView):

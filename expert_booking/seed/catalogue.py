@@ -113,7 +113,7 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
         category=person.category,
         headline=person.headline,
         bio=person.bio,
-        experience_years=person.experience_years,
+        experience=person.experience_years,
         rating=person.rating,
         rating_count=person.rating_count,
         time_zone=person.time_zone,

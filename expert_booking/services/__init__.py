@@ -24,6 +24,7 @@ from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.tokens import Tokens
 from expert_booking.services.workers.deadlines import Deadlines
 from expert_booking.services.workers.next_available import NextAvailable
 from expert_booking.services.workers.outbox import Outbox
@@ -85,6 +86,7 @@ class Services:
         self.deadlines = Deadlines(database, clock, clock_agrees)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, site)
+        self.tokens = Tokens(database, clock, site)
         self.feeds = Feeds(database, clock, site)
         self.outbox = Outbox(database, clock, clock_agrees, site, self.access, transport)
         # None if emails are sent over SMTP or not at all.

@@ -1,44 +1,22 @@
-"""Authentication: tokens for programs, and email addresses that people prove. Only hashes of secrets are stored."""
+"""Sign-in without accounts: links and codes that prove an email address. Only hashes of secrets are stored."""
 
-import hashlib
 import re
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from expert_booking.db import access as rows
-from expert_booking.db import expert_addresses, experts, tokens
+from expert_booking.db import expert_addresses
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.addresses import customer_key
-from expert_booking.domain.errors import (
-    CodesLocked,
-    CodeWrong,
-    ExpertNotFound,
-    LinkNotValid,
-    NotAuthenticated,
-    TokenNameTaken,
-    TokenNotFound,
-    TooManyAccessRequests,
-)
+from expert_booking.domain.errors import CodesLocked, CodeWrong, LinkNotValid, TooManyAccessRequests
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import AccessRules, Site
-from expert_booking.schemas import (
-    AccessRequested,
-    Caller,
-    Identity,
-    LinkView,
-    OwnExpert,
-    ProofView,
-    Role,
-    TokenRequest,
-    TokenView,
-)
+from expert_booking.schemas import AccessRequested, Identity, LinkView, OwnExpert, ProofView
+from expert_booking.services.tokens import CUSTOMER_PREFIX, hash_of
 
-_PROGRAM_PREFIX: Final = "eb_"
-_CUSTOMER_PREFIX: Final = "eb_customer_"
-_BOOKING_PREFIX: Final = "eb_booking_"
 _HOUR: Final = timedelta(hours=1)
 
 Bearer = Literal["browser", "program"]
@@ -52,7 +30,7 @@ class Renamed(NamedTuple):
 
 
 class Access:
-    """Tokens for programs, links and codes that prove an email address, and the proofs that result from them."""
+    """Links and codes that prove an email address, and the proofs that result from them."""
 
     def __init__(
         self, database: Database, clock: Callable[[], datetime], site: Site, rules: AccessRules | None = None
@@ -63,38 +41,6 @@ class Access:
         self.rules = rules or AccessRules()
         self._keys = SignedKeys(site.secret)
 
-    # --- programs -------------------------------------------------------------------------------------------------
-
-    async def identify(self, secret: str) -> Caller:
-        """The caller that a bearer token belongs to: a host, a customer or the customer of one booking.
-
-        Raises NotAuthenticated if the token is not valid.
-        """
-        if secret.startswith(_BOOKING_PREFIX):
-            booking_id = self._keys.booking_of(secret.removeprefix(_BOOKING_PREFIX))
-            if booking_id is None:
-                raise NotAuthenticated("This token is not valid.")
-            version = self._keys.version_of(secret.removeprefix(_BOOKING_PREFIX))
-            return Caller(role=Role.CUSTOMER, booking_id=booking_id, key_version=version, token_id=booking_id)
-        async with self._database.statements() as connection:
-            if secret.startswith(_CUSTOMER_PREFIX):
-                proof = await rows.find_proof(connection, _hash(secret), "program", self._clock())
-                if proof is not None:
-                    return Caller(role=Role.CUSTOMER, customer_key=proof.customer_key, token_id=proof.id)
-            else:
-                row = await tokens.unrevoked(connection, _hash(secret))
-                if row is not None:
-                    now = self._clock()
-                    _check_token(row, now)
-                    if row.last_used_at is None or now - row.last_used_at >= tokens.USE_RECORDED_EVERY:
-                        await tokens.record_use(connection, row.token_id, now)
-                    return Caller(role=row.role, expert_id=row.expert_id, token_id=row.token_id)
-        raise NotAuthenticated("This token is not valid.")
-
-    def booking_token(self, booking_id: UUID) -> str:
-        """The bearer token for one new booking, returned to the customer who has just made it."""
-        return _BOOKING_PREFIX + self._keys.booking(booking_id)
-
     def booking_of_key(self, key: str) -> UUID | None:
         """The booking that an emailed key belongs to; None if the key is not valid."""
         return self._keys.booking_of(key)
@@ -102,36 +48,6 @@ class Access:
     def version_of_key(self, key: str) -> int:
         """The key version in an emailed key. The key is valid only while it equals the booking's key version."""
         return self._keys.version_of(key)
-
-    async def create_token(self, request: TokenRequest) -> str:
-        """Create a token and return its secret, which is not stored. Raises ExpertNotFound or TokenNameTaken."""
-        secret, now = _PROGRAM_PREFIX + secrets.token_urlsafe(32), self._clock()
-        async with self._database.transaction() as connection:
-            expert_id: UUID | None = None
-            if request.expert is not None:
-                row = await experts.by_slug(connection, request.expert)
-                if row is None:
-                    raise ExpertNotFound(f"There is no expert with the slug {request.expert}.")
-                expert_id = row.id
-            if not await tokens.add(
-                connection, name=request.name, role=request.role, expert_id=expert_id, secret_hash=_hash(secret),
-                created_at=now, expires_at=now + timedelta(days=request.days),
-            ):  # fmt: skip
-                raise TokenNameTaken(f"A token named {request.name} already exists.")
-        return secret
-
-    async def tokens(self) -> Sequence[TokenView]:
-        """All tokens for programs, without their secrets, oldest first."""
-        async with self._database.statements() as connection:
-            return [TokenView.model_validate(row._mapping) for row in await tokens.list_all(connection)]
-
-    async def revoke_token(self, name: str) -> None:
-        """Revoke a token permanently. Raises TokenNotFound if no valid token has this name."""
-        async with self._database.statements() as connection:
-            if not await tokens.revoke(connection, name):
-                raise TokenNotFound(f"There is no valid token named {name}.")
-
-    # --- people ---------------------------------------------------------------------------------------------------
 
     async def request_access(
         self,
@@ -238,7 +154,7 @@ class Access:
     async def identity_of_proof(self, secret: str) -> Identity | None:
         """The identity that a browser's secret proves; None if the proof has expired or was revoked."""
         async with self._database.statements() as connection:
-            proof = await rows.find_proof(connection, _hash(secret), "browser", self._clock())
+            proof = await rows.find_proof(connection, hash_of(secret), "browser", self._clock())
             if proof is None:
                 return None
             return await self._identity(connection, proof.email, proof.customer_key)
@@ -252,10 +168,10 @@ class Access:
         """
         now = self._clock()
         async with self._database.transaction() as connection:
-            proof = await rows.find_proof(connection, _hash(secret), "browser", now)
+            proof = await rows.find_proof(connection, hash_of(secret), "browser", now)
             if proof is not None and everywhere:
                 await rows.end_every_proof(connection, proof.customer_key, now)
-            await rows.end_proof(connection, _hash(secret))
+            await rows.end_proof(connection, hash_of(secret))
             if renamed is not None:
                 await rows.rename_browser(connection, *renamed, with_bookings=False)
 
@@ -334,7 +250,7 @@ class Access:
 
     async def _redeem(self, request_id: UUID, bearer: Bearer, renamed: Renamed | None) -> tuple[ProofView, str]:
         now = self._clock()
-        secret = _CUSTOMER_PREFIX + secrets.token_urlsafe(32)
+        secret = CUSTOMER_PREFIX + secrets.token_urlsafe(32)
         expires_at = now + timedelta(days=self.rules.proof_days)
         async with self._database.transaction() as connection:
             request: AnyRow | None = await rows.spend(connection, request_id, now)
@@ -344,23 +260,8 @@ class Access:
                 await expert_addresses.confirm(connection, request.expert_id, request.customer_key)
             await rows.add_proof(
                 connection, customer_key=request.customer_key, email=request.email, bearer=bearer,
-                secret_hash=_hash(secret), created_at=now, expires_at=expires_at,
+                secret_hash=hash_of(secret), created_at=now, expires_at=expires_at,
             )  # fmt: skip
             if renamed is not None:
                 await rows.rename_browser(connection, *renamed, with_bookings=True)
         return ProofView(access_token=secret, email=request.email, expires_at=expires_at), request.next_path
-
-
-def _check_token(row: AnyRow, now: datetime) -> None:
-    """Raise NotAuthenticated if the token has expired or its expert is inactive."""
-    if row.expires_at <= now:
-        raise NotAuthenticated(
-            f"This token expired on {row.expires_at:%Y-%m-%d}. Create a new one with `expert-booking token create`."
-        )
-    if row.expert_active is False:
-        raise NotAuthenticated("This token is not valid while its expert is inactive.")
-
-
-def _hash(secret: str) -> bytes:
-    # The secret has 256 random bits, so a fast hash is enough: it cannot be guessed.
-    return hashlib.sha256(secret.encode(errors="replace")).digest()

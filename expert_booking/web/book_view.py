@@ -14,7 +14,7 @@ from expert_booking.domain.errors import NotFound, Unavailable
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import ExpertDetail, SessionTypeView
 from expert_booking.services.availability import Board
-from expert_booking.web import layout
+from expert_booking.web import error_pages, layout
 from expert_booking.web.book_state import BookState, HoldState, hold_text
 from expert_booking.web.components.booking_form import BookingForm
 from expert_booking.web.components.booking_summary import booking_summary
@@ -95,7 +95,7 @@ class BookView:
 
     def show_internal_error(self) -> None:
         """Say that the booking could not be made because of an error of ours, and enable the form again."""
-        self._notice.show(internal_error())
+        self._notice.show(internal_error(error_pages.error_reference()))
         self.form.done()
 
     def _notice_html(self, state: BookState, board: Board, zone: ZoneInfo) -> Markup:

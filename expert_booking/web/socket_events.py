@@ -14,8 +14,9 @@ from socketio.exceptions import ConnectionRefusedError as SocketRefused
 from starlette.routing import Mount
 
 from expert_booking.metrics import Metrics
+from expert_booking.web.guarded_socket import MAX_PACKET, GuardedSocket, OutgoingQueue
 from expert_booking.web.page_limits import Pages, limit_pages
-from expert_booking.web.socket_guard import MAX_PACKET, GuardedSocket, OutgoingQueue, SocketGuard
+from expert_booking.web.socket_guard import SocketGuard
 from expert_booking.web.socket_packets import EVENTS
 
 log = logging.getLogger(__name__)

@@ -88,12 +88,12 @@ async def tokens(services: Services, jana: UUID, omar: UUID) -> Tokens:
         ("admin", Role.ADMIN, None), ("reader", Role.READER, None), ("revoked", Role.ADMIN, None),
         ("jana", Role.EXPERT, "jana-muller"), ("omar", Role.EXPERT, "omar-haddad"),
     ):  # fmt: skip
-        bearers[name] = await services.access.create_token(TokenRequest(name=name, role=role, expert=expert))
-    await services.access.revoke_token("revoked")
+        bearers[name] = await services.tokens.create(TokenRequest(name=name, role=role, expert=expert))
+    await services.tokens.revoke("revoked")
     bearers["garbage"] = "eb_" + "x" * 43
     bearers["grace"] = await token_of_customer(services, "grace@example.com")
     bearers["jana_herself"] = await token_of_customer(services, "jana@example.com")
-    bearers["stray"] = services.access.booking_token(uuid4())
+    bearers["stray"] = services.tokens.for_booking(uuid4())
     return {"nobody": {}, **{name: {"Authorization": f"Bearer {secret}"} for name, secret in bearers.items()}}
 
 

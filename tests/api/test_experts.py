@@ -31,7 +31,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 async def test_expert_list_has_the_agreed_shape(client: httpx.AsyncClient, add_expert: AddExpert) -> None:
-    expert = await add_expert(rating=4.85, rating_count=12, experience_years=7, headline="Calm help")
+    expert = await add_expert(rating=4.85, rating_count=12, experience=7, headline="Calm help")
     answer = await client.get("/experts")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -112,7 +112,7 @@ async def test_expert_list_can_be_searched_filtered_sorted_and_paged(
     for name, category, rating, years in (
         ("Anna", "Tax", 4.9, 3), ("Bela", "Tax", 4.1, 9), ("Cleo", "Law", None, 20), ("Dora", "Law", 4.5, 1),
     ):  # fmt: skip
-        await add_expert(name=name, category=category, rating=rating, rating_count=1, experience_years=years)
+        await add_expert(name=name, category=category, rating=rating, rating_count=1, experience=years)
 
     async def names(**params: Any) -> list[str]:
         return [expert["name"] for expert in (await client.get("/experts", params=params)).json()["experts"]]

@@ -219,7 +219,7 @@ async def test_stored_response_is_not_returned_to_a_revoked_token(
         return await client.post("/experts/jana-muller/days-off", json=body, headers=headers)
 
     assert is_replay(await add(), await add())
-    await services.access.revoke_token("jana")
+    await services.tokens.revoke("jana")
     check_problem(await add(), 401, "proof_needed")
 
 

@@ -146,7 +146,7 @@ async def rest(server: ServerProcess) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="session")
 async def admin(services: Services) -> dict[str, str]:
     """Headers with an admin's token, which may change every booking."""
-    token = await services.access.create_token(TokenRequest(name="browser tests", role=Role.ADMIN))
+    token = await services.tokens.create(TokenRequest(name="browser tests", role=Role.ADMIN))
     return {"Authorization": f"Bearer {token}"}
 
 

@@ -24,7 +24,7 @@ async def shelf(new_expert: NewExpert, names: list[str], sql: Connection) -> Non
     """The thirteen experts, best rated first; added once."""
     there = sql.execute("SELECT 1 FROM expert WHERE category = %s", [SHELF]).fetchone()
     for number, name in enumerate([] if there else names):
-        await new_expert(name=name, category=SHELF, rating=5 - number / 10, rating_count=9, experience_years=number)
+        await new_expert(name=name, category=SHELF, rating=5 - number / 10, rating_count=9, experience=number)
 
 
 async def expect_cards(page: Page, *wanted: str) -> None:

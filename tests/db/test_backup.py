@@ -67,7 +67,7 @@ async def fill_database(services: Services, add_expert: AddExpert, clock: Clock)
         HoldRequest(expert_id=expert, starts_at=starts[2]), origin=b"a network", visitor=b"a browser"
     )
     for role in (Role.ADMIN, Role.READER):
-        await services.access.create_token(TokenRequest(name=role.value, role=role))
+        await services.tokens.create(TokenRequest(name=role.value, role=role))
     await services.feeds.open(FeedOwner(customer_key="ada@example.com"))
     await services.access.link_for("ada@example.com")
     await services.next_available.drain()

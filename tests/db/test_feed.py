@@ -1,11 +1,12 @@
 """Notifications of the database: every write announces the right expert and nothing more."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -15,9 +16,9 @@ from sqlalchemy import make_url
 from expert_booking.bus import Bus
 from expert_booking.db.engine import driver_url
 from expert_booking.db.feed import Feed
-from expert_booking.db.tables import EVENT_CHANNEL
+from expert_booking.db.tables import EVENT_CHANNEL, FREED_CHANNEL
 from expert_booking.domain.errors import SlotTaken
-from expert_booking.domain.events import Event, ExpertChanged, FeedConnected, FeedDisconnected, SlotFreed
+from expert_booking.domain.events import Event, ExpertChanged, FeedConnected, FeedDisconnected
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import Caller, HoldRequest, Role
 from expert_booking.services import Services
@@ -66,24 +67,14 @@ async def recorder(database_url: str) -> AsyncIterator[EventRecorder]:
 
 
 @pytest.fixture
-async def all_events(add_expert: AddExpert, sql: Connection, recorder: EventRecorder) -> Callable[[], Any]:
+async def expert_events(add_expert: AddExpert, sql: Connection, recorder: EventRecorder) -> Callable[[], Any]:
     """All events up to now. Events arrive in commit order, so an event of another expert marks the end."""
     marker = await add_expert(name="Nobody")
     await recorder.until(lambda received: ExpertChanged(marker) in received)
 
-    async def all_events() -> list[Event]:
+    async def expert_events() -> list[Event]:
         sql.execute("UPDATE expert SET updated_at = now() WHERE id = %s", [marker])
         return (await recorder.until(lambda received: ExpertChanged(marker) in received))[:-1]
-
-    return all_events
-
-
-@pytest.fixture
-def expert_events(all_events: Callable[[], Any]) -> Callable[[], Any]:
-    """The same without `SlotFreed` events."""
-
-    async def expert_events() -> list[Event]:
-        return [event for event in await all_events() if not isinstance(event, SlotFreed)]
 
     return expert_events
 
@@ -280,19 +271,38 @@ ADA = b"a" * 32
 ADMIN = Caller(role=Role.ADMIN)
 
 
+class FreedTime(NamedTuple):
+    """A time that the database announces as free."""
+
+    expert_id: UUID
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def of(cls, payload: str) -> "FreedTime":
+        """Return the time in this payload of a notification."""
+        fields = json.loads(payload)
+        return cls(UUID(fields["expert"]), *(datetime.fromisoformat(fields[end]) for end in ("since", "until")))
+
+
 @pytest.fixture
-def freed(all_events: Callable[[], Any]) -> Freed:
-    """The freed times since the last call, as the bus delivers them."""
-    bus, freed_slots = Bus(), list[SlotFreed]()
-    bus.listen_for_freed(freed_slots.append)
+async def freed(database_url: str) -> AsyncIterator[Freed]:
+    """The freed times since the last call, as another program hears of them."""
+    async with await psycopg.AsyncConnection.connect(driver_url(database_url), autocommit=True) as listener:
+        await listener.execute(f"LISTEN {FREED_CHANNEL}")
 
-    async def freed() -> list[SlotFreed]:
-        freed_slots.clear()
-        for event in await all_events():
-            bus.publish(event)
-        return list(freed_slots)
+        async def freed() -> list[FreedTime]:
+            # Notifications arrive in commit order, so this one marks the end.
+            await listener.execute(f"NOTIFY {FREED_CHANNEL}, 'end'")
+            payloads = list[str]()
+            async with aclosing(listener.notifies(timeout=PATIENCE)) as notifications:
+                async for notification in notifications:
+                    if notification.payload == "end":
+                        return [FreedTime.of(payload) for payload in payloads]
+                    payloads.append(notification.payload)
+            raise TimeoutError
 
-    return freed
+        yield freed
 
 
 async def buffered(add_expert: AddExpert) -> UUID:
@@ -300,9 +310,9 @@ async def buffered(add_expert: AddExpert) -> UUID:
     return await add_expert(step_minutes=15, before_minutes=5, after_minutes=10)
 
 
-def occupied(expert_id: UUID, starts_at: datetime) -> SlotFreed:
+def occupied(expert_id: UUID, starts_at: datetime) -> FreedTime:
     """The time that a session at this start occupies."""
-    return SlotFreed(expert_id, starts_at - timedelta(minutes=5), starts_at + timedelta(minutes=70))
+    return FreedTime(expert_id, starts_at - timedelta(minutes=5), starts_at + timedelta(minutes=70))
 
 
 async def test_ended_booking_frees_its_time_once(

@@ -218,14 +218,14 @@ async def test_revoking_links_ends_keys_and_tokens_and_emails_the_customer_a_new
     other = await book(booking.expert_id, NINE + timedelta(hours=1))
     keys, customer = SignedKeys(SITE.secret), Caller(role=Role.CUSTOMER, visitor=ADAS_BROWSER)
     shared = caller_with_key(services, keys.booking(booking.id))
-    token = services.access.booking_token(booking.id)
+    token = services.tokens.for_booking(booking.id)
     assert await can_open(services, booking.id, shared)
     await services.outbox.drain()
     before = len(mail_server.emails)
 
     await services.bookings.end_links(booking.id, customer)
     assert not await can_open(services, booking.id, shared)
-    assert not await can_open(services, booking.id, await services.access.identify(token))
+    assert not await can_open(services, booking.id, await services.tokens.identify(token))
     with pytest.raises(BookingNotFound):
         await services.bookings.end_links(booking.id, shared)
     assert await can_open(services, booking.id, customer)

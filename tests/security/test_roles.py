@@ -51,13 +51,13 @@ async def jana(add_expert: AddExpert) -> UUID:
 @pytest.fixture
 async def expert(services: Services, jana: UUID) -> dict[str, str]:
     """Headers with the expert's token."""
-    return bearer(await services.access.create_token(TokenRequest(name="jana", role=Role.EXPERT, expert="jana-muller")))
+    return bearer(await services.tokens.create(TokenRequest(name="jana", role=Role.EXPERT, expert="jana-muller")))
 
 
 @pytest.fixture
 async def admin(services: Services) -> dict[str, str]:
     """Headers with an admin's token."""
-    return bearer(await services.access.create_token(TokenRequest(name="admin", role=Role.ADMIN)))
+    return bearer(await services.tokens.create(TokenRequest(name="admin", role=Role.ADMIN)))
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -223,20 +223,20 @@ async def test_emails_to_new_addresses_are_limited(
 async def test_token_expires_after_a_year_or_the_requested_time(
     services: Services, client: httpx.AsyncClient, clock: Clock
 ) -> None:
-    year = await services.access.create_token(TokenRequest(name="year", role=Role.ADMIN))
-    week = await services.access.create_token(TokenRequest(name="week", role=Role.READER, days=7))
+    year = await services.tokens.create(TokenRequest(name="year", role=Role.ADMIN))
+    week = await services.tokens.create(TokenRequest(name="week", role=Role.READER, days=7))
     clock.advance(days=7)
-    assert (await services.access.identify(year)).role is Role.ADMIN
+    assert (await services.tokens.identify(year)).role is Role.ADMIN
     with pytest.raises(NotAuthenticated, match="expired on 2026-11-30"):
-        await services.access.identify(week)
+        await services.tokens.identify(week)
     answer = await client.get("/bookings", params={"email": "ada@example.com"}, headers=bearer(week))
     assert (answer.status_code, answer.json()["code"]) == (401, "proof_needed")
     assert "expert-booking token create" in answer.json()["detail"]
     clock.advance(days=365 - 7, seconds=-1)
-    await services.access.identify(year)
+    await services.tokens.identify(year)
     clock.advance(seconds=1)
     with pytest.raises(NotAuthenticated):
-        await services.access.identify(year)
+        await services.tokens.identify(year)
 
 
 @pytest.mark.parametrize("days", [0, -1, 3651])
@@ -246,23 +246,23 @@ def test_token_lifetime_is_one_day_to_ten_years(days: int) -> None:
 
 
 async def test_last_use_of_a_token_is_stored_once_an_hour(services: Services, clock: Clock, sql: Connection) -> None:
-    secret = await services.access.create_token(TokenRequest(name="robot", role=Role.ADMIN))
+    secret = await services.tokens.create(TokenRequest(name="robot", role=Role.ADMIN))
 
     def written() -> tuple[Any, ...]:
         row = sql.execute("SELECT last_used_at, xmin::text FROM token").fetchone()
         assert row is not None
         return row
 
-    assert (await services.access.tokens())[0].last_used_at is None
-    await services.access.identify(secret)
+    assert (await services.tokens.list_all())[0].last_used_at is None
+    await services.tokens.identify(secret)
     first = written()
     assert first[0] == clock.now
     clock.advance(minutes=59)
     for _ in range(3):
-        await services.access.identify(secret)
+        await services.tokens.identify(secret)
     assert written() == first
     clock.advance(minutes=2)
-    await services.access.identify(secret)
+    await services.tokens.identify(secret)
     assert written()[0] == clock.now
 
 
@@ -270,11 +270,11 @@ async def test_token_list_shows_the_state_of_each_token(
     services: Services, clock: Clock, jana: UUID, expert: dict[str, str], sql: Connection
 ) -> None:
     for name, days in (("over", 1), ("soon", 31), ("fine", 33), ("gone", 33)):
-        await services.access.create_token(TokenRequest(name=name, role=Role.READER, days=days))
-    await services.access.revoke_token("gone")
+        await services.tokens.create(TokenRequest(name=name, role=Role.READER, days=days))
+    await services.tokens.revoke("gone")
     sql.execute("UPDATE expert SET active = false")
     clock.advance(days=2)
-    states = {token.name: token.state(clock.now) for token in await services.access.tokens()}
+    states = {token.name: token.state(clock.now) for token in await services.tokens.list_all()}
     assert states["gone"].startswith("revoked 2")
     assert {name: states[name] for name in ("over", "soon", "fine", "jana")} == {
         "over": "expired", "soon": "expires soon", "fine": "valid", "jana": "its expert is not active",

@@ -17,9 +17,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from expert_booking.db.engine import Database
 from expert_booking.services import Services
 from expert_booking.web import page_limits
+from expert_booking.web.guarded_socket import OutgoingQueue
 from expert_booking.web.own_origin import is_own_origin
 from expert_booking.web.page_limits import Pages
-from expert_booking.web.socket_guard import OutgoingQueue
 from tests.conftest import expert_request, fresh_database
 from tests.security.sockets import (
     METRICS_TOKEN,

@@ -250,12 +250,12 @@ async def test_reset_replaces_the_data_and_keeps_admin_tokens(
 ) -> None:
     stranger = await add_expert(slug="stranger")
     await book(stranger, MONDAY_MORNING + timedelta(hours=2))
-    await services.access.create_token(TokenRequest(name="crm", role=Role.ADMIN))
-    await services.access.create_token(TokenRequest(name="theirs", role=Role.EXPERT, expert="stranger"))
+    await services.tokens.create(TokenRequest(name="crm", role=Role.ADMIN))
+    await services.tokens.create(TokenRequest(name="theirs", role=Role.EXPERT, expert="stranger"))
     message = await load(database, replace(SMALL_PLAN, reset=True), now=MONDAY_MORNING)
     assert message == "8 experts and 120 bookings are there (8 and 120 new)."
     assert "stranger" not in await services.experts.slugs()
-    assert [token.name for token in await services.access.tokens()] == ["crm"]
+    assert [token.name for token in await services.tokens.list_all()] == ["crm"]
 
 
 async def test_reset_notifies_every_open_board(

@@ -319,18 +319,18 @@ async def test_proof_is_valid_for_30_days(services: Services, clock: Clock) -> N
     program, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
     clock.advance(days=30, microseconds=-1)
     assert await services.access.identity_of_proof(secret) is not None
-    assert (await services.access.identify(program.access_token)).customer_key == ADA
+    assert (await services.tokens.identify(program.access_token)).customer_key == ADA
     clock.advance(microseconds=1)
     assert await services.access.identity_of_proof(secret) is None
     with pytest.raises(NotAuthenticated):
-        await services.access.identify(program.access_token)
+        await services.tokens.identify(program.access_token)
 
 
 async def test_browser_secret_is_not_a_token_and_vice_versa(services: Services) -> None:
     browsers = await sign_in(services)
     programs, _ = await services.access.redeem_link(await services.access.link_for(ADA), "program")
     with pytest.raises(NotAuthenticated):
-        await services.access.identify(browsers)
+        await services.tokens.identify(browsers)
     assert await services.access.identity_of_proof(programs.access_token) is None
 
 
@@ -347,7 +347,7 @@ async def test_sign_out_ends_one_proof_and_everywhere_ends_all_of_the_address(se
     await services.access.sign_out(second, everywhere=True)
     assert await services.access.identity_of_proof(second) is None
     with pytest.raises(NotAuthenticated):
-        await services.access.identify(program.access_token)
+        await services.tokens.identify(program.access_token)
     with pytest.raises(LinkNotValid):
         await services.access.redeem_link(services.access.link(waiting.id), "browser")
     with pytest.raises(LinkNotValid):
@@ -411,7 +411,7 @@ async def test_admin_is_host_everywhere_in_the_browser_and_nowhere_as_a_program(
     assert identity.host_of(jana) == identity.host_of(uuid4()) == Caller(role=Role.ADMIN)
     for email in ("boss@example.com", "jana@example.com"):
         proof, _ = await services.access.redeem_link(await services.access.link_for(email), "program")
-        caller = await services.access.identify(proof.access_token)
+        caller = await services.tokens.identify(proof.access_token)
         assert (caller.role, caller.expert_id) == (Role.CUSTOMER, None)
         assert not caller.runs(jana)
         assert not caller.reads_everything()
@@ -426,7 +426,7 @@ async def test_database_content_alone_opens_nothing(
     booking = await book(await add_expert(), NINE)
     requested = await request_link(services, browser=HER_BROWSER)
     link, code = services.access.link(requested.id), services.access.code(requested.id)
-    secrets = [link.rpartition("/")[2], code, services.access.booking_token(booking.id), await sign_in(services)]
+    secrets = [link.rpartition("/")[2], code, services.tokens.for_booking(booking.id), await sign_in(services)]
     secrets.append((await services.access.redeem_link(await services.access.link_for(ADA), "program"))[0].access_token)
     tables = sql.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
     found = [row for (table,) in tables for row in sql.execute(f"SELECT t::text FROM {table} t").fetchall()]
@@ -441,14 +441,14 @@ async def test_database_content_alone_opens_nothing(
 
 async def test_booking_token_identifies_its_booking_only(services: Services) -> None:
     one, another = uuid4(), uuid4()
-    caller = await services.access.identify(services.access.booking_token(one))
+    caller = await services.tokens.identify(services.tokens.for_booking(one))
     assert caller == Caller(role=Role.CUSTOMER, booking_id=one, token_id=one)
     assert caller.owns(one, None, None, 1)
     assert not caller.owns(one, None, None, 2)
     assert not caller.owns(another, ADA, HER_BROWSER, 1)
     for wrong in (SignedKeys("another").booking(one), SignedKeys(SITE.secret).link(one), "", "x", "\ud800"):
         with pytest.raises(NotAuthenticated):
-            await services.access.identify(f"eb_booking_{wrong}")
+            await services.tokens.identify(f"eb_booking_{wrong}")
 
 
 async def test_only_long_expired_rows_are_deleted(services: Services, clock: Clock, sql: Connection) -> None:

@@ -285,7 +285,7 @@ async def add_many(services: Services, sql: Connection, count: int, tag: str = "
         expert_request(
             name=f"{'aAáÁ'[n % 4]}nna {tag}{n % 3}" if n % 3 else f"Somebody {tag}{n % 2}",
             slug=f"expert-{already + n}",
-            rating=[None, 4.5, 4.5, 3][n % 4], rating_count=n % 2, experience_years=n % 3, bio="Talks of anna.",
+            rating=[None, 4.5, 4.5, 3][n % 4], rating_count=n % 2, experience=n % 3, bio="Talks of anna.",
         )
         for n in range(count)
     ]  # fmt: skip

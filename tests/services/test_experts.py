@@ -70,7 +70,7 @@ async def test_experts_are_sorted_by_rating_experience_or_name(services: Service
     for name, rating, count, years in (
         ("bela", 4.5, 10, 1), ("Anna", 4.5, 20, 5), ("Cleo", None, 0, 9), ("Dora", 5, 1, 5), ("Élise", 0, 1, 0),
     ):  # fmt: skip
-        await add_expert(name=name, rating=rating, rating_count=count, experience_years=years)
+        await add_expert(name=name, rating=rating, rating_count=count, experience=years)
     assert await names(services, sort="rating") == ["Dora", "Anna", "bela", "Élise", "Cleo"]
     assert await names(services, sort="experience") == ["Cleo", "Dora", "Anna", "bela", "Élise"]
     assert (await names(services, sort="name"))[:4] == ["Anna", "bela", "Cleo", "Dora"]

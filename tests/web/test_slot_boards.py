@@ -17,8 +17,9 @@ from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import SessionTypeRequest
 from expert_booking.services import Services
 from expert_booking.services.availability import Availability, Board
+from expert_booking.web.components.expert_cards import next_free_text
 from expert_booking.web.live import rooms
-from expert_booking.web.live.next_free import NextFree, NextFreeKey, next_free_text
+from expert_booking.web.live.next_free import NextFree, NextFreeKey
 from expert_booking.web.live.slot_boards import LiveBoards
 from expert_booking.web.live.throttle import MIN_INTERVAL, Throttle
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock

@@ -20,14 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from expert_booking.db.bookings.reads import EXPERT_COLUMNS, VIEW_COLUMNS
 from expert_booking.db.bookings.rows import NewBooking, NewHold
 from expert_booking.db.engine import AnyRow, DriverStatement, violated
-from expert_booking.db.tables import booking
+from expert_booking.db.tables import AGREED_TERMS, booking
 from expert_booking.domain.errors import SessionTypeNotFound, SlotTaken
 
 _b = booking.c
 
 _SLOT_COLUMNS: Final = (
     _b.id, _b.expert_id, _b.session_type_id, _b.starts_at, _b.ends_at, _b.busy, _b.cap_day, _b.status, _b.visitor,
-    _b.changed_by, _b.changed_at, _b.title, _b.cancel_notice_minutes, _b.reschedule_notice_minutes, _b.max_reschedules,
+    _b.changed_by, _b.changed_at, _b.title, *(_b[name] for name in AGREED_TERMS),
 )  # fmt: skip
 _CUSTOMER_COLUMNS: Final = (
     _b.name,

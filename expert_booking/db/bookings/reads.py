@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import LIVE_ROWS, booking, booking_change, expert, message
+from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, booking, booking_change, expert, message
 from expert_booking.domain.terms import Terms
 
 _b, _c, _m = booking.c, booking_change.c, message.c
@@ -35,7 +35,7 @@ _EMAIL_STATE: Final = (
 VIEW_COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
     "time_zone", "answer_by", "reschedules", "created_at", "updated_at", "version", "visitor", "customer_key",
-    "key_version", "sequence", "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
+    "key_version", "sequence", "title", *AGREED_TERMS,
 )  # fmt: skip
 EXPERT_COLUMNS: Final = {
     "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,
@@ -60,11 +60,7 @@ _HISTORY = (
 
 def agreed_terms(row: AnyRow) -> Terms:
     """Return the terms in the columns of a booking."""
-    return Terms(
-        cancel_notice_minutes=row.cancel_notice_minutes,
-        reschedule_notice_minutes=row.reschedule_notice_minutes,
-        max_reschedules=row.max_reschedules,
-    )
+    return Terms(**{name: getattr(row, name) for name in AGREED_TERMS})
 
 
 async def count(connection: AsyncConnection) -> int:

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.types.range import TimestamptzRange
 
 from expert_booking.db.availability import Offer
+from expert_booking.db.tables import AGREED_TERMS
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.schemas import BookingRequest
@@ -49,10 +50,7 @@ class NewClaim(NewRow):
     def terms(self) -> dict[str, Any]:
         """The columns for the title and terms."""
         terms = self.offer.terms
-        return {
-            "title": self.offer.title, "cancel_notice_minutes": terms.cancel_notice_minutes,
-            "reschedule_notice_minutes": terms.reschedule_notice_minutes, "max_reschedules": terms.max_reschedules,
-        }  # fmt: skip
+        return {"title": self.offer.title, **{name: getattr(terms, name) for name in AGREED_TERMS}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

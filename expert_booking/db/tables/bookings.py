@@ -1,5 +1,7 @@
 """Bookings and holds, their history, and the fences that make double booking impossible."""
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -23,6 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
 
 from expert_booking.db.tables.base import LIVE_ROWS, metadata
+
+# The terms of which a booking keeps a copy, by the names of their columns and of the fields of `Terms`.
+AGREED_TERMS: Final = ("cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules")
 
 booking = Table(
     "booking",

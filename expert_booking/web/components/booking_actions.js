@@ -1,11 +1,14 @@
 // What the customer can do with a booking. Python decides what is allowed now; cancelling is confirmed here.
+import { question } from "question";
+
 export default {
+  mixins: [question],
   props: { sentences: Array, when: Object, mayReschedule: Boolean, mayCancel: Boolean, rescheduleUrl: String, reasonLength: Number },
   template: `
     <div class="manage">
       <p v-if="error" class="note bad" role="alert" data-refusal="cancel">{{ error }}</p>
       <section v-if="sentences.length" class="panel" :aria-labelledby="asking ? 'question' : 'manage'">
-        <form v-if="asking" class="form" :aria-busy="sending" @submit.prevent="send" @keydown.esc.prevent="keep">
+        <form v-if="asking" class="form" :aria-busy="sending" @submit.prevent="request('cancel', reason)" @keydown.esc.prevent="keep">
           <div>
             <h2 id="question" ref="question" tabindex="-1">Cancel this booking?</h2>
             <p>{{ when.day }}, <span class="nowrap">{{ when.time }}</span>, {{ when.zone }}.</p>
@@ -26,19 +29,18 @@ export default {
           <ul><li v-for="sentence in sentences" :key="sentence">{{ sentence }}</li></ul>
           <div v-if="mayReschedule || mayCancel" class="actions">
             <a v-if="mayReschedule" class="button" :href="rescheduleUrl">Reschedule</a>
-            <button v-if="mayCancel" ref="cancel" class="button quiet danger" type="button" @click="ask">Cancel booking</button>
+            <button v-if="mayCancel" ref="cancel" class="button quiet danger" type="button" @click="ask(true)">Cancel booking</button>
           </div>
         </template>
       </section>
     </div>`,
   data() {
-    return { asking: false, sending: false, reason: "", error: "", timer: null };
+    return { reason: "" };
   },
   watch: {
     mayCancel(allowed) {
       if (allowed) return;
-      // The focused element is about to disappear, so move the focus to the notice that explains why.
-      if (this.$el.contains(document.activeElement)) this.$nextTick(() => document.getElementById("news")?.focus());
+      this.focusNews();
       this.asking = this.sending = false;
     },
   },
@@ -50,29 +52,8 @@ export default {
     history.replaceState(null, "", url);
   },
   methods: {
-    ask() {
-      this.asking = true;
-      this.error = "";
-      this.$nextTick(() => this.$refs.question.focus());
-    },
-    keep() {
-      if (this.sending) return;
-      this.asking = false;
-      this.error = "";
-      this.$nextTick(() => this.$refs.cancel?.focus());
-    },
-    send() {
-      if (this.sending) return;
-      this.sending = true;
-      this.error = "";
-      // A response that never comes must not lock the question.
-      this.timer = setTimeout(() => this.done("No response. Check your connection and try again."), 20000);
-      this.$emit("cancel", this.reason);
-    },
-    done(error) {
-      clearTimeout(this.timer);
-      this.sending = false;
-      this.error = error;
+    opener() {
+      return this.$refs.cancel;
     },
   },
 };

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from expert_booking.schemas import REASON_LENGTH
+from expert_booking.web.components.question import Question
 
 
-class BookingActions(Element, component="booking_actions.js"):
+class BookingActions(Question, component="booking_actions.js"):
     """Offers rescheduling and cancelling while they are allowed. Cancelling asks for confirmation in place."""
 
     def __init__(self, *, reschedule_url: str, on_cancel: Callable[[str], Awaitable[None]]) -> None:
@@ -24,11 +24,4 @@ class BookingActions(Element, component="booking_actions.js"):
 
     def show(self, sentences: Sequence[str], *, may_reschedule: bool, may_cancel: bool, **when: str) -> None:
         """Show the terms and the buttons they allow. `day`, `time` and `zone` say when the booking is."""
-        props = {"sentences": list(sentences), "when": when, "mayReschedule": may_reschedule, "mayCancel": may_cancel}
-        if any(self._props.get(name) != value for name, value in props.items()):
-            self._props.update(props)
-            self.update()
-
-    def done(self, error: str = "") -> None:
-        """Enable the form again, and show the error if there is one."""
-        self.run_method("done", error)
+        self.change(sentences=list(sentences), when=when, mayReschedule=may_reschedule, mayCancel=may_cancel)

@@ -12,7 +12,6 @@ from nicegui.events import GenericEventArguments
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import DAY
 from expert_booking.schemas import FREE_DAYS, ExpertPage, ExpertQuery, Facet
-from expert_booking.web.live.next_free import next_free_text
 
 
 class ExpertCards(Element, component="expert_cards.js"):
@@ -86,6 +85,11 @@ def result_of(
             for expert in page.experts
         ],
     }
+
+
+def next_free_text(next_open: datetime | None, zone: ZoneInfo, now: datetime) -> str:
+    """Return the next free time (UTC in `next_open`) as cards show it; empty if there is none."""
+    return formatting.near_time(next_open, zone, now) if next_open else ""
 
 
 def facet_choices(page: ExpertPage) -> dict[str, list[list[Any]]]:

@@ -1,5 +1,8 @@
 // A calendar's private address. Python creates and deletes it; copying and the confirmation happen here.
+import { request } from "question";
+
 export default {
+  mixins: [request],
   props: { title: String },
   template: `
     <section class="panel feed" :aria-label="title">
@@ -18,16 +21,16 @@ export default {
         <div v-else class="form" @keydown.esc.prevent="keep">
           <p ref="question" tabindex="-1">{{ asking === "renew" ? "Create a new address? Calendar apps that use the old one stop updating." : "Turn this address off? Calendar apps that use it stop updating." }}</p>
           <div class="actions">
-            <button class="button danger" type="button" :aria-disabled="sending" @click="send(asking)">{{ asking === "renew" ? "Yes, create a new address" : "Yes, turn it off" }}</button>
+            <button class="button danger" type="button" :aria-disabled="sending" @click="request(asking)">{{ asking === "renew" ? "Yes, create a new address" : "Yes, turn it off" }}</button>
             <button class="button quiet" type="button" @click="keep">Keep the address</button>
           </div>
         </div>
       </div>
-      <div v-else class="actions"><button ref="open" class="button quiet" type="button" :aria-disabled="sending" @click="send('open')">Subscribe</button></div>
+      <div v-else class="actions"><button ref="open" class="button quiet" type="button" :aria-disabled="sending" @click="request('open')">Subscribe</button></div>
       <p role="status" class="small" :class="{ soft: !error, bad: error }">{{ error || message }}</p>
     </section>`,
   data() {
-    return { url: "", message: "", error: "", asking: "", copied: false, sending: false, timer: null };
+    return { url: "", message: "", asking: "", copied: false };
   },
   methods: {
     async copy() {
@@ -51,14 +54,6 @@ export default {
       this.asking = "";
       this.$nextTick(() => this.$refs[before]?.focus());
     },
-    send(action) {
-      if (this.sending) return;
-      this.sending = true;
-      this.error = "";
-      // A response that never comes must not lock the buttons.
-      this.timer = setTimeout(() => this.done("No response. Check your connection and try again."), 20000);
-      this.$emit(action);
-    },
     show(url, message) {
       this.done("");
       this.url = url;
@@ -66,11 +61,6 @@ export default {
       this.asking = "";
       this.copied = false;
       this.$nextTick(() => (this.$refs.url ?? this.$refs.open)?.focus());
-    },
-    done(error) {
-      clearTimeout(this.timer);
-      this.sending = false;
-      this.error = error;
     },
   },
 };

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 
-from nicegui.element import Element
+from expert_booking.web.components.question import Question
 
 
-class FeedBox(Element, component="feed_box.js"):
+class FeedBox(Question, component="feed_box.js"):
     """Shows a calendar's private address, replaces it or turns it off. Both ask for confirmation in place."""
 
     def __init__(self, *, title: str, on_action: Callable[[str], Awaitable[None]]) -> None:
@@ -22,7 +22,3 @@ class FeedBox(Element, component="feed_box.js"):
     def show(self, url: str, message: str) -> None:
         """Show the address, which is empty if there is none, and a message about it."""
         self.run_method("show", url, message)
-
-    def done(self, error: str) -> None:
-        """Enable the buttons again and show the error."""
-        self.run_method("done", error)

@@ -1,14 +1,17 @@
 // What a host can do with a booking. Python decides which transitions are open now; declining and cancelling are
 // confirmed here.
+import { question } from "question";
+
 export default {
+  mixins: [question],
   props: { title: String, transitions: Array, mayReschedule: Boolean, when: String, rescheduleUrl: String, reasonLength: Number },
   template: `
     <div :class="{ manage: error || transitions?.length || mayReschedule }">
       <p v-if="error" class="note bad" role="alert" data-refusal="change">{{ error }}</p>
-      <section v-if="transitions?.length || mayReschedule" class="panel" :aria-labelledby="asked ? 'host-question' : 'host'">
-        <form v-if="asked" class="form" :aria-busy="sending" @submit.prevent="send(asked, reason)" @keydown.esc.prevent="keep">
+      <section v-if="transitions?.length || mayReschedule" class="panel" :aria-labelledby="asking ? 'host-question' : 'host'">
+        <form v-if="asking" class="form" :aria-busy="sending" @submit.prevent="change(asking, reason)" @keydown.esc.prevent="keep">
           <div>
-            <h2 id="host-question" ref="question" tabindex="-1">{{ asked.question }}</h2>
+            <h2 id="host-question" ref="question" tabindex="-1">{{ asking.question }}</h2>
             <p>{{ when }}. The time becomes available to others. This cannot be undone.</p>
           </div>
           <div class="field">
@@ -17,7 +20,7 @@ export default {
             <p class="hint" id="host-reason-hint">The customer will see this.</p>
           </div>
           <div class="actions">
-            <button class="button danger" type="submit" :aria-disabled="sending">{{ sending ? "Just a moment …" : asked.yes }}</button>
+            <button class="button danger" type="submit" :aria-disabled="sending">{{ sending ? "Just a moment …" : asking.yes }}</button>
             <button class="button quiet" type="button" @click="keep">Go back</button>
           </div>
         </form>
@@ -26,50 +29,30 @@ export default {
           <div class="actions">
             <button v-for="transition in transitions" :key="transition.status" ref="buttons" type="button" class="button"
               :class="{ quiet: transition.question || transition.quiet, danger: transition.question }" :aria-disabled="sending" :data-transition="transition.status"
-              @click="transition.question ? ask(transition) : send(transition, '')">{{ transition.label }}</button>
+              @click="transition.question ? ask(transition) : change(transition, '')">{{ transition.label }}</button>
             <a v-if="mayReschedule" class="button quiet" :href="rescheduleUrl">Reschedule</a>
           </div>
         </template>
       </section>
     </div>`,
   data() {
-    return { asked: null, sending: false, reason: "", error: "", timer: null };
+    return { reason: "" };
   },
   watch: {
     transitions(now, before) {
       const removed = (before ?? []).some((transition) => !now.some((other) => other.status === transition.status));
       if (!removed) return;
-      // The focused element is about to disappear, so move the focus to the notice that explains why.
-      if (this.$el.contains(document.activeElement)) this.$nextTick(() => document.getElementById("news")?.focus());
-      if (this.asked && !now.some((transition) => transition.status === this.asked.status)) this.asked = null;
+      this.focusNews();
+      if (this.asking && !now.some((transition) => transition.status === this.asking.status)) this.asking = null;
       this.sending = false;
     },
   },
   methods: {
-    ask(transition) {
-      this.asked = transition;
-      this.error = "";
-      this.$nextTick(() => this.$refs.question.focus());
+    opener(transition) {
+      return this.$el.querySelector('[data-transition="' + transition.status + '"]');
     },
-    keep() {
-      if (this.sending) return;
-      const status = this.asked.status;
-      this.asked = null;
-      this.error = "";
-      this.$nextTick(() => this.$el.querySelector('[data-transition="' + status + '"]')?.focus());
-    },
-    send(transition, reason) {
-      if (this.sending) return;
-      this.sending = true;
-      this.error = "";
-      // A response that never comes must not lock the question.
-      this.timer = setTimeout(() => this.done("No response. Check your connection and try again."), 20000);
-      this.$emit("change", { status: transition.status, reason });
-    },
-    done(error) {
-      clearTimeout(this.timer);
-      this.sending = false;
-      this.error = error;
+    change(transition, reason) {
+      this.request("change", { status: transition.status, reason });
     },
   },
 };

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import REASON_LENGTH
+from expert_booking.web.components.question import Question
 
 # Each transition's button, and the question that confirms it. Without a question it is carried out immediately.
 _ACTIONS: Final[dict[Status, dict[str, str | bool]]] = {
@@ -19,7 +19,7 @@ _ACTIONS: Final[dict[Status, dict[str, str | bool]]] = {
 }
 
 
-class HostActions(Element, component="host_actions.js"):
+class HostActions(Question, component="host_actions.js"):
     """A button for each open transition. One that cannot be undone asks for confirmation and a reason in place."""
 
     def __init__(self, *, reschedule_url: str, on_change: Callable[[str, str], Awaitable[None]]) -> None:
@@ -45,14 +45,7 @@ class HostActions(Element, component="host_actions.js"):
             if to in _ACTIONS and not (to is Status.CANCELLED and Status.DECLINED in transitions)
         ]
         buttons: list[dict[str, str | bool]] = [{"status": to.value, **_ACTIONS[to]} for to in offered]
-        props = {"transitions": buttons, "mayReschedule": may_reschedule, "when": when, "title": _title(transitions)}
-        if any(self._props.get(name) != value for name, value in props.items()):
-            self._props.update(props)
-            self.update()
-
-    def done(self, error: str = "") -> None:
-        """Enable the buttons again, and show the error if there is one."""
-        self.run_method("done", error)
+        self.change(transitions=buttons, mayReschedule=may_reschedule, when=when, title=_title(transitions))
 
 
 def _title(transitions: Sequence[Status]) -> str:

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from expert_booking.domain import formatting
 from expert_booking.domain.errors import Refusal, SlotNotOffered, SlotTaken
 from expert_booking.domain.unavailability import Reason
-from expert_booking.web.error_pages import error_reference
 
 _NOTICE: Final = Markup(
     """<div class="note warn" role="alert" data-refusal="{code}"{reason}><strong>{title}</strong>{text}{alternatives}
@@ -79,9 +78,9 @@ def already_yours(booking_id: UUID) -> Markup:
     return _ALREADY_YOURS.format(id=booking_id)
 
 
-def internal_error() -> Markup:
-    """Say that the server failed."""
-    return _INTERNAL_ERROR.format(reference=error_reference())
+def internal_error(reference: str) -> Markup:
+    """Say that the server failed. `reference` follows the text."""
+    return _INTERNAL_ERROR.format(reference=reference)
 
 
 def _link(start: datetime, zone: ZoneInfo, slug: str, session: str) -> Markup:

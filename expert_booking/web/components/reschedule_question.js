@@ -1,9 +1,12 @@
 // Asks whether to reschedule, or says why it is not possible. Python provides the times; this manages the focus.
+import { request } from "question";
+
 export default {
+  mixins: [request],
   props: { question: Object, notice: Object },
   template: `
     <div class="reschedule-question" :class="{ open: question || notice }">
-      <form v-if="question" class="panel form" aria-labelledby="question" :aria-busy="sending" @submit.prevent="reschedule" @keydown.esc.prevent="keep">
+      <form v-if="question" class="panel form" aria-labelledby="question" :aria-busy="sending" @submit.prevent="request('reschedule')" @keydown.esc.prevent="keep">
         <h2 id="question" ref="place" tabindex="-1">Reschedule your booking?</h2>
         <dl class="from-to">
           <div v-for="time in question.times" :key="time.name">
@@ -28,7 +31,7 @@ export default {
       </section>
     </div>`,
   data() {
-    return { sending: false, error: "", timer: null, at: undefined };
+    return { at: undefined };
   },
   computed: {
     // Identifies the question or the notice, without the texts that change with the zone.
@@ -54,23 +57,10 @@ export default {
     slot() {
       return document.querySelector('[data-slot="' + this.at + '"]');
     },
-    reschedule() {
-      if (this.sending) return;
-      this.sending = true;
-      this.error = "";
-      // A response that never comes must not lock the question.
-      this.timer = setTimeout(() => this.done("No response. Check your connection and try again."), 20000);
-      this.$emit("reschedule");
-    },
     keep() {
       if (this.sending) return;
       this.$emit("keep");
       this.slot()?.focus();
-    },
-    done(error) {
-      clearTimeout(this.timer);
-      this.sending = false;
-      this.error = error;
     },
     leave(url) {
       clearTimeout(this.timer);

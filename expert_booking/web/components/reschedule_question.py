@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from expert_booking.web.components.question import Question
 
-class RescheduleQuestion(Element, component="reschedule_question.js"):
+
+class RescheduleQuestion(Question, component="reschedule_question.js"):
     """Stays at the lower edge of the window while the board scrolls. Empty until a time is chosen."""
 
     def __init__(
@@ -29,14 +30,7 @@ class RescheduleQuestion(Element, component="reschedule_question.js"):
 
     def show(self, *, question: dict[str, Any] | None = None, notice: dict[str, Any] | None = None) -> None:
         """Show a question (`at`, `times`), a notice (`code`, `reason`, `title`, `text`, `times`), or nothing."""
-        props = {"question": question, "notice": notice}
-        if any(self._props.get(name) != value for name, value in props.items()):
-            self._props.update(props)
-            self.update()
-
-    def done(self, error: str) -> None:
-        """Enable the button again and show the error."""
-        self.run_method("done", error)
+        self.change(question=question, notice=notice)
 
     def leave_for(self, url: str) -> None:
         """Go to `url`."""

@@ -1,12 +1,15 @@
 // Asks for confirmation before the links to a booking are ended. Python ends them.
+import { question, request } from "question";
+
 export default {
+  mixins: [question],
   props: { email: String },
   template: `
     <div class="shared-link">
       <template v-if="email">
-        <button v-if="!asking" ref="ask" class="button quiet" type="button" @click="ask">This link was shared by mistake</button>
+        <button v-if="!asking" ref="ask" class="button quiet" type="button" @click="ask(true)">This link was shared by mistake</button>
         <section v-else class="panel" aria-labelledby="end-links">
-          <form class="form" :aria-busy="sending" @submit.prevent="end" @keydown.esc.prevent="keep">
+          <form class="form" :aria-busy="sending" @submit.prevent="request('end')" @keydown.esc.prevent="keep">
             <div>
               <h2 id="end-links" ref="question" tabindex="-1">End all links to this booking?</h2>
               <p>The links to this booking in our emails stop working for everyone. We'll send a new one to <b>{{ email }}</b>.</p>
@@ -20,34 +23,14 @@ export default {
         </section>
       </template>
     </div>`,
-  data() {
-    return { asking: false, sending: false, error: "", timer: null };
-  },
   methods: {
-    ask() {
-      this.asking = true;
-      this.error = "";
-      this.$nextTick(() => this.$refs.question.focus());
-    },
-    keep() {
-      if (this.sending) return;
-      this.asking = false;
-      this.$nextTick(() => this.$refs.ask?.focus());
-    },
-    end() {
-      if (this.sending) return;
-      this.sending = true;
-      this.error = "";
-      // A response that never comes must not lock the question.
-      this.timer = setTimeout(() => this.done("No response. Check your connection and try again."), 20000);
-      this.$emit("end");
+    opener() {
+      return this.$refs.ask;
     },
     done(error) {
-      clearTimeout(this.timer);
-      this.sending = false;
-      this.error = error;
+      request.methods.done.call(this, error);
       if (error) return;
-      this.asking = false;
+      this.asking = null;
       this.$nextTick(() => document.getElementById("news")?.focus());
     },
   },

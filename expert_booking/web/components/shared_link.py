@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
-from nicegui.element import Element
+from expert_booking.web.components.question import Question
 
 
-class SharedLink(Element, component="shared_link.js"):
-    """For customers who have shared the link in an email by mistake."""
+class SharedLink(Question, component="shared_link.js"):
+    """For customers who have shared the link in an email by mistake. An answer without an error closes the question."""
 
     def __init__(self, *, on_end: Callable[[], Awaitable[None]]) -> None:
         """`on_end` is called once the customer has confirmed."""
@@ -20,10 +20,4 @@ class SharedLink(Element, component="shared_link.js"):
 
     def show(self, email: str) -> None:
         """Offer to send a new link to `email`; offer nothing if it is empty."""
-        if self._props["email"] != email:
-            self._props["email"] = email
-            self.update()
-
-    def done(self, error: str = "") -> None:
-        """Close the question, or keep it open and show the error."""
-        self.run_method("done", error)
+        self.change(email=email)

@@ -1,8 +1,9 @@
 // Proves an email address: the visitor enters it, we email a code, and the code signs this browser in. The request is
 // kept in this tab's storage, so the field for the code is still there when the visitor comes back from their inbox.
+import { NO_RESPONSE } from "question";
+
 const STORAGE_KEY = "sign-in";
 const RESEND_SECONDS = 30;
-const NO_RESPONSE = "No response. Check your connection and try again.";
 
 export default {
   props: { next: String, title: String, mails: Boolean, startOver: Boolean, emailLength: Number },

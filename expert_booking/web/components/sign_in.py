@@ -5,7 +5,7 @@ from nicegui.element import Element
 from expert_booking.schemas import EMAIL_LENGTH
 
 
-class SignIn(Element, component="sign_in.js"):
+class SignIn(Element, component="sign_in.js", dependencies=["question.js"]):
     """Asks for an address, then for the code that was emailed to it. A tab remembers which step it is at."""
 
     def __init__(self, *, next_path: str, title: str, mails: bool, start_over: bool = False) -> None:

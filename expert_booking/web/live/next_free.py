@@ -2,13 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from expert_booking.domain import formatting
 from expert_booking.services import Services
+from expert_booking.web.components.expert_cards import next_free_text
 from expert_booking.web.live import rooms
 from expert_booking.web.live.throttle import Throttle
 
@@ -104,8 +103,3 @@ class NextFree:
             self._sent[room] = text
             self.version += 1
             await rooms.send(room, "next", {"expert": str(expert_id), "version": self.version, "next": text})
-
-
-def next_free_text(next_open: datetime | None, zone: ZoneInfo, now: datetime) -> str:
-    """The next free time as cards show it; empty if there is none."""
-    return formatting.near_time(next_open, zone, now) if next_open else ""
