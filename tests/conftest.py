@@ -43,6 +43,8 @@ settings.register_profile("short", max_examples=100, deadline=None)
 settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("short")
 
+pytest_plugins = ["tests.plugin"]
+
 TEST_SERVER = "EXPERT_BOOKING_TEST_DATABASE_URL"
 MONDAY_MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)  # 09:00 in Berlin
 

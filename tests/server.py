@@ -1,12 +1,15 @@
 """The product as operators run it: a separate process, started by the command and stopped by a signal."""
 
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Self
 
@@ -15,6 +18,8 @@ import httpx
 ROOT = Path(__file__).parents[1]
 SECRET_KEY = "a secret for the tests only"
 PATIENCE = 60  # seconds; both cores may be busy
+_PORTS = range(10_100, 32_000)  # Chromium refuses 10080
+_ports = islice(cycle(_PORTS), random.randrange(len(_PORTS)), None)
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -39,10 +44,15 @@ def command(
 
 
 def free_port() -> int:
-    """A port that is free at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that is free at this moment.
+
+    It is below the ports that Linux gives to outgoing connections, so no connection takes it before a server does. Each
+    process counts up from a random port, so two test processes rarely try the same one at the same time.
+    """
+    for port in _ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError
 
 
 class ServerProcess:
