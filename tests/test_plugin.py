@@ -88,7 +88,7 @@ def test_postgres_of_the_tests_stops_when_pytest_gets_sigterm(tmp_path: Path, wo
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        cluster = Path(parse_qs(urlsplit(told.read_text()).query)["host"][0])
+        cluster = Path(parse_qs(urlsplit(told.read_text()).query)["host"][0]).resolve()
         assert server_processes(cluster)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=PATIENCE)
