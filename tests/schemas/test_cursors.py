@@ -28,7 +28,7 @@ def test_cursor_of_every_order_is_read_back(sort: ExpertSort, place: Sequence[An
     text = cursor(sort, place)
     assert place_of(sort, text) == place
     assert len(text) <= CURSOR_LENGTH
-    assert ExpertQuery(after=text, sort=sort).after == text
+    assert ExpertQuery(search="law", after=text, sort=sort).after == text
 
 
 @pytest.mark.parametrize("field", ["after", "before"])
