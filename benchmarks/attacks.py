@@ -35,6 +35,12 @@ MEMORY: Final = 150.0  # MB of growth
 STATEMENT_BYTES: Final = "SELECT pg_database_size(current_database())"
 
 
+class MeasuredServer(ServerProcess):
+    """A server whose memory is only its own, unlike that of a forked process."""
+
+    forked = False
+
+
 @dataclass
 class Site:
     """Servers under attack, and the port at which visitors and attackers reach them."""
@@ -94,7 +100,7 @@ def site(database: EmbeddedPostgres, folder: Path, *, behind_nginx: bool) -> Ite
         smtp_port = stack.enter_context(_bench.mail_server())
         servers = []
         for _ in range(2 if behind_nginx else 1):
-            server = ServerProcess(folder, _bench.for_sqlalchemy(database.url), **settings(smtp_port))
+            server = MeasuredServer(folder, _bench.for_sqlalchemy(database.url), **settings(smtp_port))
             servers.append(stack.enter_context(server).wait_until_alive())
         if not behind_nginx:
             yield Site("without a proxy", servers, servers[0].port)

@@ -3,17 +3,15 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-import httpx
 import pytest
 
-from tests.server import PATIENCE, ROOT, ServerProcess, free_port
+from tests.server import PATIENCE, ROOT, ServerProcess, free_port, is_port_open
 
 SHIPPED = ROOT / "deploy" / "nginx.conf"
 
@@ -49,13 +47,9 @@ class RedisServer:
         command = [require_program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self._process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
         until = time.monotonic() + PATIENCE
-        while not self._answers():
+        while not is_port_open(self.port):
             assert time.monotonic() < until, "Redis did not start"
             time.sleep(0.01)
-
-    def _answers(self) -> bool:
-        with socket.socket() as connection:
-            return connection.connect_ex(("127.0.0.1", self.port)) == 0
 
     def kill(self) -> None:
         """Kill the process, as after a crash."""
@@ -102,12 +96,9 @@ class Nginx:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"nginx ended:\n{self.log.read_text()}"
-            try:
-                httpx.get(f"{self.url}/metrics", timeout=5)  # answered by nginx itself
-            except httpx.TransportError:
-                time.sleep(0.05)  # the port is not open yet
-            else:
+            if is_port_open(self.port):
                 return self
+            time.sleep(0.02)
         raise AssertionError(f"nginx did not answer in {PATIENCE} s")
 
     def cached(self) -> list[Path]:

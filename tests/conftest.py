@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ from tests.server import ServerProcess
 settings.register_profile("short", max_examples=100, deadline=None)
 settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("short")
+
+pytest_plugins = ["tests.plugin"]
 
 TEST_SERVER = "EXPERT_BOOKING_TEST_DATABASE_URL"
 MONDAY_MORNING = datetime(2026, 11, 23, 8, tzinfo=UTC)  # 09:00 in Berlin
@@ -117,14 +120,18 @@ def database_url(server_url: str, template: str) -> Iterator[str]:
 def fresh_database(server_url: str, template: str = "template0") -> Iterator[str]:
     """A new database on this server, dropped at the end even if connections remain."""
     name = f"expert_booking_test_{os.getpid()}_{next(_numbers)}"
-    with psycopg.connect(driver_url(server_url), autocommit=True) as admin:
-        # Copying files is faster for a database this small.
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    admin = _admin_connection(server_url)
+    # Copying files is faster for a database this small.
+    admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     try:
         yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
     finally:
-        with psycopg.connect(driver_url(server_url), autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@cache
+def _admin_connection(server_url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(driver_url(server_url), autocommit=True)
 
 
 def _folder_in_memory() -> Path | None:

@@ -1,20 +1,28 @@
 """The product as operators run it: a separate process, started by the command and stopped by a signal."""
 
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Self
 
 import httpx
 
+from tests.forking import ForkedProcess
+
 ROOT = Path(__file__).parents[1]
 SECRET_KEY = "a secret for the tests only"
 PATIENCE = 60  # seconds; both cores may be busy
+_PORTS = range(10_100, 32_000)  # Chromium refuses 10080
+_ports = islice(cycle(_PORTS), random.randrange(len(_PORTS)), None)
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -27,44 +35,63 @@ def command(
     *arguments: str, folder: Path, timeout: float = PATIENCE, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `expert-booking …` in a folder without `.env` and wait for it to exit."""
-    return subprocess.run(
-        [sys.executable, "-m", "expert_booking", *arguments],
-        cwd=folder,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as outputs:
+        out, err = Path(outputs, "stdout"), Path(outputs, "stderr")
+        process = ForkedProcess(
+            "expert_booking", *arguments, cwd=folder, env=environment(**settings), stdout=out, stderr=err
+        )
+        try:
+            code = process.wait(timeout)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
 
 def free_port() -> int:
-    """A port that is free at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that is free at this moment.
+
+    It is below the ports that Linux gives to outgoing connections, so no connection takes it before a server does. Each
+    process counts up from a random port, so two test processes rarely try the same one at the same time.
+    """
+    for port in _ports:
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError
+
+
+def is_port_open(port: int) -> bool:
+    """Check whether a server listens on this local port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class ServerProcess:
     """`expert-booking serve` on a free local port. `log` is its log file, shown if a test fails."""
 
     module = "expert_booking"
+    forked = True
 
     def __init__(self, folder: Path, database_url: str | None, **settings: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
+        self.log.touch()
         # All visitors of a test share one network, so the limits per network are high.
         wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000",
                   "HOLDS_PER_MINUTE": "100000", "SOCKETS_PER_NETWORK": "10000",
                   "UNCONNECTED_PAGES_PER_NETWORK": "10000", **settings}  # fmt: skip
         if database_url is not None:
             wanted["DATABASE_URL"] = database_url
+        self.process = self._start(folder, environment(**wanted))
+
+    def _start(self, folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes] | ForkedProcess:
+        if self.forked and "LD_PRELOAD" not in environment:
+            return ForkedProcess(self.module, "serve", cwd=folder, env=environment, stdout=self.log, stderr=self.log)
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", self.module, "serve"],
                 cwd=folder,
-                env=environment(**wanted),
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -75,11 +102,11 @@ class ServerProcess:
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"the server ended with {self.process.returncode}:\n{self.log_text()}"
-            try:
-                if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
-                    return self
-            except httpx.TransportError:
-                time.sleep(0.1)  # the port is not open yet
+            if is_port_open(self.port):  # an HTTP request costs much more than this
+                with suppress(httpx.TransportError):
+                    if httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200:
+                        return self
+            time.sleep(0.05)
         self.kill()
         raise AssertionError(f"the server did not answer in {PATIENCE} s:\n{self.log_text()}")
 

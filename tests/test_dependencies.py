@@ -94,7 +94,8 @@ def test_every_installation_uses_the_constraints() -> None:
 
 
 def test_ci_runs_existing_tests_with_the_lowest_and_newest_versions() -> None:
-    assert re.search(r"for versions in lowest newest; do\n +\.ci/versions ", (ROOT / ".ci/run").read_text())
+    both = 'for versions in lowest newest; do\n  beside "$versions" .ci/versions "$versions" "$scratch"\n'
+    assert both in (ROOT / ".ci/run").read_text()
     listed = re.findall(r"tests/\S+", (ROOT / ".ci/versions").read_text())
     assert len(listed) >= 10
     for path, _, test in (one.partition("::") for one in listed):

@@ -6,18 +6,37 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+import psycopg
 import pytest
 
-from expert_booking.db.engine import driver_url
+from expert_booking.db.engine import Database, driver_url
+from expert_booking.seed import Plan, load
 from expert_booking.settings import Settings
+from tests.api.conftest import booking_of
+from tests.conftest import fresh_database
 from tests.server import ROOT, ServerProcess, environment
 
 README = (ROOT / "README.md").read_text()
 DOCS = ROOT / "docs"
 VENV = "python3 -m venv .venv"
 ELSEWHERE = "postgresql://booking@localhost/restored"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server and its database."""
+
+    server: ServerProcess
+    database_url: str
+
+    def addressed(self, script: str) -> str:
+        """Replace the address in the docs by this server's."""
+        return script.replace("http://localhost:8080", self.server.url)
 
 
 def blocks(text: str) -> list[str]:
@@ -48,10 +67,36 @@ def run(script: str, folder: Path, database_url: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.timeout(600)
-def test_every_command_in_the_docs_works(database_url: str, empty_database_url: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def curl() -> None:
+    """Skip the calling tests without curl, with which the docs call the API. In CI they then fail."""
     if "CI" not in os.environ and not shutil.which("curl"):
         pytest.skip("curl is not installed, which the docs use to call the API")
+
+
+@pytest.fixture(scope="module")
+async def site(
+    curl: None, server_url: str, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
+    """A server with sample data, which the documents share."""
+    folder = tmp_path_factory.mktemp("site")
+    with fresh_database(server_url, template) as url:
+        database = Database(url)
+        await load(database, Plan())
+        await database.close()
+        with ServerProcess(folder, url) as server:
+            yield Site(server.wait_until_alive(), url)
+            server.stop()
+
+
+def test_every_document_with_commands_is_run_by_a_test() -> None:
+    documents = {str(path.relative_to(ROOT)) for path in (ROOT / "README.md", *DOCS.rglob("*.md"))
+                 if blocks(path.read_text())}  # fmt: skip
+    assert documents == {"README.md", "docs/api.md", "docs/development.md", "docs/guide/administering.md",
+                         "docs/operations.md"}  # fmt: skip
+
+
+def test_commands_for_administrators_work(database_url: str, tmp_path: Path) -> None:
     (administer,) = blocks((DOCS / "guide" / "administering.md").read_text())
     lines = [line for line in administer.splitlines() if not line.startswith("expert-booking serve")]
     smaller = "\n".join(lines).replace("--experts 10000 --bookings 1000000", "--experts 40 --bookings 600")
@@ -59,21 +104,18 @@ def test_every_command_in_the_docs_works(database_url: str, empty_database_url: 
     administered = run(smaller, tmp_path, database_url)
     assert administered.returncode == 0, administered.stderr
 
+
+def test_readme_calls_book_and_cancel(site: Site, tmp_path: Path) -> None:
     (first,) = blocks(section("Use it from a program"))
-    api = "\n".join(blocks((DOCS / "api.md").read_text()))
-    (monitor,) = blocks((DOCS / "operations.md").read_text())
-    assert ELSEWHERE in monitor
-    monitor = monitor.replace(ELSEWHERE, shlex.quote(driver_url(empty_database_url)))
-    server = ServerProcess(tmp_path, database_url)
-    try:
-        server.wait_until_alive()
-        used = run(first.replace("http://localhost:8080", server.url), tmp_path, database_url)
-        called = run(api.replace("http://localhost:8080", server.url), tmp_path, database_url)
-        monitored = run(monitor.replace("http://localhost:8080", server.url), tmp_path, database_url)
-    finally:
-        server.stop()
+    used = run(site.addressed(first), tmp_path, site.database_url)
     assert used.returncode == 0, used.stderr
     assert '"status":"cancelled"' in used.stdout
+
+
+def test_calls_of_the_api_document_work(site: Site, tmp_path: Path) -> None:
+    # Later blocks use variables of earlier ones.
+    api = "\n".join(blocks((DOCS / "api.md").read_text()))
+    called = run(site.addressed(api), tmp_path, site.database_url)
     assert called.returncode == 0, called.stderr
     assert '"status":"confirmed"' in called.stdout
     assert '"actor":"admin","fromStatus":"confirmed","toStatus":"confirmed"' in called.stdout
@@ -81,8 +123,25 @@ def test_every_command_in_the_docs_works(database_url: str, empty_database_url: 
     assert '"accessToken"' not in called.stdout  # stored in a variable and printed nowhere
     assert '"status":"cancelled"' in called.stdout
     assert called.stdout.endswith('{"status":"alive"}{"status":"ready"}')
+
+
+def test_commands_for_operators_work_and_all_metrics_are_documented(
+    site: Site, empty_database_url: str, tmp_path: Path
+) -> None:
+    expert = next(expert for expert in httpx.get(f"{site.server.url}/experts").json()["experts"]
+                  if expert["nextAvailable"])  # fmt: skip
+    booking = booking_of(expert["id"], startsAt=expert["nextAvailable"], email="counted@example.com")
+    assert httpx.post(f"{site.server.url}/bookings", json=booking).status_code == 201
+    with psycopg.connect(driver_url(site.database_url)) as sql:
+        row = sql.execute("SELECT count(*) FROM booking WHERE email IN ('ada@example.com', 'counted@example.com')")
+        [made] = row.fetchone() or ()
+
+    (monitor,) = blocks((DOCS / "operations.md").read_text())
+    assert ELSEWHERE in monitor
+    monitor = site.addressed(monitor.replace(ELSEWHERE, shlex.quote(driver_url(empty_database_url))))
+    monitored = run(monitor, tmp_path, site.database_url)
     assert monitored.returncode == 0, monitored.stdout + monitored.stderr
-    assert 'expert_booking_bookings_total{way="api"} 2.0' in monitored.stdout
+    assert f'expert_booking_bookings_total{{way="api"}} {made}.0' in monitored.stdout
     assert "ok    fences" in monitored.stdout
     assert "Backup restored." in monitored.stderr
     table = (DOCS / "operations.md").read_text().split("| name | meaning |")[1]

@@ -267,7 +267,7 @@ async def test_history_is_for_the_expert_and_admins_only(changes: Change, who: s
         assert len(answer.json()["changes"]) == 1
 
 
-@pytest.mark.parametrize("reference", [str(uuid4()), "1", "%00", "x" * 3000])
+@pytest.mark.parametrize("reference", [str(UUID(int=1)), "1", "%00", "x" * 3000])
 async def test_unknown_booking_has_no_history(client: httpx.AsyncClient, tokens: Tokens, reference: str) -> None:
     answer = await client.get(f"/bookings/{reference}/changes", headers=tokens["admin"])
     check_problem(answer, 404, "booking_not_found")

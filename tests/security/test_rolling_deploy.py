@@ -25,6 +25,12 @@ FOLDER = f"/_nicegui/{nicegui.__version__}/components/0"
 COMPONENT = "expert_booking/web/components/expert_cards.js"
 
 
+class InstalledServer(ServerProcess):
+    """A process of the installation in its working directory, which `python -m` searches first."""
+
+    forked = False
+
+
 class Installation:
     """A folder with copies of the product and of NiceGUI, all with this modification time."""
 
@@ -41,8 +47,7 @@ class Installation:
 
     def serve(self, database_url: str, port: int | None = None) -> ServerProcess:
         """Start a process of this installation, on the port of the one that it replaces."""
-        # `python -m` searches its working directory first.
-        server = ServerProcess(self.folder, database_url, **({"PORT": str(port)} if port else {}))
+        server = InstalledServer(self.folder, database_url, **({"PORT": str(port)} if port else {}))
         if port:
             server.port, server.url = port, f"http://127.0.0.1:{port}"
         return server.wait_until_alive()

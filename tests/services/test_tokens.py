@@ -2,11 +2,9 @@
 
 import asyncio
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
-from pydantic import ValidationError
 
 from expert_booking.domain.errors import ExpertNotFound, NotAuthenticated, TokenNameTaken, TokenNotFound
 from expert_booking.schemas import Caller, Role, TokenRequest
@@ -81,12 +79,6 @@ async def test_token_for_an_unknown_expert_is_not_created(services: Services) ->
     assert list(await services.tokens.list_all()) == []
 
 
-@pytest.mark.parametrize(("role", "expert"), [("expert", None), ("admin", "jana"), ("reader", "jana")])
-def test_expert_tokens_and_only_they_have_an_expert(role: str, expert: str | None) -> None:
-    with pytest.raises(ValidationError, match="--expert"):
-        TokenRequest(name="x", role=Role(role), expert=expert)
-
-
 async def test_deleting_an_expert_deletes_their_tokens(
     services: Services, add_expert: AddExpert, sql: Connection
 ) -> None:
@@ -95,11 +87,3 @@ async def test_deleting_an_expert_deletes_their_tokens(
     sql.execute("DELETE FROM expert")
     with pytest.raises(NotAuthenticated):
         await services.tokens.identify(secret)
-
-
-def test_roles_decide_who_reads_everything_and_who_runs_which_calendar() -> None:
-    jana, omar = uuid4(), uuid4()
-    admin, reader, own = Caller(role=Role.ADMIN), Caller(role=Role.READER), Caller(role=Role.EXPERT, expert_id=jana)
-    assert [caller.reads_everything() for caller in (admin, reader, own)] == [True, True, False]
-    assert [caller.runs(jana) for caller in (admin, reader, own)] == [True, False, True]
-    assert [caller.runs(omar) for caller in (admin, reader, own)] == [True, False, False]
