@@ -36,7 +36,6 @@ from expert_booking.schemas import (
     BookingPage,
     BookingQuery,
     BookingRequest,
-    BookingRequestWithPhone,
     BookingView,
     BusyPage,
     Caller,
@@ -135,8 +134,8 @@ _ON_HISTORY: Final[Responses] = {
 Reference = Annotated[str, Path(description="The id of the booking.", examples=[_ID])]
 
 
-def endpoints(services: Services, routes: type[APIRoute], *, phone_required: bool) -> APIRouter:
-    """Create the router for `/bookings`. `phone_required` makes the phone number a required field."""
+def endpoints(services: Services, routes: type[APIRoute], request_model: type[BookingRequest]) -> APIRouter:
+    """Create the router for `/bookings`. The settings decide which model requests have."""
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
     booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
@@ -156,10 +155,8 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
         headers = {"Location": f"/bookings/{booking.id}"}
         return Response(created.model_dump_json(by_alias=True), 201, headers, "application/json")
 
-    # The setting decides whether the phone number is required, and the documentation follows it.
-    book.__annotations__["request"] = Annotated[
-        BookingRequestWithPhone if phone_required else BookingRequest, booking_request
-    ]
+    # A setting decides whether the phone number is required, and the documentation follows it.
+    book.__annotations__["request"] = Annotated[request_model, booking_request]
     router.post("", status_code=201, summary="Book a slot", response_model=NewBookingView, responses=_ON_BOOK)(book)
 
     @router.get("", summary="List bookings", responses=_ON_LIST)
