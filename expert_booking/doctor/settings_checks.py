@@ -1,6 +1,5 @@
 """Checks of the settings and of the machine they were made for."""
 
-import importlib.metadata
 import re
 from datetime import UTC, datetime, timedelta
 from importlib.resources.abc import Traversable
@@ -50,7 +49,7 @@ def address(settings: Settings) -> Finding:
 def time_zones(now: datetime, package: Traversable) -> Finding:
     """Whether the time zone rules in this directory of the package tzdata are less than a year old. `now` is UTC."""
     version, released_before = _zone_rules(package)
-    text = f"The time zone rules are {version}, from the package tzdata {importlib.metadata.version('tzdata')}."
+    text = f"The time zone rules are {version}, from the package tzdata."
     if now < released_before + _ONE_YEAR:
         return Finding("time zones", State.OK, text)
     return Finding("time zones", State.HINT, f"{text} They are more than a year old.", "pip install -U tzdata")
