@@ -68,8 +68,11 @@ def booking_request_model(*, phone_required: bool, default_region: str | None) -
     """The model of booking requests on a site with these settings."""
     base = BookingRequestWithPhone if phone_required else BookingRequest
     # The same name and text, because the documentation shows them.
-    model = create_model(base.__name__, __base__=base, __doc__=base.__doc__)
-    model.default_region = default_region
+    return _with_region(create_model(base.__name__, __base__=base, __doc__=base.__doc__), default_region)
+
+
+def _with_region(model: type[BookingRequest], region: str | None) -> type[BookingRequest]:
+    model.default_region = region
     return model
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 
 from expert_booking.domain import client_network, time_zones
-from expert_booking.schemas import ZONE_NAMES, Identity
+from expert_booking.schemas import Identity
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
 
@@ -28,7 +28,7 @@ def zone_of(request: Request) -> ZoneInfo | None:
 
 def zone_named(name: object) -> ZoneInfo | None:
     """The zone with this name, or with the current name if this is an old one; None for an unknown name."""
-    if not isinstance(name, str) or name not in ZONE_NAMES:
+    if not isinstance(name, str) or name not in time_zones.ZONE_NAMES:
         return None
     return ZoneInfo(time_zones.current_name(name))
 

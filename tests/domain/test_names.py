@@ -12,10 +12,10 @@ Acme Inc.|Acme Co.Ltd|Verein e.V.|No.1 Dad|Sammy Davis Jr.|Martin L. King, Jr.|A
 D’Arcy|Mac an tSaoir|Ada (she/her)|c/o Dr. Ng|A/B|X Æ A-12|3.14|1. FC|Ada…Kim|Ada...|Q.|.|-|Nguyễn Văn A.
 İ. Işık|А.С.Пушкин|А. С. Пушкин|Ю.А.Гагарин|Γ.Σεφέρης|ד״ר כהן|محمد بن سلمان|नरेंद्र मोदी|डॉ.शर्मा
 สมชาย ใจดี|王小明|王・小明|山田 太郎|김철수|Nǃxau ǂToma|Kīlauea|Chr.Hansen|Th.Mann|Frau Dr.med.Ma
-Sr.a Ana|José Ma. Olazábal|Mrs. Smith|Hon. Judge|M. le Maire|Mlle.Rose|Jos. van der Berg|Mr.T|will.i.am
+Sr.a Ana|José Ma. Olazábal|Mrs. Smith|Hon. Judge|M. le Maire|Mlle.Rose|Jos. van der Berg|Mr.T
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 ADDRESSES = """
-You have won, see www.evil.example|http://|https://x|ftp://x|evil.com/…|a@b.c|ada@localhost
+You have won, see www.evil.example|http://|https://x|ftp://x|evil.com/…|will.i.am|a@b.c|ada@localhost
 Ada <ada@example.com>|evil.com|Evil.Com|EVIL.COM.|(evil.org)|see:evil.net|go=evil.io|“evil.net”|win.tk!
 x.com|t.co/xyz|bit.ly/3x|evil.co.uk|dr.com|WWW.evil|www.evil|evil.com:8080|evil.com…|evil.dev?x=1
 //evil.app/|\\\\evil.app|ｅｖｉｌ．ｃｏｍ|evil。com|ａ＠ｂ．ｃ|имя.рф|例子.中国|पोर्टल.भारत|a.xn--p1ai

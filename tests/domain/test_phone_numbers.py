@@ -79,15 +79,15 @@ def test_no_region_has_no_example() -> None:
 
 def test_a_number_takes_well_under_a_millisecond() -> None:
     e164("+44 20 7946 0000", None)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(100):
         e164("+44 20 7946 0000", None)
-    assert time.perf_counter() - began < 0.1  # 55 µs each on a quiet machine
+    assert time.process_time() - began < 0.1  # 55 µs each on a quiet machine
 
 
 def test_no_typed_text_takes_long() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for text in (" " * 40 + "x", "+" + "1 " * 19 + "x" * 2, "1" * 39 + "a", "(" * 40):
         with pytest.raises(ValueError, match=r"Please|valid"):
             e164(text, "DE")
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1

@@ -113,9 +113,9 @@ def test_cleaning_twice_changes_nothing_more_and_leaves_nothing_that_hides(text:
 def test_time_grows_linearly(unit: str) -> None:
     def seconds(length: int) -> float:
         text = (unit * length)[:length]
-        began = time.perf_counter()
+        began = time.process_time()
         clean_lines(text)
-        return time.perf_counter() - began
+        return time.process_time() - began
 
     # Sixteen times the length; quadratic code would take 256 times as long.
-    assert min(seconds(160_000) for _ in range(3)) < 64 * min(seconds(10_000) for _ in range(3))
+    assert min(seconds(160_000) for _ in range(3)) < 64 * min(seconds(10_000) for _ in range(5))
