@@ -213,6 +213,7 @@ def create_app(
         secret=settings.secret(),
         https=settings.public_url.startswith("https://"),
         phone_required=settings.phone_required,
+        default_region=settings.default_region,
         metrics=metrics,
         base_url=settings.base_url,
         sockets_per_network=settings.sockets_per_network,
@@ -221,6 +222,7 @@ def create_app(
     api_app = api.create_api(
         services,
         phone_required=settings.phone_required,
+        default_region=settings.default_region,
         secret=settings.secret(),
         metrics=metrics,
         metrics_token=settings.metrics_token,

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.holds import HoldRules
+from expert_booking.domain.phone_numbers import REGIONS
 from expert_booking.domain.site import DEMO_SENDER, Site
 from expert_booking.logs import LogFormat, LogLevel
 from expert_booking.mail.send import SmtpServer, smtp_server
@@ -86,6 +87,12 @@ def _strong_secret(text: str) -> str:
     return text
 
 
+def _region(code: str) -> str:
+    if code not in REGIONS:
+        raise ValueError("should be a country code such as DE or GB")
+    return code
+
+
 def _upper(text: object) -> object:
     return text.upper() if isinstance(text, str) else text
 
@@ -123,6 +130,7 @@ class Settings(BaseSettings):
     secret_key: Secret | None = None
     demo: bool = True
     phone_required: bool = True
+    default_region: Annotated[str, BeforeValidator(_upper), AfterValidator(_region)] | None = None
     hold_minutes: Annotated[float, Field(gt=0, le=60)] = 5
     hold_longest_minutes: Annotated[float, Field(gt=0, le=240)] = 20
     holds_per_network: Annotated[int, Field(ge=1, le=10_000)] = 20

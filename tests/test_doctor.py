@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import tzdata
 from redis import Redis
 
 from expert_booking import doctor
@@ -80,8 +82,32 @@ async def test_a_healthy_site_is_reported_as_healthy(
     # Emails wait because no server runs, and time zone data may be outdated.
     hints = {check for check, finding in findings.items() if finding.state is not State.OK}
     assert hints <= {"outbox", "time zones"}, findings
+    assert f" {tzdata.IANA_VERSION}, from the package tzdata." in findings["time zones"].says
     assert not mail_server.emails
     assert "ada" not in str(findings).lower()
+
+
+@pytest.mark.parametrize(
+    ("version", "expires", "released"),
+    [
+        # From the packages 2023.4, 2025.2, 2025.3 and 2026.1.
+        ("2023d", "1719532800 (2024-06-28 00:00:00 UTC)", datetime(2023, 12, 29, tzinfo=UTC)),
+        ("2025b", "1766880000 (2025-12-28 00:00:00 UTC)", datetime(2025, 3, 23, tzinfo=UTC)),
+        ("2025c", "1782604800 (2026-06-28 00:00:00 UTC)", datetime(2025, 12, 13, tzinfo=UTC)),
+        ("2026a", "1798416000 (2026-12-28 00:00:00 UTC)", datetime(2026, 4, 3, tzinfo=UTC)),
+    ],
+)
+def test_time_zone_rules_get_a_hint_once_they_are_certainly_more_than_a_year_old(
+    tmp_path: Path, version: str, expires: str, released: datetime
+) -> None:
+    (tmp_path / "tzdata.zi").write_text(f"# version {version}\n# This zic input file is in the public domain.\n")
+    (tmp_path / "leapseconds").write_text(f"# UTC timestamp when this leap second list expires.\n#expires {expires}\n")
+    year = timedelta(days=365)
+    new, old = (settings_checks.time_zones(released + age, tmp_path) for age in (0.99 * year, 1.5 * year))
+    assert (new.state, new.says) == (State.OK, f"The time zone rules are {version}, from the package tzdata.")
+    assert (old.state, old.advice) == (State.HINT, "pip install -U tzdata")
+    assert version in old.says
+    assert "more than a year old" in old.says
 
 
 @pytest.mark.parametrize(

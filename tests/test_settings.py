@@ -57,6 +57,8 @@ def test_common_database_url_schemes_are_accepted(monkeypatch: pytest.MonkeyPatc
         ("SECRET_KEY", "short"),
         ("DEMO", "maybe"),
         ("PHONE_REQUIRED", "2"),
+        ("DEFAULT_REGION", ""),
+        ("DEFAULT_REGION", "Germany"),
         ("POOL_SIZE", "0"),
         ("HOLD_MINUTES", "0"),
         ("HOLD_MINUTES", "-5"),

@@ -36,7 +36,6 @@ from expert_booking.schemas import (
     BookingPage,
     BookingQuery,
     BookingRequest,
-    BookingRequestWithPhone,
     BookingView,
     BusyPage,
     Caller,
@@ -55,7 +54,7 @@ _REQUEST: Final = {
 _HELD: Final = {**_REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
 _BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
 _BOOKING: Final = {
-    **_BUSY, **_REQUEST, "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
+    **_BUSY, **_REQUEST, "phone": "+442079460000", "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
     "expertTimeZone": "Europe/Berlin",
     "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
     "answerBy": "2026-11-24T09:00:00Z", "cancelUntil": "2026-11-23T09:00:00Z",
@@ -135,8 +134,8 @@ _ON_HISTORY: Final[Responses] = {
 Reference = Annotated[str, Path(description="The id of the booking.", examples=[_ID])]
 
 
-def endpoints(services: Services, routes: type[APIRoute], *, phone_required: bool) -> APIRouter:
-    """Create the router for `/bookings`. `phone_required` makes the phone number a required field."""
+def endpoints(services: Services, routes: type[APIRoute], request_model: type[BookingRequest]) -> APIRouter:
+    """Create the router for `/bookings`. The settings decide which model requests have."""
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
     booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
@@ -154,10 +153,8 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
         headers = {"Location": f"/bookings/{booking.id}"}
         return Response(created.model_dump_json(by_alias=True), 201, headers, "application/json")
 
-    # The setting decides whether the phone number is required, and the documentation follows it.
-    book.__annotations__["request"] = Annotated[
-        BookingRequestWithPhone if phone_required else BookingRequest, booking_request
-    ]
+    # A setting decides whether the phone number is required, and the documentation follows it.
+    book.__annotations__["request"] = Annotated[request_model, booking_request]
     router.post("", status_code=201, summary="Book a slot", response_model=NewBookingView, responses=_ON_BOOK)(book)
 
     @router.get("", summary="List bookings", responses=_ON_LIST)
@@ -189,8 +186,8 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
         The expert and admins may make every allowed change. The customer may cancel, within the terms of the booking,
         with its `accessToken` or a customer's token.
 
-        Allowed: pending → confirmed, declined, cancelled; confirmed → cancelled, and after the end of the session
-        completed, no_show. A pending booking expires automatically if the expert does not answer in time.
+        Allowed: pending → confirmed, declined, cancelled; confirmed → cancelled until the end of the session, and
+        after it completed, no_show. A pending booking expires automatically if the expert does not answer in time.
         """
         return await services.bookings.change_status(
             parse_id(booking, BookingNotFound), request.status, caller, reason=request.reason

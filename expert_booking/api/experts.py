@@ -16,6 +16,7 @@ from expert_booking.api.error_docs import (
 )
 from expert_booking.api.path_ids import ExpertReference
 from expert_booking.api.session_types import SESSION_TYPE
+from expert_booking.api.unknown_fields import StrictRoute
 from expert_booking.domain.errors import Forbidden, NotAuthenticated
 from expert_booking.schemas import Caller, ExpertDetail, ExpertPage, ExpertQuery, ExpertRecord, SlotPage, SlotQuery
 from expert_booking.services import Services
@@ -54,7 +55,7 @@ _PAGE: Final = {
 
 def endpoints(services: Services) -> APIRouter:
     """Create the router for the public part of `/experts`."""
-    router = APIRouter(prefix="/experts", tags=["experts"])
+    router = APIRouter(prefix="/experts", tags=["experts"], route_class=StrictRoute)
     caller_from_token = Depends(caller_dependency(services))
 
     @router.get(

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -13,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from expert_booking.api.callers import bearer_token, caller_dependency, client_network_hash
 from expert_booking.api.error_docs import add_error_responses, refused
 from expert_booking.api.problems import refusal_problem
+from expert_booking.api.unknown_fields import Handler, StrictRoute
 from expert_booking.domain.errors import (
     AnswerNotReadable,
     Conflict,
@@ -36,13 +36,11 @@ _KEY_INVALID: Final = "Please send 1 to 255 visible ASCII characters without spa
 # the caller and the moment; and validation errors, which the client can fix and resend with the same key.
 _STORED_REFUSALS: Final = (NotFound, Conflict, PreconditionFailed, Invalid)
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-
 
 def idempotent(services: Services, secret: str) -> type[APIRoute]:
     """Create a route class whose POSTs support the header. `secret` keys the hashes that identify anonymous clients."""
 
-    class Idempotent(APIRoute):
+    class Idempotent(StrictRoute):
         """A route that executes a POST with a given key only once."""
 
         def get_route_handler(self) -> Handler:

@@ -16,17 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
 from expert_booking.api import access_links, bookings, calendars, experts, feeds, health, holds, metrics_endpoint
-from expert_booking.api.error_docs import UNAVAILABLE, correct_error_responses, error_responses
+from expert_booking.api.error_docs import INVALID, UNAVAILABLE, correct_error_responses, error_responses
 from expert_booking.api.idempotency import document_idempotency, idempotent
 from expert_booking.api.problems import BODY_LIMIT, BODY_TOO_LARGE, CODES, problem, refusal_problem
+from expert_booking.api.unknown_fields import request_errors
 from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.domain.errors import FieldsWrong, Refusal
 from expert_booking.metrics import Metrics
-from expert_booking.schemas import field_error
+from expert_booking.schemas import booking_request_model
 from expert_booking.services import Services
 
-# Validation errors reported for one request; more would not help.
-MAX_FIELD_ERRORS: Final = 100
 # The first segments of the API's paths. All other paths are pages.
 PATHS: Final = frozenset(
     {
@@ -73,6 +72,7 @@ def create_api(
     *,
     secret: str,
     phone_required: bool = True,
+    default_region: str | None = None,
     metrics: Metrics | None = None,
     metrics_token: str | None = None,
     proxies: ProxyDetector | None = None,
@@ -90,14 +90,16 @@ def create_api(
     docs_page = _docs_page()
     api.add_api_route("/docs", lambda: docs_page, include_in_schema=False)
     unavailable = error_responses(UNAVAILABLE)
-    api.include_router(experts.endpoints(services), responses=unavailable)
+    common = error_responses(INVALID, UNAVAILABLE)
+    api.include_router(experts.endpoints(services), responses=common)
     routes = idempotent(services, secret)
+    booking_model = booking_request_model(phone_required=phone_required, default_region=default_region)
     # Routes are matched in order, so the most frequent ones come first.
-    api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=unavailable)
-    api.include_router(holds.endpoints(services, routes, secret), responses=unavailable)
-    api.include_router(calendars.endpoints(services, routes), responses=unavailable)
+    api.include_router(bookings.endpoints(services, routes, booking_model), responses=common)
+    api.include_router(holds.endpoints(services, routes, secret), responses=common)
+    api.include_router(calendars.endpoints(services, routes), responses=common)
     api.include_router(feeds.endpoints(services), responses=unavailable)
-    api.include_router(access_links.endpoints(services, routes, secret), responses=unavailable)
+    api.include_router(access_links.endpoints(services, routes, secret), responses=common)
     api.include_router(health.endpoints(services))
     if metrics is not None:
         api.include_router(metrics_endpoint.endpoints(metrics, metrics_token, proxies or ProxyDetector()))
@@ -153,10 +155,10 @@ async def _refused(_: Request, refusal: Exception) -> JSONResponse:
     return refusal_problem(refusal)
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = error.errors()[:MAX_FIELD_ERRORS]
-    return _invalid_fields([field_error(_readable(details), skip=1).model_dump() for details in errors])
+    errors = request_errors([_readable(details) for details in error.errors()], request.scope["endpoint"])
+    return _invalid_fields([field_error.model_dump() for field_error in errors])
 
 
 def _invalid_fields(errors: list[dict[str, Any]]) -> JSONResponse:

@@ -9,7 +9,8 @@ from expert_booking.db.clock import MAX_OFFSET
 from expert_booking.db.diagnostics import Connection, DiagnosticsError
 from expert_booking.db.queue_sizes import QueueSizes
 from expert_booking.doctor.finding import IN_PSQL, Finding, State, listed, time_span
-from expert_booking.schemas import TOKEN_EXPIRES_SOON, ZONE_NAMES
+from expert_booking.domain.time_zones import ZONE_NAMES
+from expert_booking.schemas import TOKEN_EXPIRES_SOON
 from expert_booking.settings import Settings
 
 # Seconds within which a running server processes a changed expert.

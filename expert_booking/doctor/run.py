@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from importlib import resources
 
 from expert_booking.db import diagnostics
 from expert_booking.db.diagnostics import Connection, DiagnosticsError
@@ -25,7 +26,7 @@ def run_checks(open_database: OpenDatabase) -> Iterator[Finding]:
     yield Finding("settings", State.OK, "All settings are valid.")
     yield settings_checks.secret_key(settings)
     yield settings_checks.address(settings)
-    yield settings_checks.time_zones(datetime.now(UTC))
+    yield settings_checks.time_zones(datetime.now(UTC), resources.files("tzdata") / "zoneinfo")
     yield server_checks.mail_server(settings)
     yield server_checks.files(settings)
     if settings.redis_url is not None:

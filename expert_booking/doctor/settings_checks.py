@@ -1,9 +1,8 @@
 """Checks of the settings and of the machine they were made for."""
 
-import importlib.metadata
-import zoneinfo
-from datetime import datetime
-from pathlib import Path
+import re
+from datetime import UTC, datetime, timedelta
+from importlib.resources.abc import Traversable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +10,7 @@ from expert_booking.doctor.finding import Finding, State
 from expert_booking.settings import Settings, SettingsError
 
 _MAKE_A_KEY: Final = "Make a new one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+_ONE_YEAR: Final = timedelta(days=365)
 
 
 def secret_key(settings: Settings) -> Finding:
@@ -46,26 +46,23 @@ def address(settings: Settings) -> Finding:
     return Finding(name, State.HINT, insecure, advice)
 
 
-def time_zones(now: datetime) -> Finding:
-    """Whether the time zone rules are of this year or last year."""
-    version, source = _zone_rules()
-    if version[:4].isdecimal() and int(version[:4]) >= now.year - 1:
-        return Finding("time zones", State.OK, f"The time zone rules are {version}, {source}.")
-    advice = "Update the system's package tzdata, or `pip install -U tzdata` if the system has none."
-    return Finding("time zones", State.HINT, f"The time zone rules are old: {version}, {source}.", advice)
+def time_zones(now: datetime, package: Traversable) -> Finding:
+    """Whether the time zone rules in this directory of the package tzdata are less than a year old. `now` is UTC."""
+    version, released_before = _zone_rules(package)
+    text = f"The time zone rules are {version}, from the package tzdata."
+    if now < released_before + _ONE_YEAR:
+        return Finding("time zones", State.OK, text)
+    return Finding("time zones", State.HINT, f"{text} They are more than a year old.", "pip install -U tzdata")
 
 
-def _zone_rules() -> tuple[str, str]:
-    # In zoneinfo's own order: the system's first.
-    for folder in map(Path, zoneinfo.TZPATH):
-        if (folder / "Europe" / "Berlin").exists():
-            return _version_in(folder), f"from {folder}"
-    return importlib.metadata.version("tzdata"), "from the package tzdata"
+def _zone_rules(package: Traversable) -> tuple[str, datetime]:
+    """The version of the rules, such as 2026f, and the latest instant (UTC) at which it was released.
 
-
-def _version_in(folder: Path) -> str:
-    for name in ("tzdata.zi", "+VERSION"):
-        if (folder / name).exists():
-            first = (folder / name).read_text(errors="replace").partition("\n")[0]
-            return first.removeprefix("# version ").strip()
-    return "of unknown version"
+    The package has no dates, but a table of leap seconds that expires at the end of June or December and is replaced
+    half a year to a year before. A release is therefore at least half a year older than the expiry of its table.
+    """
+    version = re.search(r"^# version (\S+)", package.joinpath("tzdata.zi").read_text("utf-8"), re.MULTILINE)
+    expires = re.search(r"^#expires (\d+)", package.joinpath("leapseconds").read_text("utf-8"), re.MULTILINE)
+    assert version is not None
+    assert expires is not None
+    return version[1], datetime.fromtimestamp(int(expires[1]), UTC) - _ONE_YEAR / 2

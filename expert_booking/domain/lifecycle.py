@@ -39,10 +39,15 @@ _SYSTEM: Final = frozenset({Actor.SYSTEM})
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Who may make a status change, and whether only after the session has ended."""
+    """Who may make a status change, and whether only before or only after the session has ended."""
 
     by: frozenset[Actor]
+    before_end: bool = False
     after_end: bool = False
+
+    def is_open(self, ends_at: datetime, now: datetime) -> bool:
+        """Whether it can be made at this time. Both are UTC."""
+        return not (self.before_end if now >= ends_at else self.after_end)
 
 
 # All allowed transitions. The customer's are also subject to the terms of the session type.
@@ -52,11 +57,11 @@ TRANSITIONS: Final[dict[tuple[Status, Status], Transition]] = {
     (Status.HELD, Status.EXPIRED): Transition(_CUSTOMER | _SYSTEM),
     (Status.PENDING, Status.CONFIRMED): Transition(HOSTS),
     (Status.PENDING, Status.DECLINED): Transition(HOSTS),
-    (Status.PENDING, Status.CANCELLED): Transition(HOSTS | _CUSTOMER),
+    (Status.PENDING, Status.CANCELLED): Transition(HOSTS | _CUSTOMER, before_end=True),
     (Status.PENDING, Status.EXPIRED): Transition(_SYSTEM),
     (Status.CONFIRMED, Status.COMPLETED): Transition(HOSTS, after_end=True),
     (Status.CONFIRMED, Status.NO_SHOW): Transition(HOSTS, after_end=True),
-    (Status.CONFIRMED, Status.CANCELLED): Transition(HOSTS | _CUSTOMER),
+    (Status.CONFIRMED, Status.CANCELLED): Transition(HOSTS | _CUSTOMER, before_end=True),
 }
 
 RESCHEDULABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
@@ -75,8 +80,11 @@ def check_transition(now_is: Status, to: Status, by: Actor, *, ends_at: datetime
         raise StatusChangeNotAllowed(
             f"Only the {whose} can make a booking that is {status_text(now_is)} {status_text(to)}."
         )
-    if transition.after_end and now < ends_at:
-        raise StatusChangeNotAllowed(f"A booking can only become {status_text(to)} after the session has ended.")
+    if transition.is_open(ends_at, now):
+        return
+    if transition.before_end:
+        raise StatusChangeNotAllowed(f"This session has ended and can no longer be {status_text(to)}.")
+    raise StatusChangeNotAllowed(f"A booking can only become {status_text(to)} after the session has ended.")
 
 
 def open_transitions(now_is: Status, by: Actor, *, ends_at: datetime, now: datetime) -> list[Status]:
@@ -84,7 +92,7 @@ def open_transitions(now_is: Status, by: Actor, *, ends_at: datetime, now: datet
     return [
         to
         for (status, to), transition in TRANSITIONS.items()
-        if status is now_is and by in transition.by and not (transition.after_end and now < ends_at)
+        if status is now_is and by in transition.by and transition.is_open(ends_at, now)
     ]
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from expert_booking.domain import formatting
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.lifecycle import HOSTS, LIVE, Actor, Status
+from expert_booking.domain.phone_numbers import international
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import Site
 from expert_booking.domain.unavailability import duration
@@ -103,7 +104,7 @@ def _customer_facts(email: BookingEmail) -> list[Fact]:
     address = one_line(email.customer_email)
     facts = [Fact("Customer", [one_line(email.customer_name)]), Fact("Email", [address], link=_mailto(address))]
     if email.customer_phone:
-        facts.append(Fact("Phone", [one_line(email.customer_phone)]))
+        facts.append(Fact("Phone", [one_line(international(email.customer_phone))]))
     if email.notes:
         facts.append(Fact("Notes", lines(email.notes)))
     return facts

@@ -12,6 +12,7 @@ from icalendar import Calendar, Event, vCalAddress, vDuration, vText, vUri
 
 from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.phone_numbers import international
 from expert_booking.mail.plain import lines, one_line
 
 _UNQUOTED_IN_URIS: Final = "!$'*+"
@@ -138,7 +139,8 @@ def _description(entry: Entry) -> list[str]:
         status = ["The expert has not confirmed it yet."] if pending else []
         return [*status, f"Manage your booking: {entry.manage_url}"]
     description = ["You have not answered this request yet."] if pending else []
-    facts = (("Customer", entry.customer_name), ("Email", entry.customer_email), ("Phone", entry.customer_phone))
+    phone = international(entry.customer_phone or "")
+    facts = (("Customer", entry.customer_name), ("Email", entry.customer_email), ("Phone", phone))
     description += [f"{name}: {one_line(fact)}" for name, fact in facts if fact]
     notes = ["Notes:", *lines(entry.notes)] if entry.notes else []
     return [*description, *notes, f"Manage this booking: {entry.manage_url}"]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from expert_booking.schemas.fields import Email, Model, Name, Utc, at_most
+from expert_booking.schemas.fields import Email, Model, Name, RequestModel, Utc, at_most
 
 
 class Role(StrEnum):
@@ -25,7 +25,7 @@ TOKEN_ROLES: Final = (Role.ADMIN, Role.EXPERT, Role.READER)
 TOKEN_EXPIRES_SOON: Final = timedelta(days=30)
 
 
-class TokenRequest(Model):
+class TokenRequest(RequestModel):
     """A new API token."""
 
     name: Name
@@ -136,7 +136,7 @@ def _own_path(path: str) -> str:
 OwnPath = Annotated[str, at_most(500), AfterValidator(_own_path)]
 
 
-class AccessRequest(Model):
+class AccessRequest(RequestModel):
     """The email address to prove. The response is the same for every address."""
 
     email: Email
@@ -149,7 +149,7 @@ class AccessRequested(Model):
     expires_at: Utc
 
 
-class RedeemRequest(Model):
+class RedeemRequest(RequestModel):
     """Either the link in the email (or its part after the last slash), or the code together with the request's `id`."""
 
     link: Annotated[str, at_most(500)] | None = None

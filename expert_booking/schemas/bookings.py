@@ -1,49 +1,79 @@
 """Bookings and holds: requests of customers and hosts, and what each of them may see."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
 
+from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.terms import Leeway
+from expert_booking.domain.time_zones import country_of
 from expert_booking.schemas.fields import (
     MAX_PAGE,
     Email,
     Instant,
     Model,
-    Name,
     Notes,
+    PersonName,
     Phone,
+    RequestModel,
     Utc,
     ZoneName,
-    at_most,
-    clean,
+    lines,
 )
 
 REASON_LENGTH: Final = 500
+_TIME_ZONE: Final = "The customer's time zone, for emails and for a phone number without a country code."
+_PHONE: Final = (
+    "With the country code, such as `+44 20 7946 0000`; without it, a number of the country of `timeZone`. Returned as"
+    " E.164, `+442079460000`, followed by `;ext=12` if there is an extension."
+)
 
 
-class BookingRequest(Model):
+class BookingRequest(RequestModel):
     """A request for a booking, on a site where the phone number is optional."""
 
     expert_id: UUID
     session_type_id: Annotated[UUID | None, Field(description="Default: the expert's first session type.")] = None
     starts_at: Instant
-    name: Name
+    name: PersonName
     email: Email
-    phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None)] = None
+    # Before the phone number, which is validated with its country.
+    time_zone: Annotated[ZoneName | None, Field(description=_TIME_ZONE)] = None
+    phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None), Field(description=_PHONE)] = None
     notes: Notes = ""
-    time_zone: Annotated[ZoneName | None, Field(description="The customer's time zone, for emails.")] = None
     hold_id: Annotated[UUID | None, Field(description="The hold on this slot. An expired hold is ignored.")] = None
+
+    # The country of phone numbers without a country code, if the time zone names none: a setting of the site.
+    default_region: ClassVar[str | None] = None
+
+    @field_validator("phone")
+    @classmethod
+    def _e164(cls, phone: str | None, info: ValidationInfo) -> str | None:
+        if phone is None:
+            return None
+        return phone_numbers.e164(phone, country_of(info.data.get("time_zone")) or cls.default_region)
 
 
 class BookingRequestWithPhone(BookingRequest):
     """A request for a booking."""
 
-    phone: Phone
+    phone: Annotated[Phone, Field(description=_PHONE)]
+
+
+def booking_request_model(*, phone_required: bool, default_region: str | None) -> type[BookingRequest]:
+    """The model of booking requests on a site with these settings."""
+    base = BookingRequestWithPhone if phone_required else BookingRequest
+    # The same name and text, because the documentation shows them.
+    return _with_region(create_model(base.__name__, __base__=base, __doc__=base.__doc__), default_region)
+
+
+def _with_region(model: type[BookingRequest], region: str | None) -> type[BookingRequest]:
+    model.default_region = region
+    return model
 
 
 class BusyView(Model):
@@ -54,7 +84,7 @@ class BusyView(Model):
     status: Status
 
 
-class HoldRequest(Model):
+class HoldRequest(RequestModel):
     """The slot to hold while the customer fills in the booking form."""
 
     expert_id: UUID
@@ -117,17 +147,17 @@ class NewBookingView(BookingView):
     access_token: str
 
 
-ChangeReason = Annotated[str, at_most(REASON_LENGTH), AfterValidator(clean)]
+ChangeReason = Annotated[str, lines(REASON_LENGTH)]
 
 
-class StatusRequest(Model):
+class StatusRequest(RequestModel):
     """The new status of a booking, and a reason for its history."""
 
     status: Status
     reason: ChangeReason = ""
 
 
-class RescheduleRequest(Model):
+class RescheduleRequest(RequestModel):
     """The new start of a booking, and a reason for its history."""
 
     starts_at: Instant
@@ -152,7 +182,7 @@ class BookingHistory(Model):
     changes: Sequence[ChangeView]
 
 
-class BookingQuery(Model):
+class BookingQuery(RequestModel):
     """Whose bookings to list. The caller's token decides how much of them is shown."""
 
     email: Email | None = None

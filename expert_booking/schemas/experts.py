@@ -10,23 +10,24 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from expert_booking.domain import holidays
 from expert_booking.domain.slugs import is_slug
+from expert_booking.domain.text_input import clean_line
 from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
 from expert_booking.schemas.fields import (
     MAX_PAGE,
     Day,
     Email,
     Model,
-    Name,
     Patch,
+    PersonName,
+    RequestModel,
     Search,
     Title,
     Utc,
     ZoneName,
-    at_most,
     at_most_items,
-    clean,
     invalid_field,
-    one_line,
+    line,
+    lines,
 )
 from expert_booking.schemas.hours import RuleRequest, WeeklyWindows
 from expert_booking.schemas.session_types import MAX_SESSION_TYPES, SessionTypeRequest, SessionTypeView
@@ -42,8 +43,8 @@ def _slug(text: str) -> str:
     return text
 
 
-Headline = Annotated[str, at_most(160), AfterValidator(one_line)]
-Bio = Annotated[str, at_most(5000), AfterValidator(clean)]
+Headline = Annotated[str, line(160)]
+Bio = Annotated[str, lines(5000)]
 Years = Annotated[int, Field(ge=0, le=80)]
 Languages = Annotated[Sequence[Language], Field(max_length=20), at_most_items(20)]
 Country = Annotated[str, Field(max_length=2, examples=["DE"])]
@@ -60,7 +61,7 @@ _Minutes = Annotated[int, Field(ge=5, le=480)]
 _Cursor = Annotated[str, Field(max_length=CURSOR_LENGTH)]
 
 
-class ExpertQuery(Model):
+class ExpertQuery(RequestModel):
     """A search in the catalogue. `timeZone` is the time zone of `freeOn` and `freeBefore`; the default is UTC.
 
     `after` and `before` are cursors from an earlier response; with one of them, `page` is only returned as it is.
@@ -91,7 +92,7 @@ class ExpertQuery(Model):
     def _named(cls, categories: Sequence[str]) -> tuple[str, ...]:
         if any(len(category) > _CATEGORY_LENGTH for category in categories):
             raise ValueError(f"Please use at most {_CATEGORY_LENGTH} characters.")
-        return tuple(dict.fromkeys(filter(None, map(one_line, categories))))
+        return tuple(dict.fromkeys(filter(None, map(clean_line, categories))))
 
     @property
     def order(self) -> ExpertSort:
@@ -172,10 +173,10 @@ class ExpertPage(Model):
     facets: Facets | None = None
 
 
-class ExpertFields(Model):
+class ExpertFields(RequestModel):
     """The fields that hosts can set on an expert, with their defaults."""
 
-    name: Name
+    name: PersonName
     category: Title
     headline: Headline = ""
     bio: Bio = ""
@@ -225,7 +226,7 @@ class NewExpert(_AddedExpert):
 class ExpertChange(ExpertFields, Patch):
     """Changes to an expert. `country: null` and `region: null` remove them."""
 
-    name: Name = ""
+    name: PersonName = ""
     category: Title = ""
     time_zone: ZoneName = ""
     email: Email = ""

@@ -10,7 +10,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window, clock_text
-from expert_booking.schemas.fields import Day, Model, ZoneName, at_most, at_most_items, invalid_field, one_line
+from expert_booking.schemas.fields import Day, Model, RequestModel, ZoneName, at_most_items, invalid_field, line
 
 # Far above what a real calendar needs.
 MAX_PLAN_WINDOWS: Final = 200
@@ -20,7 +20,7 @@ MAX_DAYS_OFF: Final = 3 * 366
 # --- weekly hours -----------------------------------------------------------------------------------------------
 
 
-class RuleRequest(Model):
+class RuleRequest(RequestModel):
     """Weekly hours in the expert's time zone, in minutes since midnight. A `closes` above 1440 is on the next day.
 
     `valid_from` and `valid_until` are the first and the last local date on which these hours open.
@@ -55,7 +55,7 @@ OpeningTime = Annotated[str, AfterValidator(_opening), Field(examples=["09:00"])
 ClosingTime = Annotated[str, AfterValidator(_closing), Field(examples=["12:00"])]
 
 
-class DayWindow(Model):
+class DayWindow(RequestModel):
     """Opening hours in the expert's local time. If `closes` is not after `opens`, they run past midnight."""
 
     opens: OpeningTime
@@ -103,7 +103,7 @@ class WeeklyWindow(DayWindow):
 WeeklyWindows = Annotated[Sequence[WeeklyWindow], Field(max_length=MAX_PLAN_WINDOWS), at_most_items(MAX_PLAN_WINDOWS)]
 
 
-class WeeklyPlan(Model):
+class WeeklyPlan(RequestModel):
     """All weekly hours of an expert, and the time zone they are in."""
 
     time_zone: ZoneName
@@ -118,7 +118,7 @@ class WeeklyPlan(Model):
 # --- single dates -----------------------------------------------------------------------------------------------
 
 
-class OverrideRequest(Model):
+class OverrideRequest(RequestModel):
     """What differs on one date: `hours` replaces the weekly hours, `extra` adds to them, `none` closes the day."""
 
     kind: OverrideKind
@@ -147,7 +147,7 @@ class OverrideList(Model):
     overrides: Sequence[OverrideView]
 
 
-class OverrideQuery(Model):
+class OverrideQuery(RequestModel):
     """The range of dates, both included. The default is one year from today."""
 
     since: Annotated[Day | None, Field(alias="from")] = None
@@ -162,12 +162,12 @@ class OverrideQuery(Model):
         return until
 
 
-class DaysOffRequest(Model):
+class DaysOffRequest(RequestModel):
     """A range of local dates, both included, without bookings. Only hosts see the reason."""
 
     first_day: Day
     last_day: Day
-    reason: Annotated[str, at_most(200), AfterValidator(one_line)] = ""
+    reason: Annotated[str, line(200)] = ""
 
     @field_validator("last_day")
     @classmethod
@@ -195,7 +195,7 @@ class DaysOffList(Model):
     days_off: Sequence[DaysOffView]
 
 
-class DaysOffQuery(Model):
+class DaysOffQuery(RequestModel):
     """Only days off that end on this date or later. The default is today."""
 
     since: Annotated[Day | None, Field(alias="from")] = None

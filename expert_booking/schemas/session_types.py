@@ -5,14 +5,14 @@ from dataclasses import fields
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from expert_booking.domain.terms import Confirmation, Terms
-from expert_booking.schemas.fields import Model, Name, Patch, at_most, clean
+from expert_booking.schemas.fields import Model, Name, Patch, RequestModel, lines
 
 MAX_SESSION_TYPES: Final = 50
 
-Description = Annotated[str, at_most(1000), AfterValidator(clean)]
+Description = Annotated[str, lines(1000)]
 SessionMinutes = Annotated[int, Field(ge=5, le=480)]
 StepMinutes = Annotated[int, Field(ge=5, le=1440)]
 BufferMinutes = Annotated[int, Field(ge=0, le=480)]
@@ -24,7 +24,7 @@ AnswerMinutes = Annotated[int, Field(ge=15, le=60 * 24 * 60)]
 MaxReschedules = Annotated[int, Field(ge=0, le=100)]
 
 
-class SessionTypeFields(Model):
+class SessionTypeFields(RequestModel):
     """The fields that can be set on a session type, with their limits and defaults."""
 
     title: Name

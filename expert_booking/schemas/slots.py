@@ -9,10 +9,10 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from expert_booking.domain.calendar import SlotState
 from expert_booking.domain.unavailability import Blocker, Reason
-from expert_booking.schemas.fields import SLOT_DAYS, Day, Instant, Model, Utc, ZoneName, utc_text
+from expert_booking.schemas.fields import SLOT_DAYS, Day, Instant, Model, RequestModel, Utc, ZoneName, utc_text
 
 
-class SlotQuery(Model):
+class SlotQuery(RequestModel):
     """A range of local dates, both included, in `timeZone` (default: the expert's)."""
 
     since: Annotated[Day, Field(alias="from")]
@@ -67,7 +67,7 @@ class SlotPage(Model):
     slots: Sequence[SlotView]
 
 
-class ExplainQuery(Model):
+class ExplainQuery(RequestModel):
     """An instant with an offset, and a session type (default: the expert's first)."""
 
     at: Instant

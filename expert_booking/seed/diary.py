@@ -154,8 +154,8 @@ def notes_of(chance: Random) -> str:
 
 
 def phone_of(customer: int) -> str:
-    """Return a telephone number from the range reserved for fiction."""
-    return f"+44 7700 900{customer % 1000:03}"
+    """Return a telephone number in E.164, from the range reserved for fiction."""
+    return f"+442079460{customer % 1000:03}"
 
 
 def _request(expert_id: UUID, starts_at: datetime, chance: Random) -> BookingRequest:

@@ -12,10 +12,10 @@ from nicegui import Client, ui
 from pydantic import ValidationError
 
 from expert_booking.domain.errors import HoldNotFound, Refusal, TooManyHolds, Unavailable
+from expert_booking.domain.time_zones import country_of
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import (
     BookingRequest,
-    BookingRequestWithPhone,
     ExpertDetail,
     HoldRequest,
     SessionTypeView,
@@ -37,7 +37,7 @@ from expert_booking.web.book_state import (
     refusal_of,
 )
 from expert_booking.web.book_view import BookView
-from expert_booking.web.components.booking_form import fields_of, submission_of
+from expert_booking.web.components.booking_form import fields_of, phone_hint, submission_of
 from expert_booking.web.components.refusal_note import reason_of
 from expert_booking.web.live.slot_boards import LiveBoard
 from expert_booking.web.live.throttle import Throttle
@@ -71,7 +71,7 @@ class BookController:
         at: datetime,
         visitor: Visitor,
         *,
-        phone_required: bool,
+        request_model: type[BookingRequest],
     ) -> None:
         self._services = services
         self._open_holds = open_holds
@@ -84,8 +84,7 @@ class BookController:
         self._view = BookView(expert, session)
         self._zone = visitor.zone
         self._visitor = visitor
-        self._request_model = BookingRequestWithPhone if phone_required else BookingRequest
-        self._phone_required = phone_required
+        self._request_model = request_model
         self._hold_id: UUID | None = None  # the last hold of this form, active or not
         self._was_connected = self._sending = False
         self._lock = asyncio.Lock()
@@ -105,7 +104,8 @@ class BookController:
     def draw(self) -> None:
         """Draw the form beside the summary of the session."""
         self._view.draw(
-            phone_required=self._phone_required,
+            phone_required=self._request_model.model_fields["phone"].is_required(),
+            phone_hint=self._phone_hint(),
             mails=self._services.site.sends_email,
             on_hold=self.hold,
             on_release=self.release,
@@ -179,6 +179,7 @@ class BookController:
     def change_zone(self, zone: ZoneInfo) -> None:
         """Show the times in another zone."""
         self._zone = zone
+        self._view.form.show_phone_hint(self._phone_hint())
         self._paint()
 
     async def _connected(self) -> None:
@@ -266,6 +267,10 @@ class BookController:
 
     def _paint(self) -> None:
         self._view.show(self._state, self._board(), self._shown_zone(), self._services.clock())
+
+    def _phone_hint(self) -> str:
+        zone = self._zone.key if self._zone else None
+        return phone_hint(country_of(zone) or self._request_model.default_region)
 
     def _slot_fields(self) -> dict[str, Any]:
         zone = self._zone.key if self._zone else None

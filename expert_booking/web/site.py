@@ -19,7 +19,7 @@ from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
-from expert_booking.schemas import PROBLEM_JSON, problem_body
+from expert_booking.schemas import PROBLEM_JSON, booking_request_model, problem_body
 from expert_booking.services import Services
 from expert_booking.web import component_urls, csp_nonce, error_pages, layout, sign_in
 from expert_booking.web.live import rooms
@@ -56,7 +56,8 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 def create_web(
     services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics,
-    base_url: str | None = None, sockets_per_network: int = 200, unconnected_pages_per_network: int = 100,
+    default_region: str | None = None, base_url: str | None = None, sockets_per_network: int = 200,
+    unconnected_pages_per_network: int = 100,
 ) -> ASGIApp:  # fmt: skip
     """The pages on top of these services. `secret` signs the cookie that identifies a browser.
 
@@ -86,7 +87,8 @@ def create_web(
     web.add_api_route("/portrait/{slug}.svg", _portrait_route(services))
     experts.mount(services, next_free, ListingCache(services))
     expert.mount(services, profiles, boards, open_holds)
-    book.mount(services, profiles, boards, open_holds, secret=secret, phone_required=phone_required)
+    booking_model = booking_request_model(phone_required=phone_required, default_region=default_region)
+    book.mount(services, profiles, boards, open_holds, secret=secret, request_model=booking_model)
     booking.mount(services)
     reschedule.mount(services, boards)
     my_bookings.mount(services)

@@ -8,33 +8,11 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request
 
-from expert_booking.domain import client_network
-from expert_booking.schemas import ZONE_NAMES, Identity
+from expert_booking.domain import client_network, time_zones
+from expert_booking.schemas import Identity
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
 
-# Old names that browsers use for zones which the tz database has renamed.
-_RENAMED: Final = {
-    "Africa/Asmera": "Africa/Asmara",
-    "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
-    "America/Catamarca": "America/Argentina/Catamarca",
-    "America/Cordoba": "America/Argentina/Cordoba",
-    "America/Coral_Harbour": "America/Atikokan",
-    "America/Godthab": "America/Nuuk",
-    "America/Indianapolis": "America/Indiana/Indianapolis",
-    "America/Jujuy": "America/Argentina/Jujuy",
-    "America/Louisville": "America/Kentucky/Louisville",
-    "America/Mendoza": "America/Argentina/Mendoza",
-    "Asia/Calcutta": "Asia/Kolkata",
-    "Asia/Katmandu": "Asia/Kathmandu",
-    "Asia/Rangoon": "Asia/Yangon",
-    "Asia/Saigon": "Asia/Ho_Chi_Minh",
-    "Atlantic/Faeroe": "Atlantic/Faroe",
-    "Europe/Kiev": "Europe/Kyiv",
-    "Pacific/Enderbury": "Pacific/Kanton",
-    "Pacific/Ponape": "Pacific/Pohnpei",
-    "Pacific/Truk": "Pacific/Chuuk",
-}
 # How many proven addresses a browser remembers, the latest first.
 _MAX_MARKS: Final = 5
 
@@ -50,9 +28,9 @@ def zone_of(request: Request) -> ZoneInfo | None:
 
 def zone_named(name: object) -> ZoneInfo | None:
     """The zone with this name, or with the current name if this is an old one; None for an unknown name."""
-    if not isinstance(name, str) or name not in ZONE_NAMES:
+    if not isinstance(name, str) or name not in time_zones.ZONE_NAMES:
         return None
-    return ZoneInfo(_RENAMED.get(name, name))
+    return ZoneInfo(time_zones.current_name(name))
 
 
 def visitor_of(request: Request) -> bytes | None:

@@ -198,6 +198,38 @@ async def test_session_is_completed_only_after_its_end(change_status: Change, cl
     check_problem(await change_status("no_show"), 409, "status_change_not_allowed")
 
 
+@pytest.mark.parametrize("who", ["jana", "admin", "customer"])
+@pytest.mark.parametrize("status", ["pending", "confirmed"])
+async def test_session_that_has_ended_cannot_be_cancelled(
+    client: httpx.AsyncClient,
+    change_status: Change,
+    booking: Json,
+    clock: Clock,
+    sql: Connection,
+    who: str,
+    status: str,
+) -> None:
+    sql.execute("UPDATE booking SET status = %s", [status])
+    path, cancel = f"/bookings/{booking['id']}/status", {"status": "cancelled"}
+    headers = {"Authorization": f"Bearer {booking['accessToken']}"}
+
+    async def cancelled() -> httpx.Response:
+        if who == "customer":
+            return await client.patch(path, json=cancel, headers=headers)
+        return await change_status("cancelled", who=who)
+
+    clock.advance(hours=25)  # the session ends
+    body = check_problem(await cancelled(), 409, "status_change_not_allowed")
+    assert body["detail"] == "This session has ended and can no longer be cancelled."
+    assert sql.execute("SELECT status FROM booking").fetchone() == (status,)
+    clock.advance(minutes=-1)
+    answer = await cancelled()
+    if who == "customer":  # too late since the start
+        check_problem(answer, 409, "cancel_too_late")
+    else:
+        assert answer.json()["status"] == "cancelled"
+
+
 @pytest.mark.parametrize("who", ["jana", "admin"])
 async def test_transitions_of_the_system_are_refused_to_callers(
     client: httpx.AsyncClient, change_status: Change, jana: UUID, tokens: Tokens, who: str

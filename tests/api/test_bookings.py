@@ -33,7 +33,7 @@ async def test_booking_has_the_agreed_shape_and_a_location(
     assert (body["expertId"], body["expertSlug"], body["expertName"]) == (str(jana), "jana-muller", "Jana Müller")
     assert (body["startsAt"], body["endsAt"]) == (NINE, "2026-11-24T09:00:00Z")
     assert (body["status"], body["version"], body["sessionTitle"]) == ("pending", 1, "Consultation")
-    assert (body["name"], body["email"], body["phone"]) == ("Ada Lovelace", "ada@example.com", "+44 20 7946 0000")
+    assert (body["name"], body["email"], body["phone"]) == ("Ada Lovelace", "ada@example.com", "+442079460000")
     assert (body["notes"], body["timeZone"]) == ("My first.", "Europe/London")
     assert re.fullmatch(INSTANT, body["createdAt"])
     assert re.fullmatch(INSTANT, body["updatedAt"])
@@ -135,7 +135,7 @@ async def test_text_is_trimmed_and_unicode_is_accepted(post: Post) -> None:
     made = await post(name="  Zoë   李 🦉\t", notes="  a\r\nb\rc\n ", phone=" +49 (30) 12/345-67 ")
     assert made.status_code == 201
     body = made.json()
-    assert (body["name"], body["notes"], body["phone"]) == ("Zoë 李 🦉", "a\nb\nc", "+49 (30) 12/345-67")
+    assert (body["name"], body["notes"], body["phone"]) == ("Zoë 李 🦉", "a\nb\nc", "+49301234567")
 
 
 async def test_sql_and_markup_are_stored_as_plain_text(post: Post, sql: Connection) -> None:
@@ -265,7 +265,8 @@ async def test_wrong_content_type_is_refused(client: httpx.AsyncClient, jana: UU
 
 
 async def test_oversized_body_is_refused(client: httpx.AsyncClient, jana: UUID) -> None:
-    longest = await client.post("/bookings", json=booking_of(jana, more="x" * 60_000))
+    content = json.dumps(booking_of(jana)) + " " * 60_000
+    longest = await client.post("/bookings", content=content, headers={"Content-Type": "application/json"})
     assert longest.status_code == 201
     check_problem(await client.post("/bookings", json=booking_of(jana, more="x" * 70_000)), 413, "body_too_large")
 

@@ -75,6 +75,39 @@ async def test_invalid_input_is_reported_beside_the_fields_and_kept(visit: Visit
     await expect(page.locator("section[data-booking]")).to_contain_text("Line 2")
 
 
+async def test_phone_number_is_read_as_one_of_the_visitors_country(visit: Visit, jana: Expert) -> None:
+    form = f"/book/{jana.slug}?at={iso(in_days(3))}"
+    page, nowhere = await visit(form, zone="America/New_York"), await visit(form, zone="UTC")
+    phone = page.get_by_label("Phone")
+    await expect(nowhere.locator("#phone-hint")).to_have_text("With the country code, such as +44 7400 123456.")
+    await expect(page.locator("#phone-hint")).to_contain_text("Such as (201) 555-0123.")
+    await expect(phone).to_have_attribute("aria-describedby", "phone-hint")
+    typed = {**ADA, "phone": "0170 1234567", "notes": "My first session."}
+    await fill_in(page, **typed)
+    await book_button(page).click()
+    await expect(page.locator("#phone-error")).to_contain_text("not a valid number with the country code +1.")
+    await expect(phone).to_be_focused()
+    await expect_form(page, **typed)
+
+    # The hint and the meaning of the number follow the zone.
+    await page.get_by_label("Time zone").focus()
+    await page.get_by_label("Time zone").select_option("Europe/Berlin")
+    await book_button(page).click()
+    await expect(page.locator("section[data-booking]")).to_contain_text("+49 170 1234567")
+
+
+async def test_name_that_is_a_link_is_reported_beside_its_field(visit: Visit, jana: Expert) -> None:
+    page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
+    typed = {**ADA, "name": "You have won, see www.evil.example"}
+    await fill_in(page, **typed)
+    await book_button(page).click()
+    await expect(page.locator("#name-error")).to_have_text("Please enter a name without a web or email address.")
+    await expect_form(page, **typed)
+    await page.get_by_label("Name").fill("Dr. Ada\u202eLovelace")
+    await book_button(page).click()
+    await expect(page.locator("section[data-booking]")).to_contain_text("Dr. AdaLovelace")
+
+
 async def test_empty_form_reports_every_required_field(visit: Visit, jana: Expert) -> None:
     page = await visit(f"/book/{jana.slug}?at={iso(in_days(3))}")
     await book_button(page).click()

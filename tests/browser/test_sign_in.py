@@ -22,6 +22,7 @@ from tests.browser.pages import (
     expect_held,
     fill_in,
     in_days,
+    insert_booking,
     iso,
     slot,
     wait_for_live_slot,
@@ -681,6 +682,27 @@ async def test_host_reschedules_a_booking_and_marks_it_completed(
     await button(host, "Mark as completed").click()
     await expect_status(host, "completed")
     await expect_status(customer, "completed")
+
+
+async def test_host_can_no_longer_cancel_once_the_session_has_ended(
+    visit: Visit, new_expert: NewExpert, sql: Connection
+) -> None:
+    omar = await new_expert()
+    address = f"{omar.slug}.omar@example.com"
+    sql.execute("UPDATE expert SET email = %s, email_key = %s WHERE id = %s", [address, address, omar.id])
+    number = insert_booking(sql, omar.id, datetime.now(UTC) - HOUR + timedelta(seconds=6), status="confirmed")
+    host = await visit()
+    await sign_in(host, sql, address)
+    await host.goto(f"/booking/{number}")
+    await mark_loaded(host)
+    # The question is open and the reason is being typed when the session ends.
+    await button(host, "Cancel booking").click()
+    await host.get_by_label("Reason").fill("Because")
+    await button(host, "Mark as completed").wait_for()
+    for gone in (button(host, "Cancel booking"), button(host, "Yes, cancel booking"), reschedule_link(host)):
+        await expect(gone).to_have_count(0)
+    await expect_not_reloaded(host)
+    assert row(sql, str(number))[1] == "confirmed"
 
 
 # --- calendars --------------------------------------------------------------------------------------------------------

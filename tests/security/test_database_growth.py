@@ -60,7 +60,7 @@ async def test_refused_public_requests_with_new_keys_store_nothing(
             "startsAt": start,
             "name": "A",
             "email": "a@example.com",
-            "phone": "+44 1234",
+            "phone": "+44 20 7946 0000",
         }
         made = await client.post("/bookings", json=booking)
         assert made.status_code == 201
@@ -126,6 +126,6 @@ async def test_form_over_the_hold_limit_says_so_and_can_still_book(serve: Serve,
             "startsAt": second,
             "name": "A",
             "email": "a@example.com",
-            "phone": "+44 1234",
+            "phone": "+44 20 7946 0000",
         }
         assert (await client.post("/bookings", json=booking)).status_code == 201

@@ -172,7 +172,7 @@ async def test_customer_feed_contains_only_their_own_bookings(
 ) -> None:
     expert = await add_expert()
     own_booking = await book(expert, NINE, email="ADA@Example.com", notes="my notes")
-    await book(expert, NINE + HOUR, email="eve@example.com", name="Eve", phone="+1 555 0100", notes="her notes")
+    await book(expert, NINE + HOUR, email="eve@example.com", name="Eve", phone="+1 202 555 0100", notes="her notes")
     [(uid, event)] = (await events(services, ADA)).items()
     assert uid.startswith(f"{own_booking.id}@")
     assert (event["SUMMARY"], event["STATUS"]) == ("Consultation with Jana Müller", "TENTATIVE")

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
-from expert_booking.domain import formatting
+from expert_booking.domain import formatting, phone_numbers
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.schemas import BookingView
 
@@ -151,7 +151,7 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         theirs=_ROW.format(name="Expert's time", value=expert_time) if expert_zone.key != zone.key else "",
         name=booking.name,
         email=booking.email,
-        phone=_ROW.format(name="Phone", value=booking.phone) if booking.phone else "",
+        phone=_ROW.format(name="Phone", value=phone_numbers.international(booking.phone)) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
     )
 

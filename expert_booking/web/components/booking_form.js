@@ -3,7 +3,7 @@
 const TYPING_INTERVAL = 15000; // milliseconds: at most one "typing" event in this time
 
 export default {
-  props: { draft: String, submission: String, phoneRequired: Boolean, byExpert: Boolean, mails: Boolean, limits: Object },
+  props: { draft: String, submission: String, phoneRequired: Boolean, phoneHint: String, byExpert: Boolean, mails: Boolean, limits: Object },
   template: `
     <form class="form panel" novalidate @submit.prevent="send" :aria-busy="sending">
       <p v-if="Object.keys(errors).length" class="note bad" role="alert">{{ summary }}</p>
@@ -36,7 +36,7 @@ export default {
       return [
         { key: "name", label: "Name", type: "text", autocomplete: "name" },
         { key: "email", label: "Email", type: "email", autocomplete: "email", hint: this.mails ? "We'll send your confirmation here." : "" },
-        { key: "phone", label: "Phone", type: "tel", autocomplete: "tel", optional: !this.phoneRequired },
+        { key: "phone", label: "Phone", type: "tel", autocomplete: "tel", optional: !this.phoneRequired, hint: this.phoneHint },
         { key: "notes", label: "Notes", optional: true, hint: "What would you like to talk about?" },
       ];
     },

@@ -7,6 +7,7 @@ from uuid import UUID
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from expert_booking.domain import phone_numbers
 from expert_booking.schemas import EMAIL_LENGTH, NAME_LENGTH, NOTES_LENGTH, PHONE_LENGTH, FieldError
 
 
@@ -19,6 +20,7 @@ class BookingForm(Element, component="booking_form.js"):
         draft: str,
         submission: str,
         phone_required: bool,
+        phone_hint: str,
         by_expert: bool,
         mails: bool,
         on_book: Callable[[dict[str, Any]], Awaitable[None]],
@@ -33,6 +35,7 @@ class BookingForm(Element, component="booking_form.js"):
         self._props["draft"] = draft
         self._props["submission"] = submission
         self._props["phoneRequired"] = phone_required
+        self._props["phoneHint"] = phone_hint
         self._props["byExpert"] = by_expert
         self._props["mails"] = mails
         self._props["limits"] = {
@@ -49,6 +52,12 @@ class BookingForm(Element, component="booking_form.js"):
         self.on("book", book)
         self.on("typing", lambda _: on_typing())
 
+    def show_phone_hint(self, text: str) -> None:
+        """Show another hint below the phone number."""
+        if self._props["phoneHint"] != text:
+            self._props["phoneHint"] = text
+            self.update()
+
     def show_errors(self, field_errors: Sequence[FieldError]) -> None:
         """Enable the form again, and show each error beside its field."""
         self.run_method("showErrors", {field_error.field: field_error.message for field_error in field_errors})
@@ -60,6 +69,14 @@ class BookingForm(Element, component="booking_form.js"):
     def leave_for(self, url: str) -> None:
         """Delete the draft and go to `url`."""
         self.run_method("leave", url)
+
+
+def phone_hint(region: str | None) -> str:
+    """How to write a phone number, for a visitor from this country."""
+    example = phone_numbers.example(region)
+    if example is None:
+        return "With the country code, such as +44 7400 123456."
+    return f"Such as {example}. For another country, start with + and its code."
 
 
 def fields_of(form: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from nicegui import Client
 from pydantic import TypeAdapter, ValidationError
 
 from expert_booking.domain.errors import ExpertNotFound
-from expert_booking.schemas import ExpertDetail, Instant, SessionTypeView
+from expert_booking.schemas import BookingRequest, ExpertDetail, Instant, SessionTypeView
 from expert_booking.services import Services
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.book_controller import BookController, Visitor
@@ -27,9 +27,9 @@ def mount(
     open_holds: OpenHolds,
     *,
     secret: str,
-    phone_required: bool,
+    request_model: type[BookingRequest],
 ) -> None:
-    """Serve the page."""
+    """Serve the page. `request_model` validates the form."""
 
     @page_route.page("/book/{slug}")
     async def book(slug: str, request: Request, client: Client) -> None:
@@ -51,7 +51,7 @@ def mount(
         visitor = Visitor(remembered_visitor(request), network_hash(request, secret), zone_of(request))
         live = boards.of(expert.id, session.id)
         controller = BookController(
-            services, open_holds, live, client, expert, session, at, visitor, phone_required=phone_required
+            services, open_holds, live, client, expert, session, at, visitor, request_model=request_model
         )
         await controller.read(is_new_visitor=is_new_visitor)
         with layout.frame(f"Book {expert.name}", on_zone=controller.change_zone):
