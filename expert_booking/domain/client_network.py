@@ -11,6 +11,7 @@ _PROXY_HEADER_NAMES: Final = (
     "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via",
 )  # fmt: skip
 _PROXY_HEADERS: Final = frozenset(name.encode() for name in _PROXY_HEADER_NAMES)
+_EXAMINED_HEADERS: Final = _PROXY_HEADERS | {b"host", b"origin"}
 
 
 def network_hash(address: str, secret: str) -> bytes:
@@ -53,8 +54,11 @@ class ProxyDetector:
 
     def look_at(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Check the headers of one request. Names are lower-case bytes, as in ASGI."""
-        if not self.seen:
-            self.seen = any(_is_from_outside(name, value) for name, value in headers)
+        if self.seen:
+            return
+        for name, value in headers:
+            if name in _EXAMINED_HEADERS and _is_from_outside(name, value):
+                self.seen = True
 
 
 def _is_from_outside(name: bytes, value: bytes) -> bool:
