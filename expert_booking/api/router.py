@@ -93,7 +93,9 @@ def create_api(
     api.include_router(experts.endpoints(services), responses=unavailable)
     routes = idempotent(services, secret)
     # Routes are matched in order, so the most frequent ones come first.
-    api.include_router(bookings.endpoints(services, routes, phone_required=phone_required), responses=unavailable)
+    api.include_router(
+        bookings.endpoints(services, routes, secret, phone_required=phone_required), responses=unavailable
+    )
     api.include_router(holds.endpoints(services, routes, secret), responses=unavailable)
     api.include_router(calendars.endpoints(services, routes), responses=unavailable)
     api.include_router(feeds.endpoints(services), responses=unavailable)
