@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from expert_booking.db.bookings.reads import EXPERT_COLUMNS, VIEW_COLUMNS
 from expert_booking.db.bookings.rows import NewBooking, NewHold
 from expert_booking.db.engine import AnyRow, DriverStatement, violated
-from expert_booking.db.tables import booking
+from expert_booking.db.tables import LIVE_ROWS, booking
 from expert_booking.domain.errors import BookingLimitReached, SessionTypeNotFound, SlotTaken, TooManyBookings
 
 _b = booking.c
@@ -76,12 +76,15 @@ _AFTER_RELEASE: Final = f"(SELECT count(*) FROM released) AS released_count, {_E
 # A condition of the write, and the statement around it. The result is one row: the limit that is exceeded, if any, and
 # the columns of the booking, NULL if it was not made.
 _IF_WITHIN_LIMITS: Final = "limits.exceeded IS NULL"
+# In a crowd, nearly everyone finds the time taken. Then nothing is locked or counted, and the result is no row.
+_UNLESS_TAKEN: Final = f"""
+       WHERE NOT EXISTS (SELECT FROM booking WHERE expert_id = :expert_id AND starts_at = :starts_at AND {LIVE_ROWS})"""
 _LIMITED: Final = """
     {before} limits AS MATERIALIZED (
       SELECT exceeded, counted, oldest FROM check_booking_limits(
              CAST(:origin AS bytea), CAST(:visitor AS bytea), CAST(:customer_key AS text), CAST(:proven AS boolean),
              CAST(:expert_id AS uuid), CAST(:now AS timestamptz), CAST(:since AS timestamptz),
-             CAST(:per_network AS int), CAST(:live_per_expert AS int), CAST(:live_per_customer AS int))
+             CAST(:per_network AS int), CAST(:live_per_expert AS int), CAST(:live_per_customer AS int)) {unless}
     ), made AS (
       {write}
     ), recorded AS (
@@ -109,8 +112,8 @@ def _limited_statements(columns: Sequence[Column[Any]], returning: str) -> _Stat
         for source in (_EACH_PLACE, _AFTER_RELEASE)
     )
     return _Statements(
-        _typed(_LIMITED.format(before="WITH", write=plain), columns),
-        _typed(_LIMITED.format(before=f"{RELEASE_HOLDS},", write=over_holds), columns),
+        _typed(_LIMITED.format(before="WITH", unless=_UNLESS_TAKEN, write=plain), columns),
+        _typed(_LIMITED.format(before=f"{RELEASE_HOLDS},", unless="", write=over_holds), columns),
     )
 
 
@@ -140,7 +143,7 @@ def _book_held_statement(*, limited: bool) -> TextClause:
     RETURNING {_RETURNING_VIEW}
     """  # noqa: S608 - only our own column names
     columns = (*_booked_columns, _b.visitor, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)
-    statement = _LIMITED.format(before="WITH", write=write) if limited else write
+    statement = _LIMITED.format(before="WITH", unless="", write=write) if limited else write
     types = (bindparam(c.name, type_=c.type) for c in columns)
     return text(statement).bindparams(*types, bindparam("own_hold", type_=Uuid))
 
