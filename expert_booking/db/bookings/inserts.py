@@ -63,35 +63,44 @@ def _insert(columns: Sequence[Column[Any]], source: str, returning: str) -> str:
 
 # Releases expired holds that block the slot, and the customer's own, before the insert in the same statement: reading
 # `released` makes it run first.
-RELEASE_HOLDS: Final = """
-    WITH released AS (
+_RELEASE: Final = """
       UPDATE booking SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, updated_at = now(),
              version = version + 1, changed_by = 'system', changed_with = NULL, change_reason = ''
-      WHERE expert_id = :expert_id AND status = 'held' AND (hold_until <= CAST(:now AS timestamptz) OR id = :own_hold)
-        AND (busy && :busy OR session_type_id = :session_type_id AND cap_day = :cap_day) RETURNING 1
+      {where} expert_id = :expert_id AND status = 'held'
+        AND (hold_until <= CAST(:now AS timestamptz) OR id = :own_hold)
+        AND (busy && :busy OR session_type_id = :session_type_id AND cap_day = :cap_day) RETURNING 1"""
+RELEASE_HOLDS: Final = f"""
+    WITH released AS ({_RELEASE.format(where="WHERE")}
     )"""
 _AFTER_RELEASE: Final = f"(SELECT count(*) FROM released) AS released_count, {_EACH_PLACE}"  # noqa: S608
 
 
-# A condition of the write, and the statement around it. The result is one row: the limit that is exceeded, if any, and
-# the columns of the booking, NULL if it was not made.
-_IF_WITHIN_LIMITS: Final = "limits.exceeded IS NULL"
-# In a crowd, nearly everyone finds the time taken. Then nothing is locked or counted, and the result is no row.
-_UNLESS_TAKEN: Final = f"""
-       WHERE NOT EXISTS (SELECT FROM booking WHERE expert_id = :expert_id AND starts_at = :starts_at AND {LIVE_ROWS})"""
+# The statement around a write that is subject to limits. Its result is one row: the limit that is exceeded, if any, and
+# the columns of the booking, NULL if none was made.
+# Every part that locks rows reads `limits` first. So all transactions lock the network and the customer, in
+# `check_booking_limits`, before they lock or insert rows, and cannot deadlock.
 _LIMITED: Final = """
-    {before} limits AS MATERIALIZED (
+    WITH limits AS MATERIALIZED (
       SELECT exceeded, counted, oldest FROM check_booking_limits(
              CAST(:origin AS bytea), CAST(:visitor AS bytea), CAST(:customer_key AS text), CAST(:proven AS boolean),
              CAST(:expert_id AS uuid), CAST(:now AS timestamptz), CAST(:since AS timestamptz),
-             CAST(:per_network AS int), CAST(:live_per_expert AS int), CAST(:live_per_customer AS int)) {unless}
-    ), made AS (
+             CAST(:per_network AS int), CAST(:live_per_expert AS int), CAST(:live_per_customer AS int)) {unless_taken}
+    ) {released}, made AS (
       {write}
     ), recorded AS (
       INSERT INTO network_booking (booking_id, origin, booked_at)
       SELECT id, CAST(:origin AS bytea), CAST(:now AS timestamptz) FROM made WHERE CAST(:origin AS bytea) IS NOT NULL
     )
     SELECT limits.*, made.* FROM limits LEFT JOIN made ON true"""
+_WITHIN_LIMITS: Final = "limits.exceeded IS NULL"
+# In a crowd, nearly everyone finds the time taken. Then nothing is locked or counted, and the result is no row.
+_UNLESS_TAKEN: Final = f"""
+       WHERE NOT EXISTS (SELECT FROM booking WHERE expert_id = :expert_id AND starts_at = :starts_at AND {LIVE_ROWS})"""
+_RELEASED_WITHIN_LIMITS: Final = f", released AS ({_RELEASE.format(where=f'FROM limits WHERE {_WITHIN_LIMITS} AND')})"
+
+
+def _limited(write: str, *, unless_taken: str = "", released: str = "") -> str:
+    return _LIMITED.format(write=write, unless_taken=unless_taken, released=released)
 
 
 class _Statements(NamedTuple):
@@ -108,12 +117,12 @@ def _statements(columns: Sequence[Column[Any]], returning: str) -> _Statements:
 
 def _limited_statements(columns: Sequence[Column[Any]], returning: str) -> _Statements:
     plain, over_holds = (
-        _insert(columns, f"{source}, limits WHERE {_IF_WITHIN_LIMITS}", returning)
+        _insert(columns, f"{source}, limits WHERE {_WITHIN_LIMITS}", returning)
         for source in (_EACH_PLACE, _AFTER_RELEASE)
     )
     return _Statements(
-        _typed(_LIMITED.format(before="WITH", unless=_UNLESS_TAKEN, write=plain), columns),
-        _typed(_LIMITED.format(before=f"{RELEASE_HOLDS},", unless="", write=over_holds), columns),
+        _typed(_limited(plain, unless_taken=_UNLESS_TAKEN), columns),
+        _typed(_limited(over_holds, released=_RELEASED_WITHIN_LIMITS), columns),
     )
 
 
@@ -139,11 +148,11 @@ def _book_held_statement(*, limited: bool) -> TextClause:
            {"FROM limits" if limited else ""}
      WHERE id = :own_hold AND status = 'held' AND hold_until > CAST(:now AS timestamptz) AND expert_id = :expert_id
        AND session_type_id = :session_type_id AND starts_at = :starts_at AND busy = :busy
-       {f"AND {_IF_WITHIN_LIMITS}" if limited else ""}
+       {f"AND {_WITHIN_LIMITS}" if limited else ""}
     RETURNING {_RETURNING_VIEW}
     """  # noqa: S608 - only our own column names
     columns = (*_booked_columns, _b.visitor, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)
-    statement = _LIMITED.format(before="WITH", unless="", write=write) if limited else write
+    statement = _limited(write) if limited else write
     types = (bindparam(c.name, type_=c.type) for c in columns)
     return text(statement).bindparams(*types, bindparam("own_hold", type_=Uuid))
 

@@ -4,7 +4,7 @@
 -- refused writes nothing.
 -- Exact in a race: bookings of one network, and of one customer, pass one after another, because the locks last until
 -- the transaction ends, and each query of a volatile function sees everything that was committed before the query.
--- Without deadlocks: every transaction takes the network's lock, then the customer's, then inserts.
+-- Without deadlocks: the network is always locked before the customer, and both before any row of `booking`.
 CREATE FUNCTION check_booking_limits(
   from_network bytea, from_browser bytea, of_customer text, is_proven boolean, with_expert uuid, now_at timestamptz,
   since timestamptz, per_network int, per_expert int, per_customer int,
