@@ -6,7 +6,8 @@ from jinja2 import DictLoader
 from nicegui.client import templates
 
 _PAGE: Final = "index.html"
-_NONCE: Final = '<script nonce="{{ request.scope.csp_nonce }}"'
+_SET_NONCE: Final = "{% set csp_nonce = request.scope.csp_nonce %}"
+_SCRIPT: Final = '<script nonce="{{ csp_nonce }}"'
 
 
 def add_to_template() -> None:
@@ -18,5 +19,5 @@ def add_to_template() -> None:
     loader = templates.env.loader
     assert loader is not None
     text, _, _ = loader.get_source(templates.env, _PAGE)
-    if _NONCE not in text:
-        templates.env.loader = DictLoader({_PAGE: text.replace("<script", _NONCE)})
+    if not text.startswith(_SET_NONCE):
+        templates.env.loader = DictLoader({_PAGE: _SET_NONCE + text.replace("<script", _SCRIPT)})

@@ -6,6 +6,7 @@ browser has disconnected, or a minute after it was created if no browser connect
 
 import asyncio
 import logging
+from functools import lru_cache
 from itertools import islice
 from time import monotonic, time
 from typing import Final
@@ -22,6 +23,9 @@ MAX_UNCONNECTED: Final = 2000
 _MAX_BLOCKING: Final = 0.005
 # Pages still being built are not deleted. How many pages are examined to find one that is built.
 _MAX_EXAMINED: Final = 20
+
+# Parsing an address costs more than all the rest of counting a page.
+_network = lru_cache(maxsize=4096)(network_of)
 
 
 class Pages(dict[str, Client]):
@@ -114,4 +118,4 @@ def _delete(page: Client) -> None:
 
 def _network_of(page: Client) -> bytes:
     request = page._request
-    return network_of(request.client.host if request is not None and request.client is not None else "")
+    return _network(request.client.host if request is not None and request.client is not None else "")
