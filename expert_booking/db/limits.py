@@ -26,12 +26,10 @@ _COUNT_CHANGE: Final = text(
     WITH counted AS (
       INSERT INTO network_change (booking_id, origin, changed_at) VALUES (:booking_id, :origin, :now)
     )
-    SELECT (SELECT min(changed_at) FROM (
-              SELECT changed_at FROM network_change WHERE booking_id = :booking_id AND changed_at > :since
-               ORDER BY changed_at DESC LIMIT :per_hour) AS of_booking HAVING count(*) = :per_hour),
-           (SELECT min(changed_at) FROM (
-              SELECT changed_at FROM network_change WHERE origin = :origin AND changed_at > :since
-               ORDER BY changed_at DESC LIMIT :per_hour) AS by_network HAVING count(*) = :per_hour)
+    SELECT (SELECT changed_at FROM network_change WHERE booking_id = :booking_id AND changed_at > :since
+             ORDER BY changed_at DESC OFFSET :per_hour - 1 LIMIT 1),
+           (SELECT changed_at FROM network_change WHERE origin = :origin AND changed_at > :since
+             ORDER BY changed_at DESC OFFSET :per_hour - 1 LIMIT 1)
     """
 ).bindparams(
     bindparam("booking_id", type_=Uuid), bindparam("origin", type_=LargeBinary),

@@ -120,8 +120,8 @@ def next_state(state: BookState, event: Event, now: datetime) -> BookState:
         case SlotRead(own_hold, refusal, own_booking):
             free_again = state.refusal is not None and refusal is None
             hold_state = HoldState.FREE_AGAIN if free_again else state.hold_state
-            limit = None if refusal else state.limit
-            read = replace(state, hold_state=hold_state, refusal=refusal, own_booking=own_booking, limit=limit)
+            still = None if refusal else state.limit
+            read = replace(state, hold_state=hold_state, refusal=refusal, own_booking=own_booking, limit=still)
             return _with_own_hold(read, own_hold, now)
 
 

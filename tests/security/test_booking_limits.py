@@ -96,7 +96,7 @@ async def outcomes(*works: Awaitable[Any]) -> Counter[str]:
 
 
 def test_defaults() -> None:
-    assert Settings(_env_file=None).booking_limits == BookingLimits(40, 3, 10, 12)  # type: ignore[call-arg]
+    assert Settings(_env_file=None).booking_limits == BookingLimits(40, 3, 10, 12)
 
 
 # --- bookings of a network ---------------------------------------------------------------------------------------
@@ -607,7 +607,7 @@ async def test_forwarded_address_counts_only_from_a_trusted_proxy(
     server = serve(BOOKINGS_PER_NETWORK="1")
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         slots = await free_starts(client, server.url, expert)
-        answers = []
+        answers: list[int] = []
         for start, address in zip(slots, ("2001:db8::1", "198.51.100.7", "2001:db8::2"), strict=False):
             body = booking_of(expert, startsAt=start, email=f"p{len(answers)}@example.com")
             headers = {"X-Forwarded-For": address}

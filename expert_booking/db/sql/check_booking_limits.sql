@@ -13,23 +13,19 @@ CREATE FUNCTION check_booking_limits(
 DECLARE
   in_all int;
 BEGIN
-  IF per_network > 0 THEN
-    PERFORM pg_advisory_xact_lock(hashtextextended('bookings from ' || encode(from_network, 'hex'), 0));
-  END IF;
-  IF per_expert > 0 OR per_customer > 0 THEN
-    PERFORM pg_advisory_xact_lock(hashtextextended('bookings of ' || of_customer, 0));
-  END IF;
-  SELECT (SELECT min(recent.booked_at)
-            FROM (SELECT n.booked_at FROM network_booking n WHERE n.origin = from_network AND n.booked_at > since
-                   ORDER BY n.booked_at DESC LIMIT per_network) recent
-          HAVING count(*) = per_network),
+  PERFORM CASE WHEN per_network > 0 THEN
+            pg_advisory_xact_lock(hashtextextended('bookings from ' || encode(from_network, 'hex'), 0)) END,
+          CASE WHEN per_expert > 0 OR per_customer > 0 THEN
+            pg_advisory_xact_lock(hashtextextended('bookings of ' || of_customer, 0)) END;
+  SELECT (SELECT n.booked_at FROM network_booking n WHERE n.origin = from_network AND n.booked_at > since
+           ORDER BY n.booked_at DESC OFFSET greatest(per_network, 1) - 1 LIMIT 1),
          count(*) FILTER (WHERE b.expert_id = with_expert), count(*)
     INTO oldest, counted, in_all
     FROM booking b
    WHERE b.customer_key = of_customer AND b.starts_at > now_at AND b.status IN ('pending', 'confirmed')
      AND (is_proven OR b.visitor = from_browser OR EXISTS (
            SELECT FROM network_booking n WHERE n.booking_id = b.id AND n.origin = from_network));
-  IF oldest IS NOT NULL THEN
+  IF per_network > 0 AND oldest IS NOT NULL THEN
     exceeded := 'network';
   ELSIF per_expert > 0 AND counted >= per_expert THEN
     exceeded := 'expert';

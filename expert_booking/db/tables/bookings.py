@@ -161,10 +161,9 @@ network_hold = Table(
 network_booking = Table(
     "network_booking",
     metadata,
+    Column("origin", LargeBinary, primary_key=True),
+    Column("booked_at", DateTime(timezone=True), primary_key=True),
     Column("booking_id", Uuid, primary_key=True),
-    Column("origin", LargeBinary, nullable=False),
-    Column("booked_at", DateTime(timezone=True), nullable=False),
-    Index("ix_network_booking_origin_booked_at", "origin", "booked_at"),
 )
 
 # One row per change by a customer, kept for an hour, to count the changes of a booking and by a network.
