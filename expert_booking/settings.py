@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.holds import HoldRules
+from expert_booking.domain.limits import BookingLimits
 from expert_booking.domain.phone_numbers import REGIONS
 from expert_booking.domain.site import DEMO_SENDER, Site
 from expert_booking.logs import LogFormat, LogLevel
@@ -135,6 +136,10 @@ class Settings(BaseSettings):
     hold_longest_minutes: Annotated[float, Field(gt=0, le=240)] = 20
     holds_per_network: Annotated[int, Field(ge=1, le=10_000)] = 20
     holds_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    bookings_per_network: Annotated[int, Field(ge=0, le=100_000)] = 40
+    live_bookings_per_expert: Annotated[int, Field(ge=0, le=100_000)] = 3
+    live_bookings_per_customer: Annotated[int, Field(ge=0, le=100_000)] = 10
+    changes_per_hour: Annotated[int, Field(ge=0, le=100_000)] = 12
     sockets_per_network: Annotated[int, Field(ge=1, le=100_000)] = 200
     unconnected_pages_per_network: Annotated[int, Field(ge=1, le=100_000)] = 100
     smtp_url: Annotated[str, AfterValidator(_smtp_url)] | None = None
@@ -154,6 +159,16 @@ class Settings(BaseSettings):
     def hold_rules(self) -> HoldRules:
         """How long slots are held, and how many holds are allowed."""
         return HoldRules(self.hold_minutes, self.hold_longest_minutes, self.holds_per_network, self.holds_per_minute)
+
+    @property
+    def booking_limits(self) -> BookingLimits:
+        """How many bookings and changes the public may make."""
+        return BookingLimits(
+            per_network=self.bookings_per_network,
+            live_per_expert=self.live_bookings_per_expert,
+            live_per_customer=self.live_bookings_per_customer,
+            changes_per_hour=self.changes_per_hour,
+        )
 
     @property
     def site(self) -> Site:

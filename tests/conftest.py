@@ -25,6 +25,7 @@ from sqlalchemy import make_url
 from expert_booking.db import schema
 from expert_booking.db.embedded import EmbeddedPostgres
 from expert_booking.db.engine import Database, driver_url
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.schemas import (
     BookingRequest,
     BookingView,
@@ -171,8 +172,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def services(database: Database, clock: Clock) -> Services:
-    """All use cases of the product, with the test's clock."""
-    return Services(database, clock=clock)
+    """All use cases of the product, with the test's clock, and without limits on bookings and changes."""
+    return Services(database, clock=clock, limits=NO_LIMITS)
 
 
 @pytest.fixture

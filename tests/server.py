@@ -76,10 +76,12 @@ class ServerProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
         self.log.touch()
-        # All visitors of a test share one network, so the limits per network are high.
+        # All visitors of a test share one network, and many book with one address, so the limits are high.
         wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000",
                   "HOLDS_PER_MINUTE": "100000", "SOCKETS_PER_NETWORK": "10000",
-                  "UNCONNECTED_PAGES_PER_NETWORK": "10000", **settings}  # fmt: skip
+                  "UNCONNECTED_PAGES_PER_NETWORK": "10000", "BOOKINGS_PER_NETWORK": "10000",
+                  "LIVE_BOOKINGS_PER_EXPERT": "10000", "LIVE_BOOKINGS_PER_CUSTOMER": "10000",
+                  "CHANGES_PER_HOUR": "10000", **settings}  # fmt: skip
         if database_url is not None:
             wanted["DATABASE_URL"] = database_url
         self.process = self._start(folder, environment(**wanted))

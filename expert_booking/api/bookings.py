@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Response
+from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import caller_dependency
+from expert_booking.api.callers import caller_dependency, client_network_hash
 from expert_booking.api.error_docs import (
     FORBIDDEN,
     INVALID,
@@ -23,12 +23,15 @@ from expert_booking.api.error_docs import (
 )
 from expert_booking.api.path_ids import parse_id
 from expert_booking.domain.errors import (
+    BookingLimitReached,
     BookingNotFound,
     CancelTooLate,
     NoReschedulesLeft,
     RescheduleNotAllowed,
     RescheduleTooLate,
     StatusChangeNotAllowed,
+    TooManyBookings,
+    TooManyChanges,
     TooManyNewLinks,
 )
 from expert_booking.schemas import (
@@ -79,6 +82,7 @@ def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
 
 _CONFIRMED: Final = {**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
 _LATER: Final = {"startsAt": "2026-11-24T11:00:00Z", "endsAt": "2026-11-24T12:00:00Z"}
+_LIMIT_REACHED: Final = str(BookingLimitReached(with_expert=True, limit=3, current=3))
 _ON_BOOK: Final[Responses] = {
     **example_response(
         201,
@@ -86,7 +90,17 @@ _ON_BOOK: Final[Responses] = {
         headers={"Location": "The URL of the booking."},
         booking=_NEW,
     ),
-    **error_responses(NO_EXPERT, NO_SESSION_TYPE, SLOT_TAKEN, TOO_LARGE, SLOT_NOT_OFFERED, INVALID),
+    **error_responses(
+        NO_PROOF,
+        NO_EXPERT,
+        NO_SESSION_TYPE,
+        SLOT_TAKEN,
+        refused(BookingLimitReached, _LIMIT_REACHED),
+        TOO_LARGE,
+        SLOT_NOT_OFFERED,
+        INVALID,
+        refused(TooManyBookings),
+    ),
 }
 _ON_LIST: Final[Responses] = {
     **example_response(
@@ -104,7 +118,14 @@ _ON_GET: Final[Responses] = {
 _ON_CHANGE: Final[Responses] = {
     **example_response(200, "The changed booking.", booking=_CONFIRMED),
     **error_responses(
-        NO_PROOF, FORBIDDEN, NO_BOOKING, refused(StatusChangeNotAllowed), refused(CancelTooLate), TOO_LARGE, INVALID
+        NO_PROOF,
+        FORBIDDEN,
+        NO_BOOKING,
+        refused(StatusChangeNotAllowed),
+        refused(CancelTooLate),
+        TOO_LARGE,
+        INVALID,
+        refused(TooManyChanges),
     ),
 }
 _ON_RESCHEDULE: Final[Responses] = {
@@ -120,6 +141,7 @@ _ON_RESCHEDULE: Final[Responses] = {
         TOO_LARGE,
         SLOT_NOT_OFFERED,
         INVALID,
+        refused(TooManyChanges),
     ),
 }
 _ON_REVOKE: Final[Responses] = {
@@ -134,20 +156,31 @@ _ON_HISTORY: Final[Responses] = {
 Reference = Annotated[str, Path(description="The id of the booking.", examples=[_ID])]
 
 
-def endpoints(services: Services, routes: type[APIRoute], request_model: type[BookingRequest]) -> APIRouter:
-    """Create the router for `/bookings`. The settings decide which model requests have."""
+def endpoints(
+    services: Services, routes: type[APIRoute], request_model: type[BookingRequest], secret: str
+) -> APIRouter:
+    """Create the router for `/bookings`. The settings decide which model requests have.
+
+    `secret` keys the hashes of client networks.
+    """
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
     booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
 
-    async def book(request: BookingRequest) -> Response:
+    async def book(
+        request: BookingRequest, http_request: Request, caller: Caller | None = caller_from_token
+    ) -> Response:
         """Book a slot, and return the booking with its `accessToken`.
 
         Of several requests for the same time exactly one succeeds; the others get a 409 with the nearest free times.
         Send the `holdId` of a hold to book the time it reserves. If the hold has expired, the time is booked if it is
         still free. With the `accessToken` the customer can read, reschedule and cancel this booking.
+
+        No token is needed. The bookings of a network in an hour are limited, except for an address whose customer's
+        token is sent, and so are the upcoming bookings of an address. Tokens of experts and admins have no limits.
         """
-        booking = await services.bookings.book(request)
+        origin = client_network_hash(http_request, secret)
+        booking = await services.bookings.book(request, origin=origin, caller=caller)
         created = NewBookingView.model_construct(**dict(booking), access_token=services.tokens.for_booking(booking.id))
         # Serialized here, because FastAPI would validate the view once more.
         headers = {"Location": f"/bookings/{booking.id}"}
@@ -179,18 +212,26 @@ def endpoints(services: Services, routes: type[APIRoute], request_model: type[Bo
 
     @router.patch("/{booking}/status", summary="Change the status of a booking", responses=_ON_CHANGE)
     async def change_status(
-        booking: Reference, request: StatusRequest, caller: Caller | None = caller_from_token
+        booking: Reference,
+        request: StatusRequest,
+        http_request: Request,
+        caller: Caller | None = caller_from_token,
     ) -> BookingView:
         """Confirm, decline, cancel or complete a booking, or mark it as a no-show. The reason is kept in its history.
 
         The expert and admins may make every allowed change. The customer may cancel, within the terms of the booking,
-        with its `accessToken` or a customer's token.
+        with its `accessToken` or a customer's token. Changes by customers are limited per hour, for each booking and
+        each network, except with a customer's token.
 
         Allowed: pending → confirmed, declined, cancelled; confirmed → cancelled until the end of the session, and
         after it completed, no_show. A pending booking expires automatically if the expert does not answer in time.
         """
         return await services.bookings.change_status(
-            parse_id(booking, BookingNotFound), request.status, caller, reason=request.reason
+            parse_id(booking, BookingNotFound),
+            request.status,
+            caller,
+            reason=request.reason,
+            origin=client_network_hash(http_request, secret),
         )
 
     reschedule_request = Body(
@@ -201,15 +242,20 @@ def endpoints(services: Services, routes: type[APIRoute], request_model: type[Bo
     async def reschedule(
         booking: Reference,
         request: Annotated[RescheduleRequest, reschedule_request],
+        http_request: Request,
         caller: Caller | None = caller_from_token,
     ) -> BookingView:
         """Reschedule a booking to another free time.
 
         The expert and admins may always do this, the customer within the terms of the booking. If the request is
-        refused, the booking keeps its time.
+        refused, the booking keeps its time. The customer's changes are limited per hour.
         """
         return await services.bookings.reschedule(
-            parse_id(booking, BookingNotFound), request.starts_at, caller, reason=request.reason
+            parse_id(booking, BookingNotFound),
+            request.starts_at,
+            caller,
+            reason=request.reason,
+            origin=client_network_hash(http_request, secret),
         )
 
     @router.post(

@@ -63,6 +63,7 @@ _EXAMPLE_MEMBERS: Final[Mapping[str, Any]] = {
         "reason": "outside_hours", "figures": {"day": "2026-11-24", "hours": ["09:00–13:00"]},
         "alternatives": _ALTERNATIVES, "errors": [{"field": "startsAt", "message": SLOT_NOT_OFFERED.detail}],
     },
+    "booking_limit_reached": {"figures": {"scope": "expert", "limit": 3, "current": 3}},
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi.responses import JSONResponse
 
 from expert_booking.domain.errors import (
+    BookingLimitReached,
     Conflict,
     FieldsWrong,
     Forbidden,
@@ -63,6 +64,8 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     if isinstance(refusal, FieldsWrong):
         errors = [{"field": field, "message": message} for field, message in refusal.errors.items()]
         return problem(status, refusal.code, str(refusal), errors=errors)
+    if isinstance(refusal, BookingLimitReached):
+        return problem(status, refusal.code, str(refusal), figures=refusal.figures)
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(refusal, PlanChanged):
         headers["ETag"] = f'"{refusal.version}"'

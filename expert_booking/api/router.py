@@ -95,7 +95,7 @@ def create_api(
     routes = idempotent(services, secret)
     booking_model = booking_request_model(phone_required=phone_required, default_region=default_region)
     # Routes are matched in order, so the most frequent ones come first.
-    api.include_router(bookings.endpoints(services, routes, booking_model), responses=common)
+    api.include_router(bookings.endpoints(services, routes, booking_model, secret), responses=common)
     api.include_router(holds.endpoints(services, routes, secret), responses=common)
     api.include_router(calendars.endpoints(services, routes), responses=common)
     api.include_router(feeds.endpoints(services), responses=unavailable)

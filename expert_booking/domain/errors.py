@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import ClassVar
 
+from expert_booking.domain.limits import HOUR
 from expert_booking.domain.unavailability import Blocker, Reason
 
 
@@ -203,6 +204,19 @@ class StatusChangeNotAllowed(Conflict):
     code = "status_change_not_allowed"
 
 
+class BookingLimitReached(Conflict):
+    """This email address has as many upcoming bookings as it may have. Please cancel one first."""
+
+    code = "booking_limit_reached"
+
+    def __init__(self, *, with_expert: bool, limit: int, current: int) -> None:
+        """`with_expert`: the limit with one expert; otherwise the limit in all."""
+        bookings = "booking" if current == 1 else "bookings"
+        scope = " with this expert" if with_expert else ""
+        super().__init__(f"This email address already has {current} upcoming {bookings}{scope}. The limit is {limit}.")
+        self.figures = {"scope": "expert" if with_expert else "all", "limit": limit, "current": current}
+
+
 class TokenNameTaken(Conflict):
     """A token with this name already exists."""
 
@@ -296,3 +310,27 @@ class TooManyHoldsPerMinute(TooManyHolds):
     def __init__(self, wait: timedelta = timedelta(minutes=1)) -> None:
         super().__init__()
         self.retry_after = ceil(wait.total_seconds())
+
+
+class TooManyInAnHour(TooManyRequests):
+    """Too many requests in the last hour."""
+
+    code = "too_many_in_an_hour"
+
+    def __init__(self, oldest: datetime, now: datetime, sentence: str = "") -> None:
+        """`oldest` (UTC) is the oldest of those that count; once it is an hour old, the next request is allowed."""
+        super().__init__(*filter(None, (sentence,)))
+        self.again_at = oldest + HOUR
+        self.retry_after = max(1, ceil((self.again_at - now).total_seconds()))
+
+
+class TooManyBookings(TooManyInAnHour):
+    """Too many bookings were made from your network in the last hour."""
+
+    code = "too_many_bookings"
+
+
+class TooManyChanges(TooManyInAnHour):
+    """Too many bookings were changed from your network in the last hour."""
+
+    code = "too_many_changes"

@@ -15,6 +15,7 @@ from expert_booking.db.engine import Database
 from expert_booking.domain.calendar import DAY
 from expert_booking.domain.errors import NotFound, SlugTaken
 from expert_booking.domain.hours import OverrideKind
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.schemas import DaysOffRequest, ExpertRequest, OverrideRequest
 from expert_booking.seed import bulk
 from expert_booking.seed.catalogue import days_with_overrides, expert_requests, shares
@@ -57,7 +58,7 @@ async def _load(database: Database, plan: Plan, now: datetime | None) -> str:
     today = datetime.combine((now or utc_now()).astimezone(UTC), time(), tzinfo=UTC)
 
     def services_at(instant: datetime) -> Services:
-        return Services(database, clock=lambda: instant)
+        return Services(database, clock=lambda: instant, limits=NO_LIMITS)
 
     # Nearly all bookings are made at one instant in the past, when all of these slots were still in the future.
     services = services_at(today - HISTORY)

@@ -12,6 +12,7 @@ from expert_booking.db.embedded import LEAST_FREE
 from expert_booking.db.engine import Database
 from expert_booking.db.queue_sizes import QueueSizes
 from expert_booking.domain.holds import HoldRules
+from expert_booking.domain.limits import BookingLimits
 from expert_booking.domain.site import Site
 from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
@@ -32,6 +33,7 @@ from expert_booking.services.workers.outbox import Outbox
 Clock = Callable[[], datetime]
 ClockAgrees = Callable[[], Awaitable[bool]]
 _HOLD_RULES: Final = HoldRules()
+_BOOKING_LIMITS: Final = BookingLimits()
 _SITE: Final = Site()
 
 
@@ -61,6 +63,7 @@ class Services:
         clock: Clock = utc_now,
         clock_agrees: ClockAgrees = _always_agrees,
         holds: HoldRules = _HOLD_RULES,
+        limits: BookingLimits = _BOOKING_LIMITS,
         site: Site = _SITE,
         transport: EmailTransport | None = None,
         counts: BookingMetrics | None = None,
@@ -79,11 +82,15 @@ class Services:
         self._free_space = free_space
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
-        self.bookings = Bookings(database, clock) if counts is None else InstrumentedBookings(database, clock, counts)
+        self.bookings = (
+            Bookings(database, clock, limits)
+            if counts is None
+            else InstrumentedBookings(database, clock, limits, counts)
+        )
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )
-        self.deadlines = Deadlines(database, clock, clock_agrees)
+        self.deadlines = Deadlines(database, clock, clock_agrees, limits)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)

@@ -9,6 +9,7 @@ from expert_booking.db import bookings as rows
 from expert_booking.db.engine import AnyConnection, Database, retry_on_deadlock
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
+    BookingLimitReached,
     BookingNotFound,
     ExpertNotFound,
     Forbidden,
@@ -16,9 +17,11 @@ from expert_booking.domain.errors import (
     SlotNotOffered,
     SlotTaken,
     StatusChangeNotAllowed,
+    TooManyBookings,
     TooManyNewLinks,
 )
 from expert_booking.domain.lifecycle import Actor, Status, check_reschedule, check_transition
+from expert_booking.domain.limits import BookingLimits
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -34,35 +37,49 @@ from expert_booking.schemas import (
 from expert_booking.services import booking_changes, new_bookings
 from expert_booking.services.booking_changes import CHANGED_CONCURRENTLY, change_of, changeable, owns
 from expert_booking.services.booking_views import view_of
+from expert_booking.services.limits import booking_check, count_change
 
 
 class Bookings:
     """The use cases of bookings. The database decides who was first: insert or fail, in one statement."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], limits: BookingLimits) -> None:
         self._database = database
         self._clock = clock
+        self._limits = limits
 
     async def book(
-        self, request: BookingRequest, *, visitor: bytes | None = None, submission: UUID | None = None
+        self,
+        request: BookingRequest,
+        *,
+        visitor: bytes | None = None,
+        submission: UUID | None = None,
+        origin: bytes | None = None,
+        caller: Caller | None = None,
     ) -> BookingView:
         """Book a slot that the calendar offers.
 
-        `visitor` is a hash that identifies the browser. `submission` identifies one filled-in form, which makes only
-        one booking however often it is sent. The request's hold becomes the booking; if it has expired, the first to
-        book gets the time. Raises SlotTaken, SlotNotOffered, ExpertNotFound, SessionTypeNotFound, and FieldsWrong for a
-        hold on a different time.
+        `visitor` and `origin` are hashes that identify the browser and its network. `submission` identifies one
+        filled-in form, which makes only one booking however often it is sent. The request's hold becomes the booking;
+        if it has expired, the first to book gets the time. Raises SlotTaken, SlotNotOffered, ExpertNotFound,
+        SessionTypeNotFound, FieldsWrong for a hold on a different time, and TooManyBookings or BookingLimitReached
+        unless `caller` is an expert or admin.
         """
+        key = customer_key(request.email)
+        check = booking_check(self._limits, key, origin=origin, visitor=visitor, caller=caller)
         async with self._database.statements() as connection:
             try:
-                return view_of(await new_bookings.book(connection, request, visitor, submission, self._clock()))
-            except (SlotTaken, SlotNotOffered):
+                made = await new_bookings.book(
+                    connection, request, self._clock(), visitor=visitor, submission=submission, limits=check
+                )
+                return view_of(made)
+            except (SlotTaken, SlotNotOffered, TooManyBookings, BookingLimitReached):
                 if visitor is None or submission is None:
                     raise
-                made = await rows.by_submission(connection, submission, visitor)
-                if made is None:
+                earlier = await rows.by_submission(connection, submission, visitor)
+                if earlier is None:
                     raise
-                return view_of(made)
+                return view_of(earlier)
 
     async def get(self, booking_id: UUID, caller: Caller | None) -> BookingView:
         """One booking, for its customer, its expert, admins and readers.
@@ -126,31 +143,33 @@ class Bookings:
         return BookingPage(bookings=[view_of(row) for row in found], total=total, page=query.page, limit=query.limit)
 
     async def change_status(
-        self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = ""
+        self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = "", origin: bytes | None = None
     ) -> BookingView:
         """Change the status of a booking, as its expert, an admin or its customer.
 
-        Raises NotAuthenticated without a token, Forbidden if the token does not run this expert's calendar,
-        BookingNotFound, StatusChangeNotAllowed for an unknown transition or after a concurrent change, and for the
-        customer CancelTooLate.
+        `origin` is a hash of the network. Raises NotAuthenticated without a token, Forbidden if the token does not run
+        this expert's calendar, BookingNotFound, StatusChangeNotAllowed for an unknown transition or after a concurrent
+        change, and for the customer CancelTooLate or TooManyChanges.
         """
         async with self._database.transaction() as connection:
             row, by = await changeable(connection, booking_id, caller)
             check_transition(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
             if by.actor is Actor.CUSTOMER and to is Status.CANCELLED:
                 rows.agreed_terms(row).check_cancel(row.starts_at, self._clock())
+            if by.actor is Actor.CUSTOMER:
+                await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
             if not await rows.change_status(connection, change_of(row, by, reason, self._clock()), to.value):
                 raise StatusChangeNotAllowed(CHANGED_CONCURRENTLY)
             return await _reload(connection, row.id)
 
     async def reschedule(
-        self, booking_id: UUID, to: datetime, caller: Caller | None, *, reason: str = ""
+        self, booking_id: UUID, to: datetime, caller: Caller | None, *, reason: str = "", origin: bytes | None = None
     ) -> BookingView:
         """Reschedule a booking to another slot of its session type, as its expert, an admin or its customer.
 
-        `to` is the new start (UTC). Raises NotAuthenticated, Forbidden, BookingNotFound, RescheduleNotAllowed,
-        SlotTaken or SlotNotOffered, and for the customer RescheduleTooLate or NoReschedulesLeft. The booking then keeps
-        its time.
+        `to` is the new start (UTC), `origin` a hash of the network. Raises NotAuthenticated, Forbidden,
+        BookingNotFound, RescheduleNotAllowed, SlotTaken or SlotNotOffered, and for the customer RescheduleTooLate,
+        NoReschedulesLeft or TooManyChanges. The booking then keeps its time.
         """
 
         async def attempt() -> BookingView:
@@ -161,6 +180,8 @@ class Bookings:
                     rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
                 if to == row.starts_at:
                     return view_of(row)
+                if by.actor is Actor.CUSTOMER:
+                    await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
                 await booking_changes.reschedule(connection, row, to, self._clock, by=by, reason=reason)
                 return await _reload(connection, row.id)
 

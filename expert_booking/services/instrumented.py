@@ -10,6 +10,7 @@ from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.limits import BookingLimits
 from expert_booking.schemas import BookingRequest, BookingView, Caller, HoldRequest, HoldView
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.holds import Holds
@@ -31,8 +32,10 @@ class BookingMetrics(Protocol):
 class InstrumentedBookings(Bookings):
     """`Bookings` that counts bookings, changes and refusals."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], counts: BookingMetrics) -> None:
-        super().__init__(database, clock)
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], limits: BookingLimits, counts: BookingMetrics
+    ) -> None:
+        super().__init__(database, clock, limits)
         self._counts = counts
 
     async def book(self, request: BookingRequest, **how: Any) -> BookingView:

@@ -15,7 +15,13 @@ from expert_booking.services.availability import find_offer, slot_columns, slot_
 
 
 async def book(
-    connection: AnyConnection, request: BookingRequest, visitor: bytes | None, submission: UUID | None, now: datetime
+    connection: AnyConnection,
+    request: BookingRequest,
+    now: datetime,
+    *,
+    visitor: bytes | None,
+    submission: UUID | None,
+    limits: rows.LimitCheck | None,
 ) -> AnyRow:
     """Book a slot that the calendar offers, and return the booking's row. See `Bookings.book`. `now` is UTC."""
     starts_at = request.starts_at
@@ -34,6 +40,7 @@ async def book(
         submission=submission,
         status=offer.terms.initial_status(),
         answer_by=offer.terms.answer_by(starts_at, now),
+        limits=limits,
     )
     written = await rows.book_held(connection, new) if hold else None
     if written is None:

@@ -11,11 +11,19 @@ from zoneinfo import ZoneInfo
 from nicegui import Client, ui
 from pydantic import ValidationError
 
-from expert_booking.domain.errors import HoldNotFound, Refusal, TooManyHolds, Unavailable
+from expert_booking.domain.errors import (
+    BookingLimitReached,
+    HoldNotFound,
+    Refusal,
+    TooManyBookings,
+    TooManyHolds,
+    Unavailable,
+)
 from expert_booking.domain.time_zones import country_of
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import (
     BookingRequest,
+    Caller,
     ExpertDetail,
     HoldRequest,
     SessionTypeView,
@@ -32,6 +40,7 @@ from expert_booking.web.book_state import (
     HoldRenewed,
     HoldState,
     HoldTaken,
+    LimitExceeded,
     SlotRead,
     next_state,
     refusal_of,
@@ -47,11 +56,12 @@ log = logging.getLogger(__name__)
 
 
 class Visitor(NamedTuple):
-    """The visitor who fills in the form: the hash of their browser's key, of their network, and their time zone."""
+    """The visitor who fills in the form: hashes of their browser's key and network, their time zone and their proof."""
 
     browser: bytes
     origin: bytes
     zone: ZoneInfo | None
+    proof: str | None
 
 
 class BookController:
@@ -161,10 +171,17 @@ class BookController:
                 await self._with_hold(request),
                 visitor=self._visitor.browser,
                 submission=submission_of(form),
+                origin=self._visitor.origin,
+                caller=await self._caller(),
             )
         except Unavailable as refusal:
             self._sending = False
             self._view.show_unavailable(refusal)
+        except (TooManyBookings, BookingLimitReached) as limit:
+            self._sending = False
+            self._view.form.done()
+            self._change(LimitExceeded(limit))
+            self._paint()
         except Refusal as refusal:
             self._sending = False
             await self._show_refusal(refusal)
@@ -225,6 +242,12 @@ class BookController:
                 # The visitor's hold of another slot must not block the booking either.
                 await self._take_hold()
         return request.model_copy(update={"hold_id": self._hold_id})
+
+    async def _caller(self) -> Caller | None:
+        """Return the caller as which this visitor books; None if they have not proven an email address."""
+        proof = self._visitor.proof
+        identity = await self._services.access.identity_of_proof(proof) if proof else None
+        return identity.caller() if identity else None
 
     async def _show_refusal(self, refusal: Refusal) -> None:
         self._view.form.done()

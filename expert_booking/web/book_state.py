@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import MINUTE, SessionLength
-from expert_booking.domain.errors import Refusal
+from expert_booking.domain.errors import BookingLimitReached, Refusal, TooManyBookings
 from expert_booking.schemas import BookingView, HoldView
 from expert_booking.services.availability import Board
 
@@ -59,6 +59,10 @@ class BookState:
     why_not_held: str = ""
     refusal: Refusal | None = None  # why the slot cannot be booked
     own_booking: BookingView | None = None  # this visitor's booking, if that is why
+    limit: "Limit | None" = None  # the limit that the last attempt to book exceeded, while the slot is free
+
+
+Limit = TooManyBookings | BookingLimitReached
 
 
 class HoldTaken(NamedTuple):
@@ -91,7 +95,13 @@ class SlotRead(NamedTuple):
     own_booking: BookingView | None = None
 
 
-Event = HoldTaken | HoldRefused | HoldRenewed | HoldReleased | SlotRead
+class LimitExceeded(NamedTuple):
+    """The services have refused the booking, but the slot is still free."""
+
+    limit: Limit
+
+
+Event = HoldTaken | HoldRefused | HoldRenewed | HoldReleased | SlotRead | LimitExceeded
 
 
 def next_state(state: BookState, event: Event, now: datetime) -> BookState:
@@ -105,10 +115,13 @@ def next_state(state: BookState, event: Event, now: datetime) -> BookState:
             return replace(state, own_hold=hold)
         case HoldReleased():
             return replace(state, hold_state=HoldState.RELEASED)
+        case LimitExceeded(limit):
+            return replace(state, limit=limit)
         case SlotRead(own_hold, refusal, own_booking):
             free_again = state.refusal is not None and refusal is None
             hold_state = HoldState.FREE_AGAIN if free_again else state.hold_state
-            read = replace(state, hold_state=hold_state, refusal=refusal, own_booking=own_booking)
+            still = None if refusal else state.limit
+            read = replace(state, hold_state=hold_state, refusal=refusal, own_booking=own_booking, limit=still)
             return _with_own_hold(read, own_hold, now)
 
 

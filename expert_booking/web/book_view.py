@@ -15,7 +15,7 @@ from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import ExpertDetail, SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web import error_pages, layout
-from expert_booking.web.book_state import BookState, HoldState, hold_text
+from expert_booking.web.book_state import BookState, HoldState, Limit, hold_text
 from expert_booking.web.components.booking_form import BookingForm
 from expert_booking.web.components.booking_summary import booking_summary
 from expert_booking.web.components.hold_clock import HoldClock
@@ -24,6 +24,7 @@ from expert_booking.web.components.refusal_note import (
     alternatives,
     input_kept,
     internal_error,
+    limit_note,
     reason_of,
     refusal_note,
     what_now,
@@ -59,6 +60,7 @@ class BookView:
         on_book: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
         """Draw the form beside the summary of the session. The callbacks are those of `HoldClock` and `BookingForm`."""
+        self._mails = mails
         times = f"/expert/{self._expert.slug}{self._session_parameter.replace('&', '?')}"
         layout.html(Markup('<a class="crumb" href="{}">← Other times</a>').format(times))
         with ui.element("div").classes("two"):
@@ -103,7 +105,7 @@ class BookView:
     def _notice_html(self, state: BookState, board: Board, zone: ZoneInfo) -> Markup:
         refusal, starts_at = state.refusal, state.slot.starts_at
         if refusal is None:
-            return Markup("")
+            return Markup("") if state.limit is None else self._limit_html(state.limit, starts_at, zone)
         if state.own_booking is not None:
             return already_yours(state.own_booking.id)
         free = [] if isinstance(refusal, NotFound) else board.nearest_open(starts_at)
@@ -114,3 +116,7 @@ class BookView:
             what_now(reason_of(refusal), in_zone, slug=self._expert.slug, name=self._expert.name),
             alternatives(free, zone, slug=self._expert.slug, session=self._session_parameter),
         )
+
+    def _limit_html(self, limit: Limit, starts_at: datetime, zone: ZoneInfo) -> Markup:
+        own_path = f"/book/{self._expert.slug}?at={formatting.iso(starts_at)}{self._session_parameter}"
+        return limit_note(limit, zone, own_path=own_path, mails=self._mails)

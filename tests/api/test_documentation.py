@@ -105,7 +105,7 @@ def test_times_have_format_date_time(documentation: Any) -> None:
 def test_operations_declare_whether_they_need_a_token(documentation: Any) -> None:
     guarded = {name for name, operation in operations(documentation) if operation.get("security")}
     assert guarded == CALENDAR_OPERATIONS | {
-        "get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status",
+        "post /bookings", "get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status",
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
         "post /bookings/{booking}/access-token/revoke",
         "get /experts/{expert}", "get /experts/{expert}/session-types",

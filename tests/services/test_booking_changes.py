@@ -27,6 +27,7 @@ from expert_booking.domain.errors import (
     StatusChangeNotAllowed,
 )
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.domain.terms import Confirmation
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role
@@ -45,7 +46,7 @@ ADMIN = Caller(role=Role.ADMIN, token_id=uuid4())
 async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
     """The services with connections for many concurrent calls."""
     database = Database(database_url, pool_size=30)
-    yield Services(database, clock=clock)
+    yield Services(database, clock=clock, limits=NO_LIMITS)
     await database.close()
 
 
@@ -53,7 +54,7 @@ async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Ser
 async def other_process(database_url: str, clock: Clock) -> AsyncIterator[Services]:
     """The services of another process."""
     database = Database(database_url)
-    yield Services(database, clock=clock)
+    yield Services(database, clock=clock, limits=NO_LIMITS)
     await database.close()
 
 

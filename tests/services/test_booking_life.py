@@ -37,6 +37,7 @@ from expert_booking.domain.errors import (
     StatusChangeNotAllowed,
 )
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role, SessionTypeRequest, SlotQuery
 from expert_booking.services import Services
@@ -183,7 +184,7 @@ def world(database_url: str) -> Iterator[World]:
     address = database_url.replace("+psycopg", "")
     with psycopg.connect(address, autocommit=True, row_factory=dict_row) as sql:
         sql.execute("SET TIME ZONE 'UTC'")
-        world = World(Services(database, clock=clock), clock, sql, loop)
+        world = World(Services(database, clock=clock, limits=NO_LIMITS), clock, sql, loop)
         for number, zone in enumerate((BERLIN, NEW_YORK)):
             kinds = [kind.request() for kind in KINDS if kind.expert == number]
             request = expert_request(name=f"Expert {number}", time_zone=zone.key, hours=(540, 750), session_types=kinds)

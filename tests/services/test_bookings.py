@@ -23,6 +23,7 @@ from expert_booking.domain.errors import (
     StatusChangeNotAllowed,
 )
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.schemas import BookingQuery, BookingView, Caller, Role, SlotQuery
 from expert_booking.services import Services
 from tests.conftest import AddExpert, Book, Clock, booking_request, customer_caller
@@ -39,7 +40,7 @@ MY_BROWSER, THEIR_BROWSER = b"my browser", b"their browser"
 async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
     """Services with many connections, for really concurrent calls."""
     database = Database(database_url, pool_size=25)
-    yield Services(database, clock=clock)
+    yield Services(database, clock=clock, limits=NO_LIMITS)
     await database.close()
 
 

@@ -21,6 +21,7 @@ from expert_booking.domain.errors import (
 )
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.domain.terms import Confirmation
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import HoldRequest, HoldView
@@ -37,7 +38,9 @@ ADA, BOB = b"a" * 32, b"b" * 32
 async def many_connections(database_url: str, clock: Clock) -> AsyncIterator[Services]:
     """The services with connections for many concurrent calls."""
     database = Database(database_url, pool_size=30)
-    yield Services(database, clock=clock, holds=HoldRules(minutes=5, longest_minutes=20, per_origin=3))
+    yield Services(
+        database, clock=clock, holds=HoldRules(minutes=5, longest_minutes=20, per_origin=3), limits=NO_LIMITS
+    )
     await database.close()
 
 

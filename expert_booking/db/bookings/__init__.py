@@ -15,10 +15,11 @@ from expert_booking.db.bookings.reads import (
     of_visitor,
     page,
 )
-from expert_booking.db.bookings.rows import NewBooking, NewHold, NewRow
+from expert_booking.db.bookings.rows import LimitCheck, NewBooking, NewHold, NewRow
 
 __all__ = [
     "Change",
+    "LimitCheck",
     "NewBooking",
     "NewHold",
     "NewRow",

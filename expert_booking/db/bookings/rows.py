@@ -11,6 +11,7 @@ from expert_booking.db.availability import Offer
 from expert_booking.db.tables import AGREED_TERMS
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.limits import HOUR
 from expert_booking.schemas import BookingRequest
 
 
@@ -54,19 +55,45 @@ class NewClaim(NewRow):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitCheck:
+    """The limits (0: none) for one booking, and who makes it.
+
+    `origin` is the hash of the network if the booking counts against it. `proven`: the address was proven, so that all
+    of its upcoming bookings count, and not only those made in this browser or from this network.
+    """
+
+    origin: bytes | None
+    proven: bool
+    per_network: int
+    live_per_expert: int
+    live_per_customer: int
+
+    def values(self, now: datetime) -> dict[str, Any]:
+        """The parameters of the statements."""
+        return {
+            "origin": self.origin, "proven": self.proven, "now": now, "since": now - HOUR,
+            "per_network": self.per_network, "live_per_expert": self.live_per_expert,
+            "live_per_customer": self.live_per_customer,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewBooking(NewClaim):
-    """A booking to insert, as requested by the customer, with its initial status."""
+    """A booking to insert, as requested by the customer, with its initial status. `limits` is None if none apply."""
 
     request: BookingRequest
     customer_key: str
     status: Status
     submission: UUID | None = None
     answer_by: datetime | None = None
+    limits: LimitCheck | None = None
 
     def values(self) -> dict[str, Any]:
-        """The columns of the row, and the expert's part of its view."""
+        """The columns of the row, the expert's part of its view, and the limits."""
         request, offer = self.request, self.offer
+        limits = self.limits.values(self.now) if self.limits else {}
         return {
+            **limits,
             **self.where(), **self.terms(), "status": self.status.value, "name": request.name,
             "email": request.email, "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
             "time_zone": request.time_zone, "submission": self.submission, "answer_by": self.answer_by,

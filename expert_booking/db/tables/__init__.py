@@ -2,7 +2,14 @@
 
 from expert_booking.db.tables.access import access_proof, access_request, token
 from expert_booking.db.tables.base import LIVE_ROWS, metadata
-from expert_booking.db.tables.bookings import AGREED_TERMS, booking, booking_change, network_hold
+from expert_booking.db.tables.bookings import (
+    AGREED_TERMS,
+    booking,
+    booking_change,
+    network_booking,
+    network_change,
+    network_hold,
+)
 from expert_booking.db.tables.calendars import availability_rule, day_off, override, session_type
 from expert_booking.db.tables.channels import EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL
 from expert_booking.db.tables.emails import mailbox_mail, message
@@ -37,6 +44,8 @@ __all__ = [
     "mailbox_mail",
     "message",
     "metadata",
+    "network_booking",
+    "network_change",
     "network_hold",
     "override",
     "search_word",

@@ -160,6 +160,29 @@ network_hold = Table(
     Index("ix_network_hold_origin_held_at", "origin", "held_at"),
 )
 
+# The network (a hash of its address) that made a booking for an address it had not proven. Counts its bookings of the
+# last hour, and the upcoming bookings of an address. Deleted as soon as neither needs it. Not a column of `booking`,
+# because deleting it would then be a change of the booking, which triggers announce.
+network_booking = Table(
+    "network_booking",
+    metadata,
+    Column("origin", LargeBinary, primary_key=True),
+    Column("booked_at", DateTime(timezone=True), primary_key=True),
+    Column("booking_id", Uuid, primary_key=True),
+)
+
+# One row per change by a customer, kept for an hour, to count the changes of a booking and by a network.
+network_change = Table(
+    "network_change",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("booking_id", Uuid, nullable=False),
+    Column("origin", LargeBinary),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Index("ix_network_change_booking_id_changed_at", "booking_id", "changed_at"),
+    Index("ix_network_change_origin_changed_at", "origin", "changed_at"),
+)
+
 # The history of each booking, written by a trigger (see `db/sql/write_booking_history.sql`). Append-only; it outlives
 # the bookings. Holds that never became bookings are not in it.
 booking_change = Table(

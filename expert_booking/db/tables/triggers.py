@@ -49,6 +49,7 @@ TRIGGER_FUNCTIONS: Final = tuple(
         "count_booking_sequence",
         "copy_session_terms",
         "put_messages",
+        "check_booking_limits",
     )
 )
 

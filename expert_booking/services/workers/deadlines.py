@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from expert_booking.db import deadlines as rows
-from expert_booking.db import holds, idempotency
+from expert_booking.db import holds, idempotency, limits
 from expert_booking.db.engine import Database
+from expert_booking.domain.limits import BookingLimits
 from expert_booking.services.workers.worker import Worker
 
 # Seconds.
@@ -28,10 +29,15 @@ class Deadlines(Worker):
     coalesce_seconds = 0.1
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], clock_agrees: Callable[[], Awaitable[bool]]
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        clock_agrees: Callable[[], Awaitable[bool]],
+        booking_limits: BookingLimits,
     ) -> None:
         super().__init__(clock, clock_agrees)
         self._database = database
+        self._booking_limits = booking_limits
         self._sweep_at = 0.0
 
     async def _step(self) -> float:
@@ -61,6 +67,7 @@ class Deadlines(Worker):
                 pass
             await idempotency.forget_old(connection, now)
             await holds.forget_old(connection, now)
+            await limits.forget_old(connection, now, live_count=self._booking_limits.count_live_bookings)
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:

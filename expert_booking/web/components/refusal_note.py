@@ -1,15 +1,16 @@
 """A note on why a time cannot be booked, with the nearest times that can."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import quote
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
 from expert_booking.domain import formatting
-from expert_booking.domain.errors import Refusal, SlotNotOffered, SlotTaken
+from expert_booking.domain.errors import Refusal, SlotNotOffered, SlotTaken, TooManyBookings, TooManyInAnHour
 from expert_booking.domain.unavailability import Reason
 
 _NOTICE: Final = Markup(
@@ -27,6 +28,10 @@ _ALREADY_YOURS: Final = Markup(
     """<div class="note" role="alert" data-refusal="yours"><strong>You have already booked this time.</strong>
 <a href="/booking/{id}">View your booking</a></div>"""
 )
+_SIGN_IN_FIRST: Final = Markup(
+    'Or <a href="/sign-in?next={next}">sign in</a> with this email address: then you need not wait.'
+)
+_CANCEL_FIRST: Final = Markup('To book this one, cancel one of them first. <a href="/my-bookings">My bookings</a>')
 _INTERNAL_ERROR: Final = Markup(
     """<div class="note bad" role="alert"><strong>Something went wrong on our side.</strong>Please try again in a
 moment. Nothing you typed is lost, and you won't book twice.{reference}</div>"""
@@ -43,6 +48,23 @@ def refusal_note(refusal: Refusal, before: str, text: Markup, alternatives: Mark
         text=text,
         alternatives=alternatives,
     )
+
+
+def limit_note(limit: Refusal, zone: ZoneInfo, *, own_path: str, mails: bool) -> Markup:
+    """Say which limit a booking exceeded, and when or how the visitor can book.
+
+    `own_path` is the path of the page, to which signing in returns. `mails`: the site sends emails, so visitors can
+    sign in.
+    """
+    if not isinstance(limit, TooManyBookings):
+        return refusal_note(limit, "", _INPUT_KEPT + _CANCEL_FIRST, Markup(""))
+    sign_in = _SIGN_IN_FIRST.format(next=quote(own_path, safe="")) if mails else Markup("")
+    return refusal_note(limit, "", Markup("{} ").format(_wait(limit, zone)) + _INPUT_KEPT + sign_in, Markup(""))
+
+
+def refusal_text(refusal: Refusal, zone: ZoneInfo) -> str:
+    """Return the refusal as text, with the time from which the visitor can try again if it is a limit per hour."""
+    return f"{refusal} {_wait(refusal, zone)}" if isinstance(refusal, TooManyInAnHour) else str(refusal)
 
 
 def reason_of(refusal: Refusal | None) -> Reason | None:
@@ -81,6 +103,12 @@ def already_yours(booking_id: UUID) -> Markup:
 def internal_error(reference: str) -> Markup:
     """Say that the server failed. `reference` follows the text."""
     return _INTERNAL_ERROR.format(reference=reference)
+
+
+def _wait(refusal: TooManyInAnHour, zone: ZoneInfo) -> str:
+    # Clocks show whole minutes, so name the first one that is not too early.
+    at = refusal.again_at + timedelta(seconds=59, microseconds=999_999)
+    return f"You can try again at {formatting.clock_time(at, zone)}, {formatting.zone_at(zone, at)}."
 
 
 def _link(start: datetime, zone: ZoneInfo, slug: str, session: str) -> Markup:

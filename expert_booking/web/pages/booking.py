@@ -25,10 +25,11 @@ from expert_booking.web.components.booking_card import booking_details, describe
 from expert_booking.web.components.calendar_links import calendar_links
 from expert_booking.web.components.host_actions import HostActions
 from expert_booking.web.components.mail_state import mail_state
+from expert_booking.web.components.refusal_note import refusal_text
 from expert_booking.web.components.shared_link import SharedLink
 from expert_booking.web.live.booking_status import LiveBooking
 from expert_booking.web.on_return import on_return
-from expert_booking.web.visitor import zone_of
+from expert_booking.web.visitor import network_hash, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,8 @@ _LINKS_FOR_HOST: Final = Markup(
 _LINKS_ENDED: Final = Markup("Earlier links to this booking no longer work. We've sent a new one to {}.")
 
 
-def mount(services: Services) -> None:
-    """Serve the page."""
+def mount(services: Services, *, secret: str) -> None:
+    """Serve the page. `secret` keys the hashes of networks."""
 
     @page_route.page("/booking/{reference}")
     async def booking_page(reference: str, request: Request, client: Client) -> None:
@@ -58,7 +59,7 @@ def mount(services: Services) -> None:
         except BookingNotFound:
             error_pages.booking_not_found(reference)
             return
-        view = BookingPage(services, client, found, access, zone_of(request))
+        view = BookingPage(services, client, found, access, zone_of(request), network_hash(request, secret))
         with layout.frame("Your booking", here="/my-bookings", narrow=True, on_zone=view.change_zone):
             view.draw(rescheduled="rescheduled" in request.query_params)
 
@@ -89,8 +90,10 @@ class BookingPage:
         found: tuple[BookingView, Caller],
         access: BookingAccess,
         zone: ZoneInfo | None,
+        origin: bytes,
     ) -> None:
         self._services = services
+        self._origin = origin
         self._booking = found[0]
         self._access = access
         self._expert_zone = ZoneInfo(self._booking.expert_time_zone)
@@ -152,7 +155,7 @@ class BookingPage:
             request = StatusRequest.model_validate({"status": status, "reason": reason})
             await self._live.change(
                 lambda caller: self._services.bookings.change_status(
-                    self._booking.id, request.status, caller, reason=request.reason
+                    self._booking.id, request.status, caller, reason=request.reason, origin=self._origin
                 )
             )
         except ValidationError as error:
@@ -170,7 +173,7 @@ class BookingPage:
             with suppress(Refusal):
                 await self._live.read()
         # If the booking is no longer on, the notice above says so.
-        actions.done(str(refusal) if self._booking.status in RESCHEDULABLE else "")
+        actions.done(refusal_text(refusal, self._zone) if self._booking.status in RESCHEDULABLE else "")
 
     def _booking_changed(self, booking: BookingView | None) -> None:
         if booking is None:

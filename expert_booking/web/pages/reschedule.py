@@ -30,13 +30,13 @@ from expert_booking.services.availability import Board
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.booking_access import BookingAccess
 from expert_booking.web.components.booking_card import describe_change, session_times
-from expert_booking.web.components.refusal_note import reason_of
+from expert_booking.web.components.refusal_note import reason_of, refusal_text
 from expert_booking.web.components.reschedule_question import RescheduleQuestion
 from expert_booking.web.live.board_view import BoardView, VisitorSlot
 from expert_booking.web.live.booking_status import LiveBooking
 from expert_booking.web.live.slot_boards import LiveBoards
 from expert_booking.web.on_return import on_return
-from expert_booking.web.visitor import zone_of
+from expert_booking.web.visitor import network_hash, zone_of
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ _STILL_YOURS: Final = "You still have your current time. "
 _MAY_BE_FREE: Final = "It may be free again in a few minutes; this page will tell you. "
 
 
-def mount(services: Services, boards: LiveBoards) -> None:
-    """Serve the page."""
+def mount(services: Services, boards: LiveBoards, *, secret: str) -> None:
+    """Serve the page. `secret` keys the hashes of networks."""
 
     @page_route.page("/booking/{reference}/reschedule")
     async def reschedule_page(reference: str, request: Request, client: Client) -> None:
@@ -80,7 +80,8 @@ def mount(services: Services, boards: LiveBoards) -> None:
                 way_out="Back to your booking",
             )
             return
-        view = ReschedulePage(services, boards, client, found, access, expert, request)
+        origin = network_hash(request, secret)
+        view = ReschedulePage(services, boards, client, found, access, expert, request, origin)
         with layout.frame("Reschedule your booking", here="/my-bookings", on_zone=view.change_zone):
             view.draw()
         await view.load()
@@ -98,8 +99,10 @@ class ReschedulePage:
         access: BookingAccess,
         expert: ExpertDetail,
         request: Request,
+        origin: bytes,
     ) -> None:
         self._services = services
+        self._origin = origin
         self._booking = booking = found[0]
         self._access = access
         self._zone = zone_of(request)
@@ -149,7 +152,7 @@ class ReschedulePage:
         try:
             start = self._new_start
             await self._live_booking.change(
-                lambda caller: self._services.bookings.reschedule(self._booking.id, start, caller)
+                lambda caller: self._services.bookings.reschedule(self._booking.id, start, caller, origin=self._origin)
             )
         except (SlotTaken, SlotNotOffered) as refusal:
             await self._show_alternatives(refusal)
@@ -184,7 +187,7 @@ class ReschedulePage:
         if not isinstance(refusal, Unavailable):
             with suppress(Refusal):  # the booking may have changed so that the question no longer applies
                 await self._live_booking.read()
-        self._question.done(f"{refusal} {_STILL_YOURS}")
+        self._question.done(f"{refusal_text(refusal, self._shown_zone())} {_STILL_YOURS}")
 
     async def _show_alternatives(self, refusal: Refusal) -> None:
         with suppress(Refusal):
