@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from expert_booking.domain.email_schedule import Delivery
+from expert_booking.domain.email_schedule import Delivery, WantedEmails
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.terms import Leeway
 from expert_booking.schemas.fields import (
@@ -97,7 +97,12 @@ class BookingView(BusyView):
     created_at: Utc
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]
-    mail: Annotated[Delivery | None, Field(description="Delivery of the latest email to the customer.")] = None
+    wanted_emails: Annotated[
+        WantedEmails, Field(description="The emails about this booking that its customer wants.")
+    ] = WantedEmails.ALL
+    mail: Annotated[
+        Delivery | None, Field(description="Delivery of the latest email to the customer, or why it was not sent.")
+    ] = None
 
     def leeway(self) -> Leeway:
         """What the customer may still do under the terms of the booking."""
