@@ -54,10 +54,10 @@ class ServerProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / f"server-{self.port}.log"
-        # All visitors of a test share one network, so the limits per network are high.
+        # All visitors of a test share one network, and many an address, so these limits are high.
         wanted = {"PORT": str(self.port), "SECRET_KEY": SECRET_KEY, "HOLDS_PER_NETWORK": "1000",
                   "HOLDS_PER_MINUTE": "100000", "SOCKETS_PER_NETWORK": "10000",
-                  "UNCONNECTED_PAGES_PER_NETWORK": "10000", **settings}  # fmt: skip
+                  "UNCONNECTED_PAGES_PER_NETWORK": "10000", "EMAILS_PER_ADDRESS": "1000", **settings}  # fmt: skip
         if database_url is not None:
             wanted["DATABASE_URL"] = database_url
         with self.log.open("w") as log:

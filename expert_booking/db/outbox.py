@@ -47,7 +47,7 @@ _CLAIM = text(
              m.sequence, installation.id AS installation,
              b.status AS now_is, b.starts_at AS now_starts_at, b.answer_by, b.reschedules, b.name AS customer_name,
              b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
-             b.key_version,
+             b.key_version, b.wanted_emails,
              c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
              b.title AS session_title, b.cancel_notice_minutes, b.reschedule_notice_minutes, b.max_reschedules,
              e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
@@ -93,7 +93,8 @@ _CLAIM = text(
 _SENT = text(
     f"""
     WITH done AS (
-      UPDATE message SET sent_at = :now, failed_at = NULL, claimed_until = NULL, due_at = NULL, error = ''
+      UPDATE message
+         SET sent_at = :now, failed_at = NULL, withheld = NULL, claimed_until = NULL, due_at = NULL, error = ''
        WHERE id = :id AND sent_at IS NULL RETURNING booking_id
     )
     SELECT pg_notify('{MAIL_CHANNEL}', booking_id::text) FROM done WHERE booking_id IS NOT NULL
