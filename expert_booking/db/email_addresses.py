@@ -1,6 +1,6 @@
 """Statements about the addresses that emails go to: proven, silenced or refused.
 
-Whoever changes bookings and addresses in one transaction changes the bookings first, to avoid deadlocks.
+A transaction that changes bookings and addresses changes the bookings first, to avoid deadlocks.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from sqlalchemy import BigInteger, DateTime, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import MAIL_CHANNEL
 from expert_booking.domain.email_schedule import LIMIT_SPAN, WantedEmails
 
@@ -73,14 +72,9 @@ _WANT = text(
     SELECT pg_notify('{MAIL_CHANNEL}', id::text) FROM changed
     """  # noqa: S608 - our own channel
 ).bindparams(bindparam("booking_id", type_=Uuid))
-_OF_BOOKING = text(
-    """
-    SELECT a.proven_at, a.silenced_at FROM booking AS b JOIN email_address AS a USING (customer_key)
-     WHERE b.id = :booking_id
-    """
-).bindparams(bindparam("booking_id", type_=Uuid))
-# What nothing needs any more: counted emails that are old, and what is known of addresses that are not used here.
-# Silence stays until someone signs in: the address may be entered again.
+_IS_PROVEN = text("SELECT proven_at IS NOT NULL FROM email_address WHERE customer_key = :customer_key")
+# Rows that only count old emails, and rows of addresses that no booking, expert or proof uses. A silenced address is
+# kept until someone signs in with it, because it may be entered again.
 _SWEEP = text(
     """
     DELETE FROM email_address WHERE customer_key IN (
@@ -122,9 +116,9 @@ async def want(connection: AsyncConnection, booking_id: UUID, wanted: WantedEmai
     await connection.execute(_WANT, {"booking_id": booking_id, "wanted": wanted.value})
 
 
-async def of_booking(connection: AsyncConnection, booking_id: UUID) -> AnyRow | None:
-    """Return whether the address of a booking is proven or silenced; None if nothing is known about it."""
-    return (await connection.execute(_OF_BOOKING, {"booking_id": booking_id})).one_or_none()
+async def is_proven(connection: AsyncConnection, customer_key: str) -> bool:
+    """Return whether someone has ever proven this address."""
+    return bool(await connection.scalar(_IS_PROVEN, {"customer_key": customer_key}))
 
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:

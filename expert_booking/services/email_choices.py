@@ -80,12 +80,11 @@ class EmailChoices:
 
     async def _not_booked(self, connection: AnyConnection, key: str) -> NotBookedView:
         row = await _found(connection, self._booking_of(key))
-        address = await email_addresses.of_booking(connection, row.id)
         return NotBookedView(
             booking=view_of(row),
             may_cancel=self._may_cancel(row, key),
             outdated=self._is_live(row) and not self._is_current(row, key),
-            proven=address is not None and address.proven_at is not None,
+            proven=await email_addresses.is_proven(connection, row.customer_key),
         )
 
     def _may_cancel(self, row: AnyRow, key: str) -> bool:

@@ -77,14 +77,14 @@ email_address = Table(
     "email_address",
     metadata,
     Column("customer_key", Text, primary_key=True),
-    # When somebody last signed in with it. It then has no limit, and the columns below are cleared.
+    # When someone last signed in with it. It has no limit from then on, and this clears the columns below.
     Column("proven_at", DateTime(timezone=True)),
     # When its owner said that they did not book something.
     Column("silenced_at", DateTime(timezone=True)),
     # When a mail server last refused it permanently, and the status codes.
     Column("refused_at", DateTime(timezone=True)),
     Column("refused_reason", Text, nullable=False, server_default=""),
-    # The emails about bookings of the last 24 hours: ids of messages, and when each was first sent. See `db/outbox.py`.
+    # The emails about bookings of the last 24 hours: ids of messages, and when each was first tried (`db/outbox.py`).
     Column("emailed", ARRAY(BigInteger), nullable=False, server_default="{}"),
     Column("emailed_at", ARRAY(DateTime(timezone=True)), nullable=False, server_default="{}"),
 )
