@@ -74,7 +74,7 @@ _CLAIM = text(
         LEFT JOIN email_address AS a ON a.customer_key = recipient.customer_key
     ), counted AS (
       INSERT INTO email_address AS a (customer_key, emailed, emailed_at)
-      SELECT customer_key, (array_agg(id ORDER BY id))[:most],
+      SELECT customer_key, (array_agg(id ORDER BY id))[1 : CAST(:most AS int)],
              array_fill(CAST(:now AS timestamptz), ARRAY[least(count(*), :most)::int])
         FROM content WHERE limited AND withheld IS NULL AND :most > 0 GROUP BY customer_key ORDER BY customer_key
       ON CONFLICT (customer_key) DO UPDATE SET (emailed, emailed_at) = (

@@ -127,10 +127,13 @@ async def test_address_that_was_ever_proven_has_no_limit(
     await sign_in(services)
     clock.advance(days=40)  # the proof has expired
     await services.outbox.sweep()
-    await book_hours(book, await add_expert(), range(8), email="ADA@example.com")
+    expert = await add_expert()
+    await book(expert, NINE + timedelta(days=42), email="ADA@example.com")
     await services.outbox.sweep()
+    for hour in range(1, 6):
+        await book(expert, NINE + timedelta(days=42, hours=hour))
     await services.outbox.drain()
-    assert len([mail for mail in mail_server.emails if JANA not in str(mail["To"])]) == 8
+    assert len([mail for mail in mail_server.emails if JANA not in str(mail["To"])]) == 6
 
 
 async def test_sign_in_emails_are_neither_limited_nor_counted(
@@ -188,7 +191,7 @@ async def test_refused_address_is_not_written_to_until_someone_proves_it(
     services: Services, add_expert: AddExpert, book: Book, mail_server: MailServer
 ) -> None:
     mail_server.recipient_reply = lambda to: "550 5.1.1 no such person" if to == ADA else None
-    first, second = await book_hours(book, await add_expert(), range(2))
+    first, second = await book_hours(book, await add_expert(), range(1, 3))
     await services.outbox.drain()
     # Both may have been claimed together, so only the first one is certain to have been tried.
     assert (await states(services, [first])) == [Delivery.FAILED]
@@ -402,10 +405,10 @@ async def test_reminders_that_are_off_stop_for_the_customer_and_this_booking_onl
     assert kinds(mail_server.to(JANA)) == ["reminder"] * 2
     # Other emails about it still come, and reminders can be turned on again.
     await services.email_choices.want_reminders(KEYS.reminders(off.id), wanted=True)
-    clock.now = on.starts_at - HOUR
+    clock.now = off.starts_at - HOUR
     mail_server.emails.clear()
     await services.outbox.drain()
-    assert kinds(mail_server.to(ADA)) == ["reminder"] * 2
+    assert kinds(mail_server.to(ADA)) == ["reminder"]
 
 
 async def test_turning_reminders_off_also_stops_one_that_is_already_queued(
@@ -451,7 +454,8 @@ async def test_nothing_is_kept_longer_than_needed(
     await services.outbox.sweep()
     assert known() == [JANA, "silent@example.com", "stranger@example.com"]
     clock.advance(days=31)
-    await services.outbox.sweep()
+    for _ in range(2):  # the first time, the expired proof is deleted
+        await services.outbox.sweep()
     assert known() == [JANA, "silent@example.com"]
     await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
     sql.execute("UPDATE message SET sent_at = NULL, failed_at = %s, withheld = 'refused'", [clock()])
