@@ -24,8 +24,7 @@ Serve = Callable[..., ServerProcess]
 KEYS = SignedKeys(SECRET_KEY)
 BASE_URL = "https://booking.example.net"
 VICTIM = "victim@example.com"
-# As a mail program sends it (RFC 8058): no cookies, no page, from somewhere else.
-ONE_CLICK = {"content": "List-Unsubscribe=One-Click", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
+# What a browser on another site sends. Mail programs send neither.
 FROM_ELSEWHERE = {"Origin": "https://mail.example.org", "Sec-Fetch-Site": "cross-site"}
 
 
@@ -94,7 +93,7 @@ async def test_stranger_gets_few_emails_and_page_api_and_admin_see_why(
     assert len(site.mail_server.to("jana@example.com")) == 4
     assert [(await site.booking(one))["mail"] for one in made] == ["sent"] * 2 + ["over_limit"] * 2
     page = await site.client.get(f"/booking/{made[3].id}", params={"key": KEYS.booking(made[3].id)})
-    assert f"because \\u003Cb\\u003E{VICTIM}" in page.text or f"because <b>{VICTIM}</b>" in page.text
+    assert re.search(r"data-mail=\W*over_limit\W.*?because", page.text)
     settings = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY}
     listed = await asyncio.to_thread(command, "mail", "list", folder=tmp_path, **settings)
     lines = listed.stdout.splitlines()
@@ -160,6 +159,7 @@ async def test_opening_the_link_changes_nothing_and_its_button_cancels_and_silen
 
 async def test_wrong_keys_get_the_same_404_whatever_they_are(site: Site, sql: Connection) -> None:
     made = await site.book()
+    await wait_until(lambda: len(site.mail_server.emails) == 2)
     before = changes(sql)
     wrong = ["x", "A" * 48, "A" * 52, "%00", KEYS.booking(made.id), KEYS.link(made.id), KEYS.feed(made.id),
              SignedKeys("another secret of tests").not_booked(made.id), KEYS.not_booked(uuid4()),
@@ -169,7 +169,7 @@ async def test_wrong_keys_get_the_same_404_whatever_they_are(site: Site, sql: Co
         for key in [*wrong, other]:
             for method in ("GET", "POST"):
                 answer = await site.client.request(method, f"{path}{key}")
-                answers.add((answer.status_code, re.sub(r'nonce="[^"]+"', "", answer.text)))
+                answers.add((answer.status_code, answer.text))
     assert len(answers) == 1
     assert answers.pop()[0] == 404
     assert changes(sql) == before
@@ -178,38 +178,26 @@ async def test_wrong_keys_get_the_same_404_whatever_they_are(site: Site, sql: Co
 # --- List-Unsubscribe -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["urlencoded", "multipart", "empty"])
-async def test_one_click_unsubscribe_needs_neither_cookie_nor_page(site: Site, sql: Connection, kind: str) -> None:
+async def test_one_click_unsubscribe_needs_neither_cookie_nor_page(site: Site, sql: Connection) -> None:
     made = await site.book()
-    sql.execute("UPDATE booking SET status = 'confirmed', changed_at = now() - interval '30 days'")
-    sql.execute("UPDATE booking SET starts_at = now() + interval '23 hours', ends_at = now() + interval '24 hours',"
-                " busy = tstzrange(now() + interval '23 hours', now() + interval '24 hours')")  # fmt: skip
-    await wait_until(lambda: [mail for mail in site.mail_server.to(VICTIM) if "List-Unsubscribe" in mail])
-    [reminder] = [mail for mail in site.mail_server.to(VICTIM) if "List-Unsubscribe" in mail]
-    assert reminder["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    url = re.fullmatch(rf"<{BASE_URL}(/reminders/[\w-]+)>", str(reminder["List-Unsubscribe"]))
-    assert url is not None
-    before = changes(sql)
+    await wait_until(lambda: len(site.mail_server.emails) == 2)
+    url, before = f"/reminders/{KEYS.reminders(made.id)}", changes(sql)
     for method in ("GET", "HEAD"):
-        await site.client.request(method, url[1], headers=FROM_ELSEWHERE)
+        assert (await site.client.request(method, url, headers=FROM_ELSEWHERE)).status_code == 200
     assert changes(sql) == before
-    form: dict[str, Any] = {
-        "urlencoded": ONE_CLICK, "multipart": {"files": {"List-Unsubscribe": (None, "One-Click")}}, "empty": {},
-    }[kind]  # fmt: skip
-    headers = {**form.get("headers", {}), **FROM_ELSEWHERE}
-    for _ in range(2):
-        answer = await site.client.post(url[1], **{**form, "headers": headers})
-        assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
-    assert (await site.booking(made))["wantedEmails"] == "no_reminders"
-    assert (await site.booking(made))["status"] == "confirmed"
-    page = await site.client.get(url[1])
-    assert "Turn reminders on" in page.text
-    await site.client.post(url[1], data={"reminders": "on"})
-    assert (await site.booking(made))["wantedEmails"] == "all"
-
-
-async def test_body_that_is_too_large_still_turns_reminders_off(site: Site) -> None:
-    made = await site.book()
-    answer = await site.client.post(f"/reminders/{KEYS.reminders(made.id)}", content=b"reminders=on&" + b"x" * 9000)
-    assert answer.status_code == 200
-    assert (await site.booking(made))["wantedEmails"] == "no_reminders"
+    # As mail programs send it (RFC 8058), and anything else but our own button.
+    for body in (
+        {"data": {"List-Unsubscribe": "One-Click"}},
+        {"files": {"List-Unsubscribe": (None, "One-Click")}},
+        {},
+        {"content": b"reminders=on&" + b"x" * 9000},
+    ):
+        for _ in range(2):
+            answer = await site.client.post(url, headers=FROM_ELSEWHERE, **body)
+            assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
+            assert 'data-reminders="no_reminders"' in answer.text
+        booking = await site.booking(made)
+        assert (booking["wantedEmails"], booking["status"]) == ("no_reminders", "pending")
+        assert "Turn reminders on" in (await site.client.get(url)).text
+        await site.client.post(url, data={"reminders": "on"})
+        assert (await site.booking(made))["wantedEmails"] == "all"

@@ -27,7 +27,9 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
 HOUR = timedelta(hours=1)
 ADMIN = Caller(role=Role.ADMIN)
-SITE = Site(secret="of the tests alone", emails_per_address=3)
+SITE = Site(
+    secret="of the tests alone", url="https://a-rather-long-name.for-a-booking-site.example.com", emails_per_address=3
+)
 KEYS = SignedKeys(SITE.secret)
 ADA, JANA = "ada@example.com", "jana@example.com"
 
@@ -403,6 +405,9 @@ async def test_reminders_that_are_off_stop_for_the_customer_and_this_booking_onl
     await services.outbox.drain()
     assert kinds(mail_server.to(ADA)) == ["reminder"]
     assert kinds(mail_server.to(JANA)) == ["reminder"] * 2
+    [reminder] = mail_server.to(ADA)
+    assert reminder["List-Unsubscribe"] == f"<{SITE.url}/reminders/{KEYS.reminders(on.id)}>"
+    assert reminder["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     # Other emails about it still come, and reminders can be turned on again.
     await services.email_choices.want_reminders(KEYS.reminders(off.id), wanted=True)
     clock.now = off.starts_at - HOUR
