@@ -18,12 +18,18 @@ from expert_booking.db import backup, schema
 from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
+from expert_booking.domain.email_schedule import Delivery
 from expert_booking.domain.errors import Refusal
 from expert_booking.domain.site import Site
-from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, field_errors
+from expert_booking.schemas import TOKEN_ROLES, AccessRequest, MessageView, TokenRequest, field_errors
 from expert_booking.services import Services
 from expert_booking.settings import Settings, SettingsError, read_settings
 
+_WITHHELD: Final = {
+    Delivery.OVER_LIMIT: "too many emails in 24 hours to an address that nobody has signed in with",
+    Delivery.SILENCED: "the owner of the address did not book this",
+    Delivery.REFUSED: "a mail server refuses the address",
+}
 _RUN_MIGRATE: Final = ", which is not the latest: run `expert-booking migrate`"
 
 
@@ -129,23 +135,29 @@ def token_revoke(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def mail_list(settings: Settings, _: argparse.Namespace) -> None:
-    """Print the emails that are waiting or were given up, without addresses."""
+    """Print the emails that are waiting, were given up or are withheld, without addresses."""
 
     async def show(services: Services) -> None:
         for message in await services.outbox.waiting():
             booking = str(message.booking_id) if message.booking_id else "-"
             tries = f"{message.tries} {'try' if message.tries == 1 else 'tries'}"
-            state = f"given up {message.failed_at:%Y-%m-%d %H:%M}Z" if message.failed_at else "waiting"
+            ended = "withheld" if message.withheld else "given up"
+            state = f"{ended} {message.failed_at:%Y-%m-%d %H:%M}Z" if message.failed_at else "waiting"
             print(
                 f"{message.id}\t{message.kind}\tto the {message.audience}\t{booking}\t{tries}\t"
-                f"since {message.created_at:%Y-%m-%d %H:%M}Z\t{state}\t{message.error}"
+                f"since {message.created_at:%Y-%m-%d %H:%M}Z\t{state}\t{_why_unsent(message)}"
             )
 
     _serve_once(settings, show)
 
 
+def _why_unsent(message: MessageView) -> str:
+    why = _WITHHELD.get(message.withheld, "") if message.withheld else ""
+    return ": ".join(filter(None, [why, message.error]))
+
+
 def mail_resend(settings: Settings, options: argparse.Namespace) -> None:
-    """Send emails that were given up again."""
+    """Send emails again that were given up or are withheld."""
 
     async def resend(services: Services) -> None:
         number = await services.outbox.resend(None if options.all else options.ids)
@@ -324,8 +336,9 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
 
 def _add_mail(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="action", required=True, parser_class=_Parser)
-    actions.add_parser("list", help="list emails that are waiting or were given up").set_defaults(command=mail_list)
-    resend = actions.add_parser("resend", help="send emails again that were given up")
+    listed = actions.add_parser("list", help="list emails that are waiting, were given up or are withheld")
+    listed.set_defaults(command=mail_list)
+    resend = actions.add_parser("resend", help="send emails again that were given up or are withheld")
     which = resend.add_mutually_exclusive_group(required=True)
     which.add_argument("ids", metavar="ID", type=_count, nargs="*", default=[], help="id from `mail list`")
     which.add_argument("--all", action="store_true", help="all emails that were given up")

@@ -132,10 +132,11 @@ class Metrics:
 
         self.watch("database_answers", "Whether the database answered during this scrape, or one at most 5 s ago.",
                    lambda: float(self._queue_sizes is not None))  # fmt: skip
-        emails = "Emails in the outbox: not tried yet, to be retried, given up; of all processes, up to 10000."
+        emails = "Emails in the outbox: not tried, to be retried, given up, withheld; of all processes, up to 10000."
         watch("outbox_messages", emails, lambda sizes: sizes.waiting, state="waiting")
         watch("outbox_messages", emails, lambda sizes: sizes.retrying, state="retrying")
         watch("outbox_messages", emails, lambda sizes: sizes.given_up, state="given_up")
+        watch("outbox_messages", emails, lambda sizes: sizes.withheld, state="withheld")
         watch("outbox_oldest_seconds", "Age of the oldest unsent email; 0: none.", lambda sizes: sizes.oldest)
         watch("deadlines_late_seconds", "How long the oldest unprocessed deadline is overdue.",
               lambda sizes: sizes.late)  # fmt: skip

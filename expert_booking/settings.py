@@ -149,6 +149,7 @@ class Settings(BaseSettings):
         timedelta(hours=24),
         timedelta(hours=1),
     )
+    emails_per_address: Annotated[int, Field(ge=0, le=10_000)] = 8
     redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     pool_size: Annotated[int, Field(ge=1, le=100)] = 6
     log_format: LogFormat = "text"
@@ -179,6 +180,7 @@ class Settings(BaseSettings):
             sender=self.mail_from or DEMO_SENDER,
             admins=self.admin_emails,
             reminders=self.reminder_hours,
+            emails_per_address=self.emails_per_address,
             sends_email=self.smtp_url is not None or self.mailbox,
         )
 

@@ -81,7 +81,7 @@ class ServerProcess:
                   "HOLDS_PER_MINUTE": "100000", "SOCKETS_PER_NETWORK": "10000",
                   "UNCONNECTED_PAGES_PER_NETWORK": "10000", "BOOKINGS_PER_NETWORK": "10000",
                   "LIVE_BOOKINGS_PER_EXPERT": "10000", "LIVE_BOOKINGS_PER_CUSTOMER": "10000",
-                  "CHANGES_PER_HOUR": "10000", **settings}  # fmt: skip
+                  "CHANGES_PER_HOUR": "10000", "EMAILS_PER_ADDRESS": "1000", **settings}  # fmt: skip
         if database_url is not None:
             wanted["DATABASE_URL"] = database_url
         self.process = self._start(folder, environment(**wanted))

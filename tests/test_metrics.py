@@ -134,11 +134,12 @@ async def test_queue_sizes_are_reported(database_url: str, sql: psycopg.Connecti
     sql.execute("DELETE FROM expert_changed")
     sql.execute(
         """
-        INSERT INTO message (kind, booking_id, due_at, sent_at, failed_at, created_at)
-        SELECT 'received', gen_random_uuid(), due, sent, failed, now() - interval '1 hour' * row_number() OVER ()
-          FROM (VALUES (null::timestamptz, null::timestamptz, null::timestamptz), (null, null, null),
-                       (now(), null, null), (null, null, now()), (null, now(), null), (null, now(), null))
-            AS mails (due, sent, failed)
+        INSERT INTO message (kind, booking_id, due_at, sent_at, failed_at, withheld, created_at)
+        SELECT 'received', gen_random_uuid(), due, sent, failed, why, now() - interval '1 hour' * row_number() OVER ()
+          FROM (VALUES (null::timestamptz, null::timestamptz, null::timestamptz, null), (null, null, null, null),
+                       (now(), null, null, null), (null, null, now(), null), (null, now(), null, null),
+                       (null, now(), null, null), (null, null, now(), 'silenced'), (null, null, now(), 'refused'))
+            AS mails (due, sent, failed, why)
         """
     )
     sql.execute("INSERT INTO expert_changed (expert_id) VALUES (gen_random_uuid())")
@@ -147,6 +148,7 @@ async def test_queue_sizes_are_reported(database_url: str, sql: psycopg.Connecti
     assert metric("outbox_messages", state="waiting") == 2
     assert metric("outbox_messages", state="retrying") == 1
     assert metric("outbox_messages", state="given_up") == 1
+    assert metric("outbox_messages", state="withheld") == 2
     assert 3 * 3600 <= metric("outbox_oldest_seconds") < 3 * 3600 + PATIENCE
     assert metric("next_available_queue") == 1
     assert metric("database_answers") == metric("feed_listening") == 1

@@ -63,7 +63,8 @@ _BOOKING: Final = {
     "answerBy": "2026-11-24T09:00:00Z", "cancelUntil": "2026-11-23T09:00:00Z",
     "rescheduleUntil": "2026-11-24T08:00:00Z",
     "reschedulesLeft": 2,
-    "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1, "mail": "sent",
+    "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
+    "wantedEmails": "all", "mail": "sent",
 }  # fmt: skip
 _NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
 _CHANGES: Final = {

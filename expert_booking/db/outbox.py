@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import AGREED_TERMS, MAIL_CHANNEL
+from expert_booking.domain.email_schedule import LIMIT_SPAN, REFUSED_FOR_SIGN_IN, Delivery
 
 _SENT_KEPT: Final = timedelta(days=90)
 # Unsent messages about sessions that ended this long ago are dropped.
@@ -25,7 +26,11 @@ def _instant(name: str) -> Any:
 
 
 # Skips rows that another process has locked. Messages of one booking to one reader are sent in order: each waits for
-# earlier ones, except for reminders. Also reads everything the email needs.
+# earlier ones, except for reminders. Also reads everything the email needs, and decides which emails are withheld.
+#
+# `counted` limits the emails about bookings to an address that nobody has signed in with. Each claimed message takes
+# one of the `most` places of 24 hours, and keeps it for further attempts. The upsert locks the row of the address and
+# works on its latest version, so concurrent claims of several processes never pass the limit.
 _CLAIM = text(
     f"""
     WITH due AS (
@@ -38,35 +43,59 @@ _CLAIM = text(
        ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED
     ), claimed AS (
       UPDATE message SET claimed_until = :until, tries = tries + 1 WHERE id IN (SELECT id FROM due) RETURNING *
+    ), content AS (
+      SELECT m.id, m.kind, m.audience, m.booking_id, m.tries, m.minutes_before, m.status, m.starts_at, m.ends_at,
+             m.sequence, installation.id AS installation,
+             b.status AS now_is, b.starts_at AS now_starts_at, b.answer_by, b.reschedules, b.name AS customer_name,
+             b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
+             b.key_version, b.wanted_emails,
+             c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
+             b.title AS session_title, {_TERMS},
+             e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
+             r.id AS request_id, r.email, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,
+             r.suppressed,
+             x.name AS address_of, x.pending_email,
+             coalesce((SELECT true FROM booking WHERE customer_key = r.customer_key LIMIT 1),
+                      (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1), false) AS known,
+             recipient.customer_key, a.refused_reason, about_booking AND a.proven_at IS NULL AS limited,
+             CASE WHEN about_booking AND (b.wanted_emails = 'none' OR a.silenced_at IS NOT NULL) THEN 'silenced'
+                  WHEN a.refused_at > CASE WHEN r.id IS NULL THEN '-infinity' ELSE :retry_refused END THEN 'refused'
+                  END AS withheld
+        FROM claimed AS m
+       CROSS JOIN installation
+        LEFT JOIN booking AS b ON b.id = m.booking_id AND b.email IS NOT NULL
+        LEFT JOIN booking_change AS c ON c.id = m.change_id
+        LEFT JOIN expert AS e ON e.id = b.expert_id
+        LEFT JOIN access_request AS r ON r.id = m.access_request_id
+        LEFT JOIN expert AS x ON x.id = r.expert_id
+       CROSS JOIN LATERAL (SELECT m.audience = 'customer' AND b.id IS NOT NULL AS about_booking,
+                                  CASE WHEN r.id IS NOT NULL THEN r.customer_key
+                                       WHEN m.audience = 'customer' THEN b.customer_key
+                                       ELSE nullif(e.email_key, '') END AS customer_key) AS recipient
+        LEFT JOIN email_address AS a ON a.customer_key = recipient.customer_key
+    ), counted AS (
+      INSERT INTO email_address AS a (customer_key, emailed, emailed_at)
+      SELECT customer_key, (array_agg(id ORDER BY id))[1 : CAST(:most AS int)],
+             array_fill(CAST(:now AS timestamptz), ARRAY[least(count(*), :most)::int])
+        FROM content WHERE limited AND withheld IS NULL AND :most > 0 GROUP BY customer_key ORDER BY customer_key
+      ON CONFLICT (customer_key) DO UPDATE SET (emailed, emailed_at) = (
+        SELECT array_agg(id ORDER BY at, id), array_agg(at ORDER BY at, id)
+          FROM (SELECT id, min(at) AS at
+                  FROM unnest(a.emailed || excluded.emailed, a.emailed_at || excluded.emailed_at) AS each (id, at)
+                 WHERE at > :limit_from GROUP BY id ORDER BY min(at), id LIMIT :most) AS latest)
+      RETURNING customer_key, emailed
     )
-    SELECT m.id, m.kind, m.audience, m.booking_id, m.tries, m.minutes_before, m.status, m.starts_at, m.ends_at,
-           m.sequence, installation.id AS installation,
-           b.status AS now_is, b.starts_at AS now_starts_at, b.answer_by, b.reschedules, b.name AS customer_name,
-           b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
-           b.key_version,
-           c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
-           b.title AS session_title, {_TERMS},
-           e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
-           r.id AS request_id, r.email, r.customer_key, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,
-           r.suppressed,
-           x.name AS address_of, x.pending_email,
-           coalesce((SELECT true FROM booking WHERE customer_key = r.customer_key LIMIT 1),
-                    (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1), false) AS known
-      FROM claimed AS m
-     CROSS JOIN installation
-      LEFT JOIN booking AS b ON b.id = m.booking_id AND b.email IS NOT NULL
-      LEFT JOIN booking_change AS c ON c.id = m.change_id
-      LEFT JOIN expert AS e ON e.id = b.expert_id
-      LEFT JOIN access_request AS r ON r.id = m.access_request_id
-      LEFT JOIN expert AS x ON x.id = r.expert_id
-     ORDER BY m.id
+    SELECT content.*, coalesce(withheld, CASE WHEN id <> ALL (emailed) THEN 'over_limit' END) AS withheld_because
+      FROM content LEFT JOIN counted ON limited AND withheld IS NULL AND counted.customer_key = content.customer_key
+     ORDER BY id
     """  # noqa: S608 - only our own names
-).bindparams(_instant("now"), _instant("until"))
+).bindparams(_instant("now"), _instant("until"), _instant("limit_from"), _instant("retry_refused"))
 # Record success even if another process has reclaimed the message in the meantime.
 _SENT = text(
     f"""
     WITH done AS (
-      UPDATE message SET sent_at = :now, failed_at = NULL, claimed_until = NULL, due_at = NULL, error = ''
+      UPDATE message
+         SET sent_at = :now, failed_at = NULL, withheld = NULL, claimed_until = NULL, due_at = NULL, error = ''
        WHERE id = :id AND sent_at IS NULL RETURNING booking_id
     )
     SELECT pg_notify('{MAIL_CHANNEL}', booking_id::text) FROM done WHERE booking_id IS NOT NULL
@@ -75,7 +104,8 @@ _SENT = text(
 _NOT_SENT = text(
     f"""
     WITH done AS (
-      UPDATE message SET due_at = :due, failed_at = :failed_at, claimed_until = NULL, error = :error
+      UPDATE message
+         SET due_at = :due, failed_at = :failed_at, withheld = :withheld, claimed_until = NULL, error = :error
        WHERE id = :id AND tries = :tries AND {_IS_WAITING} RETURNING booking_id, failed_at
     )
     SELECT pg_notify('{MAIL_CHANNEL}', booking_id::text) FROM done
@@ -91,7 +121,7 @@ _DROP = text(
 # The time at which the next message becomes due. Messages that are due already need no waking.
 _NEXT = text(f"SELECT min(greatest(due_at, claimed_until)) FROM message WHERE {_IS_WAITING}")  # noqa: S608
 # Several processes may plan at once; the unique index keeps one reminder. No reminder if the booking was made,
-# confirmed or rescheduled when the reminder was already due.
+# confirmed or rescheduled when the reminder was already due, or if its customer does not want any.
 _PLAN_REMINDERS = text(
     """
     INSERT INTO message (kind, audience, booking_id, status, starts_at, ends_at, sequence, minutes_before)
@@ -99,6 +129,7 @@ _PLAN_REMINDERS = text(
       FROM booking AS b CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
      WHERE b.status = 'confirmed' AND b.starts_at > :after AND b.starts_at <= :until
        AND b.changed_at <= b.starts_at - make_interval(mins => :minutes_before) AND b.email IS NOT NULL
+       AND (audience.audience = 'expert' OR b.wanted_emails = 'all')
        AND NOT EXISTS (SELECT FROM message AS one
                         WHERE one.kind = 'reminder' AND one.booking_id = b.id AND one.audience = audience.audience
                           AND one.starts_at = b.starts_at AND one.minutes_before = :minutes_before)
@@ -108,16 +139,18 @@ _PLAN_REMINDERS = text(
 ).bindparams(_instant("after"), _instant("until"))
 _WAITING = text(
     """
-    SELECT id, kind, audience, booking_id, tries, created_at, due_at, failed_at, error
-      FROM message WHERE sent_at IS NULL ORDER BY failed_at IS NOT NULL, id LIMIT 1000
+    SELECT id, kind, audience, booking_id, tries, created_at, due_at, failed_at, withheld, error
+      FROM message WHERE sent_at IS NULL ORDER BY withheld IS NOT NULL, failed_at IS NOT NULL, id LIMIT 1000
     """
 )
-# Waiting messages only become due; a process that is sending one carries on.
+# Waiting messages only become due; a process that is sending one carries on. Withheld ones are tried again only by id.
 _RESEND = text(
     f"""
     WITH again AS (
-      UPDATE message SET tries = CASE WHEN failed_at IS NULL THEN tries ELSE 0 END, failed_at = NULL, due_at = NULL
-       WHERE sent_at IS NULL AND (id = ANY(:ids) OR :every AND failed_at IS NOT NULL) RETURNING id, booking_id
+      UPDATE message
+         SET tries = CASE WHEN failed_at IS NULL THEN tries ELSE 0 END, failed_at = NULL, withheld = NULL, due_at = NULL
+       WHERE sent_at IS NULL AND (id = ANY(:ids) OR :every AND failed_at IS NOT NULL AND withheld IS NULL)
+      RETURNING id, booking_id
     )
     SELECT id, pg_notify('{MAIL_CHANNEL}', ''), pg_notify('{MAIL_CHANNEL}', coalesce(booking_id::text, '')) FROM again
     """  # noqa: S608
@@ -125,17 +158,25 @@ _RESEND = text(
 _SWEEP = text(
     f"""
     DELETE FROM message WHERE id IN (
-      SELECT id FROM message WHERE sent_at < :before OR {_IS_WAITING} AND ends_at < :over LIMIT :limit)
+      SELECT id FROM message
+       WHERE sent_at < :before OR {_IS_WAITING} AND ends_at < :over OR withheld IS NOT NULL AND failed_at < :before
+       LIMIT :limit)
     """  # noqa: S608
 ).bindparams(_instant("before"), _instant("over"))
 
 
-async def claim(connection: AsyncConnection, now: datetime, until: datetime, limit: int) -> Sequence[AnyRow]:
+async def claim(connection: AsyncConnection, now: datetime, until: datetime, limit: int, most: int) -> Sequence[AnyRow]:
     """Claim some due messages, oldest first, until `until`, and return them with everything their emails need.
 
-    Increments `tries`, which distinguishes this claim from later ones.
+    Increments `tries`, which distinguishes this claim from later ones. `most` is the number of emails about bookings
+    within 24 hours to an address that nobody has signed in with (0: no limit). `withheld_because` is a `Delivery` if
+    the email must not be sent.
     """
-    return (await connection.execute(_CLAIM, {"now": now, "until": until, "limit": limit})).all()
+    values = {
+        "now": now, "until": until, "limit": limit, "most": most,
+        "limit_from": now - LIMIT_SPAN, "retry_refused": now - REFUSED_FOR_SIGN_IN,
+    }  # fmt: skip
+    return (await connection.execute(_CLAIM, values)).all()
 
 
 async def sent(connection: AsyncConnection, message_id: int, now: datetime) -> None:
@@ -145,10 +186,13 @@ async def sent(connection: AsyncConnection, message_id: int, now: datetime) -> N
 
 async def not_sent(
     connection: AsyncConnection, message_id: int, tries: int, *, due: datetime | None, failed_at: datetime | None,
-    error: str,
+    error: str, withheld: Delivery | None = None,
 ) -> None:  # fmt: skip
-    """Record a failure: retry when `due`, or give up at `failed_at`."""
-    values = {"id": message_id, "tries": tries, "due": due, "failed_at": failed_at, "error": error}
+    """Record a failure: retry when `due`, or give up at `failed_at`. `withheld` says why it was not even tried."""
+    values = {
+        "id": message_id, "tries": tries, "due": due, "failed_at": failed_at, "error": error,
+        "withheld": None if withheld is None else withheld.value,
+    }  # fmt: skip
     await connection.execute(_NOT_SENT, values)
 
 
@@ -170,7 +214,7 @@ async def plan(connection: AsyncConnection, minutes_before: int, after: datetime
 
 
 async def waiting(connection: AsyncConnection) -> Sequence[AnyRow]:
-    """Return unsent messages: waiting ones, then given-up ones, oldest first."""
+    """Return unsent messages: waiting ones, then given-up ones, then withheld ones, oldest first."""
     return (await connection.execute(_WAITING)).all()
 
 
@@ -181,6 +225,6 @@ async def resend(connection: AsyncConnection, ids: Sequence[int] | None) -> set[
 
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
-    """Delete some messages that were sent long ago or are no longer needed; False if there were none."""
+    """Delete some messages that were sent or withheld long ago or are no longer needed; False if there were none."""
     values = {"before": now - _SENT_KEPT, "over": now - DROP_AFTER, "limit": _BATCH}
     return (await connection.execute(_SWEEP, values)).rowcount > 0

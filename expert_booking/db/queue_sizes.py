@@ -13,7 +13,9 @@ QUEUE_SIZES: Final = f"""
   )
   SELECT (SELECT count(*) FROM unsent WHERE due_at IS NULL),
          (SELECT count(*) FROM unsent WHERE due_at IS NOT NULL),
-         (SELECT count(*) FROM (SELECT FROM message WHERE failed_at IS NOT NULL LIMIT {_MAX_COUNT}) AS given_up),
+         (SELECT count(*) FROM (SELECT FROM message WHERE failed_at IS NOT NULL AND withheld IS NULL
+                                LIMIT {_MAX_COUNT}) AS given_up),
+         (SELECT count(*) FROM (SELECT FROM message WHERE withheld IS NOT NULL LIMIT {_MAX_COUNT}) AS withheld),
          coalesce(extract(epoch FROM now() - (SELECT min(created_at) FROM unsent))::float, 0),
          coalesce(extract(epoch FROM now() - least(
            (SELECT min(hold_until) FROM booking WHERE status = 'held'),
@@ -25,22 +27,25 @@ QUEUE_SIZES: Final = f"""
 class QueueSizes(NamedTuple):
     """Counts of waiting work, each capped at 10,000.
 
-    `waiting`, `retrying`, `given_up`: emails not tried yet, to be retried, and given up. `oldest`: the age in seconds
-    of the oldest that waits. `late`: for how many seconds a deadline has been overdue. `noted`: changes after which
-    next free times must be recomputed.
+    `waiting`, `retrying`, `given_up`, `withheld`: emails not tried yet, to be retried, given up, and withheld.
+    `oldest`: the age in seconds of the oldest that waits. `late`: for how many seconds a deadline has been overdue.
+    `noted`: changes after which next free times must be recomputed.
     """
 
     waiting: int
     retrying: int
     given_up: int
+    withheld: int
     oldest: float
     late: float
     noted: int
 
 
-def from_row(waiting: int, retrying: int, given_up: int, oldest: float, late: float, noted: int) -> QueueSizes:
+def from_row(
+    waiting: int, retrying: int, given_up: int, withheld: int, oldest: float, late: float, noted: int
+) -> QueueSizes:
     """Build QueueSizes from a row of QUEUE_SIZES. A deadline in the future is not late."""
-    return QueueSizes(waiting, retrying, given_up, max(oldest, 0.0), max(late, 0.0), noted)
+    return QueueSizes(waiting, retrying, given_up, withheld, max(oldest, 0.0), max(late, 0.0), noted)
 
 
 async def read(connection: AsyncConnection) -> QueueSizes:

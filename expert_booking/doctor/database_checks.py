@@ -169,7 +169,8 @@ def _outbox(sizes: QueueSizes, *, running: bool, sends: bool) -> Finding:
     says = f"{waiting} {'email is' if waiting == 1 else 'emails are'} waiting in the outbox"
     says += f", {sizes.retrying} of them after a failed attempt" if sizes.retrying else ""
     says += f", the oldest for {time_span(sizes.oldest)}" if waiting else ""
-    says += f"; {sizes.given_up} {'was' if sizes.given_up == 1 else 'were'} given up." if sizes.given_up else "."
+    says += f"; {sizes.given_up} {'was' if sizes.given_up == 1 else 'were'} given up" if sizes.given_up else ""
+    says += f"; {sizes.withheld} {'is' if sizes.withheld == 1 else 'are'} withheld." if sizes.withheld else "."
     if sends and running and waiting and sizes.oldest > 3600:
         return Finding("outbox", State.FAIL, says, "`expert-booking mail list` shows the mail server's answers.")
     if sizes.given_up:

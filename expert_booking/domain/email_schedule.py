@@ -1,4 +1,7 @@
-"""The kinds of email, when a failed one is retried, and when reminders go out. The texts are in `mail/`."""
+"""The kinds of email, which are withheld, when a failed one is retried, and when reminders go out.
+
+The texts are in `mail/`.
+"""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,11 +30,34 @@ class Audience(StrEnum):
 
 
 class Delivery(StrEnum):
-    """The delivery state of a message: not sent yet, accepted by the mail server, or given up."""
+    """The delivery state of a message: not sent yet, accepted by the mail server, given up, or withheld and why."""
 
     WAITING = "waiting"
     SENT = "sent"
     FAILED = "failed"
+    # The address has received too many emails in 24 hours, and nobody has ever signed in with it.
+    OVER_LIMIT = "over_limit"
+    # The owner of the address said that they did not book this.
+    SILENCED = "silenced"
+    # The mail server refused an earlier email to the address permanently.
+    REFUSED = "refused"
+
+
+WITHHELD: Final = frozenset({Delivery.OVER_LIMIT, Delivery.SILENCED, Delivery.REFUSED})
+
+
+class WantedEmails(StrEnum):
+    """The emails about a booking that its customer wants. `none` lasts until someone signs in with the address."""
+
+    ALL = "all"
+    NO_REMINDERS = "no_reminders"
+    NONE = "none"
+
+
+# The emails to one address are counted over this span.
+LIMIT_SPAN: Final = timedelta(hours=24)
+# A sign-in email to an address that was refused is tried again after this, in case its mailbox works again.
+REFUSED_FOR_SIGN_IN: Final = timedelta(hours=1)
 
 
 _FIRST_DELAY: Final = timedelta(seconds=5)

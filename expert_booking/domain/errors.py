@@ -101,6 +101,12 @@ class LinkNotValid(NotFound):
     code = "link_not_valid"
 
 
+class EmailLinkNotValid(NotFound):
+    """This link is not valid. It may be incomplete, or its booking no longer exists."""
+
+    code = "email_link_not_valid"
+
+
 class FeedNotFound(NotFound):
     """There is no calendar at this address, or the address no longer works."""
 

@@ -40,13 +40,29 @@ class SignedKeys:
 
     @staticmethod
     def version_of(key: str) -> int:
-        """The key version in a booking's key. Does not verify the key; `booking_of` does."""
+        """The key version in a booking's key. Does not verify the key; `booking_of` and `not_booked_of` do."""
         if len(key) != _KEY_LENGTH_WITH_VERSION or not key.isascii():
             return 1
         try:
             return int.from_bytes(urlsafe_b64decode(key)[16 : 16 + _VERSION_BYTES])
         except ValueError:
             return 1
+
+    def not_booked(self, booking_id: UUID, version: int = 1) -> str:
+        """The key in the link "Didn't book this?" of the emails about a booking. Contains the booking's key version."""
+        return self._key("not booked", booking_id, version)
+
+    def not_booked_of(self, key: str) -> UUID | None:
+        """The booking that such a key belongs to; None if the key is not valid. The caller must check `version_of`."""
+        return self._verified("not booked", key, self.version_of(key))
+
+    def reminders(self, booking_id: UUID) -> str:
+        """The key that turns the reminders of a booking off and on."""
+        return self._key("reminders", booking_id)
+
+    def reminders_of(self, key: str) -> UUID | None:
+        """The booking that such a key belongs to; None if the key is not valid."""
+        return self._verified("reminders", key)
 
     def feed(self, feed_id: UUID) -> str:
         """The key in the address of a calendar feed."""

@@ -1,4 +1,4 @@
-"""The settings of a site that use cases need: its address, sender, admins, reminders and limits for access requests."""
+"""The settings of a site that use cases need: its address, sender, admins, reminders and limits for emails."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,8 @@ class Site:
     admins: frozenset[str] = frozenset()
     # How long before the start of a session each reminder is sent.
     reminders: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
+    # Emails about bookings within 24 hours to an address that nobody has signed in with. 0: no limit.
+    emails_per_address: int = 8
     # Whether the site sends emails (over SMTP or into the demo mailbox).
     sends_email: bool = True
 

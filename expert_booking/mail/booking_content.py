@@ -16,13 +16,18 @@ from expert_booking.mail.headers import mail_address
 from expert_booking.mail.layout import EmailContent, Fact, Link
 from expert_booking.mail.plain import lines, one_line
 from expert_booking.mail.wording import (
+    CANCEL_AND_STOP,
     DO_NOT_FORWARD,
     FILE_ADDS,
     FILE_REMOVES,
     FILE_UPDATES,
+    NO_REMINDERS,
+    NOT_BOOKED,
     REPLIES,
+    STOP,
     TO_CUSTOMER,
     TO_EXPERT,
+    TURN_OFF,
     WHY_CUSTOMER,
     WHY_EXPERT,
     ActedBy,
@@ -48,6 +53,7 @@ def booking_content(email: BookingEmail, site: Site, now: datetime) -> EmailCont
         links=links,
         below=_below(email, now),
         footer=[_footer(email)],
+        footer_links=_footer_links(email, site),
         site=site_link(site),
     )
 
@@ -171,6 +177,21 @@ def manage_url(email: BookingEmail, site: Site) -> str:
     if not email.to_customer:
         return booking_url(email, site)
     return f"{booking_url(email, site)}?key={SignedKeys(site.secret).booking(email.booking_id, email.key_version)}"
+
+
+def reminders_url(email: BookingEmail, site: Site) -> str:
+    """Return the link that turns the booking's reminders off, for people and, with a POST, for mail programs."""
+    return f"{site.url}/reminders/{SignedKeys(site.secret).reminders(email.booking_id)}"
+
+
+def _footer_links(email: BookingEmail, site: Site) -> list[Link]:
+    if not email.to_customer:
+        return []
+    key = SignedKeys(site.secret).not_booked(email.booking_id, email.key_version)
+    stop = Link(CANCEL_AND_STOP if email.status in LIVE else STOP, f"{site.url}/not-booked/{key}", before=NOT_BOOKED)
+    if email.kind is not MessageKind.REMINDER:
+        return [stop]
+    return [Link(TURN_OFF, reminders_url(email, site), before=NO_REMINDERS), stop]
 
 
 def _below(email: BookingEmail, now: datetime) -> list[str]:

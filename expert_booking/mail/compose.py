@@ -9,9 +9,9 @@ from uuid import UUID
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.site import Site
 from expert_booking.mail import ics
-from expert_booking.mail.booking_content import booking_content, booking_url, manage_url
+from expert_booking.mail.booking_content import booking_content, booking_url, manage_url, reminders_url
 from expert_booking.mail.booking_email import BookingEmail
-from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text
+from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text, put_url
 from expert_booking.mail.layout import EmailContent, as_html, as_text
 from expert_booking.mail.wording import (
     access_content,
@@ -40,6 +40,10 @@ def compose_booking_email(
     message = _message(booking_content(email, site, now), name, address, site, message_id, now)
     if not email.to_customer:
         _set_reply_to(message, email, to=address)
+    elif email.kind is MessageKind.REMINDER:
+        # A mail program then offers to unsubscribe, and sends a POST there (RFC 8058).
+        put_url(message, "List-Unsubscribe", reminders_url(email, site))
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     # Nothing has changed for a reminder or a new link: with a file, calendars would ask to import the entry again.
     if email.kind not in (MessageKind.REMINDER, MessageKind.NEW_LINK):
         _attach_calendar(message, email, site, installation)

@@ -5,6 +5,7 @@ import textwrap
 from base64 import b64encode
 from collections.abc import Iterator
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import parseaddr
 from typing import Final
 
@@ -44,6 +45,30 @@ def put_address(message: EmailMessage, name: str, display_name: str, address: st
         return
     simple = re.fullmatch(r"[A-Za-z0-9 ]+", owner) and len(owner) + len(address) < _MAX_LINE_LENGTH
     message.set_raw(name, f"{owner} <{address}>" if simple else f"{_encoded(owner)}\r\n <{address}>")
+
+
+def put_url(message: EmailMessage, name: str, url: str) -> None:
+    """Add a header with one URL, such as List-Unsubscribe."""
+    message.set_raw(name, _Unfolded(name, f"<{url}>"))
+
+
+class _Unfolded(str):
+    """A header's value that the library writes as it is. It would encode a URL that is longer than a line."""
+
+    __slots__ = ("name",)
+    name: str
+
+    def __new__(cls, name: str, value: str) -> "_Unfolded":
+        unfolded = super().__new__(cls, value)
+        unfolded.name = name
+        return unfolded
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.name, str(self)
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header's lines, as the library's own headers do."""
+        return f"{self.name}: {self}{policy.linesep}"
 
 
 def _folded(text: str) -> str:

@@ -22,10 +22,11 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link with its text."""
+    """A link with its text, and a sentence before it in the same paragraph."""
 
     text: str
     url: str
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class EmailContent:
     below: Sequence[str] = ()
     links: Sequence[Link] = ()
     footer: Sequence[str]
+    footer_links: Sequence[Link] = ()
     # Name and address of the site.
     site: Link
 
@@ -60,13 +62,21 @@ def _paragraphs(content: EmailContent) -> Iterator[str]:
         yield "\n".join([fact.name, *(f"  {line}".rstrip() for line in fact.lines)])
     if content.code:
         yield content.code
-    yield f"{content.button.text}:\n{content.button.url}"
+    yield _link_as_text(content.button)
     yield from content.below
-    for link in content.links:
-        yield f"{link.text}:\n{link.url}"
+    yield from map(_link_as_text, content.links)
     yield "-- "
     yield from content.footer
+    yield from map(_link_as_text, content.footer_links)
     yield f"{content.site.text}\n{content.site.url}"
+
+
+def _link_as_text(link: Link) -> str:
+    return f"{_and_space(link.before)}{link.text}:\n{link.url}"
+
+
+def _and_space(text: str) -> str:
+    return f"{text} " if text else ""
 
 
 # Same look as the pages (web/assets/style.css). The light scheme is inline, for programs that drop style elements.
@@ -141,7 +151,7 @@ _BUTTON: Final = Markup("""\
 <a class="on-fill" href="{url}" style="display:inline-block;padding:13px 26px;font-size:16px;line-height:1.3;\
 font-weight:600;color:#ffffff;text-decoration:none;{font}">{text}</a></td></tr></table>
 """)
-_LINK: Final = Markup('<a class="brand" href="{url}" style="color:#0d6e63">{text}</a>')
+_LINK: Final = Markup('{before}<a class="brand" href="{url}" style="color:#0d6e63">{text}</a>')
 # Keeps the text of the email itself out of the preview.
 _PREVIEW_PADDING: Final = Markup("&#847;&zwnj;&nbsp;") * 60
 
@@ -159,7 +169,7 @@ def as_html(content: EmailContent) -> str:
         button=_BUTTON.format(url=content.button.url, text=content.button.text, font=_FONT),
         below=_each(_BELOW, content.below),
         links=_each(_BELOW, map(_link, content.links)),
-        footer=_each(_FOOTER, [*content.footer, _link(content.site)]),
+        footer=_each(_FOOTER, [*content.footer, *map(_link, content.footer_links), _link(content.site)]),
         font=_FONT,
         anywhere=_ANYWHERE,
     )
@@ -177,7 +187,7 @@ def _each(template: Markup, texts: "Iterator[Markup] | Sequence[str]") -> Markup
 def _fact(fact: Fact) -> Markup:
     value = Markup("<br>\n").join(fact.lines)
     if fact.link:
-        value = _LINK.format(url=fact.link, text=value)
+        value = _LINK.format(before="", url=fact.link, text=value)
     css_class, style = ("ink", "color:#1c2421")
     if fact.struck_out:
         css_class, style = ("soft", "color:#57605b;text-decoration:line-through")
@@ -185,4 +195,4 @@ def _fact(fact: Fact) -> Markup:
 
 
 def _link(link: Link) -> Markup:
-    return _LINK.format(url=link.url, text=link.text)
+    return _LINK.format(before=_and_space(link.before), url=link.url, text=link.text)

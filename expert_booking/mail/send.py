@@ -30,6 +30,10 @@ _SEND_TIMEOUT: Final = 30.0
 _QUIT_TIMEOUT: Final = 2.0
 # 5xx codes about the sign-in, not the email: the operator can fix them, so the email is tried again.
 _SIGN_IN_CODES: Final = frozenset({530, 534, 535, 538})
+# Replies to RCPT that are about the recipient's mailbox: it does not exist or is disabled. The others are about the
+# sender, the policy of a server (5.7) or a full mailbox (5.2.2), and may be different for the next email.
+_MAILBOX_CODES: Final = frozenset({550, 551, 553})
+_MAILBOX_ENHANCED_CODES: Final = re.compile(r"5\.(1\.(?![78]$)\d+|2\.[01]|4\.1)")
 _ENHANCED_CODE: Final = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 _INVALID_URL: Final = "should look like smtp://user:password@mail.example.com:587 or smtps://…:465"
 
@@ -37,14 +41,16 @@ _INVALID_URL: Final = "should look like smtp://user:password@mail.example.com:58
 class DeliveryError(Exception):
     """The mail server did not accept an email.
 
-    `permanent` means that trying again is useless. `reason` is short and contains nothing personal: status codes, not
-    the server's text, which often repeats the address.
+    `permanent` means that trying again is useless, and `address_refused` that this applies to every email to the
+    address. `reason` is short and contains nothing personal: status codes, not the server's text, which often repeats
+    the address.
     """
 
-    def __init__(self, reason: str, *, permanent: bool) -> None:
+    def __init__(self, reason: str, *, permanent: bool, address_refused: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.permanent = permanent
+        self.address_refused = address_refused
 
 
 class EmailTransport(Protocol):
@@ -166,7 +172,7 @@ async def _deliver(client: SMTP, email: EmailMessage) -> None:
     except TimeoutError:
         raise
     except SMTPRecipientsRefused as error:
-        raise _refusal("recipient", error.recipients[0]) from error
+        raise _recipient_refusal(error.recipients[0]) from error
     except SMTPSenderRefused as error:
         raise DeliveryError(f"sender refused: {_codes(error.code, error.message)}", permanent=False) from error
     except SMTPResponseException as error:
@@ -177,6 +183,14 @@ async def _deliver(client: SMTP, email: EmailMessage) -> None:
         raise DeliveryError("the address is not valid", permanent=True) from error
     except (SMTPException, OSError) as error:
         raise DeliveryError(f"connection lost ({type(error).__name__})", permanent=False) from error
+
+
+def _recipient_refusal(error: SMTPResponseException) -> DeliveryError:
+    refusal = _refusal("recipient", error)
+    enhanced = _ENHANCED_CODE.match(error.message)
+    about_mailbox = _MAILBOX_ENHANCED_CODES.fullmatch(enhanced[1]) if enhanced else error.code in _MAILBOX_CODES
+    refusal.address_refused = refusal.permanent and bool(about_mailbox)
+    return refusal
 
 
 def _refusal(what: str, error: SMTPResponseException) -> DeliveryError:

@@ -130,6 +130,11 @@ TO_EXPERT: Final[Templates] = {
 }
 WHY_CUSTOMER: Final = "You're receiving this email because this address was used to book a session."
 DO_NOT_FORWARD: Final = "Anyone with this email can {do} the booking, so please don't forward it."
+NOT_BOOKED: Final = "Didn't book this?"
+CANCEL_AND_STOP: Final = "Cancel it and stop these emails"
+STOP: Final = "Stop these emails"
+NO_REMINDERS: Final = "Don't need reminders?"
+TURN_OFF: Final = "Turn them off for this booking"
 WHY_EXPERT: Final = "You're receiving this email because this booking is in your calendar."
 REPLIES: Final = "Replies to this email go to the customer."
 FILE_ADDS: Final = "The attached file adds the session to your calendar."

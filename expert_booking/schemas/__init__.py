@@ -85,7 +85,7 @@ from expert_booking.schemas.hours import (
     WeeklyPlan,
     WeeklyWindow,
 )
-from expert_booking.schemas.mail import MailView, MessageView, OpenedMail
+from expert_booking.schemas.mail import MailView, MessageView, NotBookedView, OpenedMail
 from expert_booking.schemas.problems import PROBLEM_JSON, Problem, problem_body
 from expert_booking.schemas.session_types import (
     MAX_SESSION_TYPES,
@@ -167,6 +167,7 @@ __all__ = [
     "NewBookingView",
     "NewExpert",
     "NewSessionType",
+    "NotBookedView",
     "Notes",
     "OpenedMail",
     "OverrideList",

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
 
 from expert_booking.domain import phone_numbers
-from expert_booking.domain.email_schedule import Delivery
+from expert_booking.domain.email_schedule import Delivery, WantedEmails
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.terms import Leeway
 from expert_booking.domain.time_zones import country_of
@@ -127,7 +127,12 @@ class BookingView(BusyView):
     created_at: Utc
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]
-    mail: Annotated[Delivery | None, Field(description="Delivery of the latest email to the customer.")] = None
+    wanted_emails: Annotated[
+        WantedEmails, Field(description="The emails about this booking that its customer wants.")
+    ] = WantedEmails.ALL
+    mail: Annotated[
+        Delivery | None, Field(description="Delivery of the latest email to the customer, or why it was not sent.")
+    ] = None
 
     def leeway(self) -> Leeway:
         """What the customer may still do under the terms of the booking."""

@@ -19,6 +19,7 @@ from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
+from expert_booking.services.email_choices import EmailChoices
 from expert_booking.services.experts import Experts
 from expert_booking.services.feeds import Feeds
 from expert_booking.services.holds import Holds
@@ -94,6 +95,7 @@ class Services:
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
+        self.email_choices = EmailChoices(database, clock, site, counts)
         self.feeds = Feeds(database, clock, site)
         self.outbox = Outbox(database, clock, clock_agrees, site, self.access, transport)
         # None if emails are sent over SMTP or not at all.

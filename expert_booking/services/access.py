@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from expert_booking.db import access as rows
-from expert_booking.db import expert_addresses
+from expert_booking.db import email_addresses, expert_addresses
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import CodesLocked, CodeWrong, LinkNotValid, TooManyAccessRequests
@@ -264,4 +264,5 @@ class Access:
             )  # fmt: skip
             if renamed is not None:
                 await rows.rename_browser(connection, *renamed, with_bookings=True)
+            await email_addresses.prove(connection, request.customer_key, now)
         return ProofView(access_token=secret, email=request.email, expires_at=expires_at), request.next_path

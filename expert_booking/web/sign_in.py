@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
-from urllib.parse import parse_qs
 from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
@@ -35,6 +34,7 @@ from expert_booking.schemas import (
 from expert_booking.schemas.fields import at_most
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
+from expert_booking.web.request_body import body_of, field_of
 from expert_booking.web.visitor import (
     marks_of,
     network_hash,
@@ -46,8 +46,6 @@ from expert_booking.web.visitor import (
 )
 
 HOME: Final = "/my-bookings"
-# Bytes of an email address, a code or a link, with a margin.
-_MAX_BODY: Final = 4096
 # Seconds until the other open pages of a browser with a new id are reloaded; the page that asked navigates away first.
 _RELOAD_DELAY: Final = 1.0
 _STATUS: Final[tuple[tuple[type[Refusal], int], ...]] = (
@@ -95,7 +93,7 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         return JSONResponse({"next": path or HOME}, headers=_NO_STORE)
 
     async def link(request: Request, body: bytes) -> Response:
-        sent = _field(body, "link")
+        sent = field_of(body, "link")
         secret, renamed = new_visitor(request)
         try:
             proof, path = await services.access.redeem_link(sent, "browser", renamed=renamed)
@@ -107,7 +105,7 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
     async def sign_out(request: Request, body: bytes) -> Response:
         proof = proof_of(request)
         if proof:
-            everywhere = _field(body, "everywhere") == "1"
+            everywhere = field_of(body, "everywhere") == "1"
             secret, renamed = new_visitor(request)
             await services.access.sign_out(proof, everywhere=everywhere, renamed=renamed)
             # The browser also gets a new visitor id, so that the next person at this machine does not see its bookings.
@@ -161,7 +159,7 @@ def _json_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitab
     async def endpoint(request: Request) -> Response:
         if not is_from_here(request, site_url):
             return _problem(403, "forbidden", "Requests from other sites are not allowed.")
-        body = await _body(request)
+        body = await body_of(request)
         if body is None:
             return _problem(413, "body_too_large", "Request body too large.")
         try:
@@ -177,24 +175,10 @@ def _json_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitab
 
 def _form_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        body = await _body(request) if is_from_here(request, site_url) else None
+        body = await body_of(request) if is_from_here(request, site_url) else None
         return _redirect("/sign-in") if body is None else await answer(request, body)
 
     return endpoint
-
-
-async def _body(request: Request) -> bytes | None:
-    """The request body; None if it is too large."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _MAX_BODY:
-            return None
-    return body
-
-
-def _field(body: bytes, name: str) -> str:
-    return parse_qs(body.decode(errors="replace")).get(name, [""])[0]
 
 
 def _redirect(path: str) -> Response:

@@ -28,7 +28,7 @@ from expert_booking.web.live.next_free import NextFree
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoards, refresh_periodically
 from expert_booking.web.open_holds import OpenHolds
-from expert_booking.web.pages import book, booking, expert, experts, mailbox, my_bookings, reschedule
+from expert_booking.web.pages import book, booking, email_links, expert, experts, mailbox, my_bookings, reschedule
 from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
@@ -95,6 +95,7 @@ def create_web(
     sign_in_page.mount(services)
     sign_in.mount(web, services, secret=secret)
     booking.mount_calendar_file(web, services)
+    email_links.mount(web, services)
     if services.mailbox is not None:
         mailbox.mount(services.mailbox, services.clock, web, SignedKeys(secret))
     for app in (web, core.app):  # for missing assets and portraits, and for missing pages
@@ -164,7 +165,7 @@ async def _favicon() -> FileResponse:
 
 
 async def _robots() -> PlainTextResponse:
-    hidden = ("/book/", "/booking/", "/mailbox", "/my-bookings", "/sign-in")
+    hidden = ("/book/", "/booking/", "/mailbox", "/my-bookings", "/not-booked/", "/reminders/", "/sign-in")
     return PlainTextResponse("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in hidden))
 
 

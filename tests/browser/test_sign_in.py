@@ -593,6 +593,9 @@ async def test_email_delivery_state_is_shown_live(visit: Visit, jana: Expert, sq
     for state, text, columns in (
         ("sent", f"sent a confirmation to {email}", {"sent_at": now}),
         ("failed", "couldn't deliver", {"sent_at": None, "failed_at": now}),
+        ("over_limit", "has had many emails from us today", {"withheld": "over_limit"}),
+        ("silenced", "we were asked not to email", {"withheld": "silenced"}),
+        ("refused", "doesn't accept emails", {"withheld": "refused"}),
     ):
         set_email_state(sql, number, **columns)
         await expect(page.locator(f'[data-mail="{state}"]')).to_contain_text(text, timeout=2 * LIVE_UPDATE_MS)

@@ -17,6 +17,8 @@ OPENS: dict[str, tuple[Callable[[UUID], str], Callable[[str], UUID | None]]] = {
     "booking": (KEYS.booking, KEYS.booking_of),
     "feed": (KEYS.feed, KEYS.feed_of),
     "link": (KEYS.link, KEYS.link_of),
+    "not booked": (KEYS.not_booked, KEYS.not_booked_of),
+    "reminders": (KEYS.reminders, KEYS.reminders_of),
 }
 purposes = st.sampled_from(sorted(OPENS))
 signs = st.text(string.ascii_letters + string.digits + "-_+/=. \n%\x00ä", min_size=1, max_size=3)

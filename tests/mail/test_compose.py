@@ -144,6 +144,37 @@ def test_only_the_customer_gets_the_key_to_the_booking(
         assert link.startswith(("https://booking.example.com", "mailto:"))
 
 
+@every_email
+def test_customer_can_say_in_every_email_that_they_did_not_book(
+    kind: MessageKind, actor: Actor | None, audience: Audience
+) -> None:
+    message = delivered(booking_email(kind, audience, actor, key_version=2))
+    link = f"https://booking.example.com/not-booked/{SignedKeys(SITE.secret).not_booked(BOOKING, 2)}"
+    for_customer = audience is Audience.CUSTOMER
+    assert (link in VisibleHtml(html_of(message)).links) == for_customer
+    assert (link in text_of(message).splitlines()) == for_customer
+    over = kind in (MessageKind.CANCELLED, MessageKind.DECLINED, MessageKind.EXPIRED)
+    asked = "Didn't book this? Stop these" if over else "Didn't book this? Cancel it and stop these emails"
+    assert (asked in text_of(message)) == for_customer
+    assert link.rpartition("/")[2] not in everything_in(message) or for_customer
+
+
+@every_email
+def test_only_reminders_to_the_customer_can_be_unsubscribed_from(
+    kind: MessageKind, actor: Actor | None, audience: Audience
+) -> None:
+    message = delivered(booking_email(kind, audience, actor))
+    url = f"https://booking.example.com/reminders/{SignedKeys(SITE.secret).reminders(BOOKING)}"
+    if kind is MessageKind.REMINDER and audience is Audience.CUSTOMER:
+        assert message["List-Unsubscribe"] == f"<{url}>"
+        assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert url in VisibleHtml(html_of(message)).links
+    else:
+        assert "List-Unsubscribe" not in message
+        assert "List-Unsubscribe-Post" not in message
+        assert url not in everything_in(message)
+
+
 def test_replies_to_the_expert_go_to_the_customer_and_customers_cannot_reply() -> None:
     answers = delivered(booking_email(audience="expert"))["Reply-To"].addresses
     assert answers == (Address("Ada Lovelace", "ada", "example.com"),)

@@ -84,6 +84,36 @@ async def test_recipient_refusal_is_reported_by_its_codes_only(
 
 
 @pytest.mark.parametrize(
+    ("answer", "refused_for_good"),
+    [
+        ("550 5.1.1 no such person", True),
+        ("550 5.1.10 null MX", True),
+        ("550 5.2.1 mailbox disabled", True),
+        ("550 5.4.1 recipient address rejected", True),
+        ("550 unknown", True),
+        ("450 4.1.1 not now", False),
+        ("552 5.2.2 mailbox full", False),
+        ("553 5.1.8 sender's domain not found", False),
+        ("554 5.7.1 relay access denied", False),
+        ("550 5.7.1 your host is on a list", False),
+        ("554 no", False),
+        ("530 5.7.0 sign in first", False),
+    ],
+)
+async def test_only_a_permanent_refusal_of_the_mailbox_is_about_the_address(
+    mail_server: MailServer, answer: str, refused_for_good: bool
+) -> None:
+    mail_server.recipient_reply = lambda _: answer
+    assert (await refused(mail_server.transport())).address_refused is refused_for_good
+
+
+async def test_permanent_refusal_of_the_text_is_not_about_the_address(mail_server: MailServer) -> None:
+    mail_server.message_reply = lambda *_: "550 5.1.1 we do not like it"
+    refusal = await refused(mail_server.transport())
+    assert (refusal.permanent, refusal.address_refused) == (True, False)
+
+
+@pytest.mark.parametrize(
     ("answer", "permanent", "reason"),
     [("451 4.3.0 later, ada@example.com", False, "451 4.3.0"), ("554 5.6.0 we do not like it", True, "554 5.6.0")],
 )

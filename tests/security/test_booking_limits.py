@@ -528,9 +528,9 @@ async def test_answers_have_codes_figures_and_the_exact_retry_after(
 async def test_tokens_of_hosts_and_of_the_customer_are_exempt(limited: Limited, expert: UUID) -> None:
     services = limited(per_network=1, changes_per_hour=1)
     tokens = {
-        "admin": await services.access.create_token(TokenRequest(name="admin", role=Role.ADMIN)),
-        "expert": await services.access.create_token(TokenRequest(name="e", role=Role.EXPERT, expert="jana-muller")),
-        "reader": await services.access.create_token(TokenRequest(name="reader", role=Role.READER)),
+        "admin": await services.tokens.create(TokenRequest(name="admin", role=Role.ADMIN)),
+        "expert": await services.tokens.create(TokenRequest(name="e", role=Role.EXPERT, expert="jana-muller")),
+        "reader": await services.tokens.create(TokenRequest(name="reader", role=Role.READER)),
         "ada": await token_of_customer(services, ADA),
         "grace": await token_of_customer(services, "grace@example.com"),
     }

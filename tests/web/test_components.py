@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from expert_booking.domain.email_schedule import Delivery
+from expert_booking.domain.email_schedule import WITHHELD, Delivery, WantedEmails
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
 from expert_booking.web.components.booking_card import (
@@ -17,7 +17,7 @@ from expert_booking.web.components.booking_card import (
     session_times,
 )
 from expert_booking.web.components.calendar_links import calendar_links
-from expert_booking.web.components.mail_state import mail_mark, mail_state
+from expert_booking.web.components.mail_state import mail_mark, mail_state, mail_state_for_host, reminders_off
 from expert_booking.web.components.signed_in import signed_in
 from expert_booking.web.pages.expert import profile_html
 
@@ -155,6 +155,22 @@ def test_email_delivery_state_is_shown_only_if_an_email_was_sent() -> None:
         assert f'data-mail="{delivery.value}"' in mail_state(one)
         assert f'data-mail="{delivery.value}"' in mail_mark(one)
         assert "ada@example.com" in mail_state(one)
+
+
+def test_withheld_email_is_explained_to_customer_and_host() -> None:
+    for delivery in Delivery:
+        one = booking(mail=delivery, name=NASTY, email=NASTY)
+        assert (delivery in WITHHELD) == ("We haven't emailed you about this, because" in mail_state(one))
+        assert (delivery in WITHHELD) == (f'data-mail="{delivery.value}"' in mail_state_for_host(one))
+        assert "<script" not in mail_state(one) + mail_state_for_host(one)
+    for delivery in (Delivery.OVER_LIMIT, Delivery.SILENCED):
+        assert f'href="/sign-in?next=/booking/{UUID(int=7)}"' in mail_state(booking(mail=delivery))
+
+
+def test_reminders_can_be_turned_on_again_only_if_they_are_off() -> None:
+    for wanted in WantedEmails:
+        shown = reminders_off(booking(wanted_emails=wanted), "/reminders/key")
+        assert ('href="/reminders/key"' in shown) == (wanted is WantedEmails.NO_REMINDERS)
 
 
 def test_user_input_is_escaped_in_calendar_links() -> None:

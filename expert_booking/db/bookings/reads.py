@@ -24,7 +24,13 @@ from expert_booking.domain.terms import Terms
 _b, _c, _m = booking.c, booking_change.c, message.c
 # The state of the last email to the customer.
 _EMAIL_STATE: Final = (
-    select(case((_m.sent_at.is_not(None), "sent"), (_m.failed_at.is_not(None), "failed"), else_="waiting"))
+    select(
+        case(
+            (_m.sent_at.is_not(None), "sent"),
+            (_m.failed_at.is_not(None), func.coalesce(_m.withheld, "failed")),
+            else_="waiting",
+        )
+    )
     .where(_m.booking_id == _b.id, _m.audience == "customer")
     .order_by(_m.id.desc())
     .limit(1)
@@ -35,7 +41,7 @@ _EMAIL_STATE: Final = (
 VIEW_COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
     "time_zone", "answer_by", "reschedules", "created_at", "updated_at", "version", "visitor", "customer_key",
-    "key_version", "sequence", "title", *AGREED_TERMS,
+    "key_version", "sequence", "title", *AGREED_TERMS, "wanted_emails",
 )  # fmt: skip
 EXPERT_COLUMNS: Final = {
     "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,

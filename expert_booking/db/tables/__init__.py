@@ -12,7 +12,7 @@ from expert_booking.db.tables.bookings import (
 )
 from expert_booking.db.tables.calendars import availability_rule, day_off, override, session_type
 from expert_booking.db.tables.channels import EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL
-from expert_booking.db.tables.emails import mailbox_mail, message
+from expert_booking.db.tables.emails import email_address, mailbox_mail, message
 from expert_booking.db.tables.experts import expert
 from expert_booking.db.tables.feeds import feed, installation
 from expert_booking.db.tables.idempotency import kept_answer
@@ -34,6 +34,7 @@ __all__ = [
     "booking",
     "booking_change",
     "day_off",
+    "email_address",
     "expert",
     "expert_changed",
     "expert_free",

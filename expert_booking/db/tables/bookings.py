@@ -66,6 +66,8 @@ booking = Table(
     Column("max_reschedules", SmallInteger),
     # Links and tokens of this booking are valid only with this version. Adding one revokes all earlier ones.
     Column("key_version", Integer, nullable=False, server_default="1"),
+    # The emails that its customer wants: all, no_reminders or none.
+    Column("wanted_emails", Text, nullable=False, server_default="all"),
     # If its type has a daily cap: the expert's local day on which it counts, and its number on that day.
     Column("cap_day", Date),
     Column("cap_place", SmallInteger),
@@ -92,6 +94,7 @@ booking = Table(
         "status IN ('held', 'pending', 'confirmed', 'completed', 'cancelled', 'declined', 'expired', 'no_show')",
         name="status",
     ),
+    CheckConstraint("wanted_emails IN ('all', 'no_reminders', 'none')", name="wanted_emails"),
     CheckConstraint("ends_at > starts_at", name="order"),
     CheckConstraint("busy @> tstzrange(starts_at, ends_at)", name="busy_covers"),
     CheckConstraint("(cap_day IS NULL) = (cap_place IS NULL) AND cap_place >= 1", name="cap_place"),

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from email.message import EmailMessage
 from typing import Final
 
+from expert_booking.db import email_addresses
 from expert_booking.db import outbox as rows
 from expert_booking.db.engine import AnyRow, Database
-from expert_booking.domain.email_schedule import reminders_at, retry_delay
+from expert_booking.domain.email_schedule import Delivery, reminders_at, retry_delay
 from expert_booking.domain.errors import MessageNotFound, Unavailable
 from expert_booking.domain.site import Site
 from expert_booking.mail.send import DeliveryError, EmailTransport
@@ -102,27 +103,29 @@ class Outbox(Worker):
         """Delete old rows that are no longer needed, in batches."""
         now = self._clock()
         async with self._database.statements() as connection:
-            while await rows.sweep(connection, now):
+            while await rows.sweep(connection, now) or await email_addresses.sweep(connection, now):
                 pass
         if isinstance(self._transport, Mailbox):
             await self._transport.sweep()
         await self._access.sweep()
 
     async def waiting(self) -> Sequence[MessageView]:
-        """The unsent messages: those that wait, then those that were given up, oldest first."""
+        """The unsent messages: those that wait, then those that were given up, then the withheld ones, oldest first."""
         async with self._database.statements() as connection:
             return [MessageView.model_validate(row._mapping) for row in await rows.waiting(connection)]
 
     async def resend(self, ids: Sequence[int] | None = None) -> int:
         """Retry these messages now, or all that were given up. Returns how many.
 
-        Raises MessageNotFound, and retries none, if one of the ids is not an unsent message.
+        Their addresses are tried again even if a mail server has refused them. Raises MessageNotFound, and retries
+        none, if one of the ids is not an unsent message.
         """
         async with self._database.transaction() as connection:
             found = await rows.resend(connection, None if ids is None else [one for one in ids if one <= _LARGEST_ID])
             for wanted in ids or ():
                 if wanted not in found:
                     raise MessageNotFound(f"There is no unsent message {wanted}.")
+            await email_addresses.accept(connection, sorted(found))
         return len(found)
 
     # --- sending --------------------------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ class Outbox(Worker):
             return ()
         now = self._clock()
         async with self._database.statements() as connection:
-            return await rows.claim(connection, now, now + LEASE, limit)
+            return await rows.claim(connection, now, now + LEASE, limit, self._site.emails_per_address)
 
     async def _send(self, row: AnyRow) -> None:
         # If the database is unavailable, the message can be claimed again when its lease expires.
@@ -160,6 +163,9 @@ class Outbox(Worker):
     async def _deliver(self, row: AnyRow) -> None:
         time = asyncio.get_running_loop().time
         until = time() + LEASE.total_seconds()
+        if row.withheld_because is not None:
+            await self._record_withheld(row)
+            return
         try:
             email = self._emails.compose(row, self._clock())
             if email is not None:
@@ -169,7 +175,9 @@ class Outbox(Worker):
                 return
         except DeliveryError as refusal:
             log.warning("message %d (%s) was not accepted: %s", row.id, row.kind, refusal.reason)
-            await self._record_failure(row, refusal.reason, permanent=refusal.permanent)
+            await self._record_failure(
+                row, refusal.reason, permanent=refusal.permanent, address_refused=refusal.address_refused
+            )
         except Unavailable:
             raise
         except Exception as error:
@@ -202,12 +210,22 @@ class Outbox(Worker):
                     raise
                 await asyncio.sleep(_RECORD_RETRY_DELAY)
 
-    async def _record_failure(self, row: AnyRow, error: str, *, permanent: bool) -> None:
+    async def _record_failure(self, row: AnyRow, error: str, *, permanent: bool, address_refused: bool = False) -> None:
         now = self._clock()
         delay = None if permanent else retry_delay(row.tries)
         due, failed_at = (None, now) if delay is None else (now + delay, None)
-        async with self._database.statements() as connection:
+        async with self._database.transaction() as connection:
             await rows.not_sent(connection, row.id, row.tries, due=due, failed_at=failed_at, error=error)
+            if address_refused and row.customer_key is not None:
+                await email_addresses.refuse(connection, row.customer_key, now, error)
+
+    async def _record_withheld(self, row: AnyRow) -> None:
+        why = Delivery(row.withheld_because)
+        error = row.refused_reason if why is Delivery.REFUSED else ""
+        async with self._database.statements() as connection:
+            await rows.not_sent(
+                connection, row.id, row.tries, due=None, failed_at=self._clock(), error=error, withheld=why
+            )
 
     async def _pause(self) -> float:
         if self._transport is None:

@@ -8,7 +8,7 @@ from expert_booking.db.bookings import agreed_terms
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.outbox import DROP_AFTER
 from expert_booking.domain.addresses import in_ascii
-from expert_booking.domain.email_schedule import Audience, MessageKind, reminder_windows
+from expert_booking.domain.email_schedule import Audience, MessageKind, WantedEmails, reminder_windows
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Leeway
@@ -80,7 +80,7 @@ class OutboxEmails:
 
 
 def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
-    """Whether it is too late for this message: its booking was deleted or is long past, or a reminder is outdated."""
+    """Whether a message is no longer needed: its booking was deleted or is long past, or its reminder is outdated."""
     if row.now_is is None:
         return True
     if row.kind == MessageKind.NEW_LINK:
@@ -89,6 +89,8 @@ def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
         return True
     if row.kind != MessageKind.REMINDER:
         return False
+    if row.audience == Audience.CUSTOMER and row.wanted_emails != WantedEmails.ALL:
+        return True
     if row.now_is != Status.CONFIRMED or row.now_starts_at != row.starts_at:
         return True
     due = row.starts_at - timedelta(minutes=row.minutes_before)

@@ -24,7 +24,7 @@ from expert_booking.web.components.booking_actions import BookingActions
 from expert_booking.web.components.booking_card import booking_details, describe_change, describe_new_time
 from expert_booking.web.components.calendar_links import calendar_links
 from expert_booking.web.components.host_actions import HostActions
-from expert_booking.web.components.mail_state import mail_state
+from expert_booking.web.components.mail_state import mail_state, mail_state_for_host, reminders_off
 from expert_booking.web.components.refusal_note import refusal_text
 from expert_booking.web.components.shared_link import SharedLink
 from expert_booking.web.live.booking_status import LiveBooking
@@ -188,7 +188,7 @@ class BookingPage:
     def _paint(self) -> None:
         booking, by_host = self._booking, self._live.by_host
         self._details.show(booking_details(booking, self._zone, self._expert_zone, by_host=by_host))
-        self._mail.show(mail_state(booking) if self._services.site.sends_email and not by_host else Markup(""))
+        self._mail.show(self._mail_html())
         self._calendar.show(self._calendar_html())
         self._links.show(self._links_html())
         self._shared_link.show("" if by_host or not self._services.site.sends_email else booking.email)
@@ -230,6 +230,16 @@ class BookingPage:
     def _notice_html(self, text: str) -> Markup:
         good = " good" if self._booking.status in LIVE else ""
         return _NOTICE.format(good=good, text=text) if text else Markup("")
+
+    def _mail_html(self) -> Markup:
+        booking = self._booking
+        if not self._services.site.sends_email:
+            return Markup("")
+        if self._live.by_host:
+            return mail_state_for_host(booking)
+        upcoming = booking.status in RESCHEDULABLE and booking.starts_at > self._services.clock()
+        path = self._services.email_choices.reminders_path(booking.id)
+        return mail_state(booking) + (reminders_off(booking, path) if upcoming else Markup(""))
 
     def _calendar_html(self) -> Markup:
         booking = self._booking
