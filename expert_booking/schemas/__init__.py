@@ -32,6 +32,7 @@ from expert_booking.schemas.bookings import (
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
+    VerifyRequest,
 )
 from expert_booking.schemas.cursors import ExpertSort, Place, cursor, place_of
 from expert_booking.schemas.experts import (
@@ -195,6 +196,7 @@ __all__ = [
     "TokenRequest",
     "TokenView",
     "Utc",
+    "VerifyRequest",
     "WeeklyPlan",
     "WeeklyWindow",
     "ZoneName",

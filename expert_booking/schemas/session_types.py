@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from expert_booking.domain.terms import Confirmation, Terms
+from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
 from expert_booking.schemas.fields import Model, Name, Patch, at_most, clean
 
 MAX_SESSION_TYPES: Final = 50
@@ -42,6 +42,10 @@ class SessionTypeFields(Model):
     max_reschedules: Annotated[
         MaxReschedules | None, Field(description="How often the customer may reschedule a booking; null: no limit.")
     ] = None
+    email_verification: Annotated[
+        EmailVerification,
+        Field(description="Whether customers must first confirm their email address: all, those new here, or none."),
+    ] = EmailVerification.NEVER
     active: Annotated[bool, Field(description="Whether it can be booked.")] = True
 
 
@@ -86,13 +90,14 @@ class SessionTypeView(Model):
     cancel_notice_minutes: int = 0
     reschedule_notice_minutes: int = 0
     max_reschedules: int | None = None
+    email_verification: EmailVerification = EmailVerification.NEVER
     active: bool = True
 
     @property
     def terms(self) -> Terms:
         """The terms under which it is confirmed, cancelled and rescheduled."""
         return Terms(self.confirmation, self.answer_minutes, self.cancel_notice_minutes, self.reschedule_notice_minutes,
-                     self.max_reschedules)  # fmt: skip
+                     self.max_reschedules, self.email_verification)  # fmt: skip
 
 
 class PlacedSessionType(SessionTypeView):

@@ -24,6 +24,7 @@ from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.verification import Verification
 from expert_booking.services.workers.deadlines import Deadlines
 from expert_booking.services.workers.next_available import NextAvailable
 from expert_booking.services.workers.outbox import Outbox
@@ -78,7 +79,12 @@ class Services:
         self._free_space = free_space
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
-        self.bookings = Bookings(database, clock) if counts is None else InstrumentedBookings(database, clock, counts)
+        self.bookings = (
+            Bookings(database, clock, sends_email=site.sends_email)
+            if counts is None
+            else InstrumentedBookings(database, clock, counts, sends_email=site.sends_email)
+        )
+        self.verification = Verification(database, clock, site)
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )

@@ -31,8 +31,10 @@ class BookingMetrics(Protocol):
 class InstrumentedBookings(Bookings):
     """`Bookings` that counts bookings, changes and refusals."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], counts: BookingMetrics) -> None:
-        super().__init__(database, clock)
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], counts: BookingMetrics, *, sends_email: bool = True
+    ) -> None:
+        super().__init__(database, clock, sends_email=sends_email)
         self._counts = counts
 
     async def book(self, request: BookingRequest, **how: Any) -> BookingView:
