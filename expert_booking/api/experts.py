@@ -33,7 +33,8 @@ _DETAIL: Final = {
     "bio": "I spent ten years in human resources before I began to coach.",
     "sessionTypes": [
         {"id": _TYPE_ID, "title": "Career consultation", "minutes": 60, "confirmation": "by_expert",
-         "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60, "maxReschedules": 2},
+         "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60, "maxReschedules": 2,
+         "emailVerification": "never"},
     ],
 }  # fmt: skip
 _SLOTS: Final = {

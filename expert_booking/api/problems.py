@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi.responses import JSONResponse
 
 from expert_booking.domain.errors import (
+    CodeWrong,
     Conflict,
     FieldsWrong,
     Forbidden,
@@ -63,6 +64,9 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     if isinstance(refusal, FieldsWrong):
         errors = [{"field": field, "message": message} for field, message in refusal.errors.items()]
         return problem(status, refusal.code, str(refusal), errors=errors)
+    if isinstance(refusal, CodeWrong):
+        errors = [{"field": "code", "message": str(refusal)}]
+        return problem(status, refusal.code, str(refusal), errors=errors, figures={"attemptsLeft": refusal.left})
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(refusal, PlanChanged):
         headers["ETag"] = f'"{refusal.version}"'

@@ -9,7 +9,7 @@ from uuid import UUID
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.site import Site
 from expert_booking.mail import ics
-from expert_booking.mail.booking_content import booking_content, booking_url, manage_url
+from expert_booking.mail.booking_content import NO_CALENDAR, booking_content, booking_url, manage_url
 from expert_booking.mail.booking_email import BookingEmail
 from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text
 from expert_booking.mail.layout import EmailContent, as_html, as_text
@@ -40,8 +40,7 @@ def compose_booking_email(
     message = _message(booking_content(email, site, now), name, address, site, message_id, now)
     if not email.to_customer:
         _set_reply_to(message, email, to=address)
-    # Nothing has changed for a reminder or a new link: with a file, calendars would ask to import the entry again.
-    if email.kind not in (MessageKind.REMINDER, MessageKind.NEW_LINK):
+    if email.kind not in NO_CALENDAR:
         _attach_calendar(message, email, site, installation)
     return message
 
@@ -90,7 +89,9 @@ def compose_address_change_email(
 
 def _recipient(email: BookingEmail) -> tuple[str, str]:
     if email.to_customer:
-        return email.customer_name, mail_address(email.customer_email)
+        # The name is what someone typed who may not own the address: it must not reach a stranger.
+        name = "" if email.kind is MessageKind.VERIFICATION else email.customer_name
+        return name, mail_address(email.customer_email)
     return email.expert_name, mail_address(email.expert_email)
 
 
