@@ -83,9 +83,7 @@ DETAILS: Final[Mapping[str, Details]] = {
     "Mei-Ling Chua": Details(("en", "zh", "ms"), "SG", None, True, long_minutes=90, long_cap=2),
     "Camille Lefèvre": Details(("fr", "en"), "FR", None, True, True, 90, shut_days=(6,)),
     "Diego Fuentes": Details(("es", "en", "fr"), "CL", None, True, True),
-    "Łukasz Wójcik": Details(
-        ("pl", "en"), "PL", None, True, True, email_verification=EmailVerification.NEW_ADDRESSES
-    ),
+    "Łukasz Wójcik": Details(("pl", "en"), "PL", None, True, True, email_verification=EmailVerification.NEW_ADDRESSES),
     "Dr. Friederike von Hohenstein-Großkreutz": Details(("de", "en"), "AT", "9", True, long_minutes=120, long_cap=1),
     "Samir Haddad": Details(("ar", "en", "fr"), "EG", None, True, True),
     "Grace Okafor": Details(("en", "ig", "yo"), "NG", None, False, True, 90),

@@ -16,8 +16,10 @@ from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import (
     BookingRequest,
     BookingRequestWithPhone,
+    Caller,
     ExpertDetail,
     HoldRequest,
+    Role,
     SessionTypeView,
     field_errors,
 )
@@ -47,11 +49,15 @@ log = logging.getLogger(__name__)
 
 
 class Visitor(NamedTuple):
-    """The visitor who fills in the form: the hash of their browser's key, of their network, and their time zone."""
+    """The visitor who fills in the form: the hash of their browser's key, of their network, and their time zone.
+
+    `proof` is the secret of a browser that has signed in.
+    """
 
     browser: bytes
     origin: bytes
     zone: ZoneInfo | None
+    proof: str | None = None
 
 
 class BookController:
@@ -161,6 +167,7 @@ class BookController:
                 await self._with_hold(request),
                 visitor=self._visitor.browser,
                 submission=submission_of(form),
+                caller=await self._caller(),
             )
         except Unavailable as refusal:
             self._sending = False
@@ -175,6 +182,13 @@ class BookController:
         else:
             # `_sending` stays true: the event about this booking must not show a notice while the browser leaves.
             self._view.form.leave_for(f"/booking/{booking.id}")
+
+    async def _caller(self) -> Caller | None:
+        """What this browser has proven, if it has signed in: the expert's address, an admin's or a customer's."""
+        identity = await self._services.access.identity_of_proof(self._visitor.proof) if self._visitor.proof else None
+        if identity is None:
+            return None
+        return identity.host_of(self._expert.id) or Caller(role=Role.CUSTOMER, customer_key=identity.customer_key)
 
     def change_zone(self, zone: ZoneInfo) -> None:
         """Show the times in another zone."""

@@ -22,7 +22,7 @@ export default {
           </div>
         </form>
         <template v-else>
-          <h2 id="manage">Reschedule or cancel</h2>
+          <h2 id="manage">{{ mayReschedule || !mayCancel || sentences.length > 1 ? "Reschedule or cancel" : "Cancel this booking" }}</h2>
           <ul><li v-for="sentence in sentences" :key="sentence">{{ sentence }}</li></ul>
           <div v-if="mayReschedule || mayCancel" class="actions">
             <a v-if="mayReschedule" class="button" :href="rescheduleUrl">Reschedule</a>

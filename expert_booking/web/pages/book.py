@@ -15,7 +15,7 @@ from expert_booking.web.book_controller import BookController, Visitor
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoards
 from expert_booking.web.open_holds import OpenHolds
-from expert_booking.web.visitor import network_hash, remembered_visitor, visitor_of, zone_of
+from expert_booking.web.visitor import network_hash, proof_of, remembered_visitor, visitor_of, zone_of
 
 _INSTANT: Final[TypeAdapter[datetime]] = TypeAdapter(Instant)
 
@@ -48,7 +48,9 @@ def mount(
             _session_type_not_offered(expert)
             return
         is_new_visitor = visitor_of(request) is None
-        visitor = Visitor(remembered_visitor(request), network_hash(request, secret), zone_of(request))
+        visitor = Visitor(
+            remembered_visitor(request), network_hash(request, secret), zone_of(request), proof_of(request)
+        )
         live = boards.of(expert.id, session.id)
         controller = BookController(
             services, open_holds, live, client, expert, session, at, visitor, phone_required=phone_required
