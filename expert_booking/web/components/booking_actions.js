@@ -1,6 +1,6 @@
 // What the customer can do with a booking. Python decides what is allowed now; cancelling is confirmed here.
 export default {
-  props: { sentences: Array, when: Object, mayReschedule: Boolean, mayCancel: Boolean, rescheduleUrl: String, reasonLength: Number },
+  props: { title: String, sentences: Array, when: Object, mayReschedule: Boolean, mayCancel: Boolean, rescheduleUrl: String, reasonLength: Number },
   template: `
     <div class="manage">
       <p v-if="error" class="note bad" role="alert" data-refusal="cancel">{{ error }}</p>
@@ -22,7 +22,7 @@ export default {
           </div>
         </form>
         <template v-else>
-          <h2 id="manage">{{ mayReschedule || !mayCancel || sentences.length > 1 ? "Reschedule or cancel" : "Cancel this booking" }}</h2>
+          <h2 id="manage">{{ title }}</h2>
           <ul><li v-for="sentence in sentences" :key="sentence">{{ sentence }}</li></ul>
           <div v-if="mayReschedule || mayCancel" class="actions">
             <a v-if="mayReschedule" class="button" :href="rescheduleUrl">Reschedule</a>

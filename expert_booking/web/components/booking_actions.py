@@ -22,9 +22,20 @@ class BookingActions(Element, component="booking_actions.js"):
 
         self.on("cancel", cancel)
 
-    def show(self, sentences: Sequence[str], *, may_reschedule: bool, may_cancel: bool, **when: str) -> None:
+    def show(
+        self,
+        sentences: Sequence[str],
+        *,
+        may_reschedule: bool,
+        may_cancel: bool,
+        title: str = "Reschedule or cancel",
+        **when: str,
+    ) -> None:
         """Show the terms and the buttons they allow. `day`, `time` and `zone` say when the booking is."""
-        props = {"sentences": list(sentences), "when": when, "mayReschedule": may_reschedule, "mayCancel": may_cancel}
+        props = {
+            "title": title, "sentences": list(sentences), "when": when, "mayReschedule": may_reschedule,
+            "mayCancel": may_cancel,
+        }  # fmt: skip
         if any(self._props.get(name) != value for name, value in props.items()):
             self._props.update(props)
             self.update()

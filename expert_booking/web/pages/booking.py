@@ -247,6 +247,7 @@ class BookingPage:
             zone=zone,
             may_reschedule=leeway.may_reschedule(now) and not by_host,
             may_cancel=leeway.may_cancel(now) and not by_host,
+            title="Cancel this booking" if unverified else "Reschedule or cancel",
         )
         # Experts and admins have the same transitions.
         transitions = (
