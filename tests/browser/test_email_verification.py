@@ -81,7 +81,7 @@ async def test_code_confirms_the_booking_without_leaving_the_page(
     await expect(page.locator(".verify")).to_contain_text(ADA["email"])
     await expect(page.locator(".verify-by")).to_have_text(re.compile(r"^Confirm by \d\d:\d\d(29|30):\d\d left$"))
     assert emails(sql, number) == [("verification", "customer")]
-    for absent in ("Reschedule", "Add to Google"):
+    for absent in ("Reschedule", "Google"):
         await expect(page.get_by_role("link", name=absent)).to_have_count(0)
     await mark_loaded(page)
 
