@@ -39,7 +39,6 @@ class Verification:
     def __init__(self, database: Database, clock: Callable[[], datetime], site: Site) -> None:
         self._database = database
         self._clock = clock
-        self._site = site
         self._keys = SignedKeys(site.secret)
 
     async def verify(self, booking_id: UUID, code: str, caller: Caller | None) -> BookingView:

@@ -115,7 +115,7 @@ def upgrade() -> None:
     )
     op.execute(
         "ALTER TABLE booking ADD COLUMN verify_by timestamptz, ADD COLUMN answer_minutes integer,"
-        " ADD COLUMN verified_at timestamptz, ADD COLUMN wrong_codes smallint NOT NULL DEFAULT 0,"
+        " ADD COLUMN verified_at timestamptz, ADD COLUMN wrong_codes smallint NOT NULL DEFAULT '0',"
         " ADD CONSTRAINT ck_booking_verified_first"
         " CHECK (verify_by IS NULL OR status IN ('pending', 'cancelled', 'declined', 'expired'))"
     )

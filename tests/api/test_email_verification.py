@@ -106,9 +106,9 @@ async def test_wrong_codes_count_with_idempotency_keys_too(
     client: httpx.AsyncClient, made: Json, services: Services, sql: Connection
 ) -> None:
     for _ in range(4):
-        answer = await verify(client, made, wrong_code(services, made), **{"Idempotency-Key": "the same"})
+        answer = await verify(client, made, wrong_code(services, made), **{"Idempotency-Key": "the-same"})
         check_problem(answer, 422, "code_wrong")
-    answer = await verify(client, made, wrong_code(services, made), **{"Idempotency-Key": "the same"})
+    answer = await verify(client, made, wrong_code(services, made), **{"Idempotency-Key": "the-same"})
     check_problem(answer, 409, "wrong_codes_used_up")
     assert sql.execute("SELECT status, wrong_codes FROM booking").fetchall() == [("expired", 5)]
 

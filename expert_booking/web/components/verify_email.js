@@ -34,7 +34,7 @@ export default {
       <span class="sr-only" role="status">{{ announcement }}</span>
     </div>`,
   data() {
-    return { code: "", error: "", note: null, sending: false, resending: false, timer: null, clockTimer: null, until: 0, left: 0, resendAt: 0, wait: 0, announcement: "" };
+    return { code: "", error: "", note: null, sending: false, resending: false, timer: null, resendTimer: null, clockTimer: null, until: 0, left: 0, resendAt: 0, wait: 0, announcement: "" };
   },
   computed: {
     sentence() {
@@ -72,6 +72,7 @@ export default {
   unmounted() {
     clearInterval(this.clockTimer);
     clearTimeout(this.timer);
+    clearTimeout(this.resendTimer);
   },
   methods: {
     count() {
@@ -91,18 +92,24 @@ export default {
       clearTimeout(this.timer);
       this.sending = false;
       this.error = error;
-      if (error) this.$nextTick(() => this.$refs.code?.select());
-      else this.code = "";
+      if (!error) {
+        this.code = "";
+        return;
+      }
+      this.$nextTick(() => {
+        this.$refs.code?.focus();
+        this.$refs.code?.select();
+      });
     },
     resend() {
       if (this.resending || this.wait > 0) return;
       this.resending = true;
       this.note = null;
-      this.timer = setTimeout(() => this.resent(NO_RESPONSE), 20000);
+      this.resendTimer = setTimeout(() => this.resent(NO_RESPONSE), 20000);
       this.$emit("resend");
     },
     resent(error) {
-      clearTimeout(this.timer);
+      clearTimeout(this.resendTimer);
       this.resending = false;
       this.note = error ? { text: error } : { text: "We're sending the email again. The code is the same.", good: true };
       if (error) return;
