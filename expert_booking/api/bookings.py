@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import caller_dependency
+from expert_booking.api.callers import caller_dependency, optional_caller_dependency
 from expert_booking.api.error_docs import (
     CODE_WRONG,
     FORBIDDEN,
@@ -97,7 +97,7 @@ _ON_BOOK: Final[Responses] = {
         booking=_NEW,
         unconfirmed={**_UNVERIFIED, "accessToken": _NEW["accessToken"]},
     ),
-    **error_responses(NO_PROOF, NO_EXPERT, NO_SESSION_TYPE, SLOT_TAKEN, TOO_LARGE, SLOT_NOT_OFFERED, INVALID),
+    **error_responses(NO_EXPERT, NO_SESSION_TYPE, SLOT_TAKEN, TOO_LARGE, SLOT_NOT_OFFERED, INVALID),
 }
 _ON_LIST: Final[Responses] = {
     **example_response(
@@ -168,9 +168,10 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
     """Create the router for `/bookings`. `phone_required` makes the phone number a required field."""
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
+    optional_caller = Depends(optional_caller_dependency(services))
     booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
 
-    async def book(request: BookingRequest, caller: Caller | None = caller_from_token) -> Response:
+    async def book(request: BookingRequest, caller: Caller | None = optional_caller) -> Response:
         """Book a slot, and return the booking with its `accessToken`.
 
         Of several requests for the same time exactly one succeeds; the others get a 409 with the nearest free times.
