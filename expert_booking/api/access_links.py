@@ -6,8 +6,16 @@ from fastapi import APIRouter, Body, Request
 from fastapi.routing import APIRoute
 
 from expert_booking.api.callers import client_network_hash
-from expert_booking.api.error_docs import INVALID, TOO_LARGE, Responses, error_responses, example_response, refused
-from expert_booking.domain.errors import CodesLocked, CodeWrong, LinkNotValid, TooManyAccessRequests
+from expert_booking.api.error_docs import (
+    CODE_WRONG,
+    INVALID,
+    TOO_LARGE,
+    Responses,
+    error_responses,
+    example_response,
+    refused,
+)
+from expert_booking.domain.errors import CodesLocked, LinkNotValid, TooManyAccessRequests
 from expert_booking.schemas import AccessRequest, AccessRequested, ProofView, RedeemRequest
 from expert_booking.services import Services
 
@@ -32,7 +40,7 @@ _ON_REDEEM: Final[Responses] = {
         refused(LinkNotValid),
         refused(CodesLocked),
         TOO_LARGE,
-        refused(CodeWrong),
+        CODE_WRONG,
         INVALID,
     ),
 }

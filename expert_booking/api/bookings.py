@@ -5,8 +5,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import caller_dependency, client_network_hash
+from expert_booking.api.callers import caller_dependency, client_network_hash, optional_caller_dependency
 from expert_booking.api.error_docs import (
+    CODE_WRONG,
     FORBIDDEN,
     INVALID,
     NO_BOOKING,
@@ -33,6 +34,9 @@ from expert_booking.domain.errors import (
     TooManyBookings,
     TooManyChanges,
     TooManyNewLinks,
+    TooManyVerificationEmails,
+    VerificationTooLate,
+    WrongCodesUsedUp,
 )
 from expert_booking.schemas import (
     BookingHistory,
@@ -45,6 +49,7 @@ from expert_booking.schemas import (
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
+    VerifyRequest,
 )
 from expert_booking.services import Services
 
@@ -60,11 +65,15 @@ _BOOKING: Final = {
     **_BUSY, **_REQUEST, "phone": "+442079460000", "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
     "expertTimeZone": "Europe/Berlin",
     "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
-    "answerBy": "2026-11-24T09:00:00Z", "cancelUntil": "2026-11-23T09:00:00Z",
+    "answerBy": "2026-11-24T09:00:00Z", "verifyBy": None, "awaitsVerification": False,
+    "cancelUntil": "2026-11-23T09:00:00Z",
     "rescheduleUntil": "2026-11-24T08:00:00Z",
     "reschedulesLeft": 2,
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
     "wantedEmails": "all", "mail": "sent",
+}  # fmt: skip
+_UNVERIFIED: Final = {
+    **_BOOKING, "answerBy": None, "verifyBy": "2026-11-22T12:30:00Z", "awaitsVerification": True, "mail": "waiting",
 }  # fmt: skip
 _NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
 _CHANGES: Final = {
@@ -90,6 +99,7 @@ _ON_BOOK: Final[Responses] = {
         "The new booking. Its `accessToken` gives access to this booking only.",
         headers={"Location": "The URL of the booking."},
         booking=_NEW,
+        unconfirmed={**_UNVERIFIED, "accessToken": _NEW["accessToken"]},
     ),
     **error_responses(
         NO_PROOF,
@@ -149,6 +159,25 @@ _ON_REVOKE: Final[Responses] = {
     204: {"description": "All earlier links and tokens of this booking are revoked."},
     **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING, refused(TooManyNewLinks)),
 }
+_ON_VERIFY: Final[Responses] = {
+    **example_response(200, "The booking, now with the status that its session type gives it.", booking=_BOOKING),
+    **error_responses(
+        NO_PROOF,
+        FORBIDDEN,
+        NO_BOOKING,
+        refused(WrongCodesUsedUp),
+        refused(VerificationTooLate),
+        TOO_LARGE,
+        CODE_WRONG,
+        INVALID,
+    ),
+}
+_ON_SEND_AGAIN: Final[Responses] = {
+    204: {"description": "The email is being sent again, or the address is confirmed already."},
+    **error_responses(
+        NO_PROOF, FORBIDDEN, NO_BOOKING, refused(VerificationTooLate), refused(TooManyVerificationEmails)
+    ),
+}
 _ON_HISTORY: Final[Responses] = {
     **example_response(200, "The changes, oldest first.", changes=_CHANGES),
     **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING),
@@ -166,16 +195,20 @@ def endpoints(
     """
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
+    optional_caller = Depends(optional_caller_dependency(services))
     booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
 
-    async def book(
-        request: BookingRequest, http_request: Request, caller: Caller | None = caller_from_token
-    ) -> Response:
+    async def book(request: BookingRequest, http_request: Request, caller: Caller | None = optional_caller) -> Response:
         """Book a slot, and return the booking with its `accessToken`.
 
         Of several requests for the same time exactly one succeeds; the others get a 409 with the nearest free times.
         Send the `holdId` of a hold to book the time it reserves. If the hold has expired, the time is booked if it is
         still free. With the `accessToken` the customer can read, reschedule and cancel this booking.
+
+        If the session type asks for it (`emailVerification`), the booking has `awaitsVerification: true`: its time is
+        taken, but the expert is told only once the customer has confirmed the email address. That is possible until
+        `verifyBy`, with the link in an email, or with its code and `POST /bookings/{booking}/verify`. Requests with the
+        token of the expert, of an admin, or of the customer with this address need no confirmation.
 
         No token is needed. The bookings of a network in an hour are limited, except for an address whose customer's
         token is sent, and so are the upcoming bookings of an address. Tokens of experts and admins have no limits.
@@ -198,8 +231,9 @@ def endpoints(
         """List bookings, latest start first.
 
         `?email=` needs the token of an admin or a reader, or the token that the customer with this address received
-        from `POST /access-links/redeem`. `?expertId=` returns full bookings to this expert and to admins. For all
-        others it returns only `startsAt`, `endsAt` and `status` of the bookings that keep time busy.
+        from `POST /access-links/redeem`. `?expertId=` returns full bookings to this expert and to admins; the
+        expert does not see those that wait for the confirmation of the email address. For all others it returns only
+        `startsAt`, `endsAt` and `status` of the bookings that keep time busy.
         """
         return await services.bookings.find(query, caller)
 
@@ -226,6 +260,7 @@ def endpoints(
 
         Allowed: pending → confirmed, declined, cancelled; confirmed → cancelled until the end of the session, and
         after it completed, no_show. A pending booking expires automatically if the expert does not answer in time.
+        While it waits for the confirmation of the email address, it can only be cancelled.
         """
         return await services.bookings.change_status(
             parse_id(booking, BookingNotFound),
@@ -248,8 +283,9 @@ def endpoints(
     ) -> BookingView:
         """Reschedule a booking to another free time.
 
-        The expert and admins may always do this, the customer within the terms of the booking. If the request is
-        refused, the booking keeps its time. The customer's changes are limited per hour.
+        The expert and admins may always do this, the customer within the terms of the booking; no one can while the
+        booking waits for the confirmation of the email address. If the request is refused, the booking keeps its time.
+        The customer's changes are limited per hour.
         """
         return await services.bookings.reschedule(
             parse_id(booking, BookingNotFound),
@@ -272,6 +308,33 @@ def endpoints(
         that authorizes this request is revoked too. Tokens from `POST /access-links/redeem` stay valid.
         """
         await services.bookings.end_links(parse_id(booking, BookingNotFound), caller)
+        return Response(status_code=204)
+
+    verify_request = Body(openapi_examples={"code": {"value": {"code": "123456"}}})
+
+    @router.post("/{booking}/verify", summary="Confirm the email address of a booking", responses=_ON_VERIFY)
+    async def verify(
+        booking: Reference,
+        request: Annotated[VerifyRequest, verify_request],
+        caller: Caller | None = caller_from_token,
+    ) -> BookingView:
+        """Confirm the customer's email address with the six-digit code that was sent to it.
+
+        Needs the booking's `accessToken` or the customer's token: with the code alone, anyone who knows the id could
+        use up the attempts. After five wrong codes the booking expires, and its time is available again. If the
+        address is confirmed already, or need not be, the booking is returned as it is.
+        """
+        return await services.verification.verify(parse_id(booking, BookingNotFound), request.code, caller)
+
+    @router.post(
+        "/{booking}/verification-email",
+        status_code=204,
+        summary="Send the email with the code again",
+        responses=_ON_SEND_AGAIN,
+    )
+    async def send_verification_email(booking: Reference, caller: Caller | None = caller_from_token) -> Response:
+        """Send the email that asks the customer to confirm the address again, with the same code, up to three times."""
+        await services.verification.send_again(parse_id(booking, BookingNotFound), caller)
         return Response(status_code=204)
 
     @router.get("/{booking}/changes", summary="List the changes of a booking", responses=_ON_HISTORY)

@@ -1,6 +1,7 @@
 """The caller of a request, from its bearer token."""
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -27,6 +28,18 @@ def caller_dependency(services: Services) -> Callable[[Bearer], Coroutine[Any, A
         if not bearer.credentials:
             raise NotAuthenticated
         return await services.tokens.identify(bearer.credentials)
+
+    return caller
+
+
+def optional_caller_dependency(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Caller | None]]:
+    """Create the same dependency for requests that need no token: an invalid one is ignored."""
+    strict = caller_dependency(services)
+
+    async def caller(bearer: Bearer) -> Caller | None:
+        with suppress(NotAuthenticated):
+            return await strict(bearer)
+        return None
 
     return caller
 

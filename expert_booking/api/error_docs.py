@@ -8,6 +8,7 @@ from fastapi import Body
 from expert_booking.api.problems import BODY_TOO_LARGE, CODES, status_of
 from expert_booking.domain.errors import (
     BookingNotFound,
+    CodeWrong,
     ExpertNotFound,
     FieldsWrong,
     Forbidden,
@@ -48,6 +49,7 @@ TOO_LARGE: Final = ErrorDoc(413, CODES[413], BODY_TOO_LARGE)
 SLOT_NOT_OFFERED: Final = refused(SlotNotOffered, str(Blocker(Reason.OUTSIDE_HOURS)))
 INVALID: Final = refused(FieldsWrong)
 TOO_MANY: Final = refused(TooMany)
+CODE_WRONG: Final = refused(CodeWrong, str(CodeWrong(4)))
 UNAVAILABLE: Final = refused(Unavailable)
 # The errors of every endpoint that only hosts may call.
 HOST_ERRORS: Final = (NO_PROOF, FORBIDDEN, NO_EXPERT)
@@ -55,6 +57,10 @@ HOST_ERRORS: Final = (NO_PROOF, FORBIDDEN, NO_EXPERT)
 _ALTERNATIVES: Final = ["2026-11-24T08:00:00Z", "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"]
 _EXAMPLE_MEMBERS: Final[Mapping[str, Any]] = {
     "validation_failed": {"errors": [{"field": "email", "message": "Please fill this in."}]},
+    "code_wrong": {
+        "errors": [{"field": "code", "message": "This code is not correct. You can try 4 more times."}],
+        "figures": {"attemptsLeft": 4},
+    },
     "slot_taken": {
         "reason": "busy", "figures": {"busyFrom": "2026-11-24T09:00:00Z", "busyUntil": "2026-11-24T10:00:00Z"},
         "alternatives": _ALTERNATIVES,

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from expert_booking.domain.errors import (
     BookingLimitReached,
+    CodeWrong,
     Conflict,
     FieldsWrong,
     Forbidden,
@@ -66,6 +67,9 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
         return problem(status, refusal.code, str(refusal), errors=errors)
     if isinstance(refusal, BookingLimitReached):
         return problem(status, refusal.code, str(refusal), figures=refusal.figures)
+    if isinstance(refusal, CodeWrong):
+        errors = [{"field": "code", "message": str(refusal)}]
+        return problem(status, refusal.code, str(refusal), errors=errors, figures={"attemptsLeft": refusal.left})
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if isinstance(refusal, PlanChanged):
         headers["ETag"] = f'"{refusal.version}"'

@@ -30,7 +30,7 @@ NEW_SESSION_TYPE: Final = {
     "title": "Career consultation", "description": "An hour for one question.", "minutes": 60, "stepMinutes": 30,
     "beforeMinutes": 0, "afterMinutes": 15, "noticeMinutes": 120, "horizonDays": 60, "dailyCap": 4,
     "confirmation": "by_expert", "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60,
-    "maxReschedules": 2, "active": True,
+    "maxReschedules": 2, "emailVerification": "new_addresses", "active": True,
 }  # fmt: skip
 SESSION_TYPE: Final = {"id": _ID, **NEW_SESSION_TYPE}
 _PLACED: Final = {**SESSION_TYPE, "position": 1}
@@ -75,6 +75,10 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
         `answerMinutes` to confirm a booking before it expires. Customers may cancel up to `cancelNoticeMinutes` before
         the start and reschedule up to `rescheduleNoticeMinutes` before it, at most `maxReschedules` times (`null`: no
         limit).
+
+        With `emailVerification` `always`, a booking waits for up to 30 minutes until its customer confirms the email
+        address, and only then the expert is told. With `new_addresses`, this applies to addresses with which no session
+        was ever attended and no booking ever confirmed.
         """
         added = await services.calendars.add_session_type(key, request)
         response.headers["Location"] = f"/experts/{key.expert_id}/session-types/{added.id}"

@@ -18,7 +18,7 @@ from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
-from expert_booking.domain.terms import Confirmation, Terms
+from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
 
 # No session, buffers included, extends further than this from its start, and no local day began earlier than this.
 _LONGEST_SESSION: Final = timedelta(days=2)
@@ -142,7 +142,11 @@ def _offer(row: AnyRow) -> Offer:
 def terms_of(row: AnyRow) -> Terms:
     """Return the terms in the columns of a session type."""
     terms = Terms(*(getattr(row, name) for name in TERMS))
-    return replace(terms, confirmation=Confirmation(terms.confirmation))
+    return replace(
+        terms,
+        confirmation=Confirmation(terms.confirmation),
+        email_verification=EmailVerification(terms.email_verification),
+    )
 
 
 # The texts are read from the database each time, but parsed only when they have changed.

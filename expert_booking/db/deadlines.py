@@ -1,4 +1,4 @@
-"""Statements about deadlines: holds and unanswered pending bookings expire."""
+"""Statements about deadlines: holds expire, and so do pending bookings that are not confirmed in time."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,7 +13,7 @@ _now = bindparam("now", type_=DateTime(timezone=True))
 _NEXT = text(
     """
     SELECT least((SELECT min(hold_until) FROM booking WHERE status = 'held'),
-                 (SELECT min(coalesce(answer_by, starts_at)) FROM booking WHERE status = 'pending'))
+                 (SELECT min(coalesce(verify_by, answer_by, starts_at)) FROM booking WHERE status = 'pending'))
     """
 )
 # Skip rows that another process has locked, so that one locked row delays no other.
@@ -23,13 +23,15 @@ _EXPIRE = text(
       SELECT id FROM booking WHERE status = 'held' AND hold_until <= :now
        ORDER BY hold_until LIMIT :limit FOR UPDATE SKIP LOCKED
     ), overdue_requests AS (
-      SELECT id FROM booking WHERE status = 'pending' AND coalesce(answer_by, starts_at) <= :now
-       ORDER BY coalesce(answer_by, starts_at) LIMIT :limit FOR UPDATE SKIP LOCKED
+      SELECT id FROM booking WHERE status = 'pending' AND coalesce(verify_by, answer_by, starts_at) <= :now
+       ORDER BY coalesce(verify_by, answer_by, starts_at) LIMIT :limit FOR UPDATE SKIP LOCKED
     )
     UPDATE booking
        SET status = 'expired', hold_origin = NULL, hold_keeper = NULL, answer_by = NULL, updated_at = now(),
            version = version + 1, changed_by = 'system', changed_with = NULL,
-           change_reason = CASE status WHEN 'pending' THEN 'not answered in time' ELSE '' END
+           change_reason = CASE WHEN status = 'held' THEN ''
+                                WHEN verify_by IS NOT NULL THEN 'email address not confirmed in time'
+                                ELSE 'not answered in time' END
      WHERE id IN (SELECT id FROM overdue_holds UNION ALL SELECT id FROM overdue_requests)
     """
 ).bindparams(_now)

@@ -30,8 +30,8 @@ _ENTRY: Final = (
         _b.phone.label("customer_phone"), _b.notes, _b.key_version,
     )
     .join_from(booking, expert, expert.c.id == _b.expert_id)
-    # Holds have no customer and are left out.
-    .where(_b.email.is_not(None))
+    # Holds have no customer and are left out, and so are bookings whose customer has not confirmed the email address.
+    .where(_b.email.is_not(None), _b.verify_by.is_(None))
 )  # fmt: skip
 _SHOWN: Final = (
     _ENTRY.where(_b.status.in_(("pending", "confirmed", "completed")), _b.ends_at > bindparam("since"))

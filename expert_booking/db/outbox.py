@@ -46,7 +46,8 @@ _CLAIM = text(
     ), content AS (
       SELECT m.id, m.kind, m.audience, m.booking_id, m.tries, m.minutes_before, m.status, m.starts_at, m.ends_at,
              m.sequence, installation.id AS installation,
-             b.status AS now_is, b.starts_at AS now_starts_at, b.answer_by, b.reschedules, b.name AS customer_name,
+             b.status AS now_is, b.starts_at AS now_starts_at, b.answer_by, b.verify_by, b.reschedules,
+             b.name AS customer_name,
              b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
              b.key_version, b.wanted_emails,
              c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,

@@ -19,7 +19,7 @@ QUEUE_SIZES: Final = f"""
          coalesce(extract(epoch FROM now() - (SELECT min(created_at) FROM unsent))::float, 0),
          coalesce(extract(epoch FROM now() - least(
            (SELECT min(hold_until) FROM booking WHERE status = 'held'),
-           (SELECT min(coalesce(answer_by, starts_at)) FROM booking WHERE status = 'pending')))::float, 0),
+           (SELECT min(coalesce(verify_by, answer_by, starts_at)) FROM booking WHERE status = 'pending')))::float, 0),
          (SELECT count(*) FROM (SELECT FROM expert_changed LIMIT {_MAX_COUNT}) AS noted)
 """  # noqa: S608 - our own number
 

@@ -16,6 +16,8 @@ class MessageKind(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     REMINDER = "reminder"
+    # The customer of a new booking must confirm the address.
+    VERIFICATION = "verification"
     # The links to the booking were revoked.
     NEW_LINK = "new_link"
     ACCESS_LINK = "access_link"

@@ -185,11 +185,28 @@ class CodeWrong(Invalid):
 
     code = "code_wrong"
 
+    def __init__(self, left: int) -> None:
+        super().__init__(f"This code is not correct. You can try {left} more time{'s' * (left > 1)}.")
+        # How many more codes may be tried.
+        self.left = left
+
 
 class CodesLocked(Conflict):
     """Too many wrong codes. Please use the link in the email or request a new one."""
 
     code = "codes_locked"
+
+
+class WrongCodesUsedUp(Conflict):
+    """Too many wrong codes. The booking has expired, and the time is available again."""
+
+    code = "wrong_codes_used_up"
+
+
+class VerificationTooLate(Conflict):
+    """It is too late to confirm this booking. The time is no longer reserved."""
+
+    code = "verification_too_late"
 
 
 class AnswerNotReadable(Conflict):
@@ -300,6 +317,13 @@ class TooManyNewLinks(TooManyRequests):
 
     code = "too_many_new_links"
     retry_after = 3600
+
+
+class TooManyVerificationEmails(TooManyRequests):
+    """We've sent this email several times already. Please look in your spam folder."""
+
+    code = "too_many_verification_emails"
+    retry_after = 1800
 
 
 class TooManyHolds(TooManyRequests):

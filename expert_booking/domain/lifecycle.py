@@ -64,13 +64,20 @@ TRANSITIONS: Final[dict[tuple[Status, Status], Transition]] = {
     (Status.CONFIRMED, Status.CANCELLED): Transition(HOSTS | _CUSTOMER, before_end=True),
 }
 
+# What is possible while the customer has not confirmed the email address.
+_UNVERIFIED: Final = frozenset({Status.CANCELLED, Status.EXPIRED})
+NOT_VERIFIED: Final = "The customer has not confirmed the email address of this booking yet."
+
 RESCHEDULABLE: Final = frozenset({Status.PENDING, Status.CONFIRMED})
 
 
-def check_transition(now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now: datetime) -> None:
+def check_transition(
+    now_is: Status, to: Status, by: Actor, *, ends_at: datetime, now: datetime, unverified: bool = False
+) -> None:
     """Raise StatusChangeNotAllowed unless this actor may change the status now. `ends_at` and `now` are UTC.
 
-    A change to the status that the booking already has is not allowed either.
+    A change to the status that the booking already has is not allowed either. `unverified`: its customer has not
+    confirmed the email address yet.
     """
     transition = TRANSITIONS.get((now_is, to))
     if transition is None:
@@ -80,6 +87,8 @@ def check_transition(now_is: Status, to: Status, by: Actor, *, ends_at: datetime
         raise StatusChangeNotAllowed(
             f"Only the {whose} can make a booking that is {status_text(now_is)} {status_text(to)}."
         )
+    if unverified and to not in _UNVERIFIED:
+        raise StatusChangeNotAllowed(NOT_VERIFIED)
     if transition.is_open(ends_at, now):
         return
     if transition.before_end:
@@ -87,17 +96,30 @@ def check_transition(now_is: Status, to: Status, by: Actor, *, ends_at: datetime
     raise StatusChangeNotAllowed(f"A booking can only become {status_text(to)} after the session has ended.")
 
 
-def open_transitions(now_is: Status, by: Actor, *, ends_at: datetime, now: datetime) -> list[Status]:
-    """The statuses that this actor may give a booking now, in lifecycle order. `ends_at` and `now` are UTC."""
+def open_transitions(
+    now_is: Status, by: Actor, *, ends_at: datetime, now: datetime, unverified: bool = False
+) -> list[Status]:
+    """The statuses that this actor may give a booking now, in lifecycle order. `ends_at` and `now` are UTC.
+
+    `unverified`: its customer has not confirmed the email address yet.
+    """
     return [
         to
         for (status, to), transition in TRANSITIONS.items()
-        if status is now_is and by in transition.by and transition.is_open(ends_at, now)
+        if status is now_is
+        and by in transition.by
+        and transition.is_open(ends_at, now)
+        and not (unverified and to not in _UNVERIFIED)
     ]
 
 
-def check_reschedule(now_is: Status) -> None:
-    """Raise RescheduleNotAllowed if a booking with this status cannot be rescheduled."""
+def check_reschedule(now_is: Status, *, unverified: bool = False) -> None:
+    """Raise RescheduleNotAllowed if a booking with this status cannot be rescheduled.
+
+    `unverified`: its customer has not confirmed the email address yet.
+    """
+    if unverified and now_is is Status.PENDING:
+        raise RescheduleNotAllowed("The email address of this booking must be confirmed before it can be rescheduled.")
     if now_is not in RESCHEDULABLE:
         raise RescheduleNotAllowed(f"A booking that is {status_text(now_is)} cannot be rescheduled.")
 

@@ -89,6 +89,26 @@ class SignedKeys:
         """Whether this is the six-digit code. Compares in constant time."""
         return hmac.compare_digest(self.code(request_id).encode(), typed.encode(errors="replace"))
 
+    def verification(self, booking_id: UUID) -> str:
+        """The key in the email that asks the customer of a new booking to confirm the address.
+
+        Unlike the key to the booking, it is known only to readers of that email.
+        """
+        return self._key("verification", booking_id)
+
+    def verification_of(self, key: str) -> UUID | None:
+        """The booking whose address a key confirms; None if the key is not valid."""
+        return self._verified("verification", key)
+
+    def verification_code(self, booking_id: UUID) -> str:
+        """The six-digit code in the same email."""
+        proof = hmac.digest(self._secret, b"verification code" + booking_id.bytes, "sha256")
+        return f"{int.from_bytes(proof[:8]) % 1_000_000:06}"
+
+    def is_verification_code(self, booking_id: UUID, typed: str) -> bool:
+        """Whether this is that code. Compares in constant time."""
+        return hmac.compare_digest(self.verification_code(booking_id).encode(), typed.encode(errors="replace"))
+
     def mailbox(self) -> str:
         """The key to the page with the demo's emails."""
         return urlsafe_b64encode(hmac.digest(self._secret, b"mailbox", "sha256")[:24]).decode()

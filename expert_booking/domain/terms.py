@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from expert_booking.domain.errors import CancelTooLate, NoReschedulesLeft, RescheduleNotAllowed, RescheduleTooLate
 from expert_booking.domain.lifecycle import RESCHEDULABLE, Status, check_reschedule
@@ -16,6 +17,35 @@ from expert_booking.domain.unavailability import duration
 class Confirmation(StrEnum):
     INSTANT = "at_once"
     BY_EXPERT = "by_expert"
+
+
+class EmailVerification(StrEnum):
+    """Which bookings are made only once the customer has confirmed the email address.
+
+    `NEW_ADDRESSES`: those of addresses with which no session was ever attended and no booking ever confirmed.
+    """
+
+    NEVER = "never"
+    NEW_ADDRESSES = "new_addresses"
+    ALWAYS = "always"
+
+
+# How long a new booking waits until its customer confirms the email address.
+VERIFY_WITHIN: Final = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class InitialState:
+    """The status and the deadlines (UTC) of a new booking.
+
+    Until `verify_by` the customer must confirm the email address; None: that is not needed. `answer_minutes` is the
+    time that the expert then has to answer; None: the booking is then confirmed, or nothing needs to be verified.
+    """
+
+    status: Status
+    answer_by: datetime | None
+    verify_by: datetime | None = None
+    answer_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +60,17 @@ class Terms:
     cancel_notice_minutes: int = 0
     reschedule_notice_minutes: int = 0
     max_reschedules: int | None = None
+    email_verification: EmailVerification = EmailVerification.NEVER
+
+    def initial_state(self, starts_at: datetime, now: datetime, *, verify: bool) -> InitialState:
+        """The state of a booking made now (UTC). `verify`: the customer must first confirm the email address."""
+        if not verify:
+            return InitialState(self.initial_status(), self.answer_by(starts_at, now))
+        answer_minutes = None if self.confirmation is Confirmation.INSTANT else self.answer_minutes
+        return InitialState(Status.PENDING, None, min(now + VERIFY_WITHIN, starts_at), answer_minutes)
 
     def initial_status(self) -> Status:
-        """The status of a new booking."""
+        """The status of a new booking whose customer need not confirm the email address, or has done so."""
         return Status.CONFIRMED if self.confirmation is Confirmation.INSTANT else Status.PENDING
 
     def answer_by(self, starts_at: datetime, now: datetime) -> datetime | None:
@@ -80,7 +118,8 @@ class Terms:
             if self.max_reschedules == 0
             else f"You can reschedule {until(self.reschedule_notice_minutes)}{how_often}."
         )
-        return [confirmed, f"Free cancellation {until(self.cancel_notice_minutes)}.", rescheduling]
+        verification = _VERIFICATION[self.email_verification]
+        return [*verification, confirmed, f"Free cancellation {until(self.cancel_notice_minutes)}.", rescheduling]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +135,22 @@ class Leeway:
     cancel_until: datetime
     reschedule_until: datetime
     reschedules_left: int | None
+    # The customer's deadline to confirm the email address; None once that is done, or if it is not needed.
+    verify_by: datetime | None = None
+
+    @property
+    def unverified(self) -> bool:
+        """Whether the booking waits until its customer confirms the email address."""
+        return self.status is Status.PENDING and self.verify_by is not None
 
     def may_cancel(self, now: datetime) -> bool:
         """Whether the customer may cancel at this instant."""
-        return self.status in RESCHEDULABLE and now <= self.cancel_until
+        return self.unverified or (self.status in RESCHEDULABLE and now <= self.cancel_until)
 
     def may_reschedule(self, now: datetime) -> bool:
         """Whether the customer may reschedule at this instant."""
-        return self.status in RESCHEDULABLE and now <= self.reschedule_until and self.reschedules_left != 0
+        is_on = self.status in RESCHEDULABLE and not self.unverified
+        return is_on and now <= self.reschedule_until and self.reschedules_left != 0
 
     def answer(self, format_instant: Callable[[datetime], str]) -> str:
         """The expert's deadline, for the customer; empty unless the booking is pending.
@@ -120,6 +167,8 @@ class Leeway:
         """What the customer may do and until when; empty once the session has started or the booking is not live."""
         if self.status not in RESCHEDULABLE or now > self.starts_at:
             return []
+        if self.unverified:
+            return ["If you no longer want this time, cancel the booking so that others can book it."]
         if self.reschedules_left != 0 and self.cancel_until == self.reschedule_until and now > self.reschedule_until:
             return [f"Cancelling and rescheduling were possible until {format_instant(self.reschedule_until)}."]
         if self.cancel_until == self.reschedule_until and self.may_reschedule(now):
@@ -137,14 +186,15 @@ class Leeway:
     def why_not_reschedule(self, now: datetime, format_instant: Callable[[datetime], str]) -> str:
         """Why the customer cannot reschedule; empty while they can."""
         try:
-            check_reschedule(self.status)
+            check_reschedule(self.status, unverified=self.unverified)
         except RescheduleNotAllowed as refusal:
             return str(refusal)
         return "" if self.may_reschedule(now) else self.rescheduling(now, format_instant)
 
     def next_change(self, now: datetime) -> datetime | None:
         """The next instant (UTC) after which these sentences change; None if there is none."""
-        deadlines = (self.answer_by, self.cancel_until, self.reschedule_until, self.starts_at)
+        verify_by = self.verify_by if self.unverified else None
+        deadlines = (verify_by, self.answer_by, self.cancel_until, self.reschedule_until, self.starts_at)
         return min((deadline for deadline in deadlines if deadline is not None and deadline >= now), default=None)
 
     def _answer(self, start: str, format_instant: Callable[[datetime], str]) -> str:
@@ -171,6 +221,13 @@ class Leeway:
 def until(notice_minutes: int) -> str:
     """`until the start`, `until 24 hours before the start`."""
     return f"until {duration(notice_minutes)} before the start" if notice_minutes else "until the start"
+
+
+_VERIFICATION: Final = {
+    EmailVerification.NEVER: [],
+    EmailVerification.NEW_ADDRESSES: ["New customers confirm their email address with a code."],
+    EmailVerification.ALWAYS: ["You confirm your email address with a code."],
+}
 
 
 def _no_reschedules_text(max_reschedules: int) -> str:

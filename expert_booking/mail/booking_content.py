@@ -1,6 +1,7 @@
 """Assemble the content of an email about a booking, for the customer or the expert, with times in both zones."""
 
 from datetime import datetime
+from typing import Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -21,19 +22,26 @@ from expert_booking.mail.wording import (
     FILE_ADDS,
     FILE_REMOVES,
     FILE_UPDATES,
+    KEEP_CODE,
     NO_REMINDERS,
     NOT_BOOKED,
+    NOT_YOU,
     REPLIES,
     STOP,
     TO_CUSTOMER,
     TO_EXPERT,
     TURN_OFF,
+    VERIFY_BY,
     WHY_CUSTOMER,
     WHY_EXPERT,
     ActedBy,
     Template,
     site_link,
 )
+
+# Emails without a calendar file. Nothing has changed for a reminder or a new link: calendars would ask to import the
+# entry again. A booking that its customer has not confirmed yet belongs in no calendar.
+NO_CALENDAR: Final = frozenset({MessageKind.REMINDER, MessageKind.NEW_LINK, MessageKind.VERIFICATION})
 
 
 def booking_content(email: BookingEmail, site: Site, now: datetime) -> EmailContent:
@@ -49,6 +57,7 @@ def booking_content(email: BookingEmail, site: Site, now: datetime) -> EmailCont
         preview=", ".join(_times(email.starts_at, email, zone)),
         lead=[template.lead.format(other=other), *filter(None, [_answer_deadline(email)])],
         facts=_facts(email),
+        code=SignedKeys(site.secret).verification_code(email.booking_id) if _is_verification(email) else "",
         button=button,
         links=links,
         below=_below(email, now),
@@ -56,6 +65,10 @@ def booking_content(email: BookingEmail, site: Site, now: datetime) -> EmailCont
         footer_links=_footer_links(email, site),
         site=site_link(site),
     )
+
+
+def _is_verification(email: BookingEmail) -> bool:
+    return email.kind is MessageKind.VERIFICATION
 
 
 def _template(email: BookingEmail) -> Template:
@@ -159,6 +172,9 @@ def _links(email: BookingEmail, site: Site) -> list[Link]:
         is_open = email.leeway.status is Status.PENDING and email.status is Status.PENDING
         return [Link("Answer the request" if is_open else "See the booking", booking_url(email, site))]
     booking = manage_url(email, site)
+    if _is_verification(email):
+        confirm = f"{site.url}/verify/{SignedKeys(site.secret).verification(email.booking_id)}"
+        return [Link("Confirm booking", confirm), Link("See or cancel this booking", booking)]
     if email.status in LIVE:
         return [Link("Manage your booking", booking)]
     return [
@@ -196,9 +212,13 @@ def _footer_links(email: BookingEmail, site: Site) -> list[Link]:
 
 def _below(email: BookingEmail, now: datetime) -> list[str]:
     zone = _zones(email)[0]
+    if _is_verification(email):
+        deadline = email.leeway.verify_by
+        until = [VERIFY_BY.format(at=formatting.moment(deadline, zone))] if deadline else []
+        return [*until, NOT_YOU, KEEP_CODE]
     terms = email.leeway.sentences(now, lambda instant: formatting.moment(instant, zone)) if email.to_customer else []
     paragraphs = [" ".join(terms)] if terms else []
-    if email.kind in (MessageKind.REMINDER, MessageKind.NEW_LINK):
+    if email.kind in NO_CALENDAR:
         return paragraphs
     if email.status not in LIVE:
         return [*paragraphs, FILE_REMOVES]

@@ -9,7 +9,7 @@ from uuid import UUID
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.site import Site
 from expert_booking.mail import ics
-from expert_booking.mail.booking_content import booking_content, booking_url, manage_url, reminders_url
+from expert_booking.mail.booking_content import NO_CALENDAR, booking_content, booking_url, manage_url, reminders_url
 from expert_booking.mail.booking_email import BookingEmail
 from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text, put_url
 from expert_booking.mail.layout import EmailContent, as_html, as_text
@@ -44,8 +44,7 @@ def compose_booking_email(
         # A mail program then offers to unsubscribe, and sends a POST there (RFC 8058).
         put_url(message, "List-Unsubscribe", reminders_url(email, site))
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    # Nothing has changed for a reminder or a new link: with a file, calendars would ask to import the entry again.
-    if email.kind not in (MessageKind.REMINDER, MessageKind.NEW_LINK):
+    if email.kind not in NO_CALENDAR:
         _attach_calendar(message, email, site, installation)
     return message
 
@@ -94,7 +93,9 @@ def compose_address_change_email(
 
 def _recipient(email: BookingEmail) -> tuple[str, str]:
     if email.to_customer:
-        return email.customer_name, mail_address(email.customer_email)
+        # The name is what someone typed who may not own the address: it must not reach a stranger.
+        name = "" if email.kind is MessageKind.VERIFICATION else email.customer_name
+        return name, mail_address(email.customer_email)
     return email.expert_name, mail_address(email.expert_email)
 
 

@@ -43,6 +43,12 @@ TO_CUSTOMER: Final[Templates] = {
         "We have your request",
         "We've asked {other} to confirm it. The time is reserved for you until then.",
     ),
+    MessageKind.VERIFICATION: Template(
+        "Please confirm",
+        "Confirm your booking",
+        "Someone chose this time with {other} and entered this address. If it was you, use the button below, or enter "
+        "this code on the page where you booked.",
+    ),
     MessageKind.CONFIRMED: {
         ActedBy.READER: Template(
             "Confirmed", "Your booking is confirmed", "You're all set: your session with {other} is booked."
@@ -135,6 +141,9 @@ CANCEL_AND_STOP: Final = "Cancel it and stop these emails"
 STOP: Final = "Stop these emails"
 NO_REMINDERS: Final = "Don't need reminders?"
 TURN_OFF: Final = "Turn them off for this booking"
+VERIFY_BY: Final = "Please confirm by {at}. After that, the time is no longer reserved."
+NOT_YOU: Final = "If this wasn't you, ignore this email: without your confirmation, nothing is booked."
+KEEP_CODE: Final = "Please don't share the code with anyone who asks for it."
 WHY_EXPERT: Final = "You're receiving this email because this booking is in your calendar."
 REPLIES: Final = "Replies to this email go to the customer."
 FILE_ADDS: Final = "The attached file adds the session to your calendar."

@@ -32,6 +32,7 @@ from expert_booking.schemas.bookings import (
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
+    VerifyRequest,
     booking_request_model,
 )
 from expert_booking.schemas.cursors import ExpertSort, Place, cursor, place_of
@@ -199,6 +200,7 @@ __all__ = [
     "TokenRequest",
     "TokenView",
     "Utc",
+    "VerifyRequest",
     "WeeklyPlan",
     "WeeklyWindow",
     "ZoneName",

@@ -92,6 +92,13 @@ class Caller(Model):
         """Whether this caller is a host of this expert: the expert or an admin."""
         return self.role is Role.ADMIN or (self.role is Role.EXPERT and self.expert_id == expert_id)
 
+    def vouches_for(self, customer_key: str, expert_id: UUID) -> bool:
+        """Whether bookings of this address with this expert need no confirmation by email when this caller makes them.
+
+        That is so for the expert and admins, and for the customer who has proven the address.
+        """
+        return self.runs(expert_id) or customer_key == self.customer_key
+
     def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None, key_version: int) -> bool:
         """Whether this caller is the customer of this booking: by its token, its browser or its email address."""
         return self.role is Role.CUSTOMER and (

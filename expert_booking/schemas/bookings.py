@@ -1,10 +1,11 @@
 """Bookings and holds: requests of customers and hosts, and what each of them may see."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, create_model, field_validator
 
 from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery, WantedEmails
@@ -22,6 +23,7 @@ from expert_booking.schemas.fields import (
     RequestModel,
     Utc,
     ZoneName,
+    at_most,
     lines,
 )
 
@@ -119,6 +121,13 @@ class BookingView(BusyView):
     notes: str
     time_zone: str | None
     answer_by: Annotated[Utc | None, Field(description="While pending: the expert's deadline to confirm.")] = None
+    verify_by: Annotated[
+        Utc | None,
+        Field(description="The customer's deadline to confirm the email address; null: not needed, or done."),
+    ] = None
+    awaits_verification: Annotated[
+        bool, Field(description="Whether the booking waits until the customer confirms the email address.")
+    ] = False
     cancel_until: Annotated[Utc, Field(description="The customer's deadline to cancel.")]
     reschedule_until: Annotated[Utc, Field(description="The customer's deadline to reschedule.")]
     reschedules_left: Annotated[
@@ -143,6 +152,7 @@ class BookingView(BusyView):
             cancel_until=self.cancel_until,
             reschedule_until=self.reschedule_until,
             reschedules_left=self.reschedules_left,
+            verify_by=self.verify_by,
         )
 
 
@@ -160,6 +170,19 @@ class StatusRequest(RequestModel):
 
     status: Status
     reason: ChangeReason = ""
+
+
+def _digits(text: str) -> str:
+    code = re.sub(r"[\s-]", "", text)
+    if not re.fullmatch(r"[0-9]{6}", code):
+        raise ValueError("Please enter the six digits from the email.")
+    return code
+
+
+class VerifyRequest(RequestModel):
+    """The code from the email that asks the customer to confirm the address. Spaces and hyphens are ignored."""
+
+    code: Annotated[str, at_most(20), AfterValidator(_digits)]
 
 
 class RescheduleRequest(RequestModel):

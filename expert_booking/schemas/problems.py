@@ -16,7 +16,7 @@ _FIGURES: Final = """\
 Details of the `reason`. past: now · min_notice: noticeMinutes, bookableFrom · beyond_horizon: horizonDays, lastDay ·
 day_off: firstDay, lastDay · holiday: day, holiday · outside_hours: day, hours · off_grid: stepMinutes, before, after ·
 busy, held: busyFrom, busyUntil · day_full: day, booked, dailyCap. Instants are in UTC, days and hours in the expert's
-time zone. With `booking_limit_reached`: scope (`expert` or `all`), limit, current."""
+time zone. With `booking_limit_reached`: scope (`expert` or `all`), limit, current. With `code_wrong`: attemptsLeft."""
 
 
 class Problem(Model):

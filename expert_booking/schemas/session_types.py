@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from expert_booking.domain.terms import Confirmation, Terms
+from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
 from expert_booking.schemas.fields import Model, Name, Patch, RequestModel, lines
 
 MAX_SESSION_TYPES: Final = 50
@@ -43,6 +43,10 @@ class SessionTypeFields(RequestModel):
     max_reschedules: Annotated[
         MaxReschedules | None, Field(description="How often the customer may reschedule a booking; null: no limit.")
     ] = None
+    email_verification: Annotated[
+        EmailVerification,
+        Field(description="Whether customers must first confirm their email address: all, those new here, or none."),
+    ] = EmailVerification.NEVER
     active: Annotated[bool, Field(description="Whether it can be booked.")] = True
 
 
@@ -87,6 +91,7 @@ class SessionTypeView(Model):
     cancel_notice_minutes: int = 0
     reschedule_notice_minutes: int = 0
     max_reschedules: int | None = None
+    email_verification: EmailVerification = EmailVerification.NEVER
     active: bool = True
 
     @property

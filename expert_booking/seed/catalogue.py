@@ -1,7 +1,7 @@
 """The experts of the sample data as requests: first the hand-written ones, then generated ones."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from functools import cache
 from itertools import accumulate, pairwise
@@ -106,7 +106,7 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
         after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
         notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
         horizon_days=60,
-        **asdict(TERMS[person.category]),
+        **asdict(replace(TERMS[person.category], email_verification=details.email_verification)),
     )
     return ExpertRequest(
         name=person.name,
@@ -131,7 +131,8 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
 
 def _others(main: SessionTypeRequest, details: Details) -> Iterator[SessionTypeRequest]:
     if details.first_talk:
-        words = {"title": FIRST_TALK, "description": FIRST_TALK_TEXT, **asdict(FIRST_TALK_TERMS)}
+        terms = replace(FIRST_TALK_TERMS, email_verification=details.email_verification)
+        words = {"title": FIRST_TALK, "description": FIRST_TALK_TEXT, **asdict(terms)}
         yield main.model_copy(update={**words, "minutes": 30, "step_minutes": 30, "before_minutes": 0})
     if details.long_minutes:
         words = {"title": f"{main.title}, long", "description": LONG_TEXT, **asdict(LONG_TERMS)}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from expert_booking.domain.terms import Confirmation, Terms
+from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
 from expert_booking.schemas import DayWindow
 from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
 
@@ -23,6 +23,7 @@ class Details:
     first_talk: bool = False
     long_minutes: int | None = None
     long_cap: int | None = None
+    email_verification: EmailVerification = EmailVerification.NEVER
     # Weekly hours that replace the usual ones LATER_WEEKS after the sample data was made.
     later_hours: Hours | None = None
     # In days after the sample data was made: days without hours, days with EVENING, and days off (first, last, reason).
@@ -82,7 +83,7 @@ DETAILS: Final[Mapping[str, Details]] = {
     "Mei-Ling Chua": Details(("en", "zh", "ms"), "SG", None, True, long_minutes=90, long_cap=2),
     "Camille Lefèvre": Details(("fr", "en"), "FR", None, True, True, 90, shut_days=(6,)),
     "Diego Fuentes": Details(("es", "en", "fr"), "CL", None, True, True),
-    "Łukasz Wójcik": Details(("pl", "en"), "PL", None, True, True),
+    "Łukasz Wójcik": Details(("pl", "en"), "PL", None, True, True, email_verification=EmailVerification.NEW_ADDRESSES),
     "Dr. Friederike von Hohenstein-Großkreutz": Details(("de", "en"), "AT", "9", True, long_minutes=120, long_cap=1),
     "Samir Haddad": Details(("ar", "en", "fr"), "EG", None, True, True),
     "Grace Okafor": Details(("en", "ig", "yo"), "NG", None, False, True, 90),
@@ -91,7 +92,9 @@ DETAILS: Final[Mapping[str, Details]] = {
     "Kai Nakamura": Details(("en", "ja"), "US", "CA", True, True),
     "Sunita Gurung": Details(("ne", "en", "hi"), None, None, False, True, later_hours=OFFICE),
     "Matteo Ricci": Details(("it", "en"), "IT", None, True, True),
-    "Olivia Grant": Details(("en",), "AU", "SA", True, False, holidays=(9, 16, "At the sea")),
+    "Olivia Grant": Details(
+        ("en",), "AU", "SA", True, False, holidays=(9, 16, "At the sea"), email_verification=EmailVerification.ALWAYS
+    ),
     "Elif Yıldız": Details(("tr", "en", "de"), "TR", None, True, True, 90),
     "Benjamin Ashworth": Details(("en",), "AU", "NSW", True, later_hours=week(WORKDAYS, ("09:00", "13:00"))),
     "Lucía Fernández": Details(("es", "ca", "en"), "ES", "MD", True, True),

@@ -27,6 +27,7 @@ from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
 from expert_booking.services.tokens import Tokens
+from expert_booking.services.verification import Verification
 from expert_booking.services.workers.deadlines import Deadlines
 from expert_booking.services.workers.next_available import NextAvailable
 from expert_booking.services.workers.outbox import Outbox
@@ -84,10 +85,11 @@ class Services:
         self.availability = Availability(database, clock)
         self.experts = Experts(database, clock)
         self.bookings = (
-            Bookings(database, clock, limits)
+            Bookings(database, clock, limits, sends_email=site.sends_email)
             if counts is None
-            else InstrumentedBookings(database, clock, limits, counts)
+            else InstrumentedBookings(database, clock, limits, counts, sends_email=site.sends_email)
         )
+        self.verification = Verification(database, clock, site)
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )

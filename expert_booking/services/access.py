@@ -148,7 +148,7 @@ class Access:
             left = self.rules.wrong_codes - tried.wrong_codes
             if left <= 0:
                 raise CodesLocked
-            raise CodeWrong(f"This code is not correct. You can try {left} more time{'s' * (left > 1)}.")
+            raise CodeWrong(left)
         return await self._redeem(request_id, bearer, renamed)
 
     async def identity_of_proof(self, secret: str) -> Identity | None:

@@ -2,6 +2,7 @@
 
 from expert_booking.db.bookings import agreed_terms
 from expert_booking.db.engine import AnyRow
+from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import BookingView
 
 
@@ -12,5 +13,11 @@ def view_of(row: AnyRow) -> BookingView:
         "cancel_until": terms.cancel_until(row.starts_at),
         "reschedule_until": terms.reschedule_until(row.starts_at),
         "reschedules_left": terms.reschedules_left(row.reschedules),
+        "awaits_verification": is_unverified(row),
     }
     return BookingView.model_validate({**row._asdict(), "session_title": row.title, **left})
+
+
+def is_unverified(row: AnyRow) -> bool:
+    """Whether a booking waits until its customer confirms the email address."""
+    return row.status == Status.PENDING and row.verify_by is not None

@@ -36,17 +36,26 @@ from expert_booking.schemas import (
 )
 from expert_booking.services import booking_changes, new_bookings
 from expert_booking.services.booking_changes import CHANGED_CONCURRENTLY, change_of, changeable, owns
-from expert_booking.services.booking_views import view_of
+from expert_booking.services.booking_views import is_unverified, view_of
 from expert_booking.services.limits import booking_check, count_change
 
 
 class Bookings:
     """The use cases of bookings. The database decides who was first: insert or fail, in one statement."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime], limits: BookingLimits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        limits: BookingLimits,
+        *,
+        sends_email: bool = True,
+    ) -> None:
+        """`sends_email`: the site sends emails. If not, no customer can be asked to confirm an address by email."""
         self._database = database
         self._clock = clock
         self._limits = limits
+        self._sends_email = sends_email
 
     async def book(
         self,
@@ -59,6 +68,9 @@ class Bookings:
     ) -> BookingView:
         """Book a slot that the calendar offers.
 
+        If the session type asks for it, the booking waits until its customer confirms the email address (see
+        `Verification`), unless `caller` has proven that address or runs this calendar.
+
         `visitor` and `origin` are hashes that identify the browser and its network. `submission` identifies one
         filled-in form, which makes only one booking however often it is sent. The request's hold becomes the booking;
         if it has expired, the first to book gets the time. Raises SlotTaken, SlotNotOffered, ExpertNotFound,
@@ -70,7 +82,14 @@ class Bookings:
         async with self._database.statements() as connection:
             try:
                 made = await new_bookings.book(
-                    connection, request, self._clock(), visitor=visitor, submission=submission, limits=check
+                    connection,
+                    request,
+                    self._clock(),
+                    visitor=visitor,
+                    submission=submission,
+                    caller=caller,
+                    limits=check,
+                    may_verify=self._sends_email,
                 )
                 return view_of(made)
             except (SlotTaken, SlotNotOffered, TooManyBookings, BookingLimitReached):
@@ -113,7 +132,7 @@ class Bookings:
             return [view_of(row) for row in await rows.of_customer(connection, key)]
 
     async def for_experts(self, expert_ids: Sequence[UUID]) -> Sequence[BookingView]:
-        """The pending and upcoming bookings of these experts, earliest first."""
+        """The pending and upcoming bookings of these experts, earliest first, without unconfirmed email addresses."""
         async with self._database.statements() as connection:
             return [view_of(row) for row in await rows.of_experts(connection, expert_ids, self._clock())]
 
@@ -121,8 +140,8 @@ class Bookings:
         """One page of bookings, in as much detail as this caller may see.
 
         By email address: for admins, readers and the customer who has proven that address; raises NotAuthenticated for
-        others. By expert: full bookings for those who run that calendar, only times and statuses for others. Raises
-        ExpertNotFound.
+        others. By expert: full bookings for those who run that calendar, only times and statuses for others. Experts
+        do not see bookings whose customer has not confirmed the email address. Raises ExpertNotFound.
         """
         offset = (query.page - 1) * query.limit
         async with self._database.statements() as connection:
@@ -137,6 +156,7 @@ class Bookings:
                 connection,
                 customer_key=customer_key(query.email) if query.email else None,
                 expert_id=query.expert_id,
+                verified_only=caller is not None and caller.role is Role.EXPERT,
                 limit=query.limit,
                 offset=offset,
             )
@@ -153,8 +173,11 @@ class Bookings:
         """
         async with self._database.transaction() as connection:
             row, by = await changeable(connection, booking_id, caller)
-            check_transition(Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock())
-            if by.actor is Actor.CUSTOMER and to is Status.CANCELLED:
+            unverified = is_unverified(row)
+            check_transition(
+                Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock(), unverified=unverified
+            )
+            if by.actor is Actor.CUSTOMER and to is Status.CANCELLED and not unverified:
                 rows.agreed_terms(row).check_cancel(row.starts_at, self._clock())
             if by.actor is Actor.CUSTOMER:
                 await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
@@ -175,7 +198,7 @@ class Bookings:
         async def attempt() -> BookingView:
             async with self._database.transaction() as connection:
                 row, by = await changeable(connection, booking_id, caller)
-                check_reschedule(Status(row.status))
+                check_reschedule(Status(row.status), unverified=is_unverified(row))
                 if by.actor is Actor.CUSTOMER:
                     rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
                 if to == row.starts_at:

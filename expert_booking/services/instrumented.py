@@ -33,9 +33,15 @@ class InstrumentedBookings(Bookings):
     """`Bookings` that counts bookings, changes and refusals."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], limits: BookingLimits, counts: BookingMetrics
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        limits: BookingLimits,
+        counts: BookingMetrics,
+        *,
+        sends_email: bool = True,
     ) -> None:
-        super().__init__(database, clock, limits)
+        super().__init__(database, clock, limits, sends_email=sends_email)
         self._counts = counts
 
     async def book(self, request: BookingRequest, **how: Any) -> BookingView:

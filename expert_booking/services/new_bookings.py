@@ -6,11 +6,13 @@ from uuid import UUID, uuid4
 from expert_booking.db import bookings as rows
 from expert_booking.db import holds
 from expert_booking.db.availability import Offer
+from expert_booking.db.bookings import verification
 from expert_booking.db.engine import AnyConnection, AnyRow
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import FieldsWrong, SlotNotOffered, SlotTaken
-from expert_booking.schemas import BookingRequest
+from expert_booking.domain.terms import EmailVerification
+from expert_booking.schemas import BookingRequest, Caller
 from expert_booking.services.availability import find_offer, slot_columns, slot_refusal, slot_refusal_if_any, with_busy
 
 
@@ -21,14 +23,20 @@ async def book(
     *,
     visitor: bytes | None,
     submission: UUID | None,
+    caller: Caller | None,
     limits: rows.LimitCheck | None,
+    may_verify: bool,
 ) -> AnyRow:
-    """Book a slot that the calendar offers, and return the booking's row. See `Bookings.book`. `now` is UTC."""
-    starts_at = request.starts_at
+    """Book a slot that the calendar offers, and return the booking's row. See `Bookings.book`. `now` is UTC.
+
+    Without `may_verify`, no email address has to be confirmed.
+    """
+    starts_at, key = request.starts_at, customer_key(request.email)
     hold = await _hold_for(connection, request, now)
     session_type_id = hold.session_type_id if hold else request.session_type_id
     offer = await find_offer(connection, request.expert_id, session_type_id, now)
     slot = await _slot(connection, offer, request, hold, now)
+    verify = may_verify and await _needs_verification(connection, offer, key, caller)
     new = rows.NewBooking(
         id=uuid4(),
         **slot_columns(offer, slot, now),
@@ -36,10 +44,9 @@ async def book(
         visitor=visitor,
         own_hold=request.hold_id,
         request=request,
-        customer_key=customer_key(request.email),
+        customer_key=key,
         submission=submission,
-        status=offer.terms.initial_status(),
-        answer_by=offer.terms.answer_by(starts_at, now),
+        state=offer.terms.initial_state(starts_at, now, verify=verify),
         limits=limits,
     )
     written = await rows.book_held(connection, new) if hold else None
@@ -56,6 +63,14 @@ async def book(
     if written is None:
         raise await slot_refusal(connection, offer, starts_at, now)
     return written
+
+
+async def _needs_verification(connection: AnyConnection, offer: Offer, key: str, caller: Caller | None) -> bool:
+    """Whether the customer must confirm the email address. Costs a statement only for `new_addresses`."""
+    wanted = offer.terms.email_verification
+    if wanted is EmailVerification.NEVER or (caller is not None and caller.vouches_for(key, offer.expert_id)):
+        return False
+    return wanted is EmailVerification.ALWAYS or not await verification.is_known(connection, key)
 
 
 async def _slot(

@@ -26,6 +26,7 @@ from expert_booking.schemas import (
     Caller,
     ExpertDetail,
     HoldRequest,
+    Role,
     SessionTypeView,
     field_errors,
 )
@@ -244,10 +245,11 @@ class BookController:
         return request.model_copy(update={"hold_id": self._hold_id})
 
     async def _caller(self) -> Caller | None:
-        """Return the caller as which this visitor books; None if they have not proven an email address."""
-        proof = self._visitor.proof
-        identity = await self._services.access.identity_of_proof(proof) if proof else None
-        return identity.caller() if identity else None
+        """What this browser has proven, if it has signed in: the expert's address, an admin's or a customer's."""
+        identity = await self._services.access.identity_of_proof(self._visitor.proof) if self._visitor.proof else None
+        if identity is None:
+            return None
+        return identity.host_of(self._expert.id) or Caller(role=Role.CUSTOMER, customer_key=identity.customer_key)
 
     async def _show_refusal(self, refusal: Refusal) -> None:
         self._view.form.done()

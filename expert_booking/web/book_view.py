@@ -11,7 +11,7 @@ from nicegui import ui
 
 from expert_booking.domain import formatting
 from expert_booking.domain.errors import NotFound, Unavailable
-from expert_booking.domain.terms import Confirmation
+from expert_booking.domain.terms import Confirmation, EmailVerification
 from expert_booking.schemas import ExpertDetail, SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web import error_pages, layout
@@ -75,6 +75,7 @@ class BookView:
                     phone_hint=phone_hint,
                     by_expert=self._session_type.confirmation is Confirmation.BY_EXPERT,
                     mails=mails,
+                    asks_for_code=self._session_type.email_verification is EmailVerification.ALWAYS,
                     on_book=on_book,
                     on_typing=on_typing,
                 )

@@ -98,9 +98,9 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         try:
             proof, path = await services.access.redeem_link(sent, "browser", renamed=renamed)
         except LinkNotValid:
-            return _redirect("/sign-in?over=1")
+            return redirect("/sign-in?over=1")
         await _signed_in(services, request, proof, secret, renamed)
-        return _redirect(path or HOME)
+        return redirect(path or HOME)
 
     async def sign_out(request: Request, body: bytes) -> Response:
         proof = proof_of(request)
@@ -113,12 +113,12 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
             request.session.clear()
             request.session.update({"visitor": secret, "proven": marks})
             _reload_others(renamed)
-        return _redirect(HOME)
+        return redirect(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
         web.add_api_route(path, _json_endpoint(answer, services.site.url), methods=["POST"])
     for path, answer in (("/sign-in/link", link), ("/sign-out", sign_out)):
-        web.add_api_route(path, _form_endpoint(answer, services.site.url), methods=["POST"])
+        web.add_api_route(path, form_endpoint(answer, services.site.url), methods=["POST"])
 
 
 def is_from_here(request: Request, site_url: str) -> bool:
@@ -173,15 +173,20 @@ def _json_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitab
     return endpoint
 
 
-def _form_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
+def form_endpoint(
+    answer: Answer, site_url: str, *, otherwise: str = "/sign-in"
+) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint of a form. Forms of other sites, and bodies that are too large, are redirected to `otherwise`."""
+
     async def endpoint(request: Request) -> Response:
         body = await body_of(request) if is_from_here(request, site_url) else None
-        return _redirect("/sign-in") if body is None else await answer(request, body)
+        return redirect(otherwise) if body is None else await answer(request, body)
 
     return endpoint
 
 
-def _redirect(path: str) -> Response:
+def redirect(path: str) -> Response:
+    """Have the browser open another page of this site."""
     return RedirectResponse(path, 303, headers=_NO_STORE)
 
 

@@ -28,7 +28,17 @@ from expert_booking.web.live.next_free import NextFree
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoards, refresh_periodically
 from expert_booking.web.open_holds import OpenHolds
-from expert_booking.web.pages import book, booking, email_links, expert, experts, mailbox, my_bookings, reschedule
+from expert_booking.web.pages import (
+    book,
+    booking,
+    email_links,
+    expert,
+    experts,
+    mailbox,
+    my_bookings,
+    reschedule,
+    verify,
+)
 from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
@@ -93,6 +103,7 @@ def create_web(
     reschedule.mount(services, boards, secret=secret)
     my_bookings.mount(services)
     sign_in_page.mount(services)
+    verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)
     booking.mount_calendar_file(web, services)
     email_links.mount(web, services)
@@ -165,7 +176,9 @@ async def _favicon() -> FileResponse:
 
 
 async def _robots() -> PlainTextResponse:
-    hidden = ("/book/", "/booking/", "/mailbox", "/my-bookings", "/not-booked/", "/reminders/", "/sign-in")
+    hidden = (
+        "/book/", "/booking/", "/mailbox", "/my-bookings", "/not-booked/", "/reminders/", "/sign-in", "/verify/"
+    )  # fmt: skip
     return PlainTextResponse("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in hidden))
 
 

@@ -7,7 +7,7 @@ check reads the bookings and the indexes read the outbox once (0.3 s for a milli
 for them, a withheld email was given up.
 
 Revision ID: 0013
-Revises: 0011
+Revises: 0012
 """
 
 from collections.abc import Sequence

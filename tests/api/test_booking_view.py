@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from expert_booking.domain.terms import Confirmation
+from expert_booking.domain.terms import Confirmation, EmailVerification
 from expert_booking.schemas import BookingRequest, BookingView, HoldView, SessionTypeRequest
 from tests.api.conftest import NINE, Json, bearer
 from tests.conftest import AddExpert
@@ -21,8 +21,10 @@ SESSION_TYPE: Final[Json] = {
     "confirmation": Confirmation.BY_EXPERT, "answer_minutes": 120, "cancel_notice_minutes": 60,
     "reschedule_notice_minutes": 30, "max_reschedules": 2, "active": True,
 }  # fmt: skip
-# Only active session types can be booked, and only bookings that the expert confirms have an answer deadline.
-DEFAULT_IS_NEEDED: Final = {"active", "confirmation"}
+# Only active session types can be booked, only bookings that the expert confirms have an answer deadline, and that only
+# once the customer's address is confirmed.
+DEFAULT_IS_NEEDED: Final = {"active", "confirmation", "email_verification"}
+ONLY_UNVERIFIED: Final = {"verify_by", "awaits_verification"}
 
 
 def check_filled_in(model: type[BaseModel], values: dict[str, Any], besides: Collection[str] = ()) -> None:
@@ -62,7 +64,7 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
     made = (await client.post("/bookings", json=request)).json()
     own = bearer(made.pop("accessToken"))
     # Everything a view contains, except the number of reschedules, which is 0 for a new booking.
-    check_filled_in(BookingView, by_field(BookingView, made))
+    check_filled_in(BookingView, by_field(BookingView, made), ONLY_UNVERIFIED)
     assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made
     for name, value in request.items():
         assert name == "holdId" or made[name] == value
@@ -83,4 +85,21 @@ async def test_instantly_confirmed_booking_is_the_same_in_post_and_get(
     made = (await client.post("/bookings", json=request)).json()
     own = bearer(made.pop("accessToken"))
     assert (made["status"], made["answerBy"], made["notes"], made["timeZone"]) == ("confirmed", None, "", None)
+    assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_unverified_booking_is_the_same_in_post_and_get(
+    client: httpx.AsyncClient, add_expert: AddExpert, held: bool
+) -> None:
+    expert = str(await add_expert(**{**SESSION_TYPE, "email_verification": EmailVerification.ALWAYS}))
+    request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com", "phone": "+44 20 7946",
+               "notes": "My first session.", "timeZone": "Europe/London"}  # fmt: skip
+    if held:
+        hold = (await client.post("/holds", json={"expertId": expert, "startsAt": NINE})).json()
+        request["holdId"] = hold["id"]
+    made = (await client.post("/bookings", json=request)).json()
+    own = bearer(made.pop("accessToken"))
+    check_filled_in(BookingView, by_field(BookingView, made), {"answer_by"})
+    assert (made["status"], made["answerBy"], made["awaitsVerification"]) == ("pending", None, True)
     assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made

@@ -16,8 +16,8 @@ from tests.api.conftest import NINE, Json, Post, Tokens, booking_of, check_probl
 BOOKING = {
     "id", "expertId", "expertSlug", "expertName", "expertTimeZone", "sessionTypeId", "sessionTitle", "startsAt",
     "endsAt", "status",
-    "name", "email", "phone", "notes", "timeZone", "answerBy", "cancelUntil", "rescheduleUntil", "reschedulesLeft",
-    "createdAt", "updatedAt", "version", "mail",
+    "name", "email", "phone", "notes", "timeZone", "answerBy", "verifyBy", "awaitsVerification",
+    "cancelUntil", "rescheduleUntil", "reschedulesLeft", "createdAt", "updatedAt", "version", "mail",
 }  # fmt: skip
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -38,6 +38,7 @@ def test_openapi_lists_exactly_these_operations(documentation: Any) -> None:
         "get /experts", "get /experts/{expert}", "get /experts/{expert}/slots", "post /bookings", "get /bookings",
         "get /bookings/{booking}", "patch /bookings/{booking}/status", "patch /bookings/{booking}",
         "get /bookings/{booking}/changes", "post /bookings/{booking}/access-token/revoke",
+        "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",
         "post /holds", "delete /holds/{hold}",
         "post /access-links", "post /access-links/redeem", "get /feeds/{key}.ics",
         "get /healthz", "get /readyz",
@@ -108,6 +109,7 @@ def test_operations_declare_whether_they_need_a_token(documentation: Any) -> Non
         "post /bookings", "get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status",
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
         "post /bookings/{booking}/access-token/revoke",
+        "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",
         "get /experts/{expert}", "get /experts/{expert}/session-types",
     }  # fmt: skip
 

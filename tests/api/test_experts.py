@@ -75,6 +75,7 @@ async def test_expert_is_found_by_id_and_slug_with_bio_and_session_types(
         "cancelNoticeMinutes",
         "rescheduleNoticeMinutes",
         "maxReschedules",
+        "emailVerification",
         "beforeMinutes",
         "afterMinutes",
         "noticeMinutes",

@@ -1,6 +1,7 @@
 """What the terms still allow the customer of a booking, as values and as text."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -103,3 +104,14 @@ def test_text_changes_at_each_deadline_and_not_after_the_last() -> None:
         turns.append((NINE - turn) // HOUR)
         now = turn + MOMENT
     assert turns == [48, 24, 1, 0]
+
+
+def test_unverified_booking_can_be_cancelled_at_any_time_but_not_rescheduled() -> None:
+    strict = replace(leeway(Terms(cancel_notice_minutes=10_000)), status=Status.PENDING, verify_by=NINE - 71 * HOUR)
+    now = NINE - 71.5 * HOUR
+    assert strict.may_cancel(now)
+    assert not strict.may_reschedule(now)
+    assert "must be confirmed" in strict.why_not_reschedule(now, format_instant)
+    assert strict.next_change(now) == NINE - 71 * HOUR
+    assert len(strict.sentences(now, format_instant)) == 1
+    assert not replace(strict, verify_by=None).may_cancel(now)

@@ -19,6 +19,7 @@ OPENS: dict[str, tuple[Callable[[UUID], str], Callable[[str], UUID | None]]] = {
     "link": (KEYS.link, KEYS.link_of),
     "not booked": (KEYS.not_booked, KEYS.not_booked_of),
     "reminders": (KEYS.reminders, KEYS.reminders_of),
+    "verification": (KEYS.verification, KEYS.verification_of),
 }
 purposes = st.sampled_from(sorted(OPENS))
 signs = st.text(string.ascii_letters + string.digits + "-_+/=. \n%\x00ä", min_size=1, max_size=3)
@@ -138,3 +139,15 @@ def test_key_reveals_nothing_of_the_secret() -> None:
     number = UUID(int=7)
     naive = hmac.digest(b"the secret of this site", b"link" + number.bytes, "sha256")[:20]
     assert urlsafe_b64decode(KEYS.link(number))[16:] != naive
+
+
+@given(st.uuids())
+def test_verification_code_has_six_digits_and_depends_on_booking_and_secret(number: UUID) -> None:
+    code = KEYS.verification_code(number)
+    assert len(code) == 6
+    assert set(code) <= set(string.digits)
+    assert KEYS.is_verification_code(number, code)
+    assert not KEYS.is_verification_code(number, code[:5] + ("1" if code[5] == "0" else "0"))
+    assert not any(KEYS.is_verification_code(number, wrong) for wrong in ("", "ä", code + "0"))
+    codes = {each.verification_code(UUID(int=one)) for each in (KEYS, OTHERS) for one in range(10)}
+    assert len(codes) > 15

@@ -6,7 +6,7 @@ import pytest
 
 from expert_booking.domain.errors import CancelTooLate, NoReschedulesLeft, RescheduleTooLate
 from expert_booking.domain.lifecycle import Status
-from expert_booking.domain.terms import Confirmation, Terms
+from expert_booking.domain.terms import Confirmation, EmailVerification, InitialState, Terms
 
 STARTS_AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
@@ -80,3 +80,25 @@ def test_confirmation_mode_decides_the_initial_status_and_answer_deadline() -> N
 )
 def test_printed_terms_match_the_decisions(terms: Terms, said: str) -> None:
     assert " ".join(terms.sentences()) == said
+
+
+def test_booking_to_verify_is_pending_for_30_minutes_or_until_the_start() -> None:
+    asked, at_once = Terms(answer_minutes=60), Terms(Confirmation.INSTANT)
+    now = STARTS_AT - DAY
+    until = now + timedelta(minutes=30)
+    assert asked.initial_state(STARTS_AT, now, verify=True) == InitialState(Status.PENDING, None, until, 60)
+    assert at_once.initial_state(STARTS_AT, now, verify=True) == InitialState(Status.PENDING, None, until, None)
+    assert asked.initial_state(STARTS_AT, STARTS_AT - INSTANT, verify=True).verify_by == STARTS_AT
+    assert at_once.initial_state(STARTS_AT, now, verify=False) == InitialState(Status.CONFIRMED, None)
+
+
+@pytest.mark.parametrize(
+    ("verification", "said"),
+    [
+        (EmailVerification.NEVER, "Confirmed instantly."),
+        (EmailVerification.NEW_ADDRESSES, "New customers confirm their email address with a code."),
+        (EmailVerification.ALWAYS, "You confirm your email address with a code."),
+    ],
+)
+def test_terms_say_first_who_confirms_the_email_address(verification: EmailVerification, said: str) -> None:
+    assert Terms(Confirmation.INSTANT, email_verification=verification).sentences()[0] == said

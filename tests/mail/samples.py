@@ -25,6 +25,7 @@ STATUS = {
     MessageKind.RESCHEDULED: Status.CONFIRMED,
     MessageKind.DECLINED: Status.DECLINED, MessageKind.CANCELLED: Status.CANCELLED, MessageKind.EXPIRED: Status.EXPIRED,
     MessageKind.REMINDER: Status.CONFIRMED, MessageKind.NEW_LINK: Status.CONFIRMED,
+    MessageKind.VERIFICATION: Status.PENDING,
 }  # fmt: skip
 # Every kind of email with every possible actor.
 KINDS: list[tuple[MessageKind, Actor | None]] = [

@@ -470,3 +470,21 @@ def test_long_code_is_shown_in_two_groups_of_four() -> None:
 def test_emailed_key_opens_the_booking() -> None:
     [key] = re.findall(r"\?key=(\S+)", text_of(delivered(booking_email())))
     assert SignedKeys(SITE.secret).booking_of(key) == UUID(int=BOOKING.int)
+
+
+# --- the email that asks for confirmation of the address -------------------------------------------------------------
+
+
+def test_verification_email_has_code_button_and_deadline_and_says_what_happens_otherwise() -> None:
+    unanswered = leeway(Status.PENDING, NINE, answer_by=None, verify_by=NOW + HOUR / 2)
+    content = booking_email("verification", "customer", Actor.CUSTOMER, leeway=unanswered)
+    message = delivered(content)
+    text, keys = text_of(message), SignedKeys(SITE.secret)
+    assert f"\n\n{keys.verification_code(BOOKING)}\n\n" in text
+    assert f"Confirm booking:\nhttps://booking.example.com/verify/{keys.verification(BOOKING)}" in text
+    assert "Please confirm by Monday, 23 November 2026, 08:30, Europe/London (UTC)." in text
+    assert "without your confirmation, nothing is booked" in text
+    assert message["Subject"].startswith("Please confirm: ")
+    assert str(message["To"]) == "ada@example.com"  # without the name, which anyone could have typed
+    assert part_of(message, "text/calendar") is part_of(message, "application/ics") is None
+    assert not {"Ada", "Lovelace"} & set(words_of(text))

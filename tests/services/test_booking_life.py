@@ -24,6 +24,7 @@ from expert_booking.db.engine import Database
 from expert_booking.domain.errors import (
     BookingNotFound,
     CancelTooLate,
+    CodeWrong,
     FieldsWrong,
     Forbidden,
     HoldNotFound,
@@ -35,10 +36,12 @@ from expert_booking.domain.errors import (
     SlotNotOffered,
     SlotTaken,
     StatusChangeNotAllowed,
+    VerificationTooLate,
+    WrongCodesUsedUp,
 )
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.limits import NO_LIMITS
-from expert_booking.domain.terms import Confirmation
+from expert_booking.domain.terms import Confirmation, EmailVerification
 from expert_booking.schemas import BookingView, Caller, HoldRequest, HoldView, Role, SessionTypeRequest, SlotQuery
 from expert_booking.services import Services
 from tests.conftest import Clock, booking_request, customer_caller, expert_request
@@ -69,6 +72,7 @@ class SessionKind:
     cancel_notice: int = 0
     reschedule_notice: int = 0
     max_reschedules: int | None = None
+    verify: bool = False  # whether customers must confirm their email address
 
     def request(self) -> SessionTypeRequest:
         """The request that adds this session type."""
@@ -78,6 +82,7 @@ class SessionKind:
             confirmation=Confirmation.BY_EXPERT if self.answer else Confirmation.INSTANT,
             answer_minutes=self.answer or 60, cancel_notice_minutes=self.cancel_notice,
             reschedule_notice_minutes=self.reschedule_notice, max_reschedules=self.max_reschedules,
+            email_verification=EmailVerification.ALWAYS if self.verify else EmailVerification.NEVER,
         )  # fmt: skip
 
     def start(self, day: date, step: int) -> datetime:
@@ -107,6 +112,7 @@ KINDS: Final = (
     SessionKind(0, BERLIN, 60, after=15, answer=120, cancel_notice=60, reschedule_notice=90, max_reschedules=2),
     SessionKind(0, BERLIN, 45, before=10, notice=60, cap=2),
     SessionKind(1, NEW_YORK, 30, cap=2, answer=2880, cancel_notice=1440, max_reschedules=1),
+    SessionKind(1, NEW_YORK, 20, after=10, answer=60, cancel_notice=600, verify=True),
 )
 
 
@@ -124,11 +130,19 @@ class Entry:
     answer_by: datetime | None = None
     reschedules: int = 0
     booked: bool = False
+    # Until then the email address must be confirmed.
+    verify_by: datetime | None = None
+    wrong_codes: int = 0
 
     @property
     def busy(self) -> tuple[datetime, datetime]:
         """The time that it occupies."""
         return KINDS[self.kind].busy(self.starts_at)
+
+    @property
+    def unverified(self) -> bool:
+        """Whether it waits for the confirmation of the email address."""
+        return self.status == "pending" and self.verify_by is not None
 
     def is_expired_hold(self, now: datetime) -> bool:
         """Whether it is an expired hold, recorded as expired or not."""
@@ -217,7 +231,7 @@ BROWSER = st.sampled_from(BROWSERS)
 CALLER_OR_PROGRAM = st.sampled_from((*BROWSERS, *BROWSERS, PROGRAM))
 HOST = st.sampled_from(("own", "own", "own", "admin", "admin", "other", "reader", "nobody"))
 REASON = st.sampled_from(("", "I am ill", "Ёж 💐"))
-KIND = st.sampled_from((0, 1, 0, 1, 2))
+KIND = st.sampled_from((0, 1, 0, 1, 2, 3))
 # A day offset, which may be beyond the horizon, and a step after opening, which may be outside the hours.
 PLACE = st.tuples(st.sampled_from((1, 1, 1, 1, 0, 0, 2, 3)), st.sampled_from((0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, -1)))
 NEAR = st.one_of(PLACE, st.sampled_from((-1, 0, 1)))
@@ -355,7 +369,7 @@ class BookingLife(RuleBasedStateMachine):
             refusal = BookingNotFound
         elif booking.status not in ("pending", "confirmed"):
             refusal = StatusChangeNotAllowed
-        elif self.now > until:
+        elif self.now > until and not booking.unverified:
             refusal = CancelTooLate
         work = self.world.services.bookings.change_status(
             booking.id, Status.CANCELLED, customer_caller(who), reason=reason
@@ -374,7 +388,7 @@ class BookingLife(RuleBasedStateMachine):
         refusal: type[Refusal] | None
         if not booking.booked or booking.visitor != who:
             refusal = BookingNotFound
-        elif booking.status not in ("pending", "confirmed"):
+        elif booking.status not in ("pending", "confirmed") or booking.unverified:
             refusal = RescheduleNotAllowed
         elif kind.max_reschedules is not None and booking.reschedules >= kind.max_reschedules:
             refusal = NoReschedulesLeft
@@ -394,13 +408,49 @@ class BookingLife(RuleBasedStateMachine):
         caller, actor = self.caller(host, booking)
         start = self.near(booking, place)
         refusal = self.refusal_for(host, booking)
-        if refusal is None and booking.status not in ("pending", "confirmed"):
+        if refusal is None and (booking.status not in ("pending", "confirmed") or booking.unverified):
             refusal = RescheduleNotAllowed
         if refusal is None and start != booking.starts_at:
             refusal = self.expected_refusal(booking.kind, start, besides=booking)
         work = self.world.services.bookings.reschedule(booking.id, start, caller, reason=reason)
         view = self.attempt("move as host", work, refusal)
         self.record_reschedule("move as host", booking, start, view, actor, caller and caller.token_id, reason)
+
+    @precondition(lambda self: any(e.verify_by for e in self.entries.values()))
+    @rule(nth=NTH, who=BROWSER, own=st.integers(0, 3), right=st.sampled_from((True, False, False)))
+    def verify(self, nth: int, who: bytes, own: int, right: bool) -> None:
+        booking = self.pick([e for e in self.entries.values() if e.booked and KINDS[e.kind].verify], nth)
+        who = booking.visitor or who if own else who
+        code = self.world.services.verification._keys.verification_code(booking.id)
+        code = code if right else f"{(int(code) + 1) % 1_000_000:06}"
+        refusal: type[Refusal] | None = None
+        if booking.visitor != who:
+            refusal = BookingNotFound
+        elif booking.verify_by is not None and (booking.status != "pending" or self.now >= booking.verify_by):
+            refusal = VerificationTooLate
+        work = self.world.services.verification.verify(booking.id, code, customer_caller(who))
+        if refusal is None and booking.verify_by is not None and not right:
+            self.try_wrong_code(booking, work)
+            return
+        view = self.attempt("verify", work, refusal)
+        if view is not None:
+            if booking.verify_by is not None:
+                self.expect_change(booking, "customer", "pending", "pending", booking.starts_at, booking.starts_at,
+                                   reason="email address confirmed")  # fmt: skip
+                answer = KINDS[booking.kind].answer
+                assert answer is not None
+                booking.verify_by, booking.answer_by = None, min(self.now + answer * MINUTE, booking.starts_at)
+            assert (view.status, view.answer_by, view.awaits_verification) == (booking.status, booking.answer_by, False)
+
+    def try_wrong_code(self, booking: Entry, work: Coroutine[Any, Any, BookingView]) -> None:
+        """Try a wrong code, which is counted; the fifth ends the booking."""
+        refusal = CodeWrong if booking.wrong_codes < 4 else WrongCodesUsedUp
+        self.world.outcomes["verify", refusal.__name__] += 1
+        with pytest.raises(refusal):
+            self.world.run(work)
+        booking.wrong_codes += 1
+        if booking.wrong_codes == 5:
+            self.record_status(booking, "expired", "system", None, "too many wrong codes")
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -426,7 +476,8 @@ class BookingLife(RuleBasedStateMachine):
     @precondition(lambda self: any(e.status == "pending" for e in self.entries.values()))
     @rule(by=st.sampled_from((-1, 0)))
     def time_passes_to_the_last_moment_of_a_request(self, by: int) -> None:
-        ends = min(e.answer_by for e in self.entries.values() if e.status == "pending" and e.answer_by)
+        deadlines = [e.verify_by or e.answer_by for e in self.entries.values() if e.status == "pending"]
+        ends = min(deadline for deadline in deadlines if deadline)
         self.world.clock.now = max(self.now, ends + by * INSTANT)
 
     @precondition(lambda self: any(self.due(e) for e in self.entries.values()))
@@ -436,6 +487,7 @@ class BookingLife(RuleBasedStateMachine):
         for entry in self.entries.values():
             if self.due(entry):
                 reason = "not answered in time" if entry.status == "pending" else ""
+                reason = "email address not confirmed in time" if entry.unverified else reason
                 self.record_status(entry, "expired", "system", None, reason)
 
     @precondition(lambda self: any(e.status == "expired" and not e.booked for e in self.entries.values()))
@@ -464,7 +516,8 @@ class BookingLife(RuleBasedStateMachine):
     @rule(nth=NTH, to=st.sampled_from(("cancelled", "confirmed", "no_show")))
     def change_status_by_hand(self, nth: int, to: str) -> None:
         entry = self.pick([e for e in self.entries.values() if e.booked], nth)
-        if entry.status in LIVE and to != entry.status:
+        # The database refuses a confirmed booking whose address is not confirmed.
+        if entry.status in LIVE and to != entry.status and (to == "cancelled" or not entry.unverified):
             self.world.rows("UPDATE booking SET status = %s WHERE id = %s RETURNING id", to, entry.id)
             self.record_status(entry, to, "database")
 
@@ -547,6 +600,7 @@ class BookingLife(RuleBasedStateMachine):
                 assert row["hold_until"] == entry.hold_until
             if entry.booked:
                 assert (row["answer_by"], row["hold_until"]) == (entry.answer_by, None)
+            assert (row["verify_by"], row["wrong_codes"]) == (entry.verify_by, entry.wrong_codes)
 
     def boards_match_table(self) -> None:
         rows = self.table()
@@ -608,8 +662,8 @@ class BookingLife(RuleBasedStateMachine):
 
     def due(self, entry: Entry) -> bool:
         """Whether it is an expired hold or a request past its answer deadline."""
-        unanswered = entry.status == "pending" and (entry.answer_by or entry.starts_at) <= self.now
-        return entry.is_expired_hold(self.now) or unanswered
+        deadline = entry.verify_by or entry.answer_by or entry.starts_at
+        return entry.is_expired_hold(self.now) or (entry.status == "pending" and deadline <= self.now)
 
     def neighbours(self, kind: int, start: datetime) -> list[Entry]:
         """The entries that overlap a session at this start."""
@@ -685,7 +739,7 @@ class BookingLife(RuleBasedStateMachine):
             "pending": {"confirmed", "declined", "cancelled"},
             "confirmed": {"cancelled"} | ({"completed", "no_show"} if over else set()),
         }
-        return to in allowed.get(booking.status, set())
+        return to in ({"cancelled"} if booking.unverified else allowed.get(booking.status, set()))
 
     # --- running and recording -----------------------------------------------------------------------------------
 
@@ -715,15 +769,19 @@ class BookingLife(RuleBasedStateMachine):
         view = self.attempt(what, self.world.services.bookings.book(request, visitor=who), refusal)
         if view is None:
             return
-        answer_by = None if kind.answer is None else min(self.now + kind.answer * MINUTE, start)
+        verify_by = min(self.now + HOUR / 2, start) if kind.verify else None
+        answer_by = None if kind.answer is None or kind.verify else min(self.now + kind.answer * MINUTE, start)
         status = "confirmed" if kind.answer is None else "pending"
         assert (view.status, view.starts_at, view.answer_by) == (status, start, answer_by)
+        assert (view.verify_by, view.awaits_verification) == (verify_by, kind.verify)
         if hold is not None and not hold.booked and hold.blocks(self.now):
             assert view.id == hold.id
             self.expect_change(hold, "customer", None, status, None, start)
             hold.status, hold.answer_by, hold.booked, hold.hold_until = status, answer_by, True, None
+            hold.verify_by = verify_by
         else:
-            self.record_new(Entry(view.id, number, start, status, who, answer_by=answer_by, booked=True))
+            made = Entry(view.id, number, start, status, who, answer_by=answer_by, booked=True, verify_by=verify_by)
+            self.record_new(made)
 
     def record_new(self, entry: Entry) -> None:
         """Record a new row."""

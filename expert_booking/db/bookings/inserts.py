@@ -39,6 +39,8 @@ _CUSTOMER_COLUMNS: Final = (
     _b.time_zone,
     _b.submission,
     _b.answer_by,
+    _b.verify_by,
+    _b.answer_minutes,
 )
 _HOLD_COLUMNS: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]

@@ -40,8 +40,8 @@ _EMAIL_STATE: Final = (
 # The columns of a BookingView, of the booking and of its expert. Reads use them, and so do inserts, which return them.
 VIEW_COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
-    "time_zone", "answer_by", "reschedules", "created_at", "updated_at", "version", "visitor", "customer_key",
-    "key_version", "sequence", "title", *AGREED_TERMS, "wanted_emails",
+    "time_zone", "answer_by", "verify_by", "reschedules", "created_at", "updated_at", "version", "visitor",
+    "customer_key", "key_version", "sequence", "title", *AGREED_TERMS, "wanted_emails",
 )  # fmt: skip
 EXPERT_COLUMNS: Final = {
     "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,
@@ -109,8 +109,16 @@ async def of_customer(connection: AsyncConnection, customer_key: str) -> Sequenc
 
 
 async def of_experts(connection: AsyncConnection, expert_ids: Sequence[UUID], since: datetime) -> Sequence[AnyRow]:
-    """Return pending and confirmed bookings of these experts that end after `since`, earliest first."""
-    wanted = _VIEW.where(_b.expert_id.in_(expert_ids), _b.ends_at > since, _b.status.in_(("pending", "confirmed")))
+    """Return pending and confirmed bookings of these experts that end after `since`, earliest first.
+
+    Without those whose customer has not confirmed the email address yet.
+    """
+    wanted = _VIEW.where(
+        _b.expert_id.in_(expert_ids),
+        _b.ends_at > since,
+        _b.status.in_(("pending", "confirmed")),
+        _b.verify_by.is_(None),
+    )
     return (await connection.execute(wanted.order_by(_b.starts_at, _b.id).limit(200))).all()
 
 
@@ -119,11 +127,15 @@ async def page(
     *,
     customer_key: str | None,
     expert_id: UUID | None,
+    verified_only: bool,
     limit: int,
     offset: int,
 ) -> tuple[Sequence[AnyRow], int]:
-    """Return one page of bookings, latest start first, and the total."""
-    wanted = _VIEW
+    """Return one page of bookings, latest start first, and the total.
+
+    `verified_only`: leave out those whose customer never confirmed the email address, although that was needed.
+    """
+    wanted = _VIEW.where(_b.verify_by.is_(None)) if verified_only else _VIEW
     if customer_key is not None:
         wanted = wanted.where(_b.customer_key == customer_key)
     if expert_id is not None:

@@ -12,6 +12,7 @@ from expert_booking.db.tables import AGREED_TERMS
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.limits import HOUR
+from expert_booking.domain.terms import InitialState
 from expert_booking.schemas import BookingRequest
 
 
@@ -79,24 +80,24 @@ class LimitCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBooking(NewClaim):
-    """A booking to insert, as requested by the customer, with its initial status. `limits` is None if none apply."""
+    """A booking to insert, as requested by the customer. `limits` is None if none apply."""
 
     request: BookingRequest
     customer_key: str
-    status: Status
+    state: InitialState
     submission: UUID | None = None
-    answer_by: datetime | None = None
     limits: LimitCheck | None = None
 
     def values(self) -> dict[str, Any]:
         """The columns of the row, the expert's part of its view, and the limits."""
-        request, offer = self.request, self.offer
+        request, offer, state = self.request, self.offer, self.state
         limits = self.limits.values(self.now) if self.limits else {}
         return {
             **limits,
-            **self.where(), **self.terms(), "status": self.status.value, "name": request.name,
+            **self.where(), **self.terms(), "status": state.status.value, "answer_by": state.answer_by,
+            "verify_by": state.verify_by, "answer_minutes": state.answer_minutes, "name": request.name,
             "email": request.email, "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
-            "time_zone": request.time_zone, "submission": self.submission, "answer_by": self.answer_by,
+            "time_zone": request.time_zone, "submission": self.submission,
             "expert_slug": offer.slug, "expert_name": offer.name, "expert_time_zone": offer.calendar.zone.key,
         }  # fmt: skip
 

@@ -1,5 +1,6 @@
 -- Copies the terms of the session type into a new booking or hold, for writers that leave them out (imports, psql and
--- processes of the previous version). The product itself provides them, so the trigger costs it nothing.
+-- processes of the previous version). The product itself provides them, so the trigger costs it nothing. Only the product
+-- asks for the confirmation of email addresses.
 CREATE FUNCTION copy_session_terms() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   SELECT title, cancel_notice_minutes, reschedule_notice_minutes, max_reschedules

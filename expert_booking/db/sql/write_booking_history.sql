@@ -1,6 +1,7 @@
 -- Writes what happened to each booking, no matter which program changed it, and the time that the change freed: a booking
 -- that was live no longer is, or occupies another time. A hold has no history, because visitors can start any number of
 -- them; the history begins when the hold becomes a booking. The time that an ended hold frees is announced all the same.
+-- That the customer has confirmed the email address is a change, too, even if the booking stays pending.
 CREATE FUNCTION write_booking_history() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'INSERT' THEN
@@ -18,7 +19,8 @@ BEGIN
       FROM changed_before o JOIN changed n USING (id)
      CROSS JOIN LATERAL (SELECT n.version > o.version, o.status <> 'held' AND o.email IS NOT NULL) AS by_us
            (told, was_booked)
-     WHERE (o.status, o.starts_at, o.busy, o.expert_id) <> (n.status, n.starts_at, n.busy, n.expert_id)
+     WHERE (o.status, o.starts_at, o.busy, o.expert_id, o.verify_by IS NULL)
+        <> (n.status, n.starts_at, n.busy, n.expert_id, n.verify_by IS NULL)
        AND (was_booked OR n.status <> 'held' AND n.email IS NOT NULL);
     PERFORM tell_slot_freed(o.expert_id, o.busy) FROM changed_before o JOIN changed n USING (id)
      WHERE o.status = 'held' AND (n.status = 'held' OR n.email IS NULL)

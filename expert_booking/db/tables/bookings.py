@@ -47,6 +47,13 @@ booking = Table(
     Column("hold_keeper", Uuid),
     # Of a pending booking: the expert's deadline to answer. NULL: the start of the session.
     Column("answer_by", DateTime(timezone=True)),
+    # Until then the customer must confirm the email address. While it is set, a pending booking is no request to the
+    # expert yet; it stays set if the booking ends unconfirmed. `answer_minutes` is the expert's time to answer once the
+    # address is confirmed; NULL: the booking is then confirmed, too.
+    Column("verify_by", DateTime(timezone=True)),
+    Column("answer_minutes", Integer),
+    Column("verified_at", DateTime(timezone=True)),
+    Column("wrong_codes", SmallInteger, nullable=False, server_default="0"),
     # How often the customer has rescheduled it.
     Column("reschedules", SmallInteger, nullable=False, server_default="0"),
     Column("name", Text),
@@ -103,6 +110,9 @@ booking = Table(
         "cancel_notice_minutes >= 0 AND reschedule_notice_minutes >= 0 AND max_reschedules >= 0", name="terms"
     ),
     CheckConstraint(
+        "verify_by IS NULL OR status IN ('pending', 'cancelled', 'declined', 'expired')", name="verified_first"
+    ),
+    CheckConstraint(
         "status IN ('held', 'expired') OR (name IS NOT NULL AND email IS NOT NULL AND customer_key IS NOT NULL)",
         name="customer_known",
     ),
@@ -132,8 +142,8 @@ Index(
 Index("ix_booking_hold_origin", booking.c.hold_origin, postgresql_where=text("status = 'held'"))
 Index("ix_booking_hold_until", booking.c.hold_until, postgresql_where=text("status = 'held'"))
 Index(
-    "ix_booking_answer_by",
-    func.coalesce(booking.c.answer_by, booking.c.starts_at),
+    "ix_booking_pending_until",
+    func.coalesce(booking.c.verify_by, booking.c.answer_by, booking.c.starts_at),
     postgresql_where=text("status = 'pending'"),
 )
 Index(

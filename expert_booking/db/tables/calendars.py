@@ -46,6 +46,8 @@ session_type = Table(
     Column("cancel_notice_minutes", Integer, nullable=False, server_default="0"),
     Column("reschedule_notice_minutes", Integer, nullable=False, server_default="0"),
     Column("max_reschedules", SmallInteger),
+    # Which bookings are made only once the customer has confirmed the email address.
+    Column("email_verification", Text, nullable=False, server_default="never"),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("minutes BETWEEN 5 AND 480 AND step_minutes BETWEEN 5 AND 1440", name="length"),
@@ -58,6 +60,7 @@ session_type = Table(
     CheckConstraint(
         "cancel_notice_minutes >= 0 AND reschedule_notice_minutes >= 0 AND max_reschedules >= 0", name="terms"
     ),
+    CheckConstraint("email_verification IN ('never', 'new_addresses', 'always')", name="email_verification"),
     UniqueConstraint("expert_id", "id"),
 )
 Index("ix_session_type_minutes", session_type.c.minutes, session_type.c.expert_id, postgresql_where=text("active"))

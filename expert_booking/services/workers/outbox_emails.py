@@ -85,6 +85,8 @@ def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
         return True
     if row.kind == MessageKind.NEW_LINK:
         return False
+    if row.kind == MessageKind.VERIFICATION:
+        return row.now_is != Status.PENDING or row.verify_by is None or row.verify_by <= now
     if now > row.ends_at + DROP_AFTER:
         return True
     if row.kind != MessageKind.REMINDER:
@@ -99,9 +101,10 @@ def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
 
 def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
     terms = agreed_terms(row)
-    status = Status(row.status)
+    status, kind = Status(row.status), MessageKind(row.kind)
+    by_customer = row.actor == Actor.CUSTOMER
     return BookingEmail(
-        kind=MessageKind(row.kind),
+        kind=kind,
         audience=Audience(row.audience),
         booking_id=row.booking_id,
         status=status,
@@ -120,7 +123,8 @@ def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
         notes=row.notes,
         previous_starts_at=row.from_starts_at if row.kind == MessageKind.RESCHEDULED else None,
         actor=None if row.actor is None else Actor(row.actor),
-        reason=row.reason,
+        # A customer gives no reason for booking; the history says "email address confirmed" here.
+        reason="" if kind in (MessageKind.RECEIVED, MessageKind.CONFIRMED) and by_customer else row.reason,
         changed_at=row.at or now,
         leeway=Leeway(
             status=status,
@@ -129,6 +133,7 @@ def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
             cancel_until=terms.cancel_until(row.starts_at),
             reschedule_until=terms.reschedule_until(row.starts_at),
             reschedules_left=terms.reschedules_left(row.reschedules),
+            verify_by=row.verify_by,
         ),
         minutes_before=row.minutes_before,
         key_version=row.key_version,

@@ -3,7 +3,7 @@ import { question } from "question";
 
 export default {
   mixins: [question],
-  props: { sentences: Array, when: Object, mayReschedule: Boolean, mayCancel: Boolean, rescheduleUrl: String, reasonLength: Number },
+  props: { title: String, sentences: Array, when: Object, mayReschedule: Boolean, mayCancel: Boolean, rescheduleUrl: String, reasonLength: Number },
   template: `
     <div class="manage">
       <p v-if="error" class="note bad" role="alert" data-refusal="cancel">{{ error }}</p>
@@ -25,7 +25,7 @@ export default {
           </div>
         </form>
         <template v-else>
-          <h2 id="manage">Reschedule or cancel</h2>
+          <h2 id="manage">{{ title }}</h2>
           <ul><li v-for="sentence in sentences" :key="sentence">{{ sentence }}</li></ul>
           <div v-if="mayReschedule || mayCancel" class="actions">
             <a v-if="mayReschedule" class="button" :href="rescheduleUrl">Reschedule</a>

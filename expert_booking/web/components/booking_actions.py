@@ -22,6 +22,16 @@ class BookingActions(Question, component="booking_actions.js"):
 
         self.on("cancel", cancel)
 
-    def show(self, sentences: Sequence[str], *, may_reschedule: bool, may_cancel: bool, **when: str) -> None:
+    def show(
+        self,
+        sentences: Sequence[str],
+        *,
+        may_reschedule: bool,
+        may_cancel: bool,
+        title: str = "Reschedule or cancel",
+        **when: str,
+    ) -> None:
         """Show the terms and the buttons they allow. `day`, `time` and `zone` say when the booking is."""
-        self.change(sentences=list(sentences), when=when, mayReschedule=may_reschedule, mayCancel=may_cancel)
+        self.change(
+            title=title, sentences=list(sentences), when=when, mayReschedule=may_reschedule, mayCancel=may_cancel
+        )

@@ -26,12 +26,7 @@ _HOST_CARD: Final = Markup(
 _WHEN: Final = Markup("""<dl class="when"><dt>When</dt><dd>{day}<br>{time}<small>{zone}</small></dd>{theirs}</dl>""")
 _EXPERT_WHEN: Final = Markup("<dt>Expert's time</dt><dd>{time}<small>{day} · {zone}</small></dd>")
 _DETAILS: Final = Markup(
-    """<section data-booking="{id}" data-status="{status}"><div class="booking-head">
-<div class="done-mark{off}" aria-hidden="true">
-<svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
- stroke-width="3.500" stroke-linecap="round" stroke-linejoin="round"><path d="{mark}"/></svg></div>
-<div><h1>{title}</h1><p>{text}</p></div></div>
-<div class="panel"><dl class="details">
+    """<section data-booking="{id}" data-status="{status}">{head}<div class="panel"><dl class="details">
 <dt>Status</dt><dd>{badge}</dd>
 <dt>Expert</dt><dd><a href="/expert/{slug}">{expert}</a></dd>
 <dt>Session</dt><dd>{session}</dd>
@@ -39,6 +34,14 @@ _DETAILS: Final = Markup(
 {zone}</dd>{theirs}
 <dt>Name</dt><dd>{name}</dd><dt>Email</dt><dd>{email}</dd>{phone}{notes}
 </dl></div></section>"""
+)
+_HEAD: Final = Markup(
+    """<div class="booking-head">
+<div class="done-mark{off}" aria-hidden="true">
+<svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
+ stroke-width="3.500" stroke-linecap="round" stroke-linejoin="round"><path d="{mark}"/></svg></div>
+<div><h1>{title}</h1><p>{text}</p></div></div>
+"""
 )
 _EXPERT_TIME: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
@@ -72,6 +75,23 @@ _HOST_STATUS_TEXTS: Final = {
     Status.NO_SHOW: ("This session was missed", "Marked as a no-show."),
     Status.HELD: ("This time is on hold for a customer", "It is not booked yet."),
 }
+# For the customer and for a host, if a booking has ended because the email address was not confirmed.
+_NEVER_VERIFIED: Final = (
+    "This booking was not confirmed",
+    "The email address was not confirmed in time, or a wrong code was entered too often. The time is no longer "
+    "reserved for you.",
+)
+_HOST_UNVERIFIED: Final = (
+    "Waiting for the customer",
+    "The customer has not confirmed the email address yet. The time is taken until then.",
+)
+_HOST_NEVER_VERIFIED: Final = ("This booking was not confirmed", "The customer did not confirm the email address.")
+# For the customer, when the address is confirmed while the page is open.
+_VERIFIED: Final = {
+    Status.PENDING: "Your email address is confirmed, and your request has been sent.",
+    Status.CONFIRMED: "Your booking is confirmed.",
+}
+_EXPIRED_UNVERIFIED: Final = "Your booking has expired, because it was not confirmed in time."
 # For the customer, when the status changes while the page is open.
 _STATUS_CHANGES: Final = {
     Status.HELD: "This time is on hold for you.",
@@ -85,9 +105,10 @@ _STATUS_CHANGES: Final = {
 }
 
 
-def badge(status: Status) -> Markup:
+def badge(booking: BookingView) -> Markup:
     """Return the status as a coloured label."""
-    return _BADGE.format(status=status.value, text=formatting.STATUS[status])
+    text = "Not confirmed yet" if booking.awaits_verification else formatting.STATUS[booking.status]
+    return _BADGE.format(status=booking.status.value, text=text)
 
 
 def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool, mail: str = "") -> Markup:
@@ -120,9 +141,29 @@ def describe_change(before: BookingView, after: BookingView, zone: ZoneInfo, *, 
     sentences = []
     if after.starts_at != before.starts_at:
         sentences.append(describe_new_time(after.starts_at, zone, by_host=by_host))
-    if after.status is not before.status:
-        sentences.append(f"{_HOST_STATUS_TEXTS[after.status][0]}." if by_host else _STATUS_CHANGES[after.status])
+    verified = before.awaits_verification and not after.awaits_verification
+    if after.status is not before.status or verified:
+        sentences.append(f"{_status_texts(after, by_host=True)[0]}." if by_host else _status_change(before, after))
     return " ".join(sentences)
+
+
+def _status_change(before: BookingView, after: BookingView) -> str:
+    if before.awaits_verification and after.status in _VERIFIED:
+        return _VERIFIED[after.status]
+    return _EXPIRED_UNVERIFIED if is_never_verified(after) else _STATUS_CHANGES[after.status]
+
+
+def is_never_verified(booking: BookingView) -> bool:
+    """Whether a booking has ended because its customer did not confirm the email address."""
+    return booking.status is Status.EXPIRED and booking.verify_by is not None
+
+
+def _status_texts(booking: BookingView, *, by_host: bool) -> tuple[str, str]:
+    if is_never_verified(booking):
+        return _HOST_NEVER_VERIFIED if by_host else _NEVER_VERIFIED
+    if booking.awaits_verification and by_host:
+        return _HOST_UNVERIFIED
+    return (_HOST_STATUS_TEXTS if by_host else _STATUS_TEXTS)[booking.status]
 
 
 def describe_new_time(starts_at: datetime, zone: ZoneInfo, *, by_host: bool = False) -> str:
@@ -131,8 +172,11 @@ def describe_new_time(starts_at: datetime, zone: ZoneInfo, *, by_host: bool = Fa
 
 
 def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo, *, by_host: bool = False) -> Markup:
-    """Return everything about one booking, for its customer or a host."""
-    title, text = (_HOST_STATUS_TEXTS if by_host else _STATUS_TEXTS)[booking.status]
+    """Return everything about one booking, for its customer or a host.
+
+    Without a heading for the customer who has to confirm the email address: `VerifyEmail` has one.
+    """
+    title, text = _status_texts(booking, by_host=by_host)
     leeway = booking.leeway()
     deadline = leeway.answer_prompt if by_host else leeway.answer
     answer = deadline(lambda instant: formatting.moment(instant, zone))
@@ -142,12 +186,15 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         time=formatting.time_span(booking.starts_at, booking.ends_at, expert_zone),
         zone=formatting.zone_at(expert_zone, booking.starts_at),
     )
-    return _DETAILS.format(
-        **_facts(booking, zone),
+    head = _HEAD.format(
         off="" if is_on else " off",
         mark=_TICK if is_on else _CROSS,
         title=title,
         text=f"{text} {answer}" if answer else text,
+    )
+    return _DETAILS.format(
+        **_facts(booking, zone),
+        head="" if booking.awaits_verification and not by_host else head,
         theirs=_ROW.format(name="Expert's time", value=expert_time) if expert_zone.key != zone.key else "",
         name=booking.name,
         email=booking.email,
@@ -160,7 +207,7 @@ def _facts(booking: BookingView, zone: ZoneInfo) -> dict[str, object]:
     return {
         "id": booking.id,
         "status": booking.status.value,
-        "badge": badge(booking.status),
+        "badge": badge(booking),
         "slug": booking.expert_slug,
         "expert": booking.expert_name,
         "session": booking.session_title,

@@ -3,7 +3,7 @@
 const TYPING_INTERVAL = 15000; // milliseconds: at most one "typing" event in this time
 
 export default {
-  props: { draft: String, submission: String, phoneRequired: Boolean, phoneHint: String, byExpert: Boolean, mails: Boolean, limits: Object },
+  props: { draft: String, submission: String, phoneRequired: Boolean, phoneHint: String, byExpert: Boolean, mails: Boolean, asksForCode: Boolean, limits: Object },
   template: `
     <form class="form panel" novalidate @submit.prevent="send" :aria-busy="sending">
       <p v-if="Object.keys(errors).length" class="note bad" role="alert">{{ summary }}</p>
@@ -35,7 +35,7 @@ export default {
     fields() {
       return [
         { key: "name", label: "Name", type: "text", autocomplete: "name" },
-        { key: "email", label: "Email", type: "email", autocomplete: "email", hint: this.mails ? "We'll send your confirmation here." : "" },
+        { key: "email", label: "Email", type: "email", autocomplete: "email", hint: !this.mails ? "" : this.asksForCode ? "We'll send you a code here to confirm your booking." : "We'll send your confirmation here." },
         { key: "phone", label: "Phone", type: "tel", autocomplete: "tel", optional: !this.phoneRequired, hint: this.phoneHint },
         { key: "notes", label: "Notes", optional: true, hint: "What would you like to talk about?" },
       ];

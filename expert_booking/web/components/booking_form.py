@@ -23,13 +23,15 @@ class BookingForm(Element, component="booking_form.js"):
         phone_hint: str,
         by_expert: bool,
         mails: bool,
+        asks_for_code: bool,
         on_book: Callable[[dict[str, Any]], Awaitable[None]],
         on_typing: Callable[[], Awaitable[None]],
     ) -> None:
         """`draft` is the name under which the browser stores the input; `submission` is the id of a new draft.
 
-        `by_expert`: the expert has to confirm the booking. `mails`: the site sends emails. `on_book` receives the
-        input, unvalidated. `on_typing` is called now and then while the customer types.
+        `by_expert`: the expert has to confirm the booking. `mails`: the site sends emails. `asks_for_code`: the
+        customer confirms the email address with a code. `on_book` receives the input, unvalidated. `on_typing` is
+        called now and then while the customer types.
         """
         super().__init__()
         self._props["draft"] = draft
@@ -38,6 +40,7 @@ class BookingForm(Element, component="booking_form.js"):
         self._props["phoneHint"] = phone_hint
         self._props["byExpert"] = by_expert
         self._props["mails"] = mails
+        self._props["asksForCode"] = asks_for_code
         self._props["limits"] = {
             "name": NAME_LENGTH,
             "email": EMAIL_LENGTH,

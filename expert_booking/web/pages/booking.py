@@ -13,20 +13,26 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from expert_booking.domain import formatting
-from expert_booking.domain.email_schedule import Audience
-from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable
+from expert_booking.domain.email_schedule import Audience, Delivery
+from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable, VerificationTooLate, WrongCodesUsedUp
 from expert_booking.domain.lifecycle import LIVE, RESCHEDULABLE, Actor, Status, open_transitions
-from expert_booking.schemas import BookingView, Caller, Role, StatusRequest
+from expert_booking.schemas import BookingView, Caller, Role, StatusRequest, VerifyRequest
 from expert_booking.services import Services
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.booking_access import BookingAccess
 from expert_booking.web.components.booking_actions import BookingActions
-from expert_booking.web.components.booking_card import booking_details, describe_change, describe_new_time
+from expert_booking.web.components.booking_card import (
+    booking_details,
+    describe_change,
+    describe_new_time,
+    is_never_verified,
+)
 from expert_booking.web.components.calendar_links import calendar_links
 from expert_booking.web.components.host_actions import HostActions
 from expert_booking.web.components.mail_state import mail_state, mail_state_for_host, reminders_off
 from expert_booking.web.components.refusal_note import refusal_text
 from expert_booking.web.components.shared_link import SharedLink
+from expert_booking.web.components.verify_email import VerifyEmail
 from expert_booking.web.live.booking_status import LiveBooking
 from expert_booking.web.on_return import on_return
 from expert_booking.web.visitor import network_hash, zone_of
@@ -39,7 +45,7 @@ _LINKS: Final = Markup(
 <a class="button quiet" href="/expert/{slug}">Back to {name}</a></div>"""
 )
 _LINKS_IF_OVER: Final = Markup(
-    """<div class="actions"><a class="button" href="/expert/{slug}?session={session}">Book another time</a>
+    """<div class="actions"><a class="button" href="/expert/{slug}?session={session}">{again}</a>
 <a class="button quiet" href="/my-bookings">My bookings</a></div>"""
 )
 _LINKS_FOR_HOST: Final = Markup(
@@ -107,6 +113,7 @@ class BookingPage:
         # This element is never removed, so that screen readers announce changes of its content.
         text = describe_new_time(self._booking.starts_at, self._zone, by_host=self._live.by_host) if rescheduled else ""
         self._notice = layout.html(self._notice_html(text)).props('id=news role=status tabindex="-1"').classes("news")
+        self._verify_email = VerifyEmail(on_verify=self.verify, on_resend=self.send_again)
         self._details = layout.html(Markup(""))
         self._mail = layout.html(Markup("")).props("role=status")
         self._host_actions = HostActions(reschedule_url=self._access.url("/reschedule"), on_change=self.change)
@@ -128,6 +135,39 @@ class BookingPage:
     async def change(self, status: str, reason: str) -> None:
         """Change the status as a host, or show why that is not possible. Both arguments are unvalidated."""
         await self._change(status, reason, self._host_actions)
+
+    async def verify(self, code: str) -> None:
+        """Confirm the email address with the code, or show why that is not possible. `code` is unvalidated."""
+        try:
+            request = VerifyRequest.model_validate({"code": code})
+            await self._live.change(
+                lambda caller: self._services.verification.verify(self._booking.id, request.code, caller)
+            )
+        except ValidationError as error:
+            self._verify_email.done(_message(error))
+        except Refusal as refusal:
+            self._verify_email.done(str(refusal))
+            if isinstance(refusal, WrongCodesUsedUp | VerificationTooLate):
+                await self._live.read()
+                self._notice.show(self._notice_html(str(refusal)))
+        except Exception:
+            log.exception("could not confirm an email address")
+            self._verify_email.done(error_pages.INTERNAL_ERROR + error_pages.error_reference())
+        else:
+            self._verify_email.done()
+
+    async def send_again(self) -> None:
+        """Have the email with the code sent again, or show why that is not possible."""
+        try:
+            _, caller = await self._access.find()
+            await self._services.verification.send_again(self._booking.id, caller)
+        except Refusal as refusal:
+            self._verify_email.resent(str(refusal))
+        except Exception:
+            log.exception("could not send an email again")
+            self._verify_email.resent(error_pages.INTERNAL_ERROR + error_pages.error_reference())
+        else:
+            self._verify_email.resent()
 
     async def end_links(self) -> None:
         """End every link to the booking and have a new one sent, or show why that is not possible."""
@@ -159,7 +199,7 @@ class BookingPage:
                 )
             )
         except ValidationError as error:
-            actions.done(error.errors()[0]["msg"].removeprefix("Value error, "))
+            actions.done(_message(error))
         except Refusal as refusal:
             await self._show_refusal(refusal, actions)
         except Exception:
@@ -188,15 +228,18 @@ class BookingPage:
     def _paint(self) -> None:
         booking, by_host = self._booking, self._live.by_host
         self._details.show(booking_details(booking, self._zone, self._expert_zone, by_host=by_host))
+        asks = booking.awaits_verification and not by_host
+        self._verify_email.show(booking if asks else None, self._zone, self._services.clock())
         self._mail.show(self._mail_html())
+        says_mail = self._services.site.sends_email and not by_host and booking.verify_by is None
         self._calendar.show(self._calendar_html())
         self._links.show(self._links_html())
-        self._shared_link.show("" if by_host or not self._services.site.sends_email else booking.email)
+        self._shared_link.show(booking.email if says_mail else "")
         self._show_actions()
 
     def _show_actions(self) -> None:
         booking, now, by_host = self._booking, self._services.clock(), self._live.by_host
-        leeway = booking.leeway()
+        leeway, unverified = booking.leeway(), booking.awaits_verification
         day = formatting.long_day(booking.starts_at, self._zone)
         time = formatting.time_span(booking.starts_at, booking.ends_at, self._zone)
         zone = formatting.zone_at(self._zone, booking.starts_at)
@@ -207,12 +250,15 @@ class BookingPage:
             zone=zone,
             may_reschedule=leeway.may_reschedule(now) and not by_host,
             may_cancel=leeway.may_cancel(now) and not by_host,
+            title="Cancel this booking" if unverified else "Reschedule or cancel",
         )
         # Experts and admins have the same transitions.
         transitions = (
-            open_transitions(booking.status, Actor.EXPERT, ends_at=booking.ends_at, now=now) if by_host else []
+            open_transitions(booking.status, Actor.EXPERT, ends_at=booking.ends_at, now=now, unverified=unverified)
+            if by_host
+            else []
         )
-        may_reschedule = by_host and booking.status in RESCHEDULABLE and now < booking.ends_at
+        may_reschedule = by_host and booking.status in RESCHEDULABLE and now < booking.ends_at and not unverified
         self._host_actions.show(transitions, may_reschedule=may_reschedule, when=f"{day}, {time}, {zone}")
 
     def _show_nothing(self) -> None:
@@ -223,6 +269,7 @@ class BookingPage:
         self._details.show(
             error_pages.link_ended(number, self._booking.email) if ended else error_pages.no_booking(number)
         )
+        self._verify_email.show(None, self._zone, self._services.clock())
         self._shared_link.show("")
         self._actions.show([], may_reschedule=False, may_cancel=False)
         self._host_actions.show([], may_reschedule=False, when="")
@@ -237,13 +284,16 @@ class BookingPage:
             return Markup("")
         if self._live.by_host:
             return mail_state_for_host(booking)
+        if booking.verify_by is not None and booking.mail in (None, Delivery.WAITING, Delivery.SENT):
+            return Markup("")  # the form for the code says that it was sent
         upcoming = booking.status in RESCHEDULABLE and booking.starts_at > self._services.clock()
         path = self._services.email_choices.reminders_path(booking.id)
         return mail_state(booking) + (reminders_off(booking, path) if upcoming else Markup(""))
 
     def _calendar_html(self) -> Markup:
         booking = self._booking
-        if booking.status not in RESCHEDULABLE or booking.ends_at <= self._services.clock():
+        is_over = booking.status not in RESCHEDULABLE or booking.ends_at <= self._services.clock()
+        if is_over or booking.awaits_verification:
             return Markup("")
         with_whom = booking.name if self._live.by_host else booking.expert_name
         page = f"{self._services.site.url}/booking/{booking.id}"  # without the key, which others must not see
@@ -254,7 +304,16 @@ class BookingPage:
         if self._live.by_host:
             return _LINKS_FOR_HOST
         links = _LINKS if booking.status in RESCHEDULABLE else _LINKS_IF_OVER
-        return links.format(slug=booking.expert_slug, name=booking.expert_name, session=booking.session_type_id)
+        return links.format(
+            slug=booking.expert_slug,
+            name=booking.expert_name,
+            session=booking.session_type_id,
+            again="Choose another time" if is_never_verified(booking) else "Book another time",
+        )
 
     def _moment(self, instant: datetime) -> str:
         return formatting.moment(instant, self._zone)
+
+
+def _message(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Value error, ")
