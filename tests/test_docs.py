@@ -82,7 +82,7 @@ async def site(
     folder = tmp_path_factory.mktemp("site")
     with fresh_database(server_url, template) as url:
         database = Database(url)
-        await load(database, Plan())
+        await load(database, Plan(experts=8, bookings=60))
         await database.close()
         with ServerProcess(folder, url) as server:
             yield Site(server.wait_until_alive(), url)
@@ -96,6 +96,7 @@ def test_every_document_with_commands_is_run_by_a_test() -> None:
                          "docs/operations.md"}  # fmt: skip
 
 
+@pytest.mark.timeout(600)  # ten commands, each of which imports the product
 def test_commands_for_administrators_work(database_url: str, tmp_path: Path) -> None:
     (administer,) = blocks((DOCS / "guide" / "administering.md").read_text())
     lines = [line for line in administer.splitlines() if not line.startswith("expert-booking serve")]
