@@ -69,7 +69,7 @@ _CLAIM = text(
         LEFT JOIN expert AS e ON e.id = b.expert_id
         LEFT JOIN access_request AS r ON r.id = m.access_request_id
         LEFT JOIN expert AS x ON x.id = r.expert_id
-       CROSS JOIN LATERAL (SELECT m.audience = 'customer' AND b.id IS NOT NULL AS about_booking,
+       CROSS JOIN LATERAL (SELECT m.audience = 'customer' AND b.customer_key IS NOT NULL AS about_booking,
                                   CASE WHEN r.id IS NOT NULL THEN r.customer_key
                                        WHEN m.audience = 'customer' THEN b.customer_key
                                        ELSE nullif(e.email_key, '') END AS customer_key) AS recipient

@@ -29,8 +29,8 @@ _SESSION: Final = Markup(
 )
 _NOT_BOOKED: Final = Markup(
     """<section class="panel sign-in" data-not-booked="open"><h1>Didn't book this?</h1>{session}
-<p class="soft">This was booked with the address <b>{email}</b>, perhaps by someone who mistyped theirs. If it wasn't
-you:</p><ul class="soft"><li>{cancels}</li><li>{stops}</li></ul>
+<p class="soft">This was booked with the address <b>{email}</b>, perhaps by someone who mistyped theirs.</p>
+<p class="soft">If it wasn't you, use this button. {cancels} {stops}</p>
 <form method="post" action="/not-booked/{key}"><button class="button" type="submit">{button}</button></form>
 <p class="hint soft small">Is it your booking? Just close this page. Nothing has changed.</p></section>"""
 )
@@ -124,9 +124,8 @@ def _cancels(view: NotBookedView, now: datetime) -> str:
 def _stops(view: NotBookedView) -> Markup:
     if view.proven:
         return Markup("You'll get no more emails about this booking.")
-    return Markup("<b>{}</b> gets no more emails about bookings until someone signs in with it.").format(
-        view.booking.email
-    )
+    whose = Markup("<b>{}</b>").format(view.booking.email) if view.done else "This address"
+    return Markup("{} gets no more emails about bookings until someone signs in with it.").format(whose)
 
 
 def _reminders_page(booking: BookingView, key: str, request: Request, now: datetime) -> Response:
@@ -140,7 +139,10 @@ def _reminders_page(booking: BookingView, key: str, request: Request, now: datet
     elif booking.wanted_emails is WantedEmails.NONE:
         title, text = ("No more emails", "We've been asked to send no emails about this booking.")
     elif not on:
-        title, text = ("Reminders are off", "We won't remind you of this session. You still hear about changes.")
+        title, text = (
+            "Reminders are off",
+            "We won't remind you of this session. You'll still get emails about changes.",
+        )
     content = _REMINDERS.format(
         state=booking.wanted_emails.value,
         title=title,
