@@ -117,14 +117,6 @@ class Identity(Model):
     # The experts with this address.
     experts: tuple["OwnExpert", ...] = ()
 
-    def caller(self) -> Caller:
-        """The caller as which this address books: an admin, an expert or a customer."""
-        if self.admin:
-            return Caller(role=Role.ADMIN)
-        if self.experts:
-            return Caller(role=Role.EXPERT, expert_id=self.experts[0].id)
-        return Caller(role=Role.CUSTOMER, customer_key=self.customer_key)
-
     def host_of(self, expert_id: UUID) -> Caller | None:
         """The caller as which this address acts as host of this expert; None if it may not."""
         if self.admin:
