@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from expert_booking.domain.email_schedule import Delivery
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.terms import Leeway
 from expert_booking.schemas.fields import (
     MAX_PAGE,
+    TEXT,
     Email,
     Instant,
     Model,
@@ -20,7 +21,6 @@ from expert_booking.schemas.fields import (
     Utc,
     ZoneName,
     at_most,
-    clean,
 )
 
 REASON_LENGTH: Final = 500
@@ -117,7 +117,7 @@ class NewBookingView(BookingView):
     access_token: str
 
 
-ChangeReason = Annotated[str, at_most(REASON_LENGTH), AfterValidator(clean)]
+ChangeReason = Annotated[str, at_most(REASON_LENGTH), TEXT]
 
 
 class StatusRequest(Model):

@@ -6,13 +6,15 @@ from dataclasses import asdict
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from expert_booking.domain import holidays
 from expert_booking.domain.slugs import is_slug
 from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
 from expert_booking.schemas.fields import (
+    LINE,
     MAX_PAGE,
+    TEXT,
     Day,
     Email,
     Model,
@@ -24,7 +26,7 @@ from expert_booking.schemas.fields import (
     ZoneName,
     at_most,
     at_most_items,
-    clean,
+    checked,
     invalid_field,
     one_line,
 )
@@ -42,18 +44,21 @@ def _slug(text: str) -> str:
     return text
 
 
-Headline = Annotated[str, at_most(160), AfterValidator(one_line)]
-Bio = Annotated[str, at_most(5000), AfterValidator(clean)]
+Headline = Annotated[str, at_most(160), LINE]
+Bio = Annotated[str, at_most(5000), TEXT]
 Years = Annotated[int, Field(ge=0, le=80)]
 Languages = Annotated[Sequence[Language], Field(max_length=20), at_most_items(20)]
-Country = Annotated[str, Field(max_length=2, examples=["DE"])]
+Country = Annotated[str, Field(max_length=2, examples=["DE"], json_schema_extra={"format": "country"})]
 Region = Annotated[str, Field(max_length=10, examples=["BY"])]
-Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), AfterValidator(_slug)]
+Slug = Annotated[
+    str, Field(max_length=80, examples=["jana-muller"]), checked(_slug, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+]
 
 
 _SEARCH: Final = (
     "Words in name, category, headline and bio. Ignores accents, case and word order, and tolerates one typo in a word."
 )
+_BEFORE: Final = "The `previous` of an earlier response. Not together with `after`."
 _MINUTES: Final = "Experts with sessions of this length. Only free times of that length count."
 _Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 _Minutes = Annotated[int, Field(ge=5, le=480)]
@@ -78,7 +83,7 @@ class ExpertQuery(Model):
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[_Cursor | None, Field(description="The `next` of an earlier response.")] = None
-    before: Annotated[_Cursor | None, Field(description="The `previous` of an earlier response.")] = None
+    before: Annotated[_Cursor | None, Field(description=_BEFORE)] = None
     facets: Annotated[bool, Field(description="Include the number of experts for each choice of each filter.")] = False
 
     @field_validator("category", mode="before")

@@ -2,23 +2,27 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Self
 from zoneinfo import available_timezones
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from expert_booking.domain.addresses import Address
 
@@ -39,7 +43,8 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
+def _document_patch(schema: dict[str, Any]) -> None:
+    schema["minProperties"] = 1
     for field in schema["properties"].values():
         field.pop("default", None)
 
@@ -48,7 +53,7 @@ class Patch(Model):
     """Base of partial updates: only the fields that were sent change."""
 
     # A default here means "not sent", so it is left out of the documentation.
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_without_defaults)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_document_patch)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -59,6 +64,23 @@ class Patch(Model):
     def changes(self) -> dict[str, Any]:
         """The fields that were sent, by their Python names."""
         return self.model_dump(exclude_unset=True)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    check: Callable[[Any], Any]
+    keywords: tuple[tuple[str, Any], ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), **dict(self.keywords)}
+
+
+def checked(check: Callable[[Any], Any], **keywords: Any) -> Any:
+    """`AfterValidator`, with the keywords of JSON Schema that document what it accepts."""
+    return _Checked(check, tuple(keywords.items()))
 
 
 def one_line(text: str) -> str:
@@ -89,7 +111,7 @@ def at_most(length: int) -> Any:
         return text
 
     # Placed first, so that a very long text is rejected before it is scanned for control characters.
-    return AfterValidator(check)
+    return checked(check, maxLength=length)
 
 
 def at_most_items(count: int) -> Any:
@@ -131,6 +153,10 @@ def _iso_8601(value: Any) -> Any:
     raise ValueError("Please use ISO 8601, such as 2026-11-24 or 2026-11-24T09:00:00Z.")
 
 
+# The years that can be used. The offset of an instant is part of the format `date-time`.
+_PLAUSIBLE: Final = r"^(19[7-9]\d|2[01]\d\d|2200)-"
+
+
 def _plausible_instant(instant: datetime) -> datetime:
     if not 1970 <= instant.year <= 2200:
         raise ValueError("Please use a date between 1970 and 2200.")
@@ -150,19 +176,20 @@ def invalid_field(field: str, message: str) -> PydanticCustomError:
 
 ZONE_NAMES: Final = frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
-Name = Annotated[str, at_most(NAME_LENGTH), AfterValidator(one_line), AfterValidator(not_empty)]
-Email = Annotated[
-    str, at_most(EMAIL_LENGTH), AfterValidator(one_line), AfterValidator(not_empty), AfterValidator(_email)
-]
-Phone = Annotated[
-    str, at_most(PHONE_LENGTH), AfterValidator(one_line), AfterValidator(not_empty), AfterValidator(_phone)
-]
-Notes = Annotated[str, at_most(NOTES_LENGTH), AfterValidator(clean)]
-Title = Annotated[str, at_most(80), AfterValidator(one_line), AfterValidator(not_empty)]
-Search = Annotated[str, at_most(SEARCH_LENGTH), AfterValidator(one_line)]
-ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
-Day = Annotated[date, BeforeValidator(_iso_8601), AfterValidator(_plausible_date)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_plausible_instant)]
+# `text` and other formats that are not of JSON Schema itself are explained in the API's description.
+LINE: Final = checked(one_line, format="text")
+TEXT: Final = checked(clean, format="text")
+_NOT_EMPTY: Final = checked(not_empty, minLength=1)
+
+Name = Annotated[str, at_most(NAME_LENGTH), LINE, _NOT_EMPTY]
+Email = Annotated[str, at_most(EMAIL_LENGTH), LINE, _NOT_EMPTY, checked(_email, format="email")]
+Phone = Annotated[str, at_most(PHONE_LENGTH), LINE, _NOT_EMPTY, checked(_phone, format="phone")]
+Notes = Annotated[str, at_most(NOTES_LENGTH), TEXT]
+Title = Annotated[str, at_most(80), LINE, _NOT_EMPTY]
+Search = Annotated[str, at_most(SEARCH_LENGTH), LINE]
+ZoneName = Annotated[str, Field(max_length=64), checked(_time_zone, format="time-zone")]
+Day = Annotated[date, BeforeValidator(_iso_8601), checked(_plausible_date, pattern=_PLAUSIBLE)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), checked(_plausible_instant, pattern=_PLAUSIBLE)]
 
 
 def utc_text(instant: datetime) -> str:

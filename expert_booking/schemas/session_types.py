@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from expert_booking.domain.terms import Confirmation, Terms
-from expert_booking.schemas.fields import Model, Name, Patch, at_most, clean
+from expert_booking.schemas.fields import TEXT, Model, Name, Patch, at_most
 
 MAX_SESSION_TYPES: Final = 50
 
-Description = Annotated[str, at_most(1000), AfterValidator(clean)]
+Description = Annotated[str, at_most(1000), TEXT]
 SessionMinutes = Annotated[int, Field(ge=5, le=480)]
 StepMinutes = Annotated[int, Field(ge=5, le=1440)]
 BufferMinutes = Annotated[int, Field(ge=0, le=480)]
