@@ -171,9 +171,9 @@ async def _robots() -> PlainTextResponse:
 
 async def _error_response(web: FastAPI, request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
-    allow = allow_header(web, request.scope["path"]) if status in (404, 405) and request.method != "GET" else ""
+    allow = allow_header(web, request.scope["path"]) if status in (404, 405) else ""
     if allow and request.method not in allow.split(", "):
-        # The router answers 404 if the path is one of `web`, because it has passed the request on to NiceGUI.
+        # The error is a 404 if the path is one of `web`, which passes other methods on to NiceGUI.
         code, text = _PROBLEMS[405]
         return JSONResponse(problem_body(405, code, text), 405, {"Allow": allow}, PROBLEM_JSON)
     if not error_pages.wants_html(request):

@@ -59,6 +59,7 @@ async def weight() -> dict[str, int]:
 
 async def routes() -> dict[str, list[str]]:
     """The methods of all routes of the pages and the API, by path template."""
+    gc.unfreeze()
     found: dict[str, set[str]] = {}
     for router in _all(app.PathRouter):
         for site in (router.app.app, router._api):
