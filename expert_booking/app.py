@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import make_url
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from expert_booking import api, server, web
+from expert_booking import api, http_methods, server, web
 from expert_booking.bus import Bus, EventSource
 from expert_booking.db import schema
 from expert_booking.db.clock import DatabaseClock
@@ -65,10 +65,15 @@ class DatabaseLost(Exception):
 
 @dataclass(frozen=True)
 class DatabaseLocation:
-    """Where the database is: its URL, a description for people without the password, and the embedded server if any."""
+    """Where the database is: its URL, a description for people without the password, and the embedded server if any.
+
+    Behind a pooler, `url` leads to the pooler, and `session_url` to PostgreSQL itself, for everything that needs a
+    session: notifications, migrations and commands.
+    """
 
     url: str
     where: str
+    session_url: str
     server: EmbeddedPostgres | None = None
 
 
@@ -76,15 +81,13 @@ class DatabaseLocation:
 def database_at(settings: Settings, say: Say) -> Iterator[DatabaseLocation]:
     """The configured database, or the embedded one, which runs inside this block. Raises EmbeddedRefusal."""
     if settings.database_url is not None:
-        yield DatabaseLocation(
-            settings.database_url, make_url(settings.database_url).render_as_string(hide_password=True)
-        )
+        where = make_url(settings.database_url).render_as_string(hide_password=True)
+        yield DatabaseLocation(settings.database_url, where, settings.listen_database_url or settings.database_url)
         return
     server = EmbeddedPostgres.start(settings.data_dir, say=say)
     try:
-        yield DatabaseLocation(
-            server.url.replace("postgresql://", "postgresql+psycopg://", 1), str(server.data_path), server
-        )
+        url = server.url.replace("postgresql://", "postgresql+psycopg://", 1)
+        yield DatabaseLocation(url, str(server.data_path), url, server)
     finally:
         server.stop()
 
@@ -114,17 +117,58 @@ def supervised(place: DatabaseLocation) -> Iterator[None]:
             raise DatabaseLost(str(lost[0]))
 
 
-def ensure_schema(settings: Settings, url: str) -> None:
-    """Migrate the embedded database; a configured one must be at head already. Raises NotReady."""
+def ensure_schema(settings: Settings, place: DatabaseLocation) -> None:
+    """Migrate the embedded database; a configured one must be at head already. Raises NotReady and SchemaTooNew."""
     if settings.embedded:
-        schema.migrate(url)
+        migrate(settings, place)
         return
-    revision, head = schema.level(url)
+    revision, head = schema_level(settings, place)
+    schema.refuse_newer(revision)
     if revision != head:
         raise NotReady(
             f"The database's schema is at {revision or 'nothing'} but must be at {head}. "
             "Run `expert-booking migrate` first."
         )
+
+
+def schema_level(settings: Settings, place: DatabaseLocation) -> tuple[str | None, str]:
+    """The schema's revision and the head of this program. Raises NotReady."""
+    with _database_problems(settings):
+        return schema.level(place.session_url)
+
+
+def migrate(settings: Settings, place: DatabaseLocation) -> None:
+    """Migrate the schema to head. Raises NotReady and SchemaTooNew."""
+    with _database_problems(settings):
+        schema.migrate(place.session_url)
+
+
+def check_pooler(settings: Settings, place: DatabaseLocation) -> None:
+    """Check the pooler in front of the database, if one is configured. Raises NotReady if it cannot be reached."""
+    if settings.listen_database_url is None:
+        return
+    try:
+        if not schema.has_timeout(place.url):
+            log.warning("statements through the pooler have no time limit; docs/operations.md says how to set one")
+    except schema.DatabaseUnreachable as error:
+        raise NotReady(f"The pooler at EXPERT_BOOKING_DATABASE_URL cannot be reached: {error}.") from error
+
+
+@contextmanager
+def _database_problems(settings: Settings) -> Iterator[None]:
+    """Raise NotReady, with the name of the setting, if the database cannot be reached or a pooler is in front of it."""
+    has_pooler = settings.listen_database_url is not None
+    name = "EXPERT_BOOKING_LISTEN_DATABASE_URL" if has_pooler else "EXPERT_BOOKING_DATABASE_URL"
+    try:
+        yield
+    except schema.DatabaseUnreachable as error:
+        where = "in the data folder" if settings.embedded else f"at {name}"
+        raise NotReady(f"The database {where} cannot be reached: {error}.") from error
+    except schema.PoolerFound as error:
+        raise NotReady(
+            f"{name} leads to a connection pooler such as pgbouncer, where notifications and migrations do not work: "
+            "set EXPERT_BOOKING_LISTEN_DATABASE_URL to the address of PostgreSQL itself."
+        ) from error
 
 
 class PathRouter:
@@ -142,7 +186,7 @@ class PathRouter:
             await _answer_without_path(scope, send)
         else:
             first = scope["path"].split("/", 2)[1]
-            await (self._api if first in api.PATHS else self.app)(scope, receive, send)
+            await http_methods.serve(self._api if first in api.PATHS else self.app, scope, receive, send)
 
 
 async def _answer_without_path(scope: Scope, send: Send) -> None:
@@ -165,7 +209,8 @@ def create_app(
     `data_path` is the folder of the embedded database. Raises NotReady and SettingsError.
     """
     metrics, proxies = Metrics(), ProxyDetector(public=settings.is_public)
-    database = Database(url, pool_size=settings.pool_size, on_checkout=metrics.checked_out)
+    has_pooler = settings.listen_database_url is not None
+    database = Database(url, pool_size=settings.pool_size, pooler=has_pooler, on_checkout=metrics.checked_out)
     bus = Bus()
     transport = _transport(settings, database, bus)
     clock = DatabaseClock(database)
@@ -181,7 +226,7 @@ def create_app(
         counts=metrics,
         free_space=None if data_path is None else partial(free_space, data_path),
     )
-    source, probe = _source(settings, url, bus), FeedLagProbe(database, clock.offset)
+    source, probe = _source(settings, settings.listen_database_url or url, bus), FeedLagProbe(database, clock.offset)
     bus.listen_for_lag_probes(probe.hear)
     watch_queues(metrics, services, database, probe)
     watch_clock(metrics, clock)
@@ -208,11 +253,12 @@ def create_app(
         await asyncio.gather(*measuring, *running, return_exceptions=True)
         await database.close()
 
+    https = settings.public_url.startswith("https://")
     pages = web.create_web(
         services,
         lifespan=lifespan,
         secret=settings.secret(),
-        https=settings.public_url.startswith("https://"),
+        https=https,
         phone_required=settings.phone_required,
         default_region=settings.default_region,
         metrics=metrics,
@@ -229,7 +275,7 @@ def create_app(
         metrics_token=settings.metrics_token,
         proxies=proxies,
     )
-    return HttpSecurity(RequestLogMiddleware(PathRouter(pages, api_app), metrics, proxies))
+    return HttpSecurity(RequestLogMiddleware(PathRouter(pages, api_app), metrics, proxies), https=https)
 
 
 async def _wait_for(workers: Sequence[asyncio.Task[None]]) -> None:

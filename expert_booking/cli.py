@@ -31,6 +31,7 @@ _WITHHELD: Final = {
     Delivery.REFUSED: "a mail server refuses the address",
 }
 _RUN_MIGRATE: Final = ", which is not the latest: run `expert-booking migrate`"
+_NEEDS_NEWER: Final = ", which this version does not know: start the version that made the backup"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,13 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.command(settings, options)
     except (SettingsError, EmbeddedRefusal, app.NotReady, Refusal) as refusal:
         _refuse(str(refusal))
-    except backup.BackupError as refusal:
+    except (backup.BackupError, schema.SchemaTooNew) as refusal:
         _refuse(str(refusal))
     except app.DatabaseLost as lost:
         _say(f"expert-booking: {lost}")
         sys.exit(1)
-    except schema.DatabaseUnreachable as error:
-        _refuse(f"The database cannot be reached: {error}.")
     except ValidationError as error:
         _refuse("; ".join(f"{c.field}: {c.message}" if c.field != "body" else c.message for c in field_errors(error)))
     except KeyboardInterrupt:
@@ -64,7 +63,8 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
     """Start the product."""
     settings.check()
     with app.bind(settings.host, settings.port) as listener, app.database_at(settings, _say) as place:
-        app.ensure_schema(settings, place.url)
+        app.ensure_schema(settings, place)
+        app.check_pooler(settings, place)
         if settings.embedded and settings.demo:
             asyncio.run(_with_database(place.url, _seed_if_empty))
         data_path = None if place.server is None else place.server.data_path
@@ -79,8 +79,7 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
 def migrate(settings: Settings, _: argparse.Namespace) -> None:
     """Migrate the database to the latest schema."""
     with app.database_at(settings, _say) as place:
-        schema.level(place.url)  # raises DatabaseUnreachable, unlike `migrate`
-        schema.migrate(place.url)
+        app.migrate(settings, place)
         _say(f"The schema is at {schema.head()}.")
 
 
@@ -88,12 +87,12 @@ def seed_data(settings: Settings, options: argparse.Namespace) -> None:
     """Fill the database with sample data."""
     plan = seed.Plan(experts=options.experts, bookings=options.bookings, number=options.number, reset=options.reset)
     with app.database_at(settings, _say) as place:
-        app.ensure_schema(settings, place.url)
+        app.ensure_schema(settings, place)
 
         async def fill(database: Database) -> None:
             _say(await seed.load(database, plan))
 
-        asyncio.run(_with_database(place.url, fill))
+        asyncio.run(_with_database(place.session_url, fill))
 
 
 def token_create(settings: Settings, options: argparse.Namespace) -> None:
@@ -183,7 +182,8 @@ def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
 def back_up(settings: Settings, options: argparse.Namespace) -> None:
     """Write the whole database to a file."""
     with app.database_at(settings, _say) as place:
-        backup.save(place.url, options.file)
+        app.schema_level(settings, place)
+        backup.save(place.session_url, options.file)
     _say(f"Backup written to {options.file}. It contains personal data: keep it safe.")
     _say(_about_the_key(settings))
 
@@ -191,9 +191,11 @@ def back_up(settings: Settings, options: argparse.Namespace) -> None:
 def restore(settings: Settings, options: argparse.Namespace) -> None:
     """Restore a backup into an empty database."""
     with app.database_at(settings, _say) as place:
-        backup.restore(place.url, options.file)
-        revision, head = schema.level(place.url)
-    _say(f"Backup restored. Its schema is at {revision}{'' if revision == head else _RUN_MIGRATE}.")
+        app.schema_level(settings, place)
+        backup.restore(place.session_url, options.file)
+        revision, head = app.schema_level(settings, place)
+    advice = "" if revision == head else _NEEDS_NEWER if schema.is_newer(revision) else _RUN_MIGRATE
+    _say(f"Backup restored. Its schema is at {revision}{advice}.")
     _say(_about_the_key(settings))
 
 
@@ -208,7 +210,7 @@ def run_doctor(options: argparse.Namespace) -> None:
     @contextmanager
     def open_database(settings: Settings) -> Iterator[str]:
         with app.database_at(settings, _say) as place:
-            yield place.url
+            yield place.session_url
 
     findings = []
     for finding in doctor.run_checks(open_database):
@@ -236,14 +238,14 @@ def _serve_once(
     settings: Settings, use: Callable[[Services], Coroutine[Any, Any, None]], site: Site | None = None
 ) -> None:
     with app.database_at(settings, _say) as place:
-        app.ensure_schema(settings, place.url)
+        app.ensure_schema(settings, place)
 
         async def use_services(database: Database) -> None:
             clock = DatabaseClock(database)
             await clock.measure()
             await use(Services(database, clock=clock, site=site or Site()))
 
-        asyncio.run(_with_database(place.url, use_services))
+        asyncio.run(_with_database(place.session_url, use_services))
 
 
 async def _with_database(url: str, use: Callable[[Database], Coroutine[Any, Any, None]]) -> None:

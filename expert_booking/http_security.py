@@ -12,6 +12,8 @@ Header = tuple[bytes, bytes]
 _UNTRUSTED: Final = b"x-forwarded-prefix"
 # URLs below these contain a version or content hash, so successful responses may be cached forever.
 _FILES: Final = ("/_nicegui/", "/assets/")
+# The files of /docs: public, and validated by their ETag.
+_DOCS_FILES: Final = "/docs-assets/"
 _CACHEABLE: Final = frozenset({200, 206, 304})
 _NO_STORE: Final = (b"cache-control", b"no-store")
 
@@ -20,6 +22,17 @@ _ALWAYS: Final[tuple[Header, ...]] = (
     (b"referrer-policy", b"same-origin"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"SAMEORIGIN"),
+)
+# A year, as browsers recommend. Not for subdomains, which may be other sites.
+_HTTPS_ONLY: Final[Header] = (b"strict-transport-security", b"max-age=31536000")
+# Nothing that a page uses. Other windows, such as one that opened a page, cannot reach into it.
+_PAGES_ONLY: Final[tuple[Header, ...]] = (
+    (
+        b"permissions-policy",
+        b"accelerometer=(), autoplay=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), "
+        b"microphone=(), midi=(), payment=(), publickey-credentials-get=(), usb=(), xr-spatial-tracking=()",
+    ),
+    (b"cross-origin-opener-policy", b"same-origin"),
 )
 _CSP: Final = b"content-security-policy"
 # For responses that are not pages: they load nothing and are not framed.
@@ -36,13 +49,16 @@ _SCHEME_AND_HOST: Final = re.compile(rb"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}[^/\\?#]
 
 
 class HttpSecurity:
-    """Removes `X-Forwarded-Prefix`, keeps redirects on this host and errors out of caches, and adds security headers.
+    """Removes `X-Forwarded-Prefix`, keeps redirects on this host and adds security headers.
 
-    Each request's scope has a `csp_nonce`. Browsers only run inline scripts that carry it.
+    Only files, and responses that say so themselves, can be cached. Each request's scope has a `csp_nonce`. Browsers
+    only run inline scripts that carry it.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool = False) -> None:
+        """`https`: browsers reach the site by https only, and remember that."""
         self.app = app  # NiceGUI finds its own application by following attributes of this name
+        self._always = (*_ALWAYS, _HTTPS_ONLY) if https else _ALWAYS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -56,30 +72,34 @@ class HttpSecurity:
             await self.app(scope, receive, send)
             return
         # Read the path now: mounted applications change it in the scope.
-        nonce, is_file = token_urlsafe(16), scope["path"].startswith(_FILES)
+        nonce, path = token_urlsafe(16), scope["path"]
         scope["csp_nonce"] = nonce
 
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = _secured(message["status"], list(message.get("headers", ())), nonce, is_file=is_file)
+                headers = self._secured(message["status"], list(message.get("headers", ())), nonce, path)
                 message = {**message, "headers": headers}
             await send(message)
 
         await self.app(scope, receive, send_secured)
 
-
-def _secured(status: int, headers: list[Header], nonce: str, *, is_file: bool) -> list[Header]:
-    given = dict(headers)
-    if 300 <= status < 400 and b"location" in given:
-        headers = [(name, _on_this_host(value) if name == b"location" else value) for name, value in headers]
-    if is_file and (status not in _CACHEABLE or b"cache-control" not in given):
-        headers = [header for header in headers if header[0] != b"cache-control"]
-        headers.append(_NO_STORE)
-    if _CSP not in given:
-        page = given.get(b"content-type", b"").startswith(b"text/html")
-        headers.append((_CSP, _PAGE.format(nonce=nonce).encode()) if page else _NO_CONTENT_ALLOWED)
-    headers += [header for header in _ALWAYS if header[0] not in given]
-    return headers
+    def _secured(self, status: int, headers: list[Header], nonce: str, path: str) -> list[Header]:
+        given = dict(headers)
+        if 300 <= status < 400 and b"location" in given:
+            headers = [(name, _on_this_host(value) if name == b"location" else value) for name, value in headers]
+        if b"cache-control" not in given:
+            if not path.startswith(_DOCS_FILES):
+                headers.append(_NO_STORE)
+        elif status not in _CACHEABLE and path.startswith(_FILES):
+            headers = [header for header in headers if header[0] != b"cache-control"]
+            headers.append(_NO_STORE)
+        is_page = given.get(b"content-type", b"").startswith(b"text/html")
+        if _CSP not in given:
+            headers.append((_CSP, _PAGE.format(nonce=nonce).encode()) if is_page else _NO_CONTENT_ALLOWED)
+        if is_page:
+            headers += _PAGES_ONLY
+        headers += [header for header in self._always if header[0] not in given]
+        return headers
 
 
 def _on_this_host(location: bytes) -> bytes:

@@ -17,6 +17,7 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from expert_booking.db.engine import is_database_url
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.limits import BookingLimits
@@ -38,9 +39,14 @@ class SettingsError(Exception):
 
 
 def _database_url(url: str) -> str:
-    if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-        raise ValueError("should look like postgresql://user:password@host:5432/database")
-    return "postgresql+psycopg://" + url.split("://", 1)[1]
+    if url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        url = "postgresql+psycopg://" + url.split("://", 1)[1]
+        if is_database_url(url):
+            return url
+    raise ValueError(
+        "should look like postgresql://user:password@host:5432/database, with special characters of the password"
+        " encoded (%40 for @)"
+    )
 
 
 def _redis_url(url: str) -> str:
@@ -124,6 +130,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="EXPERT_BOOKING_", env_file=".env", extra="ignore", frozen=True)
 
     database_url: Annotated[str, AfterValidator(_database_url)] | None = None
+    listen_database_url: Annotated[str, AfterValidator(_database_url)] | None = None
     data_dir: Path = Field(default_factory=_data_dir)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080
@@ -218,6 +225,10 @@ class Settings(BaseSettings):
             raise SettingsError(
                 "EXPERT_BOOKING_SECRET_KEY is required with EXPERT_BOOKING_DATABASE_URL: "
                 "at least 16 random characters, the same for every process."
+            )
+        if self.listen_database_url is not None and self.embedded:
+            raise SettingsError(
+                "EXPERT_BOOKING_LISTEN_DATABASE_URL needs EXPERT_BOOKING_DATABASE_URL, which names the pooler."
             )
         if self.smtp_url is not None and self.mail_from is None:
             raise SettingsError(

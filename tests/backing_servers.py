@@ -1,15 +1,18 @@
-"""The servers around the product: the real nginx with the shipped configuration, and a real Redis."""
+"""The servers around the product: the real nginx with the shipped configuration, a real Redis and a real pgbouncer."""
 
 import os
 import re
 import shutil
+import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
 import pytest
+from sqlalchemy import make_url
 
 from tests.server import PATIENCE, ROOT, ServerProcess, free_port, is_port_open
 
@@ -55,6 +58,72 @@ class RedisServer:
         """Kill the process, as after a crash."""
         self._process.kill()
         self._process.wait()
+
+
+class PgBouncer:
+    """A `pgbouncer` in transaction mode in front of the server that has this database."""
+
+    def __init__(self, database_url: str, *, port: int | None = None, **settings: str) -> None:
+        """`settings` are lines of its configuration; `connect_query` runs in each new connection to the server."""
+        self._target = make_url(database_url)
+        self.port = port or free_port()
+        self.url = f"postgresql://{self._target.username}@127.0.0.1:{self.port}/{self._target.database}"
+        # Its account must be able to read the file.
+        self._folder = Path(tempfile.mkdtemp(prefix="expert-booking-pgbouncer-"))
+        self._folder.chmod(0o755)
+        file = self._folder / "pgbouncer.ini"
+        file.write_text(self._configuration(settings))
+        with (self._folder / "log").open("w") as log:
+            # It refuses to run as root, and only the owner of the embedded server's folder may open its socket.
+            self._process = subprocess.Popen(
+                [require_program("pgbouncer"), str(file)],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                **({"user": self._owner(), "group": 65_534, "extra_groups": []} if os.geteuid() == 0 else {}),
+            )
+        until = time.monotonic() + PATIENCE
+        while not self._answers():
+            assert self._process.poll() is None, self.log_text()
+            assert time.monotonic() < until, self.log_text()
+            time.sleep(0.01)
+
+    def _host(self) -> str:
+        return os.path.realpath(str(self._target.query["host"])) if "host" in self._target.query else self._target.host
+
+    def _owner(self) -> int:
+        host = Path(self._host())
+        return host.stat().st_uid if host.is_absolute() else 65_534
+
+    def _configuration(self, settings: Mapping[str, str]) -> str:
+        query = settings.get("connect_query")
+        wanted = {
+            "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "auth_type": "any",
+            "pool_mode": "transaction", "default_pool_size": 4, "max_client_conn": 200,
+            **{name: value for name, value in settings.items() if name != "connect_query"},
+        }  # fmt: skip
+        target = {
+            "host": self._host(),
+            "port": self._target.query.get("port", self._target.port or 5432),
+            "user": self._target.username,
+            **({"password": self._target.password} if self._target.password else {}),
+            **({"connect_query": f"'{query}'"} if query else {}),
+        }
+        lines = ["[databases]", "* = " + " ".join(f"{name}={value}" for name, value in target.items()), "[pgbouncer]"]
+        return "\n".join([*lines, *(f"{name} = {value}" for name, value in wanted.items()), ""])
+
+    def _answers(self) -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def log_text(self) -> str:
+        """Its whole output."""
+        return (self._folder / "log").read_text()
+
+    def stop(self) -> None:
+        """Stop immediately, and remove its files."""
+        self._process.terminate()
+        self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Nginx:

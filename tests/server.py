@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -168,6 +168,9 @@ class WatchedServer(ServerProcess):
         """The numbers of tasks, timers, objects, room locks and lagging sockets, and the memory in kB."""
         return self._get("/inside/weight")
 
-    def _get(self, path: str) -> dict[str, int]:
-        counted: dict[str, int] = httpx.get(f"{self.url}{path}", timeout=60).json()
-        return counted
+    def routes(self) -> dict[str, list[str]]:
+        """The methods of all routes, by path template."""
+        return self._get("/inside/routes")
+
+    def _get(self, path: str) -> Any:
+        return httpx.get(f"{self.url}{path}", timeout=60).json()

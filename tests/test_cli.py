@@ -16,10 +16,12 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from expert_booking import __version__
 from expert_booking.cli import main
 from expert_booking.db import schema
+from expert_booking.db.embedded import EmbeddedPostgres
 from expert_booking.db.engine import Database, driver_url
 from expert_booking.domain.errors import LinkNotValid
 from expert_booking.domain.site import Site
@@ -138,6 +140,81 @@ def test_outdated_schema_is_refused_with_the_command_to_run(
     with psycopg.connect(driver_url(empty_database_url)) as connection:
         tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
     assert tables == (0,)  # an external database is never migrated unasked
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["migrate"], ["token", "list"], ["seed"]])
+def test_schema_of_a_newer_version_is_refused_and_left_alone(
+    run: Run, database_url: str, sql: psycopg.Connection[tuple[Any, ...]], arguments: list[str]
+) -> None:
+    sql.execute("UPDATE alembic_version SET version_num = '9999'")
+    settings = {"DATABASE_URL": database_url, "SECRET_KEY": SECRET_KEY, "PORT": str(free_port())}
+    sentence = refusal_of(run(*arguments, **settings))
+    assert "is at 9999" in sentence
+    assert "newer version" in sentence
+    assert f"version {__version__} " in sentence
+    assert schema.level(database_url)[0] == "9999"
+
+
+def test_data_folder_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="expert-booking-tests-"))
+    folder.chmod(0o755)  # if run as root, the database runs under another uid and needs access
+    settings = {"DATA_DIR": str(folder / "data"), "DEMO": "false", "PORT": str(free_port())}
+    try:
+        assert command("migrate", folder=tmp_path, timeout=120, **settings).returncode == 0
+        server = EmbeddedPostgres.start(folder / "data", say=lambda _: None)
+        try:
+            with psycopg.connect(server.url, autocommit=True) as connection:
+                connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        finally:
+            server.stop()
+        assert "newer version" in refusal_of(command("serve", folder=tmp_path, timeout=120, **settings))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"host": "no-such-host.invalid"}, "no-such-host.invalid"),
+        ({"host": "127.0.0.1", "port": 1}, "refused"),
+        ({"database": "no_such_database"}, '"no_such_database" does not exist'),
+        ({"username": "no_such_role"}, "no_such_role"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["serve"], ["migrate"], ["backup", "x.dump"]])
+def test_wrong_database_url_is_reported_with_its_setting_and_without_its_password(
+    run: Run, database_url: str, wrong: dict[str, Any], reason: str, arguments: list[str]
+) -> None:
+    url = make_url(database_url).set(drivername="postgresql", password="hunter2", **wrong)
+    if "host" in wrong:
+        url = url.set(query={})
+    settings = {"DATABASE_URL": url.render_as_string(hide_password=False), "SECRET_KEY": SECRET_KEY}
+    sentence = refusal_of(run(*arguments, PORT=str(free_port()), **settings))
+    assert "EXPERT_BOOKING_DATABASE_URL" in sentence
+    assert reason in sentence
+    assert "hunter2" not in sentence
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:hunter2@127.0.0.1:port/x",
+        "postgresql://ada:hunter2@127.0.0.1:99999/x",
+        "postgresql://ada:hun@ter2@127.0.0.1/x",
+    ],
+)
+@pytest.mark.parametrize("setting", ["DATABASE_URL", "LISTEN_DATABASE_URL"])
+def test_unreadable_database_url_is_reported_with_its_setting(run: Run, setting: str, url: str) -> None:
+    settings = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "SECRET_KEY": SECRET_KEY, setting: url}
+    sentence = refusal_of(run("serve", **settings))
+    assert f"EXPERT_BOOKING_{setting}: should look like" in sentence
+    assert "ter2" not in sentence
+
+
+def test_direct_connection_without_a_pooler_is_refused(run: Run) -> None:
+    assert "needs EXPERT_BOOKING_DATABASE_URL" in refusal_of(
+        run("serve", LISTEN_DATABASE_URL="postgresql://127.0.0.1:1/x", PORT=str(free_port()))
+    )
 
 
 def test_migrate_upgrades_a_database_and_is_idempotent(run: Run, empty_database_url: str) -> None:

@@ -17,6 +17,7 @@ from tests.server import ROOT, ServerProcess, free_port
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "expert-booking@.service"
 COMPOSE = DEPLOY / "compose.yaml"
+OPERATIONS = ROOT / "docs" / "operations.md"
 # Capabilities that an image needs if it starts as root and then changes its user.
 CAPABILITIES = {
     "postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"},
@@ -42,6 +43,18 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     )
     ours = [line for line in judged.stderr.splitlines() if "expert-booking" in line]
     assert not ours, judged.stderr
+
+
+def test_units_sandbox_is_scored_as_documented(tmp_path: Path) -> None:
+    unit = tmp_path / "expert-booking@1.service"
+    unit.write_text(UNIT.read_text().replace("/opt/expert-booking/bin/expert-booking", "/bin/true"))
+    command = [require_program("systemd-analyze"), "security", "--offline=true", "--no-pager", str(unit)]
+    judged = subprocess.run(command, capture_output=True, text=True, check=False)
+    score = re.search(r"exposure level for \S+: ([\d.]+) ", judged.stdout)
+    assert score, judged.stdout + judged.stderr
+    documented = re.search(r"`systemd-analyze security` rates the unit ([\d.]+) ", OPERATIONS.read_text())
+    assert documented
+    assert float(score[1]) <= float(documented[1]) < 2
 
 
 def test_unit_waits_for_a_responding_server_but_not_for_a_dead_process(serve: Callable[..., ServerProcess]) -> None:

@@ -16,8 +16,8 @@ _EXAMPLE: Final = "\r\n".join((
     "DTSTAMP:20261122T120000Z", "DTSTART:20261124T090000Z", "DTEND:20261124T100000Z", "STATUS:CONFIRMED",
     "SUMMARY:Career consultation with Jana Müller", "END:VEVENT", "END:VCALENDAR", "",
 ))  # fmt: skip
-# Not to be stored by shared caches nor indexed by search engines; clients revalidate after five minutes.
-_HEADERS: Final = {"Cache-Control": "private, max-age=300", "X-Robots-Tag": "noindex"}
+# Neither to be stored by caches nor indexed by search engines. Calendar applications keep the ETag with their copy.
+_HEADERS: Final = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex"}
 _TAGGED: Final = {"ETag": {"description": "Changes when the calendar does.", "schema": {"type": "string"}}}
 _ON_READ: Final[Responses] = {
     200: {

@@ -22,6 +22,7 @@ from expert_booking.api.problems import BODY_LIMIT, BODY_TOO_LARGE, CODES, probl
 from expert_booking.api.unknown_fields import request_errors
 from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.domain.errors import FieldsWrong, Refusal
+from expert_booking.http_methods import allow_header
 from expert_booking.metrics import Metrics
 from expert_booking.schemas import booking_request_model
 from expert_booking.services import Services
@@ -60,6 +61,10 @@ Search experts, list their free slots, hold a slot, book it and manage the booki
 Times are RFC 3339 in UTC with `Z`; times in requests need an offset. Ids are opaque strings. Lists have a `total`, a
 `page` starting at 1 and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable
 `code`; a 422 lists all invalid fields in `errors`. Send an `Idempotency-Key` with a POST to make it safe to repeat.
+
+Formats: a `text` has no control characters except tabs and line breaks, and is trimmed. A `person-name` looks
+neither like a web nor like an email address. A `time-zone` is an IANA name such as `Europe/Berlin`, a `country` an ISO
+3166 code such as `DE`, a `phone` a number such as `+49 30 1234567`. A request that breaks a rule that JSON Schema cannot express, such as the order of two dates, gets a 422.
 
 Send tokens as `Authorization: Bearer …`. Hosts get theirs from `expert-booking token create`. Customers have no
 accounts: they get an `accessToken` for each booking from `POST /bookings`, and a token for all bookings of their email
@@ -171,16 +176,18 @@ def _readable(details: dict[str, Any]) -> dict[str, Any]:
     return details
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     if status == 400:  # from FastAPI, for JSON that Python cannot parse: nested too deeply, or a number too long
         return _invalid_fields([{"field": "body", "message": _INVALID_JSON}])
+    # The router's own `Allow` has the methods of only one of the routes of a path.
+    headers = {"Allow": allow_header(request.app, request.scope["path"])} if status == 405 else error.headers
     return problem(
         status.value,
         CODES.get(status.value, status.name.lower()),
         _DETAILS.get(status.value, str(error.detail)),
-        headers=error.headers,
+        headers=headers,
     )
 
 

@@ -78,11 +78,12 @@ class ConnectionBudget(NamedTuple):
 
 
 @contextmanager
-def read_only(url: str) -> Iterator[Connection]:
-    """Yield a read-only connection. Raises DiagnosticsError."""
+def read_only(url: str, *, pooler: bool = False) -> Iterator[Connection]:
+    """Yield a connection, read-only and with a time limit unless it leads to a pooler. Raises DiagnosticsError."""
     options = "-c default_transaction_read_only=on -c statement_timeout=60000 -c lock_timeout=5000"
+    how: dict[str, Any] = {"prepare_threshold": None} if pooler else {"options": options}
     try:
-        with psycopg.connect(driver_url(url), autocommit=True, connect_timeout=5, options=options) as connection:
+        with psycopg.connect(driver_url(url), autocommit=True, connect_timeout=5, **how) as connection:
             yield connection
     except psycopg.Error as error:
         raise DiagnosticsError(str(error).strip().partition("\n")[0]) from error
@@ -231,11 +232,11 @@ def count_server_connections(connection: Connection) -> int:
     return int(_one(connection, query, APPLICATION))
 
 
-def notification_delay(connection: Connection, url: str) -> float | None:
-    """Return how many seconds a notification takes between two connections; None if it takes longer than 5."""
+def notification_delay(connection: Connection, url: str, *, pooler: bool = False) -> float | None:
+    """Return how many seconds a notification from this URL takes to the connection; None if it takes longer than 5."""
     channel = f"expert_booking_checkup_{token_hex(8)}"
     connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-    with read_only(url) as other:
+    with read_only(url, pooler=pooler) as other:
         began = time.monotonic()
         other.execute("SELECT pg_notify(%s, '')", [channel])
         for _ in connection.notifies(timeout=5, stop_after=1):

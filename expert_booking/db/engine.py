@@ -11,9 +11,16 @@ from typing import Any, Final, TypeVar, cast
 import psycopg
 from psycopg.errors import DeadlockDetected, DiskFull
 from psycopg.rows import namedtuple_row
-from sqlalchemy import ClauseElement, QueuePool, Row, event, text
+from sqlalchemy import ClauseElement, QueuePool, Row, event, make_url, text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialectAsync_psycopg
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -28,6 +35,13 @@ APPLICATION: Final = "expert-booking"
 AnyRow = Row[*tuple[Any, ...]]
 AnyConnection = AsyncConnection
 Result = TypeVar("Result")
+
+# Settings of each connection. A hanging query must not block the whole site. Queries read few rows by an index, mostly
+# from memory, and parallel workers for one query would take cores from the others.
+SESSION_OPTIONS: Final = (
+    "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"
+    " -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
+)
 
 _DIALECT: Final = PGDialectAsync_psycopg()  # type: ignore[no-untyped-call]
 # Seconds after which an idle connection is pinged before its next use, because a network may drop it silently.
@@ -47,10 +61,14 @@ class Database:
         url: str,
         *,
         pool_size: int = 6,
+        pooler: bool = False,
         silent: bool = False,
         on_checkout: Callable[[float], None] = lambda _: None,
     ) -> None:
-        """`silent`: changes send no emails. `on_checkout` gets the seconds that each use waited for a connection."""
+        """`pooler`: the URL leads to one in transaction mode, whose connections keep nothing between transactions.
+
+        `silent`: changes send no emails. `on_checkout` gets the seconds that each use waited for a connection.
+        """
         self.url = url
         self.pool_size = pool_size
         # How many callers are waiting for a connection.
@@ -66,17 +84,12 @@ class Database:
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
             hide_parameters=True,  # errors are logged, and must not contain what people typed
-            # A hanging query must not block the whole site. Queries read few rows by an index, mostly from memory, and
-            # parallel workers for one query would take cores from the others.
-            connect_args={
-                "options": "-c timezone=UTC -c statement_timeout=15000 -c lock_timeout=5000"
-                " -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
-                + (" -c expert_booking.silent=on" if silent else ""),
-                "application_name": APPLICATION,
-            },
+            connect_args={"application_name": APPLICATION, **_session_arguments(pooler=pooler, silent=silent)},
         )
         # The same pool with another isolation level.
         self._transactions = self._engine.execution_options(isolation_level="READ COMMITTED")
+        if pooler:
+            event.listen(self._engine.sync_engine, "connect", _use_utc)
         event.listen(self._engine.sync_engine, "checkin", _record_use)
         event.listen(self._engine.sync_engine, "checkout", _ping_if_doubtful)
         self._shared: ContextVar[AsyncConnection | None] = ContextVar("shared", default=None)
@@ -198,6 +211,21 @@ class DriverStatement:
         return rows[0] if rows else None
 
 
+def _session_arguments(*, pooler: bool, silent: bool) -> dict[str, Any]:
+    if pooler:  # it rejects `options`, and the next transaction may use another session than a prepared statement
+        assert not silent
+        return {"prepare_threshold": None}
+    return {"options": SESSION_OPTIONS + (" -c expert_booking.silent=on" if silent else "")}
+
+
+def _use_utc(adapted: Any, _: object) -> None:
+    """Set the time zone, which poolers restore for each of their clients, unlike the other session options."""
+    cursor = adapted.cursor()
+    cursor.execute("SET timezone TO 'UTC'")
+    cursor.close()
+    adapted.commit()
+
+
 def _record_use(_: object, entry: ConnectionPoolEntry) -> None:
     entry.info["used_at"] = monotonic()
 
@@ -248,5 +276,15 @@ def violated(error: IntegrityError) -> str | None:
 
 
 def driver_url(url: str) -> str:
-    """Return the URL as psycopg expects it, without SQLAlchemy's driver name."""
-    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+    """Return the URL as psycopg expects it: without SQLAlchemy's driver name, and with special characters encoded."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def is_database_url(url: str) -> bool:
+    """Return whether host and port can be read from this URL."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return False
+    # With an `@` in the password that is not encoded, the host would contain the rest of the password.
+    return "@" not in (parsed.host or "") and (parsed.port is None or 0 < parsed.port < 65_536)

@@ -18,6 +18,10 @@ _WORKER_ROUND: Final = 5.0
 _OLDEST_VERSION: Final = 15
 # Besides its pool, each process has one connection that listens.
 _LISTENERS: Final = 1
+NEEDS_SESSION: Final = (
+    "Notifications and migrations need PostgreSQL itself, no pooler in transaction mode and no standby: set "
+    "EXPERT_BOOKING_LISTEN_DATABASE_URL to its address."
+)
 _NO_SERVER: Final = "No server is running on this database. The next one that starts does this work."
 
 
@@ -67,21 +71,39 @@ def notifications(connection: Connection, url: str) -> Finding:
     """Whether notifications arrive. Without them, open pages only update every 30 seconds."""
     took = diagnostics.notification_delay(connection, url)
     if took is None:
-        advice = "LISTEN needs its own connection to the primary: no pooler in transaction mode, no standby."
-        return Finding("notifications", State.FAIL, "The database's notifications do not arrive.", advice)
+        return Finding("notifications", State.FAIL, "The database's notifications do not arrive.", NEEDS_SESSION)
     says = f"The database's notifications arrive in {1000 * took:.1f} ms."
     return Finding("notifications", State.OK if took < 1 else State.HINT, says)
+
+
+def pooler(connection: Connection, pooler_url: str) -> Finding:
+    """Whether the pooler leads to the same database as this connection, and limits the time of statements."""
+    try:
+        has_timeout = schema.has_timeout(pooler_url)
+        took = diagnostics.notification_delay(connection, pooler_url, pooler=True)
+    except (schema.DatabaseUnreachable, DiagnosticsError) as error:
+        advice = "Is it running, and is EXPERT_BOOKING_DATABASE_URL correct?"
+        return Finding("pooler", State.FAIL, f"The pooler does not answer: {error}.", advice)
+    if took is None:
+        says = "EXPERT_BOOKING_DATABASE_URL and EXPERT_BOOKING_LISTEN_DATABASE_URL lead to different databases."
+        return Finding("pooler", State.FAIL, says, "Correct one of them.")
+    if not has_timeout:
+        says = "Statements through the pooler have no time limit."
+        return Finding("pooler", State.HINT, says, "Set connect_query in the pooler, see docs/operations.md.")
+    return Finding("pooler", State.OK, f"Notifications through the pooler arrive in {1000 * took:.1f} ms.")
 
 
 def schema_level(url: str) -> Finding:
     """Whether the schema is the one that this version of the program needs."""
     try:
         revision, head = schema.level(url)
-    except schema.DatabaseUnreachable as error:
-        raise DiagnosticsError(str(error)) from error
+    except (schema.DatabaseUnreachable, schema.PoolerFound) as error:
+        raise DiagnosticsError(str(error) or "it is behind a pooler") from error
     if revision == head:
         return Finding("schema", State.OK, f"The schema is at head, {head}.")
     says = f"The schema is at {revision or 'nothing'} and must be at {head}; its contents were not checked."
+    if schema.is_newer(revision):
+        return Finding("schema", State.FAIL, says, "A newer version has migrated it: start that version.")
     return Finding("schema", State.FAIL, says, "Run `expert-booking migrate`.")
 
 

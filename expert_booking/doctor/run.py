@@ -46,8 +46,12 @@ def _check_database(settings: Settings, open_database: OpenDatabase) -> Iterator
         with open_database(settings) as url, diagnostics.read_only(url) as connection:
             yield database_checks.database(connection)
             yield database_checks.clock(connection, url)
-            yield database_checks.connections(connection, settings.pool_size)
+            # A pooler's connections to the database are shared by all processes.
+            pool_size = settings.pool_size if settings.listen_database_url is None else 0
+            yield database_checks.connections(connection, pool_size)
             yield database_checks.notifications(connection, url)
+            if settings.listen_database_url is not None:
+                yield database_checks.pooler(connection, settings.database_url or "")
             schema = database_checks.schema_level(url)
             yield schema
             if schema.state is State.OK:
@@ -56,6 +60,8 @@ def _check_database(settings: Settings, open_database: OpenDatabase) -> Iterator
                 yield from database_checks.workers(connection, settings)
     except DiagnosticsError as error:
         advice = "Is it running, and is EXPERT_BOOKING_DATABASE_URL correct?"
+        if "startup parameter" in str(error):
+            advice = database_checks.NEEDS_SESSION
         yield Finding("database", State.FAIL, f"The database does not answer: {error}.", advice)
     except EmbeddedRefusal as refusal:
         yield Finding("database", State.FAIL, str(refusal))

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from expert_booking.schemas.fields import Email, Model, Name, RequestModel, Utc, at_most
 
@@ -156,8 +156,21 @@ class AccessRequested(Model):
     expires_at: Utc
 
 
+_SENT: Final[JsonValue] = {"type": "string"}
+_NOT_SENT: Final[JsonValue] = {"type": "null"}
+
+
 class RedeemRequest(RequestModel):
     """Either the link in the email (or its part after the last slash), or the code together with the request's `id`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["link"], "properties": {"link": _SENT, "id": _NOT_SENT, "code": _NOT_SENT}},
+                {"required": ["id", "code"], "properties": {"id": _SENT, "code": _SENT, "link": _NOT_SENT}},
+            ]
+        }
+    )
 
     link: Annotated[str, at_most(500)] | None = None
     id: UUID | None = None

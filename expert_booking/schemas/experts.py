@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from expert_booking.domain import holidays
 from expert_booking.domain.slugs import is_slug
@@ -25,6 +25,7 @@ from expert_booking.schemas.fields import (
     Utc,
     ZoneName,
     at_most_items,
+    checked,
     invalid_field,
     line,
     lines,
@@ -47,14 +48,17 @@ Headline = Annotated[str, line(160)]
 Bio = Annotated[str, lines(5000)]
 Years = Annotated[int, Field(ge=0, le=80)]
 Languages = Annotated[Sequence[Language], Field(max_length=20), at_most_items(20)]
-Country = Annotated[str, Field(max_length=2, examples=["DE"])]
+Country = Annotated[str, Field(max_length=2, examples=["DE"], json_schema_extra={"format": "country"})]
 Region = Annotated[str, Field(max_length=10, examples=["BY"])]
-Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), AfterValidator(_slug)]
+Slug = Annotated[
+    str, Field(max_length=80, examples=["jana-muller"]), checked(_slug, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
+]
 
 
 _SEARCH: Final = (
     "Words in name, category, headline and bio. Ignores accents, case and word order, and tolerates one typo in a word."
 )
+_BEFORE: Final = "The `previous` of an earlier response. Not together with `after`."
 _MINUTES: Final = "Experts with sessions of this length. Only free times of that length count."
 _Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 _Minutes = Annotated[int, Field(ge=5, le=480)]
@@ -79,7 +83,7 @@ class ExpertQuery(RequestModel):
     page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     after: Annotated[_Cursor | None, Field(description="The `next` of an earlier response.")] = None
-    before: Annotated[_Cursor | None, Field(description="The `previous` of an earlier response.")] = None
+    before: Annotated[_Cursor | None, Field(description=_BEFORE)] = None
     facets: Annotated[bool, Field(description="Include the number of experts for each choice of each filter.")] = False
 
     @field_validator("category", mode="before")

@@ -2,22 +2,25 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Self
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     PlainSerializer,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from expert_booking.domain.addresses import Address
 from expert_booking.domain.names import looks_like_address
@@ -43,7 +46,8 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
+def _document_patch(schema: dict[str, Any]) -> None:
+    schema["minProperties"] = 1
     for field in schema["properties"].values():
         field.pop("default", None)
 
@@ -58,7 +62,7 @@ class Patch(RequestModel):
     """Base of partial updates: only the fields that were sent change."""
 
     # A default here means "not sent", so it is left out of the documentation.
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=_document_patch)
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -69,6 +73,23 @@ class Patch(RequestModel):
     def changes(self) -> dict[str, Any]:
         """The fields that were sent, by their Python names."""
         return self.model_dump(exclude_unset=True)
+
+
+@dataclass(frozen=True)
+class _Checked:
+    check: Callable[[Any], Any]
+    keywords: tuple[tuple[str, Any], ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), **dict(self.keywords)}
+
+
+def checked(check: Callable[[Any], Any], **keywords: Any) -> Any:
+    """`AfterValidator`, with the keywords of JSON Schema that document what it accepts."""
+    return _Checked(check, tuple(keywords.items()))
 
 
 def line(length: int, clean: Callable[[str], str] = clean_line) -> Any:
@@ -89,7 +110,7 @@ def _cleaned(length: int, clean: Callable[[str], str]) -> Any:
             raise ValueError(f"Please use at most {length} characters.")
         return cleaned
 
-    return AfterValidator(check)
+    return checked(check, maxLength=length, format="text")
 
 
 def not_empty(text: str) -> str:
@@ -107,7 +128,7 @@ def at_most(length: int) -> Any:
             raise ValueError(f"Please use at most {length} characters.")
         return text
 
-    return AfterValidator(check)
+    return checked(check, maxLength=length)
 
 
 def at_most_items(count: int) -> Any:
@@ -150,6 +171,10 @@ def _iso_8601(value: Any) -> Any:
     raise ValueError("Please use ISO 8601, such as 2026-11-24 or 2026-11-24T09:00:00Z.")
 
 
+# The years that can be used. The offset of an instant is part of the format `date-time`.
+_PLAUSIBLE: Final = r"^(19[7-9]\d|2[01]\d\d|2200)-"
+
+
 def _plausible_instant(instant: datetime) -> datetime:
     if not 1970 <= instant.year <= 2200:
         raise ValueError("Please use a date between 1970 and 2200.")
@@ -167,17 +192,20 @@ def invalid_field(field: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "{message}", {"field": field, "message": message})
 
 
-Name = Annotated[str, line(NAME_LENGTH), AfterValidator(not_empty)]
-PersonName = Annotated[Name, AfterValidator(_person)]
-Email = Annotated[str, line(EMAIL_LENGTH, clean_address), AfterValidator(not_empty), AfterValidator(_email)]
+# `text` and other formats that are not of JSON Schema itself are explained in the API's description.
+_NOT_EMPTY: Final = checked(not_empty, minLength=1)
+
+Name = Annotated[str, line(NAME_LENGTH), _NOT_EMPTY]
+PersonName = Annotated[Name, checked(_person, format="person-name")]
+Email = Annotated[str, line(EMAIL_LENGTH, clean_address), _NOT_EMPTY, checked(_email, format="email")]
 # Not yet checked, because that needs the country of the sender. See `BookingRequest`.
-Phone = Annotated[str, line(PHONE_LENGTH), AfterValidator(not_empty)]
+Phone = Annotated[str, line(PHONE_LENGTH), checked(not_empty, minLength=1, format="phone")]
 Notes = Annotated[str, lines(NOTES_LENGTH)]
-Title = Annotated[str, line(80), AfterValidator(not_empty)]
+Title = Annotated[str, line(80), _NOT_EMPTY]
 Search = Annotated[str, line(SEARCH_LENGTH)]
-ZoneName = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
-Day = Annotated[date, BeforeValidator(_iso_8601), AfterValidator(_plausible_date)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_plausible_instant)]
+ZoneName = Annotated[str, Field(max_length=64), checked(_time_zone, format="time-zone")]
+Day = Annotated[date, BeforeValidator(_iso_8601), checked(_plausible_date, pattern=_PLAUSIBLE)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), checked(_plausible_instant, pattern=_PLAUSIBLE)]
 
 
 def utc_text(instant: datetime) -> str:

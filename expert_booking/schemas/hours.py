@@ -7,10 +7,19 @@ from hashlib import sha256
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window, clock_text
-from expert_booking.schemas.fields import Day, Model, RequestModel, ZoneName, at_most_items, invalid_field, line
+from expert_booking.schemas.fields import (
+    Day,
+    Model,
+    RequestModel,
+    ZoneName,
+    at_most_items,
+    checked,
+    invalid_field,
+    line,
+)
 
 # Far above what a real calendar needs.
 MAX_PLAN_WINDOWS: Final = 200
@@ -39,20 +48,23 @@ class RuleRequest(RequestModel):
         return self
 
 
+_CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
 def _opening(text: str) -> str:
-    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+    if not re.fullmatch(_CLOCK, text):
         raise ValueError("Please use a time such as 09:00.")
     return text
 
 
 def _closing(text: str) -> str:
-    if text != "24:00" and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+    if text != "24:00" and not re.fullmatch(_CLOCK, text):
         raise ValueError("Please use a time such as 17:00, or 24:00 for the end of the day.")
     return text
 
 
-OpeningTime = Annotated[str, AfterValidator(_opening), Field(examples=["09:00"])]
-ClosingTime = Annotated[str, AfterValidator(_closing), Field(examples=["12:00"])]
+OpeningTime = Annotated[str, checked(_opening, pattern=f"^{_CLOCK}$"), Field(examples=["09:00"])]
+ClosingTime = Annotated[str, checked(_closing, pattern=f"^({_CLOCK}|24:00)$"), Field(examples=["12:00"])]
 
 
 class DayWindow(RequestModel):
@@ -121,6 +133,17 @@ class WeeklyPlan(RequestModel):
 class OverrideRequest(RequestModel):
     """What differs on one date: `hours` replaces the weekly hours, `extra` adds to them, `none` closes the day."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {"kind": {"const": "none"}, "windows": {"maxItems": 0}}},
+                {
+                    "properties": {"kind": {"enum": ["hours", "extra"]}, "windows": {"minItems": 1}},
+                    "required": ["windows"],
+                },
+            ]
+        }
+    )
     kind: OverrideKind
     windows: Annotated[Sequence[DayWindow], Field(max_length=MAX_DAY_WINDOWS), at_most_items(MAX_DAY_WINDOWS)] = ()
 
@@ -150,8 +173,8 @@ class OverrideList(Model):
 class OverrideQuery(RequestModel):
     """The range of dates, both included. The default is one year from today."""
 
-    since: Annotated[Day | None, Field(alias="from")] = None
-    until: Annotated[Day | None, Field(alias="to")] = None
+    since: Annotated[Day | None, Field(alias="from", description="The first date.")] = None
+    until: Annotated[Day | None, Field(alias="to", description="The last date, not before `from`.")] = None
 
     @field_validator("until")
     @classmethod

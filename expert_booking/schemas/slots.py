@@ -15,8 +15,10 @@ from expert_booking.schemas.fields import SLOT_DAYS, Day, Instant, Model, Reques
 class SlotQuery(RequestModel):
     """A range of local dates, both included, in `timeZone` (default: the expert's)."""
 
-    since: Annotated[Day, Field(alias="from")]
-    until: Annotated[Day, Field(alias="to")]
+    since: Annotated[Day, Field(alias="from", description="The first date.")]
+    until: Annotated[
+        Day, Field(alias="to", description=f"The last date: not before `from`, and at most {SLOT_DAYS} days in all.")
+    ]
     time_zone: ZoneName | None = None
     session_type_id: UUID | None = None
 

@@ -6,7 +6,7 @@ browser has disconnected, or a minute after it was created if no browser connect
 
 import asyncio
 import logging
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from time import monotonic, time
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from nicegui import Client
 
 from expert_booking.domain.client_network import network_of
+from expert_booking.http_methods import AFTER_HEAD
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ class Pages(dict[str, Client]):
 
     def __setitem__(self, page_id: str, page: Client) -> None:
         super().__setitem__(page_id, page)
+        if page._request is not None and AFTER_HEAD in page._request.scope:  # no browser will connect to this page
+            page._request.scope[AFTER_HEAD].append(partial(_delete, page))
         siblings = self._of_network.setdefault(_network_of(page), {})
         self._unconnected[page_id] = siblings[page_id] = page
         if len(siblings) > self.per_network:
@@ -86,7 +89,7 @@ async def prune(*, client_age_threshold: float = 60.0) -> None:
     """Delete the pages that `Client.prune_instances` would, but never for more than 5 ms at a time."""
     until = monotonic() + _MAX_BLOCKING
     for page in _stale(client_age_threshold):
-        if page.id in Client.instances and _is_unused(page):  # it may have been connected or deleted in between
+        if _is_unused(page):  # it may have been connected in between
             _delete(page)
         if monotonic() > until:
             await asyncio.sleep(0)
@@ -110,6 +113,8 @@ def _delete_oldest(pages: dict[str, Client], newest: Client) -> None:
 
 
 def _delete(page: Client) -> None:
+    if page.id not in Client.instances:
+        return
     try:
         page.delete()
     except Exception:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp
 
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.http_methods import allow_header
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
 from expert_booking.schemas import PROBLEM_JSON, booking_request_model, problem_body
@@ -109,11 +111,12 @@ def create_web(
     email_links.mount(web, services)
     if services.mailbox is not None:
         mailbox.mount(services.mailbox, services.clock, web, SignedKeys(secret))
+    error_response = partial(_error_response, web)
     for app in (web, core.app):  # for missing assets and portraits, and for missing pages
-        app.add_exception_handler(404, _error_response)
-        app.add_exception_handler(405, _error_response)
+        app.add_exception_handler(404, error_response)
+        app.add_exception_handler(405, error_response)
         app.state.has_mailbox = services.mailbox is not None
-    web.add_exception_handler(Unavailable, _error_response)
+    web.add_exception_handler(Unavailable, error_response)
     core.app.on_page_exception(_page_failed)
     csp_nonce.add_to_template()
     component_urls.use_content_hashes()
@@ -182,8 +185,13 @@ async def _robots() -> PlainTextResponse:
     return PlainTextResponse("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in hidden))
 
 
-async def _error_response(request: Request, error: Exception) -> Response:
+async def _error_response(web: FastAPI, request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 503
+    allow = allow_header(web, request.scope["path"]) if status in (404, 405) else ""
+    if allow and request.method not in allow.split(", "):
+        # The error is a 404 if the path is one of `web`, which passes other methods on to NiceGUI.
+        code, text = _PROBLEMS[405]
+        return JSONResponse(problem_body(405, code, text), 405, {"Allow": allow}, PROBLEM_JSON)
     if not error_pages.wants_html(request):
         code, text = _PROBLEMS[status]
         body = problem_body(status, code, text)

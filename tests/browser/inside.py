@@ -1,5 +1,5 @@
-"""The normal server plus two inspection endpoints: `/inside` counts what open pages keep alive, and `/inside/weight`
-the resources of the whole process.
+"""The normal server plus inspection endpoints: `/inside` counts what open pages keep alive, `/inside/weight` the
+resources of the whole process, and `/inside/routes` lists the methods of all routes.
 
 Run as `python -m tests.browser.inside`. The endpoints find the site's objects with the garbage collector, so the
 product needs no test hook.
@@ -9,13 +9,16 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fastapi.routing import iter_route_contexts
 from nicegui import Client, core
 from nicegui.app.app import prune_tab_storage
 from starlette.responses import JSONResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from expert_booking import app, cli
@@ -54,6 +57,27 @@ async def weight() -> dict[str, int]:
     }
 
 
+async def routes() -> dict[str, list[str]]:
+    """The methods of all routes of the pages and the API, by path template."""
+    gc.unfreeze()
+    found: dict[str, set[str]] = {}
+    for router in _all(app.PathRouter):
+        for site in (router.app.app, router._api):
+            for path, methods in _routes_in(site.routes):
+                found.setdefault(path, set()).update(methods)
+    return {path: sorted(methods) for path, methods in found.items()}
+
+
+def _routes_in(several: Iterable[Any], prefix: str = "") -> Iterator[tuple[str, set[str]]]:
+    for route in iter_route_contexts(list(several)):
+        if not isinstance(route.original_route, Mount):
+            yield prefix + str(route.path), set(route.methods or ())
+        elif isinstance(route.original_route.app, StaticFiles):
+            yield f"{prefix}{route.path}/{{file:path}}", {"GET"}
+        else:
+            yield from _routes_in(route.original_route.routes, prefix + str(route.path))
+
+
 def _all(kind: type[Any]) -> Iterator[Any]:
     return (thing for thing in gc.get_objects() if type(thing) is kind)
 
@@ -66,7 +90,8 @@ class InspectionMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        inspection = {"/inside": count_page_objects, "/inside/weight": weight}.get(scope.get("path", ""))
+        inspections = {"/inside": count_page_objects, "/inside/weight": weight, "/inside/routes": routes}
+        inspection = inspections.get(scope.get("path", ""))
         await (JSONResponse(await inspection()) if inspection else self.app)(scope, receive, send)
 
 

@@ -147,7 +147,8 @@ def test_printed_url_opens_the_mailbox_and_is_remembered(demo: ServerProcess, ma
     assert urlsplit(demo.mailbox).query.removeprefix("token=") not in cookies["eb_mailbox_here"]
     with mailbox_client(demo) as client:
         for path in PATHS:
-            assert client.get(path.format(id=mail_id), headers=PAGE).status_code == 200
+            answer = client.get(path.format(id=mail_id), headers=PAGE)
+            assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store"), path
         assert "Mailbox (demo)" in client.get("/", headers=PAGE).text
         # Through a proxy that identifies itself, not even this browser sees the mailbox.
         assert client.get("/mailbox", headers={**PAGE, "X-Forwarded-For": "127.0.0.1"}).status_code == 404
