@@ -3,13 +3,15 @@
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Self
@@ -57,6 +59,22 @@ def free_port() -> int:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise AssertionError
+
+
+@contextmanager
+def database_folder() -> Iterator[Path]:
+    """A folder for an embedded database, removed afterwards. PostgreSQL's own user may enter it, unlike pytest's.
+
+    It is in memory if 2 GiB are free there, because creating a database is much slower on a busy disk.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 2**31
+    folder = Path(tempfile.mkdtemp(prefix="expert-booking-tests-", dir=memory if roomy else None))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def is_port_open(port: int) -> bool:

@@ -3,11 +3,9 @@
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +25,7 @@ from expert_booking.domain.errors import LinkNotValid
 from expert_booking.domain.site import Site
 from expert_booking.services import Services
 from tests.conftest import MONDAY_MORNING, AddExpert, Book
-from tests.server import SECRET_KEY, ServerProcess, command, environment, free_port
+from tests.server import SECRET_KEY, ServerProcess, command, database_folder, environment, free_port
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]
@@ -291,37 +289,35 @@ def test_link_needs_the_servers_secret_key(run: Run, database_url: str) -> None:
 
 
 @pytest.mark.timeout(180)
-def test_running_server_with_an_embedded_database_supports_all_commands(
-    tmp_path: Path,
-) -> None:
-    data = tempfile.mkdtemp(
-        prefix="expert-booking-tests-"
-    )  # if run as root, the database runs under another uid and needs access
-    Path(data).chmod(0o755)
-    server = ServerProcess(tmp_path, None, DATA_DIR=f"{data}/one", DEMO="false")
-    try:
-        server.wait_until_alive()
-        settings = {"DATA_DIR": f"{data}/one", "DEMO": "false", "SECRET_KEY": SECRET_KEY, "PORT": str(server.port)}
-        made = command("sign-in-link", "ada@example.com", folder=tmp_path, timeout=120, **settings)
-        assert made.returncode == 0, made.stderr
-        link = made.stdout.splitlines()[-1]
-        assert link.startswith(f"http://localhost:{server.port}/sign-in/")
-        answers = [httpx.post(f"{server.url}/access-links/redeem", json={"link": link}, timeout=60) for _ in range(2)]
-        assert [answer.status_code for answer in answers] == [200, 404]
+def test_running_server_with_an_embedded_database_supports_all_commands(tmp_path: Path) -> None:
+    with database_folder() as data:
+        server = ServerProcess(tmp_path, None, DATA_DIR=f"{data}/one", DEMO="false")
+        try:
+            server.wait_until_alive()
+            settings = {"DATA_DIR": f"{data}/one", "DEMO": "false", "SECRET_KEY": SECRET_KEY, "PORT": str(server.port)}
+            made = command("sign-in-link", "ada@example.com", folder=tmp_path, timeout=120, **settings)
+            assert made.returncode == 0, made.stderr
+            link = made.stdout.splitlines()[-1]
+            assert link.startswith(f"http://localhost:{server.port}/sign-in/")
+            answers = [
+                httpx.post(f"{server.url}/access-links/redeem", json={"link": link}, timeout=60) for _ in range(2)
+            ]
+            assert [answer.status_code for answer in answers] == [200, 404]
 
-        examined = command("doctor", "--json", folder=tmp_path, timeout=120, **settings)
-        assert json.loads(examined.stdout)["ok"], examined.stdout
-        for words in (("token", "create", "kept", "--role", "admin"), ("backup", "booking.dump")):
-            assert command(*words, folder=tmp_path, timeout=120, **settings).returncode == 0
-        assert "not empty" in refusal_of(command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings))
-        settings["DATA_DIR"] = f"{data}/other"
-        restored = command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings)
-        assert restored.returncode == 0, restored.stderr
-        assert "EXPERT_BOOKING_SECRET_KEY" in restored.stderr
-        assert "kept\tadmin" in command("token", "list", folder=tmp_path, timeout=120, **settings).stdout
-    finally:
-        server.stop()
-        shutil.rmtree(data, ignore_errors=True)
+            examined = command("doctor", "--json", folder=tmp_path, timeout=120, **settings)
+            assert json.loads(examined.stdout)["ok"], examined.stdout
+            for words in (("token", "create", "kept", "--role", "admin"), ("backup", "booking.dump")):
+                assert command(*words, folder=tmp_path, timeout=120, **settings).returncode == 0
+            assert "not empty" in refusal_of(
+                command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings)
+            )
+            settings["DATA_DIR"] = f"{data}/other"
+            restored = command("restore", "booking.dump", folder=tmp_path, timeout=120, **settings)
+            assert restored.returncode == 0, restored.stderr
+            assert "EXPERT_BOOKING_SECRET_KEY" in restored.stderr
+            assert "kept\tadmin" in command("token", "list", folder=tmp_path, timeout=120, **settings).stdout
+        finally:
+            server.stop()
 
 
 def test_invalid_command_in_a_real_process_exits_with_two(tmp_path: Path) -> None:

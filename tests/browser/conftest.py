@@ -8,7 +8,6 @@ import asyncio
 import os
 import re
 import shutil
-import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -26,7 +25,7 @@ from expert_booking.db.engine import Database
 from expert_booking.schemas import Role, TokenRequest
 from expert_booking.services import Services
 from tests.conftest import AddExpert, fresh_database
-from tests.server import ServerProcess, WatchedServer, free_port
+from tests.server import ServerProcess, WatchedServer, database_folder, free_port
 
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
@@ -106,17 +105,15 @@ def watched(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture(scope="session")
 def demo() -> Iterator[ServerProcess]:
     """The product as it starts without settings: its own database, sample data, no SMTP server."""
-    folder = Path(tempfile.mkdtemp(prefix="expert-booking-demo-"))
-    folder.chmod(0o755)  # if run as root, the database runs under another uid and needs access
-    server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
-    try:
-        server.wait_until_alive()
-        server.url = f"http://localhost:{server.port}"
-        yield server
-    finally:
-        server.stop(60)
-        print(server.log_text())
-        shutil.rmtree(folder, ignore_errors=True)
+    with database_folder() as folder:
+        server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
+        try:
+            server.wait_until_alive()
+            server.url = f"http://localhost:{server.port}"
+            yield server
+        finally:
+            server.stop(60)
+            print(server.log_text())
 
 
 @pytest.fixture

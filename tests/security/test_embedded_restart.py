@@ -1,9 +1,7 @@
 """The embedded PostgreSQL is killed while servers use it, as the kernel does when memory runs out."""
 
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 
 from expert_booking.db.embedded import EmbeddedPostgres
 from tests.db.test_embedded import kill_servers, postgres_processes
-from tests.server import PATIENCE, ServerProcess
+from tests.server import PATIENCE, ServerProcess, database_folder
 
 Serve = Callable[[int], list[ServerProcess]]
 AGAIN = "PostgreSQL is running again"
@@ -23,13 +21,10 @@ BY_ANOTHER = f"{AGAIN}: another process started it"
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A data folder in memory that PostgreSQL's own user may enter."""
-    memory = Path("/dev/shm")
-    made = Path(tempfile.mkdtemp(prefix="embedded-restart-", dir=memory if memory.is_dir() else None))
-    made.chmod(0o755)
-    yield made
-    kill_servers(lambda cluster: cluster.is_relative_to(made))
-    shutil.rmtree(made)
+    """A data folder. Servers in it are killed afterwards."""
+    with database_folder() as made:
+        yield made
+        kill_servers(lambda cluster: cluster.is_relative_to(made))
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ browser.
 """
 
 import re
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,7 +25,7 @@ from expert_booking.request_log import RequestLogMiddleware
 from expert_booking.services import Services
 from expert_booking.settings import Settings
 from tests.backing_servers import require_program
-from tests.server import PATIENCE, ServerProcess, free_port
+from tests.server import PATIENCE, ServerProcess, database_folder, free_port
 
 PAGE = {"Accept": "text/html"}
 MAIL = "secret.guest@example.com"
@@ -48,16 +46,14 @@ http {{
 @pytest.fixture(scope="module")
 def demo() -> Iterator[ServerProcess]:
     """The demo as it starts without configuration."""
-    folder = Path(tempfile.mkdtemp(prefix="expert-booking-local-"))
-    folder.chmod(0o755)  # if run as root, the database runs under another uid and needs access
-    server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
-    try:
-        server.wait_until_alive()
-        server.url = f"http://localhost:{server.port}"
-        yield server
-    finally:
-        server.stop(60)
-        shutil.rmtree(folder, ignore_errors=True)
+    with database_folder() as folder:
+        server = ServerProcess(folder, None, DATA_DIR=str(folder / "data"))
+        try:
+            server.wait_until_alive()
+            server.url = f"http://localhost:{server.port}"
+            yield server
+        finally:
+            server.stop(60)
 
 
 @pytest.fixture(scope="module")
