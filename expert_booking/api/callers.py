@@ -31,6 +31,16 @@ def caller_dependency(services: Services) -> Callable[[Bearer], Coroutine[Any, A
     return caller
 
 
+async def caller_if_any(services: Services, request: Request) -> Caller | None:
+    """Return the caller of a request that needs no token: None without a token, and if it is not valid."""
+    if "authorization" not in request.headers:
+        return None
+    try:
+        return await caller_dependency(services)(await bearer_token(request))
+    except NotAuthenticated:
+        return None
+
+
 def client_network_hash(request: Request, secret: str) -> bytes:
     """Hash the network that the request comes from, keyed with `secret`."""
     return network_hash(request.client.host if request.client else "", secret)
