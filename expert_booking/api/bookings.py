@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import caller_dependency, client_network_hash, optional_caller_dependency
+from expert_booking.api.callers import bearer_token, caller_dependency, caller_if_any, client_network_hash
 from expert_booking.api.error_docs import (
     CODE_WRONG,
     FORBIDDEN,
@@ -102,7 +102,6 @@ _ON_BOOK: Final[Responses] = {
         unconfirmed={**_UNVERIFIED, "accessToken": _NEW["accessToken"]},
     ),
     **error_responses(
-        NO_PROOF,
         NO_EXPERT,
         NO_SESSION_TYPE,
         SLOT_TAKEN,
@@ -195,10 +194,9 @@ def endpoints(
     """
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
-    optional_caller = Depends(optional_caller_dependency(services))
     booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
 
-    async def book(request: BookingRequest, http_request: Request, caller: Caller | None = optional_caller) -> Response:
+    async def book(request: BookingRequest, http_request: Request) -> Response:
         """Book a slot, and return the booking with its `accessToken`.
 
         Of several requests for the same time exactly one succeeds; the others get a 409 with the nearest free times.
@@ -213,7 +211,7 @@ def endpoints(
         No token is needed. The bookings of a network in an hour are limited, except for an address whose customer's
         token is sent, and so are the upcoming bookings of an address. Tokens of experts and admins have no limits.
         """
-        origin = client_network_hash(http_request, secret)
+        origin, caller = client_network_hash(http_request, secret), await caller_if_any(services, http_request)
         booking = await services.bookings.book(request, origin=origin, caller=caller)
         created = NewBookingView.model_construct(**dict(booking), access_token=services.tokens.for_booking(booking.id))
         # Serialized here, because FastAPI would validate the view once more.
@@ -222,7 +220,14 @@ def endpoints(
 
     # A setting decides whether the phone number is required, and the documentation follows it.
     book.__annotations__["request"] = Annotated[request_model, booking_request]
-    router.post("", status_code=201, summary="Book a slot", response_model=NewBookingView, responses=_ON_BOOK)(book)
+    router.post(
+        "",
+        status_code=201,
+        summary="Book a slot",
+        response_model=NewBookingView,
+        responses=_ON_BOOK,
+        openapi_extra={"security": [{}, {bearer_token.scheme_name: []}]},  # a token is optional
+    )(book)
 
     @router.get("", summary="List bookings", responses=_ON_LIST)
     async def list_bookings(

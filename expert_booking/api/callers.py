@@ -1,7 +1,6 @@
 """The caller of a request, from its bearer token."""
 
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -32,16 +31,14 @@ def caller_dependency(services: Services) -> Callable[[Bearer], Coroutine[Any, A
     return caller
 
 
-def optional_caller_dependency(services: Services) -> Callable[[Bearer], Coroutine[Any, Any, Caller | None]]:
-    """Create the same dependency for requests that need no token: an invalid one is ignored."""
-    strict = caller_dependency(services)
-
-    async def caller(bearer: Bearer) -> Caller | None:
-        with suppress(NotAuthenticated):
-            return await strict(bearer)
+async def caller_if_any(services: Services, request: Request) -> Caller | None:
+    """Return the caller of a request that needs no token: None without a token, and if it is not valid."""
+    if "authorization" not in request.headers:
         return None
-
-    return caller
+    try:
+        return await caller_dependency(services)(await bearer_token(request))
+    except NotAuthenticated:
+        return None
 
 
 def client_network_hash(request: Request, secret: str) -> bytes:

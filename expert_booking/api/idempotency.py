@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from expert_booking.api.callers import bearer_token, caller_dependency, client_network_hash
+from expert_booking.api.callers import caller_if_any, client_network_hash
 from expert_booking.api.error_docs import add_error_responses, refused
 from expert_booking.api.problems import refusal_problem
 from expert_booking.api.unknown_fields import Handler, StrictRoute
@@ -19,7 +19,6 @@ from expert_booking.domain.errors import (
     FieldsWrong,
     IdempotencyKeyReused,
     Invalid,
-    NotAuthenticated,
     NotFound,
     PreconditionFailed,
     RequestInFlight,
@@ -126,10 +125,7 @@ async def _caller(services: Services, secret: str, request: Request) -> tuple[by
     readers, because anyone else could fill the table with them: there is no limit on refused requests, and anyone can
     become a customer.
     """
-    try:
-        caller = await caller_dependency(services)(await bearer_token(request))
-    except NotAuthenticated:
-        caller = None
+    caller = await caller_if_any(services, request)
     if caller is not None and caller.token_id is not None:
         return caller.token_id.bytes, caller.role is not Role.CUSTOMER
     return client_network_hash(request, secret), False
