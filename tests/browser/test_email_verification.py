@@ -229,7 +229,7 @@ async def test_undelivered_email_is_reported_on_the_page(visit: Visit, strict: E
     await wait_until_connected(page)
     sql.execute("UPDATE message SET failed_at = now() WHERE booking_id = %s", [number])
     sql.execute("SELECT pg_notify('expert_booking_mail', %s)", [number])
-    await expect(page.locator('[data-mail="failed"]')).to_contain_text("We couldn't deliver the email")
+    await expect(page.locator('[data-mail="failed"]')).to_contain_text("We couldn't deliver the email with your code")
     await expect(code_field(page)).to_be_visible()
 
 

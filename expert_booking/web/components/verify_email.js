@@ -1,7 +1,6 @@
 // Asks for the code in the email that confirms the customer's address, with a countdown. Python checks the code.
 const RESEND_SECONDS = 30;
 const NO_RESPONSE = "No response. Check your connection and try again.";
-const EMAIL = { waiting: "We're sending a six-digit code to", sent: "We've sent a six-digit code to" };
 
 export default {
   props: { now: Object },
@@ -12,10 +11,10 @@ export default {
           <div class="done-mark wait" aria-hidden="true"><svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
             stroke-width="2.600" stroke-linecap="round" stroke-linejoin="round"><rect x="4" y="7" width="22" height="16" rx="3"/><path d="m5 9 10 8 10-8"/></svg></div>
           <h1 id="verify">Confirm your email address</h1>
-          <p>{{ sentence }} <b>{{ now.email }}</b>. Enter it here, or use the button in the email. The time is reserved for you until then.</p>
+          <p v-if="now.mail !== 'failed'">{{ now.mail === "sent" ? "We've sent" : "We're sending" }} a six-digit code to <b>{{ now.email }}</b>. Enter it here, or use the button in the email. Meanwhile the time is reserved for you.</p>
         </div>
         <form class="panel form" novalidate :aria-busy="sending" @submit.prevent="verify">
-          <p v-if="now.mail === 'failed'" class="note bad" role="alert" data-mail="failed">We couldn't deliver the email to <b>{{ now.email }}</b>. Please check the address: if it is wrong, cancel this booking and book again.</p>
+          <p v-if="now.mail === 'failed'" class="note bad" role="alert" data-mail="failed">We couldn't deliver the email with your code to <b>{{ now.email }}</b>. If the address is wrong, please cancel this booking and book again.</p>
           <p class="verify-by" :class="{ last }"><span>Confirm by <strong>{{ now.by }}</strong></span><span role="timer" aria-live="off" :data-seconds="left">{{ clock }} left</span></p>
           <div class="field" :class="{ wrong: error }">
             <label for="code">Code</label>
@@ -37,9 +36,6 @@ export default {
     return { code: "", error: "", note: null, sending: false, resending: false, timer: null, resendTimer: null, clockTimer: null, until: 0, left: 0, resendAt: 0, wait: 0, announcement: "" };
   },
   computed: {
-    sentence() {
-      return EMAIL[this.now.mail] ?? "We've tried to send a six-digit code to";
-    },
     clock() {
       return Math.floor(this.left / 60) + ":" + String(this.left % 60).padStart(2, "0");
     },
