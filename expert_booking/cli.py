@@ -185,11 +185,15 @@ def customer_erase(settings: Settings, options: argparse.Namespace) -> None:
 
     async def erase(services: Services) -> None:
         done = await services.customers.erase(email, by=Actor.ADMIN, keep_upcoming=options.keep_upcoming)
-        bookings = f"{done.erased} booking{'s' * (done.erased != 1)}"
-        kept = f" Kept until they are over: {done.kept}." if options.keep_upcoming else ""
-        _say(f"Erased the data of {email}: {bookings}, of which {done.cancelled} cancelled.{kept}")
+        over = "it is" if done.kept == 1 else "they are"
+        kept = f" Kept until {over} over: {_bookings(done.kept)}." if done.kept else ""
+        _say(f"Erased {email}: {_bookings(done.erased)}, {done.cancelled} cancelled.{kept}")
 
     _serve_once(settings, erase, settings.site)
+
+
+def _bookings(number: int) -> str:
+    return f"{number} booking{'s' * (number != 1)}"
 
 
 def back_up(settings: Settings, options: argparse.Namespace) -> None:

@@ -68,7 +68,7 @@ def _paragraphs(content: EmailContent) -> Iterator[str]:
         yield f"{link.text}:\n{link.url}"
     yield "-- "
     yield from content.footer
-    yield "\n".join([content.site.text, content.site.url, *(f"{link.text}: {link.url}" for link in content.legal)])
+    yield "\n".join([content.site.text, content.site.url, *(f"{link.text}:\n{link.url}" for link in content.legal)])
 
 
 # Same look as the pages (web/assets/style.css). The light scheme is inline, for programs that drop style elements.
@@ -161,7 +161,7 @@ def as_html(content: EmailContent) -> str:
         button=_BUTTON.format(url=content.button.url, text=content.button.text, font=_FONT),
         below=_each(_BELOW, content.below),
         links=_each(_BELOW, map(_link, content.links)),
-        footer=_each(_FOOTER, [*content.footer, Markup(" · ").join(map(_link, [content.site, *content.legal]))]),
+        footer=_each(_FOOTER, [*content.footer, Markup(" &nbsp; ").join(map(_link, [content.site, *content.legal]))]),
         font=_FONT,
         anywhere=_ANYWHERE,
     )
