@@ -118,17 +118,15 @@ async def delete_holds(connection: AsyncConnection, browsers: Collection[bytes])
         await connection.execute(delete(booking).where(_b.visitor.in_(browsers), _b.email.is_(None)))
 
 
-async def delete_address(connection: AsyncConnection, key: str) -> None:
-    """Delete the rows of other tables that belong to this address."""
+async def delete_addresses(connection: AsyncConnection, keys: Collection[str]) -> None:
+    """Delete the rows of other tables that belong to these addresses."""
     for table in OF_AN_ADDRESS:
-        await connection.execute(delete(table).where(table.c.customer_key == key))
+        await connection.execute(delete(table).where(table.c.customer_key.in_(keys)))
 
 
-async def delete_addresses_without_bookings(connection: AsyncConnection, keys: Collection[str]) -> None:
-    """Delete the rows of other tables that belong to those of these addresses that have no booking."""
-    for table in OF_AN_ADDRESS:
-        is_booked = select(_b.id).where(_b.customer_key == table.c.customer_key).exists()
-        await connection.execute(delete(table).where(table.c.customer_key.in_(keys), ~is_booked))
+async def with_bookings(connection: AsyncConnection, keys: Collection[str]) -> Collection[str]:
+    """Return those of these addresses that have a booking."""
+    return (await connection.scalars(select(_b.customer_key).where(_b.customer_key.in_(keys)).distinct())).all()
 
 
 async def delete_answers(connection: AsyncConnection, marks: Collection[bytes]) -> None:

@@ -15,7 +15,7 @@ from expert_booking.db.engine import AnyConnection, AnyRow, Database, retry_on_d
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.email_schedule import Delivery
 from expert_booking.domain.errors import FieldsWrong
-from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.lifecycle import RESCHEDULABLE, Actor, Status
 from expert_booking.domain.site import AccessRules, Site
 from expert_booking.schemas import (
     BookingView,
@@ -75,7 +75,7 @@ class Customers:
                 proofs=[_proof(row) for row in tables["access_proof"]],
                 access_requests=[_access_request(row) for row in tables["access_request"]],
                 stored_responses=[StoredResponse(created_at=at) for at in await rows.answers_with(connection, marks)],
-                mailbox=[stored_mail(row) for row in mails_about(await rows.mails(connection), key, ids)],
+                mailbox=[stored_mail(row) for row in mails_about(await rows.mails(connection), [key], ids)],
                 other={to_camel(name): [_as_json(row) for row in found] for name, found in tables.items()
                        if name not in _DESCRIBED},
             )  # fmt: skip
@@ -142,14 +142,11 @@ class Customers:
         cancelled = [row.id for row in erased if _is_to_cancel(row, now)]
         marks = await self._marks(connection, key, email)
         ids = [row.id for row in erased]
-        await rows.delete_mails(
-            connection, [row.id for row in mails_about(await rows.mails(connection), key, ids, besides=kept)]
-        )
         await rows.erase_bookings(connection, ids, cancelled, by=by.value, token=token, at=now)
         await rows.erase_when_over(connection, kept)
         browsers = {row.visitor for row in erased} | {browser}
         await rows.delete_holds(connection, [one for one in browsers if one is not None])
-        await rows.delete_address(connection, key)
+        await _delete_address(connection, [key], ids, besides=kept)
         await rows.delete_answers(connection, marks)
         return CustomerErased(erased=len(erased), cancelled=len(cancelled), kept=len(kept))
 
@@ -160,11 +157,10 @@ class Customers:
             if not found:
                 return False
             ids = [row.id for row in found]
-            about = mails_about(await rows.mails(connection), "", ids)
-            await rows.delete_mails(connection, [row.id for row in about])
             await rows.erase_bookings(connection, ids, (), by=Actor.SYSTEM.value, token=None, at=now)
-            # Whoever has no booking left leaves nothing behind.
-            await rows.delete_addresses_without_bookings(connection, {row.customer_key for row in found})
+            # Nothing else stays about an address that has no bookings left.
+            keys = {row.customer_key for row in found}
+            await _delete_address(connection, keys.difference(await rows.with_bookings(connection, keys)), ids)
         return True
 
     async def _bookings(self, connection: AnyConnection, key: str) -> Sequence[StoredBooking]:
@@ -194,6 +190,15 @@ class Customers:
         return [customer_mark(self._site.secret, spelling) for spelling in spellings]
 
 
+async def _delete_address(
+    connection: AnyConnection, keys: Collection[str], booking_ids: Collection[UUID], besides: Collection[UUID] = ()
+) -> None:
+    """Delete what else is stored about these addresses, and the mailbox's emails about these bookings."""
+    await rows.delete_addresses(connection, keys)
+    about = mails_about(await rows.mails(connection), keys, booking_ids, besides=besides)
+    await rows.delete_mails(connection, [row.id for row in about])
+
+
 def _key(email: str) -> str:
     try:
         return customer_key(email)
@@ -202,11 +207,12 @@ def _key(email: str) -> str:
 
 
 def _is_upcoming(row: AnyRow, now: datetime) -> bool:
-    return row.status in (Status.PENDING, Status.CONFIRMED) and row.ends_at > now
+    return Status(row.status) in RESCHEDULABLE and bool(row.ends_at > now)
 
 
 def _is_to_cancel(row: AnyRow, now: datetime) -> bool:
-    return row.status == Status.PENDING or (row.status == Status.CONFIRMED and row.starts_at > now)
+    status = Status(row.status)
+    return status is Status.PENDING or (status is Status.CONFIRMED and bool(row.starts_at > now))
 
 
 def _by_booking(found: Iterable[AnyRow]) -> dict[UUID, list[AnyRow]]:

@@ -82,13 +82,13 @@ class Mailbox:
 
 
 def mails_about(
-    kept: Iterable[AnyRow], key: str, booking_ids: Collection[UUID], *, besides: Collection[UUID] = ()
+    kept: Iterable[AnyRow], keys: Collection[str], booking_ids: Collection[UUID], *, besides: Collection[UUID] = ()
 ) -> list[AnyRow]:
-    """The stored emails about one of these bookings or to the customer with this key, in the given order.
+    """The stored emails about one of these bookings or to customers with these keys, in the given order.
 
     Those about a booking in `besides` are left out.
     """
-    return [row for row in kept if _is_about(_parsed(row), key, booking_ids, besides)]
+    return [row for row in kept if _is_about(_parsed(row), keys, booking_ids, besides)]
 
 
 def stored_mail(row: AnyRow) -> StoredMail:
@@ -100,13 +100,15 @@ def stored_mail(row: AnyRow) -> StoredMail:
     )
 
 
-def _is_about(email: EmailMessage, key: str, booking_ids: Collection[UUID], besides: Collection[UUID]) -> bool:
+def _is_about(
+    email: EmailMessage, keys: Collection[str], booking_ids: Collection[UUID], besides: Collection[UUID]
+) -> bool:
     # Every email about a booking contains a link to its page.
     linked = set(map(UUID, _BOOKING_LINK.findall(_body(email, "plain"))))
     if not linked.isdisjoint(besides):
         return False
     recipients = {_key(address) for _, address in getaddresses([str(email["To"])])}
-    return not linked.isdisjoint(booking_ids) or key in recipients
+    return not linked.isdisjoint(booking_ids) or not recipients.isdisjoint(keys)
 
 
 def _key(address: str) -> str | None:

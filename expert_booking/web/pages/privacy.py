@@ -40,7 +40,7 @@ def mount(services: Services, cookies: Sequence[Cookie], *, own_text: str) -> No
 
     @page_route.page("/privacy")
     async def privacy() -> None:
-        with layout.frame("Privacy", here="/privacy", narrow=True, description="What this site stores, and how long."):
+        with layout.frame("Privacy", narrow=True, description="What this site stores, and how long."):
             layout.html(_INTRODUCTION)
             if markdown:
                 ui.markdown(markdown).classes("panel own-text")
