@@ -34,8 +34,8 @@ _HEADING: Final = re.compile(r"^(?=#{1,5}\s)", re.MULTILINE)
 
 def mount(services: Services, cookies: Sequence[Cookie], *, own_text: str) -> None:
     """Serve the page. `own_text` is the operator's, in Markdown."""
-    # Its headings become one level lower, because the page has a first heading of its own.
-    markdown = _HEADING.sub("#", own_text)
+    # Its headings become one level lower, because the page has a first heading of its own. HTML is shown as text.
+    markdown = _HEADING.sub("#", own_text.replace("<", "&lt;"))
     facts = _stored(services.customers.periods(), services.site) + _cookies(cookies) + _rights(services.site)
 
     @page_route.page("/privacy")
