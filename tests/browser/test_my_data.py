@@ -99,7 +99,7 @@ async def test_deleting_signs_out_everywhere_and_leaves_nothing_behind(
     await expect_slot(board, at, "booked")
 
     await open_dialog(page)
-    await expect(dialog(page)).to_contain_text("Your upcoming booking is cancelled, and we let the expert know")
+    await expect(dialog(page)).to_contain_text("Your upcoming booking is cancelled, and we'll let the expert know")
     assert await problems(page) == []
     await page.keyboard.press("Escape")
     await expect(dialog(page)).to_be_hidden()
@@ -239,7 +239,7 @@ async def test_privacy_page_is_linked_from_the_footer_and_the_form(visit: Visit,
     await expect(page.get_by_label("Name")).to_have_value("Ada")
     await expect(page.locator("footer").get_by_role("link", name="Privacy")).to_have_attribute("href", "/privacy")
     await expect(page.locator("footer").get_by_role("link", name="Imprint")).to_have_count(0)
-    await expect(privacy.get_by_text("Until you delete it")).to_be_visible()
+    await expect(privacy.get_by_text("Until you delete them")).to_be_visible()
     for width in (1280, 360):
         await privacy.set_viewport_size({"width": width, "height": 800})
         assert await problems(privacy) == []

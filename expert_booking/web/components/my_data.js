@@ -14,18 +14,18 @@ export default {
           <h2 id="delete-data">Delete your data?</h2>
           <p>This concerns everything stored about <b class="address">{{ email }}</b>. It cannot be undone.</p>
           <div>
-            <h3>Deleted</h3>
+            <h3>What is deleted</h3>
             <ul>
-              <li v-if="upcoming && !keep">{{ upcoming === 1 ? "Your upcoming booking is cancelled" : "Your " + upcoming + " upcoming bookings are cancelled" }}, and we let the {{ upcoming === 1 ? "expert" : "experts" }} know</li>
-              <li>Name, address, phone number, notes and reasons in your {{ keep ? "past" : "" }} bookings</li>
-              <li>Calendar addresses, links in emails, and all sign-ins with this address</li>
+              <li v-if="upcoming && !keep">{{ upcoming === 1 ? "Your upcoming booking is cancelled" : "Your " + upcoming + " upcoming bookings are cancelled" }}, and we'll let the {{ upcoming === 1 ? "expert" : "experts" }} know</li>
+              <li>Your name, email address, phone number, notes, time zone and reasons in {{ keep ? "all other" : "all" }} bookings</li>
+              <li>Records of emails, times on hold, calendar addresses, and all sign-ins with this address</li>
             </ul>
           </div>
           <div>
-            <h3>Not deleted</h3>
+            <h3>What stays</h3>
             <ul>
               <li v-if="keep">{{ upcoming === 1 ? "Your upcoming booking. Its data is deleted once the session is over" : "Your upcoming bookings. Their data is deleted once the sessions are over" }}</li>
-              <li>The time and status of sessions, without your name</li>
+              <li>The time, status and history of your sessions, without your name</li>
               <li>Emails in your mailbox and the experts', and backups until they expire</li>
               <li v-if="isHost">Your profile and calendar as an expert, or your role as an admin</li>
             </ul>

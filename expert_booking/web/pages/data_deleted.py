@@ -22,8 +22,8 @@ def mount() -> None:
     @page_route.page("/my-bookings/deleted")
     async def deleted(request: Request) -> None:
         sentences = [
-            "You are signed out. Emails that were sent before are still in your mailbox and the experts'.",
             *_bookings(_number(request, "cancelled"), _number(request, "kept")),
+            "You are signed out. Emails that we sent before are still in your mailbox and the experts'.",
         ]
         with layout.frame("Your data has been deleted", narrow=True):
             layout.html(_DELETED.format(sentences=Markup("").join(map(_SENTENCE.format, sentences))))

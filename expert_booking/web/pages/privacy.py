@@ -26,8 +26,8 @@ _PARAGRAPH: Final = Markup('<p class="soft">{}</p>')
 _RIGHTS: Final = Markup(
     """<section class="panel"><h2>Your rights</h2>
 <p class="soft">Under <a href="/my-bookings">My bookings</a>, after you have signed in with your email address, you can
-download everything stored about it, or delete it. The people who run this site can do the same for you.{links}</p>
-</section>"""
+download everything stored about it, or delete it. The people who run this site can do the same for you.</p>
+{links}</section>"""
 )
 _HEADING: Final = re.compile(r"^(?=#{1,5}\s)", re.MULTILINE)
 
@@ -48,8 +48,7 @@ def mount(services: Services, cookies: Sequence[Cookie], *, own_text: str) -> No
 
 
 def _stored(periods: StoragePeriods, site: Site) -> Markup:
-    until_deleted = "Until you delete it"
-    bookings = until_deleted
+    bookings = "Until you delete them"
     if periods.bookings is not None:
         bookings = f"{_days(periods.bookings)} after the session. Then only its time and status remain"
     facts = [
@@ -68,7 +67,9 @@ def _stored(periods: StoragePeriods, site: Site) -> Markup:
     if site.sends_email:
         sent = ("Emails", "Which email was sent when, and whether it arrived.", _days(periods.emails))
         facts.insert(2, sent)
-    text = _PARAGRAPH.format("The server's log contains no names or addresses. Backups contain the same data.")
+    text = _PARAGRAPH.format(
+        "The server's log contains no names or addresses. Backups contain the same data until they are deleted."
+    )
     shown = Markup("").join(_FACT.format(*fact) for fact in facts)
     return _FACTS.format(title="What is stored, and how long", text=text, facts=shown)
 
@@ -85,8 +86,8 @@ def _cookies(cookies: Sequence[Cookie]) -> Markup:
 
 
 def _rights(site: Site) -> Markup:
-    link = Markup(' <a href="{}">{}</a>')
-    links = [(site.imprint_url, "Imprint"), (site.terms_url, "Terms")]
+    link = Markup('<p><a href="{}">{}</a></p>')
+    links = [(site.imprint_url, "Who runs this site (imprint)"), (site.terms_url, "Terms")]
     return _RIGHTS.format(links=Markup("").join(link.format(url, text) for url, text in links if url))
 
 
