@@ -12,7 +12,7 @@ from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import AGREED_TERMS, MAIL_CHANNEL
 from expert_booking.domain.email_schedule import LIMIT_SPAN, REFUSED_FOR_SIGN_IN, Delivery
 
-_SENT_KEPT: Final = timedelta(days=90)
+SENT_KEPT: Final = timedelta(days=90)
 # Unsent messages about sessions that ended this long ago are dropped.
 DROP_AFTER: Final = timedelta(days=1)
 _BATCH: Final = 1000
@@ -227,5 +227,5 @@ async def resend(connection: AsyncConnection, ids: Sequence[int] | None) -> set[
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
     """Delete some messages that were sent or withheld long ago or are no longer needed; False if there were none."""
-    values = {"before": now - _SENT_KEPT, "over": now - DROP_AFTER, "limit": _BATCH}
+    values = {"before": now - SENT_KEPT, "over": now - DROP_AFTER, "limit": _BATCH}
     return (await connection.execute(_SWEEP, values)).rowcount > 0

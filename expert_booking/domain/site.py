@@ -22,6 +22,11 @@ class Site:
     reminders: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
     # Emails about bookings within 24 hours to an address that nobody has signed in with. 0: no limit.
     emails_per_address: int = 8
+    # How long after a session the customer's data is kept. None: until it is erased.
+    retention: timedelta | None = None
+    # The operator's imprint and terms, elsewhere; linked on pages and in emails.
+    imprint_url: str = ""
+    terms_url: str = ""
     # Whether the site sends emails (over SMTP or into the demo mailbox).
     sends_email: bool = True
 

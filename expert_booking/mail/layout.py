@@ -48,6 +48,8 @@ class EmailContent:
     footer_links: Sequence[Link] = ()
     # Name and address of the site.
     site: Link
+    # Where the site says how it handles data, and who runs it.
+    legal: Sequence[Link] = ()
 
 
 def as_text(content: EmailContent) -> str:
@@ -68,7 +70,7 @@ def _paragraphs(content: EmailContent) -> Iterator[str]:
     yield "-- "
     yield from content.footer
     yield from map(_link_as_text, content.footer_links)
-    yield f"{content.site.text}\n{content.site.url}"
+    yield "\n".join([content.site.text, content.site.url, *(f"{link.text}:\n{link.url}" for link in content.legal)])
 
 
 def _link_as_text(link: Link) -> str:
@@ -169,7 +171,14 @@ def as_html(content: EmailContent) -> str:
         button=_BUTTON.format(url=content.button.url, text=content.button.text, font=_FONT),
         below=_each(_BELOW, content.below),
         links=_each(_BELOW, map(_link, content.links)),
-        footer=_each(_FOOTER, [*content.footer, *map(_link, content.footer_links), _link(content.site)]),
+        footer=_each(
+            _FOOTER,
+            [
+                *content.footer,
+                *map(_link, content.footer_links),
+                Markup(" &nbsp; ").join(map(_link, [content.site, *content.legal])),
+            ],
+        ),
         font=_FONT,
         anywhere=_ANYWHERE,
     )

@@ -15,7 +15,9 @@ def view_of(row: AnyRow) -> BookingView:
         "reschedules_left": terms.reschedules_left(row.reschedules),
         "awaits_verification": is_unverified(row),
     }
-    return BookingView.model_validate({**row._asdict(), "session_title": row.title, **left})
+    # Both are empty once the customer's data was erased.
+    customer = {"name": row.name or None, "email": row.email or None}
+    return BookingView.model_validate({**row._asdict(), "session_title": row.title, **customer, **left})
 
 
 def is_unverified(row: AnyRow) -> bool:

@@ -112,7 +112,7 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
             marks = [] if everywhere else marks_of(request)
             request.session.clear()
             request.session.update({"visitor": secret, "proven": marks})
-            _reload_others(renamed)
+            reload_others(renamed)
         return redirect(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
@@ -139,10 +139,10 @@ async def _signed_in(
     remember_mark(request, services.access.mark(proof.email))
     if before:
         await services.access.sign_out(before)
-    _reload_others(renamed)
+    reload_others(renamed)
 
 
-def _reload_others(renamed: Renamed | None) -> None:
+def reload_others(renamed: Renamed | None) -> None:
     """Reload the browser's other open pages a moment later, when it has the new cookie."""
     if renamed is not None:
         asyncio.get_running_loop().call_later(_RELOAD_DELAY, _reload_pages_of, renamed.before)

@@ -1,4 +1,4 @@
-"""Expire holds and unanswered requests at their deadline."""
+"""Expire holds and unanswered requests at their deadline, and delete or erase what is no longer needed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,7 @@ from expert_booking.db import deadlines as rows
 from expert_booking.db import holds, idempotency, limits
 from expert_booking.db.engine import Database
 from expert_booking.domain.limits import BookingLimits
+from expert_booking.services.customers import Customers
 from expert_booking.services.workers.worker import Worker
 
 # Seconds.
@@ -34,10 +35,12 @@ class Deadlines(Worker):
         clock: Callable[[], datetime],
         clock_agrees: Callable[[], Awaitable[bool]],
         booking_limits: BookingLimits,
+        customers: Customers,
     ) -> None:
         super().__init__(clock, clock_agrees)
         self._database = database
         self._booking_limits = booking_limits
+        self._customers = customers
         self._sweep_at = 0.0
 
     async def _step(self) -> float:
@@ -60,7 +63,7 @@ class Deadlines(Worker):
                 pass
 
     async def sweep(self) -> None:
-        """Delete old rows that are no longer needed, in batches."""
+        """Delete old rows that are no longer needed and erase customers after their retention period, in batches."""
         now = self._clock()
         async with self._database.statements() as connection:
             while await rows.sweep(connection, now):
@@ -68,6 +71,7 @@ class Deadlines(Worker):
             await idempotency.forget_old(connection, now)
             await holds.forget_old(connection, now)
             await limits.forget_old(connection, now, live_count=self._booking_limits.count_live_bookings)
+        await self._customers.erase_ended()
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:

@@ -234,7 +234,7 @@ class BookingPage:
         says_mail = self._services.site.sends_email and not by_host and booking.verify_by is None
         self._calendar.show(self._calendar_html())
         self._links.show(self._links_html())
-        self._shared_link.show(booking.email if says_mail else "")
+        self._shared_link.show(booking.email or "" if says_mail else "")
         self._show_actions()
 
     def _show_actions(self) -> None:
@@ -258,7 +258,8 @@ class BookingPage:
             if by_host
             else []
         )
-        may_reschedule = by_host and booking.status in RESCHEDULABLE and now < booking.ends_at and not unverified
+        is_open = booking.status in RESCHEDULABLE and now < booking.ends_at and not unverified
+        may_reschedule = by_host and booking.email is not None and is_open
         self._host_actions.show(transitions, may_reschedule=may_reschedule, when=f"{day}, {time}, {zone}")
 
     def _show_nothing(self) -> None:
@@ -267,7 +268,7 @@ class BookingPage:
         number = str(self._booking.id)
         ended = self._links_ended
         self._details.show(
-            error_pages.link_ended(number, self._booking.email) if ended else error_pages.no_booking(number)
+            error_pages.link_ended(number, self._booking.email or "") if ended else error_pages.no_booking(number)
         )
         self._verify_email.show(None, self._zone, self._services.clock())
         self._shared_link.show("")
@@ -295,7 +296,7 @@ class BookingPage:
         is_over = booking.status not in RESCHEDULABLE or booking.ends_at <= self._services.clock()
         if is_over or booking.awaits_verification:
             return Markup("")
-        with_whom = booking.name if self._live.by_host else booking.expert_name
+        with_whom = booking.customer_name if self._live.by_host else booking.expert_name
         page = f"{self._services.site.url}/booking/{booking.id}"  # without the key, which others must not see
         return calendar_links(booking, with_whom, self._access.url("/calendar.ics"), page)
 

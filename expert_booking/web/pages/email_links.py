@@ -88,13 +88,13 @@ def _endpoint(show: Show) -> Show:
         try:
             return await show(request, key)
         except EmailLinkNotValid as refusal:
-            return _page("This link doesn't work", _NOT_VALID.format(refusal), 404)
+            return _page(request, "This link doesn't work", _NOT_VALID.format(refusal), 404)
 
     return endpoint
 
 
-def _page(title: str, content: Markup, status: int = 200) -> Response:
-    return HTMLResponse(layout.plain(title, content), status, headers={"Cache-Control": "no-store"})
+def _page(request: Request, title: str, content: Markup, status: int = 200) -> Response:
+    return HTMLResponse(layout.plain(title, content, request), status, headers={"Cache-Control": "no-store"})
 
 
 def _not_booked_page(view: NotBookedView, key: str, request: Request, now: datetime) -> Response:
@@ -107,7 +107,7 @@ def _not_booked_page(view: NotBookedView, key: str, request: Request, now: datet
         button="Cancel it and stop these emails" if view.may_cancel else "Stop these emails",
         key=key,
     )
-    return _page("Didn't book this?", content)
+    return _page(request, "Didn't book this?", content)
 
 
 def _cancels(view: NotBookedView, now: datetime) -> str:
@@ -150,7 +150,7 @@ def _reminders_page(booking: BookingView, key: str, request: Request, now: datet
         text=text,
         form="" if over or booking.wanted_emails is WantedEmails.NONE else form,
     )
-    return _page("Reminders", content)
+    return _page(request, "Reminders", content)
 
 
 def _session(booking: BookingView, request: Request) -> Markup:

@@ -48,7 +48,7 @@ def mount(web: FastAPI, services: Services) -> None:
             return redirect(path)
         # Without scripts, because some email programs show pages without running any.
         zone = zone_of(request) or ZoneInfo(booking.time_zone or booking.expert_time_zone)
-        page = layout.plain("Confirm your booking", _question(booking, key, zone))
+        page = layout.plain("Confirm your booking", _question(booking, key, zone), request)
         return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
     async def confirm(_request: Request, body: bytes) -> Response:
