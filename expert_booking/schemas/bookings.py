@@ -137,9 +137,7 @@ class BookingView(BusyView):
     created_at: Utc
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]
-    wanted_emails: Annotated[
-        WantedEmails, Field(description="The emails about this booking that its customer wants.")
-    ] = WantedEmails.ALL
+    wanted_emails: Annotated[WantedEmails, Field(description="The emails about this booking that its customer wants.")]
     mail: Annotated[
         Delivery | None, Field(description="Delivery of the latest email to the customer, or why it was not sent.")
     ] = None

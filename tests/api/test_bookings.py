@@ -17,7 +17,7 @@ BOOKING = {
     "id", "expertId", "expertSlug", "expertName", "expertTimeZone", "sessionTypeId", "sessionTitle", "startsAt",
     "endsAt", "status",
     "name", "email", "phone", "notes", "timeZone", "answerBy", "verifyBy", "awaitsVerification",
-    "cancelUntil", "rescheduleUntil", "reschedulesLeft", "createdAt", "updatedAt", "version", "mail",
+    "cancelUntil", "rescheduleUntil", "reschedulesLeft", "createdAt", "updatedAt", "version", "mail", "wantedEmails",
 }  # fmt: skip
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -35,7 +35,7 @@ def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView
         "session_type_id": UUID(int=2), "session_title": "Consultation", "starts_at": NINE, "status": status,
         "ends_at": NINE + timedelta(hours=1), "email": "ada@example.com", "phone": None, "notes": "", "version": 1,
         "time_zone": None, "created_at": NINE, "updated_at": NINE, "answer_by": None, "cancel_until": NINE,
-        "reschedule_until": NINE, "reschedules_left": None,
+        "reschedule_until": NINE, "reschedules_left": None, "wanted_emails": WantedEmails.ALL,
     }  # fmt: skip
     return BookingView.model_validate({**facts, **overrides})
 
