@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Path, Query, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import caller_dependency
+from expert_booking.api.callers import TOKEN_IS_OPTIONAL, caller_dependency
 from expert_booking.api.error_docs import (
     FORBIDDEN,
     INVALID,
@@ -162,7 +162,7 @@ def endpoints(services: Services, routes: type[APIRoute], *, phone_required: boo
     ]
     router.post("", status_code=201, summary="Book a slot", response_model=NewBookingView, responses=_ON_BOOK)(book)
 
-    @router.get("", summary="List bookings", responses=_ON_LIST)
+    @router.get("", summary="List bookings", responses=_ON_LIST, openapi_extra=TOKEN_IS_OPTIONAL)
     async def list_bookings(
         query: Annotated[BookingQuery, Query()], caller: Caller | None = caller_from_token
     ) -> BookingPage | BusyPage:

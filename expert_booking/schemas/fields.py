@@ -75,11 +75,12 @@ class _Checked:
         return no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), **dict(self.keywords)}
+        documented = {**handler(schema), **dict(self.keywords)}
+        return {name: value for name, value in documented.items() if value is not None}
 
 
 def checked(check: Callable[[Any], Any], **keywords: Any) -> Any:
-    """`AfterValidator`, with the keywords of JSON Schema that document what it accepts."""
+    """`AfterValidator`, with the keywords of JSON Schema that document what it accepts. None removes a keyword."""
     return _Checked(check, tuple(keywords.items()))
 
 
@@ -176,18 +177,21 @@ def invalid_field(field: str, message: str) -> PydanticCustomError:
 
 ZONE_NAMES: Final = frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
-# `text` and other formats that are not of JSON Schema itself are explained in the API's description.
-LINE: Final = checked(one_line, format="text")
-TEXT: Final = checked(clean, format="text")
+# No control characters except tabs and line breaks.
+_PRINTABLE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+LINE: Final = checked(one_line, pattern=_PRINTABLE)
+TEXT: Final = checked(clean, pattern=_PRINTABLE)
 _NOT_EMPTY: Final = checked(not_empty, minLength=1)
+_ONLY_FORMAT: Final[dict[str, Any]] = {"pattern": None, "minLength": None, "maxLength": None}
 
 Name = Annotated[str, at_most(NAME_LENGTH), LINE, _NOT_EMPTY]
-Email = Annotated[str, at_most(EMAIL_LENGTH), LINE, _NOT_EMPTY, checked(_email, format="email")]
-Phone = Annotated[str, at_most(PHONE_LENGTH), LINE, _NOT_EMPTY, checked(_phone, format="phone")]
+# Their formats say more than lengths and characters. The API's description explains those not of JSON Schema itself.
+Email = Annotated[str, at_most(EMAIL_LENGTH), LINE, _NOT_EMPTY, checked(_email, format="email", **_ONLY_FORMAT)]
+Phone = Annotated[str, at_most(PHONE_LENGTH), LINE, _NOT_EMPTY, checked(_phone, format="phone", **_ONLY_FORMAT)]
 Notes = Annotated[str, at_most(NOTES_LENGTH), TEXT]
 Title = Annotated[str, at_most(80), LINE, _NOT_EMPTY]
 Search = Annotated[str, at_most(SEARCH_LENGTH), LINE]
-ZoneName = Annotated[str, Field(max_length=64), checked(_time_zone, format="time-zone")]
+ZoneName = Annotated[str, Field(max_length=64), checked(_time_zone, format="time-zone", **_ONLY_FORMAT)]
 Day = Annotated[date, BeforeValidator(_iso_8601), checked(_plausible_date, pattern=_PLAUSIBLE)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), checked(_plausible_instant, pattern=_PLAUSIBLE)]
 
