@@ -5,7 +5,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
-from expert_booking.api.callers import bearer_token, caller_dependency, caller_if_any, client_network_hash
+from expert_booking.api.callers import (
+    TOKEN_IS_OPTIONAL,
+    bearer_token,
+    caller_dependency,
+    caller_if_any,
+    client_network_hash,
+)
 from expert_booking.api.error_docs import (
     CODE_WRONG,
     FORBIDDEN,
@@ -229,7 +235,7 @@ def endpoints(
         openapi_extra={"security": [{}, {bearer_token.scheme_name: []}]},  # a token is optional
     )(book)
 
-    @router.get("", summary="List bookings", responses=_ON_LIST)
+    @router.get("", summary="List bookings", responses=_ON_LIST, openapi_extra=TOKEN_IS_OPTIONAL)
     async def list_bookings(
         query: Annotated[BookingQuery, Query()], caller: Caller | None = caller_from_token
     ) -> BookingPage | BusyPage:

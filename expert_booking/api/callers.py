@@ -1,7 +1,7 @@
 """The caller of a request, from its bearer token."""
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -15,6 +15,8 @@ bearer_token = HTTPBearer(
     auto_error=False,
     description="A token from `expert-booking token create`, `POST /bookings` or `POST /access-links/redeem`.",
 )
+# For `openapi_extra` of operations that also answer requests without a token.
+TOKEN_IS_OPTIONAL: Final[dict[str, Any]] = {"security": [{}]}
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer_token)]
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 
-from expert_booking.api.callers import caller_dependency
+from expert_booking.api.callers import TOKEN_IS_OPTIONAL, caller_dependency
 from expert_booking.api.error_docs import (
     INVALID,
     NO_EXPERT,
@@ -82,6 +82,7 @@ def endpoints(services: Services) -> APIRouter:
         "/{expert}",
         summary="Read an expert",
         responses={**example_response(200, "The expert.", _DETAIL), **error_responses(NO_PROOF, NO_EXPERT)},
+        openapi_extra=TOKEN_IS_OPTIONAL,
     )
     async def get_expert(
         expert: ExpertReference, caller: Caller | None = caller_from_token

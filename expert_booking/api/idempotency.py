@@ -29,7 +29,8 @@ from expert_booking.services.idempotency import Answer
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
-_KEY: Final = re.compile(r'("?)([!#-\[\]-~]{1,255})\1')
+_PLAIN_KEY: Final = r"[!#-\[\]-~]{1,255}"
+_KEY: Final = re.compile(rf'("?)({_PLAIN_KEY})\1')
 _KEY_INVALID: Final = "Please send 1 to 255 visible ASCII characters without spaces, quotes and backslashes."
 # Refusals that answer the request itself, and are therefore stored. Not stored: 401, 403, 429 and 503, which depend on
 # the caller and the moment; and validation errors, which the client can fix and resend with the same key.
@@ -77,7 +78,7 @@ _PARAMETER: Final = {
     " hours is not executed again and returns the first response. For the tokens of admins, experts and readers this"
     " includes refusals: 404, 409, 412, and 422 unless it is `validation_failed`. For all other callers a refused"
     " request is evaluated again. Keys are separate for each token, and for each network without one.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": f'^({_PLAIN_KEY}|"{_PLAIN_KEY}")$'},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 _REPLAYED: Final = {

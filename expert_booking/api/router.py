@@ -73,10 +73,10 @@ Times are RFC 3339 in UTC with `Z`; times in requests need an offset. Ids are op
 `page` starting at 1 and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable
 `code`; a 422 lists all invalid fields in `errors`. Send an `Idempotency-Key` with a POST to make it safe to repeat.
 
-Formats: a `text` has no control characters except tabs and line breaks, and is trimmed. A `person-name` looks neither
-like a web nor like an email address. A `time-zone` is an IANA name such as `Europe/Berlin`, a `country` an ISO 3166
-code such as `DE`, a `phone` a number such as `+49 30 1234567`. A request that breaks a rule that JSON Schema cannot
-express, such as the order of two dates, gets a 422.
+Formats: a `time-zone` is an IANA name such as `Europe/Berlin`, a `country` an ISO 3166 code such as `DE`, a `phone` a
+number such as `+49 30 1234567`, and a `slug` consists of lowercase letters, digits and single hyphens. A `person-name`
+looks neither like a web nor like an email address. Texts are trimmed. A request that breaks a rule that JSON Schema
+cannot express, such as the order of two dates, gets a 422.
 
 Send tokens as `Authorization: Bearer …`. Hosts get theirs from `expert-booking token create`. Customers have no
 accounts: they get an `accessToken` for each booking from `POST /bookings`, and a token for all bookings of their email

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Response
 
+from expert_booking.api.callers import TOKEN_IS_OPTIONAL
 from expert_booking.api.error_docs import (
     HOST_ERRORS,
     INVALID,
@@ -49,6 +50,7 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
         tags=_TAGS,
         summary="List session types",
         responses={**listed, **error_responses(NO_PROOF, NO_EXPERT)},
+        openapi_extra=TOKEN_IS_OPTIONAL,
     )
     async def list_session_types(expert: ExpertReference, caller: Caller | None = caller_from_token) -> SessionTypeList:
         """Return the session types of an expert, by position. The expert and admins also see inactive ones."""

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from expert_booking.domain.email_schedule import Audience, Delivery, MessageKind
 from expert_booking.schemas.bookings import BookingView, ChangeView, HoldView
-from expert_booking.schemas.fields import Model, Utc
+from expert_booking.schemas.fields import Model, RequestModel, Utc
 
 
 class StoredEmail(Model):
@@ -100,7 +100,7 @@ class CustomerErased(Model):
     kept: Annotated[int, Field(description="Upcoming bookings that stay until they are over.")]
 
 
-class EraseQuery(Model):
+class EraseQuery(RequestModel):
     """How to erase a customer's data."""
 
     # Refused if unknown: a misspelt parameter must not cancel bookings.

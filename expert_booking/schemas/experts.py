@@ -48,11 +48,9 @@ Headline = Annotated[str, line(160)]
 Bio = Annotated[str, lines(5000)]
 Years = Annotated[int, Field(ge=0, le=80)]
 Languages = Annotated[Sequence[Language], Field(max_length=20), at_most_items(20)]
-Country = Annotated[str, Field(max_length=2, examples=["DE"], json_schema_extra={"format": "country"})]
+Country = Annotated[str, Field(max_length=2, examples=["DE"]), checked(str, format="country", maxLength=None)]
 Region = Annotated[str, Field(max_length=10, examples=["BY"])]
-Slug = Annotated[
-    str, Field(max_length=80, examples=["jana-muller"]), checked(_slug, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
-]
+Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), checked(_slug, format="slug", maxLength=None)]
 
 
 _SEARCH: Final = (

@@ -40,6 +40,10 @@ SLOT_DAYS: Final = 62
 FREE_DAYS: Final = 60
 
 
+# No control characters except tabs and line breaks.
+_PRINTABLE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+
+
 class Model(BaseModel):
     """Base of all requests and views: frozen, with camelCase names in JSON."""
 
@@ -84,11 +88,12 @@ class _Checked:
         return no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {**handler(schema), **dict(self.keywords)}
+        documented = {**handler(schema), **dict(self.keywords)}
+        return {name: value for name, value in documented.items() if value is not None}
 
 
 def checked(check: Callable[[Any], Any], **keywords: Any) -> Any:
-    """`AfterValidator`, with the keywords of JSON Schema that document what it accepts."""
+    """`AfterValidator`, with the keywords of JSON Schema that document what it accepts. None removes a keyword."""
     return _Checked(check, tuple(keywords.items()))
 
 
@@ -110,7 +115,7 @@ def _cleaned(length: int, clean: Callable[[str], str]) -> Any:
             raise ValueError(f"Please use at most {length} characters.")
         return cleaned
 
-    return checked(check, maxLength=length, format="text")
+    return checked(check, maxLength=length, pattern=_PRINTABLE)
 
 
 def not_empty(text: str) -> str:
@@ -192,18 +197,19 @@ def invalid_field(field: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("wrong", "{message}", {"field": field, "message": message})
 
 
-# `text` and other formats that are not of JSON Schema itself are explained in the API's description.
 _NOT_EMPTY: Final = checked(not_empty, minLength=1)
+_ONLY_FORMAT: Final[dict[str, Any]] = {"pattern": None, "minLength": None, "maxLength": None}
 
 Name = Annotated[str, line(NAME_LENGTH), _NOT_EMPTY]
-PersonName = Annotated[Name, checked(_person, format="person-name")]
-Email = Annotated[str, line(EMAIL_LENGTH, clean_address), _NOT_EMPTY, checked(_email, format="email")]
+# Their formats say more than lengths and characters. The API's description explains those not of JSON Schema itself.
+PersonName = Annotated[Name, checked(_person, format="person-name", **_ONLY_FORMAT)]
+Email = Annotated[str, line(EMAIL_LENGTH, clean_address), _NOT_EMPTY, checked(_email, format="email", **_ONLY_FORMAT)]
 # Not yet checked, because that needs the country of the sender. See `BookingRequest`.
-Phone = Annotated[str, line(PHONE_LENGTH), checked(not_empty, minLength=1, format="phone")]
+Phone = Annotated[str, line(PHONE_LENGTH), checked(not_empty, format="phone", **_ONLY_FORMAT)]
 Notes = Annotated[str, lines(NOTES_LENGTH)]
 Title = Annotated[str, line(80), _NOT_EMPTY]
 Search = Annotated[str, line(SEARCH_LENGTH)]
-ZoneName = Annotated[str, Field(max_length=64), checked(_time_zone, format="time-zone")]
+ZoneName = Annotated[str, Field(max_length=64), checked(_time_zone, format="time-zone", **_ONLY_FORMAT)]
 Day = Annotated[date, BeforeValidator(_iso_8601), checked(_plausible_date, pattern=_PLAUSIBLE)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), checked(_plausible_instant, pattern=_PLAUSIBLE)]
 

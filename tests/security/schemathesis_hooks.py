@@ -1,14 +1,34 @@
-"""What Schemathesis needs to know to generate valid requests: values of the formats that the OpenAPI document names."""
+"""What Schemathesis needs to know about the API: values of its formats, and rules that its schema cannot express."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Any, Final
+from uuid import uuid4
 
 import schemathesis
 from hypothesis import strategies as st
+from schemathesis.core.transport import Response
 
 from expert_booking.schemas import ZONE_NAMES
 
 FIRST, LAST = date(1970, 1, 1), date(2200, 12, 31)
+KEY: Final = re.compile(r'("?)[!#-\[\]-~]{1,255}\1')
+# The messages for requests that are valid by the schema and refused all the same, because JSON Schema cannot express
+# the rule. Each is documented in the description of its operation or field.
+RULES: Final = re.compile(
+    r"fill this in"  # after trimming
+    r"|must not be before"  # two dates
+    r"|at most \d+ days"  # the length of a range
+    r"|choose a day|days ahead"  # relative to today
+    r"|either `after` or `before`|cursor from an earlier response"
+    r"|country|region|holidays"  # which exist, and which need each other
+    r"|These hours (overlap|.*close)|24 hours"  # two windows
+    r"|looks like an id|lowercase letters"  # slugs
+    r"|is not offered|not bookable|outside|in the past|too (soon|far)|already (begun|over)|hours|not open|notice|booked"
+    r"|Idempotency-Key was used",
+    re.IGNORECASE,
+)
 
 
 def _instants() -> st.SearchStrategy[str]:
@@ -16,13 +36,8 @@ def _instants() -> st.SearchStrategy[str]:
     return st.datetimes(first, last, timezones=st.just(UTC)).map(lambda at: at.isoformat().replace("+00:00", "Z"))
 
 
-def _texts() -> st.SearchStrategy[str]:
-    printable = st.characters(categories=("L", "N", "P", "S"), codec="utf-8")
-    return st.text(printable, min_size=1, max_size=40)
-
-
-FORMATS = {
-    "text": _texts(),
+FORMATS: Final = {
+    "slug": st.from_regex(re.compile("[a-z]{1,20}(-[a-z]{1,20})?", re.A), fullmatch=True),
     "date": st.dates(FIRST, LAST).map(date.isoformat),
     "date-time": _instants(),
     "email": st.from_regex(re.compile(r"[a-z]{1,20}(\.[a-z0-9]{1,20})?@example\.(com|org)", re.A), fullmatch=True),
@@ -33,3 +48,24 @@ FORMATS = {
 }
 for name, strategy in FORMATS.items():
     schemathesis.openapi.format(name, strategy)
+
+
+@schemathesis.hook
+def map_headers(_: Any, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Replace valid keys, because each is valid for one request only."""
+    if headers and KEY.fullmatch(str(headers.get("Idempotency-Key", ""))):
+        return {**headers, "Idempotency-Key": str(uuid4())}
+    return headers
+
+
+@schemathesis.check
+def valid_requests_are_refused_by_documented_rules_only(
+    _: schemathesis.CheckContext, response: Response, case: schemathesis.Case
+) -> None:
+    """Check the reason why a request that is valid by the schema got a 422."""
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 422:
+        return
+    problem = response.json()
+    messages = [error["message"] for error in problem.get("errors", ())] or [problem["detail"]]
+    undocumented = [message for message in messages if not RULES.search(message)]
+    assert not undocumented, f"refused by a rule that is not in the schema: {undocumented}"
