@@ -31,6 +31,10 @@ _PLACEHOLDER: Final = re.compile(
 )
 
 
+# Characters of the operator's own text about privacy.
+_MAX_PRIVACY_TEXT: Final = 100_000
+
+
 class SettingsError(Exception):
     """A setting is invalid. The message names the variable and says what it should be."""
 
@@ -51,6 +55,12 @@ def _base_url(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("should look like https://booking.example.com")
     return url.rstrip("/")
+
+
+def _page_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[!-~]+", url):
+        raise ValueError("should look like https://example.com/imprint")
+    return url
 
 
 def _smtp_url(url: str) -> str:
@@ -136,6 +146,10 @@ class Settings(BaseSettings):
         timedelta(hours=24),
         timedelta(hours=1),
     )
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    privacy_file: Path | None = None
+    imprint_url: Annotated[str, AfterValidator(_page_url)] | None = None
+    terms_url: Annotated[str, AfterValidator(_page_url)] | None = None
     redis_url: Annotated[str, AfterValidator(_redis_url)] | None = None
     pool_size: Annotated[int, Field(ge=1, le=100)] = 6
     log_format: LogFormat = "text"
@@ -157,7 +171,29 @@ class Settings(BaseSettings):
             admins=self.admin_emails,
             reminders=self.reminder_hours,
             sends_email=self.smtp_url is not None or self.mailbox,
+            retention=None if self.retention_days is None else timedelta(days=self.retention_days),
+            imprint_url=self.imprint_url or "",
+            terms_url=self.terms_url or "",
         )
+
+    def privacy_text(self) -> str:
+        """The operator's own text for the page about privacy, in Markdown; empty without one. Raises SettingsError."""
+        if self.privacy_file is None:
+            return ""
+        try:
+            with self.privacy_file.open(encoding="utf-8") as file:
+                text = file.read(_MAX_PRIVACY_TEXT + 1)
+        except OSError as error:
+            raise SettingsError(
+                f"EXPERT_BOOKING_PRIVACY_FILE: cannot read {self.privacy_file} ({os.strerror(error.errno or 0)})."
+            ) from error
+        except ValueError as error:
+            raise SettingsError(f"EXPERT_BOOKING_PRIVACY_FILE: {self.privacy_file} should be UTF-8 text.") from error
+        if len(text) > _MAX_PRIVACY_TEXT:
+            raise SettingsError(
+                f"EXPERT_BOOKING_PRIVACY_FILE: {self.privacy_file} should have at most {_MAX_PRIVACY_TEXT} characters."
+            )
+        return text
 
     @property
     def smtp(self) -> SmtpServer | None:
@@ -204,6 +240,7 @@ class Settings(BaseSettings):
                 f"EXPERT_BOOKING_HOLD_LONGEST_MINUTES is {self.hold_longest_minutes:g} and should be at least "
                 f"EXPERT_BOOKING_HOLD_MINUTES, which is {self.hold_minutes:g}."
             )
+        self.privacy_text()
 
     def secret(self) -> str:
         """The key that signs cookies and links: the configured one, or a generated one in the data folder.

@@ -4,6 +4,7 @@ import os
 import pwd
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,10 @@ def test_common_database_url_schemes_are_accepted(monkeypatch: pytest.MonkeyPatc
         ("SECRET_KEY", "short"),
         ("DEMO", "maybe"),
         ("PHONE_REQUIRED", "2"),
+        ("RETENTION_DAYS", "0"),
+        ("RETENTION_DAYS", "a year"),
+        ("IMPRINT_URL", "example.com/imprint"),
+        ("TERMS_URL", "javascript:alert(1)"),
         ("POOL_SIZE", "0"),
         ("HOLD_MINUTES", "0"),
         ("HOLD_MINUTES", "-5"),
@@ -197,3 +202,27 @@ def test_concurrent_first_starts_get_the_same_complete_key(monkeypatch: pytest.M
 )
 def test_public_url(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], address: str) -> None:
     assert settings(monkeypatch, **variables).public_url == address
+
+
+def test_own_text_about_privacy_is_read_from_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "privacy.md"
+    file.write_text("Wir speichern möglichst wenig.\n", encoding="utf-8")
+    assert settings(monkeypatch, PRIVACY_FILE=str(file)).privacy_text() == "Wir speichern möglichst wenig.\n"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00", b"x" * 100_001])
+def test_unreadable_text_about_privacy_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "privacy.md"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=r"EXPERT_BOOKING_PRIVACY_FILE.*privacy\.md"):
+        settings(monkeypatch, PRIVACY_FILE=str(file)).check()
+
+
+def test_retention_and_legal_links_reach_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().site.retention is None
+    links = {"IMPRINT_URL": "https://example.com/imprint", "TERMS_URL": "https://example.com/terms#1"}
+    site = settings(monkeypatch, RETENTION_DAYS="365", **links).site
+    assert (site.retention, site.imprint_url, site.terms_url) == (timedelta(days=365), *links.values())

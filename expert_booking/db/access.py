@@ -28,7 +28,7 @@ from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request,
 from expert_booking.domain.email_schedule import MessageKind
 
 # Requests are deleted after this. Until then they count against the limits.
-_REQUESTS_KEPT: Final = timedelta(days=1)
+REQUESTS_KEPT: Final = timedelta(days=1)
 
 _r, _p = access_request.c, access_proof.c
 _now = bindparam("now", type_=DateTime(timezone=True))
@@ -233,5 +233,5 @@ async def experts_of(connection: AsyncConnection, customer_key: str) -> Sequence
 
 async def sweep(connection: AsyncConnection, now: datetime) -> None:
     """Delete old requests with their emails, and expired proofs."""
-    await connection.execute(delete(access_request).where(_r.created_at < now - _REQUESTS_KEPT))
+    await connection.execute(delete(access_request).where(_r.created_at < now - REQUESTS_KEPT))
     await connection.execute(delete(access_proof).where(_p.expires_at < now))

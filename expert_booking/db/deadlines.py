@@ -7,7 +7,7 @@ from sqlalchemy import DateTime, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # Holds that never became bookings are deleted after this.
-_EXPIRED_HOLDS_KEPT: Final = timedelta(days=1)
+EXPIRED_HOLDS_KEPT: Final = timedelta(days=1)
 _BATCH: Final = 500
 _now = bindparam("now", type_=DateTime(timezone=True))
 _NEXT = text(
@@ -55,4 +55,4 @@ async def expire(connection: AsyncConnection, now: datetime) -> bool:
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
     """Delete some old holds that never became bookings; False if there were none."""
-    return (await connection.execute(_SWEEP, {"before": now - _EXPIRED_HOLDS_KEPT, "limit": _BATCH})).rowcount > 0
+    return (await connection.execute(_SWEEP, {"before": now - EXPIRED_HOLDS_KEPT, "limit": _BATCH})).rowcount > 0

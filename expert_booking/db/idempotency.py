@@ -47,9 +47,11 @@ async def claim(connection: AsyncConnection, caller: bytes, key: str, fingerprin
     return first
 
 
-async def keep(connection: AsyncConnection, caller: bytes, key: str, *, status: int, sealed: bytes) -> None:
-    """Store the response, with headers and body encrypted together."""
-    values = {"status": status, "headers": null(), "body": sealed}
+async def keep(
+    connection: AsyncConnection, caller: bytes, key: str, *, status: int, sealed: bytes, customer: bytes | None
+) -> None:
+    """Store the response, with headers and body encrypted together. `customer` marks the address in it."""
+    values = {"status": status, "headers": null(), "body": sealed, "customer": customer}
     await connection.execute(update(kept_answer).where(_row_of(caller, key)).values(values))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import MAIL_CHANNEL
 
-_SENT_KEPT: Final = timedelta(days=90)
+SENT_KEPT: Final = timedelta(days=90)
 # Unsent messages about sessions that ended this long ago are dropped.
 DROP_AFTER: Final = timedelta(days=1)
 _BATCH: Final = 1000
@@ -181,5 +181,5 @@ async def resend(connection: AsyncConnection, ids: Sequence[int] | None) -> set[
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
     """Delete some messages that were sent long ago or are no longer needed; False if there were none."""
-    values = {"before": now - _SENT_KEPT, "over": now - DROP_AFTER, "limit": _BATCH}
+    values = {"before": now - SENT_KEPT, "over": now - DROP_AFTER, "limit": _BATCH}
     return (await connection.execute(_SWEEP, values)).rowcount > 0

@@ -1,10 +1,13 @@
 """Format times and statuses for people. Times that the clock shows twice (a fold) include their UTC offset."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from expert_booking.domain.lifecycle import Status
 
+# Stands for the name of a customer whose data was deleted.
+DELETED_CUSTOMER: Final = "Deleted customer"
 STATUS = {
     Status.HELD: "On hold",
     Status.PENDING: "Pending",

@@ -20,6 +20,11 @@ class Site:
     admins: frozenset[str] = frozenset()
     # How long before the start of a session each reminder is sent.
     reminders: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
+    # How long after a session the customer's data is kept. None: until it is erased.
+    retention: timedelta | None = None
+    # The operator's imprint and terms, elsewhere; linked on pages and in emails.
+    imprint_url: str = ""
+    terms_url: str = ""
     # Whether the site sends emails (over SMTP or into the demo mailbox).
     sends_email: bool = True
 

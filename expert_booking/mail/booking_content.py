@@ -16,6 +16,7 @@ from expert_booking.mail.layout import EmailContent, Fact, Link
 from expert_booking.mail.plain import lines, one_line
 from expert_booking.mail.wording import (
     DO_NOT_FORWARD,
+    ERASURE,
     FILE_ADDS,
     FILE_REMOVES,
     FILE_UPDATES,
@@ -33,7 +34,7 @@ from expert_booking.mail.wording import (
 def booking_content(email: BookingEmail, site: Site, now: datetime) -> EmailContent:
     """Return the content of an email about a booking. `now` is UTC and decides how far away the session is."""
     template, zone = _template(email), _zones(email)[0]
-    other = one_line(email.expert_name if email.to_customer else email.customer_name)
+    other = one_line(email.expert_name if email.to_customer else email.customer_name or formatting.DELETED_CUSTOMER)
     title = one_line(email.session_title)
     at = f"{formatting.short_day(email.starts_at, zone)}, {_clock_time(email.starts_at, zone)}"
     button, *links = _links(email, site)
@@ -52,6 +53,8 @@ def booking_content(email: BookingEmail, site: Site, now: datetime) -> EmailCont
 
 
 def _template(email: BookingEmail) -> Template:
+    if email.is_erasure:
+        return ERASURE
     found = (TO_CUSTOMER if email.to_customer else TO_EXPERT)[email.kind]
     return found if isinstance(found, Template) else found.get(_acted_by(email), found[ActedBy.SYSTEM])
 
@@ -94,12 +97,14 @@ def _facts(email: BookingEmail) -> list[Fact]:
     facts.append(Fact("Session", [one_line(email.session_title)]))
     facts += [Fact("Expert", [one_line(email.expert_name)])] if email.to_customer else _customer_facts(email)
     # Never email a customer's own text to the customer: anyone can book with someone else's address and write anything.
-    if email.reason and (email.actor in HOSTS or not email.to_customer):
+    if email.reason and not email.is_erasure and (email.actor in HOSTS or not email.to_customer):
         facts.append(Fact("Reason", lines(email.reason)))
     return facts
 
 
 def _customer_facts(email: BookingEmail) -> list[Fact]:
+    if not email.customer_email:
+        return [Fact("Customer", [formatting.DELETED_CUSTOMER])]
     address = one_line(email.customer_email)
     facts = [Fact("Customer", [one_line(email.customer_name)]), Fact("Email", [address], link=_mailto(address))]
     if email.customer_phone:
@@ -185,5 +190,5 @@ def _below(email: BookingEmail, now: datetime) -> list[str]:
 
 def _footer(email: BookingEmail) -> str:
     if not email.to_customer:
-        return f"{WHY_EXPERT} {REPLIES}"
+        return f"{WHY_EXPERT} {REPLIES}" if email.customer_email else WHY_EXPERT
     return f"{WHY_CUSTOMER} {DO_NOT_FORWARD.format(do='change or cancel' if email.status in LIVE else 'see')}"

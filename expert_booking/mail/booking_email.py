@@ -26,6 +26,7 @@ class BookingEmail:
     expert_name: str
     expert_email: str
     expert_zone: str
+    # Empty if the customer's data was deleted.
     customer_name: str
     customer_email: str
     customer_phone: str | None
@@ -45,3 +46,8 @@ class BookingEmail:
     def to_customer(self) -> bool:
         """Whether it goes to the customer; otherwise it goes to the expert."""
         return self.audience is Audience.CUSTOMER
+
+    @property
+    def is_erasure(self) -> bool:
+        """Whether it tells the expert of a booking that was cancelled because the customer's data was deleted."""
+        return self.kind is MessageKind.CANCELLED and not self.to_customer and not self.customer_email

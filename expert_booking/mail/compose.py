@@ -1,5 +1,6 @@
 """Build complete email messages: headers, plain text and HTML with the same wording, and calendar files."""
 
+from dataclasses import replace
 from datetime import datetime
 from email import policy
 from email.message import EmailMessage
@@ -16,6 +17,7 @@ from expert_booking.mail.layout import EmailContent, as_html, as_text
 from expert_booking.mail.wording import (
     access_content,
     address_change_content,
+    legal_links,
     new_address_content,
     requests_before,
 )
@@ -97,6 +99,7 @@ def _recipient(email: BookingEmail) -> tuple[str, str]:
 def _message(
     content: EmailContent, name: str, address: str, site: Site, message_id: str, now: datetime
 ) -> EmailMessage:
+    content = replace(content, legal=legal_links(site))
     # Only a local part outside ASCII needs a server with SMTPUTF8. Any server accepts the rest.
     message = EmailMessage(policy=policy.SMTP if address.isascii() else policy.SMTPUTF8)
     put_text(message, "Subject", content.subject)

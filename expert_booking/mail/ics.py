@@ -11,6 +11,7 @@ from uuid import UUID
 from icalendar import Calendar, Event, vCalAddress, vDuration, vText, vUri
 
 from expert_booking.domain.email_schedule import Audience
+from expert_booking.domain.formatting import DELETED_CUSTOMER
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.mail.plain import lines, one_line
 
@@ -128,7 +129,8 @@ def _status(status: Status) -> str:
 
 
 def _summary(entry: Entry) -> str:
-    other = entry.customer_name if entry.audience is Audience.EXPERT else entry.expert_name
+    customer = entry.customer_name or DELETED_CUSTOMER
+    other = customer if entry.audience is Audience.EXPERT else entry.expert_name
     return one_line(f"{entry.session_title} with {other}")
 
 

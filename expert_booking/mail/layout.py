@@ -46,6 +46,8 @@ class EmailContent:
     footer: Sequence[str]
     # Name and address of the site.
     site: Link
+    # Where the site says how it handles data, and who runs it.
+    legal: Sequence[Link] = ()
 
 
 def as_text(content: EmailContent) -> str:
@@ -66,7 +68,7 @@ def _paragraphs(content: EmailContent) -> Iterator[str]:
         yield f"{link.text}:\n{link.url}"
     yield "-- "
     yield from content.footer
-    yield f"{content.site.text}\n{content.site.url}"
+    yield "\n".join([content.site.text, content.site.url, *(f"{link.text}:\n{link.url}" for link in content.legal)])
 
 
 # Same look as the pages (web/assets/style.css). The light scheme is inline, for programs that drop style elements.
@@ -159,7 +161,7 @@ def as_html(content: EmailContent) -> str:
         button=_BUTTON.format(url=content.button.url, text=content.button.text, font=_FONT),
         below=_each(_BELOW, content.below),
         links=_each(_BELOW, map(_link, content.links)),
-        footer=_each(_FOOTER, [*content.footer, _link(content.site)]),
+        footer=_each(_FOOTER, [*content.footer, Markup(" &nbsp; ").join(map(_link, [content.site, *content.legal]))]),
         font=_FONT,
         anywhere=_ANYWHERE,
     )

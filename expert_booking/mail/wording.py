@@ -128,6 +128,11 @@ TO_EXPERT: Final[Templates] = {
         "Reminder", "Your session starts {soon}", "You're all set for your session with {other}."
     ),
 }
+ERASURE: Final = Template(
+    "Cancelled",
+    "A booking was cancelled",
+    "The customer has asked for their data to be deleted. The session will not take place.",
+)
 WHY_CUSTOMER: Final = "You're receiving this email because this address was used to book a session."
 DO_NOT_FORWARD: Final = "Anyone with this email can {do} the booking, so please don't forward it."
 WHY_EXPERT: Final = "You're receiving this email because this booking is in your calendar."
@@ -226,3 +231,9 @@ def address_change_content(expert: str, site: Site) -> EmailContent:
 def site_link(site: Site) -> Link:
     """Return the name of the site, which is the sender's name, with its URL."""
     return Link(name_and_address(site.sender)[0] or "Expert Booking", site.url)
+
+
+def legal_links(site: Site) -> list[Link]:
+    """Return the links to the page about privacy and, if the operator has set them, to the imprint and the terms."""
+    links = (Link("Privacy", f"{site.url}/privacy"), Link("Imprint", site.imprint_url), Link("Terms", site.terms_url))
+    return [link for link in links if link.url]

@@ -97,7 +97,7 @@ class Caller(Model):
         return self.role is Role.CUSTOMER and (
             (booking_id == self.booking_id and key_version == self.key_version)
             or (visitor is not None and visitor == self.visitor)
-            or (customer_key is not None and customer_key == self.customer_key)
+            or (bool(customer_key) and customer_key == self.customer_key)
         )
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from expert_booking.domain.email_schedule import Delivery
+from expert_booking.domain.formatting import DELETED_CUSTOMER
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.terms import Leeway
 from expert_booking.schemas.fields import (
@@ -83,8 +84,8 @@ class BookingView(BusyView):
     expert_time_zone: str
     session_type_id: UUID
     session_title: str
-    name: str
-    email: str
+    name: Annotated[str | None, Field(description="null: the customer's data was deleted.")]
+    email: Annotated[str | None, Field(description="null: the customer's data was deleted.")]
     phone: str | None
     notes: str
     time_zone: str | None
@@ -98,6 +99,11 @@ class BookingView(BusyView):
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]
     mail: Annotated[Delivery | None, Field(description="Delivery of the latest email to the customer.")] = None
+
+    @property
+    def customer_name(self) -> str:
+        """The customer's name, or what stands for it once the customer's data was deleted."""
+        return self.name or DELETED_CUSTOMER
 
     def leeway(self) -> Leeway:
         """What the customer may still do under the terms of the booking."""

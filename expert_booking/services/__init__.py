@@ -18,6 +18,7 @@ from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
+from expert_booking.services.customers import Customers
 from expert_booking.services.experts import Experts
 from expert_booking.services.feeds import Feeds
 from expert_booking.services.holds import Holds
@@ -82,7 +83,8 @@ class Services:
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )
-        self.deadlines = Deadlines(database, clock, clock_agrees)
+        self.customers = Customers(database, clock, site)
+        self.deadlines = Deadlines(database, clock, clock_agrees, self.customers)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, site)
         self.feeds = Feeds(database, clock, site)

@@ -259,6 +259,12 @@ class Access:
             if renamed is not None:
                 await rows.rename_browser(connection, *renamed, with_bookings=False)
 
+    async def leave_browser(self, renamed: Renamed | None) -> None:
+        """Move the holds of a browser to its new id, but not the bookings made in it."""
+        if renamed is not None:
+            async with self._database.transaction() as connection:
+                await rows.rename_browser(connection, *renamed, with_bookings=False)
+
     async def sweep(self) -> None:
         """Delete expired access requests and proofs."""
         async with self._database.statements() as connection:

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Final
@@ -10,6 +11,8 @@ from cryptography.fernet import Fernet, InvalidToken
 
 _ANSWERS: Final = b"answers of expert-booking"
 _FINGERPRINTS: Final = b"fingerprints of expert-booking"
+_CUSTOMERS: Final = b"customers in answers of expert-booking"
+_EMAIL: Final = re.compile(rb'"email":\s?("(?:[^"\\]|\\.)*")')
 
 
 class AnswerEncryption:
@@ -36,6 +39,17 @@ class AnswerEncryption:
         except InvalidToken:
             return None
         return json.loads(head), body
+
+
+def customer_mark(secret: str, email: str) -> bytes:
+    """The keyed hash under which responses that contain this email address, spelled like this, are found."""
+    return _derive(secret, _CUSTOMERS, email.encode(errors="replace"))
+
+
+def customer_mark_in(secret: str, body: bytes) -> bytes | None:
+    """The mark of the email address in a response; None if it contains none."""
+    found = _EMAIL.search(body)
+    return None if found is None else customer_mark(secret, json.loads(found[1]))
 
 
 def _derive(secret: str, purpose: bytes, context: bytes) -> bytes:

@@ -13,4 +13,6 @@ def view_of(row: AnyRow) -> BookingView:
         "reschedule_until": terms.reschedule_until(row.starts_at),
         "reschedules_left": terms.reschedules_left(row.reschedules),
     }
-    return BookingView.model_validate({**row._asdict(), "session_title": row.title, **left})
+    # Both are empty once the customer's data was erased.
+    customer = {"name": row.name or None, "email": row.email or None}
+    return BookingView.model_validate({**row._asdict(), "session_title": row.title, **customer, **left})

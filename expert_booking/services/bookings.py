@@ -13,6 +13,7 @@ from expert_booking.domain.errors import (
     ExpertNotFound,
     Forbidden,
     NotAuthenticated,
+    RescheduleNotAllowed,
     SlotNotOffered,
     SlotTaken,
     StatusChangeNotAllowed,
@@ -157,6 +158,8 @@ class Bookings:
             async with self._database.transaction() as connection:
                 row, by = await changeable(connection, booking_id, caller)
                 check_reschedule(Status(row.status))
+                if not row.email:
+                    raise RescheduleNotAllowed("The customer's data was deleted: this booking cannot be rescheduled.")
                 if by.actor is Actor.CUSTOMER:
                     rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
                 if to == row.starts_at:

@@ -7,7 +7,7 @@ from datetime import datetime
 from expert_booking.db import idempotency as rows
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import AnswerNotReadable, IdempotencyKeyReused
-from expert_booking.services.answer_encryption import AnswerEncryption
+from expert_booking.services.answer_encryption import AnswerEncryption, customer_mark_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Idempotency:
                     await rows.give_up(connection, caller, key)
                     return answer
                 encrypted = encryption.encrypt(answer.headers, answer.body)
-                await rows.keep(connection, caller, key, status=answer.status, sealed=encrypted)
+                customer = customer_mark_in(self._secret, answer.body)
+                await rows.keep(connection, caller, key, status=answer.status, sealed=encrypted, customer=customer)
                 return answer
             first = await rows.kept(connection, caller, key)
         decrypted = encryption.decrypt(first.body or b"")

@@ -1,21 +1,25 @@
 """The mailbox of a demo site without a mail server: emails are stored here and shown on a page."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import getaddresses
 from typing import Final
+from uuid import UUID
 
 from expert_booking.bus import Bus
 from expert_booking.db import mailbox as rows
 from expert_booking.db.engine import AnyRow, Database
+from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.errors import MailNotFound
-from expert_booking.schemas import MailView, OpenedMail
+from expert_booking.schemas import MailView, OpenedMail, StoredMail
 
 _LARGEST_ID: Final = 2**63 - 1
+_BOOKING_LINK: Final = re.compile(r"/booking/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 class Mailbox:
@@ -75,6 +79,42 @@ class Mailbox:
     def _notify(self) -> None:
         for subscriber in list(self._subscribers.values()):
             subscriber()
+
+
+def mails_about(
+    kept: Iterable[AnyRow], keys: Collection[str], booking_ids: Collection[UUID], *, besides: Collection[UUID] = ()
+) -> list[AnyRow]:
+    """The stored emails about one of these bookings or to customers with these keys, in the given order.
+
+    Those about a booking in `besides` are left out.
+    """
+    return [row for row in kept if _is_about(_parsed(row), keys, booking_ids, besides)]
+
+
+def stored_mail(row: AnyRow) -> StoredMail:
+    """An email of the mailbox for an export of personal data."""
+    email = _parsed(row)
+    mail = _mail(row, email)
+    return StoredMail(
+        recipient=mail.recipient, subject=mail.subject, created_at=mail.created_at, text=_body(email, "plain")
+    )
+
+
+def _is_about(
+    email: EmailMessage, keys: Collection[str], booking_ids: Collection[UUID], besides: Collection[UUID]
+) -> bool:
+    # Every email about a booking contains a link to its page.
+    linked = set(map(UUID, _BOOKING_LINK.findall(_body(email, "plain"))))
+    if not linked.isdisjoint(besides):
+        return False
+    recipients = {_key(address) for _, address in getaddresses([str(email["To"])])}
+    return not linked.isdisjoint(booking_ids) or not recipients.isdisjoint(keys)
+
+
+def _key(address: str) -> str | None:
+    with suppress(ValueError):
+        return customer_key(address)
+    return None
 
 
 def _parsed(row: AnyRow) -> EmailMessage:

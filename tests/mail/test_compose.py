@@ -1,6 +1,7 @@
 """Emails as they arrive: parsed, as text and HTML, to both readers, with the calendar file."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.header import decode_header
 from email.headerregistry import Address
@@ -15,6 +16,7 @@ from icalendar import Calendar
 from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.domain.site import Site
 from expert_booking.mail.compose import BookingEmail, compose_access_email, compose_booking_email
 from tests.mail.samples import (
     BOOKING,
@@ -439,3 +441,36 @@ def test_long_code_is_shown_in_two_groups_of_four() -> None:
 def test_emailed_key_opens_the_booking() -> None:
     [key] = re.findall(r"\?key=(\S+)", text_of(delivered(booking_email())))
     assert SignedKeys(SITE.secret).booking_of(key) == UUID(int=BOOKING.int)
+
+
+# --- privacy ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("audience", list(Audience))
+def test_footer_links_to_privacy_and_to_the_operators_imprint_and_terms(audience: Audience) -> None:
+    def links(site: Site) -> list[str]:
+        message = delivered(booking_email("confirmed", audience), site=site)
+        found = VisibleHtml(html_of(message)).links
+        assert all(f"\n{link}\n" in text_of(message) for link in found if link in wanted)
+        return [link for link in found if link in wanted]
+
+    wanted = ["https://booking.example.com/privacy", "https://example.com/imprint", "https://example.com/terms"]
+    assert links(SITE) == wanted[:1]
+    assert links(replace(SITE, imprint_url=wanted[1], terms_url=wanted[2])) == wanted
+
+
+def test_email_about_an_erased_customer_has_no_address_phone_or_reply() -> None:
+    erased = {"customer_name": "", "customer_email": "", "customer_phone": None, "customer_zone": None, "notes": ""}
+    message = delivered(
+        booking_email("cancelled", "expert", Actor.CUSTOMER, reason="the customer's data was deleted", **erased)
+    )
+    text = text_of(message)
+    assert "The customer has asked for their data to be deleted. The session will not take place." in text
+    assert "Deleted customer" in text
+    assert message["Reply-To"] is None
+    for absent in ("Reason", "Phone", "Email\n", "Notes", "Replies to this email", "mailto:", "@"):
+        assert absent not in text + html_of(message).partition("<body")[2], absent
+    calendar = part_of(message, "text/calendar")
+    assert calendar is not None
+    [event] = Calendar.from_ical(calendar.get_content()).walk("VEVENT")
+    assert str(event["SUMMARY"]) == "Consultation with Deleted customer"

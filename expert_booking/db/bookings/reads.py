@@ -100,10 +100,10 @@ async def of_visitor(connection: AsyncConnection, visitor: bytes) -> Sequence[An
     return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
 
 
-async def of_customer(connection: AsyncConnection, customer_key: str) -> Sequence[AnyRow]:
-    """Return the bookings of a customer, latest start first."""
+async def of_customer(connection: AsyncConnection, customer_key: str, *, limit: int | None = 200) -> Sequence[AnyRow]:
+    """Return the bookings of a customer, latest start first. `limit` None: all of them."""
     wanted = _VIEW.where(_b.customer_key == customer_key)
-    return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
+    return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(limit))).all()
 
 
 async def of_experts(connection: AsyncConnection, expert_ids: Sequence[UUID], since: datetime) -> Sequence[AnyRow]:

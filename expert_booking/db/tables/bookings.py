@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -44,6 +45,7 @@ booking = Table(
     Column("answer_by", DateTime(timezone=True)),
     # How often the customer has rescheduled it.
     Column("reschedules", SmallInteger, nullable=False, server_default="0"),
+    # Name, email and customer key are NULL in a hold, and empty once the customer's data was erased.
     Column("name", Text),
     Column("email", Text),
     Column("customer_key", Text),
@@ -53,6 +55,8 @@ booking = Table(
     # The browser that made it (a hash of its cookie), and the form it was sent with, which counts only once.
     Column("visitor", LargeBinary),
     Column("submission", Uuid),
+    # The customer wants their data to be erased once the session is over.
+    Column("erase_when_over", Boolean, nullable=False, server_default=text("false")),
     # The terms the customer agreed to, copied from the session type on insert (see `db/sql/copy_session_terms.sql`):
     # a later change of the session type changes no booking. max_reschedules NULL: no limit.
     Column("title", Text, nullable=False),
@@ -144,6 +148,10 @@ Index(
     postgresql_where=text("visitor IS NOT NULL"),
 )
 
+# Bookings with personal data by their end, to erase it some time later, or as soon as the session is over.
+Index("ix_booking_ends_at", booking.c.ends_at, postgresql_where=text("customer_key <> ''"))
+Index("ix_booking_erase_when_over", booking.c.ends_at, postgresql_where=text("erase_when_over"))
+
 # One row per hold, kept for a few minutes, to count how many holds a network (a hash of its address) has started
 # recently. The booking rows cannot tell: booking or releasing a hold clears its network.
 network_hold = Table(
@@ -156,7 +164,7 @@ network_hold = Table(
 )
 
 # The history of each booking, written by a trigger (see `db/sql/write_booking_history.sql`). Append-only; it outlives
-# the bookings. Holds that never became bookings are not in it.
+# the bookings. Only erasing a customer's data clears the reasons. Holds that never became bookings are not in it.
 booking_change = Table(
     "booking_change",
     metadata,

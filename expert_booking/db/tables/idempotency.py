@@ -19,5 +19,7 @@ kept_answer = Table(
     Column("headers", JSONB),
     Column("body", LargeBinary),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    # A keyed hash of the email address in the response, to find it when a customer's data is erased. NULL: none.
+    Column("customer", LargeBinary),
     Index("ix_kept_answer_created_at", "created_at"),
 )

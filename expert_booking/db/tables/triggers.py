@@ -78,6 +78,9 @@ TRIGGERS: Final = (
     "FOR EACH STATEMENT EXECUTE FUNCTION tell_slots_freed()",
     "CREATE TRIGGER booking_change_stays BEFORE UPDATE OR DELETE OR TRUNCATE ON booking_change "
     "FOR EACH STATEMENT EXECUTE FUNCTION refuse_to_change_history()",
+    "CREATE TRIGGER booking_change_facts_stay BEFORE UPDATE ON booking_change FOR EACH ROW WHEN "
+    "(to_jsonb(NEW) - 'reason' IS DISTINCT FROM to_jsonb(OLD) - 'reason' OR NEW.reason <> '') "
+    "EXECUTE FUNCTION refuse_to_change_history()",
     "CREATE TRIGGER booking_sequence BEFORE UPDATE ON booking FOR EACH ROW WHEN (OLD.starts_at <> NEW.starts_at "
     "OR OLD.ends_at <> NEW.ends_at OR OLD.status <> NEW.status AND NEW.status IN ('cancelled', 'declined', 'expired')) "
     "EXECUTE FUNCTION count_booking_sequence()",

@@ -1,4 +1,4 @@
-"""Expire holds and unanswered requests at their deadline."""
+"""Expire holds and unanswered requests at their deadline, and delete or erase what is no longer needed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,6 +8,7 @@ from typing import Final
 from expert_booking.db import deadlines as rows
 from expert_booking.db import holds, idempotency
 from expert_booking.db.engine import Database
+from expert_booking.services.customers import Customers
 from expert_booking.services.workers.worker import Worker
 
 # Seconds.
@@ -28,10 +29,15 @@ class Deadlines(Worker):
     coalesce_seconds = 0.1
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], clock_agrees: Callable[[], Awaitable[bool]]
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        clock_agrees: Callable[[], Awaitable[bool]],
+        customers: Customers,
     ) -> None:
         super().__init__(clock, clock_agrees)
         self._database = database
+        self._customers = customers
         self._sweep_at = 0.0
 
     async def _step(self) -> float:
@@ -54,13 +60,14 @@ class Deadlines(Worker):
                 pass
 
     async def sweep(self) -> None:
-        """Delete old rows that are no longer needed, in batches."""
+        """Delete old rows that are no longer needed and erase customers after their retention period, in batches."""
         now = self._clock()
         async with self._database.statements() as connection:
             while await rows.sweep(connection, now):
                 pass
             await idempotency.forget_old(connection, now)
             await holds.forget_old(connection, now)
+        await self._customers.erase_ended()
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:

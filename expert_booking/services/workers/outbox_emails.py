@@ -80,8 +80,8 @@ class OutboxEmails:
 
 
 def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
-    """Whether it is too late for this message: its booking was deleted or is long past, or a reminder is outdated."""
-    if row.now_is is None:
+    """Whether it is too late for this message: its booking or customer is gone, or a reminder is old."""
+    if row.now_is is None or (row.audience == Audience.CUSTOMER and not row.customer_email):
         return True
     if row.kind == MessageKind.NEW_LINK:
         return False

@@ -37,7 +37,7 @@ _DETAILS: Final = Markup(
 <dt>Session</dt><dd>{session}</dd>
 <dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
 {zone}</dd>{theirs}
-<dt>Name</dt><dd>{name}</dd><dt>Email</dt><dd>{email}</dd>{phone}{notes}
+<dt>Name</dt><dd>{name}</dd>{email}{phone}{notes}
 </dl></div></section>"""
 )
 _EXPERT_TIME: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
@@ -97,7 +97,7 @@ def booking_card(booking: BookingView, zone: ZoneInfo, *, past: bool, mail: str 
 
 def host_card(booking: BookingView, zone: ZoneInfo) -> Markup:
     """Return a host's list item, which names the customer."""
-    return _HOST_CARD.format(customer=booking.name, **_facts(booking, zone))
+    return _HOST_CARD.format(customer=booking.customer_name, **_facts(booking, zone))
 
 
 def session_times(starts_at: datetime, ends_at: datetime, zone: ZoneInfo, expert_zone: ZoneInfo) -> Markup:
@@ -149,8 +149,8 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         title=title,
         text=f"{text} {answer}" if answer else text,
         theirs=_ROW.format(name="Expert's time", value=expert_time) if expert_zone.key != zone.key else "",
-        name=booking.name,
-        email=booking.email,
+        name=booking.customer_name,
+        email=_ROW.format(name="Email", value=booking.email) if booking.email else "",
         phone=_ROW.format(name="Phone", value=booking.phone) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
     )

@@ -188,7 +188,7 @@ class BookingPage:
         self._mail.show(mail_state(booking) if self._services.site.sends_email and not by_host else Markup(""))
         self._calendar.show(self._calendar_html())
         self._links.show(self._links_html())
-        self._shared_link.show("" if by_host or not self._services.site.sends_email else booking.email)
+        self._shared_link.show("" if by_host or not self._services.site.sends_email else booking.email or "")
         self._show_actions()
 
     def _show_actions(self) -> None:
@@ -209,7 +209,8 @@ class BookingPage:
         transitions = (
             open_transitions(booking.status, Actor.EXPERT, ends_at=booking.ends_at, now=now) if by_host else []
         )
-        may_reschedule = by_host and booking.status in RESCHEDULABLE and now < booking.ends_at
+        has_customer = booking.email is not None
+        may_reschedule = by_host and has_customer and booking.status in RESCHEDULABLE and now < booking.ends_at
         self._host_actions.show(transitions, may_reschedule=may_reschedule, when=f"{day}, {time}, {zone}")
 
     def _show_nothing(self) -> None:
@@ -218,7 +219,7 @@ class BookingPage:
         number = str(self._booking.id)
         ended = self._links_ended
         self._details.show(
-            error_pages.link_ended(number, self._booking.email) if ended else error_pages.no_booking(number)
+            error_pages.link_ended(number, self._booking.email or "") if ended else error_pages.no_booking(number)
         )
         self._shared_link.show("")
         self._actions.show([], may_reschedule=False, may_cancel=False)
@@ -232,7 +233,7 @@ class BookingPage:
         booking = self._booking
         if booking.status not in RESCHEDULABLE or booking.ends_at <= self._services.clock():
             return Markup("")
-        with_whom = booking.name if self._live.by_host else booking.expert_name
+        with_whom = booking.customer_name if self._live.by_host else booking.expert_name
         page = f"{self._services.site.url}/booking/{booking.id}"  # without the key, which others must not see
         return calendar_links(booking, with_whom, self._access.url("/calendar.ics"), page)
 
