@@ -19,6 +19,7 @@ from expert_booking.db.clock import DatabaseClock
 from expert_booking.db.embedded import EmbeddedRefusal
 from expert_booking.db.engine import Database
 from expert_booking.domain.errors import Refusal
+from expert_booking.domain.lifecycle import Actor
 from expert_booking.domain.site import Site
 from expert_booking.schemas import TOKEN_ROLES, AccessRequest, TokenRequest, field_errors
 from expert_booking.services import Services
@@ -168,6 +169,33 @@ def sign_in_link(settings: Settings, options: argparse.Namespace) -> None:
     _serve_once(settings, create, site)
 
 
+def customer_export(settings: Settings, options: argparse.Namespace) -> None:
+    """Print everything that is stored about an email address, as JSON."""
+    email = AccessRequest(email=options.email).email
+
+    async def export(services: Services) -> None:
+        print((await services.customers.data(email)).model_dump_json(by_alias=True, indent=2), flush=True)
+
+    _serve_once(settings, export, settings.site)
+
+
+def customer_erase(settings: Settings, options: argparse.Namespace) -> None:
+    """Erase the data of the customer with this email address."""
+    email = AccessRequest(email=options.email).email
+
+    async def erase(services: Services) -> None:
+        done = await services.customers.erase(email, by=Actor.ADMIN, keep_upcoming=options.keep_upcoming)
+        over = "it is" if done.kept == 1 else "they are"
+        kept = f" Kept until {over} over: {_bookings(done.kept)}." if done.kept else ""
+        _say(f"Erased {email}: {_bookings(done.erased)}, {done.cancelled} cancelled.{kept}")
+
+    _serve_once(settings, erase, settings.site)
+
+
+def _bookings(number: int) -> str:
+    return f"{number} booking{'s' * (number != 1)}"
+
+
 def back_up(settings: Settings, options: argparse.Namespace) -> None:
     """Write the whole database to a file."""
     with app.database_at(settings, _say) as place:
@@ -293,6 +321,7 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("doctor", help="check the installation (read-only)")
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(command=run_doctor)
+    _add_customer(commands.add_parser("customer", help="export or erase the data of a customer"))
     link = commands.add_parser("sign-in-link", help="print a sign-in link for an email address")
     link.add_argument("email")
     link.set_defaults(command=sign_in_link)
@@ -320,6 +349,19 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="revoke a token")
     revoke.add_argument("name")
     revoke.set_defaults(command=token_revoke)
+
+
+def _add_customer(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(title="actions", metavar="action", required=True, parser_class=_Parser)
+    export = actions.add_parser("export", help="print everything that is stored about an email address, as JSON")
+    export.add_argument("email")
+    export.set_defaults(command=customer_export)
+    erase = actions.add_parser("erase", help="erase it; bookings keep their time and history without the person")
+    erase.add_argument("email")
+    erase.add_argument(
+        "--keep-upcoming", action="store_true", help="keep upcoming bookings until they are over instead of cancelling"
+    )
+    erase.set_defaults(command=customer_erase)
 
 
 def _add_mail(parser: argparse.ArgumentParser) -> None:

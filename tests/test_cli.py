@@ -73,7 +73,7 @@ def refusal_of(done: Result) -> str:
 def test_help_lists_every_command_and_version_prints_the_version(run: Run) -> None:
     helped = run("--help")
     assert helped.returncode == 0
-    for name in ("serve", "migrate", "seed", "token", "sign-in-link", "mail"):
+    for name in ("serve", "migrate", "seed", "token", "sign-in-link", "mail", "customer"):
         assert name in [line.split()[0] for line in helped.stdout.splitlines() if line.startswith("    ")]
     assert run("--version").stdout.strip() == __version__
 
@@ -91,6 +91,11 @@ def test_help_lists_every_command_and_version_prints_the_version(run: Run) -> No
         (["mail", "resend"], "--all"),
         (["mail", "resend", "first"], "ID"),
         (["mail", "resend", "1", "--all"], "--all"),
+        (["customer"], "action"),
+        (["customer", "export"], "email"),
+        (["customer", "erase", "ada"], "email"),
+        (["customer", "export", "ada@example.com\x00"], "email"),
+        (["customer", "erase", "ada@example.com", "--all"], "--all"),
         (["sign-in-link"], "email"),
         (["sign-in-link", "ada"], "email"),
         (["sign-in-link", "ada@example.com\r\nBcc: ben@example.com"], "email"),
@@ -288,3 +293,36 @@ async def test_waiting_and_failed_emails_are_listed_and_can_be_resent(
     again = mail("resend", "--all")
     assert (again.returncode, again.stderr) == (0, "1 email queued again. A running server sends them.\n")
     assert [line.split("\t")[6] for line in mail("list").stdout.splitlines()] == ["waiting", "waiting"]
+
+
+async def test_customer_is_exported_as_json_and_erased(
+    tmp_path: Path, database_url: str, add_expert: AddExpert, book: Book, sql: psycopg.Connection[tuple[Any, ...]]
+) -> None:
+    expert = await add_expert()
+    for days in (1, 2):
+        await book(expert, MONDAY_MORNING + timedelta(days=days), notes="very private")
+    sql.execute("UPDATE booking SET starts_at = now() + interval '1 hour', ends_at = now() + interval '2 hours',"
+                " busy = tstzrange(now() + interval '1 hour', now() + interval '2 hours')"
+                " WHERE id = (SELECT id FROM booking ORDER BY starts_at DESC LIMIT 1)")  # fmt: skip
+    sql.execute("UPDATE booking SET status = 'declined' WHERE ends_at < now()")
+
+    def customer(*words: str) -> Result:
+        return command("customer", *words, folder=tmp_path, DATABASE_URL=database_url, SECRET_KEY=SECRET_KEY)
+
+    exported = customer("export", "ADA@example.com")
+    data = json.loads(exported.stdout)
+    assert (exported.returncode, exported.stderr, data["email"]) == (0, "", "ADA@example.com")
+    assert [booking["notes"] for booking in data["bookings"]] == ["very private"] * 2
+    kept = customer("erase", "ada@example.com", "--keep-upcoming")
+    assert (kept.returncode, kept.stdout) == (0, "")
+    assert kept.stderr.strip() == "Erased ada@example.com: 1 booking, 0 cancelled. Kept until it is over: 1 booking."
+    erased = customer("erase", "ada@example.com")
+    assert erased.stderr.strip() == "Erased ada@example.com: 1 booking, 1 cancelled."
+    assert customer("erase", "ada@example.com").stderr.strip() == "Erased ada@example.com: 0 bookings, 0 cancelled."
+    assert sql.execute("SELECT DISTINCT name, email, notes FROM booking").fetchall() == [("", "", "")]
+
+
+def test_erasing_needs_the_servers_secret_key(run: Run, database_url: str) -> None:
+    for action in ("export", "erase"):
+        done = run("customer", action, "ada@example.com", DATABASE_URL=database_url)
+        assert "EXPERT_BOOKING_SECRET_KEY" in refusal_of(done)

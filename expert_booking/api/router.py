@@ -15,7 +15,17 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from expert_booking import __version__
-from expert_booking.api import access_links, bookings, calendars, experts, feeds, health, holds, metrics_endpoint
+from expert_booking.api import (
+    access_links,
+    bookings,
+    calendars,
+    customers,
+    experts,
+    feeds,
+    health,
+    holds,
+    metrics_endpoint,
+)
 from expert_booking.api.error_docs import UNAVAILABLE, correct_error_responses, error_responses
 from expert_booking.api.idempotency import document_idempotency, idempotent
 from expert_booking.api.problems import BODY_LIMIT, BODY_TOO_LARGE, CODES, problem, refusal_problem
@@ -33,6 +43,7 @@ PATHS: Final = frozenset(
         "access-links",
         "experts",
         "bookings",
+        "customers",
         "holds",
         "feeds",
         "healthz",
@@ -98,6 +109,7 @@ def create_api(
     api.include_router(calendars.endpoints(services, routes), responses=unavailable)
     api.include_router(feeds.endpoints(services), responses=unavailable)
     api.include_router(access_links.endpoints(services, routes, secret), responses=unavailable)
+    api.include_router(customers.endpoints(services), responses=unavailable)
     api.include_router(health.endpoints(services))
     if metrics is not None:
         api.include_router(metrics_endpoint.endpoints(metrics, metrics_token, proxies or ProxyDetector()))
