@@ -217,6 +217,7 @@ def create_app(
         base_url=settings.base_url,
         sockets_per_network=settings.sockets_per_network,
         unconnected_pages_per_network=settings.unconnected_pages_per_network,
+        privacy_text=settings.privacy_text(),
     )
     api_app = api.create_api(
         services,

@@ -14,6 +14,7 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from expert_booking.web import cookies
 from expert_booking.web.components.raw_html import RawHtml, plain_json
 from expert_booking.web.visitor import is_here, zone_named, zone_of
 
@@ -22,8 +23,8 @@ ASSETS: Final = Path(__file__).parent / "assets"
 VERSION: Final = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(ASSETS.iterdir()))).hexdigest()[:12]
 ASSETS_URL: Final = f"/assets/{VERSION}"
 NAME: Final = "Expert Booking"
-# A cookie that tells every page that this browser has opened the mailbox before. It does not grant access to it.
-MAILBOX_MARK: Final = "eb_mailbox_here"
+# URLs with their texts.
+Links = tuple[tuple[str, str], ...]
 
 _HEAD: Final = Markup(
     """<meta name="description" content="{description}">
@@ -52,7 +53,7 @@ M3.700 3.700l1.200 1.200M13.100 13.100l1.200 1.200M3.700 14.300l1.200-1.200M13.1
 )
 _FOOT: Final = Markup(
     """<footer class="foot"><span>{name}: book an expert's time in under a minute, without an account.</span>
-{mailbox}<a href="/docs">REST API</a><a href="/healthz">Status</a></footer>"""
+{mailbox}{links}<a href="/docs">REST API</a><a href="/healthz">Status</a></footer>"""
 )
 _MAILBOX: Final = Markup('<a href="/mailbox">Mailbox (demo)</a>')
 _PLAIN: Final = Markup(
@@ -102,10 +103,10 @@ def frame(
         ui.on("zone", changed)
     with _Narrow() if narrow else _Page():
         yield
-    RawHtml(_foot(_has_mailbox_link(client.request)))
+    RawHtml(_encoded_foot(_has_mailbox_link(client.request), _footer_links(client.request)))
 
 
-def plain(title: str, content: Markup) -> str:
+def plain(title: str, content: Markup, request: Request) -> str:
     """Return a whole page of HTML that needs no script, between the same header and footer."""
     return str(
         _PLAIN.format(
@@ -113,7 +114,7 @@ def plain(title: str, content: Markup) -> str:
             head=_head(NAME, ""),
             top=_top("", ""),
             content=content,
-            foot=_FOOT.format(name=NAME, mailbox=""),
+            foot=_foot(False, _footer_links(request)),
         )
     )
 
@@ -126,7 +127,12 @@ def html(content: Markup, tag: str = "div") -> RawHtml:
 def _has_mailbox_link(request: Request) -> bool:
     # The site sets the state of its applications; the cookie may be older than the site's mail server.
     site_has_mailbox = getattr(request.app.state, "has_mailbox", False)
-    return site_has_mailbox and MAILBOX_MARK in request.cookies and is_here(request)
+    return site_has_mailbox and cookies.MAILBOX_MARK in request.cookies and is_here(request)
+
+
+def _footer_links(request: Request) -> Links:
+    links: Links = getattr(request.app.state, "footer_links", ())
+    return links
 
 
 @lru_cache(maxsize=1024)
@@ -140,8 +146,14 @@ def _top(here: str, zone: str) -> Markup:
 
 
 @cache
-def _foot(mailbox: bool) -> str:
-    return plain_json(_FOOT.format(name=NAME, mailbox=_MAILBOX if mailbox else ""))
+def _encoded_foot(mailbox: bool, links: Links) -> str:
+    return plain_json(_foot(mailbox, links))
+
+
+def _foot(mailbox: bool, links: Links) -> Markup:
+    link = Markup('<a href="{}">{}</a>')
+    shown = Markup("").join(link.format(url, text) for url, text in links)
+    return _FOOT.format(name=NAME, mailbox=_MAILBOX if mailbox else "", links=shown)
 
 
 def _links(here: str) -> Markup:

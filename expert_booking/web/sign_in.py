@@ -95,32 +95,32 @@ def mount(web: FastAPI, services: Services, *, secret: str) -> None:
         return JSONResponse({"next": path or HOME}, headers=_NO_STORE)
 
     async def link(request: Request, body: bytes) -> Response:
-        sent = _field(body, "link")
+        sent = field_of(body, "link")
         secret, renamed = new_visitor(request)
         try:
             proof, path = await services.access.redeem_link(sent, "browser", renamed=renamed)
         except LinkNotValid:
-            return _redirect("/sign-in?over=1")
+            return redirect("/sign-in?over=1")
         await _signed_in(services, request, proof, secret, renamed)
-        return _redirect(path or HOME)
+        return redirect(path or HOME)
 
     async def sign_out(request: Request, body: bytes) -> Response:
         proof = proof_of(request)
         if proof:
-            everywhere = _field(body, "everywhere") == "1"
+            everywhere = field_of(body, "everywhere") == "1"
             secret, renamed = new_visitor(request)
             await services.access.sign_out(proof, everywhere=everywhere, renamed=renamed)
             # The browser also gets a new visitor id, so that the next person at this machine does not see its bookings.
             marks = [] if everywhere else marks_of(request)
             request.session.clear()
             request.session.update({"visitor": secret, "proven": marks})
-            _reload_others(renamed)
-        return _redirect(HOME)
+            reload_others(renamed)
+        return redirect(HOME)
 
     for path, answer in (("/sign-in/ask", ask), ("/sign-in/code", code)):
         web.add_api_route(path, _json_endpoint(answer, services.site.url), methods=["POST"])
     for path, answer in (("/sign-in/link", link), ("/sign-out", sign_out)):
-        web.add_api_route(path, _form_endpoint(answer, services.site.url), methods=["POST"])
+        web.add_api_route(path, form_endpoint(answer, services.site.url), methods=["POST"])
 
 
 def is_from_here(request: Request, site_url: str) -> bool:
@@ -141,10 +141,10 @@ async def _signed_in(
     remember_mark(request, services.access.mark(proof.email))
     if before:
         await services.access.sign_out(before)
-    _reload_others(renamed)
+    reload_others(renamed)
 
 
-def _reload_others(renamed: Renamed | None) -> None:
+def reload_others(renamed: Renamed | None) -> None:
     """Reload the browser's other open pages a moment later, when it has the new cookie."""
     if renamed is not None:
         asyncio.get_running_loop().call_later(_RELOAD_DELAY, _reload_pages_of, renamed.before)
@@ -175,10 +175,12 @@ def _json_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitab
     return endpoint
 
 
-def _form_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
+def form_endpoint(answer: Answer, site_url: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint for a form of this site. Forms of other sites, and overlong ones, get a redirect."""
+
     async def endpoint(request: Request) -> Response:
         body = await _body(request) if is_from_here(request, site_url) else None
-        return _redirect("/sign-in") if body is None else await answer(request, body)
+        return redirect("/sign-in") if body is None else await answer(request, body)
 
     return endpoint
 
@@ -193,11 +195,13 @@ async def _body(request: Request) -> bytes | None:
     return body
 
 
-def _field(body: bytes, name: str) -> str:
+def field_of(body: bytes, name: str) -> str:
+    """Return a field of a form; empty if it was not sent."""
     return parse_qs(body.decode(errors="replace")).get(name, [""])[0]
 
 
-def _redirect(path: str) -> Response:
+def redirect(path: str) -> Response:
+    """Return a redirect to a page of this site, after a form was sent."""
     return RedirectResponse(path, 303, headers=_NO_STORE)
 
 

@@ -17,18 +17,29 @@ from starlette.types import ASGIApp
 
 from expert_booking.domain.errors import ExpertNotFound, Unavailable
 from expert_booking.domain.signed_keys import SignedKeys
+from expert_booking.domain.site import Site
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
 from expert_booking.schemas import PROBLEM_JSON, problem_body
 from expert_booking.services import Services
-from expert_booking.web import component_urls, csp_nonce, error_pages, layout, sign_in
+from expert_booking.web import component_urls, cookies, csp_nonce, error_pages, layout, my_data, sign_in
 from expert_booking.web.live import rooms
 from expert_booking.web.live.listing_cache import ListingCache
 from expert_booking.web.live.next_free import NextFree
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoards, refresh_periodically
 from expert_booking.web.open_holds import OpenHolds
-from expert_booking.web.pages import book, booking, expert, experts, mailbox, my_bookings, reschedule
+from expert_booking.web.pages import (
+    book,
+    booking,
+    data_deleted,
+    expert,
+    experts,
+    mailbox,
+    my_bookings,
+    privacy,
+    reschedule,
+)
 from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
@@ -38,7 +49,6 @@ CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
 RECONNECT_SECONDS: Final = 5.0
 # Messages to a page that are kept until it acknowledges them. A page that missed more is reloaded.
 _MESSAGE_HISTORY: Final = 100
-_ONE_YEAR: Final = 365 * 24 * 60 * 60
 # Compresses an expert's page in 0.19 ms to 6.1 kB. The default, 9, takes 0.33 ms for 5.7 kB.
 _GZIP_LEVEL: Final = 3
 
@@ -57,10 +67,12 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 def create_web(
     services: Services, *, lifespan: Lifespan, secret: str, https: bool, phone_required: bool, metrics: Metrics,
     base_url: str | None = None, sockets_per_network: int = 200, unconnected_pages_per_network: int = 100,
+    privacy_text: str = "",
 ) -> ASGIApp:  # fmt: skip
     """The pages on top of these services. `secret` signs the cookie that identifies a browser.
 
-    `base_url` is the public URL of the site, if configured. Pages of other origins cannot connect.
+    `base_url` is the public URL of the site, if configured. Pages of other origins cannot connect. `privacy_text` is
+    the operator's own text about privacy, in Markdown.
     """
     rooms.check()
     boards, next_free, open_holds = LiveBoards(services), NextFree(services), OpenHolds(services)
@@ -92,6 +104,10 @@ def create_web(
     my_bookings.mount(services)
     sign_in_page.mount(services)
     sign_in.mount(web, services, secret=secret)
+    my_data.mount(web, services)
+    data_deleted.mount()
+    site_cookies = cookies.all_cookies(https=https, mailbox=services.mailbox is not None)
+    privacy.mount(services, site_cookies, own_text=privacy_text)
     booking.mount_calendar_file(web, services)
     if services.mailbox is not None:
         mailbox.mount(services.mailbox, services.clock, web, SignedKeys(secret))
@@ -99,6 +115,7 @@ def create_web(
         app.add_exception_handler(404, _error_response)
         app.add_exception_handler(405, _error_response)
         app.state.has_mailbox = services.mailbox is not None
+        app.state.footer_links = _legal_links(services.site)
     web.add_exception_handler(Unavailable, _error_response)
     core.app.on_page_exception(_page_failed)
     csp_nonce.add_to_template()
@@ -124,10 +141,15 @@ def create_web(
         message_history_length=_MESSAGE_HISTORY,
         gzip_middleware_factory=lambda app: GZipMiddleware(app, compresslevel=_GZIP_LEVEL),
     )
-    # With this prefix, browsers accept the cookie only from this host over https: neither another site of the same
-    # domain nor an attacker on an unencrypted network can replace it.
-    cookie = "__Host-eb_browser" if https else "eb_browser"
-    return SessionMiddleware(web, secret, session_cookie=cookie, max_age=_ONE_YEAR, same_site="lax", https_only=https)
+    cookie = cookies.browser_cookie(https=https)
+    return SessionMiddleware(
+        web, secret, session_cookie=cookie, max_age=cookies.YEAR, same_site="lax", https_only=https
+    )
+
+
+def _legal_links(site: Site) -> layout.Links:
+    links = (("/privacy", "Privacy"), (site.imprint_url, "Imprint"), (site.terms_url, "Terms"))
+    return tuple((url, text) for url, text in links if url)
 
 
 def _pages(*, connected: bool) -> int:

@@ -12,6 +12,7 @@ from expert_booking.domain import client_network
 from expert_booking.schemas import ZONE_NAMES, Identity
 from expert_booking.services import Services
 from expert_booking.services.access import Renamed
+from expert_booking.web.cookies import BROWSER_ZONE, ZONE
 
 # Old names that browsers use for zones which the tz database has renamed.
 _RENAMED: Final = {
@@ -41,7 +42,7 @@ _MAX_MARKS: Final = 5
 
 def zone_of(request: Request) -> ZoneInfo | None:
     """The zone the visitor chose, or the browser's; None on the first visit."""
-    for cookie in ("zone", "browser_zone"):
+    for cookie in (ZONE, BROWSER_ZONE):
         zone = zone_named(request.cookies.get(cookie, "").replace("%2F", "/"))
         if zone is not None:
             return zone

@@ -15,7 +15,7 @@ export default {
         <p v-else-if="field.hint" class="hint" :id="field.key + '-hint'">{{ field.hint }}</p>
       </div>
       <button class="button" type="submit" :aria-disabled="sending">{{ sending ? "Sending …" : byExpert ? "Request this time" : "Book this time" }}</button>
-      <p class="hint soft small">Your details are shown to the expert only.</p>
+      <p class="hint soft small">Your details are shown to the expert only. <a href="/privacy" target="_blank">Privacy</a></p>
     </form>`,
   data() {
     let draft = {};

@@ -22,7 +22,7 @@ from expert_booking.domain.formatting import UTC_ZONE
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.schemas import MailView, OpenedMail
 from expert_booking.services.mailbox import Mailbox
-from expert_booking.web import error_pages, layout, page_route
+from expert_booking.web import cookies, error_pages, layout, page_route
 from expert_booking.web.live.throttle import Throttle
 from expert_booking.web.visitor import is_here, zone_of
 
@@ -74,8 +74,6 @@ _CONTENT_HEADERS: Final = {
     "frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox",
     "Cache-Control": "no-store",
 }
-_COOKIE: Final = "eb_mailbox"
-_YEAR: Final = 365 * 24 * 60 * 60
 _NEW_TAB: Final = '<base target="_blank">'
 
 
@@ -89,7 +87,7 @@ def mount(mailbox: Mailbox, clock: Callable[[], datetime], web: FastAPI, keys: S
     """Serve the list, each email and its attachments. `keys` signs the token in the URL."""
 
     def is_open(request: Request) -> bool:
-        return keys.is_mailbox(request.cookies.get(_COOKIE, ""))
+        return keys.is_mailbox(request.cookies.get(cookies.MAILBOX, ""))
 
     def require_cookie(request: Request) -> None:
         if not is_open(request):
@@ -147,8 +145,8 @@ def _remember_token(to: str, token: str) -> Response:
     """Store the token in a cookie and redirect to the list without the token in the URL."""
     response = RedirectResponse(f"/mailbox?{urlencode({'to': to})}" if to else "/mailbox", 303)
     response.headers["Cache-Control"] = "no-store"
-    response.set_cookie(_COOKIE, token, _YEAR, path="/mailbox", httponly=True, samesite="lax")
-    response.set_cookie(layout.MAILBOX_MARK, "1", _YEAR, httponly=True, samesite="lax")
+    response.set_cookie(cookies.MAILBOX, token, cookies.YEAR, path="/mailbox", httponly=True, samesite="lax")
+    response.set_cookie(cookies.MAILBOX_MARK, "1", cookies.YEAR, httponly=True, samesite="lax")
     return response
 
 

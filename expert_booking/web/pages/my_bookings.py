@@ -14,7 +14,7 @@ from nicegui import Client, ui
 
 from expert_booking.domain.errors import Unavailable
 from expert_booking.domain.formatting import UTC_ZONE
-from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.lifecycle import LIVE, RESCHEDULABLE, Status
 from expert_booking.schemas import BookingView, Identity
 from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
@@ -22,6 +22,7 @@ from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.components.booking_card import booking_card, host_card
 from expert_booking.web.components.feed_box import FeedBox
 from expert_booking.web.components.mail_state import mail_mark
+from expert_booking.web.components.my_data import MyData
 from expert_booking.web.components.sign_in import SignIn
 from expert_booking.web.components.signed_in import signed_in
 from expert_booking.web.live.throttle import Throttle
@@ -92,6 +93,7 @@ class MyBookingsPage:
         self._zone = zone or UTC_ZONE
         self._bookings = _Bookings()
         self._drawn_for: Identity | None = None
+        self._my_data: MyData | None = None
         self._subscribed: set[UUID] = set()
         self._subscriptions: list[Callable[[], None]] = []
         self.refresh = Throttle(self._reload)
@@ -103,12 +105,13 @@ class MyBookingsPage:
         await self._read()
 
     def draw(self) -> None:
-        """Draw the sign-in box or the address, the lists of bookings, and the calendar feeds."""
+        """Draw the sign-in box or the address, the lists of bookings, the calendar feeds, and the customer's data."""
         layout.html(Markup("My bookings"), tag="h1").classes("over")
         self._top = ui.element("div")
         self._hosted = layout.html(self._hosted_html())
         self._list = layout.html(self._list_html())
         self._feeds = ui.element("div")
+        self._data = ui.element("div")
         self._draw_for(self._bookings.identity)
 
     def change_zone(self, zone: ZoneInfo) -> None:
@@ -127,11 +130,18 @@ class MyBookingsPage:
     def _show(self) -> None:
         self._hosted.show(self._hosted_html())
         self._list.show(self._list_html())
+        self._show_upcoming()
+
+    def _show_upcoming(self) -> None:
+        if self._my_data is not None:
+            self._my_data.show(sum(map(self._is_cancellable, self._bookings.booked)))
 
     def _draw_for(self, identity: Identity | None) -> None:
         self._drawn_for = identity
         self._top.clear()
         self._feeds.clear()
+        self._data.clear()
+        self._my_data = None
         with self._top:
             if identity is not None:
                 layout.html(signed_in(identity.email))
@@ -140,6 +150,9 @@ class MyBookingsPage:
         if identity is not None:
             with self._feeds:
                 self._draw_feeds(identity)
+            with self._data:
+                self._my_data = MyData(email=identity.email, is_host=identity.admin or bool(identity.experts))
+            self._show_upcoming()
 
     def _draw_feeds(self, identity: Identity) -> None:
         layout.html(Markup("In your calendar"), tag="h2").classes("feeds")
@@ -227,8 +240,7 @@ class MyBookingsPage:
         bookings = self._bookings
         if not bookings.booked:
             return Markup("") if bookings.hosted else self._none()
-        now = self._services.clock()
-        upcoming = [b for b in reversed(bookings.booked) if b.ends_at > now and b.status in LIVE]
+        upcoming = [b for b in reversed(bookings.booked) if self._is_upcoming(b)]
         past = [b for b in bookings.booked if b not in upcoming]
         scope = Markup("") if bookings.identity else _THIS_BROWSER_ONLY
         return (
@@ -236,6 +248,12 @@ class MyBookingsPage:
             + _section("Upcoming", [self._card(b, past=False) for b in upcoming])
             + _section("Past and cancelled", [self._card(b, past=True) for b in past])
         )
+
+    def _is_upcoming(self, booking: BookingView) -> bool:
+        return booking.ends_at > self._services.clock() and booking.status in LIVE
+
+    def _is_cancellable(self, booking: BookingView) -> bool:
+        return booking.starts_at > self._services.clock() and booking.status in RESCHEDULABLE
 
     def _none(self) -> Markup:
         if self._bookings.identity is not None:

@@ -60,7 +60,7 @@ def mount(services: Services) -> None:
             )
 
     @page_route.page("/sign-in/{link}")
-    async def by_link(link: str, client: Client) -> Response | None:
+    async def by_link(link: str, request: Request, client: Client) -> Response | None:
         try:
             view = await services.access.preview_link(link)
         except LinkNotValid as refusal:
@@ -72,7 +72,8 @@ def mount(services: Services) -> None:
             return None
         client.delete()  # this response does not use it, so repeated requests must not keep any alive
         # Without scripts, because some email programs show pages without running any.
-        return HTMLResponse(layout.plain("Sign in", _question(view, link)), headers={"Cache-Control": "no-store"})
+        page = layout.plain("Sign in", _question(view, link), request)
+        return HTMLResponse(page, headers={"Cache-Control": "no-store"})
 
 
 def _question(view: LinkView, link: str) -> Markup:
