@@ -39,6 +39,8 @@ OF_AN_ADDRESS: Final[Sequence[Table]] = sorted(
     (table for table in metadata.sorted_tables if "customer_key" in table.c and table is not booking),
     key=lambda table: table is not access_request,
 )
+# The networks that made and changed bookings, as keyed hashes.
+OF_BOOKINGS: Final[Sequence[Table]] = (network_booking, network_change)
 # The reason, in the history, of a cancellation that is part of an erasure.
 REASON: Final = "the customer's data was deleted"
 
@@ -89,7 +91,7 @@ async def erase_bookings(
     """
     if not ids:
         return
-    for table in (message, network_booking, network_change):
+    for table in (message, *OF_BOOKINGS):
         await connection.execute(delete(table).where(table.c.booking_id.in_(ids)))
     await connection.execute(_ALLOW_ERASING)
     changes = update(booking_change).where(booking_change.c.booking_id.in_(ids), booking_change.c.reason != "")
@@ -174,6 +176,11 @@ async def holds_of(connection: AsyncConnection, browsers: Collection[bytes]) -> 
 async def rows_of_address(connection: AsyncConnection, table: Table, key: str) -> Sequence[AnyRow]:
     """Return the rows of one of the tables OF_AN_ADDRESS."""
     return (await connection.execute(select(table).where(table.c.customer_key == key))).all()
+
+
+async def rows_of_bookings(connection: AsyncConnection, table: Table, ids: Collection[UUID]) -> Sequence[AnyRow]:
+    """Return the rows of one of the tables OF_BOOKINGS."""
+    return (await connection.execute(select(table).where(table.c.booking_id.in_(ids)))).all()
 
 
 async def answers_with(connection: AsyncConnection, marks: Collection[bytes]) -> Sequence[datetime]:

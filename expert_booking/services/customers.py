@@ -66,6 +66,8 @@ class Customers:
             browsers = await self._browsers(connection, key, browser)
             marks = await self._marks(connection, key, email)
             tables = {table.name: await rows.rows_of_address(connection, table, key) for table in rows.OF_AN_ADDRESS}
+            for table in rows.OF_BOOKINGS:
+                tables[table.name] = await rows.rows_of_bookings(connection, table, ids)
             return CustomerData(
                 email=email,
                 exported_at=self._clock(),
@@ -77,7 +79,7 @@ class Customers:
                 stored_responses=[StoredResponse(created_at=at) for at in await rows.answers_with(connection, marks)],
                 mailbox=[stored_mail(row) for row in mails_about(await rows.mails(connection), [key], ids)],
                 other={to_camel(name): [_as_json(row) for row in found] for name, found in tables.items()
-                       if name not in _DESCRIBED},
+                       if found and name not in _DESCRIBED},
             )  # fmt: skip
 
     async def erase(
@@ -258,4 +260,6 @@ def _json_value(value: Any) -> Any:
         return bytes(value).hex()
     if isinstance(value, datetime):
         return utc_text(value)
+    if isinstance(value, list):
+        return [_json_value(each) for each in value]
     return value if isinstance(value, int | float | str) else str(value)

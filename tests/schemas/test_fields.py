@@ -74,11 +74,8 @@ def test_email_keeps_letters_that_nfc_would_replace() -> None:
 def test_every_request_and_query_refuses_unknown_fields() -> None:
     more = {"NewExpert", "NewSessionType", "WeeklyPlan", "WeeklyWindow", "DayWindow"}
     endings = ("Request", "Query", "Change", "RequestWithPhone")
-    requests = {
-        name: model
-        for name, model in all_names.items()
-        if (name.endswith(endings) or name in more) and not name.startswith("Stored")
-    }
+    requests = {name: model for name, model in all_names.items() if name.endswith(endings) or name in more}
+    del requests["StoredAccessRequest"]  # part of a response
     assert len(requests) >= 20
     assert [name for name, model in requests.items() if not issubclass(model, RequestModel)] == []
     assert [name for name, model in requests.items() if model.model_config["extra"] != "forbid"] == []

@@ -88,13 +88,13 @@ async def test_stranger_who_knows_the_id_can_neither_guess_nor_use_up_the_attemp
 async def test_access_token_of_the_booking_does_not_confirm_the_address(
     services: Services, made: BookingView, clock: Clock, sql: Connection
 ) -> None:
-    token = services.access.booking_token(made.id)
+    token = services.tokens.for_booking(made.id)
     key = token.removeprefix("eb_booking_")
     for invented in (token, key, KEYS.link(made.id)):
         with pytest.raises(Refusal):
             await services.verification.verify_by_link(invented)
     with pytest.raises(NotAuthenticated):
-        await services.access.identify(f"eb_booking_{KEYS.verification(made.id)}")
+        await services.tokens.identify(f"eb_booking_{KEYS.verification(made.id)}")
     assert status(sql, made.id) == ("pending", True)
 
 

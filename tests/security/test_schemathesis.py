@@ -23,7 +23,7 @@ async def test_generated_requests_get_only_documented_answers(
 ) -> None:
     await add_expert(slug="jana-muller")
     server = serve()
-    token = await services.access.create_token(TokenRequest(name="robot", role=Role.ADMIN)) if role else ""
+    token = await services.tokens.create(TokenRequest(name="robot", role=Role.ADMIN)) if role else ""
     done = schemathesis(server, tmp_path, *(["--header", f"Authorization: Bearer {token}"] if token else []))
     assert done.returncode == 0, done.stdout[-20_000:]
     assert "Traceback" not in server.log_text()

@@ -20,6 +20,7 @@ from expert_booking.db.tables import metadata
 from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.errors import BookingNotFound, FieldsWrong, RescheduleNotAllowed
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.domain.site import Site
 from expert_booking.schemas import BookingQuery, BookingView, Caller, CustomerErased, HoldRequest, Role
 from expert_booking.services import Services
@@ -107,13 +108,13 @@ BOB = Person("Bob Baumann", "bob@example.org", "+49 30 1234567", "about a new fl
 def services(database: Database, clock: Clock) -> Services:
     """The services of a site whose emails go to its mailbox page."""
     bus = Bus()
-    return Services(database, bus, clock, site=SITE, transport=Mailbox(database, bus))
+    return Services(database, bus, clock, site=SITE, transport=Mailbox(database, bus), limits=NO_LIMITS)
 
 
 @pytest.fixture
 def with_retention(database: Database, clock: Clock) -> Services:
     """The services of a site that keeps data for 30 days."""
-    return Services(database, clock=clock, site=Site(secret=SITE.secret, retention=RETENTION))
+    return Services(database, clock=clock, site=Site(secret=SITE.secret, retention=RETENTION), limits=NO_LIMITS)
 
 
 @pytest.fixture
@@ -472,7 +473,7 @@ async def test_links_tokens_browser_and_proofs_of_the_customer_no_longer_open_th
     services: Services, book: Book, clock: Clock, expert: UUID
 ) -> None:
     made = (await live_through(services, book, clock, expert, ADA, TOMORROW))[0]
-    token = await services.access.identify(services.access.booking_token(made.id))
+    token = await services.tokens.identify(services.tokens.for_booking(made.id))
     callers = [token, ADA.caller, Caller(role=Role.CUSTOMER, visitor=ADA.browser)]
     for caller in callers:
         assert (await services.bookings.get(made.id, caller)).id == made.id
@@ -540,7 +541,7 @@ async def test_many_old_sessions_are_erased_in_bounded_batches_by_two_processes(
         " 'ada@example.com', 'ada@example.com' FROM session_type, generate_series(1, 450) AS n,"
         " LATERAL (SELECT timestamptz '2026-01-01' + n * interval '1 hour') AS t (at)"
     )
-    other = Services(database, clock=clock, site=Site(retention=RETENTION))
+    other = Services(database, clock=clock, site=Site(retention=RETENTION), limits=NO_LIMITS)
     await asyncio.gather(with_retention.deadlines.sweep(), other.deadlines.sweep())
     assert sql.execute("SELECT DISTINCT name, email, customer_key, version FROM booking").fetchall() == [
         ("", "", "", 2)
