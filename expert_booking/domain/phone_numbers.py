@@ -19,7 +19,7 @@ _UNREADABLE: Final = "Please enter a phone number such as +49 30 1234567."
 _NO_COUNTRY_CODE: Final = "Please add the country code, such as +49 30 1234567."
 _INVALID: Final = "This is not a valid phone number. Please check it."
 _INVALID_IN_REGION: Final = (
-    "This is not a valid number with the country code +{}. If yours is another one, please add it: start with +."
+    "This is not a valid number with the country code +{}. If yours is different, please add it."
 )
 
 
