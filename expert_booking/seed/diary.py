@@ -123,7 +123,10 @@ class Diary:
             return
         expert = Caller(role=Role.EXPERT, expert_id=booking.expert_id)
         reason = chance.choice(_REASONS.get(to, ("",)))
-        await self._current_services.bookings.change_status(booking.id, to, expert, reason=reason)
+        # A session that has ended can only be completed or marked as missed.
+        is_early = booking.ends_at <= self._today and to not in (Status.COMPLETED, Status.NO_SHOW)
+        services = self._past_services if is_early else self._current_services
+        await services.bookings.change_status(booking.id, to, expert, reason=reason)
 
 
 def key_of(number: int, slug: str, index: int) -> UUID:

@@ -43,7 +43,7 @@ def test_number_is_stored_as_e164_and_shown_in_international_format(
         ("0170 1234567", None, "Please add the country code, such as +49 30 1234567."),
         ("0170 1234567", "AQ", "Please add the country code, such as +49 30 1234567."),
         ("12345", None, "Please add the country code, such as +49 30 1234567."),
-        ("0170 1234567", "US", "not a valid number with the country code +1. If yours is another one, please add it"),
+        ("0170 1234567", "US", "not a valid number with the country code +1. If yours is different, please add it."),
         ("110", "DE", "not a valid number with the country code +49"),
         ("+49 1", None, "not a valid phone number"),
         ("+999 12345678", None, "not a valid phone number"),

@@ -367,7 +367,7 @@ class BookingLife(RuleBasedStateMachine):
         refusal: type[Refusal] | None = None
         if not booking.booked or booking.visitor != who:
             refusal = BookingNotFound
-        elif booking.status not in ("pending", "confirmed"):
+        elif booking.status not in ("pending", "confirmed") or self.is_over(booking):
             refusal = StatusChangeNotAllowed
         elif self.now > until and not booking.unverified:
             refusal = CancelTooLate
@@ -734,12 +734,16 @@ class BookingLife(RuleBasedStateMachine):
 
     def host_may(self, booking: Entry, to: str) -> bool:
         """Whether hosts may change the status to this one."""
-        over = self.now >= booking.starts_at + KINDS[booking.kind].minutes * MINUTE
+        over = self.is_over(booking)
         allowed = {
-            "pending": {"confirmed", "declined", "cancelled"},
-            "confirmed": {"cancelled"} | ({"completed", "no_show"} if over else set()),
+            "pending": {"confirmed", "declined"} | (set() if over else {"cancelled"}),
+            "confirmed": {"completed", "no_show"} if over else {"cancelled"},
         }
         return to in ({"cancelled"} if booking.unverified else allowed.get(booking.status, set()))
+
+    def is_over(self, booking: Entry) -> bool:
+        """Whether the session has ended."""
+        return self.now >= booking.starts_at + KINDS[booking.kind].minutes * MINUTE
 
     # --- running and recording -----------------------------------------------------------------------------------
 
