@@ -64,8 +64,8 @@ Times are RFC 3339 in UTC with `Z`; times in requests need an offset. Ids are op
 `code`; a 422 lists all invalid fields in `errors`. Send an `Idempotency-Key` with a POST to make it safe to repeat.
 
 Formats: a `time-zone` is an IANA name such as `Europe/Berlin`, a `country` an ISO 3166 code such as `DE`, a `phone` a
-number such as `+49 30 1234567`, and a `slug` consists of lowercase letters, digits and single hyphens. Texts are trimmed.
-A request that breaks a rule that JSON Schema cannot express, such as the order of two dates, gets a 422.
+number such as `+49 30 1234567`, and a `slug` consists of lowercase letters, digits and single hyphens. Texts are
+trimmed. A request that breaks a rule that JSON Schema cannot express, such as the order of two dates, gets a 422.
 
 Send tokens as `Authorization: Bearer …`. Hosts get theirs from `expert-booking token create`. Customers have no
 accounts: they get an `accessToken` for each booking from `POST /bookings`, and a token for all bookings of their email

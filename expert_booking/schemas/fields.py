@@ -178,9 +178,9 @@ def invalid_field(field: str, message: str) -> PydanticCustomError:
 ZONE_NAMES: Final = frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
 # No control characters except tabs and line breaks.
-_PRINTABLE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
-LINE: Final = checked(one_line, pattern=_PRINTABLE)
-TEXT: Final = checked(clean, pattern=_PRINTABLE)
+PRINTABLE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+LINE: Final = checked(one_line, pattern=PRINTABLE)
+TEXT: Final = checked(clean, pattern=PRINTABLE)
 _NOT_EMPTY: Final = checked(not_empty, minLength=1)
 _ONLY_FORMAT: Final[dict[str, Any]] = {"pattern": None, "minLength": None, "maxLength": None}
 
