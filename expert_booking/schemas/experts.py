@@ -14,6 +14,7 @@ from expert_booking.domain.text_input import clean_line
 from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
 from expert_booking.schemas.fields import (
     MAX_PAGE,
+    PRINTABLE,
     Day,
     Email,
     Model,
@@ -60,6 +61,7 @@ _BEFORE: Final = "The `previous` of an earlier response. Not together with `afte
 _MINUTES: Final = "Experts with sessions of this length. Only free times of that length count."
 _Rating = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
 _Minutes = Annotated[int, Field(ge=5, le=480)]
+_Category = Annotated[str, checked(str, pattern=PRINTABLE, maxLength=_CATEGORY_LENGTH)]
 _Cursor = Annotated[str, Field(max_length=CURSOR_LENGTH)]
 
 
@@ -70,7 +72,9 @@ class ExpertQuery(RequestModel):
     """
 
     search: Annotated[Search, Field(description=_SEARCH)] = ""
-    category: Annotated[Sequence[str], Field(max_length=50, description="Experts in any of these categories.")] = ()
+    category: Annotated[
+        Sequence[_Category], Field(max_length=50, description="Experts in any of these categories.")
+    ] = ()
     min_rating: Annotated[_Rating | None, Field(description="Experts with this rating or a higher one.")] = None
     language: Annotated[Language | None, Field(description="A language of the sessions, ISO 639.")] = None
     minutes: Annotated[_Minutes | None, Field(description=_MINUTES)] = None

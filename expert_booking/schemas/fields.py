@@ -41,7 +41,7 @@ FREE_DAYS: Final = 60
 
 
 # No control characters except tabs and line breaks.
-_PRINTABLE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+PRINTABLE: Final = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
 
 
 class Model(BaseModel):
@@ -115,7 +115,7 @@ def _cleaned(length: int, clean: Callable[[str], str]) -> Any:
             raise ValueError(f"Please use at most {length} characters.")
         return cleaned
 
-    return checked(check, maxLength=length, pattern=_PRINTABLE)
+    return checked(check, maxLength=length, pattern=PRINTABLE)
 
 
 def not_empty(text: str) -> str:

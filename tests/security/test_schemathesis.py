@@ -1,5 +1,7 @@
 """Schemathesis generates requests from /openapi.json, valid and invalid ones, and checks every response."""
 
+import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,28 +15,32 @@ from tests.conftest import AddExpert
 from tests.server import ROOT, ServerProcess, environment
 
 # Seconds for all requests of one run.
-BUDGET = 15
+BUDGETS = {Role.ADMIN: 20, None: 8}
 RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 
 
-@pytest.mark.parametrize("role", [Role.ADMIN, None])
+@pytest.mark.parametrize("role", BUDGETS)
 async def test_generated_requests_get_only_documented_answers(
     serve: Callable[..., ServerProcess], services: Services, add_expert: AddExpert, tmp_path: Path, role: Role | None
 ) -> None:
     await add_expert(slug="jana-muller")
     server = serve()
-    token = await services.tokens.create(TokenRequest(name="robot", role=Role.ADMIN)) if role else ""
-    done = schemathesis(server, tmp_path, *(["--header", f"Authorization: Bearer {token}"] if token else []))
+    options = ["--max-time", str(BUDGETS[role])]
+    if role is not None:
+        token = await services.tokens.create(TokenRequest(name="robot", role=role))
+        options += ["--header", f"Authorization: Bearer {token}"]
+    done = await asyncio.to_thread(schemathesis, server, tmp_path, *options)
     assert done.returncode == 0, done.stdout[-20_000:]
+    assert re.search(r"[1-9]\d+ passed", done.stdout), done.stdout
     assert "Traceback" not in server.log_text()
 
 
 def schemathesis(server: ServerProcess, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run all checks of Schemathesis within the budget, with the same requests every time."""
+    """Run all checks of Schemathesis, starting with the same requests every time."""
     configuration = ROOT / "tests" / "security" / "schemathesis.toml"
-    command = ["--config-file", str(configuration), "run", f"{server.url}/openapi.json", "--max-time", str(BUDGET)]
+    command = ["--config-file", str(configuration), "run", f"{server.url}/openapi.json"]
     return subprocess.run(
         [sys.executable, "-c", RUN, *command, *options],
         cwd=folder, env={**environment(), "SCHEMATHESIS_HOOKS": "tests.security.schemathesis_hooks"},
-        capture_output=True, text=True, timeout=4 * BUDGET, check=False,
+        capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
