@@ -39,7 +39,7 @@ from tests.server import ServerProcess
 
 EXPERTS: Final = 12
 UNUSED_EXPERT: Final = 1  # no client books this one
-CHROMIUM: Final = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM: Final = ("chromium-headless-shell", "/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM_OPTIONS: Final = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
                            "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 DISK_MB: Final = 768

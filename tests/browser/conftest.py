@@ -27,7 +27,8 @@ from expert_booking.services import Services
 from tests.conftest import AddExpert, fresh_database
 from tests.server import ServerProcess, WatchedServer, database_folder, free_port
 
-CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
+# The first one is Chromium without the windows around its pages, which makes the tests twice as fast.
+CHROMIUM = ("chromium-headless-shell", "/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 BERLIN = "Europe/Berlin"

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -102,6 +104,16 @@ async def read_until_closed(websocket: ClientConnection) -> list[str]:
                 received.append(message)
     except ConnectionClosed:
         return received
+
+
+@asynccontextmanager
+async def answering_pings(websocket: ClientConnection) -> AsyncIterator[None]:
+    """Keep this connection open inside the block: the server closes one whose pings are not answered."""
+    answering = asyncio.create_task(read_until_closed(websocket))
+    yield
+    answering.cancel()
+    with suppress(asyncio.CancelledError):
+        await answering
 
 
 async def is_open(websocket: ClientConnection, page: FetchedPage) -> bool:
