@@ -183,6 +183,7 @@ class BookController:
             self._view.form.done()
             self._change(LimitExceeded(limit))
             self._paint()
+            self._view.form.show_notice()
         except Refusal as refusal:
             self._sending = False
             await self._show_refusal(refusal)

@@ -31,6 +31,7 @@ from tests.server import ServerProcess
 Serve = Callable[..., ServerProcess]
 # Another secret makes other hashes, so that the bookings of other tests are of other networks.
 OTHER_SECRET = "another secret, so that bookings of other tests do not count"
+PHONE = {"width": 390, "height": 700}
 GRACE = {"name": "Grace Hopper", "email": "grace.limits@example.com", "phone": "+1 555 0100", "notes": "On compilers"}
 
 
@@ -55,13 +56,14 @@ async def test_form_at_the_limit_says_when_to_try_again_and_keeps_what_was_typed
     server, omar, at = serve(BOOKINGS_PER_NETWORK="1", SECRET_KEY=OTHER_SECRET + " 1"), await new_expert(), in_days(3)
     await book_on_page(await visit(at=server.url), jana.slug, at)
     booked_at = datetime.now(UTC)
-    page = await visit(f"/book/{omar.slug}?at={iso(at)}", at=server.url, zone="Asia/Kathmandu")
+    page = await visit(f"/book/{omar.slug}?at={iso(at)}", at=server.url, zone="Asia/Kathmandu", viewport=PHONE)
     await expect_held(page)
     await fill_in(page, **GRACE)
     await book_button(page).click()
     note = page.locator('[data-refusal="too_many_bookings"]')
     await expect(note).to_contain_text("Too many bookings were made from your network in the last hour.")
     await expect(note).to_contain_text("Nothing you typed is lost.")
+    await expect(note).to_be_in_viewport()
     named = time_named_in(await note.inner_text(), "Asia/Kathmandu")
     assert booked_at + HOUR - timedelta(seconds=30) <= named <= booked_at + HOUR + timedelta(minutes=2)
     await expect_form(page, **GRACE)

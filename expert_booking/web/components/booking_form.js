@@ -85,6 +85,10 @@ export default {
       const first = this.fields.find((field) => errors[field.key]);
       if (first) this.$nextTick(() => document.getElementById(first.key).focus());
     },
+    showNotice() {
+      // The button is below the form, and the notice above it may be out of sight.
+      this.$nextTick(() => document.querySelector(".two [data-refusal]")?.scrollIntoView({ block: "center" }));
+    },
     leave(url) {
       clearTimeout(this.timer);
       sessionStorage.removeItem(this.key());

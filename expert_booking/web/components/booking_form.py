@@ -69,6 +69,10 @@ class BookingForm(Element, component="booking_form.js"):
         """Enable the form again."""
         self.run_method("showErrors", {})
 
+    def show_notice(self) -> None:
+        """Scroll to the notice above the form."""
+        self.run_method("showNotice")
+
     def leave_for(self, url: str) -> None:
         """Delete the draft and go to `url`."""
         self.run_method("leave", url)

@@ -29,7 +29,7 @@ _ALREADY_YOURS: Final = Markup(
 <a href="/booking/{id}">View your booking</a></div>"""
 )
 _SIGN_IN_FIRST: Final = Markup(
-    'Or <a href="/sign-in?next={next}">sign in</a> with this email address: then you need not wait.'
+    'You can also <a href="/sign-in?next={next}">sign in</a> with this email address and book now.'
 )
 _CANCEL_FIRST: Final = Markup('To book this one, cancel one of them first. <a href="/my-bookings">My bookings</a>')
 _INTERNAL_ERROR: Final = Markup(
