@@ -42,7 +42,7 @@ def e164(text: str, region: str | None) -> str:
         raise ValueError(_INVALID)
     if region is None:
         raise ValueError(_NO_COUNTRY_CODE)
-    raise ValueError(_INVALID_HERE.format(phonenumbers.country_code_for_region(region)))
+    raise ValueError(_INVALID_IN_REGION.format(phonenumbers.country_code_for_region(region)))
 
 
 @lru_cache(maxsize=1024)
