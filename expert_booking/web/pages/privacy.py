@@ -60,13 +60,16 @@ def _stored(periods: StoragePeriods, site: Site) -> Markup:
          _days(periods.access_requests)),
         ("Calendar address", "If you subscribe to your bookings.", "Until you turn it off"),
         ("Your network", "A keyed hash of your IP address, to limit requests. The address itself is not stored.",
-         "At most a day"),
+         "At most a day; with a booking, until the session begins"),
         ("Requests by programs", "Encrypted responses, so that a repeated request is not carried out twice.",
          _days(periods.responses)),
     ]  # fmt: skip
     if site.sends_email:
-        sent = ("Emails", "Which email was sent when, and whether it arrived.", _days(periods.emails))
-        facts.insert(2, sent)
+        facts[2:2] = [
+            ("Emails", "Which email was sent when, and whether it arrived.", _days(periods.emails)),
+            ("Your email address", "Whether it is confirmed, does not accept emails, or asked for none.",
+             "While it is in use"),
+        ]  # fmt: skip
     text = _PARAGRAPH.format(
         "The server's log contains no names or addresses. Backups contain the same data until they are deleted."
     )
