@@ -14,8 +14,8 @@ from expert_booking.services import Services
 from tests.conftest import AddExpert
 from tests.server import ROOT, ServerProcess, environment
 
-# Seconds for all requests of one run.
-BUDGETS = {Role.ADMIN: 20, None: 8}
+# Seconds for all requests of one run. With time left after the fixed cases, more are generated.
+BUDGETS = {Role.ADMIN: 26, None: 12}
 RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 
 
@@ -31,7 +31,7 @@ async def test_generated_requests_get_only_documented_answers(
         options += ["--header", f"Authorization: Bearer {token}"]
     done = await asyncio.to_thread(schemathesis, server, tmp_path, *options)
     assert done.returncode == 0, done.stdout[-20_000:]
-    assert re.search(r"[1-9]\d+ passed", done.stdout), done.stdout
+    assert re.search(r"[1-9]\d* passed", done.stdout), done.stdout
     assert "Traceback" not in server.log_text()
 
 
