@@ -53,7 +53,7 @@ def mount(web: FastAPI, services: Services) -> None:
     async def confirm(_: Request, body: bytes) -> Response:
         key = field_of(body, "key")
         try:
-            _, path = await services.verification.preview_link(key)
+            path = (await services.verification.preview_link(key))[1]
             await services.verification.verify_by_link(key)
         except LinkNotValid:
             return redirect("/verify/unknown")
