@@ -298,3 +298,31 @@ def test_migration_0011_renames_values_with_data_up_down_and_up_again(empty_data
             assert terms.fetchall() == [(1, 30, 2)]
             with pytest.raises(psycopg.errors.RaiseException):
                 sql.execute("DELETE FROM booking_change")
+
+
+def test_undoing_migration_0014_ends_bookings_that_wait_for_confirmation(empty_database_url: str) -> None:
+    url = empty_database_url
+    command.upgrade(schema.config(url), "0014")
+    statuses = "SELECT status FROM booking ORDER BY starts_at"
+    kinds = "SELECT kind, audience FROM message ORDER BY id"
+    with psycopg.connect(driver_url(url), autocommit=True) as sql:
+        sql.execute("INSERT INTO expert (slug, name, category, time_zone, email) VALUES ('e', 'E', 'C', 'UTC', 'e')")
+        sql.execute("INSERT INTO session_type (expert_id, title, minutes, step_minutes) SELECT id, 'T', 60, 60"
+                    " FROM expert")  # fmt: skip
+        for day, verify_by in (("2026-12-01", None), ("2026-12-02", "2026-12-01")):
+            sql.execute(
+                "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key,"
+                " changed_by, verify_by) SELECT expert_id, id, at, at + interval '1 hour',"
+                " tstzrange(at, at + interval '1 hour'), 'A', 'a', 'a', 'customer', %(verify_by)s FROM session_type,"
+                " LATERAL (SELECT CAST(%(day)s AS timestamptz)) AS t (at)",
+                {"day": day, "verify_by": verify_by},
+            )
+        received = [("received", "customer"), ("received", "expert")]
+        assert sql.execute(kinds).fetchall() == [*received, ("verification", "customer")]
+    command.downgrade(schema.config(url), "-1")
+    with psycopg.connect(driver_url(url), autocommit=True) as sql:
+        assert sql.execute(statuses).fetchall() == [("pending",), ("expired",)]
+        assert sql.execute(kinds).fetchall() == received
+    command.upgrade(schema.config(url), "0014")
+    with psycopg.connect(driver_url(url), autocommit=True) as sql:
+        assert sql.execute("SELECT count(*) FROM booking WHERE verify_by IS NULL").fetchone() == (2,)

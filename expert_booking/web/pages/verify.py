@@ -54,7 +54,7 @@ def mount(web: FastAPI, services: Services) -> None:
     async def confirm(_request: Request, body: bytes) -> Response:
         key = field_of(body, "key")
         try:
-            _, path = await services.verification.preview_link(key)
+            path = (await services.verification.preview_link(key))[1]
             await services.verification.verify_by_link(key)
         except LinkNotValid:
             return redirect("/verify/unknown")
