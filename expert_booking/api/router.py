@@ -71,7 +71,8 @@ Search experts, list their free slots, hold a slot, book it and manage the booki
 
 Times are RFC 3339 in UTC with `Z`; times in requests need an offset. Ids are opaque strings. Lists have a `total`, a
 `page` starting at 1 and a `limit` from 1 to 100. Every error is `application/problem+json` (RFC 9457) with a stable
-`code`; a 422 lists all invalid fields in `errors`. Send an `Idempotency-Key` with a POST to make it safe to repeat.
+`code`; a 422 lists all invalid fields in `errors`, and fields and parameters that do not exist. Send an
+`Idempotency-Key` with a POST to make it safe to repeat.
 
 Formats: a `time-zone` is an IANA name such as `Europe/Berlin`, a `country` an ISO 3166 code such as `DE`, a `phone` a
 number such as `+49 30 1234567`, and a `slug` consists of lowercase letters, digits and single hyphens. A `person-name`

@@ -32,9 +32,9 @@ class StrictRoute(APIRoute):
             return handle
 
         async def handle_without_query(request: Request) -> Response:
-            if request.url.query:
-                unknown = [name[:80] for name in request.query_params][:MAX_FIELD_ERRORS]
-                raise FieldsWrong(dict.fromkeys(unknown, _NO_PARAMETER))
+            unknown = [name[:80] for name in request.query_params] if request.scope["query_string"] else []
+            if unknown:
+                raise FieldsWrong(dict.fromkeys(unknown[:MAX_FIELD_ERRORS], _NO_PARAMETER))
             return await handle(request)
 
         return handle_without_query

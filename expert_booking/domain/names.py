@@ -10,6 +10,8 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
+# The ideographic full stop is read as a dot, and joiners may be ignored.
+_FOLDED: Final = str.maketrans({"。": ".", "\u200c": None, "\u200d": None})
 _EMAIL: Final = re.compile(r"[^\s@]@[^\s@]")
 # A possible domain, and whether a path follows.
 _WORD: Final = re.compile(r"([^\s,;:!?()<>\[\]{}\"'“”„‘’«»|*~/\\#&=@]+)([/\\]?)")
@@ -32,7 +34,7 @@ def looks_like_address(name: str) -> bool:
     precede it: `evil.com` and `t.co/x` are domains, `J.R.Kim`, `Dr.Li` and `Node.js` are not.
     """
     # NFKC, because browsers and mail programs read full-width letters and dots as plain ones.
-    folded = unicodedata.normalize("NFKC", name).lower().replace("。", ".")
+    folded = unicodedata.normalize("NFKC", name.translate(_FOLDED)).lower()
     if "://" in folded or _EMAIL.search(folded):
         return True
     return any(_is_domain(host.strip("."), has_path=bool(slash)) for host, slash in _WORD.findall(folded))

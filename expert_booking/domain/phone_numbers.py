@@ -18,9 +18,7 @@ _TYPED: Final = re.compile(
 _UNREADABLE: Final = "Please enter a phone number such as +49 30 1234567."
 _NO_COUNTRY_CODE: Final = "Please add the country code, such as +49 30 1234567."
 _INVALID: Final = "This is not a valid phone number. Please check it."
-_INVALID_IN_REGION: Final = (
-    "This is not a valid number with the country code +{}. If yours is different, please add it."
-)
+_INVALID_HERE: Final = "This is not a valid number with the country code +{}. If yours is different, please add it."
 
 
 def e164(text: str, region: str | None) -> str:
@@ -42,7 +40,7 @@ def e164(text: str, region: str | None) -> str:
         raise ValueError(_INVALID)
     if region is None:
         raise ValueError(_NO_COUNTRY_CODE)
-    raise ValueError(_INVALID_IN_REGION.format(phonenumbers.country_code_for_region(region)))
+    raise ValueError(_INVALID_HERE.format(phonenumbers.country_code_for_region(region)))
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ ADDRESSES = """
 You have won, see www.evil.example|http://|https://x|ftp://x|evil.com/…|will.i.am|a@b.c|ada@localhost
 Ada <ada@example.com>|evil.com|Evil.Com|EVIL.COM.|(evil.org)|see:evil.net|go=evil.io|“evil.net”|win.tk!
 x.com|t.co/xyz|bit.ly/3x|evil.co.uk|dr.com|WWW.evil|www.evil|evil.com:8080|evil.com…|evil.dev?x=1
-//evil.app/|\\\\evil.app|ｅｖｉｌ．ｃｏｍ|evil。com|ａ＠ｂ．ｃ|имя.рф|例子.中国|पोर्टल.भारत|a.xn--p1ai
+//evil.app/|\\\\evil.app|ｅｖｉｌ．ｃｏｍ|evil。com|evil.c‍om|ａ＠ｂ．ｃ|имя.рф|例子.中国|पोर्टल.भारत|a.xn--p1ai
 192.0.2.1|Ada, evil.example|evil.test|evil.internal|free.money|user:pw@evil|Ada*evil.xyz*|O'evil.net
 """.replace("\n", "|").strip("|").split("|")  # fmt: skip
 
