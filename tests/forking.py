@@ -81,12 +81,20 @@ def serve_forks() -> dict[str, Any]:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     gc.freeze()  # so that the children share these objects
+    children = set[int]()
     for line in sys.stdin:
         request: dict[str, Any] = json.loads(line)
-        reply = exit_code(request["pid"]) if "pid" in request else os.fork()
-        if reply == 0 and "pid" not in request:
+        if "pid" in request:
+            reply = exit_code(request["pid"])
+            if reply is not None:
+                children.discard(request["pid"])
+        elif reply := os.fork():
+            children.add(reply)
+        else:
             return request
         print(json.dumps(reply), flush=True)
+    for pid in children:  # pytest was killed, or a test has not stopped them
+        os.kill(pid, signal.SIGTERM)
     sys.exit()
 
 

@@ -6,11 +6,14 @@ pytest-rerunfailures runs a failed test again if it is marked `@pytest.mark.flak
 import signal
 
 import pytest
+from xdist.workermanage import NodeManager
 
 
 def pytest_configure() -> None:
     """On SIGTERM, end all fixtures, which stop PostgreSQL, servers and browsers. By default, Python just exits."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Seconds for the fixtures of a worker. The default of 10 is too short on a busy machine.
+    NodeManager.EXIT_TIMEOUT = 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ from tests.browser.pages import (
     Connection,
     book_button,
     book_on_page,
+    expect_held,
     expect_slot,
     fill_in,
     in_days,
@@ -216,7 +217,7 @@ async def test_form_shows_immediately_when_its_time_is_taken_and_freed(
 ) -> None:
     at = in_days(3)
     page = await visit(f"/book/{jana.slug}?at={iso(at)}")
-    await wait_until_connected(page)
+    await expect_held(page)
     await fill_in(page, name="Ada")
     insert_booking(sql, jana.id, at)
     await expect(page.locator('[data-refusal="slot_taken"]')).to_be_visible(timeout=LIVE_UPDATE_MS)
