@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 
 from expert_booking.api.callers import caller_dependency
 from expert_booking.api.error_docs import FORBIDDEN, INVALID, NO_PROOF, error_responses, example_response
+from expert_booking.api.unknown_fields import StrictRoute
 from expert_booking.domain.lifecycle import Actor
 from expert_booking.schemas import Caller, CustomerData, CustomerErased, EraseQuery
 from expert_booking.services import Services
@@ -18,7 +19,7 @@ _BOOKING: Final[dict[str, Any]] = {
     "id": _ID, "startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "confirmed",
     "expertId": "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b", "expertSlug": "jana-muller", "expertName": "Jana Müller",
     "expertTimeZone": "Europe/Berlin", "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30",
-    "sessionTitle": "Career consultation", "name": "Ada Lovelace", "email": _ADDRESS, "phone": "+44 20 7946 0000",
+    "sessionTitle": "Career consultation", "name": "Ada Lovelace", "email": _ADDRESS, "phone": "+442079460000",
     "notes": "My first session.", "timeZone": "Europe/London", "answerBy": None, "cancelUntil": "2026-11-23T09:00:00Z",
     "rescheduleUntil": "2026-11-24T08:00:00Z", "reschedulesLeft": 2, "createdAt": _MADE_AT, "updatedAt": _MADE_AT,
     "version": 1, "mail": "sent",
@@ -43,7 +44,7 @@ CustomerEmail = Annotated[str, Path(description="The customer's email address.",
 
 def endpoints(services: Services) -> APIRouter:
     """Create the router for `/customers`."""
-    router = APIRouter(prefix="/customers", tags=["customers"])
+    router = APIRouter(prefix="/customers", tags=["customers"], route_class=StrictRoute)
 
     caller_from_token = Depends(caller_dependency(services))
 

@@ -26,6 +26,7 @@ from expert_booking.domain.errors import (
     WrongCodesUsedUp,
 )
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.limits import NO_LIMITS
 from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Confirmation, EmailVerification
 from expert_booking.schemas import BookingQuery, BookingView, Caller, HoldRequest, Role
@@ -51,7 +52,7 @@ INSTANT = {"confirmation": Confirmation.INSTANT}
 async def services(database_url: str, clock: Clock, mail_server: MailServer) -> AsyncIterator[Services]:
     """The services with a secret, a mail server, and connections for many concurrent calls."""
     database = Database(database_url, pool_size=20)
-    yield Services(database, clock=clock, site=SITE, transport=mail_server.transport())
+    yield Services(database, clock=clock, site=SITE, transport=mail_server.transport(), limits=NO_LIMITS)
     await database.close()
 
 

@@ -448,7 +448,7 @@ async def test_nothing_is_kept_longer_than_needed(
         return [key for (key,) in sql.execute("SELECT customer_key FROM email_address ORDER BY 1").fetchall()]
 
     expert = await add_expert()
-    [made] = await book_hours(book, expert, range(1))
+    await book_hours(book, expert, range(1))
     [silenced] = await book_hours(book, expert, range(1, 2), email="silent@example.com")
     await sign_in(services, "stranger@example.com")
     await sign_in(services, JANA)
@@ -462,8 +462,8 @@ async def test_nothing_is_kept_longer_than_needed(
     for _ in range(2):  # the first time, the expired proof is deleted
         await services.outbox.sweep()
     assert known() == [JANA, "silent@example.com"]
-    await services.bookings.change_status(made.id, Status.CANCELLED, ADMIN)
-    sql.execute("UPDATE message SET sent_at = NULL, failed_at = %s, withheld = 'refused'", [clock()])
+    changed = sql.execute("UPDATE message SET sent_at = NULL, failed_at = %s, withheld = 'refused'", [clock()])
+    assert changed.rowcount > 0
     clock.advance(days=91)
     await services.outbox.sweep()
     assert sql.execute("SELECT count(*) FROM message WHERE withheld IS NOT NULL").fetchone() == (0,)
