@@ -94,8 +94,8 @@ async def test_unverified_booking_is_the_same_in_post_and_get(
     client: httpx.AsyncClient, add_expert: AddExpert, held: bool
 ) -> None:
     expert = str(await add_expert(**{**SESSION_TYPE, "email_verification": EmailVerification.ALWAYS}))
-    request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com", "phone": "+44 20 7946 0000",
-               "notes": "My first session.", "timeZone": "Europe/London"}  # fmt: skip
+    request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com",
+               "phone": "+44 20 7946 0000", "notes": "My first session.", "timeZone": "Europe/London"}  # fmt: skip
     if held:
         hold = (await client.post("/holds", json={"expertId": expert, "startsAt": NINE})).json()
         request["holdId"] = hold["id"]
