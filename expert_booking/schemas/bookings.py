@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, create_model, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
 
 from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery, WantedEmails
@@ -25,6 +25,7 @@ from expert_booking.schemas.fields import (
     Utc,
     ZoneName,
     at_most,
+    checked,
     lines,
 )
 
@@ -186,7 +187,7 @@ def _digits(text: str) -> str:
 class VerifyRequest(RequestModel):
     """The code from the email that asks the customer to confirm the address. Spaces and hyphens are ignored."""
 
-    code: Annotated[str, at_most(20), AfterValidator(_digits)]
+    code: Annotated[str, at_most(20), checked(_digits, pattern=r"^[\s-]*([0-9][\s-]*){6}$"), Field(examples=["123456"])]
 
 
 class RescheduleRequest(RequestModel):

@@ -32,7 +32,12 @@ Serve = Callable[..., ServerProcess]
 # Another secret makes other hashes, so that the bookings of other tests are of other networks.
 OTHER_SECRET = "another secret, so that bookings of other tests do not count"
 PHONE = {"width": 390, "height": 700}
-GRACE = {"name": "Grace Hopper", "email": "grace.limits@example.com", "phone": "+1 555 0100", "notes": "On compilers"}
+GRACE = {
+    "name": "Grace Hopper",
+    "email": "grace.limits@example.com",
+    "phone": "+1 212 736 5000",
+    "notes": "On compilers",
+}
 
 
 def button(page: Page, name: str) -> Locator:

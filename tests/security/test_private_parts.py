@@ -79,6 +79,7 @@ class ChangedServer(ServerProcess):
     """The product on a modified uvicorn."""
 
     module = "tests.security.changed_libraries"
+    forked = False  # it changes libraries before the product imports them
 
 
 async def test_changed_uvicorn_still_delivers_events_and_is_logged_once(

@@ -11,7 +11,7 @@ export default {
           <div class="done-mark wait" aria-hidden="true"><svg width="30" height="30" viewBox="0 0 30 30" fill="none" stroke="currentColor"
             stroke-width="2.600" stroke-linecap="round" stroke-linejoin="round"><rect x="4" y="7" width="22" height="16" rx="3"/><path d="m5 9 10 8 10-8"/></svg></div>
           <h1 id="verify">Confirm your email address</h1>
-          <p v-if="now.mail !== 'failed'">{{ now.mail === "sent" ? "We've sent" : "We're sending" }} a six-digit code to <b>{{ now.email }}</b>. Enter it here, or use the button in the email. Meanwhile the time is reserved for you.</p>
+          <p v-if="!['failed', 'withheld'].includes(now.mail)">{{ now.mail === "sent" ? "We've sent" : "We're sending" }} a six-digit code to <b>{{ now.email }}</b>. Enter it here, or use the button in the email. The time is reserved for you until then.</p>
         </div>
         <form class="panel form" novalidate :aria-busy="sending" @submit.prevent="verify">
           <p v-if="now.mail === 'failed'" class="note bad" role="alert" data-mail="failed">We couldn't deliver the email with your code to <b>{{ now.email }}</b>. If the address is wrong, please cancel this booking and book again.</p>

@@ -8,6 +8,7 @@ from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
 from expert_booking.domain import formatting
+from expert_booking.domain.email_schedule import WITHHELD
 from expert_booking.schemas import BookingView
 
 
@@ -34,7 +35,7 @@ class VerifyEmail(Element, component="verify_email.js"):
                 "email": booking.email,
                 "by": formatting.clock_time(booking.verify_by, zone),
                 "seconds": (booking.verify_by - now).total_seconds(),
-                "mail": booking.mail,
+                "mail": "withheld" if booking.mail in WITHHELD else booking.mail,
             }
         if shown != self._props.get("now"):
             self._props["now"] = shown

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from expert_booking.domain import formatting
-from expert_booking.domain.email_schedule import Audience, Delivery
+from expert_booking.domain.email_schedule import WITHHELD, Audience
 from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable, VerificationTooLate, WrongCodesUsedUp
 from expert_booking.domain.lifecycle import LIVE, RESCHEDULABLE, Actor, Status, open_transitions
 from expert_booking.schemas import BookingView, Caller, Role, StatusRequest, VerifyRequest
@@ -285,8 +285,8 @@ class BookingPage:
             return Markup("")
         if self._live.by_host:
             return mail_state_for_host(booking)
-        if booking.verify_by is not None and booking.mail in (None, Delivery.WAITING, Delivery.SENT):
-            return Markup("")  # the form for the code says that it was sent
+        if booking.verify_by is not None and booking.mail not in WITHHELD:
+            return Markup("")  # the form for the code says whether it was sent
         upcoming = booking.status in RESCHEDULABLE and booking.starts_at > self._services.clock()
         path = self._services.email_choices.reminders_path(booking.id)
         return mail_state(booking) + (reminders_off(booking, path) if upcoming else Markup(""))
