@@ -39,7 +39,9 @@ _ERASED: Final = {"erased": 3, "cancelled": 1, "kept": 0}
 _ERRORS: Final = error_responses(NO_PROOF, FORBIDDEN, INVALID)
 
 # A local part may contain a slash.
-CustomerEmail = Annotated[str, Path(description="The customer's email address.", examples=[_ADDRESS])]
+CustomerEmail = Annotated[
+    str, Path(description="The customer's email address.", examples=[_ADDRESS], json_schema_extra={"format": "email"})
+]
 
 
 def endpoints(services: Services) -> APIRouter:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from expert_booking.domain import holidays
 from expert_booking.domain.slugs import is_slug
@@ -15,6 +15,7 @@ from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, pla
 from expert_booking.schemas.fields import (
     MAX_PAGE,
     PRINTABLE,
+    WHOLE,
     Day,
     Email,
     Model,
@@ -47,7 +48,7 @@ def _slug(text: str) -> str:
 
 Headline = Annotated[str, line(160)]
 Bio = Annotated[str, lines(5000)]
-Years = Annotated[int, Field(ge=0, le=80)]
+Years = Annotated[int, Field(ge=0, le=80), WHOLE]
 Languages = Annotated[Sequence[Language], Field(max_length=20), at_most_items(20)]
 Country = Annotated[str, Field(max_length=2, examples=["DE"]), checked(str, format="country", maxLength=None)]
 Region = Annotated[str, Field(max_length=10, examples=["BY"])]
@@ -191,7 +192,7 @@ class ExpertFields(RequestModel):
     time_zone: ZoneName
     country: Country | None = None
     region: Region | None = None
-    closed_on_holidays: bool = False
+    closed_on_holidays: StrictBool = False
     email: Email
 
 
@@ -237,7 +238,7 @@ class ExpertChange(ExpertFields, Patch):
     time_zone: ZoneName = ""
     email: Email = ""
     slug: Slug = ""
-    active: bool = True
+    active: StrictBool = True
 
 
 class ExpertRecord(ExpertDetail):

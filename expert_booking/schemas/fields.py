@@ -192,6 +192,13 @@ def _plausible_date(day: date) -> date:
     return day
 
 
+def _number(value: Any) -> Any:
+    # Without this check pydantic also accepts texts and booleans.
+    if isinstance(value, str | bool):
+        raise ValueError("Please use a number, without quotes.")
+    return value
+
+
 def invalid_field(field: str, message: str) -> PydanticCustomError:
     """The error that a model validator raises to blame one field, by its JSON path (`windows.2.opens`)."""
     return PydanticCustomError("wrong", "{message}", {"field": field, "message": message})
@@ -200,6 +207,8 @@ def invalid_field(field: str, message: str) -> PydanticCustomError:
 _NOT_EMPTY: Final = checked(not_empty, minLength=1)
 _ONLY_FORMAT: Final[dict[str, Any]] = {"pattern": None, "minLength": None, "maxLength": None}
 
+# For numbers in bodies, after their limits.
+WHOLE: Final = BeforeValidator(_number)
 Name = Annotated[str, line(NAME_LENGTH), _NOT_EMPTY]
 # Their formats say more than lengths and characters. The API's description explains those not of JSON Schema itself.
 PersonName = Annotated[Name, checked(_person, format="person-name", **_ONLY_FORMAT)]

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_v
 
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window, clock_text
 from expert_booking.schemas.fields import (
+    WHOLE,
     Day,
     Model,
     RequestModel,
@@ -88,7 +89,7 @@ class DayWindow(RequestModel):
 class WeeklyWindow(DayWindow):
     """Hours on one weekday (1 is Monday), from `validFrom` to `validUntil`: local dates, both included."""
 
-    weekday: Annotated[int, Field(ge=1, le=7)]
+    weekday: Annotated[int, Field(ge=1, le=7), WHOLE]
     valid_from: Day | None = None
     valid_until: Day | None = None
 

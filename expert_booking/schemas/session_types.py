@@ -5,23 +5,23 @@ from dataclasses import fields
 from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
-from expert_booking.schemas.fields import Model, Name, Patch, RequestModel, lines
+from expert_booking.schemas.fields import WHOLE, Model, Name, Patch, RequestModel, lines
 
 MAX_SESSION_TYPES: Final = 50
 
 Description = Annotated[str, lines(1000)]
-SessionMinutes = Annotated[int, Field(ge=5, le=480)]
-StepMinutes = Annotated[int, Field(ge=5, le=1440)]
-BufferMinutes = Annotated[int, Field(ge=0, le=480)]
-NoticeMinutes = Annotated[int, Field(ge=0, le=60 * 24 * 60)]
-HorizonDays = Annotated[int, Field(ge=1, le=366)]
-DailyCap = Annotated[int, Field(ge=1, le=100)]
-Position = Annotated[int, Field(ge=1, le=1000)]
-AnswerMinutes = Annotated[int, Field(ge=15, le=60 * 24 * 60)]
-MaxReschedules = Annotated[int, Field(ge=0, le=100)]
+SessionMinutes = Annotated[int, Field(ge=5, le=480), WHOLE]
+StepMinutes = Annotated[int, Field(ge=5, le=1440), WHOLE]
+BufferMinutes = Annotated[int, Field(ge=0, le=480), WHOLE]
+NoticeMinutes = Annotated[int, Field(ge=0, le=60 * 24 * 60), WHOLE]
+HorizonDays = Annotated[int, Field(ge=1, le=366), WHOLE]
+DailyCap = Annotated[int, Field(ge=1, le=100), WHOLE]
+Position = Annotated[int, Field(ge=1, le=1000), WHOLE]
+AnswerMinutes = Annotated[int, Field(ge=15, le=60 * 24 * 60), WHOLE]
+MaxReschedules = Annotated[int, Field(ge=0, le=100), WHOLE]
 
 
 class SessionTypeFields(RequestModel):
@@ -47,7 +47,7 @@ class SessionTypeFields(RequestModel):
         EmailVerification,
         Field(description="Whether customers must first confirm their email address: all, those new here, or none."),
     ] = EmailVerification.NEVER
-    active: Annotated[bool, Field(description="Whether it can be booked.")] = True
+    active: Annotated[StrictBool, Field(description="Whether it can be booked.")] = True
 
 
 class SessionTypeRequest(SessionTypeFields):

@@ -14,21 +14,20 @@ from expert_booking.services import Services
 from tests.conftest import AddExpert
 from tests.server import ROOT, ServerProcess, environment
 
-# Seconds for all requests of one run. With time left after the fixed cases, more are generated.
-BUDGETS = {Role.ADMIN: 26, None: 12}
 RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 
 
-@pytest.mark.parametrize("role", BUDGETS)
+@pytest.mark.parametrize("role", [Role.ADMIN, None])
 async def test_generated_requests_get_only_documented_answers(
     serve: Callable[..., ServerProcess], services: Services, add_expert: AddExpert, tmp_path: Path, role: Role | None
 ) -> None:
     await add_expert(slug="jana-muller")
     server = serve()
-    options = ["--max-time", str(BUDGETS[role])]
+    options: list[str] = []
     if role is not None:
         token = await services.tokens.create(TokenRequest(name="robot", role=role))
-        options += ["--header", f"Authorization: Bearer {token}"]
+        # Every request has the token, also those that should lack it.
+        options = ["--header", f"Authorization: Bearer {token}", "--exclude-checks", "missing_required_header"]
     done = await asyncio.to_thread(schemathesis, server, tmp_path, *options)
     assert done.returncode == 0, done.stdout[-20_000:]
     assert re.search(r"[1-9]\d* passed", done.stdout), done.stdout
