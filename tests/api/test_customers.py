@@ -29,7 +29,9 @@ async def booking(post: Post) -> Json:
 async def test_only_admins_export_and_erase_and_others_learn_nothing(
     client: httpx.AsyncClient, tokens: Tokens, booking: Json, sql: Connection, who: str, method: str
 ) -> None:
-    paths = (AUGUSTA, NOBODY, "/customers/no-address", f"{AUGUSTA}?keepUpcomming=true")
+    # Unknown parameters of GET are refused before anything else, for every caller and address.
+    misspelt = [f"{AUGUSTA}?keepUpcomming=true"] if method == "DELETE" else []
+    paths = (AUGUSTA, NOBODY, "/customers/no-address", *misspelt)
     answers = [await client.request(method, path, headers=tokens[who]) for path in paths]
     for answer in answers:
         if who in ("nobody", "garbage", "revoked"):
