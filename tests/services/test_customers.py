@@ -423,9 +423,11 @@ async def test_concurrent_change_by_a_host_and_signing_in_leave_no_trace(
     done = await asyncio.gather(*jobs, return_exceptions=True)
     assert [one for one in done if isinstance(one, Exception) and type(one).__name__ not in
             ("LinkNotValid", "StatusChangeNotAllowed")] == []  # fmt: skip
-    # A host who was slower than the erasure may have given a reason of their own afterwards, or been refused.
+    # A host who was slower than the erasure may have given a reason of their own afterwards, or been refused. A hold of
+    # a browser that got a new id in the meantime names nobody, and its network is deleted when it expires.
     left = left_of(ADA, sql)
-    assert left.keys() <= {"reason", "email"}, left
+    assert left.keys() <= {"reason", "email", "network"}, left
+    assert left.get("network", []) in ([], ["booking.hold_origin"])
     await erase(services)
 
 
