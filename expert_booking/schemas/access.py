@@ -92,19 +92,23 @@ class Caller(Model):
         """Whether this caller is a host of this expert: the expert or an admin."""
         return self.role is Role.ADMIN or (self.role is Role.EXPERT and self.expert_id == expert_id)
 
+    def has_proven(self, customer_key: str | None) -> bool:
+        """Whether this caller is the customer who has proven this address."""
+        return self.role is Role.CUSTOMER and bool(customer_key) and customer_key == self.customer_key
+
     def vouches_for(self, customer_key: str, expert_id: UUID) -> bool:
         """Whether bookings of this address with this expert need no confirmation by email when this caller makes them.
 
         That is so for the expert and admins, and for the customer who has proven the address.
         """
-        return self.runs(expert_id) or customer_key == self.customer_key
+        return self.runs(expert_id) or self.has_proven(customer_key)
 
     def owns(self, booking_id: UUID, customer_key: str | None, visitor: bytes | None, key_version: int) -> bool:
         """Whether this caller is the customer of this booking: by its token, its browser or its email address."""
         return self.role is Role.CUSTOMER and (
             (booking_id == self.booking_id and key_version == self.key_version)
             or (visitor is not None and visitor == self.visitor)
-            or (bool(customer_key) and customer_key == self.customer_key)
+            or self.has_proven(customer_key)
         )
 
 

@@ -19,7 +19,7 @@ def booking_check(
     """
     if caller is not None and caller.role in (Role.ADMIN, Role.EXPERT):
         return None
-    proven = _has_proven(caller, customer)
+    proven = caller is not None and caller.has_proven(customer)
     # Nothing is counted or stored about the network of a proven address.
     network = None if proven else origin
     if not proven and network is None and visitor is None:
@@ -47,7 +47,7 @@ async def count_change(
 
     Raises TooManyChanges. A caller who has proven the customer's address is not limited.
     """
-    if not limits.changes_per_hour or _has_proven(caller, row.customer_key):
+    if not limits.changes_per_hour or (caller is not None and caller.has_proven(row.customer_key)):
         return
     await rows.lock_changes(connection, row.id, origin)
     of_booking, by_network = await rows.count_change(connection, row.id, origin, now, per_hour=limits.changes_per_hour)
@@ -55,7 +55,3 @@ async def count_change(
         raise TooManyChanges(by_network, now)
     if of_booking is not None:
         raise TooManyChanges(of_booking, now, "This booking was changed too often in the last hour.")
-
-
-def _has_proven(caller: Caller | None, customer: str) -> bool:
-    return caller is not None and caller.role is Role.CUSTOMER and caller.customer_key == customer
