@@ -23,7 +23,7 @@ from _bench import Goal, table
 HERE: Final = Path(__file__).parent
 LAST_RESULTS: Final = HERE / "results"
 # In this order; together they take about half an hour.
-SCRIPTS: Final = ("live_updates", "bookings", "pages", "slots", "processes", "request_log", "access")
+SCRIPTS: Final = ("live_updates", "bookings", "limits", "pages", "slots", "processes", "request_log", "access")
 # Layout of the picture, in pixels.
 ROW_HEIGHT, LABEL_WIDTH, BAR_WIDTH, FIGURE_WIDTH = 34, 430, 330, 120
 

@@ -84,6 +84,9 @@ _SESSION_TYPES = (
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
 )  # fmt: skip
 _OFFERS = DriverStatement(_SESSION_TYPES.where(_e.id == any_(_ids)))
+# For a list, PostgreSQL would plan the statement again each time, which takes longer than its execution: it assumes
+# that a generic plan would find ten experts.
+_OFFERS_OF_ONE = DriverStatement(_SESSION_TYPES.where(_e.id == bindparam("id", type_=Uuid)))
 _OFFERS_BY_SLUG = DriverStatement(_SESSION_TYPES.where(_e.slug == bindparam("slug")))
 _BUSY = DriverStatement(
     select(
@@ -108,8 +111,12 @@ async def offers(connection: AsyncConnection, expert_ids: Sequence[UUID], now: d
 
     Without busy times, and without rules that ended some days before `now`.
     """
-    values = {"ids": list(expert_ids), "first_day": now.date() - _DAYS_BACK}
-    return [_offer(row) for row in await _OFFERS.all(connection, values)]
+    ids, first_day = list(expert_ids), now.date() - _DAYS_BACK
+    if len(ids) == 1:
+        rows = await _OFFERS_OF_ONE.all(connection, {"id": ids[0], "first_day": first_day})
+    else:
+        rows = await _OFFERS.all(connection, {"ids": ids, "first_day": first_day})
+    return [_offer(row) for row in rows]
 
 
 async def offers_by_slug(connection: AsyncConnection, slug: str, now: datetime) -> list[Offer]:

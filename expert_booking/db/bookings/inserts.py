@@ -4,7 +4,8 @@ The insert itself decides whether a slot is free: no row back means that the tim
 limits is checked against them in the same statement, by the SQL function `check_booking_limits`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -19,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.bookings.reads import EXPERT_COLUMNS, VIEW_COLUMNS
-from expert_booking.db.bookings.rows import NewBooking, NewHold
+from expert_booking.db.bookings.rows import LimitCheck, NewBooking, NewHold
 from expert_booking.db.engine import AnyRow, DriverStatement, violated
 from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, booking
 from expert_booking.domain.errors import BookingLimitReached, SessionTypeNotFound, SlotTaken, TooManyBookings
@@ -83,10 +84,11 @@ _AFTER_RELEASE: Final = f"(SELECT count(*) FROM released) AS released_count, {_E
 # `check_booking_limits`, before they lock or insert rows, and cannot deadlock.
 _LIMITED: Final = """
     WITH limits AS MATERIALIZED (
-      SELECT exceeded, counted, oldest FROM check_booking_limits(
+      SELECT check_booking_limits(
              CAST(:origin AS bytea), CAST(:visitor AS bytea), CAST(:customer_key AS text), CAST(:proven AS boolean),
              CAST(:expert_id AS uuid), CAST(:now AS timestamptz), CAST(:since AS timestamptz),
-             CAST(:per_network AS int), CAST(:live_per_expert AS int), CAST(:live_per_customer AS int)) {unless_taken}
+             CAST(:per_network AS int), CAST(:live_per_expert AS int), CAST(:live_per_customer AS int)) AS exceeded
+             {unless_taken}
     ) {released}, made AS (
       {write}
     ), recorded AS (
@@ -222,10 +224,15 @@ def _made(row: AnyRow | None, new: NewBooking) -> AnyRow | None:
     """Return the booking's row, or None if none was made. Raises TooManyBookings or BookingLimitReached."""
     if row is None or new.limits is None:
         return row
-    if row.exceeded == "network":
-        raise TooManyBookings(row.oldest, new.now)
     if row.exceeded is not None:
-        with_expert = row.exceeded == "expert"
-        limit = new.limits.live_per_expert if with_expert else new.limits.live_per_customer
-        raise BookingLimitReached(with_expert=with_expert, limit=limit, current=row.counted)
+        raise _refusal(row.exceeded, new.now, new.limits)
     return row if row.id is not None else None
+
+
+def _refusal(exceeded: Mapping[str, Any], now: datetime, limits: LimitCheck) -> TooManyBookings | BookingLimitReached:
+    """The refusal for the result of `check_booking_limits`."""
+    if exceeded["limit"] == "network":
+        return TooManyBookings(datetime.fromtimestamp(exceeded["oldest"], UTC), now)
+    with_expert = exceeded["limit"] == "expert"
+    limit = limits.live_per_expert if with_expert else limits.live_per_customer
+    return BookingLimitReached(with_expert=with_expert, limit=limit, current=exceeded["counted"])
