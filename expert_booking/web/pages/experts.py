@@ -27,7 +27,7 @@ _PARAMETERS: Final = ("search", "category", "language", "minutes", "minRating", 
                 "after", "before")  # fmt: skip
 _HERO: Final = plain_json(
     """<h1>Find the right person to talk to</h1>
-<p>See who is free, in your own time, and book in under a minute. No account needed.</p>"""
+<p>See who is free, in your time zone, and book in under a minute. No account needed.</p>"""
 )
 
 
