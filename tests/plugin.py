@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-
 from xdist.workermanage import NodeManager
 
 # The slowest files and folders, with most seconds for a file. `pytest --durations` shows when this is out of date.
