@@ -26,6 +26,8 @@ class MailServer:
         self.envelopes: list[tuple[str, list[str], list[str]]] = []
         self.recipient_reply: Callable[[str], str | None] = lambda _: None
         self.message_reply: Reply = lambda _, __: None
+        # The number of connections so far.
+        self.connections = 0
         # The number of emails being received; clear `proceed` to keep them from being accepted.
         self.in_progress = 0
         self.proceed = threading.Event()
@@ -66,6 +68,14 @@ class MailServer:
         return [email for email in self.emails if address in str(email["To"])]
 
     # --- called by aiosmtpd in its own thread -------------------------------------------------------------------
+
+    async def handle_EHLO(  # noqa: N802
+        self, _: SMTP, session: Session, __: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        """Count a connection, which begins with EHLO."""
+        session.host_name = hostname
+        self.connections += 1
+        return responses
 
     async def handle_RCPT(  # noqa: N802
         self, _: SMTP, __: Session, envelope: Envelope, address: str, options: list[str]

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 from datetime import datetime
-from email import policy
-from email.message import EmailMessage
 from email.utils import format_datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from expert_booking.domain.email_schedule import MessageKind
@@ -14,6 +13,8 @@ from expert_booking.mail.booking_content import NO_CALENDAR, booking_content, bo
 from expert_booking.mail.booking_email import BookingEmail
 from expert_booking.mail.headers import mail_address, name_and_address, put_address, put_text, put_url
 from expert_booking.mail.layout import EmailContent, as_html, as_text
+from expert_booking.mail.message import Email, Headers, base64_part, multipart, text_part
+from expert_booking.mail.message import email as finished
 from expert_booking.mail.wording import (
     access_content,
     address_change_content,
@@ -33,22 +34,27 @@ __all__ = [
 
 def compose_booking_email(
     email: BookingEmail, site: Site, *, installation: UUID, message_id: str, now: datetime
-) -> EmailMessage:
+) -> Email:
     """Build the email about a change of a booking, or a reminder, with its calendar file.
 
     Raises ValueError if the recipient's address is not valid.
     """
     name, address = _recipient(email)
-    message = _message(booking_content(email, site, now), name, address, site, message_id, now)
+    headers = Headers()
     if not email.to_customer:
-        _set_reply_to(message, email, to=address)
+        _put_reply_to(headers, email, to=address)
     elif email.kind is MessageKind.REMINDER:
         # A mail program then offers to unsubscribe, and sends a POST there (RFC 8058).
-        put_url(message, "List-Unsubscribe", reminders_url(email, site))
-        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        put_url(headers, "List-Unsubscribe", reminders_url(email, site))
+        headers.add("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+    invitation = None
     if email.kind not in NO_CALENDAR:
-        _attach_calendar(message, email, site, installation)
-    return message
+        entry = _entry(email, site, installation)
+        organizer = ics.Party(email.expert_name, name_and_address(site.sender)[1])
+        file = ics.invitation(entry, organizer=organizer, attendee=ics.Party(name, address))
+        invitation = _Invitation(entry.method, file)
+    content = booking_content(email, site, now)
+    return _message(content, name, address, site, message_id, now, headers=headers, invitation=invitation)
 
 
 def compose_access_email(
@@ -62,7 +68,7 @@ def compose_access_email(
     now: datetime,
     earlier: int = 0,
     elsewhere: int = 0,
-) -> EmailMessage:
+) -> Email:
     """Build the sign-in email: a link that works once, and a code for the browser that requested it.
 
     `earlier` is the number of requests for this address in the hour before, `elsewhere` how many of them came from
@@ -74,7 +80,7 @@ def compose_access_email(
 
 def compose_new_address_email(
     *, email: str, expert: str, link: str, site: Site, message_id: str, now: datetime
-) -> EmailMessage:
+) -> Email:
     """Build the email to an expert's new address, with the link that confirms it. `expert` is the name.
 
     Raises ValueError if `email` is not a valid address.
@@ -83,9 +89,7 @@ def compose_new_address_email(
     return _message(content, "", mail_address(email), site, message_id, now)
 
 
-def compose_address_change_email(
-    *, email: str, expert: str, site: Site, message_id: str, now: datetime
-) -> EmailMessage:
+def compose_address_change_email(*, email: str, expert: str, site: Site, message_id: str, now: datetime) -> Email:
     """Build the email that tells an expert's current address that a new one was entered. `expert` is the name.
 
     Raises ValueError if `email` is not a valid address.
@@ -101,41 +105,52 @@ def _recipient(email: BookingEmail) -> tuple[str, str]:
     return email.expert_name, mail_address(email.expert_email)
 
 
+class _Invitation(NamedTuple):
+    """A calendar file, and what it asks the recipient's calendar to do."""
+
+    method: ics.Method
+    file: bytes
+
+
 def _message(
-    content: EmailContent, name: str, address: str, site: Site, message_id: str, now: datetime
-) -> EmailMessage:
+    content: EmailContent,
+    name: str,
+    address: str,
+    site: Site,
+    message_id: str,
+    now: datetime,
+    *,
+    headers: Headers | None = None,
+    invitation: _Invitation | None = None,
+) -> Email:
     content = replace(content, legal=legal_links(site))
-    # Only a local part outside ASCII needs a server with SMTPUTF8. Any server accepts the rest.
-    message = EmailMessage(policy=policy.SMTP if address.isascii() else policy.SMTPUTF8)
-    put_text(message, "Subject", content.subject)
-    put_address(message, "From", *name_and_address(site.sender))
-    put_address(message, "To", name, address)
-    message["Date"] = format_datetime(now)
-    message["Message-ID"] = message_id
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(as_text(content), cte="quoted-printable")
-    message.add_alternative(as_html(content), subtype="html", cte="quoted-printable")
-    return message
+    sender_name, sender = name_and_address(site.sender)
+    headers = headers or Headers()
+    put_text(headers, "Subject", content.subject)
+    put_address(headers, "From", sender_name, sender)
+    put_address(headers, "To", name, address)
+    headers.add("Date", format_datetime(now))
+    headers.add("Message-ID", message_id)
+    headers.add("Auto-Submitted", "auto-generated")
+    texts = [text_part("plain", as_text(content)), text_part("html", as_html(content))]
+    if invitation is None:
+        return finished(sender, address, headers, multipart("alternative", texts, message_id))
+    # Once as an alternative text, from which mail programs offer to answer, and once as a file.
+    calendar = f'text/calendar; charset="utf-8"; method="{invitation.method}";\r\n component="VEVENT"'
+    texts.append(base64_part(calendar, invitation.file))
+    attached = ("Content-Disposition", 'attachment; filename="booking.ics"')
+    parts = [multipart("alternative", texts, message_id), base64_part("application/ics", invitation.file, attached)]
+    return finished(sender, address, headers, multipart("mixed", parts, message_id))
 
 
-def _set_reply_to(message: EmailMessage, email: BookingEmail, *, to: str) -> None:
+def _put_reply_to(headers: Headers, email: BookingEmail, *, to: str) -> None:
     try:
         address = mail_address(email.customer_email)
     except ValueError:
         return
     # A Reply-To that needs SMTPUTF8 must not keep the email from a recipient whose address does not.
     if address.isascii() or not to.isascii():
-        put_address(message, "Reply-To", email.customer_name, address)
-
-
-def _attach_calendar(message: EmailMessage, email: BookingEmail, site: Site, installation: UUID) -> None:
-    entry = _entry(email, site, installation)
-    organizer = ics.Party(email.expert_name, name_and_address(site.sender)[1])
-    file = ics.invitation(entry, organizer=organizer, attendee=ics.Party(*_recipient(email)))
-    message.add_alternative(
-        file.decode(), subtype="calendar", cte="base64", params={"method": entry.method.value, "component": "VEVENT"}
-    )
-    message.add_attachment(file, maintype="application", subtype="ics", filename="booking.ics")
+        put_address(headers, "Reply-To", email.customer_name, address)
 
 
 def _entry(email: BookingEmail, site: Site, installation: UUID) -> ics.Entry:

@@ -4,12 +4,12 @@ import re
 import textwrap
 from base64 import b64encode
 from collections.abc import Iterator
-from email.message import EmailMessage
-from email.policy import Policy
 from email.utils import parseaddr
+from functools import lru_cache
 from typing import Final
 
 from expert_booking.domain.addresses import customer_key
+from expert_booking.mail.message import Headers
 from expert_booking.mail.plain import one_line
 
 # Together with the longest header name, and encoded, this stays below the 78 characters of a line.
@@ -24,51 +24,32 @@ def mail_address(email: str) -> str:
     return f"{local if local.isascii() else key.rpartition('@')[0]}@{key.rpartition('@')[2]}"
 
 
+@lru_cache(maxsize=8)  # the site's own sender, several times for each email
 def name_and_address(sender: str) -> tuple[str, str]:
     """Split `Expert Booking <booking@example.com>` into name and address. Raises ValueError without an address."""
     name, email = parseaddr(sender)
     return one_line(name), mail_address(email)
 
 
-def put_text(message: EmailMessage, name: str, text: str) -> None:
+def put_text(headers: Headers, name: str, text: str) -> None:
     """Add a header with text, such as the subject."""
-    # Encoded here because the library of Python 3.11 repeats words in long headers with non-ASCII text.
-    message.set_raw(name, _folded(one_line(text)))
+    headers.add(name, _folded(one_line(text)))
 
 
-def put_address(message: EmailMessage, name: str, display_name: str, address: str) -> None:
+def put_address(headers: Headers, name: str, display_name: str, address: str) -> None:
     """Add a header with one address, as `mail_address` returns it, and its owner's name."""
     owner = one_line(display_name)
-    # The library would fold a line that is too long, so leave out the name: only the address matters.
+    # Only the address matters, so leave out the name where the line would get too long.
     if not owner or len(address) > _MAX_LINE_LENGTH:
-        message.set_raw(name, address)
+        headers.add(name, address)
         return
     simple = re.fullmatch(r"[A-Za-z0-9 ]+", owner) and len(owner) + len(address) < _MAX_LINE_LENGTH
-    message.set_raw(name, f"{owner} <{address}>" if simple else f"{_encoded(owner)}\r\n <{address}>")
+    headers.add(name, f"{owner} <{address}>" if simple else f"{_encoded(owner)}\r\n <{address}>")
 
 
-def put_url(message: EmailMessage, name: str, url: str) -> None:
-    """Add a header with one URL, such as List-Unsubscribe."""
-    message.set_raw(name, _Unfolded(name, f"<{url}>"))
-
-
-class _Unfolded(str):
-    """A header's value that the library writes as it is. It would encode a URL that is longer than a line."""
-
-    __slots__ = ("name",)
-    name: str
-
-    def __new__(cls, name: str, value: str) -> "_Unfolded":
-        unfolded = super().__new__(cls, value)
-        unfolded.name = name
-        return unfolded
-
-    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
-        return self.name, str(self)
-
-    def fold(self, *, policy: Policy) -> str:
-        """Return the header's lines, as the library's own headers do."""
-        return f"{self.name}: {self}{policy.linesep}"
+def put_url(headers: Headers, name: str, url: str) -> None:
+    """Add a header with one URL, such as List-Unsubscribe, on one line: a URL cannot be folded."""
+    headers.add(name, f"<{url}>")
 
 
 def _folded(text: str) -> str:

@@ -2,12 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from copy import deepcopy
+from contextlib import suppress
 from dataclasses import dataclass
-from email.headerregistry import Address
-from email.message import EmailMessage
 from ipaddress import ip_address
 from typing import Final, Protocol
 from urllib.parse import unquote, urlsplit
@@ -23,11 +19,14 @@ from aiosmtplib import (
     SMTPSenderRefused,
 )
 
-from expert_booking.domain.addresses import in_ascii
+from expert_booking.mail.message import Email
 
 # Seconds for one email in all, and for QUIT.
 _SEND_TIMEOUT: Final = 30.0
 _QUIT_TIMEOUT: Final = 2.0
+# Seconds that a connection waits for another email. Some servers limit the number of emails over one connection.
+_IDLE_SECONDS: Final = 5.0
+_EMAILS_PER_CONNECTION: Final = 50
 # 5xx codes about the sign-in, not the email: the operator can fix them, so the email is tried again.
 _SIGN_IN_CODES: Final = frozenset({530, 534, 535, 538})
 # Replies to RCPT that are about the recipient's mailbox: it does not exist or is disabled. The others are about the
@@ -56,8 +55,11 @@ class DeliveryError(Exception):
 class EmailTransport(Protocol):
     """Something that delivers emails."""
 
-    async def send(self, email: EmailMessage) -> None:
+    async def send(self, email: Email) -> None:
         """Deliver the email, and return once it has been accepted. Raises DeliveryError."""
+
+    async def close(self) -> None:
+        """Release what is kept for further emails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,37 +101,82 @@ def smtp_server(url: str) -> SmtpServer:
 
 
 class SmtpTransport:
-    """Deliver emails to a mail server, each over a new connection."""
+    """Deliver emails to a mail server. A connection is used again for emails that follow within some seconds."""
 
     def __init__(self, server: SmtpServer, *, timeout: float = _SEND_TIMEOUT) -> None:
         """`timeout` is in seconds, for one email in all."""
         self._server = server
         self._timeout = timeout
+        self._idle: list[_Connection] = []
+        self._closing: set[asyncio.Task[None]] = set()
 
-    async def send(self, email: EmailMessage) -> None:
+    async def send(self, email: Email) -> None:
         """Deliver the email. Raises DeliveryError."""
-        async with self._connected() as client:
-            await _deliver(client, email)
-
-    async def check(self) -> None:
-        """Connect and sign in without sending an email. Raises DeliveryError."""
-        async with self._connected():
-            pass
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[SMTP]:
-        client = self._client()
+        connection, delivered = None, False
         try:
             async with asyncio.timeout(self._timeout):
-                await _connect(client)
-                yield client
-            # The server has accepted the email, so a failing QUIT does not matter.
-            with suppress(SMTPException, OSError):
-                await client.quit(timeout=_QUIT_TIMEOUT)
+                connection = await self._connection()
+                await _deliver(connection.client, email)
+            delivered = True
         except TimeoutError as error:
             raise DeliveryError("timeout", permanent=False) from error
         finally:
+            if connection is not None:
+                if delivered:
+                    self._keep(connection)
+                else:
+                    connection.client.close()
+
+    async def check(self) -> None:
+        """Connect and sign in without sending an email. Raises DeliveryError."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                connection = await self._new_connection()
+        except TimeoutError as error:
+            raise DeliveryError("timeout", permanent=False) from error
+        await connection.quit()
+
+    async def close(self) -> None:
+        """Close the connections that wait for another email."""
+        while self._idle:
+            self._close(self._idle[0])
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def _connection(self) -> "_Connection":
+        while self._idle:
+            connection = self._idle.pop()
+            if await connection.works():
+                return connection
+        return await self._new_connection()
+
+    async def _new_connection(self) -> "_Connection":
+        client = self._client()
+        try:
+            await _connect(client)
+        except BaseException:
             client.close()
+            raise
+        return _Connection(client)
+
+    def _keep(self, connection: "_Connection") -> None:
+        connection.emails += 1
+        self._idle.append(connection)
+        if connection.emails >= _EMAILS_PER_CONNECTION:
+            self._close(connection)
+        else:
+            emails = connection.emails
+            asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._close_if_idle, connection, emails)
+
+    def _close_if_idle(self, connection: "_Connection", emails: int) -> None:
+        if connection in self._idle and connection.emails == emails:
+            self._close(connection)
+
+    def _close(self, connection: "_Connection") -> None:
+        self._idle.remove(connection)
+        task = asyncio.get_running_loop().create_task(connection.quit())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _client(self) -> SMTP:
         server = self._server
@@ -146,6 +193,29 @@ class SmtpTransport:
             validate_certs=not may_be_self_signed,
             timeout=self._timeout,
         )
+
+
+class _Connection:
+    """A connection to the mail server, and how many emails it has delivered."""
+
+    def __init__(self, client: SMTP) -> None:
+        self.client = client
+        self.emails = 0
+
+    async def works(self) -> bool:
+        """Whether the server still answers. Servers close idle connections."""
+        try:
+            await self.client.noop()
+        except (SMTPException, OSError):
+            self.client.close()
+            return False
+        return True
+
+    async def quit(self) -> None:
+        """Say goodbye and close. The server has accepted all emails, so a failure does not matter."""
+        with suppress(SMTPException, OSError, TimeoutError):
+            await self.client.quit(timeout=_QUIT_TIMEOUT)
+        self.client.close()
 
 
 async def _connect(client: SMTP) -> None:
@@ -165,10 +235,12 @@ async def _connect(client: SMTP) -> None:
         raise DeliveryError(f"no connection ({type(error).__name__})", permanent=False) from error
 
 
-async def _deliver(client: SMTP, email: EmailMessage) -> None:
+async def _deliver(client: SMTP, email: Email) -> None:
     try:
-        email = _with_ascii_domains(email)
-        await client.send_message(email, sender=_address(email, "From"), recipients=[_address(email, "To")])
+        if email.needs_smtputf8 and not client.supports_extension("smtputf8"):
+            raise SMTPNotSupported("SMTPUTF8")
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if email.needs_smtputf8 else []
+        await client.sendmail(email.sender, [email.recipient], email.content, mail_options=options)
     except TimeoutError:
         raise
     except SMTPRecipientsRefused as error:
@@ -201,20 +273,6 @@ def _refusal(what: str, error: SMTPResponseException) -> DeliveryError:
 def _codes(code: int, message: str) -> str:
     enhanced = _ENHANCED_CODE.match(message)
     return f"{code} {enhanced[1]}" if enhanced else str(code)
-
-
-def _with_ascii_domains(email: EmailMessage) -> EmailMessage:
-    # Every server accepts the ASCII form of an international domain. The local part has no such form.
-    converted = deepcopy(email)
-    for header in ("From", "To"):
-        address = email[header].addresses[0]
-        if not address.domain.isascii():
-            converted.replace_header(header, Address(address.display_name, addr_spec=in_ascii(address.addr_spec)))
-    return converted
-
-
-def _address(email: EmailMessage, header: str) -> str:
-    return str(email[header].addresses[0].addr_spec)
 
 
 def _is_local(host: str) -> bool:

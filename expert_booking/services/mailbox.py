@@ -16,6 +16,7 @@ from expert_booking.db.engine import AnyRow, Database
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.errors import MailNotFound
+from expert_booking.mail.message import Email
 from expert_booking.schemas import MailView, OpenedMail, StoredMail
 
 _LARGEST_ID: Final = 2**63 - 1
@@ -31,10 +32,13 @@ class Mailbox:
         # The event comes from the database, so emails sent by other processes count too.
         bus.listen_for_mail(self._notify)
 
-    async def send(self, email: EmailMessage) -> None:
+    async def send(self, email: Email) -> None:
         """Store an email."""
         async with self._database.statements() as connection:
-            await rows.put(connection, str(email["To"]), email.as_bytes(policy=policy.SMTPUTF8))
+            await rows.put(connection, email.recipient, email.content)
+
+    async def close(self) -> None:
+        """Nothing is kept for further emails."""
 
     async def latest(self, recipient: str = "") -> Sequence[MailView]:
         """The latest emails, newest first; only those to addresses that contain `recipient`, ignoring case."""

@@ -13,6 +13,7 @@ from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Leeway
 from expert_booking.mail.compose import BookingEmail, compose_booking_email
+from expert_booking.mail.message import Email
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)  # 09:00 in Berlin
@@ -76,7 +77,7 @@ def delivered(content: BookingEmail, now: datetime = NOW, site: Site = SITE) -> 
     )
 
 
-def parsed(message: EmailMessage) -> EmailMessage:
+def parsed(message: Email) -> EmailMessage:
     """An email as the receiver's program parses it."""
     read = message_from_bytes(bytes(message), policy=policy.default)
     assert isinstance(read, EmailMessage)

@@ -18,6 +18,7 @@ from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import Site
 from expert_booking.mail.compose import BookingEmail, compose_access_email, compose_booking_email
+from expert_booking.mail.message import Email
 from tests.mail.samples import (
     BOOKING,
     EVERY_EMAIL,
@@ -223,13 +224,15 @@ def test_international_domains_are_written_in_idna() -> None:
 
 
 def test_only_non_ascii_recipients_need_smtputf8() -> None:
-    def made(content: BookingEmail) -> EmailMessage:
+    def made(content: BookingEmail) -> Email:
         return compose_booking_email(content, SITE, installation=INSTALLATION, message_id="<1@x.example>", now=NOW)
 
-    assert "<jürgen@example.com>\r\n".encode() in bytes(made(booking_email(customer_email="jürgen@example.com")))
+    asked = made(booking_email(customer_email="jürgen@example.com"))
+    assert "<jürgen@example.com>\r\n".encode() in bytes(asked)
+    assert (asked.needs_smtputf8, made(booking_email()).needs_smtputf8) == (True, False)
     answered = made(booking_email(audience="expert", customer_email="jürgen@example.com"))
     assert bytes(answered).isascii()
-    assert "Reply-To" not in answered
+    assert "Reply-To" not in parsed(answered)
 
 
 @given(HOSTILE_TEXT, HOSTILE_TEXT, st.sampled_from(list(Audience)))

@@ -5,7 +5,6 @@ import socket
 import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -14,23 +13,26 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from expert_booking.mail.headers import mail_address, put_address, put_text
+from expert_booking.mail.message import Email, Headers, email, text_part
 from expert_booking.mail.send import DeliveryError, SmtpServer, SmtpTransport, smtp_server
 from tests.mail_server import MailServer
 from tests.server import free_port
 
 
-def sample_email(to: str = "ada@example.com") -> EmailMessage:
+def sample_email(to: str = "ada@example.com", name: str = "") -> Email:
     """A sample email."""
-    email = EmailMessage()
-    email["From"], email["To"], email["Subject"] = "Site <site@example.com>", to, "Grüße"
-    email.set_content("Schöne Grüße\n")
-    return email
+    headers = Headers()
+    put_text(headers, "Subject", "Grüße")
+    put_address(headers, "From", "Site", "site@example.com")
+    put_address(headers, "To", name, to)
+    return email("site@example.com", to, headers, text_part("plain", "Schöne Grüße\n"))
 
 
-async def refused(transport: SmtpTransport, email: EmailMessage | None = None) -> DeliveryError:
+async def refused(transport: SmtpTransport, what: Email | None = None) -> DeliveryError:
     """Send an email and return the error."""
     with pytest.raises(DeliveryError) as refusal:
-        await transport.send(email or sample_email())
+        await transport.send(what or sample_email())
     assert "@" not in refusal.value.reason
     return refusal.value
 
@@ -50,11 +52,42 @@ async def test_non_ascii_address_is_sent_with_smtputf8(mail_server: MailServer) 
 
 
 async def test_non_ascii_domain_is_sent_in_idna(mail_server: MailServer) -> None:
-    await mail_server.transport().send(sample_email("Ada Bücher <ada@bücher-straße.example>"))
+    await mail_server.transport().send(sample_email(mail_address("ada@bücher-straße.example"), "Ada Bücher"))
     [email], [(_, recipients, options)] = mail_server.emails, mail_server.envelopes
     assert recipients == ["ada@xn--bcher-strae-46a18a.example"]
     assert "SMTPUTF8" not in options
     assert email["To"] == "Ada Bücher <ada@xn--bcher-strae-46a18a.example>"
+
+
+async def test_emails_that_follow_each_other_use_one_connection(mail_server: MailServer) -> None:
+    transport = mail_server.transport()
+    for _ in range(3):
+        await transport.send(sample_email())
+    assert (len(mail_server.emails), mail_server.connections) == (3, 1)
+    await transport.close()
+    await transport.send(sample_email())
+    assert (len(mail_server.emails), mail_server.connections) == (4, 2)
+    await transport.close()
+
+
+async def test_connection_that_the_server_has_closed_is_replaced(mail_server: MailServer) -> None:
+    transport = mail_server.transport()
+    await transport.send(sample_email())
+    mail_server.stop()
+    mail_server.start()
+    await transport.send(sample_email())
+    assert len(mail_server.emails) == 2
+    await transport.close()
+
+
+async def test_connection_is_not_used_again_after_a_refusal(mail_server: MailServer) -> None:
+    transport = mail_server.transport()
+    mail_server.message_reply = lambda _, __: "554 5.6.0 no"
+    await refused(transport)
+    mail_server.message_reply = lambda _, __: None
+    await transport.send(sample_email())
+    assert (len(mail_server.emails), mail_server.connections) == (1, 2)
+    await transport.close()
 
 
 async def test_server_without_smtputf8_refuses_a_non_ascii_address_permanently() -> None:

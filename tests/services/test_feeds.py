@@ -21,7 +21,7 @@ from expert_booking.schemas import BookingView, Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.feeds import CalendarFile, FeedOwner
 from tests.conftest import AddExpert, Book, Clock
-from tests.mail.samples import booking_email, part_of
+from tests.mail.samples import booking_email, parsed, part_of
 from tests.services.conftest import Counted
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -232,7 +232,7 @@ async def test_emails_downloads_and_feeds_contain_the_same_entry(
     )  # fmt: skip
     number = installation_of(sql)
     mail = part_of(
-        compose_booking_email(content, SITE, installation=number, message_id="<1@x.example>", now=clock()),
+        parsed(compose_booking_email(content, SITE, installation=number, message_id="<1@x.example>", now=clock())),
         "text/calendar",
     )
     assert mail is not None

@@ -1,8 +1,6 @@
 """The mailbox of a site without a mail server."""
 
 from datetime import timedelta
-from email.headerregistry import Address
-from email.message import EmailMessage
 
 import pytest
 
@@ -11,6 +9,8 @@ from expert_booking.db.engine import Database
 from expert_booking.domain.errors import MailNotFound
 from expert_booking.domain.events import MailChanged
 from expert_booking.domain.site import Site
+from expert_booking.mail.headers import put_address, put_text
+from expert_booking.mail.message import Email, Headers, base64_part, email, multipart, text_part
 from expert_booking.services import Services
 from expert_booking.services.mailbox import Mailbox
 from tests.conftest import MONDAY_MORNING, AddExpert, Book, Clock
@@ -22,15 +22,16 @@ def mailbox(database: Database) -> Mailbox:
     return Mailbox(database, Bus())
 
 
-def sample_email(to: str, subject: str = "Grüße") -> EmailMessage:
+def sample_email(to: str, subject: str = "Grüße") -> Email:
     """A sample email."""
-    mail = EmailMessage()
-    mail["From"], mail["Subject"] = "site@example.com", subject
-    mail["To"] = Address("Dr. Friederike von Hohenstein-Großkreutz", addr_spec=to)
-    mail.set_content("Schöne Grüße")
-    mail.add_alternative("<p>Schöne Grüße</p>", "html")
-    mail.add_attachment("BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n", "calendar", filename="invite.ics")
-    return mail
+    headers = Headers()
+    put_address(headers, "From", "", "site@example.com")
+    put_text(headers, "Subject", subject)
+    put_address(headers, "To", "Dr. Friederike von Hohenstein-Großkreutz", to)
+    texts = [text_part("plain", "Schöne Grüße"), text_part("html", "<p>Schöne Grüße</p>")]
+    file = base64_part("application/ics", b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n")
+    body = multipart("mixed", [multipart("alternative", texts, to), file], to)
+    return email("site@example.com", to, headers, body)
 
 
 async def test_newest_email_comes_first_and_can_be_searched_by_address(mailbox: Mailbox) -> None:

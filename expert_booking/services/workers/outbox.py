@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 from typing import Final
 
 from expert_booking.db import email_addresses
@@ -14,6 +13,7 @@ from expert_booking.db.engine import AnyRow, Database
 from expert_booking.domain.email_schedule import Delivery, reminders_at, retry_delay
 from expert_booking.domain.errors import MessageNotFound, Unavailable
 from expert_booking.domain.site import Site
+from expert_booking.mail.message import Email
 from expert_booking.mail.send import DeliveryError, EmailTransport
 from expert_booking.schemas import MessageView
 from expert_booking.services.access import Access
@@ -187,7 +187,7 @@ class Outbox(Worker):
         else:
             await self._record_success(row, email, until)
 
-    async def _transmit(self, email: EmailMessage) -> None:
+    async def _transmit(self, email: Email) -> None:
         assert self._transport is not None
         try:
             async with asyncio.timeout(_SEND_TIMEOUT):
@@ -195,7 +195,7 @@ class Outbox(Worker):
         except TimeoutError as error:
             raise DeliveryError("timeout", permanent=False) from error
 
-    async def _record_success(self, row: AnyRow, email: EmailMessage | None, until: float) -> None:
+    async def _record_success(self, row: AnyRow, email: Email | None, until: float) -> None:
         # Unless this is recorded, the message is sent again, so retry until the lease expires.
         while True:
             try:
@@ -242,6 +242,8 @@ class Outbox(Worker):
             await asyncio.wait(self._senders, timeout=_SHUTDOWN_TIMEOUT)
         for sender in self._senders:
             sender.cancel()
+        if self._transport is not None:
+            await self._transport.close()
 
 
 def _minutes(span: timedelta) -> int:

@@ -1,7 +1,6 @@
 """Turn message rows of the outbox into emails."""
 
 from datetime import datetime, timedelta
-from email.message import EmailMessage
 from email.utils import parseaddr
 
 from expert_booking.db.bookings import agreed_terms
@@ -19,6 +18,7 @@ from expert_booking.mail.compose import (
     compose_booking_email,
     compose_new_address_email,
 )
+from expert_booking.mail.message import Email
 from expert_booking.services.access import Access
 
 
@@ -29,7 +29,7 @@ class OutboxEmails:
         self._site = site
         self._access = access
 
-    def compose(self, row: AnyRow, now: datetime) -> EmailMessage | None:
+    def compose(self, row: AnyRow, now: datetime) -> Email | None:
         """The email of a message row; None if it is obsolete. Raises ValueError if it cannot be addressed."""
         if row.kind == MessageKind.ACCESS_LINK:
             return self._access_email(row, now)
@@ -45,7 +45,7 @@ class OutboxEmails:
             now=now,
         )
 
-    def _access_email(self, row: AnyRow, now: datetime) -> EmailMessage | None:
+    def _access_email(self, row: AnyRow, now: datetime) -> Email | None:
         # Whether the address is known is checked only here, after the request was answered, so that the response and
         # its timing do not reveal it.
         known = row.known or row.customer_key in self._site.admins
@@ -63,7 +63,7 @@ class OutboxEmails:
             elsewhere=row.earlier_elsewhere,
         )
 
-    def _address_email(self, row: AnyRow, now: datetime) -> EmailMessage | None:
+    def _address_email(self, row: AnyRow, now: datetime) -> Email | None:
         if row.address_of is None or row.expires_at <= now:
             return None
         facts = {"expert": row.address_of, "site": self._site, "message_id": self._message_id(row), "now": now}
