@@ -58,7 +58,7 @@ def test_no_text_ends_its_part(texts: list[str]) -> None:
 def test_standard_library_writes_the_same_headers_and_parts(
     kind: MessageKind, actor: Actor | None, audience: Audience
 ) -> None:
-    # Names in ASCII: in others, the standard library of Python 3.11 repeats words and spaces.
+    # Names in ASCII: in long headers with others, the standard library of Python 3.11 repeats words.
     content = booking_email(kind, audience, actor, expert_name="Jana Muller")
     written = compose_booking_email(content, SITE, installation=INSTALLATION, message_id="<1@site.example>", now=NOW)
     assert max(map(len, bytes(written).split(b"\r\n"))) <= 998
@@ -88,7 +88,12 @@ def parsed_again(message: EmailMessage) -> EmailMessage:
 
 def outline(message: EmailMessage) -> list[object]:
     """Headers and parts of an email: what a mail program sees."""
-    headers = {name: str(value) for name, value in message.items() if not name.startswith(("Content-", "MIME-"))}
+    # Where it folds a line, the standard library reads two spaces for one.
+    headers = {
+        name: " ".join(str(value).split())
+        for name, value in message.items()
+        if not name.startswith(("Content-", "MIME-"))
+    }
     parts: list[object] = [headers]
     for part in message.walk():
         body = None if part.is_multipart() else part.get_content()
