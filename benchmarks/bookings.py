@@ -45,6 +45,8 @@ HTTP: Final = "HTTP"
 SERVICE: Final = "service"
 DISTINCT: Final = "distinct slots"
 ONE: Final = "one slot"
+WITH_EMAILS: Final = "with emails"
+WITHOUT_EMAILS: Final = "without"
 WANTED: Final = 0.5  # of the bare INSERT through FastAPI
 
 _numbers = count()
@@ -219,6 +221,74 @@ async def main(options: argparse.Namespace) -> None:
     _bench.report("bookings", head, rows, goals)
 
 
+async def with_emails(options: argparse.Namespace) -> None:
+    """Compare bookings that cause emails with bookings that cause none: two sites, each with its own database.
+
+    The emails go to a mail server in another process. While one site is measured, the other is stopped. Afterwards the
+    outbox sends what is still waiting, without any requests.
+    """
+    with (
+        _bench.mail_server() as smtp,
+        _bench.database() as server,
+        _bench.database() as silent_server,
+        _bench.product(server.url, SMTP_URL=f"smtp://127.0.0.1:{smtp}", MAIL_FROM="site@example.com") as mailing,
+        _bench.product(silent_server.url) as silent,
+        psycopg.connect(server.url, autocommit=True) as connection,
+        psycopg.connect(silent_server.url, autocommit=True) as silent_connection,
+    ):
+        sites = {WITH_EMAILS: (mailing, connection), WITHOUT_EMAILS: (silent, silent_connection)}
+        for url in (server.url, silent_server.url):
+            _bench.add_experts(url, EXPERTS, opens_hour=0, closes_hour=24)
+        wanted = slots(DISTINCT)  # never the same slot twice, because the bookings are kept for the emails
+
+        async def measured(name: str, clients: int, seconds: float) -> Run:
+            site, _ = sites[name]
+            with next(other for key, (other, _) in sites.items() if key != name).paused():
+                connections = [await _bench.Http.open(site.port) for _ in range(clients)]
+                try:
+                    return await load([http_booker(one) for one in connections], wanted, seconds)
+                finally:
+                    for one in connections:
+                        one.close()
+
+        for name in sites:
+            await measured(name, 16, min(1, options.seconds))
+        rows, goals = [], []
+        for clients in options.clients:
+            runs = defaultdict(list)
+            for number in range(options.rounds):
+                for name in _bench.alternated(list(sites), number):
+                    runs[name].append(await measured(name, clients, options.seconds))
+            for name in sites:
+                latencies = [latency for run in runs[name] for latency in run.latencies]
+                p50, p99 = (f"{_bench.percentile(latencies, percent):.1f}" for percent in (50, 99))
+                rows.append((name, clients, f"{median(run.rate for run in runs[name]):,.0f}", p50, p99))
+            what = f"HTTP booking, {clients} clients, with emails, of without"
+            goals.append(_bench.Goal(what, ratio(runs[WITH_EMAILS], runs[WITHOUT_EMAILS]), 0.9))
+            slow = [_bench.percentile([t for run in runs[name] for t in run.latencies], 99) for name in sites]
+            goals.append(
+                _bench.Goal(
+                    f"p99 of a booking, {clients} clients, with emails, of without", slow[0] / slow[1], 1.5, True
+                )
+            )
+        with silent.paused():
+            rate = await _drained(connection)
+        rows.append(("outbox, no requests: emails", "", f"{rate:,.0f}", "", ""))
+        goals.append(_bench.Goal("emails per second without requests, of 200", rate / 200, 1))
+    _bench.report("bookings with emails", ("site", "clients", "per second", "p50 ms", "p99 ms"), rows, goals)
+
+
+async def _drained(connection: psycopg.Connection) -> float:
+    """Wait until the outbox has sent at most 5,000 of its emails, and return how many per second."""
+    count = "SELECT count(*) FROM message WHERE sent_at IS NULL AND failed_at IS NULL"
+    (waiting,) = connection.execute(count).fetchone()
+    began, left = time.perf_counter(), waiting
+    while left and left > waiting - 5_000:
+        await asyncio.sleep(0.2)
+        (left,) = connection.execute(count).fetchone()
+    return (waiting - left) / (time.perf_counter() - began)
+
+
 def line(name: str, kind: str, clients: int, runs: Mapping[str, Sequence[Run]]) -> tuple[object, ...]:
     """Return one row of the table."""
     own = runs[name]
@@ -242,8 +312,9 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=2, help="seconds of each run (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of all variants (%(default)s)")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64], help="concurrent clients (1 16 64)")
+    parser.add_argument("--email", action="store_true", help="compare bookings with and without emails instead")
     parser.add_argument("--quick", action="store_true", help="a smoke run of some seconds")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seconds, arguments.rounds, arguments.clients = 1, 1, [16]
-    _bench.run(main(arguments))
+    _bench.run(with_emails(arguments) if arguments.email else main(arguments))

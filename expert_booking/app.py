@@ -225,6 +225,7 @@ def create_app(
         transport=transport,
         counts=metrics,
         free_space=None if data_path is None else partial(free_space, data_path),
+        seconds_since_request=metrics.seconds_since_answer,
     )
     source, probe = _source(settings, settings.listen_database_url or url, bus), FeedLagProbe(database, clock.offset)
     bus.listen_for_lag_probes(probe.hear)

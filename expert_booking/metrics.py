@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from math import nan
+from math import inf, nan
 from time import monotonic
 from typing import Final, NoReturn
 
@@ -72,6 +72,8 @@ class Metrics:
             self._sockets_refused.labels(reason)
         for way in ("page", "api"):
             self._bookings.labels(way)
+        # When the last request was answered, by the monotonic clock.
+        self._answered_at = -inf
         self._gauges: dict[str, Gauge] = {}
         self._read_queue_sizes: Callable[[], Awaitable[QueueSizes]] | None = None
         self._queue_sizes: QueueSizes | None = None
@@ -89,6 +91,11 @@ class Metrics:
             found = self._answered[key] = count, self._seconds.labels(method, route)
         found[0].inc()
         found[1].observe(seconds)
+        self._answered_at = monotonic()
+
+    def seconds_since_answer(self) -> float:
+        """The seconds since this process last answered a request; infinite if it has not answered any."""
+        return monotonic() - self._answered_at
 
     def booked(self, way: str) -> None:
         """Count a booking; `way` is `page` or `api`."""

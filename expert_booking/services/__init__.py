@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import inf
 from typing import Final, NamedTuple
 
 from expert_booking.bus import Bus
@@ -71,11 +72,13 @@ class Services:
         transport: EmailTransport | None = None,
         counts: BookingMetrics | None = None,
         free_space: Callable[[], int] | None = None,
+        seconds_since_request: Callable[[], float] = lambda: inf,
     ) -> None:
         """`transport` sends the emails; without one they wait in the outbox. `counts` receives the metrics.
 
         `clock_agrees` says whether the clocks of this machine and the database agree; if not, deadlines and reminders
         wait. `free_space` returns the free bytes on the database's disk, if this process can measure them.
+        `seconds_since_request` says how long this process has had no request, so that emails give way to them.
         """
         self._database = database
         self.site = site
@@ -101,7 +104,7 @@ class Services:
         self.tokens = Tokens(database, clock, site)
         self.email_choices = EmailChoices(database, clock, site, counts)
         self.feeds = Feeds(database, clock, site)
-        self.outbox = Outbox(database, clock, clock_agrees, site, self.access, transport)
+        self.outbox = Outbox(database, clock, clock_agrees, site, self.access, transport, seconds_since_request)
         # None if emails are sent over SMTP or not at all.
         self.mailbox = transport if isinstance(transport, Mailbox) else None
         self.idempotency = Idempotency(database, clock, site.secret)

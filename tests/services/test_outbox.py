@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Confirmation
 from expert_booking.schemas import BookingView, Caller, HoldRequest, Role
 from expert_booking.services import Services
-from expert_booking.services.workers.outbox import LEASE
+from expert_booking.services.workers.outbox import LEASE, PACE
 from tests.conftest import AddExpert, Book, Clock
 from tests.mail_server import MailServer
 from tests.services.conftest import Counted
@@ -202,6 +203,23 @@ async def test_slow_mail_server_holds_no_database_connection(
     await sending
     assert len(mail_server.emails) == 10
     await database.close()
+
+
+async def test_emails_give_way_to_requests(
+    database: Database, clock: Clock, mail_server: MailServer, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    for hour in range(6):
+        await book(expert, NINE + hour * HOUR)
+    busy = Services(
+        database, clock=clock, site=SITE, transport=mail_server.transport(), seconds_since_request=lambda: 0.0
+    )
+    began = monotonic()
+    worker = asyncio.create_task(busy.outbox.run())
+    await until(lambda: len(mail_server.emails) == 12)
+    assert monotonic() - began >= 11 * PACE
+    busy.stop()
+    await worker
 
 
 async def test_running_worker_sends_new_emails(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from math import inf
 from typing import Final
 
 from expert_booking.db import email_addresses
@@ -24,6 +25,10 @@ from expert_booking.services.workers.worker import Worker
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT: Final = 4
+# Seconds. A process that has answered a request within BUSY starts one email in PACE, which takes about a tenth of its
+# time, so that emails do not slow the bookings that cause them. Otherwise it sends as fast as it can.
+BUSY: Final = 0.25
+PACE: Final = 0.03
 _LARGEST_ID: Final = 2**63 - 1
 # How long a process may take to send a message it has claimed. After that, another process may claim it.
 LEASE: Final = timedelta(minutes=2)
@@ -56,12 +61,16 @@ class Outbox(Worker):
         site: Site,
         access: Access,
         transport: EmailTransport | None,
+        seconds_since_request: Callable[[], float] = lambda: inf,
     ) -> None:
         super().__init__(clock, clock_agrees)
         self._database = database
         self._site = site
         self._access = access
         self._transport = transport
+        self._seconds_since_request = seconds_since_request
+        # When the next email may be started, in the event loop's time.
+        self._next_start = 0.0
         self._emails = OutboxEmails(site, access)
         self._senders: set[asyncio.Task[None]] = set()
         self._sending = 0
@@ -136,7 +145,7 @@ class Outbox(Worker):
             return 0
         # One claim at a time, so that each sees how many messages the others have started.
         async with self._claiming:
-            claimed = await self._claim(MAX_CONCURRENT - self._sending)
+            claimed = await self._claim(min(MAX_CONCURRENT - self._sending, self._allowed()))
             self._sending += len(claimed)
         for row in claimed:
             sender = asyncio.create_task(self._send(row))
@@ -158,7 +167,23 @@ class Outbox(Worker):
                 await self._deliver(row)
             finally:
                 self._sending -= 1
+            await self._give_way()
             await self._start_sending()
+
+    def _allowed(self) -> int:
+        """How many emails may be started now: one in PACE while this process answers requests."""
+        now = asyncio.get_running_loop().time()
+        if self._seconds_since_request() >= BUSY:
+            return MAX_CONCURRENT
+        if now < self._next_start:
+            return 0
+        self._next_start = now + PACE
+        return 1
+
+    async def _give_way(self) -> None:
+        wait = self._next_start - asyncio.get_running_loop().time()
+        if wait > 0 and self._seconds_since_request() < BUSY:
+            await self._timer.pause(wait)
 
     async def _deliver(self, row: AnyRow) -> None:
         time = asyncio.get_running_loop().time
