@@ -4,7 +4,7 @@ Why: checking the limits made a booking 8 % slower. Half of that was the cost of
 for the locks. The function returns another type, so processes of the previous version cannot book after this: stop
 them first.
 
-Revision ID: 0016
+Revision ID: 0022
 Revises: 0015
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from alembic import op
 
-revision: str = "0016"
+revision: str = "0022"
 down_revision: str | None = "0015"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
