@@ -95,7 +95,7 @@ class Services:
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )
         self.customers = Customers(database, clock, site)
-        self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers)
+        self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers, site.complete_after)
         self.calendars = Calendars(database, clock, self.experts)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
