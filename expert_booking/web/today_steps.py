@@ -97,7 +97,7 @@ class FirstSteps(Element):
 
         with self._type.form:
             with Element("div").classes("today-fields"):
-                title = ui.input("Title", placeholder="Consultation").props("outlined dense")
+                title = ui.input("Title").props("outlined dense")
                 minutes = ui.number("Minutes", value=60, min=5, max=480, step=5, precision=0).props("outlined dense")
             ui.button("Add session type", on_click=save).props("no-caps unelevated")
             layout.html(_LINK.format(url, "More options"))

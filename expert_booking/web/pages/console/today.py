@@ -37,7 +37,7 @@ _CALM: Final = Markup(
 <h2>You're all caught up</h2><p>New requests appear here.</p></div>"""
 )
 _TITLE: Final = Markup("{} <small>{}</small>")
-_HINT: Final = Markup('<p class="small soft over">{}</p>')
+_HINT: Final = Markup('<p class="small soft today-hint">{}</p>')
 _ANSWERED: Final = "This request is no longer waiting: it was answered or cancelled elsewhere."
 # Seconds. What changes at an instant has changed just after it.
 _JUST_AFTER: Final = 0.05
