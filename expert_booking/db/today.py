@@ -12,8 +12,8 @@ from expert_booking.db.bookings.reads import EXPERT_COLUMNS, VIEW_COLUMNS
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import booking, expert
 
-# Far more than one person can look through. The page says that there are more.
-MAX_LISTED: Final = 50
+# What a page shows of each list. It links to the rest.
+MAX_LISTED: Final = 20
 # Bookings that are compared with holidays and days off.
 _MAX_UPCOMING: Final = 300
 

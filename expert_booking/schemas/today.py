@@ -68,9 +68,9 @@ class TodayView(Model):
     time_zone: str
     set_up: SetUp
     week: WeekFigures
-    # By the deadline to answer.
+    # By the deadline to answer, the most urgent ones of `week.requests`.
     requests: Sequence[BookingView]
-    # Sessions that have ended and are still confirmed, the latest first.
+    # Sessions that have ended and are still confirmed, the latest ones.
     unmarked: Sequence[BookingView]
     has_more_unmarked: bool
     # The agenda without `requests` and `unmarked`, by start. Dates are the expert's.

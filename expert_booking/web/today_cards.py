@@ -95,14 +95,9 @@ class RequestCard(Card):
             self._day_button = self._button("Show the day", self._toggle_day, "flat")
             self._day_button.props["aria-expanded"] = "false"
         with self:
-            self._question = Element("div").classes("today-decline")
+            self._question = Element("div").classes("today-decline").on("keydown.esc", self._keep)
             self._day = layout.html(Markup("")).classes("today-around")
-        with self._question.on("keydown.esc", self._keep):
-            self._reason = ui.textarea("Reason (optional)").props(f"outlined autogrow maxlength={REASON_LENGTH}")
-            self._reason.props["hint"] = "The customer will see this."
-            with Element("div").classes("today-actions"):
-                self._button("Decline request", self._decline, "unelevated color=negative")
-                self._button("Keep request", self._keep, "flat")
+        self._reason: ui.textarea | None = None
         self._question.set_visibility(False)
         self._day.set_visibility(False)
 
@@ -122,20 +117,29 @@ class RequestCard(Card):
 
     async def _ask(self) -> None:
         self._question.set_visibility(True)
-        focus(self._reason)
+        focus(self._reason or self._draw_question())
+
+    def _draw_question(self) -> ui.textarea:
+        with self._question:
+            self._reason = ui.textarea("Reason (optional)").props(f"outlined autogrow maxlength={REASON_LENGTH}")
+            self._reason.props["hint"] = "The customer will see this."
+            with Element("div").classes("today-actions"):
+                self._button("Decline request", self._decline, "unelevated color=negative")
+                self._button("Keep request", self._keep, "flat")
+        return self._reason
 
     async def _keep(self) -> None:
         self._question.set_visibility(False)
         focus(self._decline_button)
 
     async def _decline(self) -> None:
-        try:
-            StatusRequest.model_validate({"status": Status.DECLINED, "reason": self._reason.value or ""})
-        except ValidationError as error:
-            self._reason.error = field_errors(error)[0].message
+        if self._reason is None:
             return
         self._reason.error = None
-        await self._change(Status.DECLINED, self._reason.value or "")
+        try:
+            await self._change(Status.DECLINED, self._reason.value or "")
+        except ValidationError as error:
+            self._reason.error = field_errors(error)[0].message
 
     async def _toggle_day(self) -> None:
         opened = not self._day.visible

@@ -38,6 +38,7 @@ _CALM: Final = Markup(
 )
 _TITLE: Final = Markup("{} <small>{}</small>")
 _HINT: Final = Markup('<p class="small soft today-hint">{}</p>')
+_ALL: Final = Markup(' <a href="{}">{}</a>')
 _ANSWERED: Final = "This request is no longer waiting: it was answered or cancelled elsewhere."
 # Seconds. What changes at an instant has changed just after it.
 _JUST_AFTER: Final = 0.05
@@ -92,6 +93,7 @@ class TodayPage:
         self._calm = layout.html(_CALM)
         with Element("section") as self._requests:
             self._requests_title = layout.html(Markup(""), tag="h2").props('tabindex="-1"')
+            self._requests_hint = layout.html(Markup(""))
             self._request_cards = CardList(lambda booking: RequestCard(self, booking))
         with Element("section") as self._ended:
             self._ended_title = layout.html(Markup(""), tag="h2").props('tabindex="-1"')
@@ -126,6 +128,11 @@ class TodayPage:
         self._calm.set_visibility(not (view.requests or view.unmarked or attention))
         self._requests.set_visibility(bool(view.requests))
         self._requests_title.show(_TITLE.format("Requests to answer", view.week.requests))
+        has_more = len(view.requests) < view.week.requests
+        every = _ALL.format(self._page.url("bookings", status="pending"), "All requests")
+        self._requests_hint.show(
+            _HINT.format(Markup("These are the most urgent ones.") + every) if has_more else Markup("")
+        )
         if await self._request_cards.show(view.requests, zone, now):
             self._page.refused(_ANSWERED)
         await self._ended_cards.show(view.unmarked, zone, now)
@@ -133,15 +140,15 @@ class TodayPage:
     def _show_ended(self) -> None:
         view, after = self._view, self._services.site.complete_after
         self._ended.set_visibility(bool(view.unmarked))
-        number = f"{len(view.unmarked)}{'+' * view.has_more_unmarked}"
-        self._ended_title.show(_TITLE.format("How did it go?", number))
-        hours = "" if after is None else f"{after.total_seconds() / 3600:g}"
-        unit = "hour" if hours == "1" else "hours"
-        self._ended_hint.show(
-            _HINT.format(f"Without an answer, a session counts as completed {hours} {unit} after its end.")
-            if hours
-            else Markup("")
-        )
+        self._ended_title.show(_TITLE.format("How did it go?", f"{len(view.unmarked)}{'+' * view.has_more_unmarked}"))
+        hint = Markup("")
+        if after is not None:
+            hours = f"{after.total_seconds() / 3600:g}"
+            unit = "hour" if hours == "1" else "hours"
+            hint += f"Without an answer, a session counts as completed {hours} {unit} after its end."
+        if view.has_more_unmarked:
+            hint += _ALL.format(self._page.url("bookings", status="confirmed"), "All confirmed bookings")
+        self._ended_hint.show(_HINT.format(hint) if hint else Markup(""))
 
     # --- what the cards and steps call ----------------------------------------------------------------------------
 
