@@ -69,7 +69,10 @@ def serve(settings: Settings, _: argparse.Namespace) -> None:
         if settings.embedded and settings.demo:
             asyncio.run(_with_database(place.url, _seed_if_empty))
         data_path = None if place.server is None else place.server.data_path
-        product = app.create_app(settings, place.url, data_path=data_path, on_ready=lambda: _say_ready(settings, place))
+        sign_in = _demo_sign_in(settings, place)
+        product = app.create_app(
+            settings, place.url, data_path=data_path, on_ready=lambda: _say_ready(settings, place, sign_in)
+        )
         try:
             with app.supervised(place):
                 app.run(product, listener)
@@ -290,8 +293,29 @@ async def _seed_if_empty(database: Database) -> None:
         await seed.load(database, seed.Plan())
 
 
-def _say_ready(settings: Settings, place: app.DatabaseLocation) -> None:
+def _demo_sign_in(settings: Settings, place: app.DatabaseLocation) -> str:
+    """How to sign in as an expert of the demo, with a link that works once. Empty without the demo or a terminal."""
+    if not settings.mailbox or settings.log_format != "text":
+        return ""
+    sentences = []
+
+    async def create(database: Database) -> None:
+        access = Services(database, site=settings.site).access
+        for expert in (await access.identity_of(seed.EXPERT_EMAIL)).experts[:1]:
+            link = await access.link_for(seed.EXPERT_EMAIL, "/console")
+            # No full stop, so that terminals and people copy the whole address.
+            sentences.append(
+                f"Sign in as the expert {expert.name} (once, within {access.rules.link_minutes:g} minutes): {link}"
+            )
+
+    asyncio.run(_with_database(place.session_url, create))
+    return "".join(sentences)
+
+
+def _say_ready(settings: Settings, place: app.DatabaseLocation, sign_in: str) -> None:
     _say(f"Expert Booking is at {settings.public_url}")
+    if sign_in:
+        _say(sign_in)
     _say(app.email_destination(settings))
     _say(f"Data is in {place.where}. Press Ctrl-C to stop.")
 

@@ -167,6 +167,7 @@ class Settings(BaseSettings):
         timedelta(hours=1),
     )
     emails_per_address: Annotated[int, Field(ge=0, le=10_000)] = 8
+    complete_after_hours: Annotated[float, Field(ge=0, le=24 * 365)] = 24
     retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     privacy_file: Path | None = None
     imprint_url: Annotated[str, AfterValidator(_page_url)] | None = None
@@ -203,6 +204,7 @@ class Settings(BaseSettings):
             reminders=self.reminder_hours,
             emails_per_address=self.emails_per_address,
             sends_email=self.smtp_url is not None or self.mailbox,
+            complete_after=timedelta(hours=self.complete_after_hours) or None,
             retention=None if self.retention_days is None else timedelta(days=self.retention_days),
             imprint_url=self.imprint_url or "",
             terms_url=self.terms_url or "",

@@ -60,6 +60,8 @@ def test_common_database_url_schemes_are_accepted(monkeypatch: pytest.MonkeyPatc
         ("PHONE_REQUIRED", "2"),
         ("DEFAULT_REGION", ""),
         ("DEFAULT_REGION", "Germany"),
+        ("COMPLETE_AFTER_HOURS", "-1"),
+        ("COMPLETE_AFTER_HOURS", "soon"),
         ("RETENTION_DAYS", "0"),
         ("RETENTION_DAYS", "a year"),
         ("IMPRINT_URL", "example.com/imprint"),
@@ -221,6 +223,14 @@ def test_unreadable_text_about_privacy_stops_the_start(
         file.write_bytes(content)
     with pytest.raises(SettingsError, match=r"EXPERT_BOOKING_PRIVACY_FILE.*privacy\.md"):
         settings(monkeypatch, PRIVACY_FILE=str(file)).check()
+
+
+@pytest.mark.parametrize(("hours", "span"), [("24", timedelta(hours=24)), ("0.5", timedelta(minutes=30)), ("0", None)])
+def test_hours_until_completion_reach_the_site(
+    monkeypatch: pytest.MonkeyPatch, hours: str, span: timedelta | None
+) -> None:
+    assert read_settings().site.complete_after == timedelta(hours=24)
+    assert settings(monkeypatch, COMPLETE_AFTER_HOURS=hours).site.complete_after == span
 
 
 def test_retention_and_legal_links_reach_the_site(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,21 +1,23 @@
-"""Statements about deadlines: holds expire, and so do pending bookings that are not confirmed in time."""
+"""Statements about deadlines: holds and requests expire, and ended sessions are completed some time later."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import DateTime, Interval, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # Holds that never became bookings are deleted after this.
 EXPIRED_HOLDS_KEPT: Final = timedelta(days=1)
-_BATCH: Final = 500
+# Rows that one statement changes.
+BATCH: Final = 500
 _now = bindparam("now", type_=DateTime(timezone=True))
 _NEXT = text(
     """
     SELECT least((SELECT min(hold_until) FROM booking WHERE status = 'held'),
-                 (SELECT min(coalesce(verify_by, answer_by, starts_at)) FROM booking WHERE status = 'pending'))
+                 (SELECT min(coalesce(verify_by, answer_by, starts_at)) FROM booking WHERE status = 'pending'),
+                 (SELECT min(ends_at) FROM booking WHERE status = 'confirmed') + :complete_after)
     """
-)
+).bindparams(bindparam("complete_after", type_=Interval))
 # Skip rows that another process has locked, so that one locked row delays no other.
 _EXPIRE = text(
     """
@@ -35,6 +37,18 @@ _EXPIRE = text(
      WHERE id IN (SELECT id FROM overdue_holds UNION ALL SELECT id FROM overdue_requests)
     """
 ).bindparams(_now)
+_COMPLETE = text(
+    """
+    WITH ended AS (
+      SELECT id FROM booking WHERE status = 'confirmed' AND ends_at <= :ended_by
+       ORDER BY ends_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    )
+    UPDATE booking
+       SET status = 'completed', updated_at = now(), version = version + 1, changed_by = 'system', changed_with = NULL,
+           changed_at = :now, change_reason = 'completed automatically'
+     WHERE id IN (SELECT id FROM ended)
+    """
+).bindparams(_now, bindparam("ended_by", type_=DateTime(timezone=True)))
 _SWEEP = text(
     """
     DELETE FROM booking WHERE id IN (
@@ -44,17 +58,23 @@ _SWEEP = text(
 ).bindparams(bindparam("before", type_=DateTime(timezone=True)))
 
 
-async def next_due(connection: AsyncConnection) -> datetime | None:
-    """Return the next deadline of a hold or pending booking; in the past if one is overdue."""
-    at: datetime | None = await connection.scalar(_NEXT)
+async def next_due(connection: AsyncConnection, complete_after: timedelta | None) -> datetime | None:
+    """Return the next deadline of a hold or booking; in the past if one is overdue. `complete_after`: see `Site`."""
+    at: datetime | None = await connection.scalar(_NEXT, {"complete_after": complete_after})
     return at
 
 
 async def expire(connection: AsyncConnection, now: datetime) -> bool:
     """Mark some overdue holds and pending bookings as expired; False if there were none."""
-    return (await connection.execute(_EXPIRE, {"now": now, "limit": _BATCH})).rowcount > 0
+    return (await connection.execute(_EXPIRE, {"now": now, "limit": BATCH})).rowcount > 0
+
+
+async def complete(connection: AsyncConnection, ended_by: datetime, now: datetime) -> bool:
+    """Complete some confirmed sessions that ended at `ended_by` or earlier; True if there may be more of them."""
+    values = {"ended_by": ended_by, "now": now, "limit": BATCH}
+    return (await connection.execute(_COMPLETE, values)).rowcount == BATCH
 
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:
     """Delete some old holds that never became bookings; False if there were none."""
-    return (await connection.execute(_SWEEP, {"before": now - EXPIRED_HOLDS_KEPT, "limit": _BATCH})).rowcount > 0
+    return (await connection.execute(_SWEEP, {"before": now - EXPIRED_HOLDS_KEPT, "limit": BATCH})).rowcount > 0

@@ -192,6 +192,11 @@ class Calendar:
             cap = self.length.daily_cap or 0
             yield Blocker(Reason.DAY_FULL, {"day": day, "booked": self._booked()[day], "dailyCap": cap})
 
+    def closed_by(self, starts_at: datetime) -> Blocker | None:
+        """The day off or public holiday because of which the expert is closed at this instant; None otherwise."""
+        closed = (Reason.DAY_OFF, Reason.HOLIDAY)
+        return next((blocker for blocker in self._off_plan(starts_at) if blocker.reason in closed), None)
+
     def horizon(self, now: datetime) -> date:
         """The last local day on which sessions are offered."""
         return self.day_of(now) + self.length.horizon_days * DAY

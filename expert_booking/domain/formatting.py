@@ -60,6 +60,17 @@ def near_time(instant: datetime, zone: ZoneInfo, now: datetime) -> str:
     return f"{day}, {clock_time(instant, zone)}"
 
 
+def time_left(span: timedelta) -> str:
+    """`2 days left`, `3 h 12 min left`, `12 min left`, `Less than a minute left`; the page counts it down."""
+    minutes = int(span.total_seconds()) // 60
+    if minutes < 1:
+        return "Less than a minute left"
+    if minutes >= 2 * 1440:
+        return f"{minutes // 1440} days left"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min left" if hours else f"{minutes} min left"
+
+
 def minutes(least: int, most: int | None = None) -> str:
     """`60 minutes`, `30 to 90 minutes`."""
     return f"{least} minutes" if most in (None, least) else f"{least} to {most} minutes"

@@ -59,7 +59,7 @@ TRANSITIONS: Final[dict[tuple[Status, Status], Transition]] = {
     (Status.PENDING, Status.DECLINED): Transition(HOSTS),
     (Status.PENDING, Status.CANCELLED): Transition(HOSTS | _CUSTOMER, before_end=True),
     (Status.PENDING, Status.EXPIRED): Transition(_SYSTEM),
-    (Status.CONFIRMED, Status.COMPLETED): Transition(HOSTS, after_end=True),
+    (Status.CONFIRMED, Status.COMPLETED): Transition(HOSTS | _SYSTEM, after_end=True),
     (Status.CONFIRMED, Status.NO_SHOW): Transition(HOSTS, after_end=True),
     (Status.CONFIRMED, Status.CANCELLED): Transition(HOSTS | _CUSTOMER, before_end=True),
 }
@@ -83,7 +83,7 @@ def check_transition(
     if transition is None:
         raise StatusChangeNotAllowed(f"A booking that is {status_text(now_is)} cannot become {status_text(to)}.")
     if by not in transition.by:
-        whose = " or the ".join(sorted(transition.by))
+        whose = " or the ".join(sorted(transition.by - _SYSTEM or transition.by))
         raise StatusChangeNotAllowed(
             f"Only the {whose} can make a booking that is {status_text(now_is)} {status_text(to)}."
         )
@@ -113,15 +113,17 @@ def open_transitions(
     ]
 
 
-def check_reschedule(now_is: Status, *, unverified: bool = False) -> None:
+def check_reschedule(now_is: Status, *, unverified: bool = False, has_ended: bool = False) -> None:
     """Raise RescheduleNotAllowed if a booking with this status cannot be rescheduled.
 
-    `unverified`: its customer has not confirmed the email address yet.
+    `unverified`: its customer has not confirmed the email address yet. `has_ended`: its session is over.
     """
     if unverified and now_is is Status.PENDING:
         raise RescheduleNotAllowed("The email address of this booking must be confirmed before it can be rescheduled.")
     if now_is not in RESCHEDULABLE:
         raise RescheduleNotAllowed(f"A booking that is {status_text(now_is)} cannot be rescheduled.")
+    if has_ended:
+        raise RescheduleNotAllowed("This session has ended and can no longer be rescheduled.")
 
 
 def status_text(status: Status) -> str:

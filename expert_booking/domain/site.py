@@ -22,6 +22,8 @@ class Site:
     reminders: tuple[timedelta, ...] = (timedelta(hours=24), timedelta(hours=1))
     # Emails about bookings within 24 hours to an address that nobody has signed in with. 0: no limit.
     emails_per_address: int = 8
+    # How long after its end a session that is still confirmed counts as completed. None: only when a host says so.
+    complete_after: timedelta | None = timedelta(hours=24)
     # How long after a session the customer's data is kept. None: until it is erased.
     retention: timedelta | None = None
     # The operator's imprint and terms, elsewhere; linked on pages and in emails.

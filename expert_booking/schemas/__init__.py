@@ -119,6 +119,7 @@ from expert_booking.schemas.slots import (
     SlotView,
     blocker_view,
 )
+from expert_booking.schemas.today import ClosedDays, SetUp, TodayView, UnsentEmail, WeekFigures
 from expert_booking.schemas.validation_messages import FieldError, field_error, field_errors
 
 __all__ = [
@@ -148,6 +149,7 @@ __all__ = [
     "BusyView",
     "Caller",
     "ChangeView",
+    "ClosedDays",
     "CustomerData",
     "CustomerErased",
     "Day",
@@ -209,6 +211,7 @@ __all__ = [
     "SessionTypeList",
     "SessionTypeRequest",
     "SessionTypeView",
+    "SetUp",
     "SlotPage",
     "SlotQuery",
     "SlotView",
@@ -221,10 +224,13 @@ __all__ = [
     "StoredMail",
     "StoredProof",
     "StoredResponse",
+    "TodayView",
     "TokenRequest",
     "TokenView",
+    "UnsentEmail",
     "Utc",
     "VerifyRequest",
+    "WeekFigures",
     "WeeklyPlan",
     "WeeklyWindow",
     "ZoneName",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from typing import Final
 
 from expert_booking.db import bulk as rows
 from expert_booking.db.engine import Database
@@ -16,14 +17,17 @@ from expert_booking.domain.calendar import DAY
 from expert_booking.domain.errors import NotFound, SlugTaken
 from expert_booking.domain.hours import OverrideKind
 from expert_booking.domain.limits import NO_LIMITS
+from expert_booking.domain.slugs import slug_of
 from expert_booking.schemas import DaysOffRequest, ExpertRequest, OverrideRequest
 from expert_booking.seed import bulk
-from expert_booking.seed.catalogue import days_with_overrides, expert_requests, shares
+from expert_booking.seed.catalogue import address_of, days_with_overrides, expert_requests, shares
 from expert_booking.seed.details import EVENING
 from expert_booking.seed.diary import ADMIN, HISTORY, Diary
 from expert_booking.seed.people import PEOPLE
 from expert_booking.services import Services, utc_now
 
+# The address of the first expert.
+EXPERT_EMAIL: Final = address_of(slug_of(PEOPLE[0].name))
 # The size of the connection pool.
 _CONCURRENCY = 6
 # By then all requests made in the past have been answered or have expired.

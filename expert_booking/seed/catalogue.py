@@ -46,6 +46,11 @@ def expert_requests(count: int, number: int, today: date) -> list[ExpertRequest]
     return written + [_made_up(index, number, today) for index in range(len(written), count)]
 
 
+def address_of(slug: str) -> str:
+    """Return the email address of the expert with this slug."""
+    return f"{slug}@example.com"
+
+
 @cache
 def days_with_overrides() -> dict[str, Details]:
     """The details of the experts who have date overrides or days off in the coming weeks, by slug."""
@@ -117,7 +122,7 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
         rating=person.rating,
         rating_count=person.rating_count,
         time_zone=person.time_zone,
-        email=f"{slug}@example.com",
+        email=address_of(slug),
         portrait=f"{person.look}:{slug}",
         slug=slug,
         languages=details.languages,

@@ -28,6 +28,7 @@ from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.today import Today
 from expert_booking.services.tokens import Tokens
 from expert_booking.services.verification import Verification
 from expert_booking.services.workers.deadlines import Deadlines
@@ -98,8 +99,9 @@ class Services:
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )
         self.customers = Customers(database, clock, site)
-        self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers)
+        self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers, site.complete_after)
         self.calendars = Calendars(database, clock, self.experts)
+        self.today = Today(database, clock)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
         self.email_choices = EmailChoices(database, clock, site, counts)

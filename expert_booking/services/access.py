@@ -89,15 +89,17 @@ class Access:
         """A marker for a browser that has proven this address, so that requests of others do not use up its limit."""
         return self._keys.mark(customer_key(email))
 
-    async def link_for(self, email: str) -> str:
-        """A single-use link that proves this address, for the site's operator.
+    async def link_for(self, email: str, next_path: str = "") -> str:
+        """A single-use link that proves this address, for the site's operator. It leads on to the page at `next_path`.
 
         If the address is the pending new address of an expert, the link also confirms it.
         """
         key = customer_key(email)
         async with self._database.transaction() as connection:
             expert_id = await expert_addresses.with_pending(connection, key)
-            requested = await self._add_request(connection, email, key, self._clock(), expert_id=expert_id)
+            requested = await self._add_request(
+                connection, email, key, self._clock(), next_path=next_path, expert_id=expert_id
+            )
         return self.link(requested.id)
 
     async def identity_of(self, email: str) -> Identity:

@@ -199,7 +199,8 @@ class Bookings:
         async def attempt() -> BookingView:
             async with self._database.transaction() as connection:
                 row, by = await changeable(connection, booking_id, caller)
-                check_reschedule(Status(row.status), unverified=is_unverified(row))
+                has_ended = by.actor is not Actor.CUSTOMER and row.ends_at <= self._clock()
+                check_reschedule(Status(row.status), unverified=is_unverified(row), has_ended=has_ended)
                 if not row.email:
                     raise RescheduleNotAllowed("The customer's data was deleted: this booking cannot be rescheduled.")
                 if by.actor is Actor.CUSTOMER:

@@ -231,6 +231,31 @@ async def test_session_that_has_ended_cannot_be_cancelled(
 
 
 @pytest.mark.parametrize("who", ["jana", "admin"])
+async def test_host_cannot_reschedule_a_session_that_has_ended(
+    client: httpx.AsyncClient, change_status: Change, booking: Json, tokens: Tokens, clock: Clock, who: str
+) -> None:
+    await change_status("confirmed")
+    path, later = f"/bookings/{booking['id']}", {"startsAt": "2026-11-27T09:00:00Z"}
+    clock.advance(hours=25)  # the session ends
+    body = check_problem(await client.patch(path, json=later, headers=tokens[who]), 409, "reschedule_not_allowed")
+    assert body["detail"] == "This session has ended and can no longer be rescheduled."
+    clock.advance(minutes=-1)
+    assert (await client.patch(path, json=later, headers=tokens[who])).json()["startsAt"] == later["startsAt"]
+
+
+async def test_session_without_an_answer_is_completed_by_the_system(
+    services: Services, change_status: Change, changes: Change, clock: Clock
+) -> None:
+    await change_status("confirmed")
+    clock.advance(hours=25 + 24)
+    await services.deadlines.complete_ended()
+    last = (await changes()).json()["changes"][-1]
+    assert (last["actor"], last["fromStatus"], last["toStatus"]) == ("system", "confirmed", "completed")
+    assert last["reason"] == "completed automatically"
+    check_problem(await change_status("no_show"), 409, "status_change_not_allowed")
+
+
+@pytest.mark.parametrize("who", ["jana", "admin"])
 async def test_transitions_of_the_system_are_refused_to_callers(
     client: httpx.AsyncClient, change_status: Change, jana: UUID, tokens: Tokens, who: str
 ) -> None:

@@ -14,6 +14,16 @@ FOLD = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first 02:30 in Berlin
 HOUR = timedelta(hours=1)
 
 
+@pytest.mark.parametrize(
+    ("minutes", "text"),
+    [(-5, "Less than a minute left"), (0.9, "Less than a minute left"), (1, "1 min left"), (59.9, "59 min left"),
+     (60, "1 h 0 min left"), (192, "3 h 12 min left"), (2879, "47 h 59 min left"), (2880, "2 days left"),
+     (5000, "3 days left")],
+)  # fmt: skip
+def test_time_left_is_in_the_units_that_matter(minutes: float, text: str) -> None:
+    assert formatting.time_left(timedelta(minutes=minutes)) == text
+
+
 def test_time_is_shown_in_its_zone() -> None:
     assert [formatting.clock_time(NINE, zone) for zone in (BERLIN, KATHMANDU, NEW_YORK)] == ["09:00", "13:45", "03:00"]
 

@@ -13,7 +13,7 @@ TRANSITIONS = {
     ("held", "pending"): "customer", ("held", "confirmed"): "customer", ("held", "expired"): "customer system",
     ("pending", "confirmed"): "expert admin", ("pending", "declined"): "expert admin",
     ("pending", "cancelled"): "customer expert admin, before", ("pending", "expired"): "system",
-    ("confirmed", "completed"): "expert admin, after", ("confirmed", "no_show"): "expert admin, after",
+    ("confirmed", "completed"): "expert admin system, after", ("confirmed", "no_show"): "expert admin, after",
     ("confirmed", "cancelled"): "customer expert admin, before",
 }  # fmt: skip
 NAMES = ("held", "pending", "confirmed", "completed", "cancelled", "declined", "expired", "no_show")
@@ -63,6 +63,13 @@ def test_only_future_live_bookings_can_be_rescheduled(status: Status) -> None:
         return
     with pytest.raises(RescheduleNotAllowed, match=status.value.replace("_", "-")):
         check_reschedule(status)
+
+
+def test_ended_session_cannot_be_rescheduled() -> None:
+    with pytest.raises(RescheduleNotAllowed, match="has ended"):
+        check_reschedule(Status.CONFIRMED, has_ended=True)
+    with pytest.raises(RescheduleNotAllowed, match="is cancelled"):
+        check_reschedule(Status.CANCELLED, has_ended=True)
 
 
 def test_unverified_booking_can_only_be_cancelled_or_expire() -> None:

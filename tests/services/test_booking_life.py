@@ -408,7 +408,8 @@ class BookingLife(RuleBasedStateMachine):
         caller, actor = self.caller(host, booking)
         start = self.near(booking, place)
         refusal = self.refusal_for(host, booking)
-        if refusal is None and (booking.status not in ("pending", "confirmed") or booking.unverified):
+        can_move = booking.status in ("pending", "confirmed") and not booking.unverified and not self.is_over(booking)
+        if refusal is None and not can_move:
             refusal = RescheduleNotAllowed
         if refusal is None and start != booking.starts_at:
             refusal = self.expected_refusal(booking.kind, start, besides=booking)
@@ -489,6 +490,14 @@ class BookingLife(RuleBasedStateMachine):
                 reason = "not answered in time" if entry.status == "pending" else ""
                 reason = "email address not confirmed in time" if entry.unverified else reason
                 self.record_status(entry, "expired", "system", None, reason)
+
+    @precondition(lambda self: any(self.is_unmarked(e) for e in self.entries.values()))
+    @rule()
+    def complete_ended_sessions(self) -> None:
+        self.attempt("complete", self.world.services.deadlines.complete_ended())
+        for entry in self.entries.values():
+            if self.is_unmarked(entry):
+                self.record_status(entry, "completed", "system", None, "completed automatically")
 
     @precondition(lambda self: any(e.status == "expired" and not e.booked for e in self.entries.values()))
     @rule()
@@ -664,6 +673,11 @@ class BookingLife(RuleBasedStateMachine):
         """Whether it is an expired hold or a request past its answer deadline."""
         deadline = entry.verify_by or entry.answer_by or entry.starts_at
         return entry.is_expired_hold(self.now) or (entry.status == "pending" and deadline <= self.now)
+
+    def is_unmarked(self, entry: Entry) -> bool:
+        """Whether it is a confirmed session that ended 24 hours ago or earlier."""
+        ends_at = entry.starts_at + KINDS[entry.kind].minutes * MINUTE
+        return entry.status == "confirmed" and ends_at + 24 * HOUR <= self.now
 
     def neighbours(self, kind: int, start: datetime) -> list[Entry]:
         """The entries that overlap a session at this start."""

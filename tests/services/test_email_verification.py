@@ -189,11 +189,17 @@ async def test_new_addresses_are_those_never_attended_and_never_confirmed(
     clock.now = NINE + 2 * HOUR
     await services.bookings.change_status(before.id, Status.NO_SHOW, ADMIN)
     assert (await book(expert, NINE + 3 * HOUR)).awaits_verification
-    attended = await book(other, NINE + 4 * HOUR)
-    clock.now = NINE + 6 * HOUR
+    # Nor does a session after which its host said nothing.
+    ignored = await book(other, NINE + 3 * HOUR)
+    clock.now = ignored.ends_at + 24 * HOUR
+    assert not await services.deadlines.complete_ended()
+    assert (await services.bookings.get(ignored.id, ADMIN)).status is Status.COMPLETED
+    assert (await book(expert, NINE + 50 * HOUR)).awaits_verification
+    attended = await book(other, NINE + 52 * HOUR)
+    clock.now = NINE + 53 * HOUR
     await services.bookings.change_status(attended.id, Status.COMPLETED, ADMIN)
-    assert not (await book(expert, NINE + 7 * HOUR, email="ADA@example.com")).awaits_verification
-    assert (await book(expert, NINE + 24 * HOUR, email="bob@example.com")).awaits_verification
+    assert not (await book(expert, NINE + 54 * HOUR, email="ADA@example.com")).awaits_verification
+    assert (await book(expert, NINE + 72 * HOUR, email="bob@example.com")).awaits_verification
 
 
 async def test_address_confirmed_once_is_no_longer_new(services: Services, add_expert: AddExpert, book: Book) -> None:

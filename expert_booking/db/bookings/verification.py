@@ -17,10 +17,12 @@ from expert_booking.domain.terms import InitialState
 MAX_EMAILS: Final = 4
 
 _b, _m = booking.c, message.c
+# A session that was completed automatically says nothing about whether its customer came.
+_HOST_COMPLETED: Final = and_(_b.status == "completed", _b.changed_by != Actor.SYSTEM.value)
 _IS_KNOWN: Final = select(
     select(literal(1))
     .select_from(booking)
-    .where(_b.customer_key == bindparam("customer_key"), or_(_b.status == "completed", _b.verified_at.is_not(None)))
+    .where(_b.customer_key == bindparam("customer_key"), or_(_HOST_COMPLETED, _b.verified_at.is_not(None)))
     .exists()
 )
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('confirmation of ' || :booking, 0))")

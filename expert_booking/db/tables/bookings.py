@@ -155,6 +155,8 @@ Index(
     booking.c.updated_at,
     postgresql_where=text("status = 'expired' AND email IS NULL"),
 )
+# For completing sessions after their end.
+Index("ix_booking_confirmed_ends_at", booking.c.ends_at, postgresql_where=text("status = 'confirmed'"))
 # For reminders.
 Index("ix_booking_confirmed_starts_at", booking.c.starts_at, postgresql_where=text("status = 'confirmed'"))
 Index("ix_booking_expert_id_starts_at", booking.c.expert_id, booking.c.starts_at)

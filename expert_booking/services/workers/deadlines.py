@@ -1,8 +1,8 @@
-"""Expire holds and unanswered requests at their deadline, and delete or erase what is no longer needed."""
+"""Expire holds and requests at their deadline, complete ended sessions, and delete what is no longer needed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from expert_booking.db import deadlines as rows
@@ -17,10 +17,14 @@ _MAX_PAUSE: Final = 20.0
 _MIN_PAUSE: Final = 0.05
 _SWEEP_INTERVAL: Final = 600.0
 _CLOCK_RETRY_DELAY: Final = 5.0
+# Between two batches of sessions to complete. The first start after an upgrade may find years of them.
+_BATCH_PAUSE: Final = 0.25
 
 
 class Deadlines(Worker):
     """Marks holds and requests as expired as soon as their deadline passes, so that open pages update.
+
+    Sessions that are still confirmed some time after their end become completed, without an email.
 
     Each process does this for all bookings. If none runs, nothing goes wrong except that open pages update late,
     because an expired hold does not block its time.
@@ -36,11 +40,14 @@ class Deadlines(Worker):
         clock_agrees: Callable[[], Awaitable[bool]],
         booking_limits: BookingLimits,
         customers: Customers,
+        complete_after: timedelta | None,
     ) -> None:
+        """`complete_after`: how long after its end a session is completed; None: never."""
         super().__init__(clock, clock_agrees)
         self._database = database
         self._booking_limits = booking_limits
         self._customers = customers
+        self._complete_after = complete_after
         self._sweep_at = 0.0
 
     async def _step(self) -> float:
@@ -51,7 +58,7 @@ class Deadlines(Worker):
         if time() >= self._sweep_at:
             await self.sweep()
             self._sweep_at = time() + _SWEEP_INTERVAL
-        pause = await self._pause()
+        pause = _BATCH_PAUSE if await self.complete_ended() else await self._pause()
         self.round_at = self._clock()
         return pause
 
@@ -61,6 +68,14 @@ class Deadlines(Worker):
         async with self._database.statements() as connection:
             while await rows.expire(connection, now):
                 pass
+
+    async def complete_ended(self) -> bool:
+        """Complete sessions that ended long enough ago, at most one batch of them; True if there may be more."""
+        if self._complete_after is None:
+            return False
+        now = self._clock()
+        async with self._database.statements() as connection:
+            return await rows.complete(connection, now - self._complete_after, now)
 
     async def sweep(self) -> None:
         """Delete old rows that are no longer needed and erase customers after their retention period, in batches."""
@@ -75,7 +90,7 @@ class Deadlines(Worker):
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:
-            at = await rows.next_due(connection)
+            at = await rows.next_due(connection, self._complete_after)
         if at is None:
             return _MAX_PAUSE
         return min(max((at - self._clock()).total_seconds(), _MIN_PAUSE), _MAX_PAUSE)

@@ -44,6 +44,7 @@ _THIS_BROWSER_ONLY: Final = Markup('<p class="soft small over">Bookings made in 
 _NO_SESSIONS: Final = Markup(
     '<section><h2>Sessions with you</h2><p class="soft over">No sessions booked with you at the moment.</p></section>'
 )
+_CONSOLE: Final = Markup('<p class="over"><a class="button quiet" href="/console">Open your console</a></p>')
 _FEED_MESSAGES: Final = {
     "open": "Add this address to your calendar app, or open it.",
     "renew": "This is the new address. The old one no longer works.",
@@ -227,13 +228,15 @@ class MyBookingsPage:
         if identity is None or not identity.experts:
             return Markup("")
         if not hosted:
-            return _NO_SESSIONS
+            return _CONSOLE + _NO_SESSIONS
         now = self._services.clock()
         to_answer = [b for b in hosted if b.status is Status.PENDING and b.starts_at > now]
         ahead = [b for b in hosted if b not in to_answer]
         card = partial(host_card, zone=self._zone)
-        return _section("Requests to answer", [card(b) for b in to_answer]) + _section(
-            "Sessions with you", [card(b) for b in ahead]
+        return (
+            _CONSOLE
+            + _section("Requests to answer", [card(b) for b in to_answer])
+            + _section("Sessions with you", [card(b) for b in ahead])
         )
 
     def _list_html(self) -> Markup:

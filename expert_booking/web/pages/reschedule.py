@@ -249,7 +249,8 @@ class ReschedulePage:
         if not self._live_booking.by_host:
             return self._booking.leeway().why_not_reschedule(now, self._moment)
         try:
-            check_reschedule(self._booking.status, unverified=self._booking.awaits_verification)
+            has_ended = self._booking.ends_at <= now
+            check_reschedule(self._booking.status, unverified=self._booking.awaits_verification, has_ended=has_ended)
         except RescheduleNotAllowed as refusal:
             return str(refusal)
         return ""
