@@ -1,12 +1,11 @@
 """REST endpoints below `/bookings`."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 
 from expert_booking.api.callers import (
-    TOKEN_IS_OPTIONAL,
     bearer_token,
     caller_dependency,
     caller_if_any,
@@ -46,11 +45,8 @@ from expert_booking.domain.errors import (
 )
 from expert_booking.schemas import (
     BookingHistory,
-    BookingPage,
-    BookingQuery,
     BookingRequest,
     BookingView,
-    BusyPage,
     Caller,
     NewBookingView,
     RescheduleRequest,
@@ -66,9 +62,9 @@ _REQUEST: Final = {
     "timeZone": "Europe/London",
 }  # fmt: skip
 _HELD: Final = {**_REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
-_BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
-_BOOKING: Final = {
-    **_BUSY, **_REQUEST, "phone": "+442079460000", "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
+BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
+BOOKING: Final = {
+    **BUSY, **_REQUEST, "phone": "+442079460000", "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
     "expertTimeZone": "Europe/Berlin",
     "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
     "answerBy": "2026-11-24T09:00:00Z", "verifyBy": None, "awaitsVerification": False,
@@ -79,9 +75,9 @@ _BOOKING: Final = {
     "wantedEmails": "all", "mail": "sent",
 }  # fmt: skip
 _UNVERIFIED: Final = {
-    **_BOOKING, "answerBy": None, "verifyBy": "2026-11-22T12:30:00Z", "awaitsVerification": True, "mail": "waiting",
+    **BOOKING, "answerBy": None, "verifyBy": "2026-11-22T12:30:00Z", "awaitsVerification": True, "mail": "waiting",
 }  # fmt: skip
-_NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
+_NEW: Final = {**BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
 _CHANGES: Final = {
     "changes": [
         {"at": "2026-11-22T12:00:00Z", "actor": "customer", "fromStatus": None, "toStatus": "pending",
@@ -92,11 +88,7 @@ _CHANGES: Final = {
 }  # fmt: skip
 
 
-def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
-    return {"bookings": bookings, "total": len(bookings), "page": 1, "limit": 20}
-
-
-_CONFIRMED: Final = {**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
+CONFIRMED: Final = {**BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
 _LATER: Final = {"startsAt": "2026-11-24T11:00:00Z", "endsAt": "2026-11-24T12:00:00Z"}
 _LIMIT_REACHED: Final = str(BookingLimitReached(with_expert=True, limit=3, current=3))
 _ON_BOOK: Final[Responses] = {
@@ -118,21 +110,12 @@ _ON_BOOK: Final[Responses] = {
         refused(TooManyBookings),
     ),
 }
-_ON_LIST: Final[Responses] = {
-    **example_response(
-        200,
-        "With a token: full bookings. By expert without a token: times and status only.",
-        all=_page(_BOOKING),
-        times=_page(_BUSY),
-    ),
-    **error_responses(NO_PROOF, NO_EXPERT, INVALID),
-}
 _ON_GET: Final[Responses] = {
-    **example_response(200, "The booking.", booking=_BOOKING),
+    **example_response(200, "The booking.", booking=BOOKING),
     **error_responses(NO_PROOF, NO_BOOKING),
 }
 _ON_CHANGE: Final[Responses] = {
-    **example_response(200, "The changed booking.", booking=_CONFIRMED),
+    **example_response(200, "The changed booking.", booking=CONFIRMED),
     **error_responses(
         NO_PROOF,
         FORBIDDEN,
@@ -145,7 +128,7 @@ _ON_CHANGE: Final[Responses] = {
     ),
 }
 _ON_RESCHEDULE: Final[Responses] = {
-    **example_response(200, "The booking at its new time.", booking={**_BOOKING, **_LATER, "version": 2}),
+    **example_response(200, "The booking at its new time.", booking={**BOOKING, **_LATER, "version": 2}),
     **error_responses(
         NO_PROOF,
         FORBIDDEN,
@@ -165,7 +148,7 @@ _ON_REVOKE: Final[Responses] = {
     **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING, refused(TooManyNewLinks)),
 }
 _ON_VERIFY: Final[Responses] = {
-    **example_response(200, "The booking, now with the status that its session type gives it.", booking=_BOOKING),
+    **example_response(200, "The booking, now with the status that its session type gives it.", booking=BOOKING),
     **error_responses(
         NO_PROOF,
         FORBIDDEN,
@@ -234,19 +217,6 @@ def endpoints(
         responses=_ON_BOOK,
         openapi_extra={"security": [{}, {bearer_token.scheme_name: []}]},  # a token is optional
     )(book)
-
-    @router.get("", summary="List bookings", responses=_ON_LIST, openapi_extra=TOKEN_IS_OPTIONAL)
-    async def list_bookings(
-        query: Annotated[BookingQuery, Query()], caller: Caller | None = caller_from_token
-    ) -> BookingPage | BusyPage:
-        """List bookings, latest start first.
-
-        `?email=` needs the token of an admin or a reader, or the token that the customer with this address received
-        from `POST /access-links/redeem`. `?expertId=` returns full bookings to this expert and to admins; the
-        expert does not see those that wait for the confirmation of the email address. For all others it returns only
-        `startsAt`, `endsAt` and `status` of the bookings that keep time busy.
-        """
-        return await services.bookings.find(query, caller)
 
     @router.get("/{booking}", summary="Read a booking", responses=_ON_GET)
     async def get_booking(booking: Reference, caller: Caller | None = caller_from_token) -> BookingView:

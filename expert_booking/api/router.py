@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from expert_booking import __version__
 from expert_booking.api import (
     access_links,
+    booking_lists,
     bookings,
     calendars,
     customers,
@@ -43,6 +44,7 @@ PATHS: Final = frozenset(
         "access-links",
         "experts",
         "bookings",
+        "bookings.csv",
         "customers",
         "holds",
         "feeds",
@@ -114,6 +116,7 @@ def create_api(
     booking_model = booking_request_model(phone_required=phone_required, default_region=default_region)
     # Routes are matched in order, so the most frequent ones come first.
     api.include_router(bookings.endpoints(services, routes, booking_model, secret), responses=common)
+    api.include_router(booking_lists.endpoints(services, routes), responses=common)
     api.include_router(holds.endpoints(services, routes, secret), responses=common)
     api.include_router(calendars.endpoints(services, routes), responses=common)
     api.include_router(feeds.endpoints(services), responses=unavailable)

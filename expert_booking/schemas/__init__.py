@@ -16,15 +16,26 @@ from expert_booking.schemas.access import (
     TokenRequest,
     TokenView,
 )
+from expert_booking.schemas.booking_lists import (
+    ACTIONS,
+    MAX_ACTION_IDS,
+    ActionError,
+    ActionName,
+    ActionResult,
+    ActionResults,
+    BookingAction,
+    BookingFilter,
+    BookingPage,
+    BookingQuery,
+    BookingStatus,
+    BusyPage,
+)
 from expert_booking.schemas.bookings import (
     REASON_LENGTH,
     BookingHistory,
-    BookingPage,
-    BookingQuery,
     BookingRequest,
     BookingRequestWithPhone,
     BookingView,
-    BusyPage,
     BusyView,
     ChangeView,
     HoldRequest,
@@ -35,7 +46,7 @@ from expert_booking.schemas.bookings import (
     VerifyRequest,
     booking_request_model,
 )
-from expert_booking.schemas.cursors import ExpertSort, Place, cursor, place_of
+from expert_booking.schemas.cursors import BookingSort, ExpertSort, Place, cursor, place_of
 from expert_booking.schemas.customers import (
     CustomerData,
     CustomerErased,
@@ -122,8 +133,10 @@ from expert_booking.schemas.slots import (
 from expert_booking.schemas.validation_messages import FieldError, field_error, field_errors
 
 __all__ = [
+    "ACTIONS",
     "EMAIL_LENGTH",
     "FREE_DAYS",
+    "MAX_ACTION_IDS",
     "MAX_PAGE",
     "MAX_SESSION_TYPES",
     "NAME_LENGTH",
@@ -137,12 +150,20 @@ __all__ = [
     "TOKEN_ROLES",
     "AccessRequest",
     "AccessRequested",
+    "ActionError",
+    "ActionName",
+    "ActionResult",
+    "ActionResults",
     "BlockerView",
+    "BookingAction",
+    "BookingFilter",
     "BookingHistory",
     "BookingPage",
     "BookingQuery",
     "BookingRequest",
     "BookingRequestWithPhone",
+    "BookingSort",
+    "BookingStatus",
     "BookingView",
     "BusyPage",
     "BusyView",

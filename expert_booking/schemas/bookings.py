@@ -14,7 +14,6 @@ from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.terms import Leeway
 from expert_booking.domain.time_zones import country_of
 from expert_booking.schemas.fields import (
-    MAX_PAGE,
     Email,
     Instant,
     Model,
@@ -213,30 +212,3 @@ class BookingHistory(Model):
     """The changes of a booking, oldest first."""
 
     changes: Sequence[ChangeView]
-
-
-class BookingQuery(RequestModel):
-    """Whose bookings to list. The caller's token decides how much of them is shown."""
-
-    email: Email | None = None
-    expert_id: UUID | None = None
-    page: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 1
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
-
-
-class BookingPage(Model):
-    """One page of bookings."""
-
-    bookings: Sequence[BookingView]
-    total: int
-    page: int
-    limit: int
-
-
-class BusyPage(Model):
-    """One page of bookings, as the public sees them."""
-
-    bookings: Sequence[BusyView]
-    total: int
-    page: int
-    limit: int

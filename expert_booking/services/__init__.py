@@ -17,6 +17,7 @@ from expert_booking.domain.site import Site
 from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
+from expert_booking.services.booking_lists import BookingLists
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.customers import Customers
@@ -90,6 +91,7 @@ class Services:
             if counts is None
             else InstrumentedBookings(database, clock, limits, counts, sends_email=site.sends_email)
         )
+        self.booking_lists = BookingLists(database, clock, self.bookings)
         self.verification = Verification(database, clock, site)
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)

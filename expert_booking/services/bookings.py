@@ -4,16 +4,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from expert_booking.db import access, bulk, experts
+from expert_booking.db import access, bulk
 from expert_booking.db import bookings as rows
 from expert_booking.db.engine import AnyConnection, Database, retry_on_deadlock
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
     BookingLimitReached,
     BookingNotFound,
-    ExpertNotFound,
     Forbidden,
-    NotAuthenticated,
     RescheduleNotAllowed,
     SlotNotOffered,
     SlotTaken,
@@ -25,15 +23,10 @@ from expert_booking.domain.lifecycle import Actor, Status, check_reschedule, che
 from expert_booking.domain.limits import BookingLimits
 from expert_booking.schemas import (
     BookingHistory,
-    BookingPage,
-    BookingQuery,
     BookingRequest,
     BookingView,
-    BusyPage,
-    BusyView,
     Caller,
     ChangeView,
-    Role,
 )
 from expert_booking.services import booking_changes, new_bookings
 from expert_booking.services.booking_changes import CHANGED_CONCURRENTLY, change_of, changeable, owns
@@ -137,32 +130,6 @@ class Bookings:
         async with self._database.statements() as connection:
             return [view_of(row) for row in await rows.of_experts(connection, expert_ids, self._clock())]
 
-    async def find(self, query: BookingQuery, caller: Caller | None) -> BookingPage | BusyPage:
-        """One page of bookings, in as much detail as this caller may see.
-
-        By email address: for admins, readers and the customer who has proven that address; raises NotAuthenticated for
-        others. By expert: full bookings for those who run that calendar, only times and statuses for others. Experts
-        do not see bookings whose customer has not confirmed the email address. Raises ExpertNotFound.
-        """
-        offset = (query.page - 1) * query.limit
-        async with self._database.statements() as connection:
-            if query.email is None and query.expert_id is not None and not (caller and caller.runs(query.expert_id)):
-                if await experts.by_id(connection, query.expert_id) is None:
-                    raise ExpertNotFound
-                busy, total = await rows.busy_page(connection, query.expert_id, self._clock(), query.limit, offset)
-                times = [BusyView(starts_at=row.starts_at, ends_at=row.ends_at, status=row.status) for row in busy]
-                return BusyPage(bookings=times, total=total, page=query.page, limit=query.limit)
-            _check_may_search(query, caller)
-            found, total = await rows.page(
-                connection,
-                customer_key=customer_key(query.email) if query.email else None,
-                expert_id=query.expert_id,
-                verified_only=caller is not None and caller.role is Role.EXPERT,
-                limit=query.limit,
-                offset=offset,
-            )
-        return BookingPage(bookings=[view_of(row) for row in found], total=total, page=query.page, limit=query.limit)
-
     async def change_status(
         self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = "", origin: bytes | None = None
     ) -> BookingView:
@@ -253,17 +220,6 @@ class Bookings:
         """The number of bookings in any status."""
         async with self._database.statements() as connection:
             return await rows.count(connection)
-
-
-def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:
-    if caller is not None and caller.reads_everything():
-        return
-    own = caller is not None and caller.role is Role.CUSTOMER and caller.customer_key is not None
-    if own and caller is not None and query.email and customer_key(query.email) == caller.customer_key:
-        return
-    if caller is not None and query.expert_id is not None and caller.runs(query.expert_id):
-        return
-    raise NotAuthenticated("You need a valid token to list bookings by email address.")
 
 
 async def _reload(connection: AnyConnection, booking_id: UUID) -> BookingView:

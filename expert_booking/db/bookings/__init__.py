@@ -13,7 +13,6 @@ from expert_booking.db.bookings.reads import (
     of_customer,
     of_experts,
     of_visitor,
-    page,
 )
 from expert_booking.db.bookings.rows import LimitCheck, NewBooking, NewHold, NewRow
 
@@ -39,6 +38,5 @@ __all__ = [
     "of_customer",
     "of_experts",
     "of_visitor",
-    "page",
     "reschedule",
 ]

@@ -166,6 +166,19 @@ Index(
     postgresql_where=text("visitor IS NOT NULL"),
 )
 
+# Lists of hosts: search by customer, and the orders of all bookings and of those of one expert.
+Index(
+    "ix_booking_search",
+    func.booking_search_text(booking.c.name, booking.c.email, booking.c.phone).label("text"),
+    postgresql_using="gin",
+    postgresql_ops={"text": "gin_trgm_ops"},
+    postgresql_with={"gin_pending_list_limit": 256},
+    postgresql_where=text("name <> ''"),
+)
+Index("ix_booking_expert_id_created_at_id", booking.c.expert_id, booking.c.created_at, booking.c.id)
+Index("ix_booking_created_at_id", booking.c.created_at, booking.c.id)
+Index("ix_booking_starts_at_id", booking.c.starts_at, booking.c.id)
+
 # Bookings with personal data by their end, to erase it some time later, or as soon as the session is over.
 Index("ix_booking_ends_at", booking.c.ends_at, postgresql_where=text("customer_key <> ''"))
 Index("ix_booking_erase_when_over", booking.c.ends_at, postgresql_where=text("erase_when_over"))

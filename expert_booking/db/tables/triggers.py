@@ -35,7 +35,7 @@ def _function(name: str) -> str:
 
 # Created before the tables, because generated columns call them.
 SEARCH_FUNCTIONS: Final = tuple(
-    _function(name) for name in ("search_folded", "search_words", "search_terms", "search_slips")
+    _function(name) for name in ("search_folded", "search_words", "search_terms", "search_slips", "booking_search_text")
 )
 TRIGGER_FUNCTIONS: Final = tuple(
     _function(name)
