@@ -32,7 +32,7 @@ from expert_booking.schemas import (
     Caller,
 )
 from expert_booking.services import Services
-from expert_booking.services.booking_export import COLUMNS, FILE_NAME, csv_lines
+from expert_booking.services.csv_exports import BOOKING_COLUMNS, BOOKINGS_FILE, bookings_csv
 
 _OTHER_ID: Final = "5b7de1a2-0c52-4c41-8f0e-0a7d3f6f5a11"
 _NEXT: Final = "LXN0YXJ0OlsiMjAyNi0xMS0yNFQwOTowMDowMFoiLCJjMWMyZjRhNCJd"
@@ -54,7 +54,7 @@ _ON_LIST: Final[Responses] = {
 _ON_EXPORT: Final[Responses] = {
     200: {
         "description": "The bookings as CSV, one a line.",
-        "content": {"text/csv": {"schema": {"type": "string"}, "example": ",".join(COLUMNS) + "\r\n"}},
+        "content": {"text/csv": {"schema": {"type": "string"}, "example": ",".join(BOOKING_COLUMNS) + "\r\n"}},
     },
     **error_responses(NO_PROOF, NO_EXPERT, INVALID),
 }
@@ -105,10 +105,10 @@ def endpoints(services: Services, routes: type[APIRoute]) -> APIRouter:
         Needs a token that sees full bookings. The first line has the names of the columns. Texts that a spreadsheet
         would take for a formula begin with an apostrophe.
         """
-        lines = csv_lines(services.booking_lists.export(query, caller))
+        lines = bookings_csv(services.booking_lists.export(query, caller))
         # The first part is read before the response begins, so that a refusal has its status.
         first = await anext(lines)
-        headers = {"Content-Disposition": f'attachment; filename="{FILE_NAME}"', "Cache-Control": "no-store"}
+        headers = {"Content-Disposition": f'attachment; filename="{BOOKINGS_FILE}"', "Cache-Control": "no-store"}
         return StreamingResponse(_chain(first, lines), media_type=MEDIA_TYPE, headers=headers)
 
     @router.post("/bookings/actions", summary="Change several bookings", responses=_ON_ACTION)

@@ -26,6 +26,7 @@ from expert_booking.api import (
     health,
     holds,
     metrics_endpoint,
+    statistics,
 )
 from expert_booking.api.error_docs import INVALID, UNAVAILABLE, correct_error_responses, error_responses
 from expert_booking.api.idempotency import document_idempotency, idempotent
@@ -119,6 +120,7 @@ def create_api(
     api.include_router(booking_lists.endpoints(services, routes), responses=common)
     api.include_router(holds.endpoints(services, routes, secret), responses=common)
     api.include_router(calendars.endpoints(services, routes), responses=common)
+    api.include_router(statistics.endpoints(services), responses=common)
     api.include_router(feeds.endpoints(services), responses=unavailable)
     api.include_router(access_links.endpoints(services, routes, secret), responses=common)
     api.include_router(customers.endpoints(services), responses=common)

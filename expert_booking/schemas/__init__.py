@@ -130,6 +130,15 @@ from expert_booking.schemas.slots import (
     SlotView,
     blocker_view,
 )
+from expert_booking.schemas.statistics import (
+    MAX_STATISTICS_DAYS,
+    BookingFigures,
+    OfferedFigures,
+    SessionTypeFigures,
+    Statistics,
+    StatisticsQuery,
+    WeekFigures,
+)
 from expert_booking.schemas.validation_messages import FieldError, field_error, field_errors
 
 __all__ = [
@@ -139,6 +148,7 @@ __all__ = [
     "MAX_ACTION_IDS",
     "MAX_PAGE",
     "MAX_SESSION_TYPES",
+    "MAX_STATISTICS_DAYS",
     "NAME_LENGTH",
     "NOTES_LENGTH",
     "PHONE_LENGTH",
@@ -156,6 +166,7 @@ __all__ = [
     "ActionResults",
     "BlockerView",
     "BookingAction",
+    "BookingFigures",
     "BookingFilter",
     "BookingHistory",
     "BookingPage",
@@ -207,6 +218,7 @@ __all__ = [
     "NewSessionType",
     "NotBookedView",
     "Notes",
+    "OfferedFigures",
     "OpenedMail",
     "OverrideList",
     "OverrideQuery",
@@ -227,12 +239,15 @@ __all__ = [
     "RuleRequest",
     "Search",
     "SessionTypeChange",
+    "SessionTypeFigures",
     "SessionTypeList",
     "SessionTypeRequest",
     "SessionTypeView",
     "SlotPage",
     "SlotQuery",
     "SlotView",
+    "Statistics",
+    "StatisticsQuery",
     "StatusRequest",
     "StoragePeriods",
     "StoredAccessRequest",
@@ -246,6 +261,7 @@ __all__ = [
     "TokenView",
     "Utc",
     "VerifyRequest",
+    "WeekFigures",
     "WeeklyPlan",
     "WeeklyWindow",
     "ZoneName",

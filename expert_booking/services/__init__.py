@@ -28,6 +28,7 @@ from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.statistics import BookingStatistics
 from expert_booking.services.tokens import Tokens
 from expert_booking.services.verification import Verification
 from expert_booking.services.workers.deadlines import Deadlines
@@ -92,6 +93,7 @@ class Services:
             else InstrumentedBookings(database, clock, limits, counts, sends_email=site.sends_email)
         )
         self.booking_lists = BookingLists(database, clock, self.bookings)
+        self.statistics = BookingStatistics(database, clock)
         self.verification = Verification(database, clock, site)
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)

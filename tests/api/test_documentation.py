@@ -15,6 +15,7 @@ CALENDAR_OPERATIONS = {
     "get /experts/{expert}/overrides/{date}", "put /experts/{expert}/overrides/{date}",
     "delete /experts/{expert}/overrides/{date}", "get /experts/{expert}/days-off", "post /experts/{expert}/days-off",
     "delete /experts/{expert}/days-off/{days_off}", "get /experts/{expert}/slots/explain",
+    "get /experts/{expert}/statistics", "get /experts/{expert}/statistics.csv",
 }  # fmt: skip
 
 _MEDIA_TYPES = {"ics": "text/calendar", "csv": "text/csv"}

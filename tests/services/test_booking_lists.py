@@ -20,7 +20,7 @@ from expert_booking.schemas import (
     Role,
 )
 from expert_booking.services import Services, booking_lists
-from expert_booking.services.booking_export import csv_lines
+from expert_booking.services.csv_exports import bookings_csv
 from tests.conftest import AddExpert, Book, Clock
 from tests.services.conftest import Counted
 
@@ -55,7 +55,7 @@ def names(page: BookingPage) -> list[str | None]:
 
 async def all_lines(services: Services, wanted: BookingFilter, caller: Caller | None) -> list[str]:
     """The lines of the export without the head."""
-    text = "".join([part async for part in csv_lines(services.booking_lists.export(wanted, caller))])
+    text = "".join([part async for part in bookings_csv(services.booking_lists.export(wanted, caller))])
     return text.split("\r\n")[1:-1]
 
 
