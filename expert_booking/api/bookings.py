@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 
+from expert_booking.api.booking_body import booking_body, sender_dependency
 from expert_booking.api.callers import (
     TOKEN_IS_OPTIONAL,
     bearer_token,
     caller_dependency,
-    caller_if_any,
     client_network_hash,
 )
 from expert_booking.api.error_docs import (
@@ -28,11 +28,13 @@ from expert_booking.api.error_docs import (
     example_response,
     refused,
 )
-from expert_booking.api.path_ids import parse_id
+from expert_booking.api.host_bookings import add_host_bookings
+from expert_booking.api.path_ids import BookingReference, parse_id
 from expert_booking.domain.errors import (
     BookingLimitReached,
     BookingNotFound,
     CancelTooLate,
+    ChangedMeanwhile,
     NoReschedulesLeft,
     RescheduleNotAllowed,
     RescheduleTooLate,
@@ -52,6 +54,7 @@ from expert_booking.schemas import (
     BookingView,
     BusyPage,
     Caller,
+    HostBookingRequest,
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
@@ -66,6 +69,10 @@ _REQUEST: Final = {
     "timeZone": "Europe/London",
 }  # fmt: skip
 _HELD: Final = {**_REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
+_BY_HAND: Final = {
+    "expertId": _REQUEST["expertId"], "startsAt": "2026-11-24T05:20:00Z", "name": "Ada Lovelace",
+    "override": ["outside_hours", "off_grid"], "notify": False,
+}  # fmt: skip
 _BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
 _BOOKING: Final = {
     **_BUSY, **_REQUEST, "phone": "+442079460000", "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
@@ -85,9 +92,10 @@ _NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJo
 _CHANGES: Final = {
     "changes": [
         {"at": "2026-11-22T12:00:00Z", "actor": "customer", "fromStatus": None, "toStatus": "pending",
-         "fromStartsAt": None, "toStartsAt": "2026-11-24T09:00:00Z", "reason": ""},
+         "fromStartsAt": None, "toStartsAt": "2026-11-24T09:00:00Z", "reason": "", "override": [], "tokenId": None},
         {"at": "2026-11-22T14:30:00Z", "actor": "expert", "fromStatus": "pending", "toStatus": "confirmed",
-         "fromStartsAt": "2026-11-24T09:00:00Z", "toStartsAt": "2026-11-24T09:00:00Z", "reason": ""},
+         "fromStartsAt": "2026-11-24T09:00:00Z", "toStartsAt": "2026-11-24T05:20:00Z", "reason": "",
+         "override": ["outside_hours", "off_grid"], "tokenId": None},
     ],
 }  # fmt: skip
 
@@ -97,6 +105,7 @@ def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
 
 
 _CONFIRMED: Final = {**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
+_CHANGED: Final = refused(ChangedMeanwhile)
 _LATER: Final = {"startsAt": "2026-11-24T11:00:00Z", "endsAt": "2026-11-24T12:00:00Z"}
 _LIMIT_REACHED: Final = str(BookingLimitReached(with_expert=True, limit=3, current=3))
 _ON_BOOK: Final[Responses] = {
@@ -108,6 +117,7 @@ _ON_BOOK: Final[Responses] = {
         unconfirmed={**_UNVERIFIED, "accessToken": _NEW["accessToken"]},
     ),
     **error_responses(
+        FORBIDDEN,
         NO_EXPERT,
         NO_SESSION_TYPE,
         SLOT_TAKEN,
@@ -138,6 +148,7 @@ _ON_CHANGE: Final[Responses] = {
         FORBIDDEN,
         NO_BOOKING,
         refused(StatusChangeNotAllowed),
+        _CHANGED,
         refused(CancelTooLate),
         TOO_LARGE,
         INVALID,
@@ -152,6 +163,7 @@ _ON_RESCHEDULE: Final[Responses] = {
         NO_BOOKING,
         SLOT_TAKEN,
         refused(RescheduleNotAllowed),
+        _CHANGED,
         refused(RescheduleTooLate),
         refused(NoReschedulesLeft),
         TOO_LARGE,
@@ -188,21 +200,26 @@ _ON_HISTORY: Final[Responses] = {
     **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING),
 }
 
-Reference = Annotated[str, Path(description="The id of the booking.", examples=[_ID])]
-
 
 def endpoints(
-    services: Services, routes: type[APIRoute], request_model: type[BookingRequest], secret: str
+    services: Services,
+    routes: type[APIRoute],
+    request_model: type[BookingRequest],
+    host_request_model: type[HostBookingRequest],
+    secret: str,
 ) -> APIRouter:
-    """Create the router for `/bookings`. The settings decide which model requests have.
+    """Create the router for `/bookings`. The settings decide which models requests have.
 
     `secret` keys the hashes of client networks.
     """
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
-    booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
+    booking_request = Body(
+        openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}, "byHand": {"value": _BY_HAND}}
+    )
+    sender = Depends(sender_dependency(services))
 
-    async def book(request: BookingRequest, http_request: Request) -> Response:
+    async def book(request: BookingRequest, http_request: Request, caller: Caller | None = sender) -> Response:
         """Book a slot, and return the booking with its `accessToken`.
 
         Of several requests for the same time exactly one succeeds; the others get a 409 with the nearest free times.
@@ -214,18 +231,27 @@ def endpoints(
         `verifyBy`, with the link in an email, or with its code and `POST /bookings/{booking}/verify`. Requests with the
         token of the expert, of an admin, or of the customer with this address need no confirmation.
 
+        A booking with the token of the expert or of an admin is made by hand: it is confirmed, and needs only a name.
+        Without an email address no emails are sent, and there is no `accessToken`. A host may set rules of the calendar
+        aside with `override`, to the minute, and book without an email with `notify: false`. If a rule stands in the
+        way, the 422 lists the `override` that is needed. Overlapping another booking is never possible.
+
         No token is needed. The bookings of a network in an hour are limited, except for an address whose customer's
         token is sent, and so are the upcoming bookings of an address. Tokens of experts and admins have no limits.
         """
-        origin, caller = client_network_hash(http_request, secret), await caller_if_any(services, http_request)
-        booking = await services.bookings.book(request, origin=origin, caller=caller)
-        created = NewBookingView.model_construct(**dict(booking), access_token=services.tokens.for_booking(booking.id))
+        if isinstance(request, HostBookingRequest):
+            booking = await services.bookings.book_by_hand(request, caller)
+        else:
+            origin = client_network_hash(http_request, secret)
+            booking = await services.bookings.book(request, origin=origin, caller=caller)
+        token = services.tokens.for_booking(booking.id) if booking.email else None
+        created = NewBookingView.model_construct(**dict(booking), access_token=token)
         # Serialized here, because FastAPI would validate the view once more.
         headers = {"Location": f"/bookings/{booking.id}"}
         return Response(created.model_dump_json(by_alias=True), 201, headers, "application/json")
 
     # A setting decides whether the phone number is required, and the documentation follows it.
-    book.__annotations__["request"] = Annotated[request_model, booking_request]
+    book.__annotations__["request"] = Annotated[booking_body(request_model, host_request_model), booking_request]
     router.post(
         "",
         status_code=201,
@@ -249,7 +275,7 @@ def endpoints(
         return await services.bookings.find(query, caller)
 
     @router.get("/{booking}", summary="Read a booking", responses=_ON_GET)
-    async def get_booking(booking: Reference, caller: Caller | None = caller_from_token) -> BookingView:
+    async def get_booking(booking: BookingReference, caller: Caller | None = caller_from_token) -> BookingView:
         """Return a booking to its customer, its expert, admins and readers. All others get a 404.
 
         A 401 means that the token is not valid.
@@ -258,7 +284,7 @@ def endpoints(
 
     @router.patch("/{booking}/status", summary="Change the status of a booking", responses=_ON_CHANGE)
     async def change_status(
-        booking: Reference,
+        booking: BookingReference,
         request: StatusRequest,
         http_request: Request,
         caller: Caller | None = caller_from_token,
@@ -272,6 +298,9 @@ def endpoints(
         Allowed: pending → confirmed, declined, cancelled; confirmed → cancelled until the end of the session, and
         after it completed, no_show. A pending booking expires automatically if the expert does not answer in time.
         While it waits for the confirmation of the email address, it can only be cancelled.
+
+        With `version`, the change is refused if the booking has changed since you read it. With `notify: false`, a host
+        changes it without an email.
         """
         return await services.bookings.change_status(
             parse_id(booking, BookingNotFound),
@@ -279,6 +308,8 @@ def endpoints(
             caller,
             reason=request.reason,
             origin=client_network_hash(http_request, secret),
+            version=request.version,
+            notify=_if_sent(request, "notify"),
         )
 
     reschedule_request = Body(
@@ -287,7 +318,7 @@ def endpoints(
 
     @router.patch("/{booking}", summary="Reschedule a booking", responses=_ON_RESCHEDULE)
     async def reschedule(
-        booking: Reference,
+        booking: BookingReference,
         request: Annotated[RescheduleRequest, reschedule_request],
         http_request: Request,
         caller: Caller | None = caller_from_token,
@@ -297,6 +328,9 @@ def endpoints(
         The expert and admins may always do this, the customer within the terms of the booking; no one can while the
         booking waits for the confirmation of the email address. If the request is refused, the booking keeps its time.
         The customer's changes are limited per hour.
+
+        With `version`, the change is refused if the booking has changed since you read it. A host may set rules of the
+        calendar aside with `override`, to the minute, and reschedule without an email with `notify: false`.
         """
         return await services.bookings.reschedule(
             parse_id(booking, BookingNotFound),
@@ -304,7 +338,12 @@ def endpoints(
             caller,
             reason=request.reason,
             origin=client_network_hash(http_request, secret),
+            version=request.version,
+            override=_if_sent(request, "override"),
+            notify=_if_sent(request, "notify"),
         )
+
+    add_host_bookings(router, services, caller_from_token)
 
     @router.post(
         "/{booking}/access-token/revoke",
@@ -312,7 +351,7 @@ def endpoints(
         summary="Revoke the access tokens of a booking",
         responses=_ON_REVOKE,
     )
-    async def revoke_access_token(booking: Reference, caller: Caller | None = caller_from_token) -> Response:
+    async def revoke_access_token(booking: BookingReference, caller: Caller | None = caller_from_token) -> Response:
         """Revoke every `accessToken` of a booking and every link to it in emails, and email the customer a new link.
 
         The customer, the expert and admins can use this when a link or token was shared by mistake. An `accessToken`
@@ -325,7 +364,7 @@ def endpoints(
 
     @router.post("/{booking}/verify", summary="Confirm the email address of a booking", responses=_ON_VERIFY)
     async def verify(
-        booking: Reference,
+        booking: BookingReference,
         request: Annotated[VerifyRequest, verify_request],
         caller: Caller | None = caller_from_token,
     ) -> BookingView:
@@ -343,14 +382,19 @@ def endpoints(
         summary="Send the email with the code again",
         responses=_ON_SEND_AGAIN,
     )
-    async def send_verification_email(booking: Reference, caller: Caller | None = caller_from_token) -> Response:
+    async def send_verification_email(booking: BookingReference, caller: Caller | None = caller_from_token) -> Response:
         """Send the email that asks the customer to confirm the address again, with the same code, up to three times."""
         await services.verification.send_again(parse_id(booking, BookingNotFound), caller)
         return Response(status_code=204)
 
     @router.get("/{booking}/changes", summary="List the changes of a booking", responses=_ON_HISTORY)
-    async def list_changes(booking: Reference, caller: Caller | None = caller_from_token) -> BookingHistory:
+    async def list_changes(booking: BookingReference, caller: Caller | None = caller_from_token) -> BookingHistory:
         """Return the history of a booking, oldest change first, to its expert and admins. Entries never change."""
         return await services.bookings.history(parse_id(booking, BookingNotFound), caller)
 
     return router
+
+
+def _if_sent(request: StatusRequest | RescheduleRequest, field: str) -> Any:
+    """The value of a field; None if it was not sent."""
+    return getattr(request, field) if field in request.model_fields_set else None
