@@ -1,51 +1,35 @@
 """REST endpoints below `/bookings`."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from expert_booking.api.booking_body import booking_body, sender_dependency
+from expert_booking.api.booking_docs import (
+    BY_HAND,
+    HELD,
+    LATER,
+    ON_BOOK,
+    ON_CHANGE,
+    ON_GET,
+    ON_HISTORY,
+    ON_LIST,
+    ON_RESCHEDULE,
+    ON_REVOKE,
+    ON_SEND_AGAIN,
+    ON_VERIFY,
+    REQUEST,
+)
 from expert_booking.api.callers import (
     TOKEN_IS_OPTIONAL,
     bearer_token,
     caller_dependency,
     client_network_hash,
 )
-from expert_booking.api.error_docs import (
-    CODE_WRONG,
-    FORBIDDEN,
-    INVALID,
-    NO_BOOKING,
-    NO_EXPERT,
-    NO_PROOF,
-    NO_SESSION_TYPE,
-    SLOT_NOT_OFFERED,
-    SLOT_TAKEN,
-    TOO_LARGE,
-    Responses,
-    error_responses,
-    example_response,
-    refused,
-)
 from expert_booking.api.host_bookings import add_host_bookings
 from expert_booking.api.path_ids import BookingReference, parse_id
-from expert_booking.domain.errors import (
-    BookingLimitReached,
-    BookingNotFound,
-    CancelTooLate,
-    ChangedMeanwhile,
-    NoReschedulesLeft,
-    RescheduleNotAllowed,
-    RescheduleTooLate,
-    StatusChangeNotAllowed,
-    TooManyBookings,
-    TooManyChanges,
-    TooManyNewLinks,
-    TooManyVerificationEmails,
-    VerificationTooLate,
-    WrongCodesUsedUp,
-)
+from expert_booking.domain.errors import BookingNotFound
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -62,144 +46,6 @@ from expert_booking.schemas import (
 )
 from expert_booking.services import Services
 
-_ID = "c1c2f4a4-9a0e-4b6b-8a7c-3b9f2f1f7d10"
-_REQUEST: Final = {
-    "expertId": "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b", "startsAt": "2026-11-24T09:00:00Z", "name": "Ada Lovelace",
-    "email": "ada@example.com", "phone": "+44 20 7946 0000", "notes": "My first session.",
-    "timeZone": "Europe/London",
-}  # fmt: skip
-_HELD: Final = {**_REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
-_BY_HAND: Final = {
-    "expertId": _REQUEST["expertId"], "startsAt": "2026-11-24T05:20:00Z", "name": "Ada Lovelace",
-    "override": ["outside_hours", "off_grid"], "notify": False,
-}  # fmt: skip
-_BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
-_BOOKING: Final = {
-    **_BUSY, **_REQUEST, "phone": "+442079460000", "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
-    "expertTimeZone": "Europe/Berlin",
-    "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
-    "answerBy": "2026-11-24T09:00:00Z", "verifyBy": None, "awaitsVerification": False,
-    "cancelUntil": "2026-11-23T09:00:00Z",
-    "rescheduleUntil": "2026-11-24T08:00:00Z",
-    "reschedulesLeft": 2,
-    "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
-    "wantedEmails": "all", "mail": "sent",
-}  # fmt: skip
-_UNVERIFIED: Final = {
-    **_BOOKING, "answerBy": None, "verifyBy": "2026-11-22T12:30:00Z", "awaitsVerification": True, "mail": "waiting",
-}  # fmt: skip
-_NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
-_CHANGES: Final = {
-    "changes": [
-        {"at": "2026-11-22T12:00:00Z", "actor": "customer", "fromStatus": None, "toStatus": "pending",
-         "fromStartsAt": None, "toStartsAt": "2026-11-24T09:00:00Z", "reason": "", "override": [], "tokenId": None},
-        {"at": "2026-11-22T14:30:00Z", "actor": "expert", "fromStatus": "pending", "toStatus": "confirmed",
-         "fromStartsAt": "2026-11-24T09:00:00Z", "toStartsAt": "2026-11-24T05:20:00Z", "reason": "",
-         "override": ["outside_hours", "off_grid"], "tokenId": None},
-    ],
-}  # fmt: skip
-
-
-def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
-    return {"bookings": bookings, "total": len(bookings), "page": 1, "limit": 20}
-
-
-_CONFIRMED: Final = {**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
-_CHANGED: Final = refused(ChangedMeanwhile)
-_LATER: Final = {"startsAt": "2026-11-24T11:00:00Z", "endsAt": "2026-11-24T12:00:00Z"}
-_LIMIT_REACHED: Final = str(BookingLimitReached(with_expert=True, limit=3, current=3))
-_ON_BOOK: Final[Responses] = {
-    **example_response(
-        201,
-        "The new booking. Its `accessToken` gives access to this booking only.",
-        headers={"Location": "The URL of the booking."},
-        booking=_NEW,
-        unconfirmed={**_UNVERIFIED, "accessToken": _NEW["accessToken"]},
-    ),
-    **error_responses(
-        FORBIDDEN,
-        NO_EXPERT,
-        NO_SESSION_TYPE,
-        SLOT_TAKEN,
-        refused(BookingLimitReached, _LIMIT_REACHED),
-        TOO_LARGE,
-        SLOT_NOT_OFFERED,
-        INVALID,
-        refused(TooManyBookings),
-    ),
-}
-_ON_LIST: Final[Responses] = {
-    **example_response(
-        200,
-        "With a token: full bookings. By expert without a token: times and status only.",
-        all=_page(_BOOKING),
-        times=_page(_BUSY),
-    ),
-    **error_responses(NO_PROOF, NO_EXPERT, INVALID),
-}
-_ON_GET: Final[Responses] = {
-    **example_response(200, "The booking.", booking=_BOOKING),
-    **error_responses(NO_PROOF, NO_BOOKING),
-}
-_ON_CHANGE: Final[Responses] = {
-    **example_response(200, "The changed booking.", booking=_CONFIRMED),
-    **error_responses(
-        NO_PROOF,
-        FORBIDDEN,
-        NO_BOOKING,
-        refused(StatusChangeNotAllowed),
-        _CHANGED,
-        refused(CancelTooLate),
-        TOO_LARGE,
-        INVALID,
-        refused(TooManyChanges),
-    ),
-}
-_ON_RESCHEDULE: Final[Responses] = {
-    **example_response(200, "The booking at its new time.", booking={**_BOOKING, **_LATER, "version": 2}),
-    **error_responses(
-        NO_PROOF,
-        FORBIDDEN,
-        NO_BOOKING,
-        SLOT_TAKEN,
-        refused(RescheduleNotAllowed),
-        _CHANGED,
-        refused(RescheduleTooLate),
-        refused(NoReschedulesLeft),
-        TOO_LARGE,
-        SLOT_NOT_OFFERED,
-        INVALID,
-        refused(TooManyChanges),
-    ),
-}
-_ON_REVOKE: Final[Responses] = {
-    204: {"description": "All earlier links and tokens of this booking are revoked."},
-    **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING, refused(TooManyNewLinks)),
-}
-_ON_VERIFY: Final[Responses] = {
-    **example_response(200, "The booking, now with the status that its session type gives it.", booking=_BOOKING),
-    **error_responses(
-        NO_PROOF,
-        FORBIDDEN,
-        NO_BOOKING,
-        refused(WrongCodesUsedUp),
-        refused(VerificationTooLate),
-        TOO_LARGE,
-        CODE_WRONG,
-        INVALID,
-    ),
-}
-_ON_SEND_AGAIN: Final[Responses] = {
-    204: {"description": "The email is being sent again, or the address is confirmed already."},
-    **error_responses(
-        NO_PROOF, FORBIDDEN, NO_BOOKING, refused(VerificationTooLate), refused(TooManyVerificationEmails)
-    ),
-}
-_ON_HISTORY: Final[Responses] = {
-    **example_response(200, "The changes, oldest first.", changes=_CHANGES),
-    **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING),
-}
-
 
 def endpoints(
     services: Services,
@@ -215,7 +61,7 @@ def endpoints(
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
     booking_request = Body(
-        openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}, "byHand": {"value": _BY_HAND}}
+        openapi_examples={"booking": {"value": REQUEST}, "held": {"value": HELD}, "byHand": {"value": BY_HAND}}
     )
     sender = Depends(sender_dependency(services))
 
@@ -257,11 +103,11 @@ def endpoints(
         status_code=201,
         summary="Book a slot",
         response_model=NewBookingView,
-        responses=_ON_BOOK,
+        responses=ON_BOOK,
         openapi_extra={"security": [{}, {bearer_token.scheme_name: []}]},  # a token is optional
     )(book)
 
-    @router.get("", summary="List bookings", responses=_ON_LIST, openapi_extra=TOKEN_IS_OPTIONAL)
+    @router.get("", summary="List bookings", responses=ON_LIST, openapi_extra=TOKEN_IS_OPTIONAL)
     async def list_bookings(
         query: Annotated[BookingQuery, Query()], caller: Caller | None = caller_from_token
     ) -> BookingPage | BusyPage:
@@ -274,7 +120,7 @@ def endpoints(
         """
         return await services.bookings.find(query, caller)
 
-    @router.get("/{booking}", summary="Read a booking", responses=_ON_GET)
+    @router.get("/{booking}", summary="Read a booking", responses=ON_GET)
     async def get_booking(booking: BookingReference, caller: Caller | None = caller_from_token) -> BookingView:
         """Return a booking to its customer, its expert, admins and readers. All others get a 404.
 
@@ -282,7 +128,7 @@ def endpoints(
         """
         return await services.bookings.get(parse_id(booking, BookingNotFound), caller)
 
-    @router.patch("/{booking}/status", summary="Change the status of a booking", responses=_ON_CHANGE)
+    @router.patch("/{booking}/status", summary="Change the status of a booking", responses=ON_CHANGE)
     async def change_status(
         booking: BookingReference,
         request: StatusRequest,
@@ -313,10 +159,10 @@ def endpoints(
         )
 
     reschedule_request = Body(
-        openapi_examples={"booking": {"value": {"startsAt": _LATER["startsAt"], "reason": "The train is late."}}}
+        openapi_examples={"booking": {"value": {"startsAt": LATER["startsAt"], "reason": "The train is late."}}}
     )
 
-    @router.patch("/{booking}", summary="Reschedule a booking", responses=_ON_RESCHEDULE)
+    @router.patch("/{booking}", summary="Reschedule a booking", responses=ON_RESCHEDULE)
     async def reschedule(
         booking: BookingReference,
         request: Annotated[RescheduleRequest, reschedule_request],
@@ -349,7 +195,7 @@ def endpoints(
         "/{booking}/access-token/revoke",
         status_code=204,
         summary="Revoke the access tokens of a booking",
-        responses=_ON_REVOKE,
+        responses=ON_REVOKE,
     )
     async def revoke_access_token(booking: BookingReference, caller: Caller | None = caller_from_token) -> Response:
         """Revoke every `accessToken` of a booking and every link to it in emails, and email the customer a new link.
@@ -362,7 +208,7 @@ def endpoints(
 
     verify_request = Body(openapi_examples={"code": {"value": {"code": "123456"}}})
 
-    @router.post("/{booking}/verify", summary="Confirm the email address of a booking", responses=_ON_VERIFY)
+    @router.post("/{booking}/verify", summary="Confirm the email address of a booking", responses=ON_VERIFY)
     async def verify(
         booking: BookingReference,
         request: Annotated[VerifyRequest, verify_request],
@@ -380,14 +226,14 @@ def endpoints(
         "/{booking}/verification-email",
         status_code=204,
         summary="Send the email with the code again",
-        responses=_ON_SEND_AGAIN,
+        responses=ON_SEND_AGAIN,
     )
     async def send_verification_email(booking: BookingReference, caller: Caller | None = caller_from_token) -> Response:
         """Send the email that asks the customer to confirm the address again, with the same code, up to three times."""
         await services.verification.send_again(parse_id(booking, BookingNotFound), caller)
         return Response(status_code=204)
 
-    @router.get("/{booking}/changes", summary="List the changes of a booking", responses=_ON_HISTORY)
+    @router.get("/{booking}/changes", summary="List the changes of a booking", responses=ON_HISTORY)
     async def list_changes(booking: BookingReference, caller: Caller | None = caller_from_token) -> BookingHistory:
         """Return the history of a booking, oldest change first, to its expert and admins. Entries never change."""
         return await services.bookings.history(parse_id(booking, BookingNotFound), caller)
