@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 
-from expert_booking.api.bookings import BOOKING, BUSY, CONFIRMED
+from expert_booking.api.booking_docs import BOOKING, BUSY, CONFIRMED
 from expert_booking.api.callers import TOKEN_IS_OPTIONAL, caller_dependency
 from expert_booking.api.error_docs import (
     FORBIDDEN,

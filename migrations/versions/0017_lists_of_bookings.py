@@ -7,7 +7,7 @@ merged. Bookings without a customer (holds, erased customers) are not in it.
 Creating the indexes reads all bookings (about 12 s for a million) and blocks new ones in the meantime.
 
 Revision ID: 0017
-Revises: 0015
+Revises: 0016
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0017"
-down_revision: str | None = "0015"
+down_revision: str | None = "0016"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
