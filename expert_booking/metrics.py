@@ -70,7 +70,7 @@ class Metrics:
         self._sockets_refused = self._counter("sockets_refused", "Refused connections of pages, by reason.", "reason")
         for reason in ("foreign_origin", "too_many"):
             self._sockets_refused.labels(reason)
-        for way in ("page", "api"):
+        for way in ("page", "api", "host"):
             self._bookings.labels(way)
         # When the last request was answered, by the monotonic clock.
         self._answered_at = -inf
@@ -98,7 +98,7 @@ class Metrics:
         return monotonic() - self._answered_at
 
     def booked(self, way: str) -> None:
-        """Count a booking; `way` is `page` or `api`."""
+        """Count a booking; `way` is `page`, `api` or `host`."""
         self._bookings.labels(way).inc()
 
     def changed(self, to: str) -> None:

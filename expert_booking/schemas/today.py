@@ -26,7 +26,7 @@ class SetUp(Model):
         return sum((self.profile, self.hours, self.session_type))
 
 
-class WeekFigures(Model):
+class ThisWeek(Model):
     """Figures of the expert's current week, Monday to Sunday.
 
     `sessions` and `hours` count booked sessions that start in it, `missed` its cancellations and no-shows. `requests`
@@ -67,7 +67,7 @@ class TodayView(Model):
     slug: str
     time_zone: str
     set_up: SetUp
-    week: WeekFigures
+    week: ThisWeek
     # By the deadline to answer, the most urgent ones of `week.requests`.
     requests: Sequence[BookingView]
     # Sessions that have ended and are still confirmed, the latest ones.

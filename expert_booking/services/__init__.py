@@ -18,6 +18,9 @@ from expert_booking.domain.site import Site
 from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
+from expert_booking.services.blocks import Blocks
+from expert_booking.services.booking_emails import BookingEmails
+from expert_booking.services.booking_lists import BookingLists
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.customers import Customers
@@ -28,6 +31,8 @@ from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.schedule import Schedule
+from expert_booking.services.statistics import BookingStatistics
 from expert_booking.services.today import Today
 from expert_booking.services.tokens import Tokens
 from expert_booking.services.verification import Verification
@@ -94,12 +99,19 @@ class Services:
             if counts is None
             else InstrumentedBookings(database, clock, limits, counts, sends_email=site.sends_email)
         )
+        self.booking_lists = BookingLists(database, clock, self.bookings)
+        self.statistics = BookingStatistics(database, clock)
         self.verification = Verification(database, clock, site)
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )
+        self.blocks = Blocks(database, clock, site.retention)
+        self.schedule = Schedule(database, clock)
+        self.booking_emails = BookingEmails(database, clock, site)
         self.customers = Customers(database, clock, site)
-        self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers, site.complete_after)
+        self.deadlines = Deadlines(
+            database, clock, clock_agrees, limits, self.customers, self.blocks, site.complete_after
+        )
         self.calendars = Calendars(database, clock, self.experts)
         self.today = Today(database, clock)
         self.access = Access(database, clock, site)

@@ -17,9 +17,9 @@ from expert_booking.schemas import (
     Caller,
     ClosedDays,
     SetUp,
+    ThisWeek,
     TodayView,
     UnsentEmail,
-    WeekFigures,
 )
 from expert_booking.services.booking_views import view_of
 
@@ -65,7 +65,7 @@ class Today:
             slug=expert.slug,
             time_zone=expert.time_zone,
             set_up=SetUp(profile=expert.profile, hours=figures.hours_set, session_type=figures.session_type),
-            week=WeekFigures(
+            week=ThisWeek(
                 first_day=monday,
                 sessions=figures.sessions,
                 hours=float(figures.hours),

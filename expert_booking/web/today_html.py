@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from expert_booking.domain import formatting, phone_numbers
 from expert_booking.domain.lifecycle import Status
-from expert_booking.schemas import BookingView, ClosedDays, TodayView, UnsentEmail, WeekFigures
+from expert_booking.schemas import BookingView, ClosedDays, ThisWeek, TodayView, UnsentEmail
 from expert_booking.web.components.booking_card import badge
 
 # Returns the URL of a console page by its name.
@@ -42,7 +42,7 @@ _HERE: Final = Markup(' class="here"')
 _MAX_LINKS: Final = 3
 
 
-def figures(week: WeekFigures) -> Markup:
+def figures(week: ThisWeek) -> Markup:
     """Return the four figures of the week."""
     shown = (
         ("Sessions this week", str(week.sessions)),

@@ -4,7 +4,7 @@ Why: they become completed some time after their end. The first start after this
 in batches. Creating the index reads all bookings once (about 1 s for a million) and blocks new ones in the meantime.
 
 Revision ID: 0018
-Revises: 0015
+Revises: 0017
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0018"
-down_revision: str | None = "0015"
+down_revision: str | None = "0017"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 

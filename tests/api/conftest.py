@@ -161,7 +161,7 @@ def check_answer(documentation: Json, response: httpx.Response) -> None:
         assert response.content == b""
         return
     kind = response.headers["content-type"].partition(";")[0]
-    value = response.text if kind == "text/calendar" else response.json()
+    value = response.text if kind in ("text/calendar", "text/csv") else response.json()
     check_schema(documentation, documented["content"][kind]["schema"], value, "answer")
 
 

@@ -15,7 +15,10 @@ CALENDAR_OPERATIONS = {
     "get /experts/{expert}/overrides/{date}", "put /experts/{expert}/overrides/{date}",
     "delete /experts/{expert}/overrides/{date}", "get /experts/{expert}/days-off", "post /experts/{expert}/days-off",
     "delete /experts/{expert}/days-off/{days_off}", "get /experts/{expert}/slots/explain",
+    "get /experts/{expert}/statistics", "get /experts/{expert}/statistics.csv",
 }  # fmt: skip
+
+_MEDIA_TYPES = {"ics": "text/calendar", "csv": "text/csv"}
 
 
 @pytest.fixture
@@ -36,6 +39,7 @@ def operations(documentation: Any) -> list[tuple[str, Any]]:
 def test_openapi_lists_exactly_these_operations(documentation: Any) -> None:
     assert {name for name, _ in operations(documentation)} == {
         "get /experts", "get /experts/{expert}", "get /experts/{expert}/slots", "post /bookings", "get /bookings",
+        "get /bookings.csv", "post /bookings/actions",
         "get /bookings/{booking}", "patch /bookings/{booking}/status", "patch /bookings/{booking}",
         "get /bookings/{booking}/changes", "post /bookings/{booking}/access-token/revoke",
         "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",
@@ -57,7 +61,7 @@ def test_every_operation_and_response_has_a_description(documentation: Any) -> N
 def test_every_response_has_a_schema_and_every_error_is_a_problem(documentation: Any) -> None:
     for name, operation in operations(documentation):
         for status, answer in operation["responses"].items():
-            media_type = "text/calendar" if "/feeds" in name else "application/json"
+            media_type = _MEDIA_TYPES.get(name.rpartition(".")[2], "application/json")
             expected = media_type if status < "400" else PROBLEM
             if status in ("204", "304"):
                 assert "content" not in answer, (name, status)
@@ -106,7 +110,8 @@ def test_times_have_format_date_time(documentation: Any) -> None:
 def test_operations_declare_whether_they_need_a_token(documentation: Any) -> None:
     guarded = {name for name, operation in operations(documentation) if operation.get("security")}
     assert guarded == CALENDAR_OPERATIONS | {
-        "post /bookings", "get /bookings", "get /bookings/{booking}", "patch /bookings/{booking}/status",
+        "post /bookings", "get /bookings", "get /bookings.csv", "post /bookings/actions",
+        "get /bookings/{booking}", "patch /bookings/{booking}/status",
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
         "post /bookings/{booking}/access-token/revoke",
         "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",

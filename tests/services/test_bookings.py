@@ -372,7 +372,7 @@ async def test_reader_finds_all_bookings_of_an_address_page_by_page(
     made = [await book(expert, NINE + n * HOUR, email="ADA@example.com") for n in range(5)]
     await book(expert, NINE + 5 * HOUR, email="eve@example.com")
     pages = [
-        await services.bookings.find(BookingQuery(email="ada@Example.com", page=page, limit=2), READER)
+        await services.booking_lists.find(BookingQuery(email="ada@Example.com", page=page, limit=2), READER)
         for page in (1, 2, 3, 4)
     ]
     assert [page.total for page in pages] == [5, 5, 5, 5]
@@ -384,7 +384,7 @@ async def test_hold_is_not_listed_as_a_booking(
 ) -> None:
     expert = await add_expert()
     hold(sql, expert, NINE, "2100-01-01 00:00+00")
-    found = await services.bookings.find(BookingQuery(expert_id=expert), ADMIN)
+    found = await services.booking_lists.find(BookingQuery(expert_id=expert), ADMIN)
     assert (found.total, list(found.bookings)) == (0, [])
 
 

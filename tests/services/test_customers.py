@@ -449,7 +449,7 @@ async def test_hosts_see_an_erased_booking_without_a_name_everywhere(
         None,
         None,
     )
-    page = await services.bookings.find(BookingQuery(expert_id=expert), ADMIN)
+    page = await services.booking_lists.find(BookingQuery(expert_id=expert), ADMIN)
     assert made.id in [getattr(one, "id", None) for one in page.bookings]
     url = await services.feeds.open(FeedOwner(expert_id=expert))
     feed = await services.feeds.content(url.rpartition("/")[2].removesuffix(".ics"))

@@ -372,15 +372,15 @@ async def test_experts_lists_leave_out_unconfirmed_bookings(
     made = await book(expert, NINE, visitor=BROWSER)
     query, own = BookingQuery(expert_id=expert), Caller(role=Role.EXPERT, expert_id=expert)
     assert await services.bookings.for_experts([expert]) == []
-    assert (await services.bookings.find(query, own)).total == 0
-    assert [one.status for one in (await services.bookings.find(query, None)).bookings] == [Status.PENDING]
-    [seen] = (await services.bookings.find(query, ADMIN)).bookings
+    assert (await services.booking_lists.find(query, own)).total == 0
+    assert [one.status for one in (await services.booking_lists.find(query, None)).bookings] == [Status.PENDING]
+    [seen] = (await services.booking_lists.find(query, ADMIN)).bookings
     assert isinstance(seen, BookingView)
     assert seen.awaits_verification
     assert [one.id for one in await services.bookings.for_visitor(BROWSER)] == [made.id]
     await services.verification.verify(made.id, code_of(services, made), ADA)
     assert [one.id for one in await services.bookings.for_experts([expert])] == [made.id]
-    assert (await services.bookings.find(query, own)).total == 1
+    assert (await services.booking_lists.find(query, own)).total == 1
 
 
 async def test_calendar_feeds_leave_out_unconfirmed_bookings(

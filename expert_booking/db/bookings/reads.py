@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
-    Select,
     bindparam,
     case,
     func,
@@ -46,19 +45,30 @@ VIEW_COLUMNS: Final = (
 EXPERT_COLUMNS: Final = {
     "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,
 }  # fmt: skip
-_VIEW: Final = (
+# Holds have no customer and are not bookings.
+IS_BOOKING: Final = _b.email.is_not(None)
+VIEW: Final = (
     select(
         *(_b[name] for name in VIEW_COLUMNS),
         *(c.label(name) for name, c in EXPERT_COLUMNS.items()),
         _EMAIL_STATE.label("mail"),
     )
     .join_from(booking, expert, expert.c.id == _b.expert_id)
-    # Holds have no customer and are not bookings.
-    .where(_b.email.is_not(None))
+    .where(IS_BOOKING)
 )
-_COUNT = select(func.count()).select_from(booking).where(_b.email.is_not(None))
+_COUNT = select(func.count()).select_from(booking).where(IS_BOOKING)
 _HISTORY = (
-    select(_c.at, _c.actor, _c.from_status, _c.to_status, _c.from_starts_at, _c.to_starts_at, _c.reason)
+    select(
+        _c.at,
+        _c.actor,
+        _c.from_status,
+        _c.to_status,
+        _c.from_starts_at,
+        _c.to_starts_at,
+        _c.reason,
+        _c.override,
+        _c.token_id,
+    )
     .where(_c.booking_id == bindparam("booking_id"))
     .order_by(_c.id)
 )
@@ -76,12 +86,12 @@ async def count(connection: AsyncConnection) -> int:
 
 async def by_id(connection: AsyncConnection, booking_id: UUID) -> AnyRow | None:
     """Return one booking with the columns of BookingView."""
-    return (await connection.execute(_VIEW.where(_b.id == booking_id))).one_or_none()
+    return (await connection.execute(VIEW.where(_b.id == booking_id))).one_or_none()
 
 
 async def by_submission(connection: AsyncConnection, submission: UUID, visitor: bytes) -> AnyRow | None:
     """Return the booking that this browser made with this form."""
-    wanted = _VIEW.where(_b.submission == submission, _b.visitor == visitor)
+    wanted = VIEW.where(_b.submission == submission, _b.visitor == visitor)
     return (await connection.execute(wanted)).one_or_none()
 
 
@@ -90,7 +100,7 @@ async def by_time_and_visitor(
 ) -> AnyRow | None:
     """Return this browser's first live booking that overlaps [since, until), buffers included. Ignores holds."""
     overlaps = _b.busy.op("&&")(Range(since, until))
-    wanted = _VIEW.where(
+    wanted = VIEW.where(
         _b.expert_id == expert_id, overlaps, _b.visitor == visitor, text(LIVE_ROWS), _b.status != "held"
     )
     return (await connection.execute(wanted.order_by(_b.starts_at).limit(1))).one_or_none()
@@ -98,13 +108,13 @@ async def by_time_and_visitor(
 
 async def of_visitor(connection: AsyncConnection, visitor: bytes) -> Sequence[AnyRow]:
     """Return the bookings made in one browser, for any address, latest start first. Ignores holds."""
-    wanted = _VIEW.where(_b.visitor == visitor)
+    wanted = VIEW.where(_b.visitor == visitor)
     return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(200))).all()
 
 
 async def of_customer(connection: AsyncConnection, customer_key: str, *, limit: int | None = 200) -> Sequence[AnyRow]:
     """Return the bookings of a customer, latest start first. `limit` None: all of them."""
-    wanted = _VIEW.where(_b.customer_key == customer_key)
+    wanted = VIEW.where(_b.customer_key == customer_key)
     return (await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(limit))).all()
 
 
@@ -113,34 +123,13 @@ async def of_experts(connection: AsyncConnection, expert_ids: Sequence[UUID], si
 
     Without those whose customer has not confirmed the email address yet.
     """
-    wanted = _VIEW.where(
+    wanted = VIEW.where(
         _b.expert_id.in_(expert_ids),
         _b.ends_at > since,
         _b.status.in_(("pending", "confirmed")),
         _b.verify_by.is_(None),
     )
     return (await connection.execute(wanted.order_by(_b.starts_at, _b.id).limit(200))).all()
-
-
-async def page(
-    connection: AsyncConnection,
-    *,
-    customer_key: str | None,
-    expert_id: UUID | None,
-    verified_only: bool,
-    limit: int,
-    offset: int,
-) -> tuple[Sequence[AnyRow], int]:
-    """Return one page of bookings, latest start first, and the total.
-
-    `verified_only`: leave out those whose customer never confirmed the email address, although that was needed.
-    """
-    wanted = _VIEW.where(_b.verify_by.is_(None)) if verified_only else _VIEW
-    if customer_key is not None:
-        wanted = wanted.where(_b.customer_key == customer_key)
-    if expert_id is not None:
-        wanted = wanted.where(_b.expert_id == expert_id)
-    return await _page(connection, wanted, limit, offset)
 
 
 async def busy_page(
@@ -153,17 +142,11 @@ async def busy_page(
     wanted = select(_b.id, _b.starts_at, _b.ends_at, _b.status).where(
         _b.expert_id == expert_id, text(LIVE_ROWS), or_(_b.status != "held", _b.hold_until > now)
     )
-    return await _page(connection, wanted, limit, offset)
+    total = await connection.scalar(select(func.count()).select_from(wanted.subquery()))
+    rows = await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(limit).offset(offset))
+    return rows.all(), total or 0
 
 
 async def history(connection: AsyncConnection, booking_id: UUID) -> Sequence[AnyRow]:
     """Return the history of a booking, oldest first."""
     return (await connection.execute(_HISTORY, {"booking_id": booking_id})).all()
-
-
-async def _page(
-    connection: AsyncConnection, wanted: Select[*tuple[Any, ...]], limit: int, offset: int
-) -> tuple[Sequence[AnyRow], int]:
-    total = await connection.scalar(select(func.count()).select_from(wanted.subquery()))
-    rows = await connection.execute(wanted.order_by(_b.starts_at.desc(), _b.id).limit(limit).offset(offset))
-    return rows.all(), total or 0

@@ -35,7 +35,7 @@ def _function(name: str) -> str:
 
 # Created before the tables, because generated columns call them.
 SEARCH_FUNCTIONS: Final = tuple(
-    _function(name) for name in ("search_folded", "search_words", "search_terms", "search_slips")
+    _function(name) for name in ("search_folded", "search_words", "search_terms", "search_slips", "booking_search_text")
 )
 TRIGGER_FUNCTIONS: Final = tuple(
     _function(name)
@@ -91,6 +91,11 @@ TRIGGERS: Final = (
     "FOR EACH STATEMENT EXECUTE FUNCTION put_messages()",
 )
 
+# The planner ignores the statistics of a partial index, and would use it even for words that most bookings contain.
+SEARCH_STATISTICS: Final = (
+    "CREATE STATISTICS st_booking_search ON (booking_search_text(name, email, phone)) FROM booking"
+)
+
 
 def _ddl(statement: str) -> DDL:
     return DDL(statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
@@ -101,5 +106,5 @@ for _extension in ("btree_gist", *SEARCH_EXTENSIONS):
 for _statement in SEARCH_FUNCTIONS:
     event.listen(metadata, "before_create", _ddl(_statement))
 event.listen(installation, "after_create", _ddl("INSERT INTO installation DEFAULT VALUES"))
-for _statement in (*TRIGGER_FUNCTIONS, *TRIGGERS):
+for _statement in (*TRIGGER_FUNCTIONS, *TRIGGERS, SEARCH_STATISTICS):
     event.listen(metadata, "after_create", _ddl(_statement))

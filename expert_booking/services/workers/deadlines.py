@@ -1,4 +1,4 @@
-"""Expire holds and requests at their deadline, complete ended sessions, and delete what is no longer needed."""
+"""Expire holds and requests at their deadline, complete ended sessions, make repeating blocks, and delete old rows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,7 @@ from expert_booking.db import deadlines as rows
 from expert_booking.db import holds, idempotency, limits
 from expert_booking.db.engine import Database
 from expert_booking.domain.limits import BookingLimits
+from expert_booking.services.blocks import Blocks
 from expert_booking.services.customers import Customers
 from expert_booking.services.workers.worker import Worker
 
@@ -40,6 +41,7 @@ class Deadlines(Worker):
         clock_agrees: Callable[[], Awaitable[bool]],
         booking_limits: BookingLimits,
         customers: Customers,
+        blocks: Blocks,
         complete_after: timedelta | None,
     ) -> None:
         """`complete_after`: how long after its end a session is completed; None: never."""
@@ -48,6 +50,7 @@ class Deadlines(Worker):
         self._booking_limits = booking_limits
         self._customers = customers
         self._complete_after = complete_after
+        self._blocks = blocks
         self._sweep_at = 0.0
 
     async def _step(self) -> float:
@@ -78,7 +81,9 @@ class Deadlines(Worker):
             return await rows.complete(connection, now - self._complete_after, now)
 
     async def sweep(self) -> None:
-        """Delete old rows that are no longer needed and erase customers after their retention period, in batches."""
+        """Delete old rows that are no longer needed and erase customers after their retention period, in batches.
+
+        Also make the next blocks of those that repeat."""
         now = self._clock()
         async with self._database.statements() as connection:
             while await rows.sweep(connection, now):
@@ -87,6 +92,8 @@ class Deadlines(Worker):
             await holds.forget_old(connection, now)
             await limits.forget_old(connection, now, live_count=self._booking_limits.count_live_bookings)
         await self._customers.erase_ended()
+        await self._blocks.delete_ended()
+        await self._blocks.extend()
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:
