@@ -16,6 +16,7 @@ from expert_booking.domain.limits import BookingLimits
 from expert_booking.domain.site import Site
 from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
+from expert_booking.services.assistants import Assistants
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
@@ -27,6 +28,7 @@ from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.photos import Photos
 from expert_booking.services.tokens import Tokens
 from expert_booking.services.verification import Verification
 from expert_booking.services.workers.deadlines import Deadlines
@@ -97,6 +99,8 @@ class Services:
         self.customers = Customers(database, clock, site)
         self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers)
         self.calendars = Calendars(database, clock, self.experts)
+        self.photos = Photos(database)
+        self.assistants = Assistants(database, clock)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
         self.email_choices = EmailChoices(database, clock, site, counts)

@@ -4,7 +4,7 @@ Why: experts edit their own profile. A changed slug must not break old links, no
 former slugs are kept by a trigger. Photos are in a table of their own, because lists read `expert`; its column `photo`
 is only the version in their URLs. Rows of removed assistants stay, because the history names them.
 
-The new columns have constant defaults, which changes only PostgreSQL's catalogue. The indexes of the catalogue are built
+The new columns have constant defaults, which changes only PostgreSQL's catalogue. The catalogue's indexes are built
 again without experts that are not listed, which reads all experts (1 s for 100,000) and blocks changes to them in the
 meantime. Downgrading lists hidden experts again, and forgets photos, former slugs and assistants.
 

@@ -15,6 +15,8 @@ CALENDAR_OPERATIONS = {
     "get /experts/{expert}/overrides/{date}", "put /experts/{expert}/overrides/{date}",
     "delete /experts/{expert}/overrides/{date}", "get /experts/{expert}/days-off", "post /experts/{expert}/days-off",
     "delete /experts/{expert}/days-off/{days_off}", "get /experts/{expert}/slots/explain",
+    "put /experts/{expert}/photo", "delete /experts/{expert}/photo", "get /experts/{expert}/assistants",
+    "put /experts/{expert}/assistants/{email}", "delete /experts/{expert}/assistants/{email}",
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, booking, booking_change, expert, message
+from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, assistant, booking, booking_change, expert, message
 from expert_booking.domain.terms import Terms
 
 _b, _c, _m = booking.c, booking_change.c, message.c
@@ -58,7 +58,17 @@ _VIEW: Final = (
 )
 _COUNT = select(func.count()).select_from(booking).where(_b.email.is_not(None))
 _HISTORY = (
-    select(_c.at, _c.actor, _c.from_status, _c.to_status, _c.from_starts_at, _c.to_starts_at, _c.reason)
+    select(
+        _c.at,
+        _c.actor,
+        _c.from_status,
+        _c.to_status,
+        _c.from_starts_at,
+        _c.to_starts_at,
+        _c.reason,
+        assistant.c.email.label("assistant"),
+    )
+    .join_from(booking_change, assistant, assistant.c.id == _c.token_id, isouter=True)
     .where(_c.booking_id == bindparam("booking_id"))
     .order_by(_c.id)
 )
