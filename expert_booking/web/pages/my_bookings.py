@@ -15,7 +15,7 @@ from nicegui import Client, ui
 from expert_booking.domain.errors import Unavailable
 from expert_booking.domain.formatting import UTC_ZONE
 from expert_booking.domain.lifecycle import LIVE, RESCHEDULABLE, Status
-from expert_booking.schemas import BookingView, Identity
+from expert_booking.schemas import BookingView, Identity, OwnExpert
 from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
 from expert_booking.web import error_pages, layout, page_route
@@ -157,7 +157,7 @@ class MyBookingsPage:
     def _draw_feeds(self, identity: Identity) -> None:
         layout.html(Markup("In your calendar"), tag="h2").classes("feeds")
         self._feed_box("My bookings", FeedOwner(customer_key=identity.customer_key))
-        for expert in identity.experts[:_MAX_FEED_BOXES]:
+        for expert in _own(identity)[:_MAX_FEED_BOXES]:
             self._feed_box(f"Sessions with {expert.name}", FeedOwner(expert_id=expert.id))
 
     def _feed_box(self, title: str, owner: FeedOwner) -> None:
@@ -190,7 +190,7 @@ class MyBookingsPage:
         identity = await self._identity()
         if identity is None:
             return False
-        return owner.customer_key == identity.customer_key or owner.expert_id in {one.id for one in identity.experts}
+        return owner.customer_key == identity.customer_key or owner.expert_id in {one.id for one in _own(identity)}
 
     async def _identity(self) -> Identity | None:
         return await self._services.access.identity_of_proof(self._proof) if self._proof else None
@@ -263,6 +263,11 @@ class MyBookingsPage:
     def _card(self, booking: BookingView, *, past: bool) -> Markup:
         mail = Markup("") if past or not self._services.site.sends_email else mail_mark(booking)
         return booking_card(booking, self._zone, past=past, mail=mail)
+
+
+def _own(identity: Identity) -> Sequence[OwnExpert]:
+    """The experts whose own address this is. A feed's address works on its own, so assistants do not get it."""
+    return [one for one in identity.experts if not one.is_assisted]
 
 
 def _section(title: str, cards: Sequence[Markup]) -> Markup:
