@@ -48,6 +48,7 @@ from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.pages.console import today
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
+from expert_booking.web.upload_limit import UploadLimit
 
 CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
 # Seconds that a page survives without a connection: enough for a short network failure.
@@ -154,7 +155,7 @@ def create_web(
     )
     cookie = cookies.browser_cookie(https=https)
     return SessionMiddleware(
-        web, secret, session_cookie=cookie, max_age=cookies.YEAR, same_site="lax", https_only=https
+        UploadLimit(web), secret, session_cookie=cookie, max_age=cookies.YEAR, same_site="lax", https_only=https
     )
 
 
