@@ -42,3 +42,12 @@ def markdown_html(text: str) -> Markup:
             link_rel="nofollow noopener noreferrer",
         ).strip()
     )
+
+
+def bio_html(bio: str) -> Markup:
+    """Return a bio, which is Markdown. A single paragraph is one element with line breaks, as in a plain text."""
+    html = str(markdown_html(bio))
+    inside = html.removeprefix("<p>").removesuffix("</p>")
+    if html and (html.count("<p>") > 1 or html != f"<p>{inside}</p>"):
+        return Markup('<div class="bio own-text">{}</div>').format(markdown_html(bio))
+    return Markup('<p class="bio">{}</p>').format(Markup(inside.replace("<br>\n", "\n")))  # noqa: S704 - sanitised

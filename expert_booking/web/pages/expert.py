@@ -17,7 +17,7 @@ from expert_booking.web.expert_urls import portrait_url, redirect_from_former
 from expert_booking.web.live.board_view import BoardView, VisitorSlot
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoards
-from expert_booking.web.markdown import markdown_html
+from expert_booking.web.markdown import bio_html
 from expert_booking.web.open_holds import OpenHolds
 from expert_booking.web.visitor import visitor_of
 
@@ -89,15 +89,6 @@ def profile_html(expert: ExpertDetail) -> Markup:
         zone=formatting.zone_name(ZoneInfo(expert.time_zone)),
         bio=bio_html(expert.bio),
     )
-
-
-def bio_html(bio: str) -> Markup:
-    """Return a bio, which is Markdown. A single paragraph is one element with line breaks, as in a plain text."""
-    html = str(markdown_html(bio))
-    inside = html.removeprefix("<p>").removesuffix("</p>")
-    if html and (html.count("<p>") > 1 or html != f"<p>{inside}</p>"):
-        return Markup('<div class="bio own-text">{}</div>').format(markdown_html(bio))
-    return Markup('<p class="bio">{}</p>').format(Markup(inside.replace("<br>\n", "\n")))  # noqa: S704 - sanitised
 
 
 def rating_html(expert: ExpertDetail) -> Markup:

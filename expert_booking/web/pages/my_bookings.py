@@ -20,7 +20,7 @@ from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.components.booking_card import booking_card, host_card
-from expert_booking.web.components.feed_box import FeedBox
+from expert_booking.web.components.feed_box import FEED_MESSAGES, FeedBox
 from expert_booking.web.components.mail_state import mail_mark
 from expert_booking.web.components.my_data import MyData
 from expert_booking.web.components.sign_in import SignIn
@@ -44,11 +44,6 @@ _THIS_BROWSER_ONLY: Final = Markup('<p class="soft small over">Bookings made in 
 _NO_SESSIONS: Final = Markup(
     '<section><h2>Sessions with you</h2><p class="soft over">No sessions booked with you at the moment.</p></section>'
 )
-_FEED_MESSAGES: Final = {
-    "open": "Add this address to your calendar app, or open it.",
-    "renew": "This is the new address. The old one no longer works.",
-    "close": "This calendar address no longer works.",
-}
 # For an email address that many experts share.
 _MAX_FEED_BOXES: Final = 10
 
@@ -183,7 +178,7 @@ class MyBookingsPage:
             log.exception("could not change the address of a calendar feed")
             box.done(error_pages.INTERNAL_ERROR + error_pages.error_reference())
         else:
-            box.show(url, _FEED_MESSAGES[action])
+            box.show(url, FEED_MESSAGES[action])
 
     async def _may_change(self, owner: FeedOwner) -> bool:
         """Whether the visitor is still signed in and the feed is theirs."""
