@@ -83,9 +83,9 @@ class ProfilePage:
                 self._conflict = Element("div").classes("note warn").props("role=alert")
                 self._conflict.set_visibility(False)
                 with Element("div").classes("save-bar"):
-                    self._mark = ui.label("").classes("soft")
-                    self._discard = ui.button("Discard changes", on_click=self._discard_changes).props("flat no-caps")
                     ui.button("Save").props("unelevated no-caps type=submit")
+                    self._discard = ui.button("Discard changes", on_click=self._discard_changes).props("flat no-caps")
+                    self._mark = ui.label("").classes("soft")
             with Element("div").classes("profile-side"):
                 self._draw_side()
         self._show_mark()
