@@ -3,7 +3,7 @@
 from enum import Enum
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.routing import APIRoute
 
 from expert_booking.api.blocks import add_blocks
@@ -21,10 +21,12 @@ from expert_booking.api.error_docs import (
     example_response,
     refused,
 )
+from expert_booking.api.etags import entity_tags
 from expert_booking.api.hours import WINDOWS, add_hours
 from expert_booking.api.path_ids import ExpertReference
+from expert_booking.api.profiles import PHOTO, add_profiles
 from expert_booking.api.session_types import NEW_SESSION_TYPE, SESSION_TYPE, add_session_types
-from expert_booking.domain.errors import SlugTaken, TooManyAccessRequests
+from expert_booking.domain.errors import ProfileChanged, SlugTaken, TooManyAccessRequests
 from expert_booking.schemas import Caller, ExpertChange, ExpertRecord, ExplainQuery, Explanation, NewExpert
 from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
@@ -35,12 +37,12 @@ _FACTS: Final = {
     "name": "Jana Müller", "category": "Career coaching", "headline": "Calm, practical help with your next step",
     "bio": "I spent ten years in human resources before I began to coach.", "experience": 12,
     "languages": ["de", "en"], "timeZone": "Europe/Berlin", "country": "DE", "region": "BY", "closedOnHolidays": True,
-    "email": "jana@example.com",
+    "listed": True, "wantedEmails": ["bookings", "changes", "reminders"], "email": "jana@example.com",
 }  # fmt: skip
 _NEW_EXPERT: Final = {**_FACTS, "slug": "jana-muller", "sessionTypes": [NEW_SESSION_TYPE], "windows": WINDOWS}
 _RECORD: Final = {
     "id": _ID, "slug": "jana-muller", **_FACTS, "rating": 4.9, "ratingCount": 213, "active": True,
-    "pendingEmail": "jana@office.example.com",
+    "pendingEmail": "jana@office.example.com", "photo": PHOTO,
     "nextAvailable": "2026-11-24T09:00:00Z", "sessionTypes": [SESSION_TYPE],
 }  # fmt: skip
 _EXPLANATION: Final = {
@@ -57,6 +59,8 @@ _TAGS: Final[list[str | Enum]] = ["experts"]
 
 _SLUG_TAKEN: Final = refused(SlugTaken)
 _TOO_MANY_EMAILS: Final = refused(TooManyAccessRequests, "The email address was changed 5 times within an hour.")
+
+IfMatch = Annotated[str | None, Header(description="The ETag of the expert you read: 412 if the profile has changed.")]
 
 
 def endpoints(services: Services, routes: type[APIRoute]) -> APIRouter:
@@ -78,6 +82,7 @@ def endpoints(services: Services, routes: type[APIRoute]) -> APIRouter:
     add_session_types(router, services, key, caller_from_token)
     add_hours(router, services, key)
     add_blocks(router, services, key, caller_from_token)
+    add_profiles(router, services, key)
 
     @router.get(
         "/{expert}/slots/explain",
@@ -122,17 +127,25 @@ def _add_experts(router: APIRouter, services: Services, key: Any, admin: Any) ->
         tags=_TAGS,
         summary="Change an expert",
         responses={
-            **example_response(200, "The changed expert.", _RECORD),
-            **error_responses(*HOST_ERRORS, _SLUG_TAKEN, TOO_LARGE, INVALID, _TOO_MANY_EMAILS),
+            **example_response(200, "The changed expert.", _RECORD, headers={"ETag": "Changes with the profile."}),
+            **error_responses(*HOST_ERRORS, _SLUG_TAKEN, refused(ProfileChanged), TOO_LARGE, INVALID, _TOO_MANY_EMAILS),
         },
     )
     async def change_expert(
         request: Annotated[ExpertChange, body_example({"headline": "A new start", "experience": 13})],
+        response: Response,
+        if_match: IfMatch = None,
         key: CalendarKey = key,
     ) -> ExpertRecord:
         """Change the fields that are sent, and leave the others as they are.
 
+        Send the ETag of the expert you read as `If-Match` to avoid overwriting a change that you have not read. An old
+        `slug` keeps leading to this expert. An expert that is not `listed` is in no search but can be booked by link.
+
         A new time zone shifts future slots but no bookings. A new `email` is shown as `pendingEmail` until the link
         sent to it is used; until then the old address stays in use. Only admins can change `active`.
         """
-        return await services.calendars.change_expert(key, request)
+        versions = None if if_match is None else entity_tags(if_match)
+        changed = await services.calendars.change_expert(key, request, versions)
+        response.headers["ETag"] = f'"{changed.version}"'
+        return changed

@@ -17,6 +17,7 @@ from expert_booking.domain.errors import (
     SessionTypeNotFound,
     SlotNotOffered,
     SlotTaken,
+    SlugTaken,
     TooMany,
     Unavailable,
 )
@@ -57,6 +58,7 @@ HOST_ERRORS: Final = (NO_PROOF, FORBIDDEN, NO_EXPERT)
 _ALTERNATIVES: Final = ["2026-11-24T08:00:00Z", "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"]
 _EXAMPLE_MEMBERS: Final[Mapping[str, Any]] = {
     "validation_failed": {"errors": [{"field": "email", "message": "Please fill this in."}]},
+    "slug_taken": {"errors": [{"field": "slug", "message": SlugTaken.__doc__}]},
     "code_wrong": {
         "errors": [{"field": "code", "message": "This code is not correct. You can try 4 more times."}],
         "figures": {"attemptsLeft": 4},

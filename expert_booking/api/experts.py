@@ -15,6 +15,7 @@ from expert_booking.api.error_docs import (
     example_response,
 )
 from expert_booking.api.path_ids import ExpertReference
+from expert_booking.api.profiles import PHOTO
 from expert_booking.api.session_types import SESSION_TYPE
 from expert_booking.api.unknown_fields import StrictRoute
 from expert_booking.domain.errors import Forbidden, NotAuthenticated
@@ -27,12 +28,12 @@ _EXPERT: Final = {
     "id": _ID, "slug": "jana-muller", "name": "Jana Müller", "category": "Career coaching", "experience": 12,
     "rating": 4.9, "ratingCount": 213, "headline": "Calm, practical help with your next career step",
     "languages": ["de", "en"],
-    "timeZone": "Europe/Berlin", "nextAvailable": "2026-11-24T09:00:00Z",
+    "timeZone": "Europe/Berlin", "photo": PHOTO, "nextAvailable": "2026-11-24T09:00:00Z",
 }  # fmt: skip
 _DETAIL: Final = {
     **_EXPERT,
     "bio": "I spent ten years in human resources before I began to coach.",
-    "sessionTypes": [SESSION_TYPE],
+    "listed": True, "sessionTypes": [SESSION_TYPE],
 }  # fmt: skip
 _SLOTS: Final = {
     "expertId": _ID, "sessionTypeId": SESSION_TYPE["id"], "timeZone": "Europe/Berlin",
@@ -81,20 +82,26 @@ def endpoints(services: Services) -> APIRouter:
     @router.get(
         "/{expert}",
         summary="Read an expert",
-        responses={**example_response(200, "The expert.", _DETAIL), **error_responses(NO_PROOF, NO_EXPERT)},
+        responses={
+            **example_response(200, "The expert.", _DETAIL, headers={"ETag": "For the expert and admins only."}),
+            **error_responses(NO_PROOF, NO_EXPERT),
+        },
         openapi_extra=TOKEN_IS_OPTIONAL,
     )
     async def get_expert(
-        expert: ExpertReference, caller: Caller | None = caller_from_token
+        expert: ExpertReference, response: Response, caller: Caller | None = caller_from_token
     ) -> ExpertRecord | ExpertDetail:
-        """Return an expert by id or slug.
+        """Return an expert by id or slug, also by one that the expert had before. `bio` is Markdown.
 
-        The expert and admins also see private fields and inactive session types, and can read an inactive expert.
+        The expert and admins also see private fields and inactive session types, and can read an inactive expert. They
+        also get an ETag, to send with PATCH.
         """
         try:
-            return await services.calendars.expert(await services.calendars.key(expert, caller))
+            record = await services.calendars.expert(await services.calendars.key(expert, caller))
         except (NotAuthenticated, Forbidden):
             return await services.experts.get(expert)
+        response.headers["ETag"] = f'"{record.version}"'
+        return record
 
     @router.get(
         "/{expert}/slots",

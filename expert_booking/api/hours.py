@@ -1,6 +1,5 @@
 """REST endpoints for an expert's hours: the weekly plan, date overrides and days off."""
 
-import re
 from enum import Enum
 from typing import Annotated, Any, Final
 
@@ -17,6 +16,7 @@ from expert_booking.api.error_docs import (
     example_response,
     refused,
 )
+from expert_booking.api.etags import entity_tags
 from expert_booking.api.path_ids import parse_id
 from expert_booking.domain.errors import DaysOffNotFound, OverrideNotFound, PlanChanged
 from expert_booking.schemas import (
@@ -84,7 +84,7 @@ def _add_weekly_hours(router: APIRouter, services: Services, key: Any) -> None:
         """
         plan = await services.calendars.plan(key)
         headers = {"ETag": f'"{plan.version}"', "Cache-Control": "no-cache"}
-        versions = _versions(if_none_match or "", weak=True)
+        versions = entity_tags(if_none_match or "", weak=True)
         if versions is None or plan.version in versions:
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)
@@ -107,7 +107,7 @@ def _add_weekly_hours(router: APIRouter, services: Services, key: Any) -> None:
         Send `If-Match` to avoid overwriting a change that you have not read. A new time zone shifts future slots but no
         bookings.
         """
-        versions = None if if_match is None else _versions(if_match)
+        versions = None if if_match is None else entity_tags(if_match)
         plan = await services.calendars.put_plan(key, request, versions)
         response.headers["ETag"] = f'"{plan.version}"'
         return plan
@@ -213,10 +213,3 @@ def _add_days_off(router: APIRouter, services: Services, key: Any) -> None:
     async def remove_days_off(days_off: OffReference, key: CalendarKey = key) -> None:
         """Remove a range of days off. The weekly hours apply again."""
         await services.calendars.remove_days_off(key, parse_id(days_off, DaysOffNotFound))
-
-
-def _versions(header: str, *, weak: bool = False) -> list[str] | None:
-    """Parse the entity tags of a header; None for `*`. Weak tags are skipped unless `weak` (RFC 9110, 8.8.3.2)."""
-    if header.strip() == "*":
-        return None
-    return [tag for weakness, tag in re.findall(r'(W/)?"([^"]*)"', header) if weak or not weakness]

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from fastapi.responses import JSONResponse
 
+from expert_booking.domain import photo_images
 from expert_booking.domain.errors import (
     BlockConflict,
     BookingLimitReached,
@@ -15,11 +16,11 @@ from expert_booking.domain.errors import (
     Invalid,
     NotAuthenticated,
     NotFound,
-    PlanChanged,
     PreconditionFailed,
     Refusal,
     SlotNotOffered,
     SlotTaken,
+    SlugTaken,
     TooManyRequests,
     Unavailable,
 )
@@ -29,6 +30,7 @@ from expert_booking.schemas import PROBLEM_JSON, blocker_view, problem_body, utc
 # The longest request body, in bytes.
 BODY_LIMIT: Final = 64 * 1024
 BODY_TOO_LARGE: Final = f"Request body too large (limit {BODY_LIMIT // 1024} kB)."
+PHOTO_TOO_LARGE: Final = photo_images.TOO_LARGE
 # Codes of errors that have no refusal class, by status.
 CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _STATUSES: Final[tuple[tuple[type[Refusal], int], ...]] = (
@@ -74,8 +76,10 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
     if isinstance(refusal, CodeWrong):
         errors = [{"field": "code", "message": str(refusal)}]
         return problem(status, refusal.code, str(refusal), errors=errors, figures={"attemptsLeft": refusal.left})
+    if isinstance(refusal, SlugTaken):
+        return problem(status, refusal.code, str(refusal), errors=[{"field": "slug", "message": str(refusal)}])
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    if isinstance(refusal, PlanChanged):
+    if isinstance(refusal, PreconditionFailed):
         headers["ETag"] = f'"{refusal.version}"'
     if isinstance(refusal, TooManyRequests):
         headers["Retry-After"] = str(refusal.retry_after)

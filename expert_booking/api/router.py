@@ -30,8 +30,9 @@ from expert_booking.api import (
 )
 from expert_booking.api.error_docs import INVALID, UNAVAILABLE, correct_error_responses, error_responses
 from expert_booking.api.idempotency import document_idempotency, idempotent
-from expert_booking.api.problems import BODY_LIMIT, BODY_TOO_LARGE, CODES, problem, refusal_problem
+from expert_booking.api.problems import BODY_LIMIT, BODY_TOO_LARGE, CODES, PHOTO_TOO_LARGE, problem, refusal_problem
 from expert_booking.api.unknown_fields import request_errors
+from expert_booking.domain import photo_images
 from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.domain.errors import FieldsWrong, Refusal
 from expert_booking.http_methods import allow_header
@@ -62,7 +63,6 @@ _INVALID_JSON: Final = "The request body is not valid JSON."
 _DETAILS: Final = {
     404: "There is no resource at this address.",
     405: "Method not allowed.",
-    413: BODY_TOO_LARGE,
 }
 _DOCUMENTATION_CSP: Final = (
     "default-src 'self'; script-src 'self' 'sha256-{digest}'; style-src 'self' 'unsafe-inline'; "
@@ -163,16 +163,24 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count the bytes of the body. Raises HTTPException 413 in the endpoint that reads it."""
         received = 0
+        limit, detail = _body_limit(scope)
 
         async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > BODY_LIMIT:
-                raise HTTPException(413)
+            if received > limit:
+                raise HTTPException(413, detail)
             return message
 
         await self._app(scope, receive_counted if scope["type"] == "http" else receive, send)
+
+
+def _body_limit(scope: Scope) -> tuple[int, str]:
+    """The longest body of this request in bytes, and the error for a longer one. Photos may be larger."""
+    if scope["type"] == "http" and scope["method"] == "PUT" and scope["path"].endswith("/photo"):
+        return photo_images.MAX_BYTES, PHOTO_TOO_LARGE
+    return BODY_LIMIT, BODY_TOO_LARGE
 
 
 async def _refused(_: Request, refusal: Exception) -> JSONResponse:

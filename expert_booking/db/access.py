@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    null,
     or_,
     select,
     text,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request, booking, expert, message
+from expert_booking.db.tables import MAIL_CHANNEL, access_proof, access_request, assistant, booking, expert, message
 from expert_booking.domain.email_schedule import MessageKind
 
 # Requests are deleted after this. Until then they count against the limits.
@@ -105,11 +106,23 @@ _END_LINKS: Final = text(
 _PROOF: Final = select(_p.id, _p.email, _p.customer_key).where(
     _p.secret_hash == bindparam("secret_hash"), _p.bearer == bindparam("bearer"), _p.expires_at > _now
 )
+_key = bindparam("customer_key")
+_OWN: Final = (expert.c.id, expert.c.slug, expert.c.name, expert.c.time_zone)
+# Two index scans, one by each kind of address. Experts of one's own come first.
+_experts = (
+    select(*_OWN, null().cast(Uuid).label("assistant_id"))
+    .where(expert.c.email_key == _key, expert.c.email_key != "", expert.c.active)
+    .union_all(
+        select(*_OWN, assistant.c.id)
+        .join_from(assistant, expert, expert.c.id == assistant.c.expert_id)
+        .where(assistant.c.email_key == _key, assistant.c.removed_at.is_(None))
+        .where(expert.c.active, expert.c.email_key != _key)
+    )
+    .subquery()
+    .c
+)
 _EXPERTS_WITH_ADDRESS: Final = (
-    select(expert.c.id, expert.c.slug, expert.c.name, expert.c.time_zone)
-    .where(expert.c.email_key == bindparam("customer_key"), expert.c.email_key != "", expert.c.active)
-    .order_by(expert.c.name, expert.c.id)
-    .limit(50)
+    select(*_experts).order_by(_experts.assistant_id.is_not(None), _experts.name, _experts.id).limit(50)
 )
 
 
@@ -227,7 +240,7 @@ async def end_links(connection: AsyncConnection, booking_id: UUID) -> bool:
 
 
 async def experts_of(connection: AsyncConnection, customer_key: str) -> Sequence[AnyRow]:
-    """Return the active experts with this address."""
+    """Return the active experts with this address, then those whose assistant it is."""
     return (await connection.execute(_EXPERTS_WITH_ADDRESS, {"customer_key": customer_key})).all()
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from expert_booking.db import experts
 from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
 from expert_booking.domain.errors import SessionTypeInUse, SlugTaken, Unavailable
@@ -34,7 +35,7 @@ _LOCK = (
 _RECORD = select(
     _e.id, _e.slug, _e.name, _e.category, _e.experience_years.label("experience"), _e.rating, _e.rating_count,
     _e.headline, _e.languages, _e.time_zone, _e.bio, _e.email, _e.pending_email, _e.active, _e.country, _e.region,
-    _e.closed_on_holidays,
+    _e.closed_on_holidays, _e.photo, _e.listed, _e.wanted_emails,
 ).where(_e.id == bindparam("expert"))  # fmt: skip
 _TYPE_COLUMNS = tuple(column for column in session_type.c if column.name not in ("expert_id", "created_at"))
 _TYPES = select(*_TYPE_COLUMNS).where(_s.expert_id == bindparam("expert")).order_by(_s.position, _s.created_at, _s.id)
@@ -77,8 +78,11 @@ async def by_id(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
 
 
 async def by_slug(connection: AsyncConnection, slug: str) -> AnyRow | None:
-    """Return the same by slug."""
-    return (await connection.execute(_ID_AND_ACTIVE.where(_e.slug == slug))).one_or_none()
+    """Return the same by slug, also by one that the expert had before."""
+    row = (await connection.execute(_ID_AND_ACTIVE.where(_e.slug == slug))).one_or_none()
+    if row is None and (expert_id := await experts.with_former_slug(connection, slug)) is not None:
+        row = await by_id(connection, expert_id)
+    return row
 
 
 async def lock(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:

@@ -20,24 +20,34 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow, DriverStatement
-from expert_booking.db.tables import availability_rule, expert, session_type
+from expert_booking.db.tables import availability_rule, expert, former_slug, session_type
 from expert_booking.domain.addresses import customer_key
 from expert_booking.schemas import ExpertRequest
 
 _e = expert.c
 _CARD = (_e.id, _e.slug, _e.name, _e.category, _e.experience_years, _e.rating, _e.rating_count, _e.headline,
-         _e.languages, _e.time_zone, _e.portrait)  # fmt: skip
-_DETAIL = select(*_CARD, _e.bio, _e.active).where(_e.active)
+         _e.languages, _e.time_zone, _e.portrait, _e.photo)  # fmt: skip
+_DETAIL = select(*_CARD, _e.bio, _e.active, _e.listed).where(_e.active)
 _BY_SLUG = DriverStatement(_DETAIL.where(_e.slug == bindparam("slug")))
 _BY_ID = DriverStatement(_DETAIL.where(_e.id == bindparam("expert_id")))
 _ANY_EXPERT: Select[Any] = select(literal_column("1")).select_from(expert).limit(1)
 _SLUGS = select(_e.slug)
+_FORMER = select(former_slug.c.expert_id)
 _IDS = select(_e.slug, _e.id).where(_e.slug == any_(bindparam("slugs", type_=ARRAY(Text))))
 
 
 async def by_slug(connection: AsyncConnection, slug: str) -> AnyRow | None:
-    """Return the active expert with this slug."""
-    return await _BY_SLUG.one_or_none(connection, {"slug": slug})
+    """Return the active expert with this slug, or the one that had it before."""
+    row = await _BY_SLUG.one_or_none(connection, {"slug": slug})
+    if row is None and (expert_id := await with_former_slug(connection, slug)) is not None:
+        row = await by_id(connection, expert_id)
+    return row
+
+
+async def with_former_slug(connection: AsyncConnection, slug: str) -> UUID | None:
+    """Return the id of the expert that had this slug before."""
+    expert_id: UUID | None = await connection.scalar(_FORMER.where(former_slug.c.slug == slug))
+    return expert_id
 
 
 async def by_id(connection: AsyncConnection, expert_id: UUID) -> AnyRow | None:
@@ -69,6 +79,8 @@ async def slugs(connection: AsyncConnection) -> set[str]:
 
 async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) -> UUID | None:
     """Insert an expert with session types and weekly hours and return the id; None if the slug is taken."""
+    if await with_former_slug(connection, slug) is not None:
+        return None
     statement = pg_insert(expert).values(**_columns(request), slug=slug).on_conflict_do_nothing().returning(_e.id)
     expert_id: UUID | None = await connection.scalar(statement)
     if expert_id is None:
@@ -79,7 +91,11 @@ async def add(connection: AsyncConnection, request: ExpertRequest, slug: str) ->
 
 async def add_many(connection: AsyncConnection, requests: Sequence[ExpertRequest]) -> int:
     """Insert experts that have slugs, with session types and hours. Skips existing slugs and returns the count."""
-    wanted = [{**_columns(request), "slug": request.slug} for request in requests]
+    slugs = [request.slug for request in requests]
+    former = set(await connection.scalars(select(former_slug.c.slug).where(former_slug.c.slug.in_(slugs))))
+    wanted = [{**_columns(request), "slug": request.slug} for request in requests if request.slug not in former]
+    if not wanted:
+        return 0
     statement = pg_insert(expert).on_conflict_do_nothing().returning(_e.id, _e.slug)
     new = {row.slug: row.id for row in await connection.execute(statement, wanted)}
     added = [(new[request.slug], request) for request in requests if request.slug in new]

@@ -54,11 +54,14 @@ _CLAIM = text(
              c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
              b.title AS session_title, {_TERMS},
              e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
+             e.wanted_emails AS expert_emails,
              r.id AS request_id, r.email, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,
              r.suppressed,
              x.name AS address_of, x.pending_email,
              coalesce((SELECT true FROM booking WHERE customer_key = r.customer_key LIMIT 1),
-                      (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1), false) AS known,
+                      (SELECT true FROM expert WHERE email_key = r.customer_key AND active LIMIT 1),
+                      (SELECT true FROM assistant JOIN expert ON expert.id = expert_id AND active
+                        WHERE assistant.email_key = r.customer_key AND removed_at IS NULL LIMIT 1), false) AS known,
              recipient.customer_key, a.refused_reason, about_booking AND a.proven_at IS NULL AS limited,
              CASE WHEN about_booking AND (b.wanted_emails = 'none' OR a.silenced_at IS NOT NULL) THEN 'silenced'
                   WHEN a.refused_at > CASE WHEN r.id IS NULL THEN '-infinity' ELSE :retry_refused END THEN 'refused'
@@ -123,15 +126,17 @@ _DROP = text(
 # The time at which the next message becomes due. Messages that are due already need no waking.
 _NEXT = text(f"SELECT min(greatest(due_at, claimed_until)) FROM message WHERE {_IS_WAITING}")  # noqa: S608
 # Several processes may plan at once; the unique index keeps one reminder. No reminder if the booking was made,
-# confirmed or rescheduled when the reminder was already due, or if its customer does not want any.
+# confirmed or rescheduled when the reminder was already due, or if its recipient does not want any.
 _PLAN_REMINDERS = text(
     """
     INSERT INTO message (kind, audience, booking_id, status, starts_at, ends_at, sequence, minutes_before)
     SELECT 'reminder', audience, b.id, b.status, b.starts_at, b.ends_at, b.sequence, :minutes_before
-      FROM booking AS b CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
+      FROM booking AS b JOIN expert AS e ON e.id = b.expert_id
+     CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
      WHERE b.status = 'confirmed' AND b.starts_at > :after AND b.starts_at <= :until
        AND b.changed_at <= b.starts_at - make_interval(mins => :minutes_before) AND b.email IS NOT NULL
-       AND (audience.audience = 'expert' OR b.wanted_emails = 'all' AND b.email <> '')
+       AND CASE audience.audience WHEN 'expert' THEN 'reminders' = ANY (e.wanted_emails)
+                                  ELSE b.wanted_emails = 'all' AND b.email <> '' END
        AND NOT EXISTS (SELECT FROM message AS one
                         WHERE one.kind = 'reminder' AND one.booking_id = b.id AND one.audience = audience.audience
                           AND one.starts_at = b.starts_at AND one.minutes_before = :minutes_before)

@@ -3,8 +3,10 @@
 The texts are in `mail/`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 
@@ -54,6 +56,16 @@ class WantedEmails(StrEnum):
     ALL = "all"
     NO_REMINDERS = "no_reminders"
     NONE = "none"
+
+
+# The emails about bookings that an expert may turn off, by what the expert calls them (`wanted_emails`).
+EXPERT_EMAILS: Final[Mapping[MessageKind, str]] = MappingProxyType(
+    {
+        MessageKind.RECEIVED: "bookings", MessageKind.CONFIRMED: "bookings",
+        MessageKind.RESCHEDULED: "changes", MessageKind.CANCELLED: "changes", MessageKind.DECLINED: "changes",
+        MessageKind.EXPIRED: "changes", MessageKind.REMINDER: "reminders",
+    }
+)  # fmt: skip
 
 
 # The emails to one address are counted over this span.

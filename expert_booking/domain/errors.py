@@ -44,6 +44,11 @@ class PreconditionFailed(Refusal):
 
     code = "precondition_failed"
 
+    def __init__(self, version: str) -> None:
+        """`version` is the current one, for the ETag."""
+        super().__init__()
+        self.version = version
+
 
 class NotAuthenticated(Refusal):
     """Please send a valid token: Authorization: Bearer …"""
@@ -141,6 +146,18 @@ class TokenNotFound(NotFound):
     """This token does not exist."""
 
     code = "token_not_found"
+
+
+class PhotoNotFound(NotFound):
+    """There is no photo at this address."""
+
+    code = "photo_not_found"
+
+
+class AssistantNotFound(NotFound):
+    """This address is not one of the expert's assistants."""
+
+    code = "assistant_not_found"
 
 
 class MailNotFound(NotFound):
@@ -282,7 +299,7 @@ class TokenNameTaken(Conflict):
 
 
 class SlugTaken(Conflict):
-    """An expert with this slug already exists."""
+    """Another expert has this slug, or had it before."""
 
     code = "slug_taken"
 
@@ -304,9 +321,11 @@ class PlanChanged(PreconditionFailed):
 
     code = "plan_changed"
 
-    def __init__(self, version: str) -> None:
-        super().__init__()
-        self.version = version
+
+class ProfileChanged(PreconditionFailed):
+    """This profile has changed since you read it. Please reload it and try again."""
+
+    code = "profile_changed"
 
 
 class FieldsWrong(Invalid):

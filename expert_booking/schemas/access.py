@@ -1,6 +1,7 @@
 """API tokens, proven email addresses, and the caller that a request acts as."""
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -74,8 +75,10 @@ class Caller(Model):
 
     role: Role
     expert_id: UUID | None = None
-    # None for the system, and for people in a browser.
+    # None for the system, and for people in a browser. Of assistants it is their row, so that the history names them.
     token_id: UUID | None = None
+    # Experts only: an assistant, who may not change the expert's address, tokens and assistants.
+    assistant: bool = False
     # Customers only: the hash of the browser that booked.
     visitor: bytes | None = None
     # Customers only: the booking of an `accessToken`. The token is valid while the booking has the same key version.
@@ -118,25 +121,46 @@ class Identity(Model):
     email: str
     customer_key: str
     admin: bool = False
-    # The experts with this address.
+    # The experts with this address, then those whose assistant it is.
     experts: tuple["OwnExpert", ...] = ()
 
     def host_of(self, expert_id: UUID) -> Caller | None:
         """The caller as which this address acts as host of this expert; None if it may not."""
         if self.admin:
             return Caller(role=Role.ADMIN)
-        if any(one.id == expert_id for one in self.experts):
-            return Caller(role=Role.EXPERT, expert_id=expert_id)
-        return None
+        own = next((one for one in self.experts if one.id == expert_id), None)
+        if own is None:
+            return None
+        return Caller(role=Role.EXPERT, expert_id=expert_id, token_id=own.assistant_id, assistant=own.is_assisted)
 
 
 class OwnExpert(Model):
-    """An expert whose email address was proven."""
+    """An expert whose email address was proven, or that of an assistant."""
 
     id: UUID
     slug: str
     name: str
     time_zone: str
+    # Only if the proven address is an assistant's.
+    assistant_id: UUID | None = None
+
+    @property
+    def is_assisted(self) -> bool:
+        """Whether the proven address is that of an assistant and not the expert's own."""
+        return self.assistant_id is not None
+
+
+class AssistantView(Model):
+    """An address that runs an expert's calendar."""
+
+    email: str
+    added_at: Utc
+
+
+class AssistantList(Model):
+    """The assistants of an expert."""
+
+    assistants: Sequence[AssistantView]
 
 
 def _own_path(path: str) -> str:

@@ -243,10 +243,14 @@ class RescheduleRequest(RequestModel):
 
 
 class ChangeView(Model):
-    """One change of a booking. `fromStatus` is null when it was made, `toStatus` when it was deleted."""
+    """One change of a booking. `fromStatus` is null when it was made, `toStatus` when it was deleted.
+
+    `assistant` is the address of the assistant who acted as the expert.
+    """
 
     at: Utc
     actor: Actor
+    assistant: str | None = None
     from_status: Status | None = None
     to_status: Status | None = None
     from_starts_at: Utc | None = None

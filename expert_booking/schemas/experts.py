@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Final, Self
+from hashlib import sha256
+from typing import Annotated, Final, Literal, Self, get_args
 from uuid import UUID
 
 from pydantic import Field, StrictBool, field_validator, model_validator
 
 from expert_booking.domain import holidays
+from expert_booking.domain.photo_images import SIZES
 from expert_booking.domain.slugs import is_slug
 from expert_booking.domain.text_input import clean_line
 from expert_booking.schemas.cursors import CURSOR_LENGTH, ExpertSort, Place, place_of
@@ -46,12 +48,19 @@ def _slug(text: str) -> str:
     return text
 
 
+def _each_once(kinds: Sequence[str]) -> list[str]:
+    return sorted(set(kinds))
+
+
 Headline = Annotated[str, line(160)]
 Bio = Annotated[str, lines(5000)]
 Years = Annotated[int, Field(ge=0, le=80), WHOLE]
 Languages = Annotated[Sequence[Language], Field(max_length=20), at_most_items(20)]
 Country = Annotated[str, Field(max_length=2, examples=["DE"]), checked(str, format="country", maxLength=None)]
 Region = Annotated[str, Field(max_length=10, examples=["BY"])]
+ExpertEmail = Literal["bookings", "changes", "reminders"]
+EVERY_EMAIL: Final[Sequence[ExpertEmail]] = get_args(ExpertEmail)
+WantedEmails = Annotated[Sequence[ExpertEmail], Field(max_length=20), at_most_items(20), checked(_each_once)]
 Slug = Annotated[str, Field(max_length=80, examples=["jana-muller"]), checked(_slug, format="slug", maxLength=None)]
 
 
@@ -125,8 +134,27 @@ class ExpertQuery(RequestModel):
         return self
 
 
+class PhotoView(Model):
+    """The paths of a photo: square WebP files of 160, 320 and 640 pixels. A new photo has new paths."""
+
+    small: str
+    medium: str
+    large: str
+
+
+def photo_view(version: str) -> PhotoView | None:
+    """The paths of the photo with this version; None if it is empty."""
+    if not version:
+        return None
+    small, medium, large = (f"/photos/{version}-{pixels}.webp" for pixels in SIZES)
+    return PhotoView(small=small, medium=medium, large=large)
+
+
 class ExpertView(Model):
-    """An expert in the catalogue. `experience` is in years; `nextAvailable` is the next free start, in UTC."""
+    """An expert in the catalogue. `experience` is in years; `nextAvailable` is the next free start, in UTC.
+
+    `photo` is null for experts without one; pages then show the drawn `/portrait/{slug}.svg`.
+    """
 
     id: UUID
     slug: str
@@ -138,13 +166,15 @@ class ExpertView(Model):
     headline: str
     languages: Sequence[str] = ()
     time_zone: str
+    photo: PhotoView | None = None
     next_available: Utc | None = None
 
 
 class ExpertDetail(ExpertView):
-    """An expert with bio and session types."""
+    """An expert with session types and bio, which is Markdown. An expert that is not `listed` is in no search."""
 
     bio: str
+    listed: bool = True
     session_types: Sequence[SessionTypeView]
 
 
@@ -193,6 +223,8 @@ class ExpertFields(RequestModel):
     country: Country | None = None
     region: Region | None = None
     closed_on_holidays: StrictBool = False
+    listed: StrictBool = True
+    wanted_emails: WantedEmails = EVERY_EMAIL
     email: Email
 
 
@@ -231,7 +263,11 @@ class NewExpert(_AddedExpert):
 
 
 class ExpertChange(ExpertFields, Patch):
-    """Changes to an expert. `country: null` and `region: null` remove them."""
+    """Changes to an expert. `country: null` and `region: null` remove them.
+
+    `bio` is Markdown. `wantedEmails` are the emails about bookings that the expert gets: `bookings` about new bookings
+    and requests, `changes` about reschedules, cancellations and answers, and `reminders`.
+    """
 
     name: PersonName = ""
     category: Title = ""
@@ -251,6 +287,18 @@ class ExpertRecord(ExpertDetail):
     country: str | None
     region: str | None
     closed_on_holidays: bool
+    wanted_emails: Sequence[str] = EVERY_EMAIL
+
+    @property
+    def version(self) -> str:
+        """A hash of the fields that PATCH changes, for the ETag. Photo and address have steps of their own."""
+        return sha256(self.model_dump_json(include=_VERSIONED).encode()).hexdigest()[:32]
+
+
+_VERSIONED: Final = {
+    "slug", "name", "category", "experience", "headline", "bio", "languages", "time_zone", "country", "region",
+    "closed_on_holidays", "listed", "wanted_emails", "active",
+}  # fmt: skip
 
 
 def check_place(country: str | None, region: str | None, *, closed: bool) -> None:

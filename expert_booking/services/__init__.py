@@ -17,6 +17,7 @@ from expert_booking.domain.limits import BookingLimits
 from expert_booking.domain.site import Site
 from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
+from expert_booking.services.assistants import Assistants
 from expert_booking.services.availability import Availability
 from expert_booking.services.blocks import Blocks
 from expert_booking.services.booking_emails import BookingEmails
@@ -31,6 +32,7 @@ from expert_booking.services.holds import Holds
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.photos import Photos
 from expert_booking.services.schedule import Schedule
 from expert_booking.services.statistics import BookingStatistics
 from expert_booking.services.today import Today
@@ -114,6 +116,8 @@ class Services:
         )
         self.calendars = Calendars(database, clock, self.experts)
         self.today = Today(database, clock)
+        self.photos = Photos(database)
+        self.assistants = Assistants(database, clock)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
         self.email_choices = EmailChoices(database, clock, site, counts)

@@ -269,6 +269,8 @@ async def _offer_by_reference(
             raise ExpertNotFound from None
         offers = await rows.offers_by_slug(connection, reference, now)
         expert = None if offers else await experts.by_slug(connection, reference)
+        if expert is not None and expert.slug != reference:  # a slug that the expert had before
+            return await find_offer(connection, expert.id, session_type_id, now)
     if expert is not None:
         raise SessionTypeNotFound
     if not offers or not offers[0].expert_active:

@@ -13,10 +13,8 @@ from zoneinfo import ZoneInfo
 
 from expert_booking.db import availability as offers
 from expert_booking.db import calendars as rows
-from expert_booking.db import expert_addresses
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
-from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
     DaysOffNotFound,
     ExpertNotFound,
@@ -24,8 +22,8 @@ from expert_booking.domain.errors import (
     NotAuthenticated,
     OverrideNotFound,
     PlanChanged,
+    ProfileChanged,
     SessionTypeNotFound,
-    TooManyAccessRequests,
 )
 from expert_booking.domain.hours import OverrideKind, Window
 from expert_booking.schemas import (
@@ -54,7 +52,9 @@ from expert_booking.schemas import (
     WeeklyPlan,
     WeeklyWindow,
     blocker_view,
+    photo_view,
 )
+from expert_booking.services.address_changes import change_address
 from expert_booking.services.availability import next_open
 from expert_booking.services.calendar_checks import check_holiday_place, check_limit, check_week, check_windows
 from expert_booking.services.experts import Experts, find_by_reference
@@ -63,9 +63,6 @@ from expert_booking.services.permissions import check_admin
 # Upper limits per expert, because every reading of the calendar loads them all.
 MAX_OVERRIDES: Final = 2000
 MAX_DAYS_OFF: Final = 1000
-# New email addresses per expert and hour.
-MAX_NEW_ADDRESSES: Final = 5
-_HOUR: Final = timedelta(hours=1)
 _YEAR: Final = timedelta(days=366)
 
 
@@ -76,6 +73,8 @@ class CalendarKey:
     expert_id: UUID
     # Whether the caller is an admin, who may also activate and deactivate the expert.
     admin: bool = False
+    # Whether the caller is an assistant, who may not change the expert's address and assistants.
+    assistant: bool = False
 
 
 class Calendars:
@@ -96,7 +95,7 @@ class Calendars:
         async with self._database.statements() as connection:
             expert = await find_by_reference(connection, reference, rows.by_id, rows.by_slug)
         if caller.runs(expert.id):
-            return CalendarKey(expert.id, admin=caller.role is Role.ADMIN)
+            return CalendarKey(expert.id, admin=caller.role is Role.ADMIN, assistant=caller.assistant)
         raise Forbidden if expert.active else ExpertNotFound
 
     # --- the expert ---------------------------------------------------------------------------------------------
@@ -112,39 +111,36 @@ class Calendars:
         async with self._database.statements() as connection:
             return await self._record(connection, key)
 
-    async def change_expert(self, key: CalendarKey, change: ExpertChange) -> ExpertRecord:
-        """Change the given fields. Another time zone shifts future free slots but no bookings.
+    async def change_expert(
+        self, key: CalendarKey, change: ExpertChange, versions: Sequence[str] | None = None
+    ) -> ExpertRecord:
+        """Change the given fields. With `versions`, only if the profile's current version is one of them.
 
-        A new email address takes effect when it is confirmed. Raises ExpertNotFound, SlugTaken, Forbidden for `active`
-        without an admin's key, TooManyAccessRequests, and FieldsWrong if the region does not belong to the country.
+        Another time zone shifts future free slots but no bookings. A new email address takes effect when it is
+        confirmed. The old slug leads to the expert, too. Raises ExpertNotFound, SlugTaken, ProfileChanged,
+        TooManyAccessRequests, FieldsWrong if the region does not belong to the country, and Forbidden for `active`
+        without an admin's key and for `email` with an assistant's.
         """
         changes = change.changes()
         if "active" in changes and not key.admin:
             raise Forbidden("Only an admin can change whether an expert is active.")
+        if "email" in changes and key.assistant:
+            raise Forbidden("Only the expert and admins can change the expert's email address.")
         email = changes.pop("email", None)
         if "experience" in changes:
             changes["experience_years"] = changes.pop("experience")
         async with self._changing(key) as (connection, expert):
+            before = await self._record(connection, key) if versions is not None else None
+            if before is not None and before.version not in (versions or ()):
+                raise ProfileChanged(before.version)
             check_holiday_place({**expert._mapping, **changes})
             if changes:
                 await rows.change_expert(connection, key.expert_id, changes)
             if email is not None:
-                await self._change_address(connection, key.expert_id, email)
+                await change_address(connection, key.expert_id, email, self._clock())
             if changes.get("time_zone", expert.time_zone) != expert.time_zone:
                 await self._number_places(connection, key, changes["time_zone"])
             return await self._record(connection, key)
-
-    async def _change_address(self, connection: AnyConnection, expert_id: UUID, email: str) -> None:
-        now = self._clock()
-        _, known_by = await expert_addresses.current(connection, expert_id)
-        if customer_key(email) == known_by:
-            await expert_addresses.put(connection, expert_id, email)
-            return
-        # Each change sends an email to an unproven address, so the number is limited.
-        times, first = await expert_addresses.count_since(connection, expert_id, now - _HOUR)
-        if times >= MAX_NEW_ADDRESSES:
-            raise TooManyAccessRequests((first or now) + _HOUR - now)
-        await expert_addresses.put_pending(connection, expert_id, email, now)
 
     # --- session types ------------------------------------------------------------------------------------------
 
@@ -307,7 +303,8 @@ class Calendars:
             SessionTypeView.model_validate(type_._mapping)
             for type_ in await rows.session_types(connection, key.expert_id)
         ]
-        return ExpertRecord(**row._mapping, session_types=types, next_available=free.get(key.expert_id))
+        facts = {**row._mapping, "photo": photo_view(row.photo)}
+        return ExpertRecord(**facts, session_types=types, next_available=free.get(key.expert_id))
 
     async def _number_places(self, connection: AnyConnection, key: CalendarKey, zone: str) -> None:
         await rows.number_places(connection, key.expert_id, ZoneInfo(zone), self._clock())

@@ -27,7 +27,9 @@ from expert_booking.schemas import (
     ExpertView,
     Facet,
     Facets,
+    PhotoView,
     cursor,
+    photo_view,
 )
 from expert_booking.services.availability import next_open, session_type_view
 
@@ -142,10 +144,18 @@ class Experts:
 
     async def portrait_key(self, reference: str) -> str:
         """The key from which an expert's portrait is drawn. Raises ExpertNotFound."""
+        return (await self.portrait(reference))[0]
+
+    async def portrait(self, reference: str) -> tuple[str, PhotoView | None]:
+        """The key from which an expert's portrait is drawn, and the photo to show instead. Raises ExpertNotFound."""
         async with self._database.statements() as connection:
             row = await _found(connection, reference)
-        key: str = row.portrait or row.slug
-        return key
+        return row.portrait or row.slug, photo_view(row.photo)
+
+    async def categories(self) -> Sequence[str]:
+        """The categories of all listed experts, by name, as suggestions."""
+        facets = (await self.find_without_times(ExpertQuery(limit=1, facets=True))).facets
+        return [category.value for category in facets.categories] if facets else ()
 
     async def any_exist(self) -> bool:
         """Whether there are any experts, active or not."""
@@ -224,7 +234,7 @@ async def find_by_reference(
 
 def _detail(row: AnyRow, offers: Sequence[Offer], free: datetime | None) -> ExpertDetail:
     types = [session_type_view(offer) for offer in offers if offer.calendar.active]
-    return ExpertDetail(**_facts(row), bio=row.bio, session_types=types, next_available=free)
+    return ExpertDetail(**_facts(row), bio=row.bio, listed=row.listed, session_types=types, next_available=free)
 
 
 def _facts(row: AnyRow) -> dict[str, object]:
@@ -239,4 +249,5 @@ def _facts(row: AnyRow) -> dict[str, object]:
         "headline": row.headline,
         "languages": row.languages,
         "time_zone": row.time_zone,
+        "photo": photo_view(row.photo),
     }

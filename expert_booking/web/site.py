@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from nicegui import Client, core, ui
 from nicegui.page import page as nicegui_page
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp
 
-from expert_booking.domain.errors import ExpertNotFound, Unavailable
+from expert_booking.domain.errors import ExpertNotFound, PhotoNotFound, Unavailable
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import Site
 from expert_booking.http_methods import allow_header
@@ -45,9 +45,10 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.pages.console import today
+from expert_booking.web.pages.console import profile, today
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
+from expert_booking.web.upload_limit import UploadLimit
 
 CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
 # Seconds that a page survives without a connection: enough for a short network failure.
@@ -101,6 +102,7 @@ def create_web(
     web.add_api_route("/favicon.svg", _favicon)
     web.add_api_route("/robots.txt", _robots)
     web.add_api_route("/portrait/{slug}.svg", _portrait_route(services))
+    web.add_api_route("/photos/{version}-{pixels}.webp", _photo_route(services))
     experts.mount(services, next_free, ListingCache(services))
     expert.mount(services, profiles, boards, open_holds)
     booking_model = booking_request_model(phone_required=phone_required, default_region=default_region)
@@ -109,6 +111,7 @@ def create_web(
     reschedule.mount(services, boards, secret=secret)
     my_bookings.mount(services)
     today.mount(services)
+    profile.mount(services)
     sign_in_page.mount(services)
     verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)
@@ -153,7 +156,7 @@ def create_web(
     )
     cookie = cookies.browser_cookie(https=https)
     return SessionMiddleware(
-        web, secret, session_cookie=cookie, max_age=cookies.YEAR, same_site="lax", https_only=https
+        UploadLimit(web), secret, session_cookie=cookie, max_age=cookies.YEAR, same_site="lax", https_only=https
     )
 
 
@@ -177,9 +180,11 @@ class _Assets(StaticFiles):
 def _portrait_route(services: Services) -> Callable[[str], Any]:
     async def portrait(slug: str) -> Response:
         try:
-            key = await services.experts.portrait_key(slug)
+            key, photo = await services.experts.portrait(slug)
         except ExpertNotFound as refusal:
             raise HTTPException(404) from refusal
+        if photo is not None:  # for pages that know only the slug
+            return RedirectResponse(photo.small, 302, headers={"Cache-Control": "public, max-age=300"})
         headers = {
             "Cache-Control": "public, max-age=86400",
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
@@ -187,6 +192,21 @@ def _portrait_route(services: Services) -> Callable[[str], Any]:
         return Response(draw_portrait(key), media_type="image/svg+xml", headers=headers)
 
     return portrait
+
+
+def _photo_route(services: Services) -> Callable[..., Any]:
+    async def photo(version: str, pixels: str, request: Request) -> Response:
+        try:
+            file = await services.photos.file(version, int(pixels) if pixels.isdecimal() else 0)
+        except PhotoNotFound as refusal:
+            raise HTTPException(404) from refusal
+        # Another photo has another URL, so the response may be cached forever.
+        headers = {"Cache-Control": CACHE_FOREVER, "ETag": f'"{version}-{pixels}"'}
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(file, media_type="image/webp", headers=headers)
+
+    return photo
 
 
 async def _favicon() -> FileResponse:

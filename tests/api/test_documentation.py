@@ -16,6 +16,8 @@ CALENDAR_OPERATIONS = {
     "delete /experts/{expert}/overrides/{date}", "get /experts/{expert}/days-off", "post /experts/{expert}/days-off",
     "delete /experts/{expert}/days-off/{days_off}", "get /experts/{expert}/slots/explain",
     "get /experts/{expert}/statistics", "get /experts/{expert}/statistics.csv",
+    "put /experts/{expert}/photo", "delete /experts/{expert}/photo", "get /experts/{expert}/assistants",
+    "put /experts/{expert}/assistants/{email}", "delete /experts/{expert}/assistants/{email}",
 }  # fmt: skip
 
 _MEDIA_TYPES = {"ics": "text/calendar", "csv": "text/csv"}

@@ -24,6 +24,7 @@ CARD = {
     "headline",
     "languages",
     "timeZone",
+    "photo",
     "nextAvailable",
 }
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -40,7 +41,7 @@ async def test_expert_list_has_the_agreed_shape(client: httpx.AsyncClient, add_e
             {
                 "id": str(expert), "slug": "jana-muller", "name": "Jana Müller", "category": "Career coaching",
                 "experience": 7, "rating": 4.85, "ratingCount": 12, "headline": "Calm help", "languages": [],
-                "timeZone": "Europe/Berlin", "nextAvailable": "2026-11-23T08:00:00Z",
+                "timeZone": "Europe/Berlin", "photo": None, "nextAvailable": "2026-11-23T08:00:00Z",
             }
         ],
         "total": 1, "totalIsCapped": False, "page": 1, "limit": 20, "next": None, "previous": None, "facets": None,
@@ -61,7 +62,7 @@ async def test_expert_is_found_by_id_and_slug_with_bio_and_session_types(
     by_id, by_slug = await client.get(f"/experts/{expert}"), await client.get("/experts/jana-muller")
     assert by_id.json() == by_slug.json()
     body = by_id.json()
-    assert set(body) == CARD | {"bio", "sessionTypes"}
+    assert set(body) == CARD | {"bio", "listed", "sessionTypes"}
     assert body["bio"] == "Ten years."
     [session_type] = body["sessionTypes"]
     assert set(session_type) == {

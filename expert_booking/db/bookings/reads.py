@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
-from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, booking, booking_change, expert, message
+from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, assistant, booking, booking_change, expert, message
 from expert_booking.domain.terms import Terms
 
 _b, _c, _m = booking.c, booking_change.c, message.c
@@ -68,7 +68,9 @@ _HISTORY = (
         _c.reason,
         _c.override,
         _c.token_id,
+        assistant.c.email.label("assistant"),
     )
+    .join_from(booking_change, assistant, assistant.c.id == _c.token_id, isouter=True)
     .where(_c.booking_id == bindparam("booking_id"))
     .order_by(_c.id)
 )

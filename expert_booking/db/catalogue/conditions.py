@@ -11,6 +11,8 @@ from expert_booking.db.catalogue.wanted import Span, Wanted
 from expert_booking.db.catalogue.words import all_of, any_of, lexeme
 from expert_booking.schemas import ExpertSort
 
+# The indexes of the catalogue contain these experts only.
+LISTED: Final = "e.active AND e.listed"
 _OFFERS: Final = (
     "EXISTS (SELECT FROM session_type s WHERE s.expert_id = e.id AND s.minutes = :minutes AND s.active{each})"
 )

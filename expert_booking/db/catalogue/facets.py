@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.catalogue.conditions import (
+    LISTED,
     bind_values,
     filter_conditions,
     half_days_of,
@@ -42,7 +43,7 @@ async def facets(connection: AsyncConnection, wanted: Wanted) -> AnyRow:
 WITH lengths AS ({_lengths_query(wanted)}),
 base AS {"MATERIALIZED" if wanted.words is not None else "NOT MATERIALIZED"} (
   SELECT e.id, e.category, e.languages, {_RATING_STEP} AS rating{_flags(fits)} FROM expert e
-   WHERE e.active {f"AND {matches('search')}" if wanted.words is not None else ""}),
+   WHERE {LISTED} {f"AND {matches('search')}" if wanted.words is not None else ""}),
 groups AS MATERIALIZED (
   SELECT category, languages, rating{_flag_names(fits)}, count(*) AS n FROM base e
    WHERE {join_and(["true", *length_condition(filter_conditions(wanted))])}

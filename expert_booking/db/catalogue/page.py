@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.catalogue.conditions import (
+    LISTED,
     all_conditions,
     bind_values,
     inline_values,
@@ -25,7 +26,8 @@ from expert_booking.schemas import ExpertQuery, ExpertSort, Place
 
 MAX_COUNTED: Final = 1_000
 _CARD: Final = (
-    "e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone"
+    "e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone,"
+    " e.photo"
 )
 _RATING_KEYS: Final = ("e.rating_key", "e.rating_count", "e.id")
 _SORT_KEYS: Final = {
@@ -74,7 +76,7 @@ _SOONEST_SECTIONS: Final = (
 
 
 async def find(connection: AsyncConnection, wanted: Wanted) -> Found:
-    """Return one page of active experts."""
+    """Return one page of active experts that are listed."""
     query = wanted.query
     parameters = bind_values(wanted) | _page_parameters(query)
     rows = (await connection.execute(inline_values(_page_statement(wanted), parameters), parameters)).all()
@@ -100,7 +102,7 @@ def _page_statement(wanted: Wanted) -> str:
 WITH found AS MATERIALIZED (
   SELECT id, {_section_number(query.order)} AS section, {_key_names(keys)} FROM (
     SELECT e.id, {_key_columns(keys)}, {_tier(wanted)} AS tier FROM expert e
-     WHERE {join_and(("e.active", *all_conditions(wanted)))} LIMIT {MAX_COUNTED + 1}) f),
+     WHERE {join_and((LISTED, *all_conditions(wanted)))} LIMIT {MAX_COUNTED + 1}) f),
 counted AS (SELECT count(*) AS n FROM found){"".join(gathered)},
 page AS (
   (SELECT * FROM found WHERE (SELECT n FROM counted) <= {MAX_COUNTED}{_beyond(query)} ORDER BY {order} LIMIT :reach)
@@ -123,7 +125,7 @@ def _sections(wanted: Wanted) -> Sequence[_Section]:
 
 
 def _materialised(number: int, section: _Section, wanted: Wanted) -> str:
-    conditions = join_and(("e.active", *all_conditions(wanted), *section.conditions))
+    conditions = join_and((LISTED, *all_conditions(wanted), *section.conditions))
     keys = _key_columns(section.keys)
     return f""",
 section{number} AS MATERIALIZED (
@@ -148,7 +150,7 @@ def _section_queries(number: int, section: _Section, wanted: Wanted) -> list[str
     others = f" AND CASE WHEN {join_and(conditions)} THEN true ELSE false END" if conditions else ""
     parts.append(
         f"SELECT e.id, {number} AS section, {_key_columns(section.keys)} FROM {section.walked}"
-        f" WHERE {many} AND e.active{others}{beyond} {rest}"
+        f" WHERE {many} AND {LISTED}{others}{beyond} {rest}"
     )
     return parts
 

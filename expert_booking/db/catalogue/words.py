@@ -48,7 +48,8 @@ SELECT word,
          WHERE length(typed.word) >= 3 AND v.word LIKE '%' || typed.word || '%' AND NOT starts_with(v.word, typed.word)
          ORDER BY length(v.word), v.word LIMIT 50) AS inside,
   CASE WHEN length(word) >= 4 AND 5 > (
-    SELECT count(*) FROM (SELECT FROM expert e WHERE e.active AND e.terms @@ (word || ':*')::tsquery LIMIT 5) few
+    SELECT count(*) FROM (
+      SELECT FROM expert e WHERE e.active AND e.listed AND e.terms @@ (word || ':*')::tsquery LIMIT 5) few
   ) THEN ARRAY(SELECT v.word FROM search_word v
                 WHERE v.slips && search_slips(typed.word) AND NOT starts_with(v.word, typed.word)
                 ORDER BY v.word LIMIT 200)

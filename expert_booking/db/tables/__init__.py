@@ -14,7 +14,7 @@ from expert_booking.db.tables.bookings import (
 from expert_booking.db.tables.calendars import availability_rule, day_off, override, session_type
 from expert_booking.db.tables.channels import EVENT_CHANNEL, FREED_CHANNEL, MAIL_CHANNEL
 from expert_booking.db.tables.emails import email_address, mailbox_mail, message
-from expert_booking.db.tables.experts import expert
+from expert_booking.db.tables.experts import assistant, expert, expert_photo, former_slug
 from expert_booking.db.tables.feeds import feed, installation
 from expert_booking.db.tables.idempotency import kept_answer
 from expert_booking.db.tables.next_available import expert_changed, expert_free, expert_next
@@ -31,6 +31,7 @@ __all__ = [
     "TRIGGERS",
     "access_proof",
     "access_request",
+    "assistant",
     "availability_rule",
     "block_series",
     "booking",
@@ -41,7 +42,9 @@ __all__ = [
     "expert_changed",
     "expert_free",
     "expert_next",
+    "expert_photo",
     "feed",
+    "former_slug",
     "installation",
     "kept_answer",
     "mailbox_mail",

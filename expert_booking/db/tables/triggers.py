@@ -42,6 +42,7 @@ TRIGGER_FUNCTIONS: Final = tuple(
     for name in (
         "tell_experts_changed",
         "learn_search_words",
+        "keep_former_slug",
         "tell_slot_freed",
         "write_booking_history",
         "tell_slots_freed",
@@ -70,6 +71,8 @@ TRIGGERS: Final = (
         "FOR EACH STATEMENT EXECUTE FUNCTION learn_search_words()"
         for operation in ("INSERT", "UPDATE")
     ),
+    "CREATE TRIGGER expert_former_slug AFTER INSERT OR UPDATE OF slug ON expert "
+    "FOR EACH ROW EXECUTE FUNCTION keep_former_slug()",
     *(
         f"CREATE TRIGGER booking_history_{operation.lower()} AFTER {operation} ON booking REFERENCING {changed} "
         "FOR EACH STATEMENT EXECUTE FUNCTION write_booking_history()"

@@ -7,7 +7,13 @@ from expert_booking.db.bookings import agreed_terms
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.outbox import DROP_AFTER
 from expert_booking.domain.addresses import in_ascii
-from expert_booking.domain.email_schedule import Audience, MessageKind, WantedEmails, reminder_windows
+from expert_booking.domain.email_schedule import (
+    EXPERT_EMAILS,
+    Audience,
+    MessageKind,
+    WantedEmails,
+    reminder_windows,
+)
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Leeway
@@ -80,8 +86,10 @@ class OutboxEmails:
 
 
 def _is_obsolete(row: AnyRow, now: datetime, site: Site) -> bool:
-    """Whether a message is no longer needed: its booking or customer is gone, or is long past, or a reminder is old."""
+    """Whether a message is not needed: its expert does not want it, its customer is gone, or it is too late."""
     if row.now_is is None or (row.audience == Audience.CUSTOMER and not row.customer_email):
+        return True
+    if row.audience == Audience.EXPERT and EXPERT_EMAILS.get(row.kind, "") not in ("", *row.expert_emails):
         return True
     if row.kind == MessageKind.NEW_LINK:
         return False

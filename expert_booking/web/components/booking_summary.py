@@ -10,9 +10,10 @@ from expert_booking.domain.calendar import MINUTE
 from expert_booking.schemas import ExpertDetail, SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web.components.booking_card import session_times
+from expert_booking.web.expert_urls import portrait_url
 
 _SUMMARY: Final = Markup(
-    """<div class="who"><img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
+    """<div class="who"><img class="portrait" src="{portrait}" width="56" height="56" alt="">
 <div><b>{name}</b><span class="small soft">{session} · {minutes} min</span></div></div>{when}{terms}"""
 )
 _TERMS: Final = Markup('<ul class="terms">{}</ul>')
@@ -24,7 +25,7 @@ def booking_summary(
     """Return the summary, with times in `zone` and in the expert's zone. `starts_at` is UTC."""
     terms = Markup(" ").join(map(Markup("<li>{}</li>").format, session_type.terms.sentences()))
     return _SUMMARY.format(
-        slug=expert.slug,
+        portrait=portrait_url(expert),
         name=expert.name,
         session=board.session_title,
         minutes=board.minutes,

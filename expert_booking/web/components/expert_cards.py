@@ -81,6 +81,7 @@ def result_of(
                 "rating": expert.rating,
                 "ratingCount": expert.rating_count,
                 "next": next_free_text(free.get(expert.id), zone, now),
+                **({"photo": expert.photo.small} if expert.photo else {}),
             }
             for expert in page.experts
         ],

@@ -1,8 +1,16 @@
 """A calendar to subscribe to. Its address is created and shown on request."""
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from expert_booking.web.components.question import Question
+
+# What the box says after each action.
+FEED_MESSAGES: Final = {
+    "open": "Add this address to your calendar app, or open it.",
+    "renew": "This is the new address. The old one no longer works.",
+    "close": "This calendar address no longer works.",
+}
 
 
 class FeedBox(Question, component="feed_box.js"):

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from fastapi import Request
+from fastapi import Request, Response
 from nicegui import Client
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,6 +12,7 @@ from expert_booking.schemas import BookingRequest, ExpertDetail, Instant, Sessio
 from expert_booking.services import Services
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.book_controller import BookController, Visitor
+from expert_booking.web.expert_urls import redirect_from_former
 from expert_booking.web.live.profile_cache import ProfileCache
 from expert_booking.web.live.slot_boards import LiveBoards
 from expert_booking.web.open_holds import OpenHolds
@@ -32,21 +33,23 @@ def mount(
     """Serve the page. `request_model` validates the form."""
 
     @page_route.page("/book/{slug}")
-    async def book(slug: str, request: Request, client: Client) -> None:
+    async def book(slug: str, request: Request, client: Client) -> Response | None:
         try:
             expert = (await profiles.of(slug)).expert
         except ExpertNotFound:
             error_pages.expert_not_found()
-            return
+            return None
+        if (moved := redirect_from_former(slug, expert, request, client)) is not None:
+            return moved
         at = instant_of(request.query_params.get("at"))
         if at is None:
             _time_missing(expert)
-            return
+            return None
         session = session_of(expert, request.query_params.get("session"))
         if session is None:
             # Do not show the form for a different session type instead.
             _session_type_not_offered(expert)
-            return
+            return None
         is_new_visitor = visitor_of(request) is None
         visitor = Visitor(
             remembered_visitor(request), network_hash(request, secret), zone_of(request), proof_of(request)
@@ -58,6 +61,7 @@ def mount(
         await controller.read(is_new_visitor=is_new_visitor)
         with layout.frame(f"Book {expert.name}", on_zone=controller.change_zone):
             controller.draw()
+        return None
 
 
 def session_of(expert: ExpertDetail, wanted: str | None) -> SessionTypeView | None:

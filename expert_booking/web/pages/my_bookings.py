@@ -15,12 +15,12 @@ from nicegui import Client, ui
 from expert_booking.domain.errors import Unavailable
 from expert_booking.domain.formatting import UTC_ZONE
 from expert_booking.domain.lifecycle import LIVE, RESCHEDULABLE, Status
-from expert_booking.schemas import BookingView, Identity
+from expert_booking.schemas import BookingView, Identity, OwnExpert
 from expert_booking.services import Services
 from expert_booking.services.feeds import FeedOwner
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.components.booking_card import booking_card, host_card
-from expert_booking.web.components.feed_box import FeedBox
+from expert_booking.web.components.feed_box import FEED_MESSAGES, FeedBox
 from expert_booking.web.components.mail_state import mail_mark
 from expert_booking.web.components.my_data import MyData
 from expert_booking.web.components.sign_in import SignIn
@@ -45,11 +45,6 @@ _NO_SESSIONS: Final = Markup(
     '<section><h2>Sessions with you</h2><p class="soft over">No sessions booked with you at the moment.</p></section>'
 )
 _CONSOLE: Final = Markup('<p class="over"><a class="button quiet" href="/console">Open your console</a></p>')
-_FEED_MESSAGES: Final = {
-    "open": "Add this address to your calendar app, or open it.",
-    "renew": "This is the new address. The old one no longer works.",
-    "close": "This calendar address no longer works.",
-}
 # For an email address that many experts share.
 _MAX_FEED_BOXES: Final = 10
 
@@ -158,7 +153,7 @@ class MyBookingsPage:
     def _draw_feeds(self, identity: Identity) -> None:
         layout.html(Markup("In your calendar"), tag="h2").classes("feeds")
         self._feed_box("My bookings", FeedOwner(customer_key=identity.customer_key))
-        for expert in identity.experts[:_MAX_FEED_BOXES]:
+        for expert in _own(identity)[:_MAX_FEED_BOXES]:
             self._feed_box(f"Sessions with {expert.name}", FeedOwner(expert_id=expert.id))
 
     def _feed_box(self, title: str, owner: FeedOwner) -> None:
@@ -184,14 +179,14 @@ class MyBookingsPage:
             log.exception("could not change the address of a calendar feed")
             box.done(error_pages.INTERNAL_ERROR + error_pages.error_reference())
         else:
-            box.show(url, _FEED_MESSAGES[action])
+            box.show(url, FEED_MESSAGES[action])
 
     async def _may_change(self, owner: FeedOwner) -> bool:
         """Whether the visitor is still signed in and the feed is theirs."""
         identity = await self._identity()
         if identity is None:
             return False
-        return owner.customer_key == identity.customer_key or owner.expert_id in {one.id for one in identity.experts}
+        return owner.customer_key == identity.customer_key or owner.expert_id in {one.id for one in _own(identity)}
 
     async def _identity(self) -> Identity | None:
         return await self._services.access.identity_of_proof(self._proof) if self._proof else None
@@ -266,6 +261,11 @@ class MyBookingsPage:
     def _card(self, booking: BookingView, *, past: bool) -> Markup:
         mail = Markup("") if past or not self._services.site.sends_email else mail_mark(booking)
         return booking_card(booking, self._zone, past=past, mail=mail)
+
+
+def _own(identity: Identity) -> Sequence[OwnExpert]:
+    """The experts whose own address this is. A feed's address works on its own, so assistants do not get it."""
+    return [one for one in identity.experts if not one.is_assisted]
 
 
 def _section(title: str, cards: Sequence[Markup]) -> Markup:

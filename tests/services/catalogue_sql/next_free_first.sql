@@ -12,7 +12,7 @@ WITH found AS MATERIALIZED (
                           timestamptz 'epoch') AS k0,
                  e.id AS k1, 0 AS tier
             FROM expert e
-           WHERE e.active
+           WHERE e.active AND e.listed
            LIMIT 1001) f
 ),
 counted AS (SELECT count(*) AS n FROM found),
@@ -25,13 +25,13 @@ page AS (
   (SELECT e.id, 0 AS section, n.free_at AS k0, n.expert_id AS k1
      FROM (SELECT * FROM expert_next WHERE minutes = 0 AND free_at >= %(now)s) n
      JOIN expert e ON e.id = n.expert_id
-    WHERE (SELECT n FROM counted) > 1000 AND e.active
+    WHERE (SELECT n FROM counted) > 1000 AND e.active AND e.listed
     ORDER BY k0 ASC, k1 ASC LIMIT 21)
   -- Then come the experts without a free time.
   UNION ALL
   (SELECT e.id, 1 AS section, timestamptz 'epoch' AS k0, e.id AS k1
      FROM expert e
-    WHERE (SELECT n FROM counted) > 1000 AND e.active
+    WHERE (SELECT n FROM counted) > 1000 AND e.active AND e.listed
       AND CASE WHEN coalesce((SELECT n.free_at FROM expert_next n
                                WHERE n.expert_id = e.id AND n.minutes = 0 AND n.free_at >= %(now)s),
                              timestamptz 'epoch') = 'epoch'
@@ -41,7 +41,7 @@ page AS (
   LIMIT 21 OFFSET 0
 )
 SELECT counted.n AS total, page.*,
-       e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone
+       e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone, e.photo
   FROM counted
   LEFT JOIN page ON true
   LEFT JOIN expert e ON e.id = page.id

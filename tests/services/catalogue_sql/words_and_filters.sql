@@ -13,7 +13,7 @@ WITH found AS MATERIALIZED (
                       THEN 1
                       ELSE 2 END AS tier
             FROM expert e
-           WHERE e.active
+           WHERE e.active AND e.listed
              AND e.terms @@ CAST('((''tax'':* | ''n tax'':*)) & (''c Law'')' AS tsquery)
              AND e.rating_key >= 4.5
            LIMIT 1001) f
@@ -23,7 +23,7 @@ counted AS (SELECT count(*) AS n FROM found),
 section0 AS MATERIALIZED (
   SELECT e.id, 0 AS section, e.rating_key AS k0, e.rating_count AS k1, e.id AS k2
     FROM expert e
-   WHERE e.active
+   WHERE e.active AND e.listed
      AND e.terms @@ CAST('((''tax'':* | ''n tax'':*)) & (''c Law'')' AS tsquery)
      AND e.rating_key >= 4.5
      AND e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery)
@@ -32,7 +32,7 @@ section0 AS MATERIALIZED (
 section1 AS MATERIALIZED (
   SELECT e.id, 1 AS section, e.rating_key AS k0, e.rating_count AS k1, e.id AS k2
     FROM expert e
-   WHERE e.active
+   WHERE e.active AND e.listed
      AND e.terms @@ CAST('((''tax'':* | ''n tax'':*)) & (''c Law'')' AS tsquery)
      AND e.rating_key >= 4.5
      AND NOT e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery)
@@ -42,7 +42,7 @@ section1 AS MATERIALIZED (
 section2 AS MATERIALIZED (
   SELECT e.id, 2 AS section, e.rating_key AS k0, e.rating_count AS k1, e.id AS k2
     FROM expert e
-   WHERE e.active
+   WHERE e.active AND e.listed
      AND e.terms @@ CAST('((''tax'':* | ''n tax'':*)) & (''c Law'')' AS tsquery)
      AND e.rating_key >= 4.5
      AND NOT e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery)
@@ -64,7 +64,7 @@ page AS (
   (SELECT e.id, 0 AS section, e.rating_key AS k0, e.rating_count AS k1, e.id AS k2
      FROM expert e
     WHERE (SELECT n FROM counted) > 1000 AND (SELECT count(*) FROM section0) > 1000
-      AND e.active
+      AND e.active AND e.listed
       AND CASE WHEN e.terms @@ CAST('((''tax'':* | ''n tax'':*)) & (''c Law'')' AS tsquery)
                 AND e.rating_key >= 4.5
                 AND e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery)
@@ -78,7 +78,7 @@ page AS (
   (SELECT e.id, 1 AS section, e.rating_key AS k0, e.rating_count AS k1, e.id AS k2
      FROM expert e
     WHERE (SELECT n FROM counted) > 1000 AND (SELECT count(*) FROM section1) > 1000
-      AND e.active
+      AND e.active AND e.listed
       AND CASE WHEN e.terms @@ CAST('((''tax'':* | ''n tax'':*)) & (''c Law'')' AS tsquery)
                 AND e.rating_key >= 4.5
                 AND NOT e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery)
@@ -93,7 +93,7 @@ page AS (
   (SELECT e.id, 2 AS section, e.rating_key AS k0, e.rating_count AS k1, e.id AS k2
      FROM expert e
     WHERE (SELECT n FROM counted) > 1000 AND (SELECT count(*) FROM section2) > 1000
-      AND e.active
+      AND e.active AND e.listed
       AND CASE WHEN e.terms @@ CAST('((''tax'':* | ''n tax'':*)) & (''c Law'')' AS tsquery)
                 AND e.rating_key >= 4.5
                 AND NOT e.terms @@ CAST('''n tax'':* & (''c Law'')' AS tsquery)
@@ -105,7 +105,7 @@ page AS (
   LIMIT 21 OFFSET 0
 )
 SELECT counted.n AS total, page.*,
-       e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone
+       e.slug, e.name, e.category, e.experience_years, e.rating, e.rating_count, e.headline, e.languages, e.time_zone, e.photo
   FROM counted
   LEFT JOIN page ON true
   LEFT JOIN expert e ON e.id = page.id
