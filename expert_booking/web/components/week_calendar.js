@@ -3,8 +3,10 @@
 const VIEWS = { day: "timeGridDay", week: "timeGridWeek", month: "dayGridMonth" };
 const NARROW = 720; // pixels; narrower windows begin with a single day
 const MINUTE = 60000;
+const SHORT = 45; // minutes; shorter entries have one line
 
 const shift = (wall, seconds) => new Date(Date.parse(wall + "Z") + seconds * 1000).toISOString().slice(0, 16);
+const length = (item) => (Date.parse(item.end) - Date.parse(item.start)) / MINUTE;
 const minutes = (text) => text.slice(0, 16);
 const wallOf = (date) => new Date(date.getTime() - date.getTimezoneOffset() * MINUTE).toISOString().slice(0, 16);
 
@@ -20,13 +22,13 @@ export default {
   template: `
     <div class="week-calendar" :aria-busy="waiting">
       <div class="calendar-bar">
-        <div class="pager" role="group" aria-label="Move in time">
+        <div class="segments" role="group" aria-label="Move in time">
           <button type="button" :aria-label="'Previous ' + shown" @click="ec.prev()">←</button>
           <button type="button" @click="today">Today</button>
           <button type="button" :aria-label="'Next ' + shown" @click="ec.next()">→</button>
         </div>
         <h2 aria-live="polite">{{ title }}</h2>
-        <div class="pager" role="group" aria-label="View">
+        <div class="segments" role="group" aria-label="View">
           <button v-for="(_, name) in views" :key="name" type="button" :aria-pressed="name === shown" @click="change(name)">{{ name[0].toUpperCase() + name.slice(1) }}</button>
         </div>
         <button type="button" class="button small" @click="$emit('select', { start: null, end: null })">New</button>
@@ -50,9 +52,10 @@ export default {
       locale: "en-GB",
       height: "100%",
       headerToolbar: { start: "", center: "", end: "" },
-      allDayContent: "",
+      allDayContent: { domNodes: [] },
+      allDaySlot: this.hasNames(),
       scrollTime: first.scroll,
-      slotHeight: 26,
+      slotHeight: 30,
       snapDuration: "00:15",
       slotEventOverlap: false,
       nowIndicator: true,
@@ -86,7 +89,7 @@ export default {
   methods: {
     event(item) {
       const background = item.background ? { display: "background" } : {};
-      const classes = ["is-" + item.kind, ...(item.status ? ["is-" + item.status] : [])];
+      const classes = ["is-" + item.kind, ...(item.status ? ["is-" + item.status] : []), ...(length(item) < SHORT ? ["is-short"] : [])];
       return { id: item.id, start: item.start, end: item.end, allDay: !!item.allDay, classNames: classes, startEditable: !!item.movable, ...background };
     },
     content({ event, timeText, view }) {
@@ -95,11 +98,14 @@ export default {
       if (item.background) return { domNodes: item.title ? [element("span", "background-name", item.title)] : [] };
       // A dragged copy shows where it is; Python names the offset of a time that the clock shows twice.
       const time = wallOf(event.start) === item.start ? item.time : timeText;
-      const nodes = [element("span", "event-time", time), element("b", "event-title", item.title)];
-      if (view.type !== VIEWS.month) nodes.push(element("span", "event-text", item.text));
-      else nodes.push(element("span", "sr-only", item.text));
-      nodes.push(element("span", "sr-only", item.day));
+      const month = view.type === VIEWS.month;
+      const short = length(item) < SHORT && view.type !== VIEWS.day;
+      const nodes = [element("span", "event-time", month || short ? time.slice(0, 5) : time), element("b", "event-title", item.title)];
+      nodes.push(element("span", month || short ? "sr-only" : "event-text", item.text), element("span", "sr-only", item.day));
       const body = element("div", "event-body", "");
+      // Not the article around it, which may not be a button. Its clicks and keys reach the library all the same.
+      body.setAttribute("role", "button");
+      body.tabIndex = 0;
       body.append(...nodes);
       return { domNodes: [body] };
     },
@@ -113,12 +119,17 @@ export default {
       if (item.background) {
         el.dataset.background = item.kind;
         el.setAttribute("role", "presentation");
-      } else el.title = [item.time, item.title, item.text].join(", ");
+        return;
+      }
+      el.title = [item.time, item.title, item.text].join(", ");
+      el.removeAttribute("role");
+      el.removeAttribute("tabindex");
     },
     // The grid's table roles lack what readers expect of a table. Each booking is a button that says all about itself.
     nameRoles() {
       for (const one of this.$refs.grid.querySelectorAll('.ec, [role="row"], [role="rowgroup"], [role="cell"], [role="columnheader"]'))
         one.setAttribute("role", one.matches(".ec") ? "group" : "presentation");
+      for (const one of this.$refs.grid.querySelectorAll("[aria-colindex]")) one.removeAttribute("aria-colindex");
     },
     datesSet({ startStr, endStr, view }) {
       this.title = view.title;
@@ -191,12 +202,29 @@ export default {
       this.takeQueued();
     },
     focusItem(id) {
-      this.$refs.grid.querySelector(`[data-booking="${id}"], [data-block="${id}"], [data-hold="${id}"]`)?.focus();
+      this.$refs.grid.querySelector(`[data-booking="${id}"] .event-body, [data-block="${id}"] .event-body`)?.focus();
+    },
+    async copy(text) {
+      try {
+        await navigator.clipboard.writeText(text);
+      } catch {
+        // The clipboard API needs https. The text is selected in a field inside the dialog, which keeps the focus.
+        const field = document.createElement("textarea");
+        field.value = text;
+        (document.querySelector(".q-dialog .q-card") ?? document.body).append(field);
+        field.select();
+        document.execCommand("copy");
+        field.remove();
+      }
     },
     takeQueued() {
       const data = this.queued;
       this.queued = null;
       if (data && !this.dragging) this.apply(JSON.parse(data));
+    },
+    // Days off and holidays are named in a row of their own.
+    hasNames() {
+      return [...this.items.values()].some((item) => item.allDay);
     },
     // Changes only what differs, so that focus and scrolling stay.
     apply(range) {
@@ -204,6 +232,7 @@ export default {
       this.items = new Map(range.items.map((item) => [item.id, item]));
       if (range.offset !== this.range.offset) this.ec.setOption("timeZone", range.offset);
       this.range = range;
+      this.ec.setOption("allDaySlot", this.hasNames());
       for (const id of before.keys()) if (!this.items.has(id)) this.ec.removeEventById(id);
       for (const [id, item] of this.items) {
         const old = before.get(id);
@@ -212,8 +241,8 @@ export default {
       }
     },
     update(item) {
-      const focused = this.$refs.grid.contains(document.activeElement) && document.activeElement;
-      const had = focused && [focused.dataset.booking, focused.dataset.block].includes(item.id);
+      const focused = document.activeElement?.closest("[data-booking], [data-block]");
+      const had = [focused?.dataset.booking, focused?.dataset.block].includes(item.id);
       this.ec.updateEvent(this.event(item));
       if (had) setTimeout(() => this.focusItem(item.id));
     },

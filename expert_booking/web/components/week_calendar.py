@@ -87,6 +87,10 @@ class WeekCalendar(Element, component="week_calendar.js"):
         """Put the keyboard focus on an item."""
         self.run_method("focusItem", item)
 
+    def copy(self, text: str) -> None:
+        """Copy a text to the clipboard."""
+        self.run_method("copy", text)
+
     def _on(self, event: str, read: Callable[[Any], tuple[Any, ...]], handler: Callable[..., Awaitable[None]]) -> None:
         async def handle(event: GenericEventArguments) -> None:
             try:

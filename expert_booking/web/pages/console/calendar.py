@@ -1,0 +1,154 @@
+"""`/console/calendar`: a host's day, week or month, and what the host can do with it."""
+
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from fastapi import Request
+from markupsafe import Markup
+
+from expert_booking.domain import formatting
+from expert_booking.domain.calendar import DAY, local_instant
+from expert_booking.domain.wall_clock import wall_span
+from expert_booking.schemas import Caller, EntryKind, ScheduleEntry
+from expert_booking.services import Services
+from expert_booking.web import calendar_items, console, layout
+from expert_booking.web.calendar_changes import CalendarChanges
+from expert_booking.web.components.week_calendar import VIEWS, Selected, WeekCalendar
+
+_WEEK: Final = timedelta(days=7)
+# The length of a selection that was only a click, if the host offers no session.
+_HOUR: Final = timedelta(hours=1)
+_LEGEND: Final = Markup(
+    """<ul class="calendar-legend" aria-label="Legend"><li><i class="is-confirmed"></i>Confirmed</li>
+<li><i class="is-pending"></i>Pending</li><li><i class="is-completed"></i>Completed</li>
+<li><i class="is-no_show"></i>No-show</li><li><i class="is-hold"></i>On hold</li><li><i class="is-block"></i>Blocked</li>
+<li><i class="is-buffer"></i>Buffer</li><li><i class="is-open"></i>Open</li><li><i class="is-closed"></i>Day off</li></ul>"""
+)
+
+
+def mount(services: Services) -> None:
+    """Serve the page."""
+
+    @console.page(services, "calendar")
+    async def calendar(page: console.Console, request: Request) -> None:
+        view = CalendarPage(page, request)
+        with page.frame("calendar", "Calendar"):
+            view.draw()
+        await view.load()
+
+
+class CalendarPage:
+    """One open calendar. It is read again whenever something about its expert changes."""
+
+    def __init__(self, page: console.Console, request: Request) -> None:
+        self._page = page
+        self._services = page.services
+        today = calendar_items.day_of(page.services.clock(), page.zone)
+        self._day = _day(request.query_params.get("date", ""), today)
+        wanted = request.query_params.get("view")
+        self._view = wanted if wanted in VIEWS else None
+        self._shown = _days_of(self._view, self._day)
+        self._entries: dict[str, ScheduleEntry] = {}
+        self._refresh = page.subscribe(self._read)
+
+    def draw(self) -> None:
+        """Draw the zone's name, the calendar, its legend, and the closed panel and dialogs."""
+        layout.html(self._zone_line(), tag="p").classes("calendar-zone")
+        self._calendar = WeekCalendar(
+            day=self._day,
+            view=self._view,
+            on_range=self._show_range,
+            on_open=self._open,
+            on_select=self._select,
+            on_drag=self._drag,
+            on_drop=self._drop,
+        )
+        layout.html(_LEGEND)
+        self._changes = CalendarChanges(self._page, self._calendar, self._refresh)
+
+    async def load(self) -> None:
+        """Deliver the page with its first days."""
+        caller = await self._page.caller()
+        if caller is not None:
+            self._calendar.load(await self._data(caller))
+
+    async def _read(self) -> None:
+        caller = await self._page.caller()
+        if caller is None:
+            self._page.refused(console.SIGNED_OUT)
+            return
+        self._calendar.show(await self._data(caller))
+        await self._changes.refresh_panel(caller)
+
+    async def _data(self, caller: Caller) -> dict[str, object]:
+        since, until = self._shown
+        begin, end = (local_instant(self._page.zone, day, 0) for day in (since, until))
+        read = await self._services.schedule.week(self._page.expert.id, begin, end, caller)
+        self._entries = {str(entry.id): entry for entry in read.entries}
+        return calendar_items.data_of(read, since, until, self._services.clock())
+
+    async def _show_range(self, since: date, until: date) -> None:
+        self._shown = since, until
+        await self._read()
+
+    async def _open(self, item: str) -> None:
+        entry = self._entries.get(item)
+        if entry is None or entry.kind is EntryKind.HOLD:
+            return
+        if entry.kind is EntryKind.BLOCK:
+            await self._changes.open_block(entry)
+        else:
+            await self._changes.open_booking(entry.id)
+
+    async def _select(self, selected: Selected) -> None:
+        start = selected.start or self._next_hour()
+        end = selected.end
+        if selected.whole_days:
+            start += timedelta(hours=9)
+            end = None
+        await self._changes.add(start, end)
+
+    async def _drag(self, item: str) -> None:
+        entry = self._entries.get(item)
+        if entry is None or entry.session_type_id is None:
+            return
+        spans = await self._changes.free_spans(entry, *self._shown)
+        walls = (wall_span(begin, end, self._page.zone) for begin, end in spans)
+        texts = [(calendar_items.wall_text(begin), calendar_items.wall_text(end)) for begin, end in walls]
+        self._calendar.show_targets(item, texts)
+
+    async def _drop(self, item: str, wall: datetime) -> None:
+        entry = self._entries.get(item)
+        if entry is None or not calendar_items.is_movable(entry):
+            self._calendar.settle(back=True)
+            return
+        await self._changes.drop(entry, wall)
+
+    def _next_hour(self) -> datetime:
+        """The next full hour on the expert's clock: today, or on the first day that is shown."""
+        now = self._services.clock().astimezone(self._page.zone).replace(tzinfo=None)
+        start = now.replace(minute=0, second=0, microsecond=0) + _HOUR
+        first = self._shown[0]
+        return start if first <= start.date() < self._shown[1] else datetime(first.year, first.month, first.day, 9)
+
+    def _zone_line(self) -> Markup:
+        now, zone, own = self._services.clock(), self._page.zone, self._page.viewer_zone
+        text = Markup("Times in <b>{}</b>").format(formatting.zone_at(zone, now))
+        if own.key != zone.key:
+            text += Markup("; you are in <b>{}</b>").format(formatting.zone_at(own, now))
+        return text
+
+
+def _day(text: str, otherwise: date) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return otherwise
+    return day if 2000 <= day.year <= 2100 else otherwise
+
+
+def _days_of(view: str | None, day: date) -> tuple[date, date]:
+    """The days that a view shows, from the first to the day after the last one."""
+    first = day.replace(day=1) if view == "month" else day
+    monday = first - first.weekday() * DAY
+    return monday, monday + (6 * _WEEK if view == "month" else _WEEK)
