@@ -70,7 +70,7 @@ class Metrics:
         self._sockets_refused = self._counter("sockets_refused", "Refused connections of pages, by reason.", "reason")
         for reason in ("foreign_origin", "too_many"):
             self._sockets_refused.labels(reason)
-        for way in ("page", "api"):
+        for way in ("page", "api", "host"):
             self._bookings.labels(way)
         self._gauges: dict[str, Gauge] = {}
         self._read_queue_sizes: Callable[[], Awaitable[QueueSizes]] | None = None
@@ -91,7 +91,7 @@ class Metrics:
         found[1].observe(seconds)
 
     def booked(self, way: str) -> None:
-        """Count a booking; `way` is `page` or `api`."""
+        """Count a booking; `way` is `page`, `api` or `host`."""
         self._bookings.labels(way).inc()
 
     def changed(self, to: str) -> None:

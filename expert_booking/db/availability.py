@@ -83,6 +83,11 @@ _SESSION_TYPES = (
     .join_from(expert, session_type, _s.expert_id == _e.id)
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
 )  # fmt: skip
+_PLAN = DriverStatement(
+    select(_e.time_zone, _e.country, _e.region, _e.closed_on_holidays, _RULES.label("rules"),
+           _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
+    .where(_e.id == bindparam("expert_id", type_=Uuid))
+)  # fmt: skip
 _OFFERS = DriverStatement(_SESSION_TYPES.where(_e.id == any_(_ids)))
 _OFFERS_BY_SLUG = DriverStatement(_SESSION_TYPES.where(_e.slug == bindparam("slug")))
 _BUSY = DriverStatement(
@@ -118,6 +123,16 @@ async def offers_by_slug(connection: AsyncConnection, slug: str, now: datetime) 
     return [_offer(row) for row in await _OFFERS_BY_SLUG.all(connection, values)]
 
 
+async def plan(connection: AsyncConnection, expert_id: UUID, since: datetime) -> tuple[ZoneInfo, Hours] | None:
+    """Return the time zone and the hours of an expert from some days before `since`; None if there is no such expert.
+
+    Unlike `offers`, this needs no session types.
+    """
+    values = {"expert_id": expert_id, "first_day": since.date() - _DAYS_BACK}
+    row = await _PLAN.one_or_none(connection, values)
+    return None if row is None else (ZoneInfo(row.time_zone), _hours_of(row))
+
+
 async def busy(
     connection: AsyncConnection, expert_ids: Sequence[UUID], since: datetime, until: datetime, now: datetime
 ) -> dict[UUID, list[Busy]]:
@@ -132,11 +147,14 @@ async def busy(
 def _offer(row: AnyRow) -> Offer:
     length = SessionLength(row.minutes, row.step_minutes, row.before_minutes, row.after_minutes,
                            row.notice_minutes, row.horizon_days, row.daily_cap)  # fmt: skip
-    holidays = (row.country, row.region) if row.closed_on_holidays else None
-    hours = _hours(row.rules or "[]", row.overrides or "[]", row.days_off or "[]", holidays)
-    calendar = Calendar(ZoneInfo(row.time_zone), hours, length, row.active, row.session_type_id)
+    calendar = Calendar(ZoneInfo(row.time_zone), _hours_of(row), length, row.active, row.session_type_id)
     return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
                  calendar, terms_of(row))  # fmt: skip
+
+
+def _hours_of(row: AnyRow) -> Hours:
+    holidays = (row.country, row.region) if row.closed_on_holidays else None
+    return _hours(row.rules or "[]", row.overrides or "[]", row.days_off or "[]", holidays)
 
 
 def terms_of(row: AnyRow) -> Terms:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import DateTime, Table, bindparam, case, delete, func, null, select, text, union, update
+from sqlalchemy import DateTime, Table, Uuid, bindparam, case, delete, func, null, select, text, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
@@ -54,15 +54,34 @@ _LOCK_OF_CUSTOMER: Final = (
 _LOCK_ENDED: Final = text(
     """
     SELECT id, email, customer_key, visitor FROM booking
-     WHERE customer_key <> '' AND id IN (
-       (SELECT id FROM booking WHERE customer_key <> '' AND ends_at < :before ORDER BY ends_at LIMIT :limit)
+     WHERE name <> '' AND id IN (
+       (SELECT id FROM booking WHERE name <> '' AND ends_at < :before ORDER BY ends_at LIMIT :limit)
        UNION ALL
        (SELECT id FROM booking WHERE erase_when_over AND ends_at < :now ORDER BY ends_at LIMIT :limit))
      ORDER BY id FOR UPDATE SKIP LOCKED
     """
 ).bindparams(bindparam("before", type_=DateTime(timezone=True)), bindparam("now", type_=DateTime(timezone=True)))
+# Without an address, people with the same name are one customer.
+_MATCHING: Final = text(
+    """
+    SELECT * FROM (
+      SELECT DISTINCT ON (customer_key, CASE customer_key WHEN '' THEN name END)
+             name, nullif(email, '') AS email, phone, time_zone, starts_at AS last_starts_at
+        FROM booking
+       WHERE expert_id = :expert_id AND name <> '' AND verify_by IS NULL
+         AND (strpos(search_folded(name), search_folded(:wanted)) > 0 OR strpos(lower(email), lower(:wanted)) > 0)
+       ORDER BY customer_key, CASE customer_key WHEN '' THEN name END, starts_at DESC
+    ) AS latest ORDER BY last_starts_at DESC, name LIMIT :limit
+    """
+).bindparams(bindparam("expert_id", type_=Uuid))
 _ALLOW_ERASING: Final = text("SELECT set_config('expert_booking.erasing', 'on', true)")
 _STOP_ERASING: Final = text("SELECT set_config('expert_booking.erasing', '', true)")
+
+
+async def matching(connection: AsyncConnection, expert_id: UUID, wanted: str, limit: int) -> Sequence[AnyRow]:
+    """Return the customers of this expert whose name or address contains this text, the latest start first."""
+    values = {"expert_id": expert_id, "wanted": wanted, "limit": limit}
+    return (await connection.execute(_MATCHING, values)).all()
 
 
 async def lock_of_customer(connection: AsyncConnection, key: str) -> Sequence[AnyRow]:

@@ -22,7 +22,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 EXTENSIONS: Final = ("btree_gist", *SEARCH_EXTENSIONS)
 _LIVE: Final = (
-    "(status = ANY (ARRAY['held'::text, 'pending'::text, 'confirmed'::text, 'completed'::text, 'no_show'::text]))"
+    "(status = ANY (ARRAY['held'::text, 'pending'::text, 'confirmed'::text, 'completed'::text, 'no_show'::text, "
+    "'blocked'::text]))"
 )
 # The constraints and indexes that make double booking impossible, as PostgreSQL prints them from USING on.
 FENCES: Final = {

@@ -51,6 +51,12 @@ async def time_zone(connection: AsyncConnection, expert_id: UUID) -> str:
     return zone
 
 
+async def time_zone_if_any(connection: AsyncConnection, expert_id: UUID) -> str | None:
+    """Return the time zone of an expert; None if there is no such expert."""
+    zone: str | None = await connection.scalar(select(_e.time_zone).where(_e.id == expert_id))
+    return zone
+
+
 async def any_exist(connection: AsyncConnection) -> bool:
     """Return whether there are any experts."""
     return await connection.scalar(_ANY_EXPERT) is not None

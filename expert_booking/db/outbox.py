@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, bindparam, text
+from sqlalchemy import BigInteger, DateTime, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -130,7 +131,7 @@ _PLAN_REMINDERS = text(
       FROM booking AS b CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
      WHERE b.status = 'confirmed' AND b.starts_at > :after AND b.starts_at <= :until
        AND b.changed_at <= b.starts_at - make_interval(mins => :minutes_before) AND b.email IS NOT NULL
-       AND (audience.audience = 'expert' OR b.wanted_emails = 'all')
+       AND (audience.audience = 'expert' OR b.wanted_emails = 'all' AND b.email <> '')
        AND NOT EXISTS (SELECT FROM message AS one
                         WHERE one.kind = 'reminder' AND one.booking_id = b.id AND one.audience = audience.audience
                           AND one.starts_at = b.starts_at AND one.minutes_before = :minutes_before)
@@ -156,6 +157,34 @@ _RESEND = text(
     SELECT id, pg_notify('{MAIL_CHANNEL}', ''), pg_notify('{MAIL_CHANNEL}', coalesce(booking_id::text, '')) FROM again
     """  # noqa: S608
 ).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+_LOCK_AGAIN = text("SELECT pg_advisory_xact_lock(hashtextextended('emails again of ' || :booking, 0))")
+_COUNT_AGAIN = text(
+    "SELECT count(*) FROM message WHERE booking_id = :booking_id AND again AND created_at > :since"
+).bindparams(_instant("since"))
+# The latest email repeats what it said. After a change without an email it would be wrong; then the kind of email
+# follows from the status of the booking. There is none for the other statuses.
+_SEND_AGAIN = text(
+    f"""
+    WITH latest AS (
+      SELECT kind, change_id, status, starts_at FROM message
+       WHERE booking_id = :booking_id AND audience = 'customer' AND kind NOT IN ('verification', 'reminder')
+       ORDER BY id DESC LIMIT 1
+    ), sent AS (
+      INSERT INTO message (kind, audience, booking_id, change_id, status, starts_at, ends_at, sequence, again,
+                           created_at)
+      SELECT email.kind, 'customer', b.id, email.change_id, b.status, b.starts_at, b.ends_at, b.sequence, true, :now
+        FROM booking AS b LEFT JOIN latest ON (latest.status, latest.starts_at) = (b.status, b.starts_at)
+       CROSS JOIN LATERAL (
+              SELECT coalesce(latest.kind, CASE WHEN b.status = 'pending' THEN 'received'
+                                                WHEN b.status IN ('confirmed', 'declined', 'cancelled', 'expired')
+                                                THEN b.status END),
+                     latest.change_id) AS email (kind, change_id)
+       WHERE b.id = :booking_id AND email.kind IS NOT NULL
+      RETURNING booking_id
+    )
+    SELECT pg_notify('{MAIL_CHANNEL}', ''), pg_notify('{MAIL_CHANNEL}', booking_id::text) FROM sent
+    """  # noqa: S608
+).bindparams(_instant("now"), bindparam("booking_id", type_=Uuid))
 _SWEEP = text(
     f"""
     DELETE FROM message WHERE id IN (
@@ -223,6 +252,21 @@ async def resend(connection: AsyncConnection, ids: Sequence[int] | None) -> set[
     """Make these messages due now, or all given-up ones if `ids` is None. Returns the ids found."""
     values = {"ids": list(ids or ()), "every": ids is None}
     return {row.id for row in (await connection.execute(_RESEND, values)).all()}
+
+
+async def count_again(connection: AsyncConnection, booking_id: UUID, since: datetime) -> int:
+    """Count how often an email about this booking was sent again since then. Others wait until the transaction ends."""
+    await connection.execute(_LOCK_AGAIN, {"booking": str(booking_id)})
+    return await connection.scalar(_COUNT_AGAIN, {"booking_id": booking_id, "since": since}) or 0
+
+
+async def send_again(connection: AsyncConnection, booking_id: UUID, now: datetime) -> bool:
+    """Queue the latest email to the customer of this booking once more; False if there is none.
+
+    If the booking has changed since that email, this one says how it is now.
+    """
+    sent = (await connection.execute(_SEND_AGAIN, {"booking_id": booking_id, "now": now})).one_or_none()
+    return sent is not None
 
 
 async def sweep(connection: AsyncConnection, now: datetime) -> bool:

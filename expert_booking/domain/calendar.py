@@ -166,7 +166,7 @@ class Calendar:
         """
         for blocker in self.blockers(starts_at, now):
             raise SlotTaken(blocker) if blocker.reason in (Reason.BUSY, Reason.HELD) else SlotNotOffered(blocker)
-        return self._slot(starts_at)
+        return self.slot_at(starts_at)
 
     def blockers(self, starts_at: datetime, now: datetime) -> Iterator[Blocker]:
         """All reasons why this instant cannot be booked, most important first; none if it can."""
@@ -181,7 +181,7 @@ class Calendar:
             figures: Figures = {"horizonDays": self.length.horizon_days, "lastDay": self.horizon(now)}
             yield Blocker(Reason.BEYOND_HORIZON, figures)
         yield from self._off_plan(starts_at)
-        slot = self._slot(starts_at)
+        slot = self.slot_at(starts_at)
         overlapping = sorted(b for b in self.busy if b.starts_at < slot.busy_until and slot.busy_from < b.ends_at)
         # As on the board, a time counts as held only if it overlaps nothing but holds.
         for busy in [b for b in overlapping if not b.held][:1] or overlapping[:1]:
@@ -191,6 +191,11 @@ class Calendar:
         if day in self._full_days():
             cap = self.length.daily_cap or 0
             yield Blocker(Reason.DAY_FULL, {"day": day, "booked": self._booked()[day], "dailyCap": cap})
+
+    def slot_at(self, start: datetime) -> Slot:
+        """The slot of a session that starts at this instant, whether or not it can be booked."""
+        session, before, after = self.length.spans()
+        return Slot(start, start + session, start - before, start + session + after)
 
     def horizon(self, now: datetime) -> date:
         """The last local day on which sessions are offered."""
@@ -276,10 +281,6 @@ class Calendar:
         """The number of sessions of this type on each local day."""
         starts = (b.session_starts_at for b in self.busy if b.session_type_id == self.session_type_id)
         return Counter(self.day_of(start) for start in starts if start is not None)
-
-    def _slot(self, start: datetime) -> Slot:
-        session, before, after = self.length.spans()
-        return Slot(start, start + session, start - before, start + session + after)
 
 
 def _floor(instant: datetime) -> int:

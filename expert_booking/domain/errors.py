@@ -3,10 +3,10 @@
 Callers map the base classes (`NotFound`, `Conflict`, …) to HTTP statuses, never the individual refusals.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from expert_booking.domain.limits import HOUR
 from expert_booking.domain.unavailability import Blocker, Reason
@@ -119,6 +119,12 @@ class MessageNotFound(NotFound):
     code = "message_not_found"
 
 
+class BlockNotFound(NotFound):
+    """This block does not exist."""
+
+    code = "block_not_found"
+
+
 class OverrideNotFound(NotFound):
     """There is no override for this date."""
 
@@ -221,6 +227,35 @@ class RequestInFlight(Conflict):
     code = "request_in_flight"
 
 
+class ChangedMeanwhile(Conflict):
+    """This booking has changed since you read it. Please look at it again."""
+
+    code = "changed_meanwhile"
+
+
+class BlockConflict(Conflict):
+    """This time is not free."""
+
+    code = "block_conflict"
+
+    def __init__(self, conflicts: Sequence[Any]) -> None:
+        """`conflicts`: the views of what is in the way."""
+        super().__init__("This time is not free." if len(conflicts) == 1 else "Some of these times are not free.")
+        self.conflicts = conflicts
+
+
+class EmailNotPossible(Conflict):
+    """There is no email about this booking that could be sent again."""
+
+    code = "email_not_possible"
+
+
+class NoManageLink(Conflict):
+    """This booking has no email address, and therefore no link for its customer."""
+
+    code = "no_manage_link"
+
+
 class StatusChangeNotAllowed(Conflict):
     """This status change is not allowed."""
 
@@ -294,6 +329,8 @@ class SlotNotOffered(Invalid):
         self.blocker = blocker
         # The nearest free starts (UTC), earliest first; empty unless a service has looked them up.
         self.alternatives: tuple[datetime, ...] = ()
+        # For hosts: what they would have to set aside. Values of `RuleOverride`; empty if that does not help.
+        self.override: tuple[str, ...] = ()
 
 
 class IdempotencyKeyReused(Invalid):
@@ -324,6 +361,13 @@ class TooManyVerificationEmails(TooManyRequests):
 
     code = "too_many_verification_emails"
     retry_after = 1800
+
+
+class TooManyEmailsAgain(TooManyRequests):
+    """This email was sent again several times in the last hour."""
+
+    code = "too_many_emails_again"
+    retry_after = 3600
 
 
 class TooManyHolds(TooManyRequests):

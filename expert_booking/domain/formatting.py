@@ -17,6 +17,7 @@ STATUS = {
     Status.DECLINED: "Declined",
     Status.EXPIRED: "Expired",
     Status.NO_SHOW: "No-show",
+    Status.BLOCKED: "Blocked",
 }
 
 

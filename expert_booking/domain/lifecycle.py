@@ -17,6 +17,8 @@ class Status(StrEnum):
     DECLINED = "declined"
     EXPIRED = "expired"
     NO_SHOW = "no_show"
+    # Time that a host keeps free. It has no customer, and is no booking.
+    BLOCKED = "blocked"
 
 
 class Actor(StrEnum):
@@ -29,8 +31,10 @@ class Actor(StrEnum):
     DATABASE = "database"
 
 
-# A live booking blocks its time. The database's two fences list the same five statuses.
-LIVE: Final = frozenset({Status.HELD, Status.PENDING, Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW})
+# A live booking blocks its time. The database's fences list the same six statuses.
+LIVE: Final = frozenset(
+    {Status.HELD, Status.PENDING, Status.CONFIRMED, Status.COMPLETED, Status.NO_SHOW, Status.BLOCKED}
+)
 
 HOSTS: Final = frozenset({Actor.EXPERT, Actor.ADMIN})
 _CUSTOMER: Final = frozenset({Actor.CUSTOMER})

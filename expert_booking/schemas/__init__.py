@@ -16,6 +16,15 @@ from expert_booking.schemas.access import (
     TokenRequest,
     TokenView,
 )
+from expert_booking.schemas.blocks import (
+    BlockDeletion,
+    BlockList,
+    BlockQuery,
+    BlockRequest,
+    BlocksAdded,
+    BlockView,
+    ConflictView,
+)
 from expert_booking.schemas.bookings import (
     REASON_LENGTH,
     BookingHistory,
@@ -29,11 +38,14 @@ from expert_booking.schemas.bookings import (
     ChangeView,
     HoldRequest,
     HoldView,
+    HostBookingRequest,
+    HostChangeView,
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
     VerifyRequest,
     booking_request_model,
+    host_booking_request_model,
 )
 from expert_booking.schemas.cursors import ExpertSort, Place, cursor, place_of
 from expert_booking.schemas.customers import (
@@ -101,6 +113,14 @@ from expert_booking.schemas.hours import (
 )
 from expert_booking.schemas.mail import MailView, MessageView, NotBookedView, OpenedMail
 from expert_booking.schemas.problems import PROBLEM_JSON, Problem, problem_body
+from expert_booking.schemas.schedule import (
+    ClosedDay,
+    CustomerMatch,
+    EntryKind,
+    OpenTime,
+    ScheduleEntry,
+    ScheduleView,
+)
 from expert_booking.schemas.session_types import (
     MAX_SESSION_TYPES,
     NewSessionType,
@@ -137,7 +157,13 @@ __all__ = [
     "TOKEN_ROLES",
     "AccessRequest",
     "AccessRequested",
+    "BlockDeletion",
+    "BlockList",
+    "BlockQuery",
+    "BlockRequest",
+    "BlockView",
     "BlockerView",
+    "BlocksAdded",
     "BookingHistory",
     "BookingPage",
     "BookingQuery",
@@ -148,8 +174,11 @@ __all__ = [
     "BusyView",
     "Caller",
     "ChangeView",
+    "ClosedDay",
+    "ConflictView",
     "CustomerData",
     "CustomerErased",
+    "CustomerMatch",
     "Day",
     "DayWindow",
     "DaysOffList",
@@ -157,6 +186,7 @@ __all__ = [
     "DaysOffRequest",
     "DaysOffView",
     "Email",
+    "EntryKind",
     "EraseQuery",
     "ExpertChange",
     "ExpertDetail",
@@ -173,6 +203,8 @@ __all__ = [
     "FieldError",
     "HoldRequest",
     "HoldView",
+    "HostBookingRequest",
+    "HostChangeView",
     "Identity",
     "Instant",
     "Language",
@@ -186,6 +218,7 @@ __all__ = [
     "NewSessionType",
     "NotBookedView",
     "Notes",
+    "OpenTime",
     "OpenedMail",
     "OverrideList",
     "OverrideQuery",
@@ -204,6 +237,8 @@ __all__ = [
     "RescheduleRequest",
     "Role",
     "RuleRequest",
+    "ScheduleEntry",
+    "ScheduleView",
     "Search",
     "SessionTypeChange",
     "SessionTypeList",
@@ -233,6 +268,7 @@ __all__ = [
     "cursor",
     "field_error",
     "field_errors",
+    "host_booking_request_model",
     "place_of",
     "problem_body",
     "utc_text",

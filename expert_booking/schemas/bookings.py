@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, TypeVar
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
@@ -11,10 +11,12 @@ from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery, WantedEmails
 from expert_booking.domain.formatting import DELETED_CUSTOMER
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.domain.terms import Leeway
 from expert_booking.domain.time_zones import country_of
 from expert_booking.schemas.fields import (
     MAX_PAGE,
+    WHOLE,
     Email,
     Instant,
     Model,
@@ -25,6 +27,7 @@ from expert_booking.schemas.fields import (
     Utc,
     ZoneName,
     at_most,
+    at_most_items,
     checked,
     lines,
 )
@@ -62,6 +65,26 @@ class BookingRequest(RequestModel):
         return phone_numbers.e164(phone, country_of(info.data.get("time_zone")) or cls.default_region)
 
 
+_OVERRIDE: Final = (
+    "For hosts only: the rules of the calendar to set aside. A refusal lists those that it needs. Days off and holidays"
+    " are outside the hours, too. Overlapping another booking is never possible."
+)
+_NOTIFY: Final = "For hosts only: whether the customer and the expert get an email about it."
+_Request = TypeVar("_Request", bound=BookingRequest)
+Overrides = Annotated[Sequence[RuleOverride], Field(description=_OVERRIDE, max_length=10), at_most_items(10)]
+Notify = Annotated[bool, Field(description=_NOTIFY)]
+
+
+class HostBookingRequest(BookingRequest):
+    """A booking that a host makes by hand. It needs only a name: without an email address, no email is sent."""
+
+    email: Annotated[  # type: ignore[assignment]
+        Email | None, BeforeValidator(lambda text: text or None), Field(description="Without it, no email is sent.")
+    ] = None
+    override: Overrides = ()
+    notify: Notify = True
+
+
 class BookingRequestWithPhone(BookingRequest):
     """A request for a booking."""
 
@@ -75,7 +98,13 @@ def booking_request_model(*, phone_required: bool, default_region: str | None) -
     return _with_region(create_model(base.__name__, __base__=base, __doc__=base.__doc__), default_region)
 
 
-def _with_region(model: type[BookingRequest], region: str | None) -> type[BookingRequest]:
+def host_booking_request_model(*, default_region: str | None) -> type[HostBookingRequest]:
+    """The model of bookings by hand on a site with this setting."""
+    base = HostBookingRequest
+    return _with_region(create_model(base.__name__, __base__=base, __doc__=base.__doc__), default_region)
+
+
+def _with_region(model: type[_Request], region: str | None) -> type[_Request]:
     model.default_region = region
     return model
 
@@ -118,7 +147,7 @@ class BookingView(BusyView):
     session_type_id: UUID
     session_title: str
     name: Annotated[str | None, Field(description="null: the customer's data was deleted.")]
-    email: Annotated[str | None, Field(description="null: the customer's data was deleted.")]
+    email: Annotated[str | None, Field(description="null: none is known, or the customer's data was deleted.")]
     phone: str | None
     notes: str
     time_zone: str | None
@@ -164,10 +193,16 @@ class BookingView(BusyView):
 class NewBookingView(BookingView):
     """A new booking, with the token that reads and changes this booking only."""
 
-    access_token: str
+    access_token: Annotated[str | None, Field(description="null: the booking has no email address.")]
 
 
 ChangeReason = Annotated[str, lines(REASON_LENGTH)]
+Version = Annotated[
+    int | None,
+    Field(description="The `version` that you have read. If the booking has changed since, the request is refused."),
+    Field(ge=1),
+    WHOLE,
+]
 
 
 class StatusRequest(RequestModel):
@@ -175,6 +210,8 @@ class StatusRequest(RequestModel):
 
     status: Status
     reason: ChangeReason = ""
+    version: Version = None
+    notify: Notify = True
 
 
 def _digits(text: str) -> str:
@@ -195,6 +232,9 @@ class RescheduleRequest(RequestModel):
 
     starts_at: Instant
     reason: ChangeReason = ""
+    version: Version = None
+    override: Overrides = ()
+    notify: Notify = True
 
 
 class ChangeView(Model):
@@ -207,12 +247,21 @@ class ChangeView(Model):
     from_starts_at: Utc | None = None
     to_starts_at: Utc | None = None
     reason: str
+    override: Annotated[
+        Sequence[RuleOverride], Field(description="The rules of the calendar that a host set aside.")
+    ] = ()
+
+
+class HostChangeView(ChangeView):
+    """One change of a booking, as hosts see it."""
+
+    token_id: Annotated[UUID | None, Field(description="The API token it was made with; null: none.")] = None
 
 
 class BookingHistory(Model):
     """The changes of a booking, oldest first."""
 
-    changes: Sequence[ChangeView]
+    changes: Sequence[HostChangeView]
 
 
 class BookingQuery(RequestModel):

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.domain.unavailability import Reason
+from expert_booking.schemas.blocks import ConflictView
 from expert_booking.schemas.fields import Model, Utc
 from expert_booking.schemas.validation_messages import FieldError
 
@@ -32,6 +34,10 @@ class Problem(Model):
         None, description="With `slot_not_offered` and `slot_taken`: why the time is unavailable."
     )
     figures: dict[str, Any] | None = Field(None, description=_FIGURES)
+    override: Sequence[RuleOverride] | None = Field(
+        None, description="For hosts, with `slot_not_offered`: the `override` with which the time can be booked."
+    )
+    conflicts: Sequence[ConflictView] | None = Field(None, description="With `block_conflict`: what is in the way.")
     alternatives: Sequence[Utc] | None = Field(
         None, description="With a `reason`: the nearest free starts of the same session type, in order of time."
     )

@@ -17,6 +17,8 @@ from expert_booking.domain.site import Site
 from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
+from expert_booking.services.blocks import Blocks
+from expert_booking.services.booking_emails import BookingEmails
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.customers import Customers
@@ -28,6 +30,7 @@ from expert_booking.services.host_times import HostTimes
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
+from expert_booking.services.schedule import Schedule
 from expert_booking.services.tokens import Tokens
 from expert_booking.services.verification import Verification
 from expert_booking.services.workers.deadlines import Deadlines
@@ -95,8 +98,11 @@ class Services:
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )
+        self.blocks = Blocks(database, clock)
+        self.schedule = Schedule(database, clock)
+        self.booking_emails = BookingEmails(database, clock, site)
         self.customers = Customers(database, clock, site)
-        self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers)
+        self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers, self.blocks)
         self.calendars = Calendars(database, clock, self.experts)
         self.host_times = HostTimes(database, clock, self.availability)
         self.access = Access(database, clock, site)

@@ -14,6 +14,7 @@ from expert_booking.db.engine import AnyConnection, Database
 from expert_booking.domain.calendar import DAY, Calendar, SessionLength, Slot, SlotState, local_instant
 from expert_booking.domain.errors import ExpertNotFound, Refusal, SessionTypeNotFound, SlotNotOffered, SlotTaken
 from expert_booking.domain.hours import Hours
+from expert_booking.domain.rule_overrides import RuleOverride, slot_for_host
 from expert_booking.domain.slugs import is_slug
 from expert_booking.schemas import SessionTypeView, SlotQuery
 
@@ -172,36 +173,50 @@ async def next_open(
 
 
 async def slot_refusal(
-    connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime, own: datetime | None = None
+    connection: AnyConnection,
+    offer: Offer,
+    starts_at: datetime,
+    now: datetime,
+    own: datetime | None = None,
+    override: Collection[RuleOverride] | None = None,
 ) -> SlotTaken | SlotNotOffered:
     """Re-read the calendar and explain why this time is unavailable, with the nearest free times.
 
-    `own` is the start of the customer's own booking or hold, which does not block the time.
+    `own` is the start of the customer's own booking or hold, which does not block the time. `override` are the rules
+    that a host sets aside; None: no host is asking.
     """
-    calendar = await _reload(connection, offer, now, own)
-    return _with_alternatives(_why_not(calendar, starts_at, now) or SlotTaken(), calendar, starts_at, now, own)
+    calendar = await _reload(connection, offer, max(now, starts_at), now, own)
+    why = _why_not(calendar, starts_at, now, override) or SlotTaken()
+    return _with_alternatives(why, calendar, starts_at, now, own)
 
 
 async def slot_refusal_if_any(
     connection: AnyConnection, offer: Offer, starts_at: datetime, now: datetime
 ) -> SlotTaken | SlotNotOffered | None:
     """Like `slot_refusal`, but None if the calendar shows no reason. Expired holds do not block a time."""
-    calendar = await _reload(connection, offer, now)
+    calendar = await _reload(connection, offer, now, now)
     why = _why_not(calendar, starts_at, now)
     return why and _with_alternatives(why, calendar, starts_at, now)
 
 
-async def _reload(connection: AnyConnection, offer: Offer, now: datetime, own: datetime | None = None) -> Calendar:
-    # Outside this range, another reason takes precedence over busy time.
-    until = offer.calendar.end(now)
+async def _reload(
+    connection: AnyConnection, offer: Offer, at: datetime, now: datetime, own: datetime | None = None
+) -> Calendar:
+    # Outside this range, another reason takes precedence over busy time, except for hosts.
+    until = max(at, offer.calendar.end(now))
     busy = await rows.busy(connection, [offer.expert_id], now, until, now)
     calendar = offer.with_busy(busy.get(offer.expert_id, ())).calendar
     return calendar if own is None else calendar.without(own)
 
 
-def _why_not(calendar: Calendar, starts_at: datetime, now: datetime) -> SlotTaken | SlotNotOffered | None:
+def _why_not(
+    calendar: Calendar, starts_at: datetime, now: datetime, override: Collection[RuleOverride] | None = None
+) -> SlotTaken | SlotNotOffered | None:
     try:
-        calendar.offered(starts_at, now)
+        if override is None:
+            calendar.offered(starts_at, now)
+        else:
+            slot_for_host(calendar, starts_at, now, override)
     except (SlotTaken, SlotNotOffered) as why:
         return why
     return None

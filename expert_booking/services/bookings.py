@@ -1,6 +1,6 @@
 """Make, find, change and reschedule bookings."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
     BookingLimitReached,
     BookingNotFound,
+    ChangedMeanwhile,
     ExpertNotFound,
     Forbidden,
     NotAuthenticated,
@@ -23,6 +24,7 @@ from expert_booking.domain.errors import (
 )
 from expert_booking.domain.lifecycle import Actor, Status, check_reschedule, check_transition
 from expert_booking.domain.limits import BookingLimits
+from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -32,13 +34,23 @@ from expert_booking.schemas import (
     BusyPage,
     BusyView,
     Caller,
-    ChangeView,
+    HostBookingRequest,
+    HostChangeView,
     Role,
 )
-from expert_booking.services import booking_changes, new_bookings
-from expert_booking.services.booking_changes import CHANGED_CONCURRENTLY, change_of, changeable, owns
+from expert_booking.services import booking_changes, manual_bookings, new_bookings
+from expert_booking.services.booking_changes import (
+    CHANGED_CONCURRENTLY,
+    HostOptions,
+    acting_as_host,
+    change_of,
+    changeable,
+    check_version,
+    owns,
+)
 from expert_booking.services.booking_views import is_unverified, view_of
 from expert_booking.services.limits import booking_check, count_change
+from expert_booking.services.permissions import check_runs
 
 
 class Bookings:
@@ -163,17 +175,44 @@ class Bookings:
             )
         return BookingPage(bookings=[view_of(row) for row in found], total=total, page=query.page, limit=query.limit)
 
+    async def book_by_hand(self, request: HostBookingRequest, caller: Caller | None) -> BookingView:
+        """Book a time for a customer, as a host of the calendar. The booking is confirmed, and needs no email address.
+
+        The request names the rules of the calendar to set aside, and says whether emails are sent. Raises
+        NotAuthenticated, Forbidden, SlotTaken, SlotNotOffered, ExpertNotFound, SessionTypeNotFound, and FieldsWrong for
+        a hold on a different time.
+        """
+        by = acting_as_host(check_runs(caller, request.expert_id))
+
+        async def attempt() -> BookingView:
+            async with self._database.transaction() as connection:
+                made = await manual_bookings.book(connection, request, self._clock(), by=by)
+                return await _reload(connection, made.id)
+
+        return await retry_on_deadlock(attempt)
+
     async def change_status(
-        self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = "", origin: bytes | None = None
+        self,
+        booking_id: UUID,
+        to: Status,
+        caller: Caller | None,
+        *,
+        reason: str = "",
+        origin: bytes | None = None,
+        version: int | None = None,
+        notify: bool | None = None,
     ) -> BookingView:
         """Change the status of a booking, as its expert, an admin or its customer.
 
-        `origin` is a hash of the network. Raises NotAuthenticated without a token, Forbidden if the token does not run
-        this expert's calendar, BookingNotFound, StatusChangeNotAllowed for an unknown transition or after a concurrent
-        change, and for the customer CancelTooLate or TooManyChanges.
+        `origin` is a hash of the network. With `version`, only if the booking still has it. Only hosts may say whether
+        to `notify`. Raises NotAuthenticated without a token, Forbidden if the token does not run this expert's
+        calendar, BookingNotFound, ChangedMeanwhile, StatusChangeNotAllowed for an unknown transition or after a
+        concurrent change, and for the customer CancelTooLate or TooManyChanges.
         """
         async with self._database.transaction() as connection:
             row, by = await changeable(connection, booking_id, caller)
+            HostOptions(notify=notify).check(by)
+            check_version(row, version)
             unverified = is_unverified(row)
             check_transition(
                 Status(row.status), to, by.actor, ends_at=row.ends_at, now=self._clock(), unverified=unverified
@@ -182,25 +221,39 @@ class Bookings:
                 rows.agreed_terms(row).check_cancel(row.starts_at, self._clock())
             if by.actor is Actor.CUSTOMER:
                 await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
+            await rows.set_aside(connection, (), notify=notify is not False)
             if not await rows.change_status(connection, change_of(row, by, reason, self._clock()), to.value):
-                raise StatusChangeNotAllowed(CHANGED_CONCURRENTLY)
+                raise StatusChangeNotAllowed(CHANGED_CONCURRENTLY) if version is None else ChangedMeanwhile
             return await _reload(connection, row.id)
 
     async def reschedule(
-        self, booking_id: UUID, to: datetime, caller: Caller | None, *, reason: str = "", origin: bytes | None = None
+        self,
+        booking_id: UUID,
+        to: datetime,
+        caller: Caller | None,
+        *,
+        reason: str = "",
+        origin: bytes | None = None,
+        version: int | None = None,
+        override: Collection[RuleOverride] | None = None,
+        notify: bool | None = None,
     ) -> BookingView:
         """Reschedule a booking to another slot of its session type, as its expert, an admin or its customer.
 
-        `to` is the new start (UTC), `origin` a hash of the network. Raises NotAuthenticated, Forbidden,
-        BookingNotFound, RescheduleNotAllowed, SlotTaken or SlotNotOffered, and for the customer RescheduleTooLate,
-        NoReschedulesLeft or TooManyChanges. The booking then keeps its time.
+        `to` is the new start (UTC), `origin` a hash of the network. With `version`, only if the booking still has it.
+        Only hosts may set rules aside with `override` and say whether to `notify`. Raises NotAuthenticated, Forbidden,
+        BookingNotFound, ChangedMeanwhile, RescheduleNotAllowed, SlotTaken or SlotNotOffered, and for the customer
+        RescheduleTooLate, NoReschedulesLeft or TooManyChanges. The booking then keeps its time.
         """
+        options = HostOptions(override, notify)
 
         async def attempt() -> BookingView:
             async with self._database.transaction() as connection:
                 row, by = await changeable(connection, booking_id, caller)
+                options.check(by)
+                check_version(row, version)
                 check_reschedule(Status(row.status), unverified=is_unverified(row))
-                if not row.email:
+                if not row.name:
                     raise RescheduleNotAllowed("The customer's data was deleted: this booking cannot be rescheduled.")
                 if by.actor is Actor.CUSTOMER:
                     rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
@@ -208,7 +261,10 @@ class Bookings:
                     return view_of(row)
                 if by.actor is Actor.CUSTOMER:
                     await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
-                await booking_changes.reschedule(connection, row, to, self._clock, by=by, reason=reason)
+                if not await booking_changes.reschedule(
+                    connection, row, to, self._clock, by=by, reason=reason, options=options
+                ):
+                    raise RescheduleNotAllowed(CHANGED_CONCURRENTLY) if version is None else ChangedMeanwhile
                 return await _reload(connection, row.id)
 
         return await retry_on_deadlock(attempt)
@@ -232,7 +288,9 @@ class Bookings:
             _, by = await changeable(connection, booking_id, caller)
             if by.actor is Actor.CUSTOMER:
                 raise Forbidden
-            changes = [ChangeView.model_validate(row._mapping) for row in await rows.history(connection, booking_id)]
+            changes = [
+                HostChangeView.model_validate(row._mapping) for row in await rows.history(connection, booking_id)
+            ]
         return BookingHistory(changes=changes)
 
     async def import_lines(self, lines: AsyncIterator[bytes]) -> None:

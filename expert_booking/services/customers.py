@@ -19,9 +19,11 @@ from expert_booking.domain.lifecycle import RESCHEDULABLE, Actor, Status
 from expert_booking.domain.site import AccessRules, Site
 from expert_booking.schemas import (
     BookingView,
+    Caller,
     ChangeView,
     CustomerData,
     CustomerErased,
+    CustomerMatch,
     HoldView,
     StoragePeriods,
     StoredAccessRequest,
@@ -35,9 +37,12 @@ from expert_booking.schemas import (
 from expert_booking.services.answer_encryption import customer_mark
 from expert_booking.services.booking_views import view_of
 from expert_booking.services.mailbox import mails_about, stored_mail
+from expert_booking.services.permissions import check_runs
 
 # Bookings erased in one transaction after their retention period.
 _BATCH: Final = 100
+# The most customers that a search returns.
+_MATCHES: Final = 10
 _DAY: Final = timedelta(days=1)
 # Personal data of a booking that its view does not show.
 _IDENTIFIERS: Final = tuple(name for name in rows.ERASED if name not in BookingView.model_fields)
@@ -81,6 +86,18 @@ class Customers:
                 other={to_camel(name): [_as_json(row) for row in found] for name, found in tables.items()
                        if found and name not in _DESCRIBED},
             )  # fmt: skip
+
+    async def search(self, expert_id: UUID, wanted: str, caller: Caller | None) -> Sequence[CustomerMatch]:
+        """The customers of this expert whose name or address contains this text: at most 10, latest booking first.
+
+        For those who run the calendar. Raises NotAuthenticated or Forbidden.
+        """
+        check_runs(caller, expert_id)
+        if not wanted.strip():
+            return []
+        async with self._database.statements() as connection:
+            found = await rows.matching(connection, expert_id, wanted.strip(), _MATCHES)
+        return [CustomerMatch.model_validate(row._mapping) for row in found]
 
     async def erase(
         self,
@@ -161,7 +178,7 @@ class Customers:
             ids = [row.id for row in found]
             await rows.erase_bookings(connection, ids, (), by=Actor.SYSTEM.value, token=None, at=now)
             # Nothing else stays about an address that has no bookings left.
-            keys = {row.customer_key for row in found}
+            keys = {row.customer_key for row in found if row.customer_key}
             await _delete_address(connection, keys.difference(await rows.with_bookings(connection, keys)), ids)
         return True
 

@@ -11,7 +11,7 @@ from expert_booking.domain.errors import Refusal
 from expert_booking.domain.holds import HoldRules
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.limits import BookingLimits
-from expert_booking.schemas import BookingRequest, BookingView, Caller, HoldRequest, HoldView
+from expert_booking.schemas import BookingRequest, BookingView, Caller, HoldRequest, HoldView, HostBookingRequest
 from expert_booking.services.bookings import Bookings
 from expert_booking.services.holds import Holds
 
@@ -20,7 +20,7 @@ class BookingMetrics(Protocol):
     """Receives the metrics."""
 
     def booked(self, way: str) -> None:
-        """A booking was made, on a `page` or through the `api`."""
+        """A booking was made, on a `page`, through the `api` or by a `host`."""
 
     def changed(self, to: str) -> None:
         """A booking changed to this status, or was `rescheduled`."""
@@ -49,6 +49,13 @@ class InstrumentedBookings(Bookings):
         with _refusals(self._counts, "book"):
             booking = await super().book(request, **how)
         self._counts.booked("api" if how.get("visitor") is None else "page")
+        return booking
+
+    async def book_by_hand(self, request: HostBookingRequest, caller: Caller | None) -> BookingView:
+        """Book by hand and count it."""
+        with _refusals(self._counts, "book"):
+            booking = await super().book_by_hand(request, caller)
+        self._counts.booked("host")
         return booking
 
     async def change_status(self, booking_id: UUID, to: Status, caller: Caller | None, **how: Any) -> BookingView:

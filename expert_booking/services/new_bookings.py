@@ -32,7 +32,7 @@ async def book(
     Without `may_verify`, no email address has to be confirmed.
     """
     starts_at, key = request.starts_at, customer_key(request.email)
-    hold = await _hold_for(connection, request, now)
+    hold = await hold_for(connection, request, now)
     session_type_id = hold.session_type_id if hold else request.session_type_id
     offer = await find_offer(connection, request.expert_id, session_type_id, now)
     slot = await _slot(connection, offer, request, hold, now)
@@ -87,7 +87,7 @@ async def _slot(
         raise await slot_refusal(connection, offer, starts_at, now, own) from refusal
 
 
-async def _hold_for(connection: AnyConnection, request: BookingRequest, now: datetime) -> AnyRow | None:
+async def hold_for(connection: AnyConnection, request: BookingRequest, now: datetime) -> AnyRow | None:
     """The hold that this request refers to, unless it has expired. Raises FieldsWrong if it is for another time."""
     if request.hold_id is None:
         return None

@@ -1,6 +1,6 @@
 """Statements about bookings and holds."""
 
-from expert_booking.db.bookings.changes import Change, change_status, lock_reschedules, reschedule
+from expert_booking.db.bookings.changes import Change, change_status, lock_reschedules, reschedule, set_aside
 from expert_booking.db.bookings.inserts import book_held, insert, insert_or_fail, insert_over_expired_holds
 from expert_booking.db.bookings.reads import (
     agreed_terms,
@@ -41,4 +41,5 @@ __all__ = [
     "of_visitor",
     "page",
     "reschedule",
+    "set_aside",
 ]

@@ -1,5 +1,6 @@
 """Statements that change the status or the time of a booking."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -43,6 +44,13 @@ _CHANGE_STATUS = (
 # One reschedule per expert at a time. An UPDATE waits for a conflicting one, so several into the same time could
 # deadlock.
 _LOCK_RESCHEDULES = text("SELECT pg_advisory_xact_lock(hashtextextended('reschedule ' || :expert, 0))")
+_SET_ASIDE = text(
+    """
+    SELECT set_config('expert_booking.override', :override, true),
+           set_config('expert_booking.silent', CASE WHEN CAST(:notify AS boolean)
+                      THEN coalesce(current_setting('expert_booking.silent', true), '') ELSE 'on' END, true)
+    """
+)
 _RELEASE_HOLDS = text(f"{RELEASE_HOLDS} SELECT count(*) FROM released").bindparams(  # noqa: S608
     bindparam("expert_id", type_=Uuid), bindparam("session_type_id", type_=Uuid), bindparam("own_hold", type_=Uuid),
     bindparam("busy", type_=_b.busy.type), bindparam("cap_day", type_=Date),
@@ -89,6 +97,15 @@ class Change:
             "booking_id": self.booking_id, "old_status": self.old_status, "old_version": self.old_version,
             "by": self.by, "token": self.token, "reason": self.reason, "at": self.at,
         }  # fmt: skip
+
+
+async def set_aside(connection: AsyncConnection, override: Collection[str], *, notify: bool) -> None:
+    """Say how the history and the outbox treat the changes of the rest of this transaction.
+
+    `override` are the rules that a host sets aside. Without `notify`, no emails about the changes are sent.
+    """
+    if override or not notify:
+        await connection.execute(_SET_ASIDE, {"override": ",".join(override), "notify": notify})
 
 
 async def change_status(connection: AsyncConnection, change: Change, to: str) -> bool:

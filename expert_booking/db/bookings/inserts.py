@@ -23,6 +23,7 @@ from expert_booking.db.bookings.rows import NewBooking, NewHold
 from expert_booking.db.engine import AnyRow, DriverStatement, violated
 from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, booking
 from expert_booking.domain.errors import BookingLimitReached, SessionTypeNotFound, SlotTaken, TooManyBookings
+from expert_booking.domain.lifecycle import HOSTS
 
 _b = booking.c
 
@@ -135,6 +136,8 @@ def _typed(statement: str, columns: Sequence[Column[Any]]) -> DriverStatement:
 
 _BOOKING_COLUMNS: Final = (*_SLOT_COLUMNS, *_CUSTOMER_COLUMNS)
 _BOOK: Final = _statements(_BOOKING_COLUMNS, _RETURNING_VIEW)
+# A host's booking also records the token.
+_BOOK_BY_HOST: Final = _statements((*_BOOKING_COLUMNS, _b.changed_with), _RETURNING_VIEW)
 _BOOK_LIMITED: Final = _limited_statements(_BOOKING_COLUMNS, _RETURNING_VIEW)
 _HOLD: Final = _statements((*_SLOT_COLUMNS, *_HOLD_COLUMNS), _RETURNING_HOLD)
 _booked_columns: Final = (_b.status, _b.changed_by, _b.changed_at, *_CUSTOMER_COLUMNS)
@@ -186,6 +189,8 @@ async def insert_over_expired_holds(connection: AsyncConnection, new: NewBooking
 def _statements_for(new: NewBooking | NewHold) -> _Statements:
     if isinstance(new, NewHold):
         return _HOLD
+    if new.by in HOSTS:
+        return _BOOK_BY_HOST
     return _BOOK if new.limits is None else _BOOK_LIMITED
 
 

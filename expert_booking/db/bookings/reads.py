@@ -58,7 +58,17 @@ _VIEW: Final = (
 )
 _COUNT = select(func.count()).select_from(booking).where(_b.email.is_not(None))
 _HISTORY = (
-    select(_c.at, _c.actor, _c.from_status, _c.to_status, _c.from_starts_at, _c.to_starts_at, _c.reason)
+    select(
+        _c.at,
+        _c.actor,
+        _c.from_status,
+        _c.to_status,
+        _c.from_starts_at,
+        _c.to_starts_at,
+        _c.reason,
+        _c.override,
+        _c.token_id,
+    )
     .where(_c.booking_id == bindparam("booking_id"))
     .order_by(_c.id)
 )

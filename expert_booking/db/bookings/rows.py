@@ -25,6 +25,9 @@ class NewRow:
     session_type_id: UUID
     slot: Slot
     now: datetime
+    # Who makes or changes it, and with which token.
+    by: Actor = Actor.CUSTOMER
+    token: UUID | None = None
     visitor: bytes | None = None
     # If its type has a daily cap: the expert's local day on which it counts, and the cap.
     cap_day: date | None = None
@@ -39,7 +42,7 @@ class NewRow:
             "id": self.id, "expert_id": self.expert_id, "session_type_id": self.session_type_id,
             "starts_at": slot.starts_at, "ends_at": slot.ends_at,
             "busy": TimestamptzRange(slot.busy_from, slot.busy_until), "cap_day": self.cap_day,
-            "visitor": self.visitor, "changed_by": Actor.CUSTOMER.value, "changed_at": self.now,
+            "visitor": self.visitor, "changed_by": self.by.value, "changed_with": self.token, "changed_at": self.now,
         }  # fmt: skip
 
 
@@ -80,7 +83,7 @@ class LimitCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBooking(NewClaim):
-    """A booking to insert, as requested by the customer. `limits` is None if none apply."""
+    """A booking to insert, as requested by the customer or a host. `limits` is None if none apply."""
 
     request: BookingRequest
     customer_key: str
@@ -96,7 +99,8 @@ class NewBooking(NewClaim):
             **limits,
             **self.where(), **self.terms(), "status": state.status.value, "answer_by": state.answer_by,
             "verify_by": state.verify_by, "answer_minutes": state.answer_minutes, "name": request.name,
-            "email": request.email, "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
+            "email": request.email or "", "customer_key": self.customer_key, "phone": request.phone,
+            "notes": request.notes,
             "time_zone": request.time_zone, "submission": self.submission,
             "expert_slug": offer.slug, "expert_name": offer.name, "expert_time_zone": offer.calendar.zone.key,
         }  # fmt: skip

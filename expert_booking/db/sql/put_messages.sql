@@ -1,5 +1,6 @@
 -- Queues the emails about each change in the history. Changes made by hand (actor "database") send none. While the
--- customer's address is not confirmed (verify_by), there is one email, which asks the customer to confirm it.
+-- customer's address is not confirmed (verify_by), there is one email, which asks the customer to confirm it. A booking
+-- made by hand may have no address. A host may make a change without any email (`expert_booking.silent`).
 CREATE FUNCTION put_messages() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO message (kind, audience, booking_id, change_id, status, starts_at, ends_at, sequence)
@@ -16,6 +17,7 @@ BEGIN
          ) told (kind)
    CROSS JOIN unnest(ARRAY['customer', 'expert']) AS audience
    WHERE told.kind IS NOT NULL AND w.actor <> 'database' AND (told.kind <> 'verification' OR audience = 'customer')
+     AND (audience = 'expert' OR b.email <> '')
      AND current_setting('expert_booking.silent', true) IS DISTINCT FROM 'on'
    ORDER BY w.id, audience;
   RETURN NULL;

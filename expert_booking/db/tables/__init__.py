@@ -4,6 +4,7 @@ from expert_booking.db.tables.access import access_proof, access_request, token
 from expert_booking.db.tables.base import LIVE_ROWS, metadata
 from expert_booking.db.tables.bookings import (
     AGREED_TERMS,
+    block_series,
     booking,
     booking_change,
     network_booking,
@@ -31,6 +32,7 @@ __all__ = [
     "access_proof",
     "access_request",
     "availability_rule",
+    "block_series",
     "booking",
     "booking_change",
     "day_off",

@@ -15,4 +15,4 @@ metadata = MetaData(
 )
 
 # The statuses of lifecycle.LIVE, as an SQL condition. All fences use it.
-LIVE_ROWS: Final = "status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')"
+LIVE_ROWS: Final = "status IN ('held', 'pending', 'confirmed', 'completed', 'no_show', 'blocked')"

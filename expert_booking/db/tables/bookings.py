@@ -23,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, TSTZRANGE, ExcludeConstraint
 
 from expert_booking.db.tables.base import LIVE_ROWS, metadata
 
@@ -35,7 +35,8 @@ booking = Table(
     metadata,
     Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
     Column("expert_id", ForeignKey("expert.id"), nullable=False),
-    Column("session_type_id", Uuid, nullable=False),
+    # NULL in a block.
+    Column("session_type_id", Uuid),
     Column("starts_at", DateTime(timezone=True), nullable=False),
     Column("ends_at", DateTime(timezone=True), nullable=False),
     # The session with its buffers. Live bookings of an expert must not overlap in this.
@@ -57,11 +58,13 @@ booking = Table(
     Column("wrong_codes", SmallInteger, nullable=False, server_default="0"),
     # How often the customer has rescheduled it.
     Column("reschedules", SmallInteger, nullable=False, server_default="0"),
-    # Name, email and customer key are NULL in a hold, and empty once the customer's data was erased.
+    # Name, email and customer key are NULL in a hold and in a block, and empty once the customer's data was erased. The
+    # last two are also empty in a booking made by hand without an address.
     Column("name", Text),
     Column("email", Text),
     Column("customer_key", Text),
     Column("phone", Text),
+    # The customer's notes; in a block, the private note of its host.
     Column("notes", Text, nullable=False, server_default=""),
     Column("time_zone", Text),
     # The browser that made it (a hash of its cookie), and the form it was sent with, which counts only once.
@@ -92,6 +95,8 @@ booking = Table(
     Column("change_reason", Text, nullable=False, server_default=""),
     # The time of the last change, by the clock of its writer. Reminders that were due earlier are not sent.
     Column("changed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # Of a block that repeats: the series that it belongs to.
+    Column("series_id", ForeignKey("block_series.id")),
     # The iCalendar SEQUENCE. A trigger increments it when the time changes and when the booking ends.
     Column("sequence", Integer, nullable=False, server_default="0"),
     # The session type belongs to this expert. Looking up whether a type is booked uses the index by expert.
@@ -102,7 +107,8 @@ booking = Table(
     ),
     UniqueConstraint("submission"),
     CheckConstraint(
-        "status IN ('held', 'pending', 'confirmed', 'completed', 'cancelled', 'declined', 'expired', 'no_show')",
+        "status IN ('held', 'pending', 'confirmed', 'completed', 'cancelled', 'declined', 'expired', 'no_show', "
+        "'blocked')",
         name="status",
     ),
     CheckConstraint("wanted_emails IN ('all', 'no_reminders', 'none')", name="wanted_emails"),
@@ -117,9 +123,16 @@ booking = Table(
         "verify_by IS NULL OR status IN ('pending', 'cancelled', 'declined', 'expired')", name="verified_first"
     ),
     CheckConstraint(
-        "status IN ('held', 'expired') OR (name IS NOT NULL AND email IS NOT NULL AND customer_key IS NOT NULL)",
+        "status IN ('held', 'expired', 'blocked') "
+        "OR (name IS NOT NULL AND email IS NOT NULL AND customer_key IS NOT NULL)",
         name="customer_known",
     ),
+    CheckConstraint("(status = 'blocked') = (session_type_id IS NULL)", name="blocks_have_no_type"),
+    CheckConstraint(
+        "status <> 'blocked' OR (name IS NULL AND email IS NULL AND customer_key IS NULL AND visitor IS NULL)",
+        name="blocks_have_no_customer",
+    ),
+    CheckConstraint("series_id IS NULL OR status = 'blocked'", name="series"),
     # Fence 2: no live booking of an expert overlaps another.
     ExcludeConstraint(
         ("expert_id", "="), ("busy", "&&"), using="gist", where=text(LIVE_ROWS), name="ex_booking_no_overlap"
@@ -167,8 +180,29 @@ Index(
 )
 
 # Bookings with personal data by their end, to erase it some time later, or as soon as the session is over.
-Index("ix_booking_ends_at", booking.c.ends_at, postgresql_where=text("customer_key <> ''"))
+Index("ix_booking_ends_at", booking.c.ends_at, postgresql_where=text("name <> ''"))
+Index("ix_booking_series_id", booking.c.series_id, postgresql_where=text("series_id IS NOT NULL"))
 Index("ix_booking_erase_when_over", booking.c.ends_at, postgresql_where=text("erase_when_over"))
+
+# The blocks of an expert that repeat every week. Their times are the expert's wall-clock time, so that a change of the
+# clocks does not move them.
+block_series = Table(
+    "block_series",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("expert_id", ForeignKey("expert.id", ondelete="CASCADE"), nullable=False),
+    # The first block, in the expert's time zone.
+    Column("starts_local", DateTime(timezone=False), nullable=False),
+    Column("ends_local", DateTime(timezone=False), nullable=False),
+    # The last local date on which a block may start. NULL: no end.
+    Column("repeat_until", Date),
+    # The local date of the latest block that was made. The deadlines worker makes later ones.
+    Column("made_until", Date, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    CheckConstraint("ends_local > starts_local", name="order"),
+    Index("ix_block_series_expert_id", "expert_id"),
+    Index("ix_block_series_made_until", "made_until"),
+)
 
 # One row per hold, kept for a few minutes, to count how many holds a network (a hash of its address) has started
 # recently. The booking rows cannot tell: booking or releasing a hold clears its network.
@@ -220,6 +254,8 @@ booking_change = Table(
     Column("from_starts_at", DateTime(timezone=True)),
     Column("to_starts_at", DateTime(timezone=True)),
     Column("reason", Text, nullable=False, server_default=""),
+    # The rules of the calendar that a host set aside, of `domain.rule_overrides.RuleOverride`.
+    Column("override", ARRAY(Text), nullable=False, server_default="{}"),
     # The time that this change freed, buffers included.
     Column("freed", TSTZRANGE),
     # Rejects a misspelt booking.changed_by immediately.

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -49,12 +50,14 @@ message = Table(
     Column("withheld", Text),
     # The last answer of the mail server, without personal data.
     Column("error", Text, nullable=False, server_default=""),
+    # A host has sent it once more.
+    Column("again", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("audience IN ('customer', 'expert')", name="audience"),
     CheckConstraint("withheld IN ('over_limit', 'silenced', 'refused')", name="withheld"),
     CheckConstraint("(booking_id IS NULL) <> (access_request_id IS NULL)", name="about_something"),
     # One email per change and reader, and one reminder per time, however many processes run.
-    Index("uq_message_change", "change_id", "audience", unique=True),
+    Index("uq_message_change", "change_id", "audience", unique=True, postgresql_where=text("NOT again")),
     Index(
         "uq_message_reminder",
         "booking_id",

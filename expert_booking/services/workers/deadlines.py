@@ -1,4 +1,4 @@
-"""Expire holds and unanswered requests at their deadline, and delete or erase what is no longer needed."""
+"""Expire holds and unanswered requests, delete or erase what is no longer needed, and make blocks that repeat."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,7 @@ from expert_booking.db import deadlines as rows
 from expert_booking.db import holds, idempotency, limits
 from expert_booking.db.engine import Database
 from expert_booking.domain.limits import BookingLimits
+from expert_booking.services.blocks import Blocks
 from expert_booking.services.customers import Customers
 from expert_booking.services.workers.worker import Worker
 
@@ -36,11 +37,13 @@ class Deadlines(Worker):
         clock_agrees: Callable[[], Awaitable[bool]],
         booking_limits: BookingLimits,
         customers: Customers,
+        blocks: Blocks,
     ) -> None:
         super().__init__(clock, clock_agrees)
         self._database = database
         self._booking_limits = booking_limits
         self._customers = customers
+        self._blocks = blocks
         self._sweep_at = 0.0
 
     async def _step(self) -> float:
@@ -63,7 +66,9 @@ class Deadlines(Worker):
                 pass
 
     async def sweep(self) -> None:
-        """Delete old rows that are no longer needed and erase customers after their retention period, in batches."""
+        """Delete old rows that are no longer needed and erase customers after their retention period, in batches.
+
+        Also make the next blocks of those that repeat."""
         now = self._clock()
         async with self._database.statements() as connection:
             while await rows.sweep(connection, now):
@@ -72,6 +77,7 @@ class Deadlines(Worker):
             await holds.forget_old(connection, now)
             await limits.forget_old(connection, now, live_count=self._booking_limits.count_live_bookings)
         await self._customers.erase_ended()
+        await self._blocks.extend()
 
     async def _pause(self) -> float:
         async with self._database.statements() as connection:
