@@ -1,6 +1,6 @@
 """Wall-clock times of a zone and the instants they stand for. The clock skips some times and shows others twice."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -56,7 +56,7 @@ def wall_span(starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> tuple[d
 
 def clock_change(zone: ZoneInfo, day: date) -> ClockChange | None:
     """The clock change on this local date; None on days of 24 hours. To a quarter of an hour."""
-    midnight = datetime(day.year, day.month, day.day)
+    midnight = datetime.combine(day, time())
     if midnight.replace(tzinfo=zone).utcoffset() == (midnight + _DAY).replace(tzinfo=zone, fold=1).utcoffset():
         return None
     quarters = [midnight + number * _QUARTER for number in range(_DAY // _QUARTER)]

@@ -53,7 +53,15 @@ _ALL_RULES: Final = tuple(RuleOverride)
 class CalendarChanges:
     """The panels and dialogs of one open calendar. Services decide; a refusal is shown where the host is."""
 
-    def __init__(self, page: Console, calendar: WeekCalendar, refresh: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        page: Console,
+        calendar: WeekCalendar,
+        refresh: Callable[[], None],
+        request_model: type[HostBookingRequest],
+    ) -> None:
+        """`refresh` reads the calendar again. `request_model` validates bookings by hand."""
+        self._request_model = request_model
         self._page, self._services, self._calendar, self._refresh = page, page.services, calendar, refresh
         self._zone, self._expert_id = page.zone, page.expert.id
         # The booking whose new time is being asked for, as it was when the question was opened.
@@ -109,9 +117,7 @@ class CalendarChanges:
             return
 
         async def change(caller: Caller) -> None:
-            await self._services.bookings.change_status(
-                booking.id, to, caller, reason=reason, version=booking.version
-            )
+            await self._services.bookings.change_status(booking.id, to, caller, reason=reason, version=booking.version)
             await self._show_booking(booking.id, caller)
 
         await self._act(change, self._panel.fail, saved=_DONE[to])
@@ -151,9 +157,7 @@ class CalendarChanges:
 
         async def read(caller: Caller) -> Sequence[Span]:
             key = await self._services.calendars.key(str(self._expert_id), caller)
-            return await self._services.host_times.free_spans(
-                key, session_type_id, since, until, own=entry.starts_at
-            )
+            return await self._services.host_times.free_spans(key, session_type_id, since, until, own=entry.starts_at)
 
         return await self._page.run(read) or ()
 
@@ -168,8 +172,10 @@ class CalendarChanges:
             if len(instants_at(self._zone, wall)) != 2:  # otherwise the dialog asks which one is meant
                 verdict = await self._check_new_time(instant_at(self._zone, wall, field="startsAt"))
                 if verdict.refusal:
-                    raise Refusal(f"{booking.customer_name} stays at {self._short(booking.starts_at)}. {verdict.refusal}")
-            self._reschedule.open(booking, None, wall)
+                    raise Refusal(
+                        f"{booking.customer_name} stays at {self._short(booking.starts_at)}. {verdict.refusal}"
+                    )
+            await self._reschedule.open(booking, None, wall)
 
         if not await self._act(ask, self._page.refused, on_changed=entry.id):
             self._calendar.settle(back=True)
@@ -178,7 +184,7 @@ class CalendarChanges:
         if self._panel.booking is not None:
             self._moving = self._panel.booking
             self._panel.close()
-            self._reschedule.open(self._moving, self._moving.starts_at)
+            await self._reschedule.open(self._moving, self._moving.starts_at)
 
     def _keep_time(self) -> None:
         self._calendar.settle(back=True)
@@ -240,19 +246,19 @@ class CalendarChanges:
         async def ask(caller: Caller) -> None:
             found = await self._services.calendars.session_types(str(self._expert_id), caller)
             types: list[SessionTypeView] = [one for one in found.session_types if one.active]
-            self._new.open(types, start, end)
+            await self._new.open(types, start, end)
 
         if not await self._act(ask, self._page.refused):
             self._calendar.settle()
 
     async def _search(self, words: str) -> Sequence[CustomerMatch]:
         return (
-            await self._page.run(lambda caller: self._services.schedule.customers(self._expert_id, words, caller)) or ()
+            await self._page.run(lambda caller: self._services.customers.search(self._expert_id, words, caller)) or ()
         )
 
     async def _book(self, new: NewBooking) -> None:
         async def book(caller: Caller) -> None:
-            request = HostBookingRequest(
+            request = self._request_model(
                 expert_id=self._expert_id, session_type_id=new.session_type_id, starts_at=new.starts_at, name=new.name,
                 email=new.email, phone=new.phone, notes=new.notes, notify=new.notify,
                 override=_ALL_RULES if new.insist else (),

@@ -124,4 +124,3 @@ def _offset(instant: datetime, zone: ZoneInfo) -> str:
     """`+01:00`."""
     text = instant.astimezone(zone).isoformat()[-6:]
     return "+00:00" if text[0] not in "+-" else text
-

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ _TRANSITIONS: Final = {
     Status.CANCELLED: ("Cancel booking", "Yes, cancel booking"),
 }
 _ROW: Final = Markup("<dt>{}</dt><dd>{}</dd>")
-_TIME: Final = Markup("{day}, <span class=\"nowrap\">{time}</span><small>{zone}</small>")
+_TIME: Final = Markup('{day}, <span class="nowrap">{time}</span><small>{zone}</small>')
 _CHANGE: Final = Markup("<li>{what}<small>{who} · {when}{reason}{rules}</small></li>")
 # Who makes changes, as the history names them.
 ACTORS: Final = {
@@ -122,7 +123,7 @@ class BookingPanel:
             if to not in _TRANSITIONS or (to is Status.CANCELLED and Status.DECLINED in transitions):
                 continue
             label, yes = _TRANSITIONS[to]
-            button = _button(label, lambda to=to: self._act(to), main=to in (Status.CONFIRMED, Status.COMPLETED))
+            button = _button(label, partial(self._act, to), main=to in (Status.CONFIRMED, Status.COMPLETED))
             button.props(f"data-transition={to.value}")
             if yes:
                 button.props("color=negative")
@@ -141,7 +142,9 @@ class BookingPanel:
             reason = ui.textarea(f"{label}: reason (optional)").props(f"outlined autogrow maxlength={REASON_LENGTH}")
             reason.props("autofocus" if to is Status.NO_SHOW else 'autofocus hint="The customer will see this."')
             with ui.element("div").classes("actions"):
-                ui.button(yes, on_click=lambda: self._on_change(to, str(reason.value or ""))).props("unelevated color=negative")
+                ui.button(yes, on_click=lambda: self._on_change(to, str(reason.value or ""))).props(
+                    "unelevated color=negative"
+                )
                 _button("Go back", self._go_back)
 
     async def _go_back(self) -> None:

@@ -140,7 +140,7 @@ class RescheduleDialog(_Dialog):
             self._notify = ui.switch("Email the customer about the new time", value=True)
             self._draw_end("Reschedule", self._send)
 
-    def open(self, booking: BookingView, starts_at: datetime | None, wall: datetime | None = None) -> None:
+    async def open(self, booking: BookingView, starts_at: datetime | None, wall: datetime | None = None) -> None:
         """Ask about this booking. `starts_at` (UTC) or `wall` is the new time to begin with."""
         self._head.show(
             Markup('<h2 id="reschedule-title">Reschedule {}</h2><p class="soft">From {}</p>').format(
@@ -155,14 +155,19 @@ class RescheduleDialog(_Dialog):
             self._time.set(wall)
         else:
             self._time.set_instant(starts_at or booking.starts_at)
+        await self._consider()
 
     async def _consider(self) -> None:
         if self._done or self._time.wall() is None:
             return
+        wall = self._time.wall()
         try:
-            self._verdict = await self._check(self._time.instant())
+            verdict = await self._check(self._time.instant())
         except FieldsWrong:
-            self._verdict = FINE
+            verdict = FINE
+        if wall != self._time.wall():
+            return  # changed meanwhile, and considered again
+        self._verdict = verdict
         self._show(self._verdict, "Reschedule", "Reschedule anyway")
 
     async def _send(self) -> None:
@@ -197,7 +202,7 @@ class NewEntryDialog(_Dialog):
         with self._card:
             self._draw()
 
-    def open(self, types: Sequence[SessionTypeView], start: datetime, end: datetime | None) -> None:
+    async def open(self, types: Sequence[SessionTypeView], start: datetime, end: datetime | None) -> None:
         """Ask about this wall-clock time. Without session types, time can only be blocked."""
         self._types = {one.id: one for one in types}
         options = {str(one.id): f"{one.title}, {one.minutes} minutes" for one in types}
@@ -216,6 +221,7 @@ class NewEntryDialog(_Dialog):
         self._open()
         self._begin.set(start)
         self._end.set(end or start + timedelta(minutes=60))
+        await self._consider()
 
     def wrong(self, errors: dict[str, str]) -> None:
         """Show these errors at the fields, by field name; others below."""
@@ -297,7 +303,9 @@ class NewEntryDialog(_Dialog):
             for customer in found:
                 if (customer.name, customer.email) != (words, self._email.value):
                     text = f"{customer.name} · {customer.email}"
-                    ui.button(text, on_click=lambda customer=customer: self._choose(customer)).props("outline align=left")
+                    ui.button(text, on_click=lambda customer=customer: self._choose(customer)).props(
+                        "outline align=left"
+                    )
 
     def _choose(self, customer: CustomerMatch) -> None:
         self._email.set_value(customer.email)
@@ -313,10 +321,14 @@ class NewEntryDialog(_Dialog):
             self._skip.set_value(False)
             self._show(FINE, "Block", "Block")
             return
+        wall = self._begin.wall()
         try:
-            self._verdict = await self._check(UUID(self._type.value), self._begin.instant())
+            verdict = await self._check(UUID(self._type.value), self._begin.instant())
         except FieldsWrong:
-            self._verdict = FINE
+            verdict = FINE
+        if wall != self._begin.wall():
+            return
+        self._verdict = verdict
         self._show(self._verdict, "Book", "Book anyway")
 
     async def _send(self) -> None:

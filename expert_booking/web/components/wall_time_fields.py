@@ -1,6 +1,6 @@
 """Fields for a time on an expert's clock, at minute precision."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import date, datetime, time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -22,9 +22,9 @@ class WallTimeFields:
     """
 
     def __init__(
-        self, zone: ZoneInfo, *, date_label: str = "Date", time_label: str = "Time", on_change: Callable[[], Any]
+        self, zone: ZoneInfo, *, date_label: str = "Date", time_label: str = "Time", on_change: Callable[[], Awaitable[None]]
     ) -> None:
-        """`on_change` is called after each change of a field."""
+        """`on_change` is called after each change by the host."""
         self._zone = zone
         self._on_change = on_change
         self._setting = False
@@ -41,14 +41,15 @@ class WallTimeFields:
         self._day.set_value("" if wall is None else wall.date().isoformat())
         self._time.set_value("" if wall is None else f"{wall:%H:%M}")
         self._setting = False
-        self._changed()
+        self._check()
 
     def set_instant(self, instant: datetime) -> None:
         """Fill in an instant (UTC)."""
         local = instant.astimezone(self._zone)
-        self.set(local.replace(tzinfo=None))
-        if local.fold:
-            self._which.set_value(1)
+        self.set(local.replace(tzinfo=None, fold=0))
+        self._setting = True
+        self._which.set_value(local.fold)
+        self._setting = False
 
     def wall(self) -> datetime | None:
         """The wall-clock time in the fields; None if they do not contain one."""
@@ -69,19 +70,23 @@ class WallTimeFields:
             self._time.error = str(refusal)
             raise
 
-    def _changed(self) -> None:
-        if self._setting:
-            return
+    async def _changed(self) -> None:
+        if not self._setting:
+            self._check()
+            await self._on_change()
+
+    def _check(self) -> None:
+        """Remove old errors, and ask which time is meant if the clock shows it twice."""
         self._day.error = self._time.error = None
         wall = self.wall()
         found = () if wall is None else instants_at(self._zone, wall)
         twice = len(found) == 2
         if twice:
-            names = ("first", "second")
-            options = {number: f"The {names[number]}: {formatting.clock_time(at, self._zone)}" for number, at in enumerate(found)}
-            self._which.set_options(options, value=self._which.value if self._which.value in (0, 1) else 0)
+            texts = (formatting.clock_time(at, self._zone) for at in found)
+            self._setting = True
+            self._which.set_options(dict(enumerate(texts)), value=self._which.value or 0)
+            self._setting = False
         self._which.set_visibility(twice)
-        self._on_change()
 
 
 def _read(parse: Callable[[str], Any], text: object) -> Any:

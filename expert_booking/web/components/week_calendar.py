@@ -55,8 +55,8 @@ class WeekCalendar(Element, component="week_calendar.js"):
         """`day` is shown first, in `view`, or in the one that fits the window.
 
         `on_range` receives the first day and the day after the last one that the browser shows now and has no data for.
-        `on_open` receives the id of an item that was clicked, `on_drag` of one whose dragging begins, and `on_drop` also
-        its new start. Ids are not validated.
+        `on_open` receives the id of an item that was clicked, `on_drag` of one whose dragging begins, and `on_drop`
+        also its new start. Ids are not validated.
         """
         super().__init__()
         ui.add_head_html(_HEAD)

@@ -1,6 +1,6 @@
 """`/console/calendar`: a host's day, week or month, and what the host can do with it."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Final
 
 from fastapi import Request
@@ -9,29 +9,33 @@ from markupsafe import Markup
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import DAY, local_instant
 from expert_booking.domain.wall_clock import wall_span
-from expert_booking.schemas import Caller, EntryKind, ScheduleEntry
+from expert_booking.schemas import Caller, EntryKind, HostBookingRequest, ScheduleEntry
 from expert_booking.services import Services
 from expert_booking.web import calendar_items, console, layout
 from expert_booking.web.calendar_changes import CalendarChanges
 from expert_booking.web.components.week_calendar import VIEWS, Selected, WeekCalendar
 
 _WEEK: Final = timedelta(days=7)
-# The length of a selection that was only a click, if the host offers no session.
 _HOUR: Final = timedelta(hours=1)
-_LEGEND: Final = Markup(
-    """<ul class="calendar-legend" aria-label="Legend"><li><i class="is-confirmed"></i>Confirmed</li>
-<li><i class="is-pending"></i>Pending</li><li><i class="is-completed"></i>Completed</li>
-<li><i class="is-no_show"></i>No-show</li><li><i class="is-hold"></i>On hold</li><li><i class="is-block"></i>Blocked</li>
-<li><i class="is-buffer"></i>Buffer</li><li><i class="is-open"></i>Open</li><li><i class="is-closed"></i>Day off</li></ul>"""
-)
+# Where something new begins if only its day is known.
+_MORNING: Final = time(9)
+_LEGEND: Final = Markup('<ul class="calendar-legend" aria-label="Legend">{}</ul>').format(
+    Markup("").join(
+        Markup('<li><i class="is-{}"></i>{}</li>').format(kind, text)
+        for kind, text in (
+            ("confirmed", "Confirmed"), ("pending", "Pending"), ("completed", "Completed"), ("no_show", "No-show"),
+            ("hold", "On hold"), ("block", "Blocked"), ("buffer", "Buffer"), ("open", "Open"), ("closed", "Day off"),
+        )
+    )
+)  # fmt: skip
 
 
-def mount(services: Services) -> None:
-    """Serve the page."""
+def mount(services: Services, request_model: type[HostBookingRequest]) -> None:
+    """Serve the page. `request_model` validates bookings by hand."""
 
     @console.page(services, "calendar")
     async def calendar(page: console.Console, request: Request) -> None:
-        view = CalendarPage(page, request)
+        view = CalendarPage(page, request, request_model)
         with page.frame("calendar", "Calendar"):
             view.draw()
         await view.load()
@@ -40,8 +44,9 @@ def mount(services: Services) -> None:
 class CalendarPage:
     """One open calendar. It is read again whenever something about its expert changes."""
 
-    def __init__(self, page: console.Console, request: Request) -> None:
+    def __init__(self, page: console.Console, request: Request, request_model: type[HostBookingRequest]) -> None:
         self._page = page
+        self._request_model = request_model
         self._services = page.services
         today = calendar_items.day_of(page.services.clock(), page.zone)
         self._day = _day(request.query_params.get("date", ""), today)
@@ -64,7 +69,7 @@ class CalendarPage:
             on_drop=self._drop,
         )
         layout.html(_LEGEND)
-        self._changes = CalendarChanges(self._page, self._calendar, self._refresh)
+        self._changes = CalendarChanges(self._page, self._calendar, self._refresh, self._request_model)
 
     async def load(self) -> None:
         """Deliver the page with its first days."""
@@ -104,8 +109,7 @@ class CalendarPage:
         start = selected.start or self._next_hour()
         end = selected.end
         if selected.whole_days:
-            start += timedelta(hours=9)
-            end = None
+            start, end = datetime.combine(start.date(), _MORNING), None
         await self._changes.add(start, end)
 
     async def _drag(self, item: str) -> None:
@@ -129,7 +133,7 @@ class CalendarPage:
         now = self._services.clock().astimezone(self._page.zone).replace(tzinfo=None)
         start = now.replace(minute=0, second=0, microsecond=0) + _HOUR
         first = self._shown[0]
-        return start if first <= start.date() < self._shown[1] else datetime(first.year, first.month, first.day, 9)
+        return start if first <= start.date() < self._shown[1] else datetime.combine(first, _MORNING)
 
     def _zone_line(self) -> Markup:
         now, zone, own = self._services.clock(), self._page.zone, self._page.viewer_zone
