@@ -19,6 +19,7 @@ from expert_booking.domain.errors import (
 )
 from expert_booking.domain.lifecycle import Actor, Status, open_transitions
 from expert_booking.domain.rule_overrides import RuleOverride
+from expert_booking.domain.unavailability import Reason
 from expert_booking.domain.wall_clock import instant_at, instants_at
 from expert_booking.schemas import (
     BlockRequest,
@@ -48,6 +49,11 @@ from expert_booking.web.components.week_calendar import WeekCalendar
 from expert_booking.web.console import Console
 
 _ALL_RULES: Final = tuple(RuleOverride)
+# For a host, who sees the calendar.
+_TAKEN: Final = {
+    Reason.BUSY: "This time overlaps another booking, its buffer or a block.",
+    Reason.HELD: "Someone is booking this time right now.",
+}
 
 
 class CalendarChanges:
@@ -200,7 +206,9 @@ class CalendarChanges:
             key = await self._services.calendars.key(str(self._expert_id), caller)
             try:
                 blockers = await self._services.host_times.rules_against(key, session_type_id, at, own=own)
-            except (SlotTaken, SlotNotOffered) as refusal:
+            except SlotTaken as refusal:
+                return Verdict(refusal=_TAKEN[refusal.blocker.reason])
+            except SlotNotOffered as refusal:
                 return Verdict(refusal=str(refusal))
             return Verdict(warning=" ".join(str(blocker) for blocker in blockers))
 

@@ -1,7 +1,7 @@
 """A range of a calendar as the items that `WeekCalendar` draws, in wall-clock time of the expert's zone."""
 
 from collections.abc import Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from expert_booking.schemas import EntryKind, ScheduleEntry, ScheduleView
 
 Item = dict[str, Any]
 _MIDNIGHT: Final = time()
+_HOUR: Final = timedelta(hours=1)
 # Where the grid begins if nothing is open or booked, in hours.
 _USUAL_START: Final = 8
 
@@ -41,6 +42,17 @@ def wall_text(wall: datetime) -> str:
 def day_of(instant: datetime, zone: ZoneInfo) -> date:
     """The zone's date at this instant."""
     return wall_time(instant, zone).date()
+
+
+def first_free(read: ScheduleView, after: datetime) -> datetime | None:
+    """The first hour (UTC) from `after` on that is open and not taken, on the half hour; None if there is none."""
+    for one in read.open_times:
+        start = max(one.starts_at, after)
+        while start + _HOUR <= one.ends_at:
+            if not any(taken.busy_from < start + _HOUR and start < taken.busy_until for taken in read.entries):
+                return start
+            start += _HOUR / 2
+    return None
 
 
 def _taken(read: ScheduleView, zone: ZoneInfo) -> Iterator[Item]:

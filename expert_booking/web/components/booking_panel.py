@@ -114,7 +114,7 @@ class BookingPanel:
                 _button("Copy link for the customer", self._on_copy)
             if may_resend:
                 _button("Resend the email", self._on_resend)
-            _html(Markup('<a class="button quiet" href="/booking/{}">Open its page</a>').format(booking.id))
+            _html(Markup('<a class="button quiet" href="/booking/{}">Open booking page</a>').format(booking.id))
         _html(Markup('<h3>History</h3><ol class="calendar-history">{}</ol>').format(self._history(changes)))
 
     def _draw_actions(self, booking: BookingView, transitions: Sequence[Status]) -> None:

@@ -22,7 +22,12 @@ class WallTimeFields:
     """
 
     def __init__(
-        self, zone: ZoneInfo, *, date_label: str = "Date", time_label: str = "Time", on_change: Callable[[], Awaitable[None]]
+        self,
+        zone: ZoneInfo,
+        *,
+        date_label: str = "Date",
+        time_label: str = "Time",
+        on_change: Callable[[], Awaitable[None]],
     ) -> None:
         """`on_change` is called after each change by the host."""
         self._zone = zone

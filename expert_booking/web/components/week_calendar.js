@@ -61,7 +61,6 @@ export default {
       nowIndicator: true,
       dayMaxEvents: true,
       selectable: true,
-      pointer: true,
       longPressDelay: 400,
       unselectCancel: ".q-dialog",
       eventDurationEditable: false,
@@ -104,8 +103,10 @@ export default {
       nodes.push(element("span", month || short ? "sr-only" : "event-text", item.text), element("span", "sr-only", item.day));
       const body = element("div", "event-body", "");
       // Not the article around it, which may not be a button. Its clicks and keys reach the library all the same.
-      body.setAttribute("role", "button");
-      body.tabIndex = 0;
+      if (item.kind !== "hold") {
+        body.setAttribute("role", "button");
+        body.tabIndex = 0;
+      }
       body.append(...nodes);
       return { domNodes: [body] };
     },

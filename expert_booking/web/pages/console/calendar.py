@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import DAY, local_instant
-from expert_booking.domain.wall_clock import wall_span
-from expert_booking.schemas import Caller, EntryKind, HostBookingRequest, ScheduleEntry
+from expert_booking.domain.wall_clock import wall_span, wall_time
+from expert_booking.schemas import Caller, EntryKind, HostBookingRequest, ScheduleEntry, ScheduleView
 from expert_booking.services import Services
 from expert_booking.web import calendar_items, console, layout
 from expert_booking.web.calendar_changes import CalendarChanges
@@ -53,6 +53,7 @@ class CalendarPage:
         wanted = request.query_params.get("view")
         self._view = wanted if wanted in VIEWS else None
         self._shown = _days_of(self._view, self._day)
+        self._read_last: ScheduleView | None = None
         self._entries: dict[str, ScheduleEntry] = {}
         self._refresh = page.subscribe(self._read)
 
@@ -89,6 +90,7 @@ class CalendarPage:
         since, until = self._shown
         begin, end = (local_instant(self._page.zone, day, 0) for day in (since, until))
         read = await self._services.schedule.week(self._page.expert.id, begin, end, caller)
+        self._read_last = read
         self._entries = {str(entry.id): entry for entry in read.entries}
         return calendar_items.data_of(read, since, until, self._services.clock())
 
@@ -106,7 +108,7 @@ class CalendarPage:
             await self._changes.open_booking(entry.id)
 
     async def _select(self, selected: Selected) -> None:
-        start = selected.start or self._next_hour()
+        start = selected.start or self._next_start()
         end = selected.end
         if selected.whole_days:
             start, end = datetime.combine(start.date(), _MORNING), None
@@ -128,12 +130,11 @@ class CalendarPage:
             return
         await self._changes.drop(entry, wall)
 
-    def _next_hour(self) -> datetime:
-        """The next full hour on the expert's clock: today, or on the first day that is shown."""
-        now = self._services.clock().astimezone(self._page.zone).replace(tzinfo=None)
-        start = now.replace(minute=0, second=0, microsecond=0) + _HOUR
-        first = self._shown[0]
-        return start if first <= start.date() < self._shown[1] else datetime.combine(first, _MORNING)
+    def _next_start(self) -> datetime:
+        """Where something new begins on the expert's clock: the first free hour of the days shown, or the next one."""
+        next_hour = self._services.clock().replace(minute=0, second=0, microsecond=0) + _HOUR
+        free = None if self._read_last is None else calendar_items.first_free(self._read_last, next_hour)
+        return wall_time(free or next_hour, self._page.zone)
 
     def _zone_line(self) -> Markup:
         now, zone, own = self._services.clock(), self._page.zone, self._page.viewer_zone
