@@ -1,49 +1,35 @@
 """REST endpoints below `/bookings`."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 
+from expert_booking.api.booking_body import booking_body, sender_dependency
+from expert_booking.api.booking_docs import (
+    BY_HAND,
+    HELD,
+    LATER,
+    ON_BOOK,
+    ON_CHANGE,
+    ON_GET,
+    ON_HISTORY,
+    ON_LIST,
+    ON_RESCHEDULE,
+    ON_REVOKE,
+    ON_SEND_AGAIN,
+    ON_VERIFY,
+    REQUEST,
+)
 from expert_booking.api.callers import (
     TOKEN_IS_OPTIONAL,
     bearer_token,
     caller_dependency,
-    caller_if_any,
     client_network_hash,
 )
-from expert_booking.api.error_docs import (
-    CODE_WRONG,
-    FORBIDDEN,
-    INVALID,
-    NO_BOOKING,
-    NO_EXPERT,
-    NO_PROOF,
-    NO_SESSION_TYPE,
-    SLOT_NOT_OFFERED,
-    SLOT_TAKEN,
-    TOO_LARGE,
-    Responses,
-    error_responses,
-    example_response,
-    refused,
-)
-from expert_booking.api.path_ids import parse_id
-from expert_booking.domain.errors import (
-    BookingLimitReached,
-    BookingNotFound,
-    CancelTooLate,
-    NoReschedulesLeft,
-    RescheduleNotAllowed,
-    RescheduleTooLate,
-    StatusChangeNotAllowed,
-    TooManyBookings,
-    TooManyChanges,
-    TooManyNewLinks,
-    TooManyVerificationEmails,
-    VerificationTooLate,
-    WrongCodesUsedUp,
-)
+from expert_booking.api.host_bookings import add_host_bookings
+from expert_booking.api.path_ids import BookingReference, parse_id
+from expert_booking.domain.errors import BookingNotFound
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -52,6 +38,7 @@ from expert_booking.schemas import (
     BookingView,
     BusyPage,
     Caller,
+    HostBookingRequest,
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
@@ -59,150 +46,26 @@ from expert_booking.schemas import (
 )
 from expert_booking.services import Services
 
-_ID = "c1c2f4a4-9a0e-4b6b-8a7c-3b9f2f1f7d10"
-_REQUEST: Final = {
-    "expertId": "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b", "startsAt": "2026-11-24T09:00:00Z", "name": "Ada Lovelace",
-    "email": "ada@example.com", "phone": "+44 20 7946 0000", "notes": "My first session.",
-    "timeZone": "Europe/London",
-}  # fmt: skip
-_HELD: Final = {**_REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
-_BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
-_BOOKING: Final = {
-    **_BUSY, **_REQUEST, "phone": "+442079460000", "id": _ID, "expertSlug": "jana-muller", "expertName": "Jana Müller",
-    "expertTimeZone": "Europe/Berlin",
-    "sessionTypeId": "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30", "sessionTitle": "Career consultation",
-    "answerBy": "2026-11-24T09:00:00Z", "verifyBy": None, "awaitsVerification": False,
-    "cancelUntil": "2026-11-23T09:00:00Z",
-    "rescheduleUntil": "2026-11-24T08:00:00Z",
-    "reschedulesLeft": 2,
-    "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
-    "wantedEmails": "all", "mail": "sent",
-}  # fmt: skip
-_UNVERIFIED: Final = {
-    **_BOOKING, "answerBy": None, "verifyBy": "2026-11-22T12:30:00Z", "awaitsVerification": True, "mail": "waiting",
-}  # fmt: skip
-_NEW: Final = {**_BOOKING, "mail": "waiting", "accessToken": "eb_booking_wcL0pJoOS2uKfDufLx99EKm1Vb0c…"}
-_CHANGES: Final = {
-    "changes": [
-        {"at": "2026-11-22T12:00:00Z", "actor": "customer", "fromStatus": None, "toStatus": "pending",
-         "fromStartsAt": None, "toStartsAt": "2026-11-24T09:00:00Z", "reason": ""},
-        {"at": "2026-11-22T14:30:00Z", "actor": "expert", "fromStatus": "pending", "toStatus": "confirmed",
-         "fromStartsAt": "2026-11-24T09:00:00Z", "toStartsAt": "2026-11-24T09:00:00Z", "reason": ""},
-    ],
-}  # fmt: skip
-
-
-def _page(*bookings: dict[str, Any]) -> dict[str, Any]:
-    return {"bookings": bookings, "total": len(bookings), "page": 1, "limit": 20}
-
-
-_CONFIRMED: Final = {**_BOOKING, "status": "confirmed", "answerBy": None, "version": 2}
-_LATER: Final = {"startsAt": "2026-11-24T11:00:00Z", "endsAt": "2026-11-24T12:00:00Z"}
-_LIMIT_REACHED: Final = str(BookingLimitReached(with_expert=True, limit=3, current=3))
-_ON_BOOK: Final[Responses] = {
-    **example_response(
-        201,
-        "The new booking. Its `accessToken` gives access to this booking only.",
-        headers={"Location": "The URL of the booking."},
-        booking=_NEW,
-        unconfirmed={**_UNVERIFIED, "accessToken": _NEW["accessToken"]},
-    ),
-    **error_responses(
-        NO_EXPERT,
-        NO_SESSION_TYPE,
-        SLOT_TAKEN,
-        refused(BookingLimitReached, _LIMIT_REACHED),
-        TOO_LARGE,
-        SLOT_NOT_OFFERED,
-        INVALID,
-        refused(TooManyBookings),
-    ),
-}
-_ON_LIST: Final[Responses] = {
-    **example_response(
-        200,
-        "With a token: full bookings. By expert without a token: times and status only.",
-        all=_page(_BOOKING),
-        times=_page(_BUSY),
-    ),
-    **error_responses(NO_PROOF, NO_EXPERT, INVALID),
-}
-_ON_GET: Final[Responses] = {
-    **example_response(200, "The booking.", booking=_BOOKING),
-    **error_responses(NO_PROOF, NO_BOOKING),
-}
-_ON_CHANGE: Final[Responses] = {
-    **example_response(200, "The changed booking.", booking=_CONFIRMED),
-    **error_responses(
-        NO_PROOF,
-        FORBIDDEN,
-        NO_BOOKING,
-        refused(StatusChangeNotAllowed),
-        refused(CancelTooLate),
-        TOO_LARGE,
-        INVALID,
-        refused(TooManyChanges),
-    ),
-}
-_ON_RESCHEDULE: Final[Responses] = {
-    **example_response(200, "The booking at its new time.", booking={**_BOOKING, **_LATER, "version": 2}),
-    **error_responses(
-        NO_PROOF,
-        FORBIDDEN,
-        NO_BOOKING,
-        SLOT_TAKEN,
-        refused(RescheduleNotAllowed),
-        refused(RescheduleTooLate),
-        refused(NoReschedulesLeft),
-        TOO_LARGE,
-        SLOT_NOT_OFFERED,
-        INVALID,
-        refused(TooManyChanges),
-    ),
-}
-_ON_REVOKE: Final[Responses] = {
-    204: {"description": "All earlier links and tokens of this booking are revoked."},
-    **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING, refused(TooManyNewLinks)),
-}
-_ON_VERIFY: Final[Responses] = {
-    **example_response(200, "The booking, now with the status that its session type gives it.", booking=_BOOKING),
-    **error_responses(
-        NO_PROOF,
-        FORBIDDEN,
-        NO_BOOKING,
-        refused(WrongCodesUsedUp),
-        refused(VerificationTooLate),
-        TOO_LARGE,
-        CODE_WRONG,
-        INVALID,
-    ),
-}
-_ON_SEND_AGAIN: Final[Responses] = {
-    204: {"description": "The email is being sent again, or the address is confirmed already."},
-    **error_responses(
-        NO_PROOF, FORBIDDEN, NO_BOOKING, refused(VerificationTooLate), refused(TooManyVerificationEmails)
-    ),
-}
-_ON_HISTORY: Final[Responses] = {
-    **example_response(200, "The changes, oldest first.", changes=_CHANGES),
-    **error_responses(NO_PROOF, FORBIDDEN, NO_BOOKING),
-}
-
-Reference = Annotated[str, Path(description="The id of the booking.", examples=[_ID])]
-
 
 def endpoints(
-    services: Services, routes: type[APIRoute], request_model: type[BookingRequest], secret: str
+    services: Services,
+    routes: type[APIRoute],
+    request_model: type[BookingRequest],
+    host_request_model: type[HostBookingRequest],
+    secret: str,
 ) -> APIRouter:
-    """Create the router for `/bookings`. The settings decide which model requests have.
+    """Create the router for `/bookings`. The settings decide which models requests have.
 
     `secret` keys the hashes of client networks.
     """
     router = APIRouter(prefix="/bookings", tags=["bookings"], route_class=routes)
     caller_from_token = Depends(caller_dependency(services))
-    booking_request = Body(openapi_examples={"booking": {"value": _REQUEST}, "held": {"value": _HELD}})
+    booking_request = Body(
+        openapi_examples={"booking": {"value": REQUEST}, "held": {"value": HELD}, "byHand": {"value": BY_HAND}}
+    )
+    sender = Depends(sender_dependency(services))
 
-    async def book(request: BookingRequest, http_request: Request) -> Response:
+    async def book(request: BookingRequest, http_request: Request, caller: Caller | None = sender) -> Response:
         """Book a slot, and return the booking with its `accessToken`.
 
         Of several requests for the same time exactly one succeeds; the others get a 409 with the nearest free times.
@@ -214,28 +77,37 @@ def endpoints(
         `verifyBy`, with the link in an email, or with its code and `POST /bookings/{booking}/verify`. Requests with the
         token of the expert, of an admin, or of the customer with this address need no confirmation.
 
+        A booking with the token of the expert or of an admin is made by hand: it is confirmed, and needs only a name.
+        Without an email address no emails are sent, and there is no `accessToken`. A host may set rules of the calendar
+        aside with `override`, to the minute, and book without an email with `notify: false`. If a rule stands in the
+        way, the 422 lists the `override` that is needed. Overlapping another booking is never possible.
+
         No token is needed. The bookings of a network in an hour are limited, except for an address whose customer's
         token is sent, and so are the upcoming bookings of an address. Tokens of experts and admins have no limits.
         """
-        origin, caller = client_network_hash(http_request, secret), await caller_if_any(services, http_request)
-        booking = await services.bookings.book(request, origin=origin, caller=caller)
-        created = NewBookingView.model_construct(**dict(booking), access_token=services.tokens.for_booking(booking.id))
+        if isinstance(request, HostBookingRequest):
+            booking = await services.bookings.book_by_hand(request, caller)
+        else:
+            origin = client_network_hash(http_request, secret)
+            booking = await services.bookings.book(request, origin=origin, caller=caller)
+        token = services.tokens.for_booking(booking.id) if booking.email else None
+        created = NewBookingView.model_construct(**dict(booking), access_token=token)
         # Serialized here, because FastAPI would validate the view once more.
         headers = {"Location": f"/bookings/{booking.id}"}
         return Response(created.model_dump_json(by_alias=True), 201, headers, "application/json")
 
     # A setting decides whether the phone number is required, and the documentation follows it.
-    book.__annotations__["request"] = Annotated[request_model, booking_request]
+    book.__annotations__["request"] = Annotated[booking_body(request_model, host_request_model), booking_request]
     router.post(
         "",
         status_code=201,
         summary="Book a slot",
         response_model=NewBookingView,
-        responses=_ON_BOOK,
+        responses=ON_BOOK,
         openapi_extra={"security": [{}, {bearer_token.scheme_name: []}]},  # a token is optional
     )(book)
 
-    @router.get("", summary="List bookings", responses=_ON_LIST, openapi_extra=TOKEN_IS_OPTIONAL)
+    @router.get("", summary="List bookings", responses=ON_LIST, openapi_extra=TOKEN_IS_OPTIONAL)
     async def list_bookings(
         query: Annotated[BookingQuery, Query()], caller: Caller | None = caller_from_token
     ) -> BookingPage | BusyPage:
@@ -248,17 +120,17 @@ def endpoints(
         """
         return await services.bookings.find(query, caller)
 
-    @router.get("/{booking}", summary="Read a booking", responses=_ON_GET)
-    async def get_booking(booking: Reference, caller: Caller | None = caller_from_token) -> BookingView:
+    @router.get("/{booking}", summary="Read a booking", responses=ON_GET)
+    async def get_booking(booking: BookingReference, caller: Caller | None = caller_from_token) -> BookingView:
         """Return a booking to its customer, its expert, admins and readers. All others get a 404.
 
         A 401 means that the token is not valid.
         """
         return await services.bookings.get(parse_id(booking, BookingNotFound), caller)
 
-    @router.patch("/{booking}/status", summary="Change the status of a booking", responses=_ON_CHANGE)
+    @router.patch("/{booking}/status", summary="Change the status of a booking", responses=ON_CHANGE)
     async def change_status(
-        booking: Reference,
+        booking: BookingReference,
         request: StatusRequest,
         http_request: Request,
         caller: Caller | None = caller_from_token,
@@ -272,6 +144,9 @@ def endpoints(
         Allowed: pending → confirmed, declined, cancelled; confirmed → cancelled until the end of the session, and
         after it completed, no_show. A pending booking expires automatically if the expert does not answer in time.
         While it waits for the confirmation of the email address, it can only be cancelled.
+
+        With `version`, the change is refused if the booking has changed since you read it. With `notify: false`, a host
+        changes it without an email.
         """
         return await services.bookings.change_status(
             parse_id(booking, BookingNotFound),
@@ -279,15 +154,17 @@ def endpoints(
             caller,
             reason=request.reason,
             origin=client_network_hash(http_request, secret),
+            version=request.version,
+            notify=_if_sent(request, "notify"),
         )
 
     reschedule_request = Body(
-        openapi_examples={"booking": {"value": {"startsAt": _LATER["startsAt"], "reason": "The train is late."}}}
+        openapi_examples={"booking": {"value": {"startsAt": LATER["startsAt"], "reason": "The train is late."}}}
     )
 
-    @router.patch("/{booking}", summary="Reschedule a booking", responses=_ON_RESCHEDULE)
+    @router.patch("/{booking}", summary="Reschedule a booking", responses=ON_RESCHEDULE)
     async def reschedule(
-        booking: Reference,
+        booking: BookingReference,
         request: Annotated[RescheduleRequest, reschedule_request],
         http_request: Request,
         caller: Caller | None = caller_from_token,
@@ -297,6 +174,9 @@ def endpoints(
         The expert and admins may always do this, the customer within the terms of the booking; no one can while the
         booking waits for the confirmation of the email address. If the request is refused, the booking keeps its time.
         The customer's changes are limited per hour.
+
+        With `version`, the change is refused if the booking has changed since you read it. A host may set rules of the
+        calendar aside with `override`, to the minute, and reschedule without an email with `notify: false`.
         """
         return await services.bookings.reschedule(
             parse_id(booking, BookingNotFound),
@@ -304,15 +184,20 @@ def endpoints(
             caller,
             reason=request.reason,
             origin=client_network_hash(http_request, secret),
+            version=request.version,
+            override=_if_sent(request, "override"),
+            notify=_if_sent(request, "notify"),
         )
+
+    add_host_bookings(router, services, caller_from_token)
 
     @router.post(
         "/{booking}/access-token/revoke",
         status_code=204,
         summary="Revoke the access tokens of a booking",
-        responses=_ON_REVOKE,
+        responses=ON_REVOKE,
     )
-    async def revoke_access_token(booking: Reference, caller: Caller | None = caller_from_token) -> Response:
+    async def revoke_access_token(booking: BookingReference, caller: Caller | None = caller_from_token) -> Response:
         """Revoke every `accessToken` of a booking and every link to it in emails, and email the customer a new link.
 
         The customer, the expert and admins can use this when a link or token was shared by mistake. An `accessToken`
@@ -323,9 +208,9 @@ def endpoints(
 
     verify_request = Body(openapi_examples={"code": {"value": {"code": "123456"}}})
 
-    @router.post("/{booking}/verify", summary="Confirm the email address of a booking", responses=_ON_VERIFY)
+    @router.post("/{booking}/verify", summary="Confirm the email address of a booking", responses=ON_VERIFY)
     async def verify(
-        booking: Reference,
+        booking: BookingReference,
         request: Annotated[VerifyRequest, verify_request],
         caller: Caller | None = caller_from_token,
     ) -> BookingView:
@@ -341,16 +226,21 @@ def endpoints(
         "/{booking}/verification-email",
         status_code=204,
         summary="Send the email with the code again",
-        responses=_ON_SEND_AGAIN,
+        responses=ON_SEND_AGAIN,
     )
-    async def send_verification_email(booking: Reference, caller: Caller | None = caller_from_token) -> Response:
+    async def send_verification_email(booking: BookingReference, caller: Caller | None = caller_from_token) -> Response:
         """Send the email that asks the customer to confirm the address again, with the same code, up to three times."""
         await services.verification.send_again(parse_id(booking, BookingNotFound), caller)
         return Response(status_code=204)
 
-    @router.get("/{booking}/changes", summary="List the changes of a booking", responses=_ON_HISTORY)
-    async def list_changes(booking: Reference, caller: Caller | None = caller_from_token) -> BookingHistory:
+    @router.get("/{booking}/changes", summary="List the changes of a booking", responses=ON_HISTORY)
+    async def list_changes(booking: BookingReference, caller: Caller | None = caller_from_token) -> BookingHistory:
         """Return the history of a booking, oldest change first, to its expert and admins. Entries never change."""
         return await services.bookings.history(parse_id(booking, BookingNotFound), caller)
 
     return router
+
+
+def _if_sent(request: StatusRequest | RescheduleRequest, field: str) -> Any:
+    """The value of a field; None if it was not sent."""
+    return getattr(request, field) if field in request.model_fields_set else None

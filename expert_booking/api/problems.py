@@ -6,6 +6,7 @@ from typing import Any, Final
 from fastapi.responses import JSONResponse
 
 from expert_booking.domain.errors import (
+    BlockConflict,
     BookingLimitReached,
     CodeWrong,
     Conflict,
@@ -67,6 +68,9 @@ def refusal_problem(refusal: Refusal) -> JSONResponse:
         return problem(status, refusal.code, str(refusal), errors=errors)
     if isinstance(refusal, BookingLimitReached):
         return problem(status, refusal.code, str(refusal), figures=refusal.figures)
+    if isinstance(refusal, BlockConflict):
+        conflicts = [conflict.model_dump(mode="json", by_alias=True) for conflict in refusal.conflicts]
+        return problem(status, refusal.code, str(refusal), conflicts=conflicts)
     if isinstance(refusal, CodeWrong):
         errors = [{"field": "code", "message": str(refusal)}]
         return problem(status, refusal.code, str(refusal), errors=errors, figures={"attemptsLeft": refusal.left})
@@ -88,4 +92,6 @@ def _slot_problem(status: int, refusal: SlotNotOffered | SlotTaken) -> JSONRespo
     }
     if status == 422:
         members["errors"] = [{"field": "startsAt", "message": str(refusal)}]
+    if isinstance(refusal, SlotNotOffered) and refusal.override:
+        members["override"] = refusal.override
     return problem(status, refusal.code, str(refusal), **members)

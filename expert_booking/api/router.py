@@ -34,7 +34,7 @@ from expert_booking.domain.client_network import ProxyDetector
 from expert_booking.domain.errors import FieldsWrong, Refusal
 from expert_booking.http_methods import allow_header
 from expert_booking.metrics import Metrics
-from expert_booking.schemas import booking_request_model
+from expert_booking.schemas import booking_request_model, host_booking_request_model
 from expert_booking.services import Services
 
 # The first segments of the API's paths. All other paths are pages.
@@ -113,7 +113,8 @@ def create_api(
     routes = idempotent(services, secret)
     booking_model = booking_request_model(phone_required=phone_required, default_region=default_region)
     # Routes are matched in order, so the most frequent ones come first.
-    api.include_router(bookings.endpoints(services, routes, booking_model, secret), responses=common)
+    host_model = host_booking_request_model(default_region=default_region)
+    api.include_router(bookings.endpoints(services, routes, booking_model, host_model, secret), responses=common)
     api.include_router(holds.endpoints(services, routes, secret), responses=common)
     api.include_router(calendars.endpoints(services, routes), responses=common)
     api.include_router(feeds.endpoints(services), responses=unavailable)

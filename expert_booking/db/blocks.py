@@ -18,7 +18,8 @@ Times = Sequence[tuple[datetime, datetime]]
 _b, _s = booking.c, block_series.c
 _INSTANTS: Final = ARRAY(DateTime(timezone=True))
 _COLUMNS: Final = (_b.id, _b.starts_at, _b.ends_at, _b.notes.label("note"), _b.series_id, _b.version)
-_IS_BLOCK: Final = _b.status == "blocked"
+# As text, so that the planner knows that the partial indexes apply.
+_IS_BLOCK: Final = text("status = 'blocked'")
 _UPCOMING: Final = select(func.count()).where(
     _b.expert_id == bindparam("expert_id"), _IS_BLOCK, _b.ends_at > bindparam("now")
 )
@@ -64,6 +65,14 @@ _CONFLICTS: Final = text(
     bindparam("starts", type_=_INSTANTS), bindparam("ends", type_=_INSTANTS), bindparam("expert_id", type_=Uuid),
     bindparam("now", type_=DateTime(timezone=True)),
 )  # fmt: skip
+_DELETE_ENDED: Final = delete(booking).where(_IS_BLOCK, _b.ends_at < bindparam("before"))
+_DELETE_EMPTY_SERIES: Final = text(
+    """
+    DELETE FROM block_series AS series
+     WHERE repeat_until < CAST(:before AS timestamptz)::date - 1
+       AND NOT EXISTS (SELECT FROM booking WHERE series_id = series.id)
+    """
+).bindparams(bindparam("before", type_=DateTime(timezone=True)))
 _UNFINISHED: Final = (
     select(*_s, expert.c.time_zone)
     .join_from(block_series, expert, expert.c.id == _s.expert_id)
@@ -143,6 +152,12 @@ async def remove_series(connection: AsyncConnection, series_id: UUID) -> None:
     await connection.execute(select(_s.id).where(_s.id == series_id).with_for_update())
     await connection.execute(delete(booking).where(_b.series_id == series_id))
     await connection.execute(delete(block_series).where(_s.id == series_id))
+
+
+async def delete_ended(connection: AsyncConnection, before: datetime) -> None:
+    """Delete the blocks that ended before this instant, and the series that have ended and have no blocks left."""
+    await connection.execute(_DELETE_ENDED, {"before": before})
+    await connection.execute(_DELETE_EMPTY_SERIES, {"before": before})
 
 
 async def lock_unfinished(connection: AsyncConnection, before: date) -> Sequence[AnyRow]:

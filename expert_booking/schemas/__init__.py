@@ -40,6 +40,7 @@ from expert_booking.schemas.bookings import (
     HoldView,
     HostBookingRequest,
     HostChangeView,
+    ManageLink,
     NewBookingView,
     RescheduleRequest,
     StatusRequest,
@@ -114,11 +115,15 @@ from expert_booking.schemas.hours import (
 from expert_booking.schemas.mail import MailView, MessageView, NotBookedView, OpenedMail
 from expert_booking.schemas.problems import PROBLEM_JSON, Problem, problem_body
 from expert_booking.schemas.schedule import (
+    MAX_SCHEDULE,
     ClosedDay,
     CustomerMatch,
+    CustomerMatches,
+    CustomerQuery,
     EntryKind,
     OpenTime,
     ScheduleEntry,
+    ScheduleQuery,
     ScheduleView,
 )
 from expert_booking.schemas.session_types import (
@@ -145,6 +150,7 @@ __all__ = [
     "EMAIL_LENGTH",
     "FREE_DAYS",
     "MAX_PAGE",
+    "MAX_SCHEDULE",
     "MAX_SESSION_TYPES",
     "NAME_LENGTH",
     "NOTES_LENGTH",
@@ -179,6 +185,8 @@ __all__ = [
     "CustomerData",
     "CustomerErased",
     "CustomerMatch",
+    "CustomerMatches",
+    "CustomerQuery",
     "Day",
     "DayWindow",
     "DaysOffList",
@@ -210,6 +218,7 @@ __all__ = [
     "Language",
     "LinkView",
     "MailView",
+    "ManageLink",
     "MessageView",
     "Model",
     "Name",
@@ -238,6 +247,7 @@ __all__ = [
     "Role",
     "RuleRequest",
     "ScheduleEntry",
+    "ScheduleQuery",
     "ScheduleView",
     "Search",
     "SessionTypeChange",

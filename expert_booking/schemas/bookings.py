@@ -196,6 +196,12 @@ class NewBookingView(BookingView):
     access_token: Annotated[str | None, Field(description="null: the booking has no email address.")]
 
 
+class ManageLink(Model):
+    """The link with which a customer manages a booking."""
+
+    url: str
+
+
 ChangeReason = Annotated[str, lines(REASON_LENGTH)]
 Version = Annotated[
     int | None,

@@ -1,16 +1,19 @@
 """What a host's calendar shows: bookings, blocks, holds, open hours and closed days."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.unavailability import Reason
-from expert_booking.schemas.fields import Model, Utc
+from expert_booking.schemas.fields import Instant, Model, RequestModel, Search, Utc
+
+# A month with the weeks at its ends.
+MAX_SCHEDULE: Final = timedelta(days=63)
 
 
 class EntryKind(StrEnum):
@@ -72,6 +75,29 @@ class ScheduleView(Model):
     closed_days: Sequence[ClosedDay]
 
 
+class ScheduleQuery(RequestModel):
+    """The time to read: at least a minute, and at most 63 days."""
+
+    since: Annotated[Instant, Field(alias="from", description="The beginning.")]
+    until: Annotated[Instant, Field(alias="to", description="The end, which is not included.")]
+
+    @field_validator("until")
+    @classmethod
+    def _in_order(cls, until: datetime, info: ValidationInfo) -> datetime:
+        since = info.data.get("since")
+        if since is not None and until <= since:
+            raise ValueError("`to` must not be before `from`, or the same.")
+        if since is not None and until - since > MAX_SCHEDULE:
+            raise ValueError(f"Please request at most {MAX_SCHEDULE.days} days.")
+        return until
+
+
+class CustomerQuery(RequestModel):
+    """A part of the name or email address."""
+
+    q: Annotated[Search, Field(description="A part of the name or email address.")]
+
+
 class CustomerMatch(Model):
     """A customer of an expert, as last booked."""
 
@@ -80,3 +106,9 @@ class CustomerMatch(Model):
     phone: str | None
     time_zone: str | None
     last_starts_at: Annotated[Utc, Field(description="The start of the customer's latest booking.")]
+
+
+class CustomerMatches(Model):
+    """Customers of an expert, the latest booking first."""
+
+    customers: Sequence[CustomerMatch]

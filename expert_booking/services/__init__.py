@@ -98,7 +98,7 @@ class Services:
         self.holds = (
             Holds(database, clock, holds) if counts is None else InstrumentedHolds(database, clock, holds, counts)
         )
-        self.blocks = Blocks(database, clock)
+        self.blocks = Blocks(database, clock, site.retention)
         self.schedule = Schedule(database, clock)
         self.booking_emails = BookingEmails(database, clock, site)
         self.customers = Customers(database, clock, site)

@@ -28,9 +28,11 @@ _WEEK: Final = timedelta(days=7)
 class Blocks:
     """The use cases of blocks, for those who run the calendar. The database decides whether a time is free."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Callable[[], datetime], retention: timedelta | None) -> None:
+        """`retention`: for how long a block is kept after its end; None: without a limit."""
         self._database = database
         self._clock = clock
+        self._retention = retention
 
     async def add(self, expert_id: UUID, request: BlockRequest, caller: Caller | None) -> BlocksAdded:
         """Block a time once or every week. Weekly blocks are made for a year; the deadlines worker makes later ones.
@@ -84,6 +86,12 @@ class Blocks:
                 await rows.remove_series(connection, found.series_id)
             else:
                 await rows.remove(connection, block_id)
+
+    async def delete_ended(self) -> None:
+        """Delete the blocks that ended before the retention period."""
+        if self._retention is not None:
+            async with self._database.transaction() as connection:
+                await rows.delete_ended(connection, self._clock() - self._retention)
 
     async def extend(self) -> None:
         """Make the next blocks of all series, up to a year ahead. Times that are not free are left out."""

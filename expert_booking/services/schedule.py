@@ -1,8 +1,7 @@
 """What a host's calendar shows, and the customers of an expert: two or three statements, whatever there is."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,12 +13,9 @@ from expert_booking.domain.errors import ExpertNotFound, FieldsWrong
 from expert_booking.domain.hours import Hours
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.unavailability import Reason
-from expert_booking.schemas import Caller, ClosedDay, EntryKind, OpenTime, ScheduleEntry, ScheduleView
+from expert_booking.schemas import MAX_SCHEDULE, Caller, ClosedDay, EntryKind, OpenTime, ScheduleEntry, ScheduleView
 from expert_booking.services.booking_views import is_unverified
 from expert_booking.services.permissions import check_runs
-
-# A month with the weeks at its ends.
-MAX_RANGE: Final = timedelta(days=63)
 
 
 class Schedule:
@@ -36,8 +32,8 @@ class Schedule:
         Forbidden, ExpertNotFound, and FieldsWrong for an empty range or one of more than 63 days.
         """
         check_runs(caller, expert_id)
-        if not since < until <= since + MAX_RANGE:
-            raise FieldsWrong({"until": f"Please request 1 to {MAX_RANGE.days} days."})
+        if not since < until <= since + MAX_SCHEDULE:
+            raise FieldsWrong({"until": f"Please request at most {MAX_SCHEDULE.days} days."})
         now = self._clock()
         async with self._database.statements() as connection:
             plan = await availability.plan(connection, expert_id, since)

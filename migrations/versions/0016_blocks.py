@@ -3,8 +3,8 @@
 Why: an expert keeps time free by hand. A block is a row of `booking` without a customer and without a session type, so
 that the same fences keep bookings off it, and it off bookings. Blocks that repeat belong to a series, whose wall-clock
 times are in a table of their own. The history says which rules of the calendar a host set aside. A booking made by hand
-may have no address, so what is to be erased is found by the name. An email that a host sends once more is about a change
-that already has an email.
+may have no address, so what is to be erased is found by the name. An email that a host sends once more is about a
+change that already has an email.
 
 The fences get another condition, so they are built anew: about 30 s for a million bookings, in which nobody books. The
 other new columns, constraints and indexes read all bookings once.
@@ -27,7 +27,7 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 LIVE_ROWS = "status IN ('held', 'pending', 'confirmed', 'completed', 'no_show', 'blocked')"
-LIVE_ROWS_BEFORE = "status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')"
+LIVE_BEFORE = "status IN ('held', 'pending', 'confirmed', 'completed', 'no_show')"
 STATUSES_BEFORE = (
     "status IN ('held', 'pending', 'confirmed', 'completed', 'cancelled', 'declined', 'expired', 'no_show')"
 )
@@ -46,8 +46,8 @@ BEGIN
       FROM changed WHERE status <> 'held' AND email IS NOT NULL;
   ELSIF TG_OP = 'UPDATE' THEN
     INSERT INTO booking_change
-           (booking_id, expert_id, actor, token_id, from_status, to_status, from_starts_at, to_starts_at, reason, override,
-            freed)
+           (booking_id, expert_id, actor, token_id, from_status, to_status, from_starts_at, to_starts_at, reason,
+            override, freed)
     SELECT n.id, o.expert_id, CASE WHEN told THEN n.changed_by ELSE 'database' END,
            CASE WHEN told THEN n.changed_with END, CASE WHEN was_booked THEN o.status END, n.status,
            CASE WHEN was_booked THEN o.starts_at END, n.starts_at, CASE WHEN told THEN n.change_reason ELSE '' END,
@@ -85,7 +85,7 @@ BEGIN
     SELECT n.id, o.expert_id, CASE WHEN told THEN n.changed_by ELSE 'database' END,
            CASE WHEN told THEN n.changed_with END, CASE WHEN was_booked THEN o.status END, n.status,
            CASE WHEN was_booked THEN o.starts_at END, n.starts_at, CASE WHEN told THEN n.change_reason ELSE '' END,
-           CASE WHEN o.{LIVE_ROWS_BEFORE} AND NOT (n.{LIVE_ROWS_BEFORE} AND n.expert_id = o.expert_id AND n.busy @> o.busy)
+           CASE WHEN o.{LIVE_BEFORE} AND NOT (n.{LIVE_BEFORE} AND n.expert_id = o.expert_id AND n.busy @> o.busy)
                 THEN o.busy END
       FROM changed_before o JOIN changed n USING (id)
      CROSS JOIN LATERAL (SELECT n.version > o.version, o.status <> 'held' AND o.email IS NOT NULL) AS by_us
@@ -95,10 +95,10 @@ BEGIN
        AND (was_booked OR n.status <> 'held' AND n.email IS NOT NULL);
     PERFORM tell_slot_freed(o.expert_id, o.busy) FROM changed_before o JOIN changed n USING (id)
      WHERE o.status = 'held' AND (n.status = 'held' OR n.email IS NULL)
-       AND NOT (n.{LIVE_ROWS_BEFORE} AND n.expert_id = o.expert_id AND n.busy @> o.busy);
+       AND NOT (n.{LIVE_BEFORE} AND n.expert_id = o.expert_id AND n.busy @> o.busy);
   ELSE
     INSERT INTO booking_change (booking_id, expert_id, actor, from_status, from_starts_at, freed)
-    SELECT id, expert_id, 'database', status, starts_at, CASE WHEN {LIVE_ROWS_BEFORE} THEN busy END
+    SELECT id, expert_id, 'database', status, starts_at, CASE WHEN {LIVE_BEFORE} THEN busy END
       FROM changed WHERE status <> 'held' AND email IS NOT NULL;
     PERFORM tell_slot_freed(expert_id, busy) FROM changed WHERE status = 'held';
   END IF;
@@ -173,9 +173,7 @@ def upgrade() -> None:
     op.create_index("ix_block_series_made_until", "block_series", ["made_until"])
     op.add_column("booking", sa.Column("series_id", sa.Uuid()))
     op.create_foreign_key(op.f("fk_booking_series_id"), "booking", "block_series", ["series_id"], ["id"])
-    op.create_index(
-        "ix_booking_series_id", "booking", ["series_id"], postgresql_where=sa.text("series_id IS NOT NULL")
-    )
+    op.create_index("ix_booking_series_id", "booking", ["series_id"], postgresql_where=sa.text("series_id IS NOT NULL"))
     op.alter_column("booking", "session_type_id", nullable=True)
     op.add_column(
         "booking_change",
@@ -193,6 +191,9 @@ def upgrade() -> None:
     op.create_check_constraint(op.f("ck_booking_series"), "booking", "series_id IS NULL OR status = 'blocked'")
     _put_fences(LIVE_ROWS)
     _put_index_of_ends("name <> ''")
+    op.create_index(
+        "ix_booking_blocked_ends_at", "booking", ["ends_at"], postgresql_where=sa.text("status = 'blocked'")
+    )
     op.add_column("message", sa.Column("again", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.drop_index("uq_message_change", "message")
     op.create_index(
@@ -211,8 +212,9 @@ def downgrade() -> None:
     op.drop_index("uq_message_change", "message")
     op.create_index("uq_message_change", "message", ["change_id", "audience"], unique=True)
     op.drop_column("message", "again")
+    op.drop_index("ix_booking_blocked_ends_at", "booking")
     _put_index_of_ends("customer_key <> ''")
-    _put_fences(LIVE_ROWS_BEFORE)
+    _put_fences(LIVE_BEFORE)
     for name in ("series", "blocks_have_no_customer", "blocks_have_no_type"):
         op.drop_constraint(op.f(f"ck_booking_{name}"), "booking")
     _put_checks(STATUSES_BEFORE, "'held', 'expired'")

@@ -14,8 +14,8 @@ BEGIN
       FROM changed WHERE status <> 'held' AND email IS NOT NULL;
   ELSIF TG_OP = 'UPDATE' THEN
     INSERT INTO booking_change
-           (booking_id, expert_id, actor, token_id, from_status, to_status, from_starts_at, to_starts_at, reason, override,
-            freed)
+           (booking_id, expert_id, actor, token_id, from_status, to_status, from_starts_at, to_starts_at, reason,
+            override, freed)
     SELECT n.id, o.expert_id, CASE WHEN told THEN n.changed_by ELSE 'database' END,
            CASE WHEN told THEN n.changed_with END, CASE WHEN was_booked THEN o.status END, n.status,
            CASE WHEN was_booked THEN o.starts_at END, n.starts_at, CASE WHEN told THEN n.change_reason ELSE '' END,

@@ -181,6 +181,7 @@ Index(
 
 # Bookings with personal data by their end, to erase it some time later, or as soon as the session is over.
 Index("ix_booking_ends_at", booking.c.ends_at, postgresql_where=text("name <> ''"))
+Index("ix_booking_blocked_ends_at", booking.c.ends_at, postgresql_where=text("status = 'blocked'"))
 Index("ix_booking_series_id", booking.c.series_id, postgresql_where=text("series_id IS NOT NULL"))
 Index("ix_booking_erase_when_over", booking.c.ends_at, postgresql_where=text("erase_when_over"))
 

@@ -77,6 +77,7 @@ class Deadlines(Worker):
             await holds.forget_old(connection, now)
             await limits.forget_old(connection, now, live_count=self._booking_limits.count_live_bookings)
         await self._customers.erase_ended()
+        await self._blocks.delete_ended()
         await self._blocks.extend()
 
     async def _pause(self) -> float:

@@ -63,6 +63,7 @@ _STATUS_TEXTS: Final = {
     ),
     Status.NO_SHOW: ("This session was missed", "The expert marked this session as a no-show."),
     Status.HELD: ("This time is on hold for you", "It is not booked yet."),
+    Status.BLOCKED: ("This time is not available", "The expert keeps it free."),
 }
 # The same for a host.
 _HOST_STATUS_TEXTS: Final = {
@@ -74,6 +75,7 @@ _HOST_STATUS_TEXTS: Final = {
     Status.EXPIRED: ("This request has expired", "It was not answered in time."),
     Status.NO_SHOW: ("This session was missed", "Marked as a no-show."),
     Status.HELD: ("This time is on hold for a customer", "It is not booked yet."),
+    Status.BLOCKED: ("This time is blocked", "It cannot be booked."),
 }
 # For the customer and for a host, if a booking has ended because the email address was not confirmed.
 _NEVER_VERIFIED: Final = (
@@ -102,6 +104,7 @@ _STATUS_CHANGES: Final = {
     Status.DECLINED: "The expert has declined your booking.",
     Status.EXPIRED: "Your booking has expired without an answer.",
     Status.NO_SHOW: "The expert marked this session as a no-show.",
+    Status.BLOCKED: "This time is not available.",
 }
 
 

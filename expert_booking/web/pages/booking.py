@@ -259,7 +259,7 @@ class BookingPage:
             else []
         )
         is_open = booking.status in RESCHEDULABLE and now < booking.ends_at and not unverified
-        may_reschedule = by_host and booking.email is not None and is_open
+        may_reschedule = by_host and booking.name is not None and is_open
         self._host_actions.show(transitions, may_reschedule=may_reschedule, when=f"{day}, {time}, {zone}")
 
     def _show_nothing(self) -> None:
