@@ -73,7 +73,7 @@ class CalendarChanges:
         # The booking whose new time is being asked for, as it was when the question was opened.
         self._moving: BookingView | None = None
         self._panel = BookingPanel(
-            page.zone, page.viewer_zone, on_change=self._change_status, on_reschedule=self._ask_new_time,
+            page.zone, lambda: page.viewer_zone, on_change=self._change_status, on_reschedule=self._ask_new_time,
             on_copy=self._copy_link, on_resend=self._resend, on_close=calendar.focus_item,
         )  # fmt: skip
         self._block_panel = BlockPanel(page.zone, on_remove=self._remove_block, on_close=calendar.focus_item)

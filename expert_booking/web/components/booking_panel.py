@@ -42,7 +42,7 @@ class BookingPanel:
     def __init__(
         self,
         zone: ZoneInfo,
-        viewer_zone: ZoneInfo,
+        viewer_zone: Callable[[], ZoneInfo],
         *,
         on_change: Callable[[Status, str], Awaitable[None]],
         on_reschedule: Act,
@@ -50,7 +50,7 @@ class BookingPanel:
         on_resend: Act,
         on_close: Callable[[str], Any],
     ) -> None:
-        """Times are shown in `zone`, and in `viewer_zone` if it differs.
+        """Times are shown in `zone`, and in the viewer's and the customer's if they differ.
 
         `on_change` gets a status and a reason, `on_close` the id of the booking that was shown.
         """
@@ -155,7 +155,7 @@ class BookingPanel:
         rows = [("Time", self._time(booking, self._zone))]
         zones = {self._zone.key}
         customer_zone = ZoneInfo(booking.time_zone) if booking.time_zone else None
-        for name, zone in (("Your time", self._viewer_zone), ("Customer's time", customer_zone)):
+        for name, zone in (("Your time", self._viewer_zone()), ("Customer's time", customer_zone)):
             if zone is not None and zone.key not in zones:
                 zones.add(zone.key)
                 rows.append((name, self._time(booking, zone)))

@@ -93,7 +93,8 @@ export default {
     },
     content({ event, timeText, view }) {
       const item = this.items.get(event.id);
-      if (!item) return undefined; // the selection, and the times where a dragged booking fits
+      // The selection, and the times where a dragged booking fits.
+      if (!item) return { domNodes: event.display === "background" ? [] : [element("span", "event-time", timeText)] };
       if (item.background) return { domNodes: item.title ? [element("span", "background-name", item.title)] : [] };
       // A dragged copy shows where it is; Python names the offset of a time that the clock shows twice.
       const time = wallOf(event.start) === item.start ? item.time : timeText;

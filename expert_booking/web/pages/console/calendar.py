@@ -2,9 +2,11 @@
 
 from datetime import date, datetime, time, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from markupsafe import Markup
+from nicegui import ui
 
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import DAY, local_instant
@@ -36,7 +38,7 @@ def mount(services: Services, request_model: type[HostBookingRequest]) -> None:
     @console.page(services, "calendar")
     async def calendar(page: console.Console, request: Request) -> None:
         view = CalendarPage(page, request, request_model)
-        with page.frame("calendar", "Calendar"):
+        with page.frame("calendar", "Calendar", on_zone=view.change_viewer_zone):
             view.draw()
         await view.load()
 
@@ -59,7 +61,7 @@ class CalendarPage:
 
     def draw(self) -> None:
         """Draw the zone's name, the calendar, its legend, and the closed panel and dialogs."""
-        layout.html(self._zone_line(), tag="p").classes("calendar-zone")
+        self._zones = layout.html(self._zone_line(), tag="p").classes("calendar-zone")
         self._calendar = WeekCalendar(
             day=self._day,
             view=self._view,
@@ -78,6 +80,11 @@ class CalendarPage:
         if caller is not None:
             self._calendar.load(await self._data(caller))
 
+    def change_viewer_zone(self, zone: ZoneInfo) -> None:
+        """Name the zone of the viewer, whose browser has just told it."""
+        self._page.viewer_zone = zone
+        self._zones.show(self._zone_line())
+
     async def _read(self) -> None:
         caller = await self._page.caller()
         if caller is None:
@@ -90,6 +97,8 @@ class CalendarPage:
         since, until = self._shown
         begin, end = (local_instant(self._page.zone, day, 0) for day in (since, until))
         read = await self._services.schedule.week(self._page.expert.id, begin, end, caller)
+        if read.time_zone != self._page.zone.key:  # the expert has just chosen another one
+            ui.navigate.reload()
         self._read_last = read
         self._entries = {str(entry.id): entry for entry in read.entries}
         return calendar_items.data_of(read, since, until, self._services.clock())
