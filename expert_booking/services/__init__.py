@@ -29,6 +29,7 @@ from expert_booking.services.email_choices import EmailChoices
 from expert_booking.services.experts import Experts
 from expert_booking.services.feeds import Feeds
 from expert_booking.services.holds import Holds
+from expert_booking.services.host_times import HostTimes
 from expert_booking.services.idempotency import Idempotency
 from expert_booking.services.instrumented import BookingMetrics, InstrumentedBookings, InstrumentedHolds
 from expert_booking.services.mailbox import Mailbox
@@ -118,6 +119,7 @@ class Services:
         self.today = Today(database, clock)
         self.photos = Photos(database)
         self.assistants = Assistants(database, clock)
+        self.host_times = HostTimes(database, clock, self.availability)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
         self.email_choices = EmailChoices(database, clock, site, counts)

@@ -22,7 +22,7 @@ from expert_booking.domain.site import Site
 from expert_booking.http_methods import allow_header
 from expert_booking.logs import request_id
 from expert_booking.metrics import Metrics
-from expert_booking.schemas import PROBLEM_JSON, booking_request_model, problem_body
+from expert_booking.schemas import PROBLEM_JSON, booking_request_model, host_booking_request_model, problem_body
 from expert_booking.services import Services
 from expert_booking.web import component_urls, cookies, csp_nonce, error_pages, layout, my_data, sign_in
 from expert_booking.web.live import rooms
@@ -45,7 +45,7 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.pages.console import profile, today
+from expert_booking.web.pages.console import calendar, profile, today
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 from expert_booking.web.upload_limit import UploadLimit
@@ -112,6 +112,7 @@ def create_web(
     my_bookings.mount(services)
     today.mount(services)
     profile.mount(services)
+    calendar.mount(services, host_booking_request_model(default_region=default_region))
     sign_in_page.mount(services)
     verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)

@@ -18,6 +18,8 @@ CALENDAR_OPERATIONS = {
     "get /experts/{expert}/statistics", "get /experts/{expert}/statistics.csv",
     "put /experts/{expert}/photo", "delete /experts/{expert}/photo", "get /experts/{expert}/assistants",
     "put /experts/{expert}/assistants/{email}", "delete /experts/{expert}/assistants/{email}",
+    "get /experts/{expert}/blocks", "post /experts/{expert}/blocks", "delete /experts/{expert}/blocks/{block}",
+    "get /experts/{expert}/schedule", "get /experts/{expert}/customers",
 }  # fmt: skip
 
 _MEDIA_TYPES = {"ics": "text/calendar", "csv": "text/csv"}
@@ -45,6 +47,7 @@ def test_openapi_lists_exactly_these_operations(documentation: Any) -> None:
         "get /bookings/{booking}", "patch /bookings/{booking}/status", "patch /bookings/{booking}",
         "get /bookings/{booking}/changes", "post /bookings/{booking}/access-token/revoke",
         "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",
+        "post /bookings/{booking}/emails", "get /bookings/{booking}/manage-link",
         "post /holds", "delete /holds/{hold}",
         "post /access-links", "post /access-links/redeem", "get /feeds/{key}.ics",
         "get /healthz", "get /readyz",
@@ -117,6 +120,7 @@ def test_operations_declare_whether_they_need_a_token(documentation: Any) -> Non
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
         "post /bookings/{booking}/access-token/revoke",
         "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",
+        "post /bookings/{booking}/emails", "get /bookings/{booking}/manage-link",
         "get /experts/{expert}", "get /experts/{expert}/session-types",
         "get /customers/{email}", "delete /customers/{email}",
     }  # fmt: skip
