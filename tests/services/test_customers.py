@@ -65,7 +65,8 @@ IMPERSONAL = {
 }  # fmt: skip
 # Tables about experts, calendars and the site.
 NOT_ABOUT_CUSTOMERS = {
-    "assistant", "availability_rule", "block_series", "day_off", "expert", "expert_changed", "expert_free", "expert_next",
+    "assistant", "availability_rule", "block_series", "day_off", "expert", "expert_changed", "expert_free",
+    "expert_next",
     "expert_photo", "former_slug", "installation", "override", "search_word", "session_type", "token",
 }  # fmt: skip
 
