@@ -85,11 +85,15 @@ _DROP = "DROP FUNCTION check_booking_limits(bytea, bytea, text, boolean, uuid, t
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    # Wait for the bookings that are being made with the function.
+    op.execute("LOCK TABLE network_booking IN ACCESS EXCLUSIVE MODE")
     op.execute(_DROP)
     op.execute(_ONE_VALUE)
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
+    # Wait for the bookings that are being made with the function.
+    op.execute("LOCK TABLE network_booking IN ACCESS EXCLUSIVE MODE")
     op.execute(_DROP)
     op.execute(_ROW)
