@@ -40,13 +40,13 @@ def compose_booking_email(
     Raises ValueError if the recipient's address is not valid.
     """
     name, address = _recipient(email)
-    headers = Headers()
+    more = Headers()
     if not email.to_customer:
-        _put_reply_to(headers, email, to=address)
+        _put_reply_to(more, email, to=address)
     elif email.kind is MessageKind.REMINDER:
         # A mail program then offers to unsubscribe, and sends a POST there (RFC 8058).
-        put_url(headers, "List-Unsubscribe", reminders_url(email, site))
-        headers.add("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+        put_url(more, "List-Unsubscribe", reminders_url(email, site))
+        more.add("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
     invitation = None
     if email.kind not in NO_CALENDAR:
         entry = _entry(email, site, installation)
@@ -54,7 +54,7 @@ def compose_booking_email(
         file = ics.invitation(entry, organizer=organizer, attendee=ics.Party(name, address))
         invitation = _Invitation(entry.method, file)
     content = booking_content(email, site, now)
-    return _message(content, name, address, site, message_id, now, headers=headers, invitation=invitation)
+    return _message(content, name, address, site, message_id, now, more=more, invitation=invitation)
 
 
 def compose_access_email(
@@ -120,18 +120,20 @@ def _message(
     message_id: str,
     now: datetime,
     *,
-    headers: Headers | None = None,
+    more: Headers | None = None,
     invitation: _Invitation | None = None,
 ) -> Email:
     content = replace(content, legal=legal_links(site))
     sender_name, sender = name_and_address(site.sender)
-    headers = headers or Headers()
+    headers = Headers()
     put_text(headers, "Subject", content.subject)
     put_address(headers, "From", sender_name, sender)
     put_address(headers, "To", name, address)
     headers.add("Date", format_datetime(now))
     headers.add("Message-ID", message_id)
     headers.add("Auto-Submitted", "auto-generated")
+    if more is not None:
+        headers.extend(more)
     texts = [text_part("plain", as_text(content)), text_part("html", as_html(content))]
     if invitation is None:
         return finished(sender, address, headers, multipart("alternative", texts, message_id))

@@ -43,6 +43,10 @@ class Headers:
         """Add a header. The value must be encoded and folded already; see `mail/headers.py`."""
         self._lines.append(f"{name}: {value}\r\n")
 
+    def extend(self, more: "Headers") -> None:
+        """Add all headers of another list."""
+        self._lines += more._lines
+
     def __bytes__(self) -> bytes:
         return "".join(self._lines).encode()
 
