@@ -167,18 +167,17 @@ export default {
       this.dragging = id;
       this.$emit("drag", id);
     },
+    // The library calls `drop` right after this.
     dragStop() {
       this.dragging = null;
       for (const target of this.shownTargets ?? []) this.ec.removeEventById(target);
       this.shownTargets = [];
-      if (!this.pending) this.takeQueued();
     },
     drop({ event, delta, revert }) {
       const item = this.items.get(event.id);
       const start = shift(item.start, delta.days * 86400 + delta.seconds);
       if (start === item.start) return this.takeQueued();
-      this.pending = { id: item.id, revert };
-      this.queued ??= null;
+      this.pending = { revert };
       this.$emit("drop", { id: item.id, start });
     },
     // Called by Python --------------------------------------------------------------------------------------------

@@ -14,9 +14,16 @@ from expert_booking.domain.wall_clock import wall_span, wall_time
 from expert_booking.schemas import Caller, EntryKind, HostBookingRequest, ScheduleEntry, ScheduleView
 from expert_booking.services import Services
 from expert_booking.web import calendar_items, console, layout
+from expert_booking.web.calendar_additions import CalendarAdditions
 from expert_booking.web.calendar_changes import CalendarChanges
 from expert_booking.web.components.week_calendar import VIEWS, Selected, WeekCalendar
 
+# Only this page loads the vendored calendar.
+_HEAD: Final = (
+    f'<link rel="stylesheet" href="{layout.ASSETS_URL}/event-calendar.min.css">'
+    f'<link rel="stylesheet" href="{layout.ASSETS_URL}/calendar.css">'
+    f'<script src="{layout.ASSETS_URL}/event-calendar.min.js" defer></script>'
+)
 _WEEK: Final = timedelta(days=7)
 _HOUR: Final = timedelta(hours=1)
 # Where something new begins if only its day is known.
@@ -61,6 +68,7 @@ class CalendarPage:
 
     def draw(self) -> None:
         """Draw the zone's name, the calendar, its legend, and the closed panel and dialogs."""
+        ui.add_head_html(_HEAD)
         self._zones = layout.html(self._zone_line(), tag="p").classes("calendar-zone")
         self._calendar = WeekCalendar(
             day=self._day,
@@ -72,7 +80,8 @@ class CalendarPage:
             on_drop=self._drop,
         )
         layout.html(_LEGEND)
-        self._changes = CalendarChanges(self._page, self._calendar, self._refresh, self._request_model)
+        self._changes = CalendarChanges(self._page, self._calendar, self._refresh)
+        self._additions = CalendarAdditions(self._page, self._calendar, self._refresh, self._request_model)
 
     async def load(self) -> None:
         """Deliver the page with its first days."""
@@ -121,7 +130,7 @@ class CalendarPage:
         end = selected.end
         if selected.whole_days:
             start, end = datetime.combine(start.date(), _MORNING), None
-        await self._changes.add(start, end)
+        await self._additions.add(start, end)
 
     async def _drag(self, item: str) -> None:
         entry = self._entries.get(item)
