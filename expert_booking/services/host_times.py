@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from expert_booking.db import availability as rows
@@ -14,6 +15,13 @@ from expert_booking.services.availability import Availability, find_offer
 from expert_booking.services.calendars import CalendarKey
 
 Span = tuple[datetime, datetime]
+
+
+class RuleAgainst(NamedTuple):
+    """A rule that a host would have to set aside, and how the calendar applies it."""
+
+    rule: RuleOverride
+    blocker: Blocker
 
 
 class HostTimes:
@@ -43,7 +51,7 @@ class HostTimes:
 
     async def rules_against(
         self, key: CalendarKey, session_type_id: UUID, starts_at: datetime, *, own: datetime | None = None
-    ) -> Sequence[Blocker]:
+    ) -> Sequence[RuleAgainst]:
         """The rules that a session at this start would set aside; none if it can be booked by the rules.
 
         `own` is the start of the booking to reschedule. Raises SlotTaken or SlotNotOffered if even a host cannot book
@@ -56,8 +64,8 @@ class HostTimes:
         calendar = offer.with_busy(busy.get(key.expert_id, ())).calendar
         if own is not None:
             calendar = calendar.without(own)
-        slot_for_host(calendar, starts_at, now, tuple(RuleOverride))
-        return list(calendar.blockers(starts_at, now))
+        _, needed = slot_for_host(calendar, starts_at, now, tuple(RuleOverride))
+        return [RuleAgainst(*one) for one in zip(needed, calendar.blockers(starts_at, now), strict=True)]
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:

@@ -1,75 +1,34 @@
-"""What a host changes in the calendar: the panels, the dialogs, and the actions behind them."""
+"""What a host does with what is in the calendar: see it, change its status, give it another time."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from pydantic import ValidationError
-
-from expert_booking.domain import formatting
-from expert_booking.domain.errors import (
-    BlockConflict,
-    BookingNotFound,
-    ChangedMeanwhile,
-    FieldsWrong,
-    Refusal,
-    SlotNotOffered,
-    SlotTaken,
-)
+from expert_booking.domain.errors import BookingNotFound, ChangedMeanwhile, Refusal
 from expert_booking.domain.lifecycle import Actor, Status, open_transitions
 from expert_booking.domain.rule_overrides import RuleOverride
-from expert_booking.domain.unavailability import Reason
 from expert_booking.domain.wall_clock import instant_at, instants_at
-from expert_booking.schemas import (
-    BlockRequest,
-    BookingHistory,
-    BookingView,
-    Caller,
-    CustomerMatch,
-    HostBookingRequest,
-    ScheduleEntry,
-    SessionTypeView,
-    field_errors,
-)
+from expert_booking.schemas import BookingView, Caller, ScheduleEntry
 from expert_booking.services.host_times import Span
+from expert_booking.web.calendar_actions import CalendarActions
 from expert_booking.web.components.block_panel import BlockPanel
-from expert_booking.web.components.booking_panel import ACTORS, BookingPanel, change_text
-from expert_booking.web.components.entry_dialogs import (
-    FINE,
-    NewBlock,
-    NewBooking,
-    NewEntryDialog,
-    Reschedule,
-    RescheduleDialog,
-    Verdict,
-)
+from expert_booking.web.components.booking_panel import BookingPanel
+from expert_booking.web.components.entry_dialog import FINE, Verdict
+from expert_booking.web.components.reschedule_dialog import Reschedule, RescheduleDialog
 from expert_booking.web.components.undo_bar import UndoBar
 from expert_booking.web.components.week_calendar import WeekCalendar
 from expert_booking.web.console import Console
 
 _ALL_RULES: Final = tuple(RuleOverride)
-# For a host, who sees the calendar.
-_TAKEN: Final = {
-    Reason.BUSY: "This time overlaps another booking, its buffer or a block.",
-    Reason.HELD: "Someone is booking this time right now.",
-}
 
 
-class CalendarChanges:
-    """The panels and dialogs of one open calendar. Services decide; a refusal is shown where the host is."""
+class CalendarChanges(CalendarActions):
+    """The panels of one open calendar, and the dialog that gives a booking another time."""
 
-    def __init__(
-        self,
-        page: Console,
-        calendar: WeekCalendar,
-        refresh: Callable[[], None],
-        request_model: type[HostBookingRequest],
-    ) -> None:
-        """`refresh` reads the calendar again. `request_model` validates bookings by hand."""
-        self._request_model = request_model
-        self._page, self._services, self._calendar, self._refresh = page, page.services, calendar, refresh
-        self._zone, self._expert_id = page.zone, page.expert.id
+    def __init__(self, page: Console, calendar: WeekCalendar, refresh: Callable[[], None]) -> None:
+        """`refresh` reads the calendar again."""
+        super().__init__(page, calendar, refresh)
         # The booking whose new time is being asked for, as it was when the question was opened.
         self._moving: BookingView | None = None
         self._panel = BookingPanel(
@@ -78,11 +37,8 @@ class CalendarChanges:
         )  # fmt: skip
         self._block_panel = BlockPanel(page.zone, on_remove=self._remove_block, on_close=calendar.focus_item)
         self._reschedule = RescheduleDialog(
-            page.zone, check=self._check_new_time, on_submit=self._give_new_time, on_cancel=self._keep_time
-        )
-        self._new = NewEntryDialog(
-            page.zone, check=self._check_time, search=self._search, on_book=self._book, on_block=self._block,
-            on_cancel=calendar.settle,
+            page.zone, check=self._check_new_time, on_submit=self._give_new_time, on_cancel=self._keep_time,
+            on_hidden=calendar.focus_item,
         )  # fmt: skip
         self._undo = UndoBar()
 
@@ -112,10 +68,6 @@ class CalendarChanges:
         )  # fmt: skip
         may_resend = bool(booking.email) and self._services.site.sends_email and not booking.awaits_verification
         self._panel.show(booking, history.changes, transitions, may_resend=may_resend)
-
-    async def _read(self, booking_id: UUID, caller: Caller) -> tuple[BookingView, BookingHistory]:
-        bookings = self._services.bookings
-        return await bookings.get(booking_id, caller), await bookings.history(booking_id, caller)
 
     async def _change_status(self, to: Status, reason: str) -> None:
         booking = self._panel.booking
@@ -186,6 +138,9 @@ class CalendarChanges:
         if not await self._act(ask, self._page.refused, on_changed=entry.id):
             self._calendar.settle(back=True)
 
+    def _overtaken(self) -> None:
+        self._moving = None
+
     async def _ask_new_time(self) -> None:
         if self._panel.booking is not None:
             self._moving = self._panel.booking
@@ -201,19 +156,6 @@ class CalendarChanges:
             return FINE
         return await self._check_time(booking.session_type_id, at, own=booking.starts_at)
 
-    async def _check_time(self, session_type_id: UUID, at: datetime, own: datetime | None = None) -> Verdict:
-        async def look(caller: Caller) -> Verdict:
-            key = await self._services.calendars.key(str(self._expert_id), caller)
-            try:
-                blockers = await self._services.host_times.rules_against(key, session_type_id, at, own=own)
-            except SlotTaken as refusal:
-                return Verdict(refusal=_TAKEN[refusal.blocker.reason])
-            except SlotNotOffered as refusal:
-                return Verdict(refusal=str(refusal))
-            return Verdict(warning=" ".join(str(blocker) for blocker in blockers))
-
-        return await self._page.run(look) or FINE
-
     async def _give_new_time(self, answer: Reschedule) -> None:
         booking = self._moving
         if booking is None:
@@ -222,7 +164,7 @@ class CalendarChanges:
         async def move(caller: Caller) -> None:
             moved = await self._services.bookings.reschedule(
                 booking.id, answer.starts_at, caller, reason=answer.reason, version=booking.version,
-                override=_ALL_RULES if answer.insist else (), notify=answer.notify,
+                override=answer.override, notify=answer.notify,
             )  # fmt: skip
             self._reschedule.close()
             self._calendar.settle()
@@ -245,108 +187,6 @@ class CalendarChanges:
             await self._act(back, self._page.refused, saved="Undone", on_changed=before.id)
 
         self._undo.show(f"{after.customer_name}: rescheduled to {self._short(after.starts_at)}.", undo)
-
-    # --- something new ------------------------------------------------------------------------------------------
-
-    async def add(self, start: datetime, end: datetime | None) -> None:
-        """Ask what to put at this wall-clock time: a booking or a block."""
-
-        async def ask(caller: Caller) -> None:
-            found = await self._services.calendars.session_types(str(self._expert_id), caller)
-            types: list[SessionTypeView] = [one for one in found.session_types if one.active]
-            await self._new.open(types, start, end)
-
-        if not await self._act(ask, self._page.refused):
-            self._calendar.settle()
-
-    async def _search(self, words: str) -> Sequence[CustomerMatch]:
-        return (
-            await self._page.run(lambda caller: self._services.customers.search(self._expert_id, words, caller)) or ()
-        )
-
-    async def _book(self, new: NewBooking) -> None:
-        async def book(caller: Caller) -> None:
-            request = self._request_model(
-                expert_id=self._expert_id, session_type_id=new.session_type_id, starts_at=new.starts_at, name=new.name,
-                email=new.email, phone=new.phone, notes=new.notes, notify=new.notify,
-                override=_ALL_RULES if new.insist else (),
-            )  # fmt: skip
-            await self._services.bookings.book_by_hand(request, caller)
-            self._added()
-
-        await self._act(book, self._new.fail, saved="Booked")
-
-    async def _block(self, new: NewBlock) -> None:
-        async def block(caller: Caller) -> None:
-            request = BlockRequest(
-                starts_at=new.starts_at, ends_at=new.ends_at, note=new.note, repeat_weekly=new.weekly,
-                repeat_until=new.until, skip_conflicts=new.skip_conflicts,
-            )  # fmt: skip
-            try:
-                await self._services.blocks.add(self._expert_id, request, caller)
-            except BlockConflict as refusal:
-                self._new.show_conflicts([self._conflict_text(one) for one in refusal.conflicts], weekly=new.weekly)
-                return
-            self._added()
-
-        await self._act(block, self._new.fail)
-
-    def _added(self) -> None:
-        self._new.close()
-        self._calendar.settle()
-        self._refresh()
-
-    def _conflict_text(self, conflict: Any) -> str:
-        name = conflict.customer_name or formatting.STATUS[conflict.status]
-        return f"{self._short(conflict.starts_at)}: {name}"
-
-    # ------------------------------------------------------------------------------------------------------------
-
-    async def _act(
-        self,
-        action: Callable[[Caller], Awaitable[None]],
-        fail: Callable[[str], None],
-        *,
-        saved: str = "",
-        on_changed: UUID | None = None,
-    ) -> bool:
-        """Run an action, and show a refusal with `fail`. Whether it was carried out.
-
-        `on_changed` is the booking whose winner is named if someone else has changed it meanwhile.
-        """
-        done = False
-
-        async def attempt(caller: Caller) -> None:
-            nonlocal done
-            try:
-                await action(caller)
-            except ChangedMeanwhile as refusal:
-                self._moving = None
-                self._refresh()
-                self._page.refused(await self._who_won(on_changed, caller) if on_changed else str(refusal))
-            except ValidationError as error:
-                self._new.wrong({one.field: one.message for one in field_errors(error)})
-            except FieldsWrong as refusal:
-                fail(" ".join(refusal.errors.values()))
-            except Refusal as refusal:
-                fail(str(refusal))
-            else:
-                done = True
-                if saved:
-                    self._page.saved(saved)
-
-        await self._page.run(attempt)
-        return done
-
-    async def _who_won(self, booking_id: UUID, caller: Caller) -> str:
-        """Say who has changed the booking meanwhile, and how."""
-        booking, history = await self._read(booking_id, caller)
-        last = history.changes[-1]
-        who, what = ACTORS[last.actor], change_text(last, self._zone)
-        return f"Someone else was faster, so nothing was changed. {booking.customer_name}: {what} ({who.lower()})."
-
-    def _short(self, instant: datetime) -> str:
-        return f"{formatting.short_day(instant, self._zone)}, {formatting.clock_time(instant, self._zone)}"
 
 
 _DONE: Final = {

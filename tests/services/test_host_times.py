@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from expert_booking.domain.errors import Forbidden, SlotNotOffered, SlotTaken
-from expert_booking.domain.unavailability import Reason
+from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.schemas import BlockRequest, Caller, Role
 from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
@@ -41,8 +41,9 @@ async def test_the_rules_against_a_time_are_named_for_its_host(
     key = await key_of(services, expert)
     against = services.host_times.rules_against
     assert await against(key, own.session_type_id, own.starts_at + HOUR) == []
-    blockers = await against(key, own.session_type_id, TEN.replace(hour=5, minute=7))
-    assert [blocker.reason for blocker in blockers] == [Reason.MIN_NOTICE, Reason.OUTSIDE_HOURS]
+    found = await against(key, own.session_type_id, TEN.replace(hour=5, minute=7))
+    assert [one.rule for one in found] == [RuleOverride.MIN_NOTICE, RuleOverride.OUTSIDE_HOURS]
+    assert str(found[1].blocker) == "This time is outside the expert's hours."
 
 
 async def test_not_even_a_host_can_choose_a_taken_or_past_time(

@@ -21,9 +21,9 @@ class BlockPanel:
         on_close: Callable[[str], Any],
     ) -> None:
         """`on_remove` gets the block, and whether its whole series is meant; `on_close` its id."""
-        self._zone, self._on_remove, self._on_close = zone, on_remove, on_close
+        self._zone, self._on_remove = zone, on_remove
         self._id = ""
-        with ui.dialog().props('position=right full-height aria-labelledby="block-name"') as self._dialog:
+        with ui.dialog().props('position=right full-height no-refocus aria-labelledby="block-name"') as self._dialog:
             self._card = ui.card().classes("calendar-panel")
         self._dialog.on("hide", lambda _: on_close(self._id))
 

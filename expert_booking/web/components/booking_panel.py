@@ -59,18 +59,19 @@ class BookingPanel:
         self._on_copy, self._on_resend = on_copy, on_resend
         self.booking: BookingView | None = None
         self._shown: object = None
-        with ui.dialog().props('position=right full-height aria-labelledby="panel-name"') as self._dialog:
+        self._asking = False
+        with ui.dialog().props('position=right full-height no-refocus aria-labelledby="panel-name"') as self._dialog:
             self._card = ui.card().classes("calendar-panel")
         self._dialog.on("hide", lambda _: self._hidden(on_close))
 
     def show(
         self, booking: BookingView, changes: Sequence[ChangeView], transitions: Sequence[Status], *, may_resend: bool
     ) -> None:
-        """Open the panel with this booking, or update it. The same content is not drawn again."""
-        self.booking = booking
+        """Open the panel with this booking, or update it. While a question is open, only what it depends on matters."""
+        before, self.booking = self.booking, booking
         shown = booking, tuple(changes), tuple(transitions), may_resend
-        if shown != self._shown:
-            self._shown = shown
+        if shown != self._shown and not (self._asking and before and before.version == booking.version):
+            self._shown, self._asking = shown, False
             self._card.clear()
             with self._card:
                 self._draw(booking, changes, transitions, may_resend=may_resend)
@@ -85,13 +86,15 @@ class BookingPanel:
         self._said.set_text(text)
 
     def close(self) -> None:
-        """Close the panel."""
+        """Close the panel, for another dialog or because the booking is gone."""
+        self.booking = None
         self._dialog.close()
 
     def _hidden(self, on_close: Callable[[str], Any]) -> None:
         if self.booking is not None:
             on_close(str(self.booking.id))
         self.booking = self._shown = None
+        self._asking = False
 
     def _draw(
         self, booking: BookingView, changes: Sequence[ChangeView], transitions: Sequence[Status], *, may_resend: bool
@@ -135,6 +138,7 @@ class BookingPanel:
         if not yes:
             await self._on_change(to, "")
             return
+        self._asking = True
         self._buttons.set_visibility(False)
         self._question.clear()
         self._question.set_visibility(True)
@@ -148,6 +152,7 @@ class BookingPanel:
                 _button("Go back", self._go_back)
 
     async def _go_back(self) -> None:
+        self._asking = False
         self._question.set_visibility(False)
         self._buttons.set_visibility(True)
 

@@ -44,6 +44,7 @@ export default {
     this.items = new Map(first.items.map((item) => [item.id, item]));
     // While a booking is dragged, and until the question about it is answered, nothing moves under the pointer.
     this.dragging = this.pending = this.queued = null;
+    this.misplaced = new Set(); // what may not be where its item says
     this.ec = window.EventCalendar.create(this.$refs.grid, {
       view: VIEWS[this.shown],
       date: this.date,
@@ -167,18 +168,17 @@ export default {
       this.dragging = id;
       this.$emit("drag", id);
     },
+    // The library calls `drop` right after this.
     dragStop() {
       this.dragging = null;
       for (const target of this.shownTargets ?? []) this.ec.removeEventById(target);
       this.shownTargets = [];
-      if (!this.pending) this.takeQueued();
     },
     drop({ event, delta, revert }) {
       const item = this.items.get(event.id);
       const start = shift(item.start, delta.days * 86400 + delta.seconds);
       if (start === item.start) return this.takeQueued();
       this.pending = { id: item.id, revert };
-      this.queued ??= null;
       this.$emit("drop", { id: item.id, start });
     },
     // Called by Python --------------------------------------------------------------------------------------------
@@ -200,6 +200,7 @@ export default {
     settle(back) {
       this.ec.unselect();
       if (this.pending && back) this.pending.revert();
+      else if (this.pending) this.misplaced.add(this.pending.id);
       this.pending = null;
       this.takeQueued();
     },
@@ -232,15 +233,17 @@ export default {
     apply(range) {
       const before = this.items;
       this.items = new Map(range.items.map((item) => [item.id, item]));
-      if (range.offset !== this.range.offset) this.ec.setOption("timeZone", range.offset);
+      const moved = range.offset !== this.range.offset;
+      if (moved) this.ec.setOption("timeZone", range.offset);
       this.range = range;
       this.ec.setOption("allDaySlot", this.hasNames());
       for (const id of before.keys()) if (!this.items.has(id)) this.ec.removeEventById(id);
       for (const [id, item] of this.items) {
         const old = before.get(id);
         if (!old) this.ec.addEvent(this.event(item));
-        else if (JSON.stringify(old) !== JSON.stringify(item)) this.update(item);
+        else if (moved || this.misplaced.has(id) || JSON.stringify(old) !== JSON.stringify(item)) this.update(item);
       }
+      this.misplaced.clear();
     },
     update(item) {
       const focused = document.activeElement?.closest("[data-booking], [data-block]");

@@ -5,21 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from nicegui import ui
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
-from expert_booking.web import layout
 from expert_booking.web.components.raw_html import plain_json
 
 VIEWS: Final = ("day", "week", "month")
 # More days than a month's view shows; a browser cannot ask for more.
 _MAX_DAYS: Final = timedelta(days=50)
-_HEAD: Final = (
-    f'<link rel="stylesheet" href="{layout.ASSETS_URL}/event-calendar.min.css">'
-    f'<link rel="stylesheet" href="{layout.ASSETS_URL}/calendar.css">'
-    f'<script src="{layout.ASSETS_URL}/event-calendar.min.js" defer></script>'
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +31,7 @@ class WeekCalendar(Element, component="week_calendar.js"):
     """Bookings, holds, blocks and open hours on a grid of wall-clock time.
 
     The items are dictionaries as `calendar_items.items_of` makes them. The events hand over wall-clock times of the
-    calendar's zone; a browser's own zone plays no part.
+    calendar's zone; a browser's own zone plays no part. The page must load assets/event-calendar.min.js and its styles.
     """
 
     def __init__(
@@ -59,7 +52,6 @@ class WeekCalendar(Element, component="week_calendar.js"):
         also its new start. Ids are not validated.
         """
         super().__init__()
-        ui.add_head_html(_HEAD)
         self._props.update(date=day.isoformat(), view=view)
         self._on("range", _range, on_range)
         self._on("open", _id, on_open)

@@ -1,7 +1,7 @@
 """`/console/calendar`: a host's day, week or month, and what the host can do with it."""
 
 from datetime import date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from fastapi import Request
@@ -14,9 +14,16 @@ from expert_booking.domain.wall_clock import wall_span, wall_time
 from expert_booking.schemas import Caller, EntryKind, HostBookingRequest, ScheduleEntry, ScheduleView
 from expert_booking.services import Services
 from expert_booking.web import calendar_items, console, layout
+from expert_booking.web.calendar_additions import CalendarAdditions
 from expert_booking.web.calendar_changes import CalendarChanges
 from expert_booking.web.components.week_calendar import VIEWS, Selected, WeekCalendar
 
+# Only this page loads the vendored calendar.
+_HEAD: Final = (
+    f'<link rel="stylesheet" href="{layout.ASSETS_URL}/event-calendar.min.css">'
+    f'<link rel="stylesheet" href="{layout.ASSETS_URL}/calendar.css">'
+    f'<script src="{layout.ASSETS_URL}/event-calendar.min.js" defer></script>'
+)
 _WEEK: Final = timedelta(days=7)
 _HOUR: Final = timedelta(hours=1)
 # Where something new begins if only its day is known.
@@ -55,12 +62,14 @@ class CalendarPage:
         wanted = request.query_params.get("view")
         self._view = wanted if wanted in VIEWS else None
         self._shown = _days_of(self._view, self._day)
-        self._read_last: ScheduleView | None = None
+        self._reads = 0
+        self._last: ScheduleView | None = None
         self._entries: dict[str, ScheduleEntry] = {}
         self._refresh = page.subscribe(self._read)
 
     def draw(self) -> None:
         """Draw the zone's name, the calendar, its legend, and the closed panel and dialogs."""
+        ui.add_head_html(_HEAD)
         self._zones = layout.html(self._zone_line(), tag="p").classes("calendar-zone")
         self._calendar = WeekCalendar(
             day=self._day,
@@ -72,13 +81,14 @@ class CalendarPage:
             on_drop=self._drop,
         )
         layout.html(_LEGEND)
-        self._changes = CalendarChanges(self._page, self._calendar, self._refresh, self._request_model)
+        self._changes = CalendarChanges(self._page, self._calendar, self._refresh)
+        self._additions = CalendarAdditions(self._page, self._calendar, self._refresh, self._request_model)
 
     async def load(self) -> None:
         """Deliver the page with its first days."""
         caller = await self._page.caller()
         if caller is not None:
-            self._calendar.load(await self._data(caller))
+            self._calendar.load(self._take(await self._week(caller), *self._shown))
 
     def change_viewer_zone(self, zone: ZoneInfo) -> None:
         """Name the zone of the viewer, whose browser has just told it."""
@@ -90,16 +100,22 @@ class CalendarPage:
         if caller is None:
             self._page.refused(console.SIGNED_OUT)
             return
-        self._calendar.show(await self._data(caller))
-        await self._changes.refresh_panel(caller)
+        self._reads += 1
+        number, shown = self._reads, self._shown
+        read = await self._week(caller)
+        if number == self._reads:  # otherwise a later reading has begun, perhaps of other days
+            self._calendar.show(self._take(read, *shown))
+            await self._changes.refresh_panel(caller)
 
-    async def _data(self, caller: Caller) -> dict[str, object]:
-        since, until = self._shown
-        begin, end = (local_instant(self._page.zone, day, 0) for day in (since, until))
-        read = await self._services.schedule.week(self._page.expert.id, begin, end, caller)
+    async def _week(self, caller: Caller) -> ScheduleView:
+        begin, end = (local_instant(self._page.zone, day, 0) for day in self._shown)
+        return await self._services.schedule.week(self._page.expert.id, begin, end, caller)
+
+    def _take(self, read: ScheduleView, since: date, until: date) -> dict[str, Any]:
+        """Remember these days, and return what the calendar shows of them."""
         if read.time_zone != self._page.zone.key:  # the expert has just chosen another one
             ui.navigate.reload()
-        self._read_last = read
+        self._last = read
         self._entries = {str(entry.id): entry for entry in read.entries}
         return calendar_items.data_of(read, since, until, self._services.clock())
 
@@ -121,7 +137,7 @@ class CalendarPage:
         end = selected.end
         if selected.whole_days:
             start, end = datetime.combine(start.date(), _MORNING), None
-        await self._changes.add(start, end)
+        await self._additions.add(start, end)
 
     async def _drag(self, item: str) -> None:
         entry = self._entries.get(item)
@@ -142,7 +158,7 @@ class CalendarPage:
     def _next_start(self) -> datetime:
         """Where something new begins on the expert's clock: the first free hour of the days shown, or the next one."""
         next_hour = self._services.clock().replace(minute=0, second=0, microsecond=0) + _HOUR
-        free = None if self._read_last is None else calendar_items.first_free(self._read_last, next_hour)
+        free = None if self._last is None else calendar_items.first_free(self._last, next_hour)
         return wall_time(free or next_hour, self._page.zone)
 
     def _zone_line(self) -> Markup:

@@ -1,4 +1,4 @@
-"""The dialogs of a host's calendar: give a booking another time, add a booking by hand, block time."""
+"""The dialog that adds a booking by hand or blocks time."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 from nicegui import ui
 
-from expert_booking.domain import formatting
 from expert_booking.domain.errors import FieldsWrong
-from expert_booking.schemas import REASON_LENGTH, BookingView, CustomerMatch, SessionTypeView
+from expert_booking.domain.rule_overrides import RuleOverride
+from expert_booking.schemas import CustomerMatch, SessionTypeView
+from expert_booking.web.components.entry_dialog import FINE, EntryDialog, Verdict
 from expert_booking.web.components.raw_html import RawHtml, plain_json
 from expert_booking.web.components.wall_time_fields import WallTimeFields
 
@@ -21,31 +22,8 @@ _LENGTHS: Final = {"name": 200, "email": 254, "phone": 40, "notes": 2000, "note"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the calendar says about a time: fine (both empty), possible if the host insists, or impossible."""
-
-    warning: str = ""
-    refusal: str = ""
-
-
-FINE: Final = Verdict()
-# Receives the time that is being considered (UTC).
-Check = Callable[[datetime], Awaitable[Verdict]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reschedule:
-    """The answer to the question about a new time (UTC). `insist`: also against the rules that a host may set aside."""
-
-    starts_at: datetime
-    reason: str
-    notify: bool
-    insist: bool
-
-
-@dataclass(frozen=True, slots=True)
 class NewBooking:
-    """A booking by hand, as typed. Only the name is needed."""
+    """A booking by hand, as typed. Only the name is needed. `override` are the rules that the host sets aside."""
 
     session_type_id: UUID
     starts_at: datetime
@@ -54,7 +32,7 @@ class NewBooking:
     phone: str
     notes: str
     notify: bool
-    insist: bool
+    override: tuple[RuleOverride, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,115 +50,7 @@ class NewBlock:
     skip_conflicts: bool
 
 
-class _Dialog:
-    """A dialog with a heading, fields, a verdict about the time, and two buttons."""
-
-    def __init__(self, name: str, *, on_cancel: Callable[[], Any]) -> None:
-        self._on_cancel = on_cancel
-        self._done = True
-        with ui.dialog().props(f'no-backdrop-dismiss aria-labelledby="{name}-title"') as self._dialog:
-            self._card = ui.card().classes("calendar-dialog")
-        self._dialog.on("hide", lambda _: self.cancel())
-
-    def cancel(self) -> None:
-        """Close the dialog without an answer."""
-        if not self._done:
-            self._done = True
-            self._dialog.close()
-            self._on_cancel()
-
-    def close(self) -> None:
-        """Close the dialog after its answer was carried out."""
-        self._done = True
-        self._dialog.close()
-
-    def fail(self, text: str) -> None:
-        """Show why the answer could not be carried out. What was typed stays."""
-        self._error.set_text(text)
-
-    def _open(self) -> None:
-        self._done = False
-        self.fail("")
-        self._dialog.open()
-
-    def _draw_end(self, label: str, submit: Callable[[], Awaitable[None]]) -> None:
-        self._warning = ui.label("").classes("note warn").props("role=status")
-        self._warning.bind_visibility_from(self._warning, "text")
-        self._error = ui.label("").classes("note bad").props("role=alert")
-        self._error.bind_visibility_from(self._error, "text")
-        with ui.element("div").classes("actions"):
-            ui.button("Go back", on_click=self.cancel).props("outline")
-            self._submit = ui.button(label, on_click=submit).props("unelevated")
-
-    def _show(self, verdict: Verdict, label: str, insist: str) -> None:
-        self._warning.set_text(verdict.warning)
-        self._error.set_text(verdict.refusal)
-        self._submit.set_text(insist if verdict.warning else label)
-
-
-class RescheduleDialog(_Dialog):
-    """Asks for a new time, a reason, and whether the customer is emailed."""
-
-    def __init__(
-        self,
-        zone: ZoneInfo,
-        *,
-        check: Check,
-        on_submit: Callable[[Reschedule], Awaitable[None]],
-        on_cancel: Callable[[], Any],
-    ) -> None:
-        """`check` says what the calendar thinks of a time, for the booking that the dialog was opened with."""
-        super().__init__("reschedule", on_cancel=on_cancel)
-        self._zone, self._check, self._on_submit = zone, check, on_submit
-        self._verdict = FINE
-        with self._card:
-            self._head = RawHtml(plain_json(Markup("")))
-            self._time = WallTimeFields(zone, date_label="New date", time_label="New time", on_change=self._consider)
-            self._reason = ui.input("Reason (optional)").props(f"outlined dense maxlength={REASON_LENGTH}")
-            self._notify = ui.switch("Email the customer about the new time", value=True)
-            self._draw_end("Reschedule", self._send)
-
-    async def open(self, booking: BookingView, starts_at: datetime | None, wall: datetime | None = None) -> None:
-        """Ask about this booking. `starts_at` (UTC) or `wall` is the new time to begin with."""
-        self._head.show(
-            Markup('<h2 id="reschedule-title">Reschedule {}</h2><p class="soft">From {}</p>').format(
-                booking.customer_name, formatting.moment(booking.starts_at, self._zone)
-            )
-        )
-        self._reason.set_value("")
-        self._notify.set_value(bool(booking.email))
-        self._notify.set_visibility(bool(booking.email))
-        self._open()
-        if wall is not None:
-            self._time.set(wall)
-        else:
-            self._time.set_instant(starts_at or booking.starts_at)
-        await self._consider()
-
-    async def _consider(self) -> None:
-        if self._done or self._time.wall() is None:
-            return
-        wall = self._time.wall()
-        try:
-            verdict = await self._check(self._time.instant())
-        except FieldsWrong:
-            verdict = FINE
-        if wall != self._time.wall():
-            return  # changed meanwhile, and considered again
-        self._verdict = verdict
-        self._show(self._verdict, "Reschedule", "Reschedule anyway")
-
-    async def _send(self) -> None:
-        try:
-            starts_at = self._time.instant()
-        except FieldsWrong:
-            return
-        insist = bool(self._verdict.warning)
-        answer = Reschedule(starts_at, str(self._reason.value or ""), bool(self._notify.value), insist)
-        await self._on_submit(answer)
-
-
-class NewEntryDialog(_Dialog):
+class NewEntryDialog(EntryDialog):
     """Asks for a booking by hand, or for time to block."""
 
     def __init__(
@@ -198,7 +68,6 @@ class NewEntryDialog(_Dialog):
         self._zone, self._check, self._search = zone, check, search
         self._on_book, self._on_block = on_book, on_block
         self._types: dict[UUID, SessionTypeView] = {}
-        self._verdict = FINE
         with self._card:
             self._draw()
 
@@ -321,15 +190,9 @@ class NewEntryDialog(_Dialog):
             self._skip.set_value(False)
             self._show(FINE, "Block", "Block")
             return
-        wall = self._begin.wall()
-        try:
-            verdict = await self._check(UUID(self._type.value), self._begin.instant())
-        except FieldsWrong:
-            verdict = FINE
-        if wall != self._begin.wall():
-            return
-        self._verdict = verdict
-        self._show(self._verdict, "Book", "Book anyway")
+        kind = UUID(self._type.value)
+        if await self._look(lambda: self._check(kind, self._begin.instant()), self._begin.wall):
+            self._show(self._verdict, "Book", "Book anyway")
 
     async def _send(self) -> None:
         self.fail("")
@@ -347,9 +210,10 @@ class NewEntryDialog(_Dialog):
         new = NewBooking(
             session_type_id=UUID(self._type.value), starts_at=self._begin.instant(), name=str(self._name.value),
             email=str(self._email.value or ""), phone=str(self._phone.value or ""),
-            notes=str(self._notes.value or ""), notify=bool(self._notify.value), insist=bool(self._verdict.warning),
+            notes=str(self._notes.value or ""), notify=bool(self._notify.value), override=self._verdict.rules,
         )  # fmt: skip
         await self._on_book(new)
+        await self._after_failure(self._consider)
 
     async def _send_block(self) -> None:
         starts_at, ends_at = self._begin.instant(), self._end.instant()
