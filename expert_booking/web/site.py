@@ -45,7 +45,8 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.pages.console import today
+from expert_booking.web.pages.console import bookings as console_bookings
+from expert_booking.web.pages.console import downloads, today
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
@@ -109,6 +110,8 @@ def create_web(
     reschedule.mount(services, boards, secret=secret)
     my_bookings.mount(services)
     today.mount(services)
+    console_bookings.mount(services)
+    downloads.mount(web, services)
     sign_in_page.mount(services)
     verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)
