@@ -47,6 +47,7 @@ from expert_booking.web.pages import (
 from expert_booking.web.pages import sign_in as sign_in_page
 from expert_booking.web.pages.console import bookings as console_bookings
 from expert_booking.web.pages.console import downloads, today
+from expert_booking.web.pages.console import statistics as console_statistics
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
@@ -111,6 +112,7 @@ def create_web(
     my_bookings.mount(services)
     today.mount(services)
     console_bookings.mount(services)
+    console_statistics.mount(services)
     downloads.mount(web, services)
     sign_in_page.mount(services)
     verify.mount(web, services)

@@ -15,6 +15,7 @@ from expert_booking.schemas import (
     BookingAction,
     BookingPage,
     BookingQuery,
+    BookingSort,
     BookingView,
     Caller,
     field_errors,
@@ -28,7 +29,7 @@ _PARAMETERS: Final = ("search", "sessionTypeId", "status", "from", "to", "sort",
 # Another filter or order begins with the first page.
 _FIRST_PAGE: Final = {"after": None, "before": None}
 _PAGE_LENGTH: Final = 25
-_NEWEST: Final = "-created"
+_NEWEST: Final = BookingSort.LAST_CREATED
 _STATUSES: Final = {status.value: STATUS[status] for status in view.STATUSES}
 # How many new bookings are counted.
 _MAX_NEW: Final = 100
@@ -52,6 +53,7 @@ class BookingsPage:
         self._loaded_at = page.services.clock()
         self._set(wanted)
         self._typed = False
+        self._is_open = False
 
     async def draw(self) -> None:
         """Draw the filters and the table."""
@@ -77,9 +79,11 @@ class BookingsPage:
             return change
 
         with ui.element("div").classes("bookings-filters").props('role=search aria-label="Filter bookings"'):
-            ui.input("Search", value=now.get("search", ""), on_change=filtered("search", typed=True)).props(
-                'outlined dense clearable debounce=250 maxlength=100 placeholder="Name, email, phone or booking id"'
-            ).classes("wide")
+            ui.input(
+                "Name, email, phone or booking id",
+                value=now.get("search", ""),
+                on_change=filtered("search", typed=True),
+            ).props("outlined dense clearable debounce=250 maxlength=100").classes("wide")
             ui.select(
                 session_types, label="Session type", value=_one_of(now.get("sessionTypeId"), session_types),
                 clearable=True, on_change=filtered("sessionTypeId"),
@@ -115,14 +119,14 @@ class BookingsPage:
             query = self._query
             found = await self._services.booking_lists.page(query, caller)
         if query is self._query:  # another filter may have been chosen meanwhile
-            self._table.show(self._result(found, await self._count_new(caller, found)))
+            self._table.show(self._result(found, await self._count_new(caller, found) if self._is_open else 0))
+            self._is_open = True
 
     async def _count_new(self, caller: Caller | None, found: BookingPage) -> int:
         """The number of bookings that match and were made since the page was opened, but are not on this page."""
         newest = self._query.model_copy(update={"sort": _NEWEST, "limit": _MAX_NEW, **_FIRST_PAGE})
-        first = self._query.sort == _NEWEST and not (self._query.after or self._query.before)
-        if first or not found.total:
-            return 0
+        if self._query.sort == _NEWEST and not (self._query.after or self._query.before):
+            return 0  # they are on this page
         made = (await self._services.booking_lists.page(newest, caller)).bookings
         shown = {booking.id for booking in found.bookings}
         return sum(self._is_new(booking) and booking.id not in shown for booking in made)
@@ -137,7 +141,7 @@ class BookingsPage:
             name: {"url": self._url({**_FIRST_PAGE, way: cursor}), "go": {way: cursor}} if cursor else None
             for name, way, cursor in (("next", "after", found.next), ("previous", "before", found.previous))
         }
-        newer = {"sort": _NEWEST}
+        newer = {"sort": _NEWEST.value}
         return {
             "url": self._url({}),
             "typed": self._typed,
@@ -162,7 +166,7 @@ class BookingsPage:
         while True:
             try:
                 self._query = BookingQuery.model_validate(
-                    {"sort": _NEWEST, **wanted, "limit": _PAGE_LENGTH, "expertId": self._page.expert.id}
+                    {"sort": _NEWEST.value, **wanted, "limit": _PAGE_LENGTH, "expertId": self._page.expert.id}
                 )
             except ValidationError as error:
                 wrong = {one.field.partition(".")[0] for one in field_errors(error)}
@@ -181,7 +185,8 @@ class BookingsPage:
             return
         texts = view.QUESTIONS[action.action]
         self._dialog.clear()
-        with self._dialog, ui.card().props(f'role=dialog aria-modal=true aria-label="{texts.title}"'):
+        self._dialog.props(f'aria-label="{texts.title}"')
+        with self._dialog, ui.card():
             ui.label(texts.question(len(action.ids))).classes("dialog-title").props("role=heading aria-level=2")
             if texts.hint:
                 ui.label(texts.hint).classes("soft")
