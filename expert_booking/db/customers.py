@@ -64,14 +64,16 @@ _LOCK_ENDED: Final = text(
 # Without an address, people with the same name are one customer.
 _MATCHING: Final = text(
     """
-    SELECT * FROM (
+    WITH latest AS MATERIALIZED (
       SELECT DISTINCT ON (customer_key, CASE customer_key WHEN '' THEN name END)
              name, nullif(email, '') AS email, phone, time_zone, starts_at AS last_starts_at
         FROM booking
        WHERE expert_id = :expert_id AND name <> '' AND verify_by IS NULL
-         AND (strpos(search_folded(name), search_folded(:wanted)) > 0 OR strpos(lower(email), lower(:wanted)) > 0)
        ORDER BY customer_key, CASE customer_key WHEN '' THEN name END, starts_at DESC
-    ) AS latest ORDER BY last_starts_at DESC, name LIMIT :limit
+    )
+    SELECT * FROM latest
+     WHERE strpos(search_folded(name), search_folded(:wanted)) > 0 OR strpos(lower(email), lower(:wanted)) > 0
+     ORDER BY last_starts_at DESC, name LIMIT :limit
     """
 ).bindparams(bindparam("expert_id", type_=Uuid))
 _ALLOW_ERASING: Final = text("SELECT set_config('expert_booking.erasing', 'on', true)")

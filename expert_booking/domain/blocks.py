@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 from expert_booking.domain.calendar import MIDNIGHT, MINUTE, local_instant
 
-# Blocks that repeat are made this far ahead: further than any session can be booked.
-MADE_AHEAD: Final = timedelta(days=53 * 7)
+# Blocks that repeat are made this far ahead, so that the last one is later than the farthest horizon (366 days).
+MADE_AHEAD: Final = timedelta(days=54 * 7)
 _WEEK: Final = timedelta(days=7)
 
 

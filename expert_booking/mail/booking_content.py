@@ -26,11 +26,13 @@ from expert_booking.mail.wording import (
     KEEP_CODE,
     NO_REMINDERS,
     NOT_BOOKED,
+    NOT_TOLD,
     NOT_YOU,
     REPLIES,
     STOP,
     TO_CUSTOMER,
     TO_EXPERT,
+    TOLD,
     TURN_OFF,
     VERIFY_BY,
     WHY_CUSTOMER,
@@ -56,7 +58,7 @@ def booking_content(email: BookingEmail, site: Site, now: datetime) -> EmailCont
         subject=f"{template.subject}: {at}, {title} with {other}",
         heading=template.heading.format(soon=_time_left(email.starts_at, now)),
         preview=", ".join(_times(email.starts_at, email, zone)),
-        lead=[template.lead.format(other=other), *filter(None, [_answer_deadline(email)])],
+        lead=[_lead(template, email).format(other=other), *filter(None, [_answer_deadline(email)])],
         facts=_facts(email),
         code=SignedKeys(site.secret).verification_code(email.booking_id) if _is_verification(email) else "",
         button=button,
@@ -77,6 +79,10 @@ def _template(email: BookingEmail) -> Template:
         return ERASURE
     found = (TO_CUSTOMER if email.to_customer else TO_EXPERT)[email.kind]
     return found if isinstance(found, Template) else found.get(_acted_by(email), found[ActedBy.SYSTEM])
+
+
+def _lead(template: Template, email: BookingEmail) -> str:
+    return template.lead if email.customer_email else template.lead.replace(TOLD, NOT_TOLD)
 
 
 def _acted_by(email: BookingEmail) -> ActedBy:
@@ -123,10 +129,12 @@ def _facts(email: BookingEmail) -> list[Fact]:
 
 
 def _customer_facts(email: BookingEmail) -> list[Fact]:
-    if not email.customer_email:
+    if not email.customer_name:
         return [Fact("Customer", [formatting.DELETED_CUSTOMER])]
-    address = one_line(email.customer_email)
-    facts = [Fact("Customer", [one_line(email.customer_name)]), Fact("Email", [address], link=_mailto(address))]
+    facts = [Fact("Customer", [one_line(email.customer_name)])]
+    if email.customer_email:
+        address = one_line(email.customer_email)
+        facts.append(Fact("Email", [address], link=_mailto(address)))
     if email.customer_phone:
         facts.append(Fact("Phone", [one_line(international(email.customer_phone))]))
     if email.notes:

@@ -50,4 +50,4 @@ class BookingEmail:
     @property
     def is_erasure(self) -> bool:
         """Whether it tells the expert of a booking that was cancelled because the customer's data was deleted."""
-        return self.kind is MessageKind.CANCELLED and not self.to_customer and not self.customer_email
+        return self.kind is MessageKind.CANCELLED and not self.to_customer and not self.customer_name

@@ -102,34 +102,35 @@ TO_CUSTOMER: Final[Templates] = {
         "Earlier links to your booking with {other} no longer work. Please use this one.",
     ),
 }
+# What the expert reads of the customer, who may have no email address.
+TOLD: Final = "We've let {other} know."
+NOT_TOLD: Final = "We have no email address of {other}, so please let them know."
 TO_EXPERT: Final[Templates] = {
     MessageKind.RECEIVED: Template("New request", "You have a new request", "{other} would like to book this session."),
     MessageKind.CONFIRMED: {
-        ActedBy.READER: Template("Confirmed", "You have confirmed this booking", "We've let {other} know."),
+        ActedBy.READER: Template("Confirmed", "You have confirmed this booking", TOLD),
         ActedBy.OTHER_SIDE: Template(
             "New booking",
             "You have a new booking",
             "{other} has booked this session. It is confirmed: there is nothing left for you to do.",
         ),
-        ActedBy.SYSTEM: Template("Confirmed", "A booking was confirmed for you", "We've let {other} know."),
+        ActedBy.SYSTEM: Template("Confirmed", "A booking was confirmed for you", TOLD),
     },
     MessageKind.DECLINED: {
-        ActedBy.READER: Template("Declined", "You have declined this request", "We've let {other} know."),
-        ActedBy.SYSTEM: Template("Declined", "A request was declined for you", "We've let {other} know."),
+        ActedBy.READER: Template("Declined", "You have declined this request", TOLD),
+        ActedBy.SYSTEM: Template("Declined", "A request was declined for you", TOLD),
     },
     MessageKind.RESCHEDULED: {
-        ActedBy.READER: Template("Rescheduled", "You have rescheduled this booking", "We've let {other} know."),
+        ActedBy.READER: Template("Rescheduled", "You have rescheduled this booking", TOLD),
         ActedBy.OTHER_SIDE: Template("Rescheduled", "A booking has a new time", "{other} has rescheduled the session."),
-        ActedBy.SYSTEM: Template("Rescheduled", "A booking was rescheduled for you", "We've let {other} know."),
+        ActedBy.SYSTEM: Template("Rescheduled", "A booking was rescheduled for you", TOLD),
     },
     MessageKind.CANCELLED: {
-        ActedBy.READER: Template("Cancelled", "You have cancelled this booking", "We've let {other} know."),
+        ActedBy.READER: Template("Cancelled", "You have cancelled this booking", TOLD),
         ActedBy.OTHER_SIDE: Template("Cancelled", "A booking was cancelled", "{other} has cancelled the session."),
-        ActedBy.SYSTEM: Template("Cancelled", "A booking was cancelled for you", "We've let {other} know."),
+        ActedBy.SYSTEM: Template("Cancelled", "A booking was cancelled for you", TOLD),
     },
-    MessageKind.EXPIRED: Template(
-        "Request expired", "A request has expired", "It was not answered in time. We've let {other} know."
-    ),
+    MessageKind.EXPIRED: Template("Request expired", "A request has expired", f"It was not answered in time. {TOLD}"),
     MessageKind.REMINDER: Template(
         "Reminder", "Your session starts {soon}", "You're all set for your session with {other}."
     ),

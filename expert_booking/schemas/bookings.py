@@ -77,9 +77,9 @@ Notify = Annotated[bool, Field(description=_NOTIFY)]
 class HostBookingRequest(BookingRequest):
     """A booking that a host makes by hand. It needs only a name: without an email address, no email is sent."""
 
-    email: Annotated[  # type: ignore[assignment]
+    email: Annotated[
         Email | None, BeforeValidator(lambda text: text or None), Field(description="Without it, no email is sent.")
-    ] = None
+    ] = None  # type: ignore[assignment]
     override: Overrides = ()
     notify: Notify = True
 

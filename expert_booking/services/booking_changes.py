@@ -79,9 +79,9 @@ class HostOptions:
             raise Forbidden("Only the expert or an admin can send `override` and `notify`.")
 
 
-def check_version(row: AnyRow, version: int | None) -> None:
+def check_version(row: AnyRow | None, version: int | None) -> None:
     """Raise ChangedMeanwhile if the booking no longer has the version that the caller has read."""
-    if version is not None and row.version != version:
+    if version is not None and (row is None or row.version != version):
         raise ChangedMeanwhile
 
 

@@ -228,9 +228,15 @@ class Bookings:
                     return view_of(row)
                 if by.actor is Actor.CUSTOMER:
                     await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
-                if not await booking_changes.reschedule(
-                    connection, row, to, self._clock, by=by, reason=reason, options=options
-                ):
+                try:
+                    done = await booking_changes.reschedule(
+                        connection, row, to, self._clock, by=by, reason=reason, options=options
+                    )
+                except (SlotTaken, SlotNotOffered):
+                    # A concurrent change may have given it this very time.
+                    check_version(await rows.by_id(connection, row.id), version)
+                    raise
+                if not done:
                     raise RescheduleNotAllowed(CHANGED_CONCURRENTLY) if version is None else ChangedMeanwhile
                 return await _reload(connection, row.id)
 

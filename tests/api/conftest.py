@@ -133,7 +133,8 @@ def check_problem(response: httpx.Response, status: int, code: str) -> Json:
     assert body["code"] == code
     assert body["status"] == status
     assert {"type", "title", "status", "detail", "code"} <= set(body)
-    assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures", "alternatives"}
+    assert set(body) <= {"type", "title", "status", "detail", "code", "errors", "reason", "figures", "alternatives",
+                         "override", "conflicts"}  # fmt: skip
     assert body["detail"].endswith((".", "…"))
     # A refused time comes with a reason and alternatives.
     assert {"reason", "figures", "alternatives"} <= set(body) or code not in ("slot_taken", "slot_not_offered")

@@ -16,6 +16,8 @@ CALENDAR_OPERATIONS = {
     "delete /experts/{expert}/overrides/{date}", "get /experts/{expert}/days-off", "post /experts/{expert}/days-off",
     "delete /experts/{expert}/days-off/{days_off}", "get /experts/{expert}/slots/explain",
     "get /experts/{expert}/statistics", "get /experts/{expert}/statistics.csv",
+    "get /experts/{expert}/blocks", "post /experts/{expert}/blocks", "delete /experts/{expert}/blocks/{block}",
+    "get /experts/{expert}/schedule", "get /experts/{expert}/customers",
 }  # fmt: skip
 
 _MEDIA_TYPES = {"ics": "text/calendar", "csv": "text/csv"}
@@ -43,6 +45,7 @@ def test_openapi_lists_exactly_these_operations(documentation: Any) -> None:
         "get /bookings/{booking}", "patch /bookings/{booking}/status", "patch /bookings/{booking}",
         "get /bookings/{booking}/changes", "post /bookings/{booking}/access-token/revoke",
         "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",
+        "post /bookings/{booking}/emails", "get /bookings/{booking}/manage-link",
         "post /holds", "delete /holds/{hold}",
         "post /access-links", "post /access-links/redeem", "get /feeds/{key}.ics",
         "get /healthz", "get /readyz",
@@ -115,6 +118,7 @@ def test_operations_declare_whether_they_need_a_token(documentation: Any) -> Non
         "patch /bookings/{booking}", "get /bookings/{booking}/changes",
         "post /bookings/{booking}/access-token/revoke",
         "post /bookings/{booking}/verify", "post /bookings/{booking}/verification-email",
+        "post /bookings/{booking}/emails", "get /bookings/{booking}/manage-link",
         "get /experts/{expert}", "get /experts/{expert}/session-types",
         "get /customers/{email}", "delete /customers/{email}",
     }  # fmt: skip

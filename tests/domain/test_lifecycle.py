@@ -16,7 +16,7 @@ TRANSITIONS = {
     ("confirmed", "completed"): "expert admin, after", ("confirmed", "no_show"): "expert admin, after",
     ("confirmed", "cancelled"): "customer expert admin, before",
 }  # fmt: skip
-NAMES = ("held", "pending", "confirmed", "completed", "cancelled", "declined", "expired", "no_show")
+NAMES = ("held", "pending", "confirmed", "completed", "cancelled", "declined", "expired", "no_show", "blocked")
 ENDS_AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 JUST_BEFORE = ENDS_AT - timedelta(microseconds=1)
 
@@ -53,7 +53,7 @@ def test_offered_transitions_are_the_allowed_ones(now_is: Status, now: datetime)
 
 
 def test_live_statuses_keep_their_time() -> None:
-    assert {status.value for status in LIVE} == {"held", "pending", "confirmed", "completed", "no_show"}
+    assert {status.value for status in LIVE} == {"held", "pending", "confirmed", "completed", "no_show", "blocked"}
 
 
 @pytest.mark.parametrize("status", list(Status))

@@ -457,7 +457,9 @@ async def test_rescheduling_a_request_earlier_moves_its_answer_deadline(
     assert (await services.bookings.reschedule(made.id, NINE, customer_caller(ADA))).answer_by == NINE
 
 
-@pytest.mark.parametrize("status", [s for s in Status if s not in (Status.HELD, Status.PENDING, Status.CONFIRMED)])
+@pytest.mark.parametrize(
+    "status", [s for s in Status if s not in (Status.HELD, Status.PENDING, Status.CONFIRMED, Status.BLOCKED)]
+)
 async def test_finished_booking_is_not_rescheduled(
     services: Services, add_expert: AddExpert, book: Book, sql: Connection, status: Status
 ) -> None:

@@ -46,12 +46,12 @@ IMPERSONAL = {
         "hold_keeper", "answer_by", "reschedules", "title", "cancel_notice_minutes", "reschedule_notice_minutes",
         "max_reschedules", "key_version", "cap_day", "cap_place", "created_at", "updated_at", "version", "changed_by",
         "changed_with", "changed_at", "sequence", "wanted_emails", "verify_by", "verified_at", "answer_minutes",
-        "wrong_codes",
+        "wrong_codes", "series_id",
     },
     # `reason` is cleared.
     "booking_change": {
         "id", "booking_id", "expert_id", "at", "actor", "token_id", "from_status", "to_status", "from_starts_at",
-        "to_starts_at", "reason", "freed",
+        "to_starts_at", "reason", "freed", "override",
     },
     # Rows about erased bookings and the customer's access requests are deleted, and so are mails and stored responses.
     "message": set(metadata.tables["message"].c.keys()),
@@ -65,8 +65,8 @@ IMPERSONAL = {
 }  # fmt: skip
 # Tables about experts, calendars and the site.
 NOT_ABOUT_CUSTOMERS = {
-    "availability_rule", "day_off", "expert", "expert_changed", "expert_free", "expert_next", "installation",
-    "override", "search_word", "session_type", "token",
+    "availability_rule", "block_series", "day_off", "expert", "expert_changed", "expert_free", "expert_next",
+    "installation", "override", "search_word", "session_type", "token",
 }  # fmt: skip
 
 
