@@ -53,7 +53,7 @@ class Console:
         self.services = services
         self.client = client
         self.identity = identity
-        self.expert: OwnExpert = next((one for one in identity.experts if one.slug == chosen), identity.experts[0])
+        self.expert = chosen_expert(identity, chosen)
         # The zone of the calendar, and the viewer's, which may differ.
         self.zone = ZoneInfo(self.expert.time_zone)
         self.viewer_zone = zone_of(request) or UTC_ZONE
@@ -160,6 +160,11 @@ class Console:
         return Markup(
             '<label class="console-expert"><span class="sr-only">Calendar of</span><select>{}</select></label>'
         ).format(Markup("").join(options))
+
+
+def chosen_expert(identity: Identity, slug: str) -> OwnExpert:
+    """The expert with this slug, if the identity runs that calendar; otherwise the first of its experts."""
+    return next((one for one in identity.experts if one.slug == slug), identity.experts[0])
 
 
 Build = Callable[[Console, Request], Awaitable[None]]

@@ -45,7 +45,9 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.pages.console import calendar, profile, today
+from expert_booking.web.pages.console import bookings as console_bookings
+from expert_booking.web.pages.console import calendar, downloads, profile, today
+from expert_booking.web.pages.console import statistics as console_statistics
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 from expert_booking.web.upload_limit import UploadLimit
@@ -113,6 +115,9 @@ def create_web(
     today.mount(services)
     profile.mount(services)
     calendar.mount(services, host_booking_request_model(default_region=default_region))
+    console_bookings.mount(services)
+    console_statistics.mount(services)
+    downloads.mount(web, services)
     sign_in_page.mount(services)
     verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)
