@@ -48,6 +48,7 @@ class Card(Element, default_classes="panel today-card"):
         self.booking = booking
         self._host = host
         self._shown: tuple[object, ...] = ()
+        self._sending = False
         self._props["data-booking"] = str(booking.id)
         with self:
             self._content = layout.html(Markup(""))
@@ -76,12 +77,10 @@ class Card(Element, default_classes="panel today-card"):
 
     async def _change(self, to: Status, reason: str = "") -> None:
         request = StatusRequest.model_validate({"status": to, "reason": reason})
-        self._actions.props["inert"] = True  # one click counts
-        self._actions.update()
-        done = await self._host.change(self.booking.id, request, _MESSAGES[to])
-        if not done and not self.is_deleted:
-            self._actions.props.pop("inert", None)
-            self._actions.update()
+        if self._sending:  # a double click
+            return
+        self._sending = True
+        self._sending = await self._host.change(self.booking.id, request, _MESSAGES[to])
 
 
 class RequestCard(Card):
@@ -109,8 +108,8 @@ class RequestCard(Card):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a reason is being typed."""
-        return bool(self._question.visible)
+        """Whether a reason is being typed, and was not sent yet."""
+        return bool(self._question.visible) and not self._sending
 
     async def _confirm(self) -> None:
         await self._change(Status.CONFIRMED)

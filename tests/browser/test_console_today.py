@@ -102,6 +102,7 @@ async def test_declining_asks_for_a_reason_that_live_updates_do_not_disturb(
     await expect(card.get_by_label("Reason")).to_have_value("I am away.")
     await press(card, "Decline request").click()
     await expect(card).to_have_count(0)
+    await expect(page.get_by_role("alert")).to_be_hidden()
     assert last_change(sql, made.id) == ("expert", "declined", "I am away.")
     # A request that is cancelled while its reason is being typed.
     await press(item(page, later.id), "Decline:").click()
@@ -192,3 +193,6 @@ async def test_demo_prints_how_an_expert_signs_in(visit: Visit, demo: ServerProc
     await expect(page).to_have_url(f"{demo.url}/console")
     await expect(page.locator("[data-console=today]")).to_contain_text(printed[1])
     assert "Sign in as" not in server.log_text()
+    await page.goto("/my-bookings")
+    await page.get_by_role("link", name="Open your console").click()
+    await expect(page).to_have_url(f"{demo.url}/console")

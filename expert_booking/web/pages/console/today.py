@@ -11,6 +11,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from expert_booking.domain import formatting
+from expert_booking.domain.errors import Refusal
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import (
     BookingView,
@@ -180,8 +181,12 @@ class TodayPage:
         """The day of this request as HTML. None if it could not be read, which the page has then shown."""
         zone = ZoneInfo(booking.expert_time_zone)
         day = booking.starts_at.astimezone(zone).date()
-        found = await self._page.run(lambda caller: self._services.today.day(self._expert_id, day, caller))
-        return None if found is None else today_html.day_around(day, found, booking, zone)
+        try:
+            found = await self._services.today.day(self._expert_id, day, await self._page.caller())
+        except Refusal as refusal:
+            self._page.refused(str(refusal))
+            return None
+        return today_html.day_around(day, found, booking, zone)
 
     async def _set_hours(self, windows: list[WeeklyWindow]) -> None:
         zone = self._view.time_zone
