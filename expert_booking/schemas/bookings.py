@@ -205,12 +205,12 @@ class ChangeView(Model):
 
     at: Utc
     actor: Actor
-    assistant: str | None = None
     from_status: Status | None = None
     to_status: Status | None = None
     from_starts_at: Utc | None = None
     to_starts_at: Utc | None = None
     reason: str
+    assistant: str | None = None
 
 
 class BookingHistory(Model):

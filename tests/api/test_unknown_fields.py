@@ -90,7 +90,8 @@ async def test_every_body_refuses_unknown_fields(api: FastAPI) -> None:
     document = api.openapi()
     bodies = [
         operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        for operations in document["paths"].values() for operation in operations.values() if "requestBody" in operation
+        for operations in document["paths"].values() for operation in operations.values()
+        if "requestBody" in operation and "image/jpeg" not in operation["requestBody"]["content"]
     ]  # fmt: skip
     schemas = document["components"]["schemas"]
     assert len(bodies) >= 12
