@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     DateTime,
     LargeBinary,
+    Text,
     Uuid,
     and_,
     bindparam,
@@ -106,7 +107,7 @@ _END_LINKS: Final = text(
 _PROOF: Final = select(_p.id, _p.email, _p.customer_key).where(
     _p.secret_hash == bindparam("secret_hash"), _p.bearer == bindparam("bearer"), _p.expires_at > _now
 )
-_key = bindparam("customer_key")
+_key = bindparam("customer_key", type_=Text)
 _OWN: Final = (expert.c.id, expert.c.slug, expert.c.name, expert.c.time_zone)
 # Two index scans, one by each kind of address. Experts of one's own come first.
 _experts = (

@@ -16,7 +16,7 @@ _a = assistant.c
 async def of_expert(connection: AsyncConnection, expert_id: UUID) -> Sequence[AnyRow]:
     """Return the current assistants of an expert, in the order in which they were added."""
     wanted = select(_a.email, _a.email_key, _a.added_at).where(_a.expert_id == expert_id, _a.removed_at.is_(None))
-    return (await connection.execute(wanted.order_by(_a.added_at, _a.id))).all()
+    return (await connection.execute(wanted.order_by(_a.added_at, _a.email_key))).all()
 
 
 async def add(connection: AsyncConnection, expert_id: UUID, email: str, email_key: str, now: datetime) -> None:

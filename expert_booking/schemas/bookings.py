@@ -250,7 +250,6 @@ class ChangeView(Model):
 
     at: Utc
     actor: Actor
-    assistant: str | None = None
     from_status: Status | None = None
     to_status: Status | None = None
     from_starts_at: Utc | None = None
@@ -265,6 +264,7 @@ class HostChangeView(ChangeView):
     """One change of a booking, as hosts see it."""
 
     token_id: Annotated[UUID | None, Field(description="The API token it was made with; null: none.")] = None
+    assistant: Annotated[str | None, Field(description="The address of the assistant who made it; null: none.")] = None
 
 
 class BookingHistory(Model):

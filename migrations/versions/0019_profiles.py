@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision: str = "0019"
 down_revision: str | None = "0018"
@@ -51,10 +50,7 @@ def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
     op.add_column("expert", sa.Column("photo", sa.Text(), server_default="", nullable=False))
     op.add_column("expert", sa.Column("listed", sa.Boolean(), server_default=sa.text("true"), nullable=False))
-    emails = sa.Column(
-        "wanted_emails", postgresql.ARRAY(sa.Text()), server_default=sa.text(EVERY_EMAIL), nullable=False
-    )
-    op.add_column("expert", emails)
+    op.execute(f"ALTER TABLE expert ADD COLUMN wanted_emails text[] NOT NULL DEFAULT {EVERY_EMAIL}")
     op.execute(
         "ALTER TABLE expert ADD CONSTRAINT ck_expert_wanted_emails_known"
         f" CHECK (wanted_emails <@ {EVERY_EMAIL}::text[])"

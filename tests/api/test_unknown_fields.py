@@ -90,7 +90,8 @@ async def test_every_body_refuses_unknown_fields(api: FastAPI) -> None:
     document = api.openapi()
     bodies = [
         model["$ref"].rpartition("/")[2]
-        for operations in document["paths"].values() for operation in operations.values() if "requestBody" in operation
+        for operations in document["paths"].values() for operation in operations.values()
+        if "requestBody" in operation and "image/jpeg" not in operation["requestBody"]["content"]
         for schema in [operation["requestBody"]["content"]["application/json"]["schema"]]
         for model in schema.get("anyOf", [schema])
     ]  # fmt: skip

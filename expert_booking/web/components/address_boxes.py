@@ -65,7 +65,7 @@ def _address_form(label: str, button: str, act: Act) -> None:
         if field.error is None:
             field.set_value("")
 
-    with Element("form").classes("address-form").on("submit.prevent", submit, args=[]):
+    with Element("form").classes("address-form").props("novalidate").on("submit.prevent", submit, args=[]):
         field = ui.input(label).props("outlined type=email autocomplete=off maxlength=254")
         ui.button(button).props("outline no-caps type=submit")
 

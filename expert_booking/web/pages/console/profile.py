@@ -77,7 +77,7 @@ class ProfilePage:
     def draw(self) -> None:
         """Draw the boxes and the form."""
         with Element("div").classes("profile-page"):
-            with Element("form").classes("profile-form").on("submit.prevent", self._save, args=[]):
+            with Element("form").classes("profile-form").props("novalidate").on("submit.prevent", self._save, args=[]):
                 self._photo = PhotoBox(self._record, on_upload=self._upload, on_remove=self._remove_photo)
                 self._form = ProfileForm(self._record, self._categories, on_change=self._show_mark)
                 self._conflict = Element("div").classes("note warn").props("role=alert")
