@@ -16,7 +16,7 @@ from nicegui.events import GenericEventArguments
 
 from expert_booking.web import cookies
 from expert_booking.web.components.raw_html import RawHtml, plain_json
-from expert_booking.web.visitor import is_here, zone_named, zone_of
+from expert_booking.web.visitor import is_here, is_host, zone_named, zone_of
 
 ASSETS: Final = Path(__file__).parent / "assets"
 # The URL of an asset changes with its content, so browsers may cache it permanently.
@@ -64,6 +64,7 @@ _PLAIN: Final = Markup(
 <body>{top}<main class="page narrow" id="main" tabindex="-1">{content}</main>{foot}</body></html>"""
 )
 _LINKS: Final = (("/", "Experts"), ("/my-bookings", "My bookings"))
+_HOST_LINKS: Final = (*_LINKS, ("/console", "Console"))
 
 
 class _Page(Element, default_classes="page", default_props='id=main tabindex="-1"'):
@@ -74,6 +75,10 @@ class _Narrow(_Page, default_classes="narrow"):
     """The same, as narrow as a column of text."""
 
 
+class _Wide(_Page, default_classes="wide"):
+    """The same over the whole width of the window."""
+
+
 @contextmanager
 def frame(
     title: str,
@@ -81,6 +86,7 @@ def frame(
     description: str = "Browse experts, see their free times live, and book one in under a minute without an account.",
     here: str = "",
     narrow: bool = False,
+    wide: bool = False,
     on_zone: Callable[[ZoneInfo], Any] | None = None,
 ) -> Iterator[None]:
     """Draw a page between header and footer.
@@ -93,7 +99,7 @@ def frame(
     ui.page_title(f"{title} · {NAME}" if title else NAME)
     # As str: a Markup would escape the page that NiceGUI builds around it.
     ui.add_head_html(str(_head(description, key)))
-    ui.add_body_html(str(_top(here, key)))
+    ui.add_body_html(str(_top(here, key, is_host(client.request))))
     if on_zone is not None:
 
         def changed(event: GenericEventArguments) -> Any:
@@ -101,7 +107,7 @@ def frame(
             return on_zone(new) if new is not None else None
 
         ui.on("zone", changed)
-    with _Narrow() if narrow else _Page():
+    with _Narrow() if narrow else _Wide() if wide else _Page():
         yield
     RawHtml(_encoded_foot(_has_mailbox_link(client.request), _footer_links(client.request)))
 
@@ -112,7 +118,7 @@ def plain(title: str, content: Markup, request: Request) -> str:
         _PLAIN.format(
             title=f"{title} · {NAME}",
             head=_head(NAME, ""),
-            top=_top("", ""),
+            top=_top("", "", False),
             content=content,
             foot=_foot(False, _footer_links(request)),
         )
@@ -141,8 +147,8 @@ def _head(description: str, zone: str) -> Markup:
 
 
 @lru_cache(maxsize=1024)
-def _top(here: str, zone: str) -> Markup:
-    return _TOP.format(name=NAME, links=_links(here), zone=zone.replace("_", " "))
+def _top(here: str, zone: str, host: bool) -> Markup:
+    return _TOP.format(name=NAME, links=_links(here, _HOST_LINKS if host else _LINKS), zone=zone.replace("_", " "))
 
 
 @cache
@@ -156,7 +162,7 @@ def _foot(mailbox: bool, links: Links) -> Markup:
     return _FOOT.format(name=NAME, mailbox=_MAILBOX if mailbox else "", links=shown)
 
 
-def _links(here: str) -> Markup:
+def _links(here: str, links: Links) -> Markup:
     link = Markup('<a href="{}"{}>{}</a>')
     current = Markup(' aria-current="page"')
-    return Markup("").join(link.format(url, current if url == here else "", title) for url, title in _LINKS)
+    return Markup("").join(link.format(url, current if url == here else "", title) for url, title in links)

@@ -36,6 +36,7 @@ from expert_booking.services import Services
 from expert_booking.services.access import Renamed
 from expert_booking.web.request_body import body_of, field_of
 from expert_booking.web.visitor import (
+    HOST_MARK,
     marks_of,
     network_hash,
     new_visitor,
@@ -135,7 +136,8 @@ async def _signed_in(
     services: Services, request: Request, proof: ProofView, visitor: str, renamed: Renamed | None
 ) -> None:
     before = proof_of(request)
-    request.session.update({"proof": proof.access_token, "visitor": visitor})
+    identity = await services.access.identity_of(proof.email)
+    request.session.update({"proof": proof.access_token, "visitor": visitor, HOST_MARK: bool(identity.experts)})
     remember_mark(request, services.access.mark(proof.email))
     if before:
         await services.access.sign_out(before)

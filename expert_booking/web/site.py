@@ -45,6 +45,7 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.pages.console import today
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
@@ -107,6 +108,7 @@ def create_web(
     booking.mount(services, secret=secret)
     reschedule.mount(services, boards, secret=secret)
     my_bookings.mount(services)
+    today.mount(services)
     sign_in_page.mount(services)
     verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)
@@ -193,7 +195,8 @@ async def _favicon() -> FileResponse:
 
 async def _robots() -> PlainTextResponse:
     hidden = (
-        "/book/", "/booking/", "/mailbox", "/my-bookings", "/not-booked/", "/reminders/", "/sign-in", "/verify/"
+        "/book/", "/booking/", "/console", "/mailbox", "/my-bookings", "/not-booked/", "/reminders/", "/sign-in",
+        "/verify/",
     )  # fmt: skip
     return PlainTextResponse("User-agent: *\n" + "".join(f"Disallow: {path}\n" for path in hidden))
 

@@ -14,6 +14,8 @@ from expert_booking.services import Services
 from expert_booking.services.access import Renamed
 from expert_booking.web.cookies import BROWSER_ZONE, ZONE
 
+# In the session of a browser that has signed in as an expert: its pages link to the console. It grants nothing.
+HOST_MARK: Final = "host"
 # How many proven addresses a browser remembers, the latest first.
 _MAX_MARKS: Final = 5
 
@@ -67,6 +69,12 @@ def marks_of(request: Request) -> Collection[str]:
 def remember_mark(request: Request, mark: str) -> None:
     """Remember that this browser has proven an address."""
     request.session["proven"] = [mark, *(one for one in marks_of(request) if one != mark)][:_MAX_MARKS]
+
+
+def is_host(request: Request) -> bool:
+    """Whether pages for this browser link to the console, because it has signed in as an expert."""
+    session = request.scope.get("session")
+    return isinstance(session, dict) and session.get(HOST_MARK) is True
 
 
 def is_here(request: Request) -> bool:

@@ -1,0 +1,1 @@
+"""The pages of the console, one module each. They share the frame in `web/console.py`."""
