@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.routing import APIRoute
 
+from expert_booking.api.calendar_rules import add_calendar_rules
 from expert_booking.api.callers import caller_dependency
 from expert_booking.api.error_docs import (
     FORBIDDEN,
@@ -76,6 +77,7 @@ def endpoints(services: Services, routes: type[APIRoute]) -> APIRouter:
     _add_experts(router, services, key, admin)
     add_session_types(router, services, key, caller_from_token)
     add_hours(router, services, key)
+    add_calendar_rules(router, services, key)
 
     @router.get(
         "/{expert}/slots/explain",

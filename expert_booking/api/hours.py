@@ -84,7 +84,7 @@ def _add_weekly_hours(router: APIRouter, services: Services, key: Any) -> None:
         """
         plan = await services.calendars.plan(key)
         headers = {"ETag": f'"{plan.version}"', "Cache-Control": "no-cache"}
-        versions = _versions(if_none_match or "", weak=True)
+        versions = entity_tags(if_none_match or "", weak=True)
         if versions is None or plan.version in versions:
             return Response(status_code=304, headers=headers)
         response.headers.update(headers)
@@ -107,7 +107,7 @@ def _add_weekly_hours(router: APIRouter, services: Services, key: Any) -> None:
         Send `If-Match` to avoid overwriting a change that you have not read. A new time zone shifts future slots but no
         bookings.
         """
-        versions = None if if_match is None else _versions(if_match)
+        versions = None if if_match is None else entity_tags(if_match)
         plan = await services.calendars.put_plan(key, request, versions)
         response.headers["ETag"] = f'"{plan.version}"'
         return plan
@@ -215,7 +215,7 @@ def _add_days_off(router: APIRouter, services: Services, key: Any) -> None:
         await services.calendars.remove_days_off(key, parse_id(days_off, DaysOffNotFound))
 
 
-def _versions(header: str, *, weak: bool = False) -> list[str] | None:
+def entity_tags(header: str, *, weak: bool = False) -> list[str] | None:
     """Parse the entity tags of a header; None for `*`. Weak tags are skipped unless `weak` (RFC 9110, 8.8.3.2)."""
     if header.strip() == "*":
         return None

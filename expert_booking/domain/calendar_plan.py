@@ -27,10 +27,10 @@ class CalendarPlan:
     """The rules of one calendar: weekly hours, date overrides, days off and holidays, in local time of the zone."""
 
     time_zone: str
-    weekly: WeeklyHours = WeeklyHours()
+    weekly: WeeklyHours = field(default_factory=WeeklyHours)
     overrides: Mapping[date, Override] = field(default_factory=dict)
     days_off: tuple[DaysOff, ...] = ()
-    holidays: HolidaySetting = HolidaySetting()
+    holidays: HolidaySetting = field(default_factory=HolidaySetting)
 
     def hours(self) -> Hours:
         """The hours by which the calendar decides."""
@@ -163,8 +163,7 @@ def override_text(override: Override) -> str:
 def range_text(first: date | None, last: date | None) -> str:
     """`Thu 24 Dec 2026`, `24 Dec 2026 – 3 Jan 2027`, `from 1 Jun 2026`, `until 31 May 2026`."""
     if first is None or last is None:
-        text = f"from {_day_text(first)}" if first else f"until {_day_text(last)}" if last else "always"
-        return text
+        return f"from {_day_text(first)}" if first else f"until {_day_text(last)}" if last else "always"
     return f"{first:%a} {_day_text(first)}" if first == last else f"{_day_text(first)} – {_day_text(last)}"
 
 
@@ -178,4 +177,3 @@ def _windows(value: tuple[object, ...]) -> tuple[Window, ...]:
 
 def _by_date(off: DaysOff) -> tuple[date, date, str]:
     return off.first_day, off.last_day, off.reason
-

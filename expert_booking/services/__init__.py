@@ -18,6 +18,7 @@ from expert_booking.mail.send import EmailTransport
 from expert_booking.services.access import Access
 from expert_booking.services.availability import Availability
 from expert_booking.services.bookings import Bookings
+from expert_booking.services.calendar_rules import CalendarRulesService
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.customers import Customers
 from expert_booking.services.email_choices import EmailChoices
@@ -97,6 +98,7 @@ class Services:
         self.customers = Customers(database, clock, site)
         self.deadlines = Deadlines(database, clock, clock_agrees, limits, self.customers)
         self.calendars = Calendars(database, clock, self.experts)
+        self.calendar_rules = CalendarRulesService(database, clock)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
         self.email_choices = EmailChoices(database, clock, site, counts)

@@ -15,6 +15,7 @@ CALENDAR_OPERATIONS = {
     "get /experts/{expert}/overrides/{date}", "put /experts/{expert}/overrides/{date}",
     "delete /experts/{expert}/overrides/{date}", "get /experts/{expert}/days-off", "post /experts/{expert}/days-off",
     "delete /experts/{expert}/days-off/{days_off}", "get /experts/{expert}/slots/explain",
+    "get /experts/{expert}/rules", "put /experts/{expert}/rules", "post /experts/{expert}/rules/preview",
 }  # fmt: skip
 
 
