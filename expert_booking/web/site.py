@@ -45,7 +45,7 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.pages.console import today
+from expert_booking.web.pages.console import availability, today
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
@@ -109,6 +109,7 @@ def create_web(
     reschedule.mount(services, boards, secret=secret)
     my_bookings.mount(services)
     today.mount(services)
+    availability.mount(services)
     sign_in_page.mount(services)
     verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)
