@@ -55,7 +55,7 @@ def ask_which_to_keep(
     before = parts_of(base)
     choices: dict[Part, ui.radio] = {}
     with (
-        ui.dialog().props("persistent") as dialog,
+        ui.dialog() as dialog,
         ui.card().props('role="dialog" aria-labelledby="changed-meanwhile"'),
     ):
         layout.html(Markup("Someone has changed these hours"), tag="h2").props('id="changed-meanwhile"')

@@ -22,7 +22,7 @@ const joined = (windows, added) => {
 export default {
   props: { days: Array, label: String },
   template: `
-    <div class="week-hours">
+    <div class="week-hours"><div class="week-columns">
       <div class="paint" aria-hidden="true">
         <div class="paint-head"><span></span><b v-for="day in days" :key="day.name">{{ day.name.slice(0, 3) }}</b></div>
         <div class="paint-body">
@@ -67,7 +67,7 @@ export default {
         </div>
         <p class="hint soft small" id="hours-hint">For example 09:00–12:30, 14:00–18:00. Leave a day empty to close it.</p>
       </fieldset>
-    </div>`,
+    </div></div>`,
   data() {
     return { editing: {}, committed: {}, moving: null, waiting: null, copying: null, targets: [], copyButtons: [] };
   },

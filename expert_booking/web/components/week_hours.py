@@ -80,16 +80,13 @@ def _painted(event: GenericEventArguments) -> dict[int, tuple[Window, ...]] | No
     args = event.args if isinstance(event.args, dict) else {}
     try:
         painted = {int(day): tuple(Window(*map(int, window)) for window in windows) for day, windows in args.items()}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     valid = all(
-        day in _DAYS
-        and len(windows) <= MAX_WINDOWS
-        and all(map(_is_valid, windows))
-        and list(windows) == sorted(windows)
+        day in _DAYS and len(windows) <= MAX_WINDOWS and all(map(_is_valid, windows))
         for day, windows in painted.items()
     )
-    return painted if valid else None
+    return {day: tuple(sorted(windows)) for day, windows in painted.items()} if valid else None
 
 
 def _is_valid(window: Window) -> bool:

@@ -1,4 +1,4 @@
-"""`/console/availability`: weekly hours, seasons, single dates and holidays, with a preview of what visitors will see."""
+"""`/console/availability`: weekly hours, seasons, dates and holidays, with a preview of what visitors see."""
 
 from functools import partial
 from typing import Final
@@ -41,7 +41,7 @@ def mount(services: Services) -> None:
 
 
 class AvailabilityPage:
-    """The draft of a calendar's rules, and the sections that edit it. Nothing changes for visitors until it is saved."""
+    """The draft of a calendar's rules, and the sections that edit it. Visitors see nothing of it until it is saved."""
 
     def __init__(self, page: console.Console) -> None:
         self._page = page
