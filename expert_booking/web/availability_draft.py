@@ -14,12 +14,13 @@ from expert_booking.domain.calendar_plan import (
     PartKind,
     differences,
     override_text,
+    range_text,
 )
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hour_texts import hours_text, parse_hours
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Override, OverrideKind, Window
 from expert_booking.domain.plan_checks import overlaps_of_week
-from expert_booking.domain.seasons import Season, Week, overlapping
+from expert_booking.domain.seasons import CLOSED_WEEK, Season, Week, overlapping
 from expert_booking.services.calendar_rules import RulesEditor
 from expert_booking.web.components.month_days import SpecialDay
 from expert_booking.web.components.week_hours import DayHours
@@ -93,13 +94,21 @@ class AvailabilityDraft:
 
     def days(self, season: int) -> list[DayHours]:
         """The same with texts and errors."""
-        week = self.week(season)
+        week, saved = self.week(season), self._saved_week(season)
         overlaps = self._overlaps(week)
         found = []
         for day, windows in enumerate(week):
-            text, error = self._unread.get((season, day), (hours_text(windows), overlaps.get(day, "")))
-            found.append(DayHours(windows, text, error))
+            unread = self._unread.get((season, day))
+            text, error = unread or (hours_text(windows), overlaps.get(day, ""))
+            found.append(DayHours(windows, text, error, changed=bool(unread) or windows != saved[day]))
         return found
+
+    def _saved_week(self, season: int) -> Week:
+        weekly = self.editor.plan.weekly
+        if season == USUAL:
+            return weekly.usual
+        dates = self.plan.weekly.seasons[season].first, self.plan.weekly.seasons[season].last
+        return next((one.week for one in weekly.seasons if (one.first, one.last) == dates), CLOSED_WEEK)
 
     def set_days(self, season: int, days: Mapping[int, Sequence[Window]]) -> None:
         """Set the hours of some weekdays (from 0)."""
@@ -257,7 +266,10 @@ class AvailabilityDraft:
 
 
 def _name(part: Part) -> str:
-    return str(part) if part.kind is not PartKind.DAYS_OFF else f"Days off {part}"
+    """What the list of unsaved changes calls a part. A season is one entry."""
+    if part.kind is PartKind.SEASON:
+        return f"Season {range_text(part.first, part.last)}"
+    return f"Days off {part}" if part.kind is PartKind.DAYS_OFF else str(part)
 
 
 def _dates(first: date, last: date) -> list[date]:

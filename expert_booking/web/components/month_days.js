@@ -12,7 +12,7 @@ const laterMonth = (day, months) => {
 const inWords = (day, style) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...style }).format(date(day));
 
 export default {
-  props: { today: String, last: String, special: Object, selected: Array },
+  props: { today: String, last: String, special: Object },
   template: `
     <div class="month-days" @keydown="press">
       <div class="month-head">
@@ -37,17 +37,13 @@ export default {
   data() {
     return { month: this.today.slice(0, 8) + "01", focused: this.today, chosen: [], anchor: null, kept: [], dragging: false };
   },
-  watch: {
-    selected: {
-      immediate: true,
-      handler(days) {
-        this.chosen = [...(days ?? [])];
-        if (this.chosen.length && !this.isShown(this.chosen[0])) this.month = this.chosen[0].slice(0, 8) + "01";
-        if (this.chosen.length && !this.chosen.includes(this.focused)) this.focused = this.chosen[0];
-      },
-    },
-  },
   methods: {
+    select(days) {
+      this.chosen = days;
+      if (!days.length) return;
+      this.anchor = this.focused = days[0];
+      if (!this.isShown(days[0])) this.month = days[0].slice(0, 8) + "01";
+    },
     laterMonth,
     name(day) {
       return inWords(day, { month: "long", year: "numeric" });

@@ -26,12 +26,11 @@ class MonthDays(Element, component="month_days.js"):
         """`on_select` receives the selected days, in order; none if nothing is selected."""
         super().__init__()
         self._today, self._last = today, today + YEARS
-        self._props.update(today=today.isoformat(), last=self._last.isoformat(), special={}, selected=[])
+        self._props.update(today=today.isoformat(), last=self._last.isoformat(), special={})
 
         def choose(event: GenericEventArguments) -> None:
             days = self._days(event.args)
             if days is not None:
-                self._props["selected"] = [day.isoformat() for day in days]
                 on_select(days)
 
         self.on("choose", choose)
@@ -43,8 +42,7 @@ class MonthDays(Element, component="month_days.js"):
 
     def select(self, days: Sequence[date]) -> None:
         """Select these days instead."""
-        self._props["selected"] = [day.isoformat() for day in days]
-        self.update()
+        self.run_method("select", [day.isoformat() for day in days])
 
     def _days(self, texts: object) -> list[date] | None:
         if not isinstance(texts, list) or len(texts) > MAX_SELECTED:

@@ -150,11 +150,10 @@ def _sentence(blocker: BlockerView, zone: ZoneInfo, bookings: Sequence[AffectedB
 def _days(calendar: Calendar, first: date, last: date, found: Sequence[tuple[datetime, str]]) -> dict[date, list[Time]]:
     """The times of each day: those that visitors see, and between them some that are not offered."""
     zone = calendar.zone
-    opens, closes = _bounds(calendar, first, last)
     step = max(_COARSE, calendar.length.step_minutes)
     days: dict[date, dict[datetime, str]] = {first + n * DAY: {} for n in range((last - first).days + 1)}
     for day, times in days.items():
-        for minutes in range(opens, closes, step):
+        for minutes in range(*_bounds(calendar, day), step):
             times[local_instant(zone, day, minutes)] = "no"
     for starts_at, state in found:
         days[starts_at.astimezone(zone).date()][starts_at] = state
@@ -164,9 +163,9 @@ def _days(calendar: Calendar, first: date, last: date, found: Sequence[tuple[dat
     }
 
 
-def _bounds(calendar: Calendar, first: date, last: date) -> tuple[int, int]:
-    """The earliest opening and the latest closing on these days, in minutes since midnight."""
-    windows = [window for n in range((last - first).days + 1) for window in calendar.hours.on(first + n * DAY).windows]
+def _bounds(calendar: Calendar, day: date) -> tuple[int, int]:
+    """The first opening and the last closing on a day, in minutes since midnight."""
+    windows = calendar.hours.on(day).windows
     if not windows:
         return _USUAL_DAY
-    return min(window.opens for window in windows) // 60 * 60, min(1440, max(window.closes for window in windows))
+    return windows[0].opens // 60 * 60, min(1440, max(window.closes for window in windows))

@@ -3,7 +3,7 @@ export default {
   props: { changes: Array, note: String, sending: Boolean },
   template: `
     <section v-show="changes.length" class="save-bar" aria-label="Unsaved changes">
-      <p><b>Unsaved changes:</b> {{ changes.slice(0, 4).join("; ") }}{{ changes.length > 4 ? " and " + (changes.length - 4) + " more" : "" }}<span v-if="note" class="save-note">{{ note }}</span></p>
+      <p><b>Unsaved changes:</b> {{ changes.slice(0, 3).join("; ") }}{{ changes.length > 3 ? " and " + (changes.length - 3) + " more" : "" }}<span v-if="note" class="save-note">{{ note }}</span></p>
       <div class="actions">
         <button type="button" class="button quiet" :disabled="sending" @click="$emit('discard')">Discard</button>
         <button type="button" class="button" :disabled="sending" @click="$emit('save')">Save</button>

@@ -25,7 +25,7 @@ def ask_about_bookings(
     bookings: Sequence[AffectedBooking], zone: ZoneInfo, on_save: Callable[[], Awaitable[Any]]
 ) -> None:
     """List the bookings that are outside of the new hours, and save once this is confirmed."""
-    with ui.dialog() as dialog, ui.card().props('role="dialog" aria-labelledby="bookings-stay"'):
+    with ui.dialog().props('aria-labelledby="bookings-stay"') as dialog, ui.card():
         layout.html(Markup("{}").format(stays(len(bookings))), tag="h2").props('id="bookings-stay"')
         ui.label("They are outside of the new hours. Nothing is cancelled; reschedule or cancel them yourself.")
         with ui.element("ul").classes("date-list scroll").props('tabindex="0"'):
@@ -54,10 +54,7 @@ def ask_which_to_keep(
     """
     before = parts_of(base)
     choices: dict[Part, ui.radio] = {}
-    with (
-        ui.dialog() as dialog,
-        ui.card().props('role="dialog" aria-labelledby="changed-meanwhile"'),
-    ):
+    with ui.dialog().props('aria-labelledby="changed-meanwhile"') as dialog, ui.card():
         layout.html(Markup("Someone has changed these hours"), tag="h2").props('id="changed-meanwhile"')
         ui.label("They were saved while you were editing. Choose what to keep; nothing has been overwritten.")
         with ui.element("div").classes("differences scroll"):

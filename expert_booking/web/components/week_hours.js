@@ -2,6 +2,7 @@
 const STEP = 15; // minutes
 const DAY = 1440;
 const SHOWN = 1800; // minutes in a column: until 06:00 of the next day
+const EDGE = 8; // pixels
 const CLICKED = 60; // minutes that a click adds
 
 const clock = (minutes) => {
@@ -33,7 +34,7 @@ export default {
               <i v-for="(window, n) in spill(index)" :key="'s' + n" class="paint-spill" :style="{ height: at(window[1] - 1440) }"></i>
               <div v-for="(window, n) in shown[index]" :key="n" class="paint-window" :class="{ short: window[1] - window[0] < 60 }" :data-window="n" :style="{ top: at(window[0]), height: at(Math.min(window[1], ${SHOWN}) - window[0]) }">
                 <i class="edge" data-edge="0"></i>
-                <span>{{ time(window[0]) }}–{{ time(window[1]) }}</span>
+                <span><b>{{ time(window[0]) }}</b><b>–{{ time(window[1]) }}</b></span>
                 <i class="edge" data-edge="1"></i>
                 <button type="button" tabindex="-1" class="remove" title="Remove" @pointerdown.stop @click="remove(index, n)">×</button>
               </div>
@@ -46,7 +47,7 @@ export default {
         <legend>{{ label }}</legend>
         <div v-for="(day, index) in days" :key="day.name" class="field" :class="{ wrong: day.error }">
           <div class="day-field">
-            <label :for="'hours-' + index">{{ day.name }}</label>
+            <label :for="'hours-' + index">{{ day.name }}</label><i v-if="day.changed" class="unsaved" title="Not saved yet" aria-hidden="true"></i>
             <input :id="'hours-' + index" class="input" autocomplete="off" maxlength="400" placeholder="Closed" :value="editing[index] ?? day.text" :aria-invalid="day.error ? 'true' : null"
               :aria-describedby="day.error ? 'hours-error-' + index : 'hours-hint'" @input="editing[index] = $event.target.value" @change="commit(index, $event.target.value)">
             <button type="button" class="link" :ref="(button) => (copyButtons[index] = button)" :aria-expanded="copying === index" @click="openCopy(index)">Copy<span class="sr-only"> {{ day.name }} to …</span></button>
@@ -110,11 +111,16 @@ export default {
       event.preventDefault();
       const { day, minute } = this.place(event);
       const block = event.target.closest("[data-window]");
-      const edge = event.target.closest("[data-edge]");
+      const edge = block ? this.edgeAt(block.getBoundingClientRect(), event.clientY) : null;
       if (!block && minute >= DAY) return;
       this.$refs.columns.setPointerCapture(event.pointerId);
       const window = block ? Number(block.dataset.window) : null;
-      this.moving = { kind: edge ? "edge" : block ? "move" : "paint", edge: Number(edge?.dataset.edge), window, day, minute, toDay: day, toMinute: minute };
+      this.moving = { kind: edge !== null ? "edge" : block ? "move" : "paint", edge, window, day, minute, toDay: day, toMinute: minute };
+    },
+    // 0 near the top, 1 near the bottom, null in between.
+    edgeAt(box, y) {
+      const reach = Math.min(EDGE, box.height / 3);
+      return y - box.top <= reach ? 0 : box.bottom - y <= reach ? 1 : null;
     },
     drag(event) {
       if (!this.moving) return;

@@ -19,6 +19,7 @@ class DayHours(NamedTuple):
     windows: Sequence[Window]
     text: str
     error: str = ""
+    changed: bool = False
 
 
 class WeekHours(Element, component="week_hours.js"):
@@ -58,6 +59,7 @@ class WeekHours(Element, component="week_hours.js"):
                     "windows": [list(window) for window in day.windows],
                     "text": day.text,
                     "error": day.error,
+                    "changed": day.changed,
                 }
                 for name, day in zip(WEEKDAYS, days, strict=True)
             ],

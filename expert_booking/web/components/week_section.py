@@ -48,7 +48,7 @@ class WeekSection:
             for field, day in ((self._first, season.first), (self._last, season.last)):
                 field.set_value(day.isoformat() if day else "")
                 field.error = None
-        self._week.show(f"Hours, {names[self._season].lower()}" if seasons else "Hours", self._draft.days(self._season))
+        self._week.show(f"Hours: {names[self._season]}" if seasons else "Hours", self._draft.days(self._season))
 
     def _choose(self, event: Any) -> None:
         if event.value is not None and event.value != self._season:
@@ -75,7 +75,7 @@ class WeekSection:
     # --- seasons ------------------------------------------------------------------------------------------------
 
     def _season_dialog(self) -> ui.dialog:
-        with ui.dialog() as dialog, ui.card().props('role="dialog" aria-labelledby="new-season"'):
+        with ui.dialog().props('aria-labelledby="new-season"') as dialog, ui.card():
             layout.html(Markup("Add a season"), tag="h2").props('id="new-season"')
             ui.label("Its hours replace the usual ones. It begins with a copy of them.")
             self._new_first = date_field("From")

@@ -25,7 +25,7 @@ from expert_booking.web.components.save_dialogs import ask_about_bookings, ask_w
 from expert_booking.web.components.week_section import WeekSection
 
 _STYLE: Final = Markup('<link rel="stylesheet" href="{}/availability.css">')
-_ERRORS: Final = "Please correct the hours that are marked. Nothing has been saved."
+_ERRORS: Final = "Please correct the hours that are marked."
 _CHANGED_ELSEWHERE: Final = "These hours have just been changed elsewhere. When you save, you can choose what to keep."
 
 
@@ -116,7 +116,8 @@ class AvailabilityPage:
 
     def _show_bar(self) -> None:
         affected = self._draft.editor.affected(self._draft.plan)
-        self._bar.show(self._draft.changes(), f"{stays(len(affected))}." if affected else "")
+        notes = [_ERRORS] if self._draft.has_errors else [f"{stays(len(affected))}."] if affected else []
+        self._bar.show(self._draft.changes(), " ".join(notes))
 
     def _say(self, text: str) -> None:
         self._note.set_text(text)
