@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.routing import APIRoute
 
 from expert_booking.api.blocks import add_blocks
+from expert_booking.api.calendar_rules import add_calendar_rules
 from expert_booking.api.callers import caller_dependency
 from expert_booking.api.error_docs import (
     FORBIDDEN,
@@ -83,6 +84,7 @@ def endpoints(services: Services, routes: type[APIRoute]) -> APIRouter:
     add_hours(router, services, key)
     add_blocks(router, services, key, caller_from_token)
     add_profiles(router, services, key)
+    add_calendar_rules(router, services, key)
 
     @router.get(
         "/{expert}/slots/explain",

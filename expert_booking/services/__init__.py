@@ -23,6 +23,7 @@ from expert_booking.services.blocks import Blocks
 from expert_booking.services.booking_emails import BookingEmails
 from expert_booking.services.booking_lists import BookingLists
 from expert_booking.services.bookings import Bookings
+from expert_booking.services.calendar_rules import CalendarRulesService
 from expert_booking.services.calendars import Calendars
 from expert_booking.services.customers import Customers
 from expert_booking.services.email_choices import EmailChoices
@@ -120,6 +121,7 @@ class Services:
         self.photos = Photos(database)
         self.assistants = Assistants(database, clock)
         self.host_times = HostTimes(database, clock, self.availability)
+        self.calendar_rules = CalendarRulesService(database, clock)
         self.access = Access(database, clock, site)
         self.tokens = Tokens(database, clock, site)
         self.email_choices = EmailChoices(database, clock, site, counts)

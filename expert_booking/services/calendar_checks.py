@@ -20,10 +20,12 @@ def check_week(windows: Sequence[WeeklyWindow]) -> None:
     })  # fmt: skip
 
 
-def check_windows(windows: Sequence[DayWindow]) -> None:
-    """Raise FieldsWrong if windows of one date overlap."""
+def check_windows(windows: Sequence[DayWindow], path: str = "") -> None:
+    """Raise FieldsWrong if windows of one date overlap. `path` is where the date is in the request."""
     overlaps = overlaps_of_day([window.window for window in windows])
-    _refuse_overlaps({later: f"{windows[earlier].window} (windows.{earlier})" for later, earlier in overlaps.items()})
+    _refuse_overlaps(
+        {later: f"{windows[earlier].window} ({path}windows.{earlier})" for later, earlier in overlaps.items()}, path
+    )
 
 
 def check_holiday_place(fields: Mapping[str, Any]) -> None:
@@ -39,8 +41,8 @@ def check_limit(count: int, limit: int) -> None:
         raise TooMany(f"You already have the maximum of {limit}. Please delete some first.")
 
 
-def _refuse_overlaps(overlapped: Mapping[int, str]) -> None:
+def _refuse_overlaps(overlapped: Mapping[int, str], path: str = "") -> None:
     if overlapped:
         raise FieldsWrong(
-            {f"windows.{later}.opens": f"These hours overlap {which}." for later, which in overlapped.items()}
+            {f"{path}windows.{later}.opens": f"These hours overlap {which}." for later, which in overlapped.items()}
         )

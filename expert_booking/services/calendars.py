@@ -27,6 +27,8 @@ from expert_booking.domain.errors import (
 )
 from expert_booking.domain.hours import OverrideKind, Window
 from expert_booking.schemas import (
+    MAX_DAYS_OFF,
+    MAX_OVERRIDES,
     MAX_SESSION_TYPES,
     Caller,
     DaysOffList,
@@ -51,18 +53,15 @@ from expert_booking.schemas import (
     SessionTypeView,
     WeeklyPlan,
     WeeklyWindow,
-    blocker_view,
     photo_view,
 )
 from expert_booking.services.address_changes import change_address
 from expert_booking.services.availability import next_open
 from expert_booking.services.calendar_checks import check_holiday_place, check_limit, check_week, check_windows
 from expert_booking.services.experts import Experts, find_by_reference
+from expert_booking.services.explanations import explanation
 from expert_booking.services.permissions import check_admin
 
-# Upper limits per expert, because every reading of the calendar loads them all.
-MAX_OVERRIDES: Final = 2000
-MAX_DAYS_OFF: Final = 1000
 _YEAR: Final = timedelta(days=366)
 
 
@@ -269,18 +268,7 @@ class Calendars:
             found = await offers.offers(connection, ids, min(now, query.at))
             busy = await offers.busy(connection, ids, query.at, query.at, now)
         offer = _choose(found, query.session_type_id).with_busy(busy.get(key.expert_id, ()))
-        blockers = list(offer.calendar.blockers(query.at, now))
-        return Explanation(
-            at=query.at,
-            expert_id=key.expert_id,
-            session_type_id=offer.session_type_id,
-            time_zone=offer.calendar.zone.key,
-            local_time=query.at.astimezone(offer.calendar.zone).isoformat(),
-            offered=not blockers,
-            reason=blockers[0].reason if blockers else None,
-            message=str(blockers[0]) if blockers else "This time can be booked.",
-            blockers=[blocker_view(blocker, with_note=True) for blocker in blockers],
-        )
+        return explanation(offer, query.at, now)
 
     # ------------------------------------------------------------------------------------------------------------
 

@@ -45,8 +45,8 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
+from expert_booking.web.pages.console import availability, calendar, downloads, profile, today
 from expert_booking.web.pages.console import bookings as console_bookings
-from expert_booking.web.pages.console import calendar, downloads, profile, today
 from expert_booking.web.pages.console import statistics as console_statistics
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
@@ -118,6 +118,7 @@ def create_web(
     console_bookings.mount(services)
     console_statistics.mount(services)
     downloads.mount(web, services)
+    availability.mount(services)
     sign_in_page.mount(services)
     verify.mount(web, services)
     sign_in.mount(web, services, secret=secret)

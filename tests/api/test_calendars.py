@@ -78,6 +78,9 @@ CALLS: list[tuple[str, str, Any, int]] = [
     ("POST", "/days-off", OFF, 201),
     ("DELETE", "/days-off/{off}", None, 204),
     ("GET", f"/slots/explain?at={NINE}", None, 200),
+    ("GET", "/rules", None, 200),
+    ("PUT", "/rules", PLAN, 200),
+    ("POST", "/rules/preview", {"rules": PLAN}, 200),
 ]
 
 
