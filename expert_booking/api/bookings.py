@@ -74,7 +74,8 @@ _BOOKING: Final = {
     "answerBy": "2026-11-24T09:00:00Z", "verifyBy": None, "awaitsVerification": False,
     "cancelUntil": "2026-11-23T09:00:00Z",
     "rescheduleUntil": "2026-11-24T08:00:00Z",
-    "reschedulesLeft": 2,
+    "reschedulesLeft": 2, "price": {"amount": 4500, "currency": "EUR"},
+    "paymentNote": "Please pay by bank transfer after the session.",
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
     "wantedEmails": "all", "mail": "sent",
 }  # fmt: skip

@@ -31,7 +31,8 @@ NEW_SESSION_TYPE: Final = {
     "title": "Career consultation", "description": "An hour for one question.", "minutes": 60, "stepMinutes": 30,
     "beforeMinutes": 0, "afterMinutes": 15, "noticeMinutes": 120, "horizonDays": 60, "dailyCap": 4,
     "confirmation": "by_expert", "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60,
-    "maxReschedules": 2, "emailVerification": "new_addresses", "active": True,
+    "maxReschedules": 2, "emailVerification": "new_addresses", "price": {"amount": 4500, "currency": "EUR"},
+    "paymentNote": "Please pay by bank transfer after the session.", "active": True,
 }  # fmt: skip
 SESSION_TYPE: Final = {"id": _ID, **NEW_SESSION_TYPE}
 _PLACED: Final = {**SESSION_TYPE, "position": 1}
@@ -81,6 +82,9 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
         With `emailVerification` `always`, a booking waits for up to 30 minutes until its customer confirms the email
         address, and only then the expert is told. With `new_addresses`, this applies to addresses with which no session
         was ever attended and no booking ever confirmed.
+
+        The `price` counts the currency's minor unit, as ISO 4217 defines it: `{"amount": 4500, "currency": "EUR"}` is
+        €45.00. An amount of 0 means free; `null` states no price. `paymentNote` says how to pay.
         """
         added = await services.calendars.add_session_type(key, request)
         response.headers["Location"] = f"/experts/{key.expert_id}/session-types/{added.id}"

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from json import loads
@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow, DriverStatement
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
+from expert_booking.db.terms import TERMS, terms_of
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
-from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
+from expert_booking.domain.terms import Terms
 
 # No session, buffers included, extends further than this from its start, and no local day began earlier than this.
 _LONGEST_SESSION: Final = timedelta(days=2)
@@ -46,8 +47,6 @@ class Offer:
 
 
 _e, _s, _r, _o, _d, _b = expert.c, session_type.c, availability_rule.c, override.c, day_off.c, booking.c
-# The columns with the terms of a session type.
-TERMS: Final = tuple(field.name for field in fields(Terms))
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _first_day = bindparam("first_day", type_=Date)
 
@@ -137,16 +136,6 @@ def _offer(row: AnyRow) -> Offer:
     calendar = Calendar(ZoneInfo(row.time_zone), hours, length, row.active, row.session_type_id)
     return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
                  calendar, terms_of(row))  # fmt: skip
-
-
-def terms_of(row: AnyRow) -> Terms:
-    """Return the terms in the columns of a session type."""
-    terms = Terms(*(getattr(row, name) for name in TERMS))
-    return replace(
-        terms,
-        confirmation=Confirmation(terms.confirmation),
-        email_verification=EmailVerification(terms.email_verification),
-    )
 
 
 # The texts are read from the database each time, but parsed only when they have changed.

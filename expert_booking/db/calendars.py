@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
+from expert_booking.db.terms import price_columns
 from expert_booking.domain.errors import SessionTypeInUse, SlugTaken, Unavailable
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window
 from expert_booking.domain.plan_checks import CapPlace, cap_places
@@ -112,7 +113,7 @@ async def add_session_type(connection: AsyncConnection, expert_id: UUID, values:
     """Insert a session type and return it. Without a position it comes last."""
     last = await connection.scalar(_LAST_POSITION, {"expert": expert_id}) or 0
     position = values["position"] or min(last + 1, 1000)
-    statement = insert(session_type).values({**values, "position": position, "expert_id": expert_id})
+    statement = insert(session_type).values({**price_columns(values), "position": position, "expert_id": expert_id})
     return (await connection.execute(statement.returning(*_TYPE_COLUMNS))).one()
 
 
@@ -120,7 +121,8 @@ async def change_session_type(
     connection: AsyncConnection, expert_id: UUID, session_type_id: UUID, values: Mapping[str, Any]
 ) -> AnyRow | None:
     """Change columns of a session type and return it; None if this expert has no such session type."""
-    statement = update(session_type).where(_s.id == session_type_id, _s.expert_id == expert_id).values(**values)
+    statement = update(session_type).where(_s.id == session_type_id, _s.expert_id == expert_id)
+    statement = statement.values(**price_columns(values))
     return (await connection.execute(statement.returning(*_TYPE_COLUMNS))).one_or_none()
 
 

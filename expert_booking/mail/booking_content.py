@@ -115,11 +115,18 @@ def _facts(email: BookingEmail) -> list[Fact]:
     if old_time is not None:
         facts.append(Fact("Old time", _times(old_time, email, *zones), struck_out=True))
     facts.append(Fact("Session", [one_line(email.session_title)]))
+    facts += _price_facts(email)
     facts += [Fact("Expert", [one_line(email.expert_name)])] if email.to_customer else _customer_facts(email)
     # Never email a customer's own text to the customer: anyone can book with someone else's address and write anything.
     if email.reason and not email.is_erasure and (email.actor in HOSTS or not email.to_customer):
         facts.append(Fact("Reason", lines(email.reason)))
     return facts
+
+
+def _price_facts(email: BookingEmail) -> list[Fact]:
+    price = [formatting.price(email.price)] if email.price else []
+    note = lines(email.payment_note) if email.payment_note else []
+    return [Fact("Price" if price else "Payment", [*price, *note])] if price or note else []
 
 
 def _customer_facts(email: BookingEmail) -> list[Fact]:

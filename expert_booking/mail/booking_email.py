@@ -6,6 +6,7 @@ from uuid import UUID
 
 from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.prices import Price
 from expert_booking.domain.terms import Leeway
 
 
@@ -40,6 +41,9 @@ class BookingEmail:
     leeway: Leeway
     # The version of the key in the customer's link. A new version ends the earlier links.
     key_version: int = 1
+    # The price that was agreed, and how to pay.
+    price: Price | None = None
+    payment_note: str = ""
     minutes_before: int | None = None
 
     @property

@@ -154,6 +154,8 @@ def _entry(email: BookingEmail, site: Site, installation: UUID) -> ics.Entry:
         customer_email=email.customer_email,
         customer_phone=email.customer_phone,
         notes=email.notes,
+        price=email.price,
+        payment_note=email.payment_note,
         url=booking_url(email, site),
         manage_url=manage_url(email, site),
     )

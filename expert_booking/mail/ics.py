@@ -11,9 +11,10 @@ from uuid import UUID
 from icalendar import Calendar, Event, vCalAddress, vDuration, vText, vUri
 
 from expert_booking.domain.email_schedule import Audience
-from expert_booking.domain.formatting import DELETED_CUSTOMER
+from expert_booking.domain.formatting import DELETED_CUSTOMER, price
 from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.domain.phone_numbers import international
+from expert_booking.domain.prices import Price
 from expert_booking.mail.plain import lines, one_line
 
 _UNQUOTED_IN_URIS: Final = "!$'*+"
@@ -50,6 +51,8 @@ class Entry:
     customer_email: str
     customer_phone: str | None
     notes: str
+    price: Price | None = None
+    payment_note: str = ""
     # The page of the booking, and the link with which the recipient manages it, which may contain a key.
     url: str
     manage_url: str
@@ -139,13 +142,18 @@ def _description(entry: Entry) -> list[str]:
     pending = entry.status is Status.PENDING
     if entry.audience is Audience.CUSTOMER:
         status = ["The expert has not confirmed it yet."] if pending else []
-        return [*status, f"Manage your booking: {entry.manage_url}"]
+        return [*status, *_payment(entry), f"Manage your booking: {entry.manage_url}"]
     description = ["You have not answered this request yet."] if pending else []
     phone = international(entry.customer_phone or "")
     facts = (("Customer", entry.customer_name), ("Email", entry.customer_email), ("Phone", phone))
     description += [f"{name}: {one_line(fact)}" for name, fact in facts if fact]
     notes = ["Notes:", *lines(entry.notes)] if entry.notes else []
-    return [*description, *notes, f"Manage this booking: {entry.manage_url}"]
+    return [*description, *notes, *_payment(entry), f"Manage this booking: {entry.manage_url}"]
+
+
+def _payment(entry: Entry) -> list[str]:
+    cost = [f"Price: {price(entry.price)}"] if entry.price else []
+    return [*cost, *(lines(entry.payment_note) if entry.payment_note else [])]
 
 
 def _cal_address(party: Party) -> vCalAddress:

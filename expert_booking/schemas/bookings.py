@@ -11,6 +11,7 @@ from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery, WantedEmails
 from expert_booking.domain.formatting import DELETED_CUSTOMER
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.prices import Price
 from expert_booking.domain.terms import Leeway
 from expert_booking.domain.time_zones import country_of
 from expert_booking.schemas.fields import (
@@ -135,6 +136,8 @@ class BookingView(BusyView):
     reschedules_left: Annotated[
         int | None, Field(description="How often the customer may still reschedule; null: no limit.")
     ]
+    price: Annotated[Price | None, Field(description="The price when it was booked; null: none was stated.")] = None
+    payment_note: str = ""
     created_at: Utc
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]

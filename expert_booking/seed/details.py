@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from expert_booking.domain.prices import Price
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
 from expert_booking.schemas import DayWindow
 from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
@@ -102,6 +103,14 @@ DETAILS: Final[Mapping[str, Details]] = {
     "Anneke de Vries": Details(("nl", "en", "de"), "NL", None, True, True, 90, shut_days=(5,)),
     "Rajesh Subramaniam": Details(("en", "hi", "te"), "IN", None, False, False, 90),
 }
+# What a session of an hour costs. The first talk is then free. The others state no price.
+PRICES: Final[Mapping[str, Price]] = {
+    "Jana Müller": Price(9000, "EUR"), "Marcus Reid-Thompson": Price(12000, "USD"), "Aroha Ngata": Price(11000, "NZD"),
+    "Søren Lindqvist": Price(85000, "DKK"), "Yuki Tanabe": Price(9500, "JPY"), "Inês Carvalho": Price(5500, "EUR"),
+    "Priya Raghavan": Price(250000, "INR"), "Łukasz Wójcik": Price(22000, "PLN"), "Noah Steiner": Price(16000, "CHF"),
+    "Hannah Whitlock": Price(7000, "GBP"), "Matteo Ricci": Price(6000, "EUR"), "Samir Haddad": Price(150000, "EGP"),
+}  # fmt: skip
+PAYMENT_NOTE: Final = "You get an invoice after the session. Please pay it within 14 days."
 # The second language of generated experts, besides English, by time zone.
 SPOKEN: Final[Mapping[str, str]] = {
     "Europe/Berlin": "de", "Europe/Lisbon": "pt", "Europe/Paris": "fr", "Europe/Madrid": "es", "Europe/Rome": "it",

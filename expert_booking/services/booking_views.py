@@ -14,6 +14,7 @@ def view_of(row: AnyRow) -> BookingView:
         "reschedule_until": terms.reschedule_until(row.starts_at),
         "reschedules_left": terms.reschedules_left(row.reschedules),
         "awaits_verification": is_unverified(row),
+        "price": terms.price,
     }
     # Both are empty once the customer's data was erased.
     customer = {"name": row.name or None, "email": row.email or None}

@@ -16,6 +16,7 @@ from expert_booking.db import calendars as rows
 from expert_booking.db import expert_addresses
 from expert_booking.db.availability import Offer
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
+from expert_booking.db.terms import price_of
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
     DaysOffNotFound,
@@ -50,7 +51,6 @@ from expert_booking.schemas import (
     Role,
     SessionTypeChange,
     SessionTypeList,
-    SessionTypeView,
     WeeklyPlan,
     WeeklyWindow,
     blocker_view,
@@ -303,10 +303,7 @@ class Calendars:
             raise ExpertNotFound
         found = await offers.offers(connection, [key.expert_id], now)
         free = await next_open(connection, found, now)
-        types = [
-            SessionTypeView.model_validate(type_._mapping)
-            for type_ in await rows.session_types(connection, key.expert_id)
-        ]
+        types = [_session_type(type_) for type_ in await rows.session_types(connection, key.expert_id)]
         return ExpertRecord(**row._mapping, session_types=types, next_available=free.get(key.expert_id))
 
     async def _number_places(self, connection: AnyConnection, key: CalendarKey, zone: str) -> None:
@@ -333,7 +330,7 @@ def _choose(offers: Sequence[Offer], session_type_id: UUID | None) -> Offer:
 
 
 def _session_type(row: AnyRow) -> PlacedSessionType:
-    return PlacedSessionType.model_validate(row._mapping)
+    return PlacedSessionType.model_validate({**row._mapping, "price": price_of(row)})
 
 
 def _override(row: AnyRow) -> OverrideView:

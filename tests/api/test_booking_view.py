@@ -20,7 +20,8 @@ SESSION_TYPE: Final[Json] = {
     "after_minutes": 10, "notice_minutes": 30, "horizon_days": 30, "daily_cap": 3,
     "confirmation": Confirmation.BY_EXPERT, "answer_minutes": 120, "cancel_notice_minutes": 60,
     "reschedule_notice_minutes": 30, "max_reschedules": 2, "active": True,
-    "email_verification": EmailVerification.NEVER,
+    "email_verification": EmailVerification.NEVER, "price": {"amount": 4500, "currency": "EUR"},
+    "payment_note": "By bank transfer.",
 }  # fmt: skip
 # Only active session types can be booked, only bookings that the expert confirms have an answer deadline, and that only
 # once the customer's address is confirmed.

@@ -309,6 +309,36 @@ async def test_session_types_are_added_changed_and_deleted(ask: Ask, type_id: st
     check_problem(await ask("PATCH", path, {"minutes": 45}), 404, "session_type_not_found")
 
 
+async def test_price_of_a_session_type_is_set_changed_and_removed(
+    ask: Ask, client: httpx.AsyncClient, jana: UUID, type_id: str
+) -> None:
+    path = f"/session-types/{type_id}"
+    free, dear = {"amount": 0, "currency": "EUR"}, {"amount": 4500, "currency": "EUR"}
+    for price in (dear, free, None):
+        changed = (await ask("PATCH", path, {"price": price, "paymentNote": "By bank\r\ntransfer"})).json()
+        [public] = (await client.get(f"/experts/{jana}")).json()["sessionTypes"]
+        for seen in (changed, public):
+            assert (seen["price"], seen["paymentNote"]) == (price, "By bank\ntransfer")
+    added = await ask("POST", "/session-types", {**NEW_TYPE, "price": dear})
+    assert added.json()["price"] == dear
+    assert (await ask("PATCH", path, {"title": "Talk"})).json()["price"] is None
+
+
+@pytest.mark.parametrize(
+    ("price", "wrong"),
+    [
+        ({"amount": -1, "currency": "EUR"}, {"price.amount"}),
+        ({"amount": 45.5, "currency": "EUR"}, {"price.amount"}),
+        ({"amount": "45", "currency": "DEM"}, {"price.amount", "price.currency"}),
+        ({"amount": 45}, {"price.currency"}),
+        ({"amount": 45, "currency": "eur", "tax": 1}, {"price.currency", "price.tax"}),
+        (45, {"price"}),
+    ],
+)
+async def test_wrong_price_is_refused_by_its_field(ask: Ask, type_id: str, price: Any, wrong: set[str]) -> None:
+    assert wrong_fields(await ask("PATCH", f"/session-types/{type_id}", {"price": price})) == wrong
+
+
 async def test_public_sees_active_session_types_and_hosts_see_all(ask: Ask, sql: Connection) -> None:
     await ask("POST", "/session-types", {**NEW_TYPE, "active": False})
     seen = {who: await ask("GET", "/session-types", who=who) for who in ALL_CALLERS}

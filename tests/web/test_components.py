@@ -40,7 +40,7 @@ def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView
     return BookingView.model_validate({**facts, **overrides})
 
 
-NASTY_FIELDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes"), NASTY)
+NASTY_FIELDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes", "payment_note"), NASTY)
 
 
 @pytest.mark.parametrize("status", list(Status))
@@ -106,6 +106,10 @@ def test_empty_rows_are_omitted() -> None:
     assert "Phone" not in booking_details(bare, BERLIN, BERLIN)
     assert "Notes" not in booking_details(bare, BERLIN, BERLIN)
     assert "Two\nlines" in booking_details(full, BERLIN, BERLIN)
+    assert "Price" not in booking_details(bare, BERLIN, BERLIN)
+    priced = booking(price={"amount": 4500, "currency": "EUR"}, payment_note="In cash")
+    assert "<dt>Price</dt><dd>€45.00\n" in booking_details(priced, BERLIN, BERLIN)
+    assert "In cash" in booking_details(priced, BERLIN, BERLIN)
 
 
 def test_pending_booking_shows_the_answer_deadline_in_the_readers_zone() -> None:

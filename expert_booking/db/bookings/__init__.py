@@ -3,7 +3,6 @@
 from expert_booking.db.bookings.changes import Change, change_status, lock_reschedules, reschedule
 from expert_booking.db.bookings.inserts import book_held, insert, insert_or_fail, insert_over_expired_holds
 from expert_booking.db.bookings.reads import (
-    agreed_terms,
     busy_page,
     by_id,
     by_submission,
@@ -16,6 +15,7 @@ from expert_booking.db.bookings.reads import (
     page,
 )
 from expert_booking.db.bookings.rows import LimitCheck, NewBooking, NewHold, NewRow
+from expert_booking.db.terms import agreed_terms
 
 __all__ = [
     "Change",

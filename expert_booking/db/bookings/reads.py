@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, booking, booking_change, expert, message
-from expert_booking.domain.terms import Terms
 
 _b, _c, _m = booking.c, booking_change.c, message.c
 # The state of the last email to the customer.
@@ -62,11 +61,6 @@ _HISTORY = (
     .where(_c.booking_id == bindparam("booking_id"))
     .order_by(_c.id)
 )
-
-
-def agreed_terms(row: AnyRow) -> Terms:
-    """Return the terms in the columns of a booking."""
-    return Terms(**{name: getattr(row, name) for name in AGREED_TERMS})
 
 
 async def count(connection: AsyncConnection) -> int:

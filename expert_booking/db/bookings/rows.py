@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg.types.range import TimestamptzRange
 
 from expert_booking.db.availability import Offer
-from expert_booking.db.tables import AGREED_TERMS
+from expert_booking.db.terms import agreed_columns
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.limits import HOUR
@@ -51,8 +51,7 @@ class NewClaim(NewRow):
 
     def terms(self) -> dict[str, Any]:
         """The columns for the title and terms."""
-        terms = self.offer.terms
-        return {"title": self.offer.title, **{name: getattr(terms, name) for name in AGREED_TERMS}}
+        return {"title": self.offer.title, **agreed_columns(self.offer.terms)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,4 +137,6 @@ def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
         ),
         minutes_before=row.minutes_before,
         key_version=row.key_version,
+        price=terms.price,
+        payment_note=terms.payment_note,
     )

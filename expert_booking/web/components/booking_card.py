@@ -31,7 +31,7 @@ _DETAILS: Final = Markup(
 <dt>Expert</dt><dd><a href="/expert/{slug}">{expert}</a></dd>
 <dt>Session</dt><dd>{session}</dd>
 <dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
-{zone}</dd>{theirs}
+{zone}</dd>{theirs}{price}
 <dt>Name</dt><dd>{name}</dd>{email}{phone}{notes}
 </dl></div></section>"""
 )
@@ -44,6 +44,7 @@ _HEAD: Final = Markup(
 """
 )
 _EXPERT_TIME: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
+_PRICE: Final = Markup('{price}\n<span class="soft">{note}</span>')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
@@ -200,7 +201,16 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         email=_ROW.format(name="Email", value=booking.email) if booking.email else "",
         phone=_ROW.format(name="Phone", value=phone_numbers.international(booking.phone)) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
+        price=_price_row(booking),
     )
+
+
+def _price_row(booking: BookingView) -> Markup:
+    note = booking.payment_note
+    if booking.price is None:
+        return _ROW.format(name="Payment", value=note) if note else Markup("")
+    price = formatting.price(booking.price)
+    return _ROW.format(name="Price", value=_PRICE.format(price=price, note=note) if note else price)
 
 
 def _facts(booking: BookingView, zone: ZoneInfo) -> dict[str, object]:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup
 
+from expert_booking.domain import formatting
 from expert_booking.domain.calendar import MINUTE
 from expert_booking.schemas import ExpertDetail, SessionTypeView
 from expert_booking.services.availability import Board
@@ -13,7 +14,7 @@ from expert_booking.web.components.booking_card import session_times
 
 _SUMMARY: Final = Markup(
     """<div class="who"><img class="portrait" src="/portrait/{slug}.svg" width="56" height="56" alt="">
-<div><b>{name}</b><span class="small soft">{session} · {minutes} min</span></div></div>{when}{terms}"""
+<div><b>{name}</b><span class="small soft">{session} · {minutes} min{price}</span></div></div>{when}{terms}"""
 )
 _TERMS: Final = Markup('<ul class="terms">{}</ul>')
 
@@ -28,6 +29,7 @@ def booking_summary(
         name=expert.name,
         session=board.session_title,
         minutes=board.minutes,
+        price=f" · {formatting.price(session_type.price)}" if session_type.price else "",
         when=session_times(starts_at, starts_at + board.minutes * MINUTE, zone, board.zone),
         terms=_TERMS.format(terms),
     )

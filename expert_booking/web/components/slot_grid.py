@@ -144,7 +144,7 @@ def _choice(session_types: Sequence[SessionTypeView]) -> list[dict[str, str]]:
         {
             "id": str(one.id),
             "title": one.title,
-            "length": formatting.minutes(one.minutes),
+            "length": formatting.minutes(one.minutes) + (f" · {formatting.price(one.price)}" if one.price else ""),
             "about": one.description,
             "terms": " ".join(one.terms.sentences()),
         }
