@@ -33,6 +33,7 @@ from expert_booking.domain.errors import (
     BookingLimitReached,
     BookingNotFound,
     CancelTooLate,
+    LocationChangeNotAllowed,
     NoReschedulesLeft,
     RescheduleNotAllowed,
     RescheduleTooLate,
@@ -76,6 +77,7 @@ _BOOKING: Final = {
     "rescheduleUntil": "2026-11-24T08:00:00Z",
     "reschedulesLeft": 2, "price": {"amount": 4500, "currency": "EUR"},
     "paymentNote": "Please pay by bank transfer after the session.",
+    "location": {"kind": "video", "text": "", "id": "video"},
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
     "wantedEmails": "all", "mail": "sent",
 }  # fmt: skip
@@ -153,6 +155,7 @@ _ON_RESCHEDULE: Final[Responses] = {
         NO_BOOKING,
         SLOT_TAKEN,
         refused(RescheduleNotAllowed),
+        refused(LocationChangeNotAllowed),
         refused(RescheduleTooLate),
         refused(NoReschedulesLeft),
         TOO_LARGE,
@@ -283,10 +286,13 @@ def endpoints(
         )
 
     reschedule_request = Body(
-        openapi_examples={"booking": {"value": {"startsAt": _LATER["startsAt"], "reason": "The train is late."}}}
+        openapi_examples={
+            "booking": {"value": {"startsAt": _LATER["startsAt"], "reason": "The train is late."}},
+            "location": {"value": {"location": {"kind": "address", "text": "1 High Street, London"}}},
+        }
     )
 
-    @router.patch("/{booking}", summary="Reschedule a booking", responses=_ON_RESCHEDULE)
+    @router.patch("/{booking}", summary="Reschedule a booking, or change its location", responses=_ON_RESCHEDULE)
     async def reschedule(
         booking: Reference,
         request: Annotated[RescheduleRequest, reschedule_request],
@@ -298,7 +304,13 @@ def endpoints(
         The expert and admins may always do this, the customer within the terms of the booking; no one can while the
         booking waits for the confirmation of the email address. If the request is refused, the booking keeps its time.
         The customer's changes are limited per hour.
+
+        With `location` instead of `startsAt`, the expert and admins change where it takes place, until the session is
+        over. The customer gets an email with a new calendar file.
         """
+        if request.location is not None:
+            return await services.bookings.relocate(parse_id(booking, BookingNotFound), request.location, caller)
+        assert request.starts_at is not None
         return await services.bookings.reschedule(
             parse_id(booking, BookingNotFound),
             request.starts_at,

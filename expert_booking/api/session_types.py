@@ -27,15 +27,25 @@ from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
 
 _ID: Final = "0b6f3a52-1d8e-4f0a-8a44-6c2b9d7e1f30"
-NEW_SESSION_TYPE: Final = {
+NEW_SESSION_TYPE: Final[dict[str, Any]] = {
     "title": "Career consultation", "description": "An hour for one question.", "minutes": 60, "stepMinutes": 30,
     "beforeMinutes": 0, "afterMinutes": 15, "noticeMinutes": 120, "horizonDays": 60, "dailyCap": 4,
     "confirmation": "by_expert", "answerMinutes": 1440, "cancelNoticeMinutes": 1440, "rescheduleNoticeMinutes": 60,
     "maxReschedules": 2, "emailVerification": "new_addresses", "price": {"amount": 4500, "currency": "EUR"},
-    "paymentNote": "Please pay by bank transfer after the session.", "active": True,
+    "paymentNote": "Please pay by bank transfer after the session.",
+    "locations": [
+        {"kind": "video", "text": "https://video.example.com/{room}", "id": "video"},
+        {"kind": "address", "text": "1 High Street, London", "id": "office"},
+    ],
+    "active": True,
 }  # fmt: skip
-SESSION_TYPE: Final = {"id": _ID, **NEW_SESSION_TYPE}
-_PLACED: Final = {**SESSION_TYPE, "position": 1}
+# As the public sees it.
+SESSION_TYPE: Final = {
+    "id": _ID, **NEW_SESSION_TYPE,
+    "locations": [{**location, "text": location["text"] * (location["kind"] != "video")}
+                  for location in NEW_SESSION_TYPE["locations"]],
+}  # fmt: skip
+_PLACED: Final = {"id": _ID, **NEW_SESSION_TYPE, "position": 1}
 _TAGS: Final[list[str | Enum]] = ["session types"]
 
 TypeReference = Annotated[str, Path(description="The id of the session type.", examples=[_ID])]
@@ -85,6 +95,10 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
 
         The `price` counts the currency's minor unit, as ISO 4217 defines it: `{"amount": 4500, "currency": "EUR"}` is
         €45.00. An amount of 0 means free; `null` states no price. `paymentNote` says how to pay.
+
+        With several `locations`, the customer chooses one. The link of a video call and the number of a phone call are
+        shown only to the two sides of a confirmed booking. `{room}` in a link becomes a name of its own for each
+        booking. Of kind `customer`, the customer names the place.
         """
         added = await services.calendars.add_session_type(key, request)
         response.headers["Location"] = f"/experts/{key.expert_id}/session-types/{added.id}"

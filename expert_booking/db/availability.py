@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, ColumnElement, Date, DateTime, Text, Uuid, any_, bindparam, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from expert_booking.db.documents import location_of
 from expert_booking.db.engine import AnyRow, DriverStatement
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
 from expert_booking.db.terms import TERMS, terms_of
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
+from expert_booking.domain.locations import Location
 from expert_booking.domain.terms import Terms
 
 # No session, buffers included, extends further than this from its start, and no local day began earlier than this.
@@ -40,6 +42,7 @@ class Offer:
     description: str
     calendar: Calendar
     terms: Terms
+    locations: tuple[Location, ...] = ()
 
     def with_busy(self, busy: Sequence[Busy]) -> "Offer":
         """Return the offer with these busy times in its calendar."""
@@ -77,7 +80,7 @@ _SESSION_TYPES = (
            _e.active.label("expert_active"), (_e.active & _s.active).label("active"),
            _s.id.label("session_type_id"), _s.title, _s.description,
            _s.minutes, _s.step_minutes, _s.before_minutes, _s.after_minutes, _s.notice_minutes, _s.horizon_days,
-           _s.daily_cap, *(_s[name] for name in TERMS), _RULES.label("rules"),
+           _s.daily_cap, *(_s[name] for name in TERMS), cast(_s.locations, Text), _RULES.label("rules"),
            _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
@@ -135,7 +138,7 @@ def _offer(row: AnyRow) -> Offer:
     hours = _hours(row.rules or "[]", row.overrides or "[]", row.days_off or "[]", holidays)
     calendar = Calendar(ZoneInfo(row.time_zone), hours, length, row.active, row.session_type_id)
     return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
-                 calendar, terms_of(row))  # fmt: skip
+                 calendar, terms_of(row), _locations(row.locations))  # fmt: skip
 
 
 # The texts are read from the database each time, but parsed only when they have changed.
@@ -155,6 +158,11 @@ def _hours(rules_text: str, overrides_text: str, days_off_text: str, holidays_of
     )
     holidays = Holidays(*holidays_of) if holidays_of else None
     return Hours(tuple(rules), overrides, tuple(days_off), holidays)
+
+
+@lru_cache(maxsize=256)
+def _locations(text: str) -> tuple[Location, ...]:
+    return tuple(location_of(document) for document in loads(text))
 
 
 def _day(text: str | None) -> date | None:

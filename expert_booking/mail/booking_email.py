@@ -6,6 +6,7 @@ from uuid import UUID
 
 from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.locations import Location
 from expert_booking.domain.prices import Price
 from expert_booking.domain.terms import Leeway
 
@@ -44,6 +45,8 @@ class BookingEmail:
     # The price that was agreed, and how to pay.
     price: Price | None = None
     payment_note: str = ""
+    # Where it takes place, as this recipient may see it now.
+    location: Location | None = None
     minutes_before: int | None = None
 
     @property

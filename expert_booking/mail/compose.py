@@ -156,6 +156,7 @@ def _entry(email: BookingEmail, site: Site, installation: UUID) -> ics.Entry:
         notes=email.notes,
         price=email.price,
         payment_note=email.payment_note,
+        location=email.location,
         url=booking_url(email, site),
         manage_url=manage_url(email, site),
     )

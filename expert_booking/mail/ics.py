@@ -13,6 +13,7 @@ from icalendar import Calendar, Event, vCalAddress, vDuration, vText, vUri
 from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.formatting import DELETED_CUSTOMER, price
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.locations import Location
 from expert_booking.domain.phone_numbers import international
 from expert_booking.domain.prices import Price
 from expert_booking.mail.plain import lines, one_line
@@ -53,6 +54,8 @@ class Entry:
     notes: str
     price: Price | None = None
     payment_note: str = ""
+    # As this recipient may see it now.
+    location: Location | None = None
     # The page of the booking, and the link with which the recipient manages it, which may contain a key.
     url: str
     manage_url: str
@@ -119,11 +122,22 @@ def _event(entry: Entry, organizer: Party, attendee: Party | None = None) -> Eve
         event.add(name, instant)
     event.add("SUMMARY", _Text(_summary(entry)))
     event.add("DESCRIPTION", _Text("\n".join(_description(entry))))
+    if entry.location:
+        _add_location(event, entry.location, for_host=entry.audience is Audience.EXPERT)
     event.add("URL", vUri(entry.url))
     event.add("ORGANIZER", _cal_address(organizer))
     if attendee is not None:
         event.add("ATTENDEE", _attendee(attendee, entry))
     return event
+
+
+def _add_location(event: Event, location: Location, *, for_host: bool) -> None:
+    """Add LOCATION and, with a link, CONFERENCE (RFC 7986), for programs that have a button for it."""
+    where = location.text if location.is_link else ", ".join(location.lines(for_host=for_host))
+    event.add("LOCATION", _Text(one_line(where)))
+    if location.is_link:
+        parameters = {"VALUE": "URI", "FEATURE": "VIDEO", "LABEL": "Video call"}
+        event.add("CONFERENCE", vUri(location.text), parameters=parameters)
 
 
 def _status(status: Status) -> str:

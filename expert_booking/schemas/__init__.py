@@ -99,6 +99,7 @@ from expert_booking.schemas.hours import (
     WeeklyPlan,
     WeeklyWindow,
 )
+from expert_booking.schemas.locations import PLACE_LENGTH, LocationChoice, LocationRequest, OfferedLocation
 from expert_booking.schemas.mail import MailView, MessageView, NotBookedView, OpenedMail
 from expert_booking.schemas.problems import PROBLEM_JSON, Problem, problem_body
 from expert_booking.schemas.session_types import (
@@ -129,6 +130,7 @@ __all__ = [
     "NAME_LENGTH",
     "NOTES_LENGTH",
     "PHONE_LENGTH",
+    "PLACE_LENGTH",
     "PROBLEM_JSON",
     "REASON_LENGTH",
     "SEARCH_LENGTH",
@@ -177,6 +179,8 @@ __all__ = [
     "Instant",
     "Language",
     "LinkView",
+    "LocationChoice",
+    "LocationRequest",
     "MailView",
     "MessageView",
     "Model",
@@ -186,6 +190,7 @@ __all__ = [
     "NewSessionType",
     "NotBookedView",
     "Notes",
+    "OfferedLocation",
     "OpenedMail",
     "OverrideList",
     "OverrideQuery",

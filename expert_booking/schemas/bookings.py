@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Self
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator, model_validator
 
 from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery, WantedEmails
 from expert_booking.domain.formatting import DELETED_CUSTOMER
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.locations import Location
 from expert_booking.domain.prices import Price
 from expert_booking.domain.terms import Leeway
 from expert_booking.domain.time_zones import country_of
@@ -27,8 +28,10 @@ from expert_booking.schemas.fields import (
     ZoneName,
     at_most,
     checked,
+    invalid_field,
     lines,
 )
+from expert_booking.schemas.locations import LocationChoice, LocationRequest
 
 REASON_LENGTH: Final = 500
 _TIME_ZONE: Final = "The customer's time zone, for emails and for a phone number without a country code."
@@ -50,6 +53,7 @@ class BookingRequest(RequestModel):
     time_zone: Annotated[ZoneName | None, Field(description=_TIME_ZONE)] = None
     phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None), Field(description=_PHONE)] = None
     notes: Notes = ""
+    location: Annotated[LocationChoice | None, Field(description="Default: the session type's first location.")] = None
     hold_id: Annotated[UUID | None, Field(description="The hold on this slot. An expired hold is ignored.")] = None
 
     # The country of phone numbers without a country code, if the time zone names none: a setting of the site.
@@ -138,6 +142,10 @@ class BookingView(BusyView):
     ]
     price: Annotated[Price | None, Field(description="The price when it was booked; null: none was stated.")] = None
     payment_note: str = ""
+    location: Annotated[
+        Location | None,
+        Field(description="Where it takes place. Links and numbers are shown once the booking is confirmed."),
+    ] = None
     created_at: Utc
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]
@@ -194,10 +202,19 @@ class VerifyRequest(RequestModel):
 
 
 class RescheduleRequest(RequestModel):
-    """The new start of a booking, and a reason for its history."""
+    """Either the new start of a booking, with a reason for its history, or its new location."""
 
-    starts_at: Instant
+    starts_at: Instant | None = None
     reason: ChangeReason = ""
+    location: LocationRequest | None = None
+
+    @model_validator(mode="after")
+    def _one_change(self) -> Self:
+        if self.starts_at is None and self.location is None:
+            raise invalid_field("startsAt", "Please fill this in.")
+        if self.starts_at is not None and self.location is not None:
+            raise invalid_field("location", "Please change the time and the location in separate requests.")
+        return self
 
 
 class ChangeView(Model):

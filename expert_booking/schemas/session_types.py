@@ -7,9 +7,11 @@ from uuid import UUID
 
 from pydantic import Field, StrictBool
 
+from expert_booking.domain.locations import Location
 from expert_booking.domain.prices import Price, currencies
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
 from expert_booking.schemas.fields import WHOLE, Model, Name, Patch, RequestModel, checked, lines
+from expert_booking.schemas.locations import OfferedLocations
 
 MAX_SESSION_TYPES: Final = 50
 
@@ -68,6 +70,9 @@ class SessionTypeFields(RequestModel):
     ] = EmailVerification.NEVER
     price: Annotated[PriceRequest | None, Field(description="null: no price is stated. An amount of 0: free.")] = None
     payment_note: Annotated[PaymentNote, Field(description="How to pay.")] = ""
+    locations: Annotated[
+        OfferedLocations, Field(description="Where it takes place; the customer chooses one of several.")
+    ] = ()
     active: Annotated[StrictBool, Field(description="Whether it can be booked.")] = True
 
 
@@ -115,6 +120,9 @@ class SessionTypeView(Model):
     email_verification: EmailVerification = EmailVerification.NEVER
     price: Price | None = None
     payment_note: str = ""
+    locations: Annotated[
+        Sequence[Location], Field(description="Only hosts see the link of a video call and the number of a phone call.")
+    ] = ()
     active: bool = True
 
     @property

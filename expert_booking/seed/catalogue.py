@@ -19,6 +19,7 @@ from expert_booking.seed.details import (
     FIRST_TALK_TERMS,
     FIRST_TALK_TEXT,
     LATER_WEEKS,
+    LOCATIONS,
     LONG_TERMS,
     LONG_TEXT,
     MAIN_TEXTS,
@@ -111,6 +112,7 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
         after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
         notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
         horizon_days=60,
+        locations=LOCATIONS.get(person.name, ()),
         **asdict(_terms(TERMS[person.category], person, details)),
     )
     return ExpertRequest(

@@ -1,12 +1,13 @@
 """Languages, further session types, terms and holidays of the experts in the sample data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from expert_booking.domain.locations import LocationKind
 from expert_booking.domain.prices import Price
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
-from expert_booking.schemas import DayWindow
+from expert_booking.schemas import DayWindow, OfferedLocation
 from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
 
 
@@ -109,6 +110,18 @@ PRICES: Final[Mapping[str, Price]] = {
     "Søren Lindqvist": Price(85000, "DKK"), "Yuki Tanabe": Price(9500, "JPY"), "Inês Carvalho": Price(5500, "EUR"),
     "Priya Raghavan": Price(250000, "INR"), "Łukasz Wójcik": Price(22000, "PLN"), "Noah Steiner": Price(16000, "CHF"),
     "Hannah Whitlock": Price(7000, "GBP"), "Matteo Ricci": Price(6000, "EUR"), "Samir Haddad": Price(150000, "EGP"),
+}  # fmt: skip
+# Where they meet their customers. The others say nothing about it.
+LOCATIONS: Final[Mapping[str, Sequence[OfferedLocation]]] = {
+    name: [OfferedLocation(id=kind.value, kind=kind, text=text) for kind, text in places]
+    for name, places in {
+        "Jana Müller": [(LocationKind.VIDEO, "https://video.example.com/{room}"),
+                        (LocationKind.ADDRESS, "Kastanienallee 12, 10435 Berlin")],
+        "Marcus Reid-Thompson": [(LocationKind.PHONE, "")],
+        "Priya Raghavan": [(LocationKind.VIDEO, "https://video.example.com/priya")],
+        "Hannah Whitlock": [(LocationKind.CUSTOMER, "Anywhere within the M25."),
+                            (LocationKind.VIDEO, "https://video.example.com/hannah")],
+    }.items()
 }  # fmt: skip
 PAYMENT_NOTE: Final = "You get an invoice after the session. Please pay it within 14 days."
 # The second language of generated experts, besides English, by time zone.

@@ -1,6 +1,7 @@
 """What people see of a booking."""
 
 from expert_booking.db.bookings import agreed_terms
+from expert_booking.db.documents import location_of
 from expert_booking.db.engine import AnyRow
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import BookingView
@@ -15,6 +16,7 @@ def view_of(row: AnyRow) -> BookingView:
         "reschedules_left": terms.reschedules_left(row.reschedules),
         "awaits_verification": is_unverified(row),
         "price": terms.price,
+        "location": row.location and location_of(row.location).shown(Status(row.status)),
     }
     # Both are empty once the customer's data was erased.
     customer = {"name": row.name or None, "email": row.email or None}

@@ -13,6 +13,7 @@ from expert_booking.domain.errors import (
     BookingNotFound,
     ExpertNotFound,
     Forbidden,
+    LocationChangeNotAllowed,
     NotAuthenticated,
     RescheduleNotAllowed,
     SlotNotOffered,
@@ -21,8 +22,9 @@ from expert_booking.domain.errors import (
     TooManyBookings,
     TooManyNewLinks,
 )
-from expert_booking.domain.lifecycle import Actor, Status, check_reschedule, check_transition
+from expert_booking.domain.lifecycle import RESCHEDULABLE, Actor, Status, check_reschedule, check_transition
 from expert_booking.domain.limits import BookingLimits
+from expert_booking.domain.locations import ROOM, Location, new_room
 from expert_booking.schemas import (
     BookingHistory,
     BookingPage,
@@ -33,6 +35,7 @@ from expert_booking.schemas import (
     BusyView,
     Caller,
     ChangeView,
+    LocationRequest,
     Role,
 )
 from expert_booking.services import booking_changes, new_bookings
@@ -212,6 +215,23 @@ class Bookings:
                 return await _reload(connection, row.id)
 
         return await retry_on_deadlock(attempt)
+
+    async def relocate(self, booking_id: UUID, to: LocationRequest, caller: Caller | None) -> BookingView:
+        """Change where a booking takes place, as its expert or an admin. Its customer gets an email.
+
+        Raises NotAuthenticated, Forbidden, BookingNotFound, or LocationChangeNotAllowed once it is over.
+        """
+        async with self._database.transaction() as connection:
+            row, by = await changeable(connection, booking_id, caller)
+            if by.actor is Actor.CUSTOMER:
+                raise Forbidden("Only the expert can change the location.")
+            now = self._clock()
+            if Status(row.status) not in RESCHEDULABLE or row.ends_at <= now:
+                raise LocationChangeNotAllowed
+            location = Location(to.kind, to.text.replace(ROOM, new_room()))
+            if not await rows.relocate(connection, change_of(row, by, "location changed", now), location):
+                raise LocationChangeNotAllowed(CHANGED_CONCURRENTLY)
+            return await _reload(connection, row.id)
 
     async def end_links(self, booking_id: UUID, caller: Caller | None) -> None:
         """Revoke all links and tokens of a booking and email its customer a new link.

@@ -15,6 +15,7 @@ from expert_booking.db import availability as offers
 from expert_booking.db import calendars as rows
 from expert_booking.db import expert_addresses
 from expert_booking.db.availability import Offer
+from expert_booking.db.documents import location_of
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
 from expert_booking.db.terms import price_of
 from expert_booking.domain.addresses import customer_key
@@ -159,7 +160,9 @@ class Calendars:
             if not (runs or expert.active):
                 raise ExpertNotFound
             found = await rows.session_types(connection, expert.id)
-        return SessionTypeList(session_types=[_session_type(row) for row in found if runs or row.active])
+        return SessionTypeList(
+            session_types=[_session_type(row, public=not runs) for row in found if runs or row.active]
+        )
 
     async def add_session_type(self, key: CalendarKey, new: NewSessionType) -> PlacedSessionType:
         """Add a session type. Raises ExpertNotFound or TooMany."""
@@ -329,8 +332,11 @@ def _choose(offers: Sequence[Offer], session_type_id: UUID | None) -> Offer:
     return next((offer for offer in candidates if offer.calendar.active), candidates[0])
 
 
-def _session_type(row: AnyRow) -> PlacedSessionType:
-    return PlacedSessionType.model_validate({**row._mapping, "price": price_of(row)})
+def _session_type(row: AnyRow, *, public: bool = False) -> PlacedSessionType:
+    locations = [location_of(document) for document in row.locations]
+    if public:
+        locations = [location.public() for location in locations]
+    return PlacedSessionType.model_validate({**row._mapping, "price": price_of(row), "locations": locations})
 
 
 def _override(row: AnyRow) -> OverrideView:

@@ -1,6 +1,6 @@
 """Statements about bookings and holds."""
 
-from expert_booking.db.bookings.changes import Change, change_status, lock_reschedules, reschedule
+from expert_booking.db.bookings.changes import Change, change_status, lock_reschedules, relocate, reschedule
 from expert_booking.db.bookings.inserts import book_held, insert, insert_or_fail, insert_over_expired_holds
 from expert_booking.db.bookings.reads import (
     busy_page,
@@ -40,5 +40,6 @@ __all__ = [
     "of_experts",
     "of_visitor",
     "page",
+    "relocate",
     "reschedule",
 ]

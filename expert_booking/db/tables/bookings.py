@@ -23,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import JSONB, TSTZRANGE, ExcludeConstraint
 
 from expert_booking.db.tables.base import LIVE_ROWS, PRICE_IS_WHOLE, metadata
 
@@ -81,6 +81,8 @@ booking = Table(
     Column("price_amount", Integer),
     Column("price_currency", Text),
     Column("payment_note", Text, nullable=False, server_default=""),
+    # Where it takes place: one of the locations of the session type, or what a host has set. See `domain/locations.py`.
+    Column("location", JSONB),
     # Links and tokens of this booking are valid only with this version. Adding one revokes all earlier ones.
     Column("key_version", Integer, nullable=False, server_default="1"),
     # The emails that its customer wants: all, no_reminders or none.

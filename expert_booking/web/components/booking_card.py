@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from expert_booking.domain import formatting, phone_numbers
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.locations import Location, LocationKind
 from expert_booking.schemas import BookingView
 
 _BADGE: Final = Markup('<span class="badge {status}">{text}</span>')
@@ -31,7 +32,7 @@ _DETAILS: Final = Markup(
 <dt>Expert</dt><dd><a href="/expert/{slug}">{expert}</a></dd>
 <dt>Session</dt><dd>{session}</dd>
 <dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
-{zone}</dd>{theirs}{price}
+{zone}</dd>{theirs}{where}{price}
 <dt>Name</dt><dd>{name}</dd>{email}{phone}{notes}
 </dl></div></section>"""
 )
@@ -45,6 +46,9 @@ _HEAD: Final = Markup(
 )
 _EXPERT_TIME: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
 _PRICE: Final = Markup('{price}\n<span class="soft">{note}</span>')
+_LINK: Final = Markup('Video call\n<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>')
+_LINK_LATER: Final = "The link is shown here once the booking is confirmed."
+_NO_LINK: Final = "The expert will add the link."
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
@@ -201,8 +205,18 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         email=_ROW.format(name="Email", value=booking.email) if booking.email else "",
         phone=_ROW.format(name="Phone", value=phone_numbers.international(booking.phone)) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
+        where=_location_row(booking.location, booking.status, by_host=by_host) if booking.location else "",
         price=_price_row(booking),
     )
+
+
+def _location_row(location: Location, status: Status, *, by_host: bool) -> Markup:
+    if location.is_link:
+        return _ROW.format(name="Where", value=_LINK.format(location.text, location.text))
+    lines = location.lines(for_host=by_host)
+    if location.kind is LocationKind.VIDEO:
+        lines.append(_LINK_LATER if status is Status.PENDING else _NO_LINK if status is Status.CONFIRMED else "")
+    return _ROW.format(name="Where", value="\n".join(filter(None, lines)))
 
 
 def _price_row(booking: BookingView) -> Markup:

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import MINUTE
+from expert_booking.domain.locations import summary
 from expert_booking.schemas import ExpertDetail, SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web.components.booking_card import session_times
@@ -23,7 +24,8 @@ def booking_summary(
     expert: ExpertDetail, session_type: SessionTypeView, board: Board, starts_at: datetime, zone: ZoneInfo
 ) -> Markup:
     """Return the summary, with times in `zone` and in the expert's zone. `starts_at` is UTC."""
-    terms = Markup(" ").join(map(Markup("<li>{}</li>").format, session_type.terms.sentences()))
+    sentences = filter(None, [summary(session_type.locations), *session_type.terms.sentences()])
+    terms = Markup(" ").join(map(Markup("<li>{}</li>").format, sentences))
     return _SUMMARY.format(
         slug=expert.slug,
         name=expert.name,
