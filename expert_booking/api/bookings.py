@@ -64,7 +64,7 @@ _ID = "c1c2f4a4-9a0e-4b6b-8a7c-3b9f2f1f7d10"
 _REQUEST: Final = {
     "expertId": "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b", "startsAt": "2026-11-24T09:00:00Z", "name": "Ada Lovelace",
     "email": "ada@example.com", "phone": "+44 20 7946 0000", "notes": "My first session.",
-    "timeZone": "Europe/London",
+    "timeZone": "Europe/London", "location": {"id": "video"}, "answers": {"goal": "A new job."},
 }  # fmt: skip
 _HELD: Final = {**_REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
 _BUSY: Final = {"startsAt": "2026-11-24T09:00:00Z", "endsAt": "2026-11-24T10:00:00Z", "status": "pending"}
@@ -78,6 +78,8 @@ _BOOKING: Final = {
     "reschedulesLeft": 2, "price": {"amount": 4500, "currency": "EUR"},
     "paymentNote": "Please pay by bank transfer after the session.",
     "location": {"kind": "video", "text": "", "id": "video"},
+    "answers": [{"id": "goal", "kind": "long_text", "question": "What would you like to achieve?",
+                 "value": "A new job.", "sensitive": False}],
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
     "wantedEmails": "all", "mail": "sent",
 }  # fmt: skip
@@ -217,6 +219,9 @@ def endpoints(
         taken, but the expert is told only once the customer has confirmed the email address. That is possible until
         `verifyBy`, with the link in an email, or with its code and `POST /bookings/{booking}/verify`. Requests with the
         token of the expert, of an admin, or of the customer with this address need no confirmation.
+
+        If the session type asks questions, send `answers` by their `id`. Wrong or missing ones are `answers.<id>` in
+        the `errors` of a 422. The expert's and admins' tokens need not answer.
 
         No token is needed. The bookings of a network in an hour are limited, except for an address whose customer's
         token is sent, and so are the upcoming bookings of an address. Tokens of experts and admins have no limits.

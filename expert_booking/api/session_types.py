@@ -22,7 +22,14 @@ from expert_booking.api.error_docs import (
 )
 from expert_booking.api.path_ids import ExpertReference, parse_id
 from expert_booking.domain.errors import SessionTypeInUse, SessionTypeNotFound
-from expert_booking.schemas import Caller, NewSessionType, PlacedSessionType, SessionTypeChange, SessionTypeList
+from expert_booking.schemas import (
+    Caller,
+    NewSessionType,
+    PlacedSessionType,
+    SessionTypeChange,
+    SessionTypeList,
+    SessionTypeOrder,
+)
 from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
 
@@ -36,6 +43,12 @@ NEW_SESSION_TYPE: Final[dict[str, Any]] = {
     "locations": [
         {"kind": "video", "text": "https://video.example.com/{room}", "id": "video"},
         {"kind": "address", "text": "1 High Street, London", "id": "office"},
+    ],
+    "questions": [
+        {"id": "goal", "kind": "long_text", "text": "What would you like to achieve?", "required": True,
+         "sensitive": False, "options": []},
+        {"id": "known", "kind": "choice", "text": "Have we met before?", "required": False, "sensitive": False,
+         "options": ["No", "In a talk", "In a session"]},
     ],
     "active": True,
 }  # fmt: skip
@@ -99,6 +112,9 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
         With several `locations`, the customer chooses one. The link of a video call and the number of a phone call are
         shown only to the two sides of a confirmed booking. `{room}` in a link becomes a name of its own for each
         booking. Of kind `customer`, the customer names the place.
+
+        Customers answer the `questions`, at most 10, when they book. Keep the `id` of a question when you change its
+        text. Answers to `sensitive` questions are shown only after signing in, and are never sent by email.
         """
         added = await services.calendars.add_session_type(key, request)
         response.headers["Location"] = f"/experts/{key.expert_id}/session-types/{added.id}"
@@ -124,6 +140,38 @@ def add_session_types(router: APIRouter, services: Services, key: Any, caller_fr
         Existing bookings keep their terms. They count towards a new daily cap.
         """
         return await services.calendars.change_session_type(key, parse_id(session_type, SessionTypeNotFound), request)
+
+    ordered = example_response(200, "The session types in their new order.", {"sessionTypes": [_PLACED]})
+
+    @router.put(
+        f"{path}/order",
+        tags=_TAGS,
+        summary="Reorder session types",
+        responses={**ordered, **error_responses(*HOST_ERRORS, TOO_LARGE, INVALID)},
+    )
+    async def order_session_types(
+        request: Annotated[SessionTypeOrder, body_example({"ids": [_ID]})], key: CalendarKey = key
+    ) -> SessionTypeList:
+        """Put the session types in another order. `ids` names each of them once. The first one is preselected."""
+        return await services.calendars.order_session_types(key, request.ids)
+
+    @router.post(
+        f"{one}/duplicate",
+        status_code=201,
+        tags=_TAGS,
+        summary="Duplicate a session type",
+        responses={
+            **created_response("The copy.", {**_PLACED, "title": "Copy of Career consultation", "active": False}),
+            **error_responses(*HOST_ERRORS, NO_SESSION_TYPE, TOO_MANY),
+        },
+    )
+    async def duplicate_session_type(
+        session_type: TypeReference, response: Response, key: CalendarKey = key
+    ) -> PlacedSessionType:
+        """Add a copy of a session type. It is listed last, and is not `active` until you switch it on."""
+        copy = await services.calendars.duplicate_session_type(key, parse_id(session_type, SessionTypeNotFound))
+        response.headers["Location"] = f"/experts/{key.expert_id}/session-types/{copy.id}"
+        return copy
 
     @router.delete(
         one,

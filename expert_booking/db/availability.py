@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, ColumnElement, Date, DateTime, Text, Uuid, any_, bindparam, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from expert_booking.db.documents import location_of
+from expert_booking.db.documents import location_of, question_of
 from expert_booking.db.engine import AnyRow, DriverStatement
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
 from expert_booking.db.terms import TERMS, terms_of
@@ -21,6 +21,7 @@ from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
 from expert_booking.domain.locations import Location
+from expert_booking.domain.questions import Question
 from expert_booking.domain.terms import Terms
 
 # No session, buffers included, extends further than this from its start, and no local day began earlier than this.
@@ -43,6 +44,7 @@ class Offer:
     calendar: Calendar
     terms: Terms
     locations: tuple[Location, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     def with_busy(self, busy: Sequence[Busy]) -> "Offer":
         """Return the offer with these busy times in its calendar."""
@@ -80,7 +82,8 @@ _SESSION_TYPES = (
            _e.active.label("expert_active"), (_e.active & _s.active).label("active"),
            _s.id.label("session_type_id"), _s.title, _s.description,
            _s.minutes, _s.step_minutes, _s.before_minutes, _s.after_minutes, _s.notice_minutes, _s.horizon_days,
-           _s.daily_cap, *(_s[name] for name in TERMS), cast(_s.locations, Text), _RULES.label("rules"),
+           _s.daily_cap, *(_s[name] for name in TERMS), cast(_s.locations, Text),
+           cast(_s.questions, Text), _RULES.label("rules"),
            _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
@@ -138,7 +141,7 @@ def _offer(row: AnyRow) -> Offer:
     hours = _hours(row.rules or "[]", row.overrides or "[]", row.days_off or "[]", holidays)
     calendar = Calendar(ZoneInfo(row.time_zone), hours, length, row.active, row.session_type_id)
     return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
-                 calendar, terms_of(row), _locations(row.locations))  # fmt: skip
+                 calendar, terms_of(row), _locations(row.locations), _questions(row.questions))  # fmt: skip
 
 
 # The texts are read from the database each time, but parsed only when they have changed.
@@ -163,6 +166,11 @@ def _hours(rules_text: str, overrides_text: str, days_off_text: str, holidays_of
 @lru_cache(maxsize=256)
 def _locations(text: str) -> tuple[Location, ...]:
     return tuple(location_of(document) for document in loads(text))
+
+
+@lru_cache(maxsize=256)
+def _questions(text: str) -> tuple[Question, ...]:
+    return tuple(question_of(document) for document in loads(text))
 
 
 def _day(text: str | None) -> date | None:

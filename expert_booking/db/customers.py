@@ -30,7 +30,8 @@ _b = booking.c
 ERASED: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "name": "", "email": "", "customer_key": "", "phone": None, "notes": "", "time_zone": None, "visitor": None,
-        "location": None, "submission": None, "hold_origin": None, "change_reason": "", "erase_when_over": False,
+        "location": None, "answers": [],
+        "submission": None, "hold_origin": None, "change_reason": "", "erase_when_over": False,
     }
 )  # fmt: skip
 # The other tables whose rows belong to one address. Requests come first: deleting them waits for those that are being

@@ -147,6 +147,9 @@ def _customer_facts(email: BookingEmail) -> list[Fact]:
         facts.append(Fact("Phone", [one_line(international(email.customer_phone))]))
     if email.notes:
         facts.append(Fact("Notes", lines(email.notes)))
+    facts += [Fact(one_line(each.question), lines(each.text)) for each in email.answers if each.value is not None]
+    if any(each.value is None for each in email.answers):
+        facts.append(Fact("Sensitive answers", ["Sign in to see them on the page of the booking."]))
     return facts
 
 

@@ -1,5 +1,6 @@
 """The data of one email about a booking."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,6 +9,7 @@ from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.locations import Location
 from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import Answer
 from expert_booking.domain.terms import Leeway
 
 
@@ -47,6 +49,8 @@ class BookingEmail:
     payment_note: str = ""
     # Where it takes place, as this recipient may see it now.
     location: Location | None = None
+    # For the expert only.
+    answers: Sequence[Answer] = ()
     minutes_before: int | None = None
 
     @property

@@ -157,6 +157,7 @@ def _entry(email: BookingEmail, site: Site, installation: UUID) -> ics.Entry:
         price=email.price,
         payment_note=email.payment_note,
         location=email.location,
+        answers=email.answers,
         url=booking_url(email, site),
         manage_url=manage_url(email, site),
     )

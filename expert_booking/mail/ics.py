@@ -16,6 +16,7 @@ from expert_booking.domain.lifecycle import LIVE, Status
 from expert_booking.domain.locations import Location
 from expert_booking.domain.phone_numbers import international
 from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import Answer
 from expert_booking.mail.plain import lines, one_line
 
 _UNQUOTED_IN_URIS: Final = "!$'*+"
@@ -56,6 +57,8 @@ class Entry:
     payment_note: str = ""
     # As this recipient may see it now.
     location: Location | None = None
+    # For the expert, without the values of sensitive ones.
+    answers: Sequence[Answer] = ()
     # The page of the booking, and the link with which the recipient manages it, which may contain a key.
     url: str
     manage_url: str
@@ -162,7 +165,8 @@ def _description(entry: Entry) -> list[str]:
     facts = (("Customer", entry.customer_name), ("Email", entry.customer_email), ("Phone", phone))
     description += [f"{name}: {one_line(fact)}" for name, fact in facts if fact]
     notes = ["Notes:", *lines(entry.notes)] if entry.notes else []
-    return [*description, *notes, *_payment(entry), f"Manage this booking: {entry.manage_url}"]
+    answers = [one_line(f"{each.question}: {each.text}") for each in entry.answers if each.value is not None]
+    return [*description, *notes, *answers, *_payment(entry), f"Manage this booking: {entry.manage_url}"]
 
 
 def _payment(entry: Entry) -> list[str]:

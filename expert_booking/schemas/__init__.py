@@ -99,15 +99,24 @@ from expert_booking.schemas.hours import (
     WeeklyPlan,
     WeeklyWindow,
 )
-from expert_booking.schemas.locations import PLACE_LENGTH, LocationChoice, LocationRequest, OfferedLocation
+from expert_booking.schemas.locations import (
+    MAX_LOCATIONS,
+    PLACE_LENGTH,
+    LocationChoice,
+    LocationRequest,
+    OfferedLocation,
+    new_id,
+)
 from expert_booking.schemas.mail import MailView, MessageView, NotBookedView, OpenedMail
 from expert_booking.schemas.problems import PROBLEM_JSON, Problem, problem_body
+from expert_booking.schemas.questions import ANSWER_LENGTHS, MAX_QUESTIONS, QuestionRequest, answers_of
 from expert_booking.schemas.session_types import (
     MAX_SESSION_TYPES,
     NewSessionType,
     PlacedSessionType,
     SessionTypeChange,
     SessionTypeList,
+    SessionTypeOrder,
     SessionTypeRequest,
     SessionTypeView,
 )
@@ -123,9 +132,12 @@ from expert_booking.schemas.slots import (
 from expert_booking.schemas.validation_messages import FieldError, field_error, field_errors
 
 __all__ = [
+    "ANSWER_LENGTHS",
     "EMAIL_LENGTH",
     "FREE_DAYS",
+    "MAX_LOCATIONS",
     "MAX_PAGE",
+    "MAX_QUESTIONS",
     "MAX_SESSION_TYPES",
     "NAME_LENGTH",
     "NOTES_LENGTH",
@@ -204,6 +216,7 @@ __all__ = [
     "PlacedSessionType",
     "Problem",
     "ProofView",
+    "QuestionRequest",
     "RedeemRequest",
     "RequestModel",
     "RescheduleRequest",
@@ -212,6 +225,7 @@ __all__ = [
     "Search",
     "SessionTypeChange",
     "SessionTypeList",
+    "SessionTypeOrder",
     "SessionTypeRequest",
     "SessionTypeView",
     "SlotPage",
@@ -233,11 +247,13 @@ __all__ = [
     "WeeklyPlan",
     "WeeklyWindow",
     "ZoneName",
+    "answers_of",
     "blocker_view",
     "booking_request_model",
     "cursor",
     "field_error",
     "field_errors",
+    "new_id",
     "place_of",
     "problem_body",
     "utc_text",

@@ -13,6 +13,7 @@ from expert_booking.domain.formatting import DELETED_CUSTOMER
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.locations import Location
 from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import Answer
 from expert_booking.domain.terms import Leeway
 from expert_booking.domain.time_zones import country_of
 from expert_booking.schemas.fields import (
@@ -32,6 +33,7 @@ from expert_booking.schemas.fields import (
     lines,
 )
 from expert_booking.schemas.locations import LocationChoice, LocationRequest
+from expert_booking.schemas.questions import Answers
 
 REASON_LENGTH: Final = 500
 _TIME_ZONE: Final = "The customer's time zone, for emails and for a phone number without a country code."
@@ -54,6 +56,9 @@ class BookingRequest(RequestModel):
     phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None), Field(description=_PHONE)] = None
     notes: Notes = ""
     location: Annotated[LocationChoice | None, Field(description="Default: the session type's first location.")] = None
+    answers: Annotated[
+        Answers, Field(description="By the `id` of the session type's questions: a text, number, boolean or options.")
+    ] = Field(default_factory=dict)
     hold_id: Annotated[UUID | None, Field(description="The hold on this slot. An expired hold is ignored.")] = None
 
     # The country of phone numbers without a country code, if the time zone names none: a setting of the site.
@@ -146,6 +151,9 @@ class BookingView(BusyView):
         Location | None,
         Field(description="Where it takes place. Links and numbers are shown once the booking is confirmed."),
     ] = None
+    answers: Annotated[
+        Sequence[Answer], Field(description="`value` is null in sensitive answers, unless the caller has signed in.")
+    ] = ()
     created_at: Utc
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]

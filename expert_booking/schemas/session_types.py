@@ -9,9 +9,11 @@ from pydantic import Field, StrictBool
 
 from expert_booking.domain.locations import Location
 from expert_booking.domain.prices import Price, currencies
+from expert_booking.domain.questions import Question
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
-from expert_booking.schemas.fields import WHOLE, Model, Name, Patch, RequestModel, checked, lines
+from expert_booking.schemas.fields import WHOLE, Model, Name, Patch, RequestModel, at_most_items, checked, lines
 from expert_booking.schemas.locations import OfferedLocations
+from expert_booking.schemas.questions import Questions
 
 MAX_SESSION_TYPES: Final = 50
 
@@ -73,6 +75,7 @@ class SessionTypeFields(RequestModel):
     locations: Annotated[
         OfferedLocations, Field(description="Where it takes place; the customer chooses one of several.")
     ] = ()
+    questions: Annotated[Questions, Field(description="What customers are asked when they book, in this order.")] = ()
     active: Annotated[StrictBool, Field(description="Whether it can be booked.")] = True
 
 
@@ -123,6 +126,7 @@ class SessionTypeView(Model):
     locations: Annotated[
         Sequence[Location], Field(description="Only hosts see the link of a video call and the number of a phone call.")
     ] = ()
+    questions: Sequence[Question] = ()
     active: bool = True
 
     @property
@@ -141,3 +145,9 @@ class SessionTypeList(Model):
     """An expert's session types, by position."""
 
     session_types: Sequence[PlacedSessionType]
+
+
+class SessionTypeOrder(RequestModel):
+    """The ids of all session types of an expert, in the order in which they are listed."""
+
+    ids: Annotated[Sequence[UUID], Field(max_length=MAX_SESSION_TYPES), at_most_items(MAX_SESSION_TYPES)]

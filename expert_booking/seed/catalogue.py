@@ -25,6 +25,7 @@ from expert_booking.seed.details import (
     MAIN_TEXTS,
     PAYMENT_NOTE,
     PRICES,
+    QUESTIONS,
     SPOKEN,
     TERMS,
     Details,
@@ -113,6 +114,7 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
         notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
         horizon_days=60,
         locations=LOCATIONS.get(person.name, ()),
+        questions=QUESTIONS.get(person.name, ()),
         **asdict(_terms(TERMS[person.category], person, details)),
     )
     return ExpertRequest(

@@ -6,8 +6,9 @@ from typing import Final
 
 from expert_booking.domain.locations import LocationKind
 from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import QuestionKind
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
-from expert_booking.schemas import DayWindow, OfferedLocation
+from expert_booking.schemas import DayWindow, OfferedLocation, QuestionRequest
 from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
 
 
@@ -122,6 +123,20 @@ LOCATIONS: Final[Mapping[str, Sequence[OfferedLocation]]] = {
         "Hannah Whitlock": [(LocationKind.CUSTOMER, "Anywhere within the M25."),
                             (LocationKind.VIDEO, "https://video.example.com/hannah")],
     }.items()
+}  # fmt: skip
+# What they ask. Not required, so that programs can book with every expert of the demo.
+QUESTIONS: Final[Mapping[str, Sequence[QuestionRequest]]] = {
+    "Jana Müller": [
+        QuestionRequest(id="goal", kind=QuestionKind.LONG_TEXT, text="What would you like to achieve?"),
+        QuestionRequest(id="met", kind=QuestionKind.YES_NO, text="Have we met before?"),
+    ],
+    "Wanjiru Kamau": [
+        QuestionRequest(
+            id="sports", kind=QuestionKind.CHOICES, text="What do you do already?",
+            options=["Running", "Swimming", "Cycling", "Nothing yet"],
+        ),
+        QuestionRequest(id="health", kind=QuestionKind.LONG_TEXT, text="Any injuries?", sensitive=True),
+    ],
 }  # fmt: skip
 PAYMENT_NOTE: Final = "You get an invoice after the session. Please pay it within 14 days."
 # The second language of generated experts, besides English, by time zone.

@@ -284,4 +284,5 @@ def session_type_view(offer: Offer) -> SessionTypeView:
         **asdict(offer.calendar.length),
         **asdict(offer.terms),
         locations=[location.public() for location in offer.locations],
+        questions=offer.questions,
     )

@@ -39,7 +39,7 @@ from expert_booking.schemas import (
     Role,
 )
 from expert_booking.services import booking_changes, new_bookings
-from expert_booking.services.booking_changes import CHANGED_CONCURRENTLY, change_of, changeable, owns
+from expert_booking.services.booking_changes import CHANGED_CONCURRENTLY, change_of, changeable, has_signed_in, owns
 from expert_booking.services.booking_views import is_unverified, view_of
 from expert_booking.services.limits import booking_check, count_change
 
@@ -115,7 +115,7 @@ class Bookings:
             raise BookingNotFound
         if not (caller.reads_everything() or caller.runs(row.expert_id) or owns(caller, row)):
             raise BookingNotFound
-        return view_of(row)
+        return view_of(row, sensitive=has_signed_in(caller, row))
 
     async def overlapping_for_visitor(
         self, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
@@ -133,12 +133,14 @@ class Bookings:
     async def for_customer(self, key: str) -> Sequence[BookingView]:
         """All bookings of a customer, given as the `customer_key` of a proven address, latest start first."""
         async with self._database.statements() as connection:
-            return [view_of(row) for row in await rows.of_customer(connection, key)]
+            return [view_of(row, sensitive=True) for row in await rows.of_customer(connection, key)]
 
     async def for_experts(self, expert_ids: Sequence[UUID]) -> Sequence[BookingView]:
         """The pending and upcoming bookings of these experts, earliest first, without unconfirmed email addresses."""
         async with self._database.statements() as connection:
-            return [view_of(row) for row in await rows.of_experts(connection, expert_ids, self._clock())]
+            return [
+                view_of(row, sensitive=True) for row in await rows.of_experts(connection, expert_ids, self._clock())
+            ]
 
     async def find(self, query: BookingQuery, caller: Caller | None) -> BookingPage | BusyPage:
         """One page of bookings, in as much detail as this caller may see.
@@ -164,7 +166,8 @@ class Bookings:
                 limit=query.limit,
                 offset=offset,
             )
-        return BookingPage(bookings=[view_of(row) for row in found], total=total, page=query.page, limit=query.limit)
+        views = [view_of(row, sensitive=True) for row in found]
+        return BookingPage(bookings=views, total=total, page=query.page, limit=query.limit)
 
     async def change_status(
         self, booking_id: UUID, to: Status, caller: Caller | None, *, reason: str = "", origin: bytes | None = None
@@ -187,7 +190,7 @@ class Bookings:
                 await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
             if not await rows.change_status(connection, change_of(row, by, reason, self._clock()), to.value):
                 raise StatusChangeNotAllowed(CHANGED_CONCURRENTLY)
-            return await _reload(connection, row.id)
+            return await _reload(connection, row.id, caller)
 
     async def reschedule(
         self, booking_id: UUID, to: datetime, caller: Caller | None, *, reason: str = "", origin: bytes | None = None
@@ -208,11 +211,11 @@ class Bookings:
                 if by.actor is Actor.CUSTOMER:
                     rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
                 if to == row.starts_at:
-                    return view_of(row)
+                    return view_of(row, sensitive=has_signed_in(caller, row))
                 if by.actor is Actor.CUSTOMER:
                     await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
                 await booking_changes.reschedule(connection, row, to, self._clock, by=by, reason=reason)
-                return await _reload(connection, row.id)
+                return await _reload(connection, row.id, caller)
 
         return await retry_on_deadlock(attempt)
 
@@ -231,7 +234,7 @@ class Bookings:
             location = Location(to.kind, to.text.replace(ROOM, new_room()))
             if not await rows.relocate(connection, change_of(row, by, "location changed", now), location):
                 raise LocationChangeNotAllowed(CHANGED_CONCURRENTLY)
-            return await _reload(connection, row.id)
+            return await _reload(connection, row.id, caller)
 
     async def end_links(self, booking_id: UUID, caller: Caller | None) -> None:
         """Revoke all links and tokens of a booking and email its customer a new link.
@@ -286,7 +289,7 @@ def _check_may_search(query: BookingQuery, caller: Caller | None) -> None:
     raise NotAuthenticated("You need a valid token to list bookings by email address.")
 
 
-async def _reload(connection: AnyConnection, booking_id: UUID) -> BookingView:
+async def _reload(connection: AnyConnection, booking_id: UUID, caller: Caller | None) -> BookingView:
     changed = await rows.by_id(connection, booking_id)
     assert changed is not None
-    return view_of(changed)
+    return view_of(changed, sensitive=has_signed_in(caller, changed))

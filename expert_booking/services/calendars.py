@@ -22,6 +22,7 @@ from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.errors import (
     DaysOffNotFound,
     ExpertNotFound,
+    FieldsWrong,
     Forbidden,
     NotAuthenticated,
     OverrideNotFound,
@@ -32,6 +33,7 @@ from expert_booking.domain.errors import (
 from expert_booking.domain.hours import OverrideKind, Window
 from expert_booking.schemas import (
     MAX_SESSION_TYPES,
+    NAME_LENGTH,
     Caller,
     DaysOffList,
     DaysOffQuery,
@@ -182,6 +184,28 @@ class Calendars:
             if "daily_cap" in changes:
                 await self._number_places(connection, key, expert.time_zone)
             return _session_type(row)
+
+    async def order_session_types(self, key: CalendarKey, ids: Sequence[UUID]) -> SessionTypeList:
+        """Put the session types in this order. Raises FieldsWrong unless each of them is named once."""
+        async with self._changing(key) as (connection, _):
+            known = [row.id for row in await rows.session_types(connection, key.expert_id)]
+            if sorted(ids) != sorted(known):
+                raise FieldsWrong({"ids": "Please name each session type of this expert once."})
+            await rows.order_session_types(connection, key.expert_id, ids)
+            found = await rows.session_types(connection, key.expert_id)
+        return SessionTypeList(session_types=[_session_type(row) for row in found])
+
+    async def duplicate_session_type(self, key: CalendarKey, session_type_id: UUID) -> PlacedSessionType:
+        """Add a copy of a session type, listed last and switched off. Raises SessionTypeNotFound or TooMany."""
+        async with self._changing(key) as (connection, _):
+            found = await rows.session_types(connection, key.expert_id)
+            check_limit(len(found), MAX_SESSION_TYPES)
+            original = next((row for row in found if row.id == session_type_id), None)
+            if original is None:
+                raise SessionTypeNotFound
+            copy = {name: value for name, value in original._mapping.items() if name != "id"}
+            copy |= {"title": f"Copy of {original.title}"[:NAME_LENGTH], "active": False, "position": None}
+            return _session_type(await rows.add_session_type(connection, key.expert_id, copy))
 
     async def remove_session_type(self, key: CalendarKey, session_type_id: UUID) -> None:
         """Delete a session type without bookings. Raises SessionTypeNotFound or SessionTypeInUse."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from expert_booking.db import feeds as rows
-from expert_booking.db.documents import location_of
+from expert_booking.db.documents import answer_of, location_of
 from expert_booking.db.engine import AnyRow, Database
 from expert_booking.db.terms import price_of
 from expert_booking.domain.email_schedule import Audience
@@ -111,6 +111,7 @@ class Feeds:
 
     def _entry(self, row: AnyRow, audience: Audience, manage_url: str) -> ics.Entry:
         fields = {**row._mapping, "status": Status(row.status), "price": price_of(row)}
+        fields["answers"] = [answer_of(document).hidden() for document in row.answers]
         if row.location:
             fields["location"] = location_of(row.location).shown(fields["status"])
         for column in ("key_version", "price_amount", "price_currency"):

@@ -13,7 +13,7 @@ from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import FieldsWrong, SlotNotOffered, SlotTaken
 from expert_booking.domain.locations import chosen
 from expert_booking.domain.terms import EmailVerification
-from expert_booking.schemas import BookingRequest, Caller, LocationChoice
+from expert_booking.schemas import BookingRequest, Caller, LocationChoice, answers_of
 from expert_booking.services.availability import find_offer, slot_columns, slot_refusal, slot_refusal_if_any, with_busy
 
 
@@ -38,6 +38,9 @@ async def book(
     offer = await find_offer(connection, request.expert_id, session_type_id, now)
     wanted = request.location or LocationChoice()
     location = chosen(offer.locations, wanted.id, wanted.text)
+    # A program of the host need not ask.
+    by_program = caller is not None and caller.token_id is not None and caller.runs(offer.expert_id)
+    answers = answers_of(offer.questions, request.answers, complete=not by_program)
     slot = await _slot(connection, offer, request, hold, now)
     verify = may_verify and await _needs_verification(connection, offer, key, caller)
     new = rows.NewBooking(
@@ -52,6 +55,7 @@ async def book(
         state=offer.terms.initial_state(starts_at, now, verify=verify),
         limits=limits,
         location=location,
+        answers=answers,
     )
     written = await rows.book_held(connection, new) if hold else None
     if written is None:

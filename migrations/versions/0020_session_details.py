@@ -1,9 +1,9 @@
-"""Add the price and the locations of session types, and what bookings keep of them.
+"""Add price, locations and questions to session types, and what bookings keep of them.
 
 Why: customers want to know before booking what a session costs and how to pay. A price is an amount in the minor unit
 of an ISO 4217 currency; 0 means free, and NULL states no price, as in all existing rows. Each booking keeps a copy,
 because terms do not change after booking. Processes of the previous version copy no price.
-A booking also keeps the one location that was chosen for it.
+A booking also keeps the one location that was chosen for it, and the answers with the wording of their questions.
 
 The new columns are empty or have a constant default, which changes only PostgreSQL's catalogue. Verifying the CHECK
 reads all bookings once (0.5 s for a million) and blocks new ones in the meantime.
@@ -53,14 +53,17 @@ def upgrade() -> None:
     for table in ("session_type", "booking"):
         op.execute(f"ALTER TABLE {table} {PRICE}, ADD CONSTRAINT ck_{table}_price {PRICE_IS_WHOLE}")
     op.execute(COPY_TERMS)
-    op.execute("ALTER TABLE session_type ADD COLUMN locations jsonb NOT NULL DEFAULT '[]'")
-    op.execute("ALTER TABLE booking ADD COLUMN location jsonb")
+    op.execute(
+        "ALTER TABLE session_type ADD COLUMN locations jsonb NOT NULL DEFAULT '[]',"
+        " ADD COLUMN questions jsonb NOT NULL DEFAULT '[]'"
+    )
+    op.execute("ALTER TABLE booking ADD COLUMN location jsonb, ADD COLUMN answers jsonb NOT NULL DEFAULT '[]'")
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute("ALTER TABLE booking DROP COLUMN location")
-    op.execute("ALTER TABLE session_type DROP COLUMN locations")
+    op.execute("ALTER TABLE booking DROP COLUMN location, DROP COLUMN answers")
+    op.execute("ALTER TABLE session_type DROP COLUMN locations, DROP COLUMN questions")
     op.execute(COPY_TERMS_BEFORE)
     for table in ("session_type", "booking"):
         op.execute(f"ALTER TABLE {table} DROP CONSTRAINT ck_{table}_price, {NO_PRICE}")

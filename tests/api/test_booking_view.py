@@ -23,6 +23,7 @@ SESSION_TYPE: Final[Json] = {
     "email_verification": EmailVerification.NEVER, "price": {"amount": 4500, "currency": "EUR"},
     "payment_note": "By bank transfer.",
     "locations": [{"id": "there", "kind": "customer", "text": "In Berlin"}],
+    "questions": [{"id": "goal", "kind": "short_text", "text": "Your goal?"}],
 }  # fmt: skip
 # Only active session types can be booked, only bookings that the expert confirms have an answer deadline, and that only
 # once the customer's address is confirmed.
@@ -56,6 +57,7 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
     request = {
         **hold_request, "name": "Ada Lovelace", "email": "ada@example.com", "phone": "+442079460000",
         "notes": "My first session.", "timeZone": "Europe/London", "location": {"id": "there", "text": "Café Central"},
+        "answers": {"goal": "A job"},
     }  # fmt: skip
     if held:
         answer = (await client.post("/holds", json=hold_request)).json()
@@ -70,8 +72,10 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
     check_filled_in(BookingView, by_field(BookingView, made), ONLY_UNVERIFIED)
     assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made
     for name, value in request.items():
-        assert name in ("holdId", "location") or made[name] == value
+        assert name in ("holdId", "location", "answers") or made[name] == value
     assert made["location"] == {"kind": "customer", "text": "Café Central", "id": "there"}
+    assert made["answers"] == [{"id": "goal", "kind": "short_text", "question": "Your goal?", "value": "A job",
+                                "sensitive": False}]  # fmt: skip
     assert UUID(made["id"]) == UUID(request.get("holdId", made["id"]))
 
 
@@ -100,7 +104,7 @@ async def test_unverified_booking_is_the_same_in_post_and_get(
     expert = str(await add_expert(**{**SESSION_TYPE, "email_verification": EmailVerification.ALWAYS}))
     request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com",
                "phone": "+44 20 7946 0000", "notes": "My first session.", "timeZone": "Europe/London",
-               "location": {"text": "Café Central"}}  # fmt: skip
+               "location": {"text": "Café Central"}, "answers": {"goal": "A job"}}  # fmt: skip
     if held:
         hold = (await client.post("/holds", json={"expertId": expert, "startsAt": NINE})).json()
         request["holdId"] = hold["id"]

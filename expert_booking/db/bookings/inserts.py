@@ -45,6 +45,7 @@ _CUSTOMER_COLUMNS: Final = (
     _b.verify_by,
     _b.answer_minutes,
     _b.location,
+    _b.answers,
 )
 _HOLD_COLUMNS: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]

@@ -41,6 +41,7 @@ VIEW_COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
     "time_zone", "answer_by", "verify_by", "reschedules", "created_at", "updated_at", "version", "visitor",
     "customer_key", "key_version", "sequence", "title", *AGREED_TERMS, "wanted_emails", "location",
+    "answers",
 )  # fmt: skip
 EXPERT_COLUMNS: Final = {
     "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,

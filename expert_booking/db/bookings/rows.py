@@ -1,5 +1,6 @@
 """The rows to insert."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -8,12 +9,13 @@ from uuid import UUID
 from psycopg.types.range import TimestamptzRange
 
 from expert_booking.db.availability import Offer
-from expert_booking.db.documents import location_json
+from expert_booking.db.documents import answers_json, location_json
 from expert_booking.db.terms import agreed_columns
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.limits import HOUR
 from expert_booking.domain.locations import Location
+from expert_booking.domain.questions import Answer
 from expert_booking.domain.terms import InitialState
 from expert_booking.schemas import BookingRequest
 
@@ -89,6 +91,7 @@ class NewBooking(NewClaim):
     submission: UUID | None = None
     limits: LimitCheck | None = None
     location: Location | None = None
+    answers: Sequence[Answer] = ()
 
     def values(self) -> dict[str, Any]:
         """The columns of the row, the expert's part of its view, and the limits."""
@@ -100,7 +103,7 @@ class NewBooking(NewClaim):
             "verify_by": state.verify_by, "answer_minutes": state.answer_minutes, "name": request.name,
             "email": request.email, "customer_key": self.customer_key, "phone": request.phone, "notes": request.notes,
             "time_zone": request.time_zone, "submission": self.submission,
-            "location": location_json(self.location),
+            "location": location_json(self.location), "answers": answers_json(self.answers),
             "expert_slug": offer.slug, "expert_name": offer.name, "expert_time_zone": offer.calendar.zone.key,
         }  # fmt: skip
 

@@ -82,7 +82,9 @@ booking = Table(
     Column("price_currency", Text),
     Column("payment_note", Text, nullable=False, server_default=""),
     # Where it takes place: one of the locations of the session type, or what a host has set. See `domain/locations.py`.
-    Column("location", JSONB),
+    Column("location", JSONB(none_as_null=True)),
+    # The customer's answers, with the wording of the questions. See `domain/questions.py`.
+    Column("answers", JSONB, nullable=False, server_default=text("'[]'")),
     # Links and tokens of this booking are valid only with this version. Adding one revokes all earlier ones.
     Column("key_version", Integer, nullable=False, server_default="1"),
     # The emails that its customer wants: all, no_reminders or none.

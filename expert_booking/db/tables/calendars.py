@@ -54,6 +54,8 @@ session_type = Table(
     Column("payment_note", Text, nullable=False, server_default=""),
     # The documents of `schemas/locations.py`, in order.
     Column("locations", JSONB, nullable=False, server_default=text("'[]'")),
+    # The documents of `schemas/questions.py`, in order.
+    Column("questions", JSONB, nullable=False, server_default=text("'[]'")),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("minutes BETWEEN 5 AND 480 AND step_minutes BETWEEN 5 AND 1440", name="length"),

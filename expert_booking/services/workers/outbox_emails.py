@@ -7,7 +7,7 @@ from email.utils import parseaddr
 from typing import Final
 
 from expert_booking.db.bookings import agreed_terms
-from expert_booking.db.documents import location_of
+from expert_booking.db.documents import answer_of, location_of
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.outbox import DROP_AFTER
 from expert_booking.domain.addresses import in_ascii
@@ -147,6 +147,7 @@ def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
         price=terms.price,
         payment_note=terms.payment_note,
         location=_location(row),
+        answers=[answer_of(document).hidden() for document in row.answers or ()],
     )
 
 

@@ -33,7 +33,7 @@ _DETAILS: Final = Markup(
 <dt>Session</dt><dd>{session}</dd>
 <dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
 {zone}</dd>{theirs}{where}{price}
-<dt>Name</dt><dd>{name}</dd>{email}{phone}{notes}
+<dt>Name</dt><dd>{name}</dd>{email}{phone}{notes}{answers}
 </dl></div></section>"""
 )
 _HEAD: Final = Markup(
@@ -49,6 +49,7 @@ _PRICE: Final = Markup('{price}\n<span class="soft">{note}</span>')
 _LINK: Final = Markup('Video call\n<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>')
 _LINK_LATER: Final = "The link is shown here once the booking is confirmed."
 _NO_LINK: Final = "The expert will add the link."
+_SIGN_IN: Final = Markup('<a href="{}">Sign in</a> to see this answer.')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
@@ -206,6 +207,7 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         phone=_ROW.format(name="Phone", value=phone_numbers.international(booking.phone)) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
         where=_location_row(booking.location, booking.status, by_host=by_host) if booking.location else "",
+        answers=_answer_rows(booking),
         price=_price_row(booking),
     )
 
@@ -217,6 +219,14 @@ def _location_row(location: Location, status: Status, *, by_host: bool) -> Marku
     if location.kind is LocationKind.VIDEO:
         lines.append(_LINK_LATER if status is Status.PENDING else _NO_LINK if status is Status.CONFIRMED else "")
     return _ROW.format(name="Where", value="\n".join(filter(None, lines)))
+
+
+def _answer_rows(booking: BookingView) -> Markup:
+    hidden = _SIGN_IN.format(f"/sign-in?next=/booking/{booking.id}")
+    return Markup("").join(
+        _ROW.format(name=answer.question, value=hidden if answer.value is None else answer.text)
+        for answer in booking.answers
+    )
 
 
 def _price_row(booking: BookingView) -> Markup:

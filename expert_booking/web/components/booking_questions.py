@@ -1,19 +1,20 @@
 """What an expert asks before a session: where to meet, and questions. Beside the booking form, only if needed."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from nicegui.element import Element
 
 from expert_booking.domain.locations import LABELS, Location, LocationKind
-from expert_booking.schemas import PLACE_LENGTH, FieldError, SessionTypeView
+from expert_booking.schemas import ANSWER_LENGTHS, PLACE_LENGTH, FieldError, SessionTypeView
 
 # How long the browser may take to return the input, in seconds.
 _TIMEOUT = 10.0
 
 
 class BookingQuestions(Element, component="booking_questions.js"):
-    """The choice of a location. The input stays in the browser until the booking is made."""
+    """The choice of a location, and questions. The input stays in the browser until the booking is made."""
 
     def __init__(self, session_type: SessionTypeView, *, draft: str, on_typing: Callable[[], Awaitable[None]]) -> None:
         """`draft` is the name under which the browser stores the input. `on_typing` is called now and then."""
@@ -45,11 +46,18 @@ class BookingQuestions(Element, component="booking_questions.js"):
 def asks(session_type: SessionTypeView) -> bool:
     """Whether a session type asks for anything."""
     locations = session_type.locations
-    return len(locations) > 1 or any(one.kind is LocationKind.CUSTOMER for one in locations)
+    return (
+        bool(session_type.questions)
+        or len(locations) > 1
+        or any(one.kind is LocationKind.CUSTOMER for one in locations)
+    )
 
 
 def _asked(session_type: SessionTypeView) -> dict[str, Any]:
-    return {"locations": [_location(one) for one in session_type.locations], "questions": []}
+    return {
+        "locations": [_location(one) for one in session_type.locations],
+        "questions": [{**asdict(one), "length": ANSWER_LENGTHS.get(one.kind)} for one in session_type.questions],
+    }
 
 
 def _location(one: Location) -> dict[str, Any]:
