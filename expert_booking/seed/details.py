@@ -120,8 +120,9 @@ LOCATIONS: Final[Mapping[str, Sequence[OfferedLocation]]] = {
                         (LocationKind.ADDRESS, "Kastanienallee 12, 10435 Berlin")],
         "Marcus Reid-Thompson": [(LocationKind.PHONE, "")],
         "Priya Raghavan": [(LocationKind.VIDEO, "https://video.example.com/priya")],
-        "Hannah Whitlock": [(LocationKind.CUSTOMER, "Anywhere within the M25."),
-                            (LocationKind.VIDEO, "https://video.example.com/hannah")],
+        # The first one is the default, so it needs no words of the customer.
+        "Hannah Whitlock": [(LocationKind.VIDEO, "https://video.example.com/hannah"),
+                            (LocationKind.CUSTOMER, "Anywhere within the M25.")],
     }.items()
 }  # fmt: skip
 # What they ask. Not required, so that programs can book with every expert of the demo.

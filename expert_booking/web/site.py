@@ -45,7 +45,7 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.pages.console import today
+from expert_booking.web.pages.console import sessions, today
 from expert_booking.web.portraits import draw_portrait
 from expert_booking.web.socket_events import guard_sockets
 
@@ -108,6 +108,7 @@ def create_web(
     booking.mount(services, secret=secret)
     reschedule.mount(services, boards, secret=secret)
     my_bookings.mount(services)
+    sessions.mount(services)
     today.mount(services)
     sign_in_page.mount(services)
     verify.mount(web, services)
