@@ -82,7 +82,6 @@ class BookView:
                     on_book=on_book,
                     on_typing=on_typing,
                 )
-                self.ask(self._session_type)
             with ui.element("aside").classes("panel").props('aria-label="Your session"'):
                 self._summary = layout.html(Markup("")).classes("summary")
         self._drawn = True
@@ -99,6 +98,8 @@ class BookView:
 
     def ask(self, session_type: SessionTypeView) -> None:
         """Ask what the session type now asks, above the form. What was typed stays."""
+        if not self._drawn:
+            return
         if self._questions is not None:
             self._questions.show(session_type)
         elif asks(session_type):

@@ -51,7 +51,7 @@ async def test_host_adds_a_session_type_and_a_visitor_answers_its_questions(
     for place, (text, required) in enumerate((("What is your goal?", True), ("Your team", False))):
         await dialog.get_by_role("button", name="Add a question").click()
         question = dialog.get_by_role("group", name=f"question {place + 1}")
-        await question.get_by_label("Question").fill(text)
+        await question.get_by_label("Question", exact=True).fill(text)
         if required:
             await question.get_by_role("switch", name="Required").click()
     # An error stands beside its field, and nothing typed is lost.

@@ -93,10 +93,10 @@ export default {
       this.lastTyping = performance.now();
       this.$emit("typing");
     },
-    values() {
+    send() {
       const asked = this.questions.map((one) => [one.id, this.answers[one.id]]);
       const location = this.chosen ? { id: this.chosen.id, text: this.named ? this.location.text : "" } : null;
-      return { location, answers: Object.fromEntries(asked) };
+      this.$emit("values", { location, answers: Object.fromEntries(asked) });
     },
     showErrors(errors) {
       this.errors = errors;

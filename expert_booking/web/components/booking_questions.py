@@ -1,10 +1,12 @@
 """What an expert asks before a session: where to meet, and questions. Beside the booking form, only if needed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from nicegui.element import Element
+from nicegui.events import GenericEventArguments
 
 from expert_booking.domain.locations import LABELS, Location, LocationKind
 from expert_booking.schemas import ANSWER_LENGTHS, PLACE_LENGTH, FieldError, SessionTypeView
@@ -21,6 +23,8 @@ class BookingQuestions(Element, component="booking_questions.js"):
         super().__init__()
         self._props.update(draft=draft, placeLength=PLACE_LENGTH, **_asked(session_type))
         self.on("typing", lambda _: on_typing())
+        self.on("values", self._receive)
+        self._values: asyncio.Future[dict[str, Any]] | None = None
 
     def show(self, session_type: SessionTypeView) -> None:
         """Ask what the session type now asks. What was typed stays."""
@@ -30,9 +34,15 @@ class BookingQuestions(Element, component="booking_questions.js"):
             self.update()
 
     async def values(self) -> dict[str, Any]:
-        """The input, unvalidated, as the fields `location` and `answers` of a booking request."""
-        values = await self.run_method("values", timeout=_TIMEOUT)
-        return values if isinstance(values, dict) else {}
+        """The input, unvalidated, as the fields `location` and `answers` of a booking request. Raises TimeoutError."""
+        self._values = asyncio.get_running_loop().create_future()
+        self.run_method("send")
+        return await asyncio.wait_for(self._values, _TIMEOUT)
+
+    def _receive(self, event: GenericEventArguments) -> None:
+        if self._values is not None and not self._values.done():
+            values = event.args if isinstance(event.args, dict) else {}
+            self._values.set_result({name: values.get(name) for name in ("location", "answers")})
 
     def show_errors(self, field_errors: Sequence[FieldError]) -> None:
         """Show each error beside its field."""

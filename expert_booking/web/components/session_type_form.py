@@ -79,6 +79,7 @@ class SessionTypeForm(Element):
     def _draw(self) -> None:
         with _group("Basics"):
             self._add_text("title", "Title")
+            self._fields["title"].classes("wide")
             self._add_text("description", "Description", lines=True)
         with _group("Times"):
             self._add_number("minutes", "Length", "minutes")

@@ -130,7 +130,7 @@ class LocationList(_List):
         self._field(place, "kind", kind)
         kind.on_value_change(self._draw)
         label, hint = _TEXTS[LocationKind(item["kind"])]
-        self._field(place, "text", ui.input(label, value=item["text"]).props(f'hint="{hint}"'))
+        self._field(place, "text", ui.input(label, value=item["text"]).props(f'hint="{hint}"').classes("wide"))
 
 
 class QuestionList(_List):
@@ -146,7 +146,7 @@ class QuestionList(_List):
         }  # fmt: skip
 
     def _draw_item(self, place: int, item: dict[str, Any]) -> None:
-        self._field(place, "text", ui.input("Question", value=item["text"]))
+        self._field(place, "text", ui.input("Question", value=item["text"]).classes("wide"))
         kind = ui.select(_QUESTIONS, value=item["kind"], label="Answer")
         self._field(place, "kind", kind)
         kind.on_value_change(lambda: self._change_kind(place))
@@ -154,7 +154,7 @@ class QuestionList(_List):
             options = ui.textarea("Options, one per line", value="\n".join(item["options"])).props("outlined autogrow")
             self._fields[f"{place}.options"] = options
             options.on_value_change(lambda event: item.update(options=_lines(event.value)))
-        for name, label in (("required", "Required"), ("sensitive", "Sensitive: never sent by email")):
+        for name, label in (("required", "Required"), ("sensitive", "Sensitive, not in emails")):
             switch = ui.switch(label, value=item[name])
             switch.on_value_change(lambda event, name=name: item.update({name: event.value}))
 

@@ -1,6 +1,7 @@
 """`/console/sessions`: the session types of an expert as cards: add, edit, duplicate, reorder, switch on and off."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 from uuid import UUID
 
 from fastapi import Request
@@ -23,7 +24,8 @@ from expert_booking.services.calendars import CalendarKey
 from expert_booking.web import console
 from expert_booking.web.components.session_type_form import SessionTypeForm
 
-_FOCUS = "document.querySelector('[data-session-type=\"{}\"] [data-action={}]')?.focus()"
+# Once the browser has drawn the cards again.
+_FOCUS: Final = "setTimeout(() => document.querySelector('[data-session-type=\"{}\"] [data-action={}]')?.focus(), 100)"
 
 
 def mount(services: Services) -> None:
@@ -153,7 +155,7 @@ class SessionsPage:
         copy = await self._page.run(duplicate, saved="Saved")
         if copy is not None:
             await self.read()
-            ui.run_javascript(_FOCUS.format(copy.id, "edit"))
+            self._focus(copy.id, "edit")
 
     async def _drop(self, place: int) -> None:
         ids = [one.id for one in self._shown]
@@ -172,7 +174,11 @@ class SessionsPage:
         await self.read()
         # The card was drawn again. At the end of the list, its button is disabled.
         other = {0: "down", len(ids) - 1: "up"}.get(to, button)
-        ui.run_javascript(_FOCUS.format(moved, button if button == "edit" else other))
+        self._focus(moved, button if button == "edit" else other)
+
+    def _focus(self, session_type_id: UUID, action: str) -> None:
+        # Not `ui.run_javascript`: drawing the cards has deleted the button that was clicked.
+        self._page.client.run_javascript(_FOCUS.format(session_type_id, action))
 
     async def _key(self, caller: Caller) -> CalendarKey:
         return await self._services.calendars.key(str(self._page.expert.id), caller)
