@@ -22,6 +22,7 @@ from expert_booking.domain.errors import (
     BookingLimitReached,
     CancelTooLate,
     ChangedMeanwhile,
+    LocationChangeNotAllowed,
     NoReschedulesLeft,
     RescheduleNotAllowed,
     RescheduleTooLate,
@@ -38,7 +39,7 @@ ID = "c1c2f4a4-9a0e-4b6b-8a7c-3b9f2f1f7d10"
 REQUEST: Final = {
     "expertId": "7d9f1f0e-5c0b-4f5e-9a57-0c1d2e3f4a5b", "startsAt": "2026-11-24T09:00:00Z", "name": "Ada Lovelace",
     "email": "ada@example.com", "phone": "+44 20 7946 0000", "notes": "My first session.",
-    "timeZone": "Europe/London",
+    "timeZone": "Europe/London", "location": {"id": "video"}, "answers": {"goal": "A new job."},
 }  # fmt: skip
 HELD: Final = {**REQUEST, "holdId": "0d6f2c1b-8e37-4c5a-b1f4-52a7c9e0d318"}
 BY_HAND: Final = {
@@ -53,7 +54,11 @@ BOOKING: Final = {
     "answerBy": "2026-11-24T09:00:00Z", "verifyBy": None, "awaitsVerification": False,
     "cancelUntil": "2026-11-23T09:00:00Z",
     "rescheduleUntil": "2026-11-24T08:00:00Z",
-    "reschedulesLeft": 2,
+    "reschedulesLeft": 2, "price": {"amount": 4500, "currency": "EUR"},
+    "paymentNote": "Please pay by bank transfer after the session.",
+    "location": {"kind": "video", "text": "", "id": "video"},
+    "answers": [{"id": "goal", "kind": "long_text", "question": "What would you like to achieve?",
+                 "value": "A new job.", "sensitive": False}],
     "createdAt": "2026-11-22T12:00:00Z", "updatedAt": "2026-11-22T12:00:00Z", "version": 1,
     "wantedEmails": "all", "mail": "sent",
 }  # fmt: skip
@@ -120,6 +125,7 @@ ON_RESCHEDULE: Final[Responses] = {
         NO_BOOKING,
         SLOT_TAKEN,
         refused(RescheduleNotAllowed),
+        refused(LocationChangeNotAllowed),
         CHANGED,
         refused(RescheduleTooLate),
         refused(NoReschedulesLeft),

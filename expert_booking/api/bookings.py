@@ -77,6 +77,9 @@ def endpoints(
         aside with `override`, to the minute, and book without an email with `notify: false`. If a rule stands in the
         way, the 422 lists the `override` that is needed. Overlapping another booking is never possible.
 
+        If the session type asks questions, send `answers` by their `id`. Wrong or missing ones are `answers.<id>` in
+        the `errors` of a 422. The expert's and admins' tokens need not answer.
+
         No token is needed. The bookings of a network in an hour are limited, except for an address whose customer's
         token is sent, and so are the upcoming bookings of an address. Tokens of experts and admins have no limits.
         """
@@ -141,10 +144,13 @@ def endpoints(
         )
 
     reschedule_request = Body(
-        openapi_examples={"booking": {"value": {"startsAt": LATER["startsAt"], "reason": "The train is late."}}}
+        openapi_examples={
+            "booking": {"value": {"startsAt": LATER["startsAt"], "reason": "The train is late."}},
+            "location": {"value": {"location": {"kind": "address", "text": "1 High Street, London"}}},
+        }
     )
 
-    @router.patch("/{booking}", summary="Reschedule a booking", responses=ON_RESCHEDULE)
+    @router.patch("/{booking}", summary="Reschedule a booking, or change its location", responses=ON_RESCHEDULE)
     async def reschedule(
         booking: BookingReference,
         request: Annotated[RescheduleRequest, reschedule_request],
@@ -159,7 +165,13 @@ def endpoints(
 
         With `version`, the change is refused if the booking has changed since you read it. A host may set rules of the
         calendar aside with `override`, to the minute, and reschedule without an email with `notify: false`.
+
+        With `location` instead of `startsAt`, the expert and admins change where it takes place, until the session is
+        over. The customer gets an email with a new calendar file.
         """
+        if request.location is not None:
+            return await services.bookings.relocate(parse_id(booking, BookingNotFound), request.location, caller)
+        assert request.starts_at is not None
         return await services.bookings.reschedule(
             parse_id(booking, BookingNotFound),
             request.starts_at,

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from json import loads
@@ -13,12 +13,16 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ARRAY, ColumnElement, Date, DateTime, Text, Uuid, any_, bindparam, cast, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from expert_booking.db.documents import location_of, question_of
 from expert_booking.db.engine import AnyRow, DriverStatement
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
+from expert_booking.db.terms import TERMS, terms_of
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.holidays import Holidays
 from expert_booking.domain.hours import AvailabilityRule, DaysOff, Hours, Override, OverrideKind, Window
-from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
+from expert_booking.domain.locations import Location
+from expert_booking.domain.questions import Question
+from expert_booking.domain.terms import Terms
 
 # No session, buffers included, extends further than this from its start, and no local day began earlier than this.
 _LONGEST_SESSION: Final = timedelta(days=2)
@@ -39,6 +43,8 @@ class Offer:
     description: str
     calendar: Calendar
     terms: Terms
+    locations: tuple[Location, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     def with_busy(self, busy: Sequence[Busy]) -> "Offer":
         """Return the offer with these busy times in its calendar."""
@@ -46,8 +52,6 @@ class Offer:
 
 
 _e, _s, _r, _o, _d, _b = expert.c, session_type.c, availability_rule.c, override.c, day_off.c, booking.c
-# The columns with the terms of a session type.
-TERMS: Final = tuple(field.name for field in fields(Terms))
 _ids = bindparam("ids", type_=ARRAY(Uuid))
 _first_day = bindparam("first_day", type_=Date)
 
@@ -78,7 +82,8 @@ _SESSION_TYPES = (
            _e.active.label("expert_active"), (_e.active & _s.active).label("active"),
            _s.id.label("session_type_id"), _s.title, _s.description,
            _s.minutes, _s.step_minutes, _s.before_minutes, _s.after_minutes, _s.notice_minutes, _s.horizon_days,
-           _s.daily_cap, *(_s[name] for name in TERMS), _RULES.label("rules"),
+           _s.daily_cap, *(_s[name] for name in TERMS), cast(_s.locations, Text),
+           cast(_s.questions, Text), _RULES.label("rules"),
            _OVERRIDES.label("overrides"), _DAYS_OFF.label("days_off"))
     .join_from(expert, session_type, _s.expert_id == _e.id)
     .order_by(_e.id, _s.position, _s.created_at, _s.id)
@@ -156,22 +161,12 @@ def _offer(row: AnyRow) -> Offer:
                            row.notice_minutes, row.horizon_days, row.daily_cap)  # fmt: skip
     calendar = Calendar(ZoneInfo(row.time_zone), _hours_of(row), length, row.active, row.session_type_id)
     return Offer(row.id, row.slug, row.name, row.expert_active, row.session_type_id, row.title, row.description,
-                 calendar, terms_of(row))  # fmt: skip
+                 calendar, terms_of(row), _locations(row.locations), _questions(row.questions))  # fmt: skip
 
 
 def _hours_of(row: AnyRow) -> Hours:
     holidays = (row.country, row.region) if row.closed_on_holidays else None
     return _hours(row.rules or "[]", row.overrides or "[]", row.days_off or "[]", holidays)
-
-
-def terms_of(row: AnyRow) -> Terms:
-    """Return the terms in the columns of a session type."""
-    terms = Terms(*(getattr(row, name) for name in TERMS))
-    return replace(
-        terms,
-        confirmation=Confirmation(terms.confirmation),
-        email_verification=EmailVerification(terms.email_verification),
-    )
 
 
 # The texts are read from the database each time, but parsed only when they have changed.
@@ -191,6 +186,16 @@ def _hours(rules_text: str, overrides_text: str, days_off_text: str, holidays_of
     )
     holidays = Holidays(*holidays_of) if holidays_of else None
     return Hours(tuple(rules), overrides, tuple(days_off), holidays)
+
+
+@lru_cache(maxsize=256)
+def _locations(text: str) -> tuple[Location, ...]:
+    return tuple(location_of(document) for document in loads(text))
+
+
+@lru_cache(maxsize=256)
+def _questions(text: str) -> tuple[Question, ...]:
+    return tuple(question_of(document) for document in loads(text))
 
 
 def _day(text: str | None) -> date | None:

@@ -8,10 +8,12 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from expert_booking.db.tables import AGREED_TERMS
+
 # The columns of a line, separated by tabs.
 COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "busy", "status", "name", "email", "customer_key",
-    "phone", "notes", "time_zone", "title", "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules",
+    "phone", "notes", "time_zone", "title", *AGREED_TERMS,
 )  # fmt: skip
 _names: Final = ", ".join(COLUMNS)
 _INCOMING: Final = (

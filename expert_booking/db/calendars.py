@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from expert_booking.db import experts
 from expert_booking.db.engine import AnyRow, violated
 from expert_booking.db.tables import LIVE_ROWS, availability_rule, booking, day_off, expert, override, session_type
+from expert_booking.db.terms import price_columns
 from expert_booking.domain.errors import SessionTypeInUse, SlugTaken, Unavailable
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window
 from expert_booking.domain.plan_checks import CapPlace, cap_places
@@ -40,6 +41,12 @@ _RECORD = select(
 _TYPE_COLUMNS = tuple(column for column in session_type.c if column.name not in ("expert_id", "created_at"))
 _TYPES = select(*_TYPE_COLUMNS).where(_s.expert_id == bindparam("expert")).order_by(_s.position, _s.created_at, _s.id)
 _LAST_POSITION = select(func.max(_s.position)).where(_s.expert_id == bindparam("expert"))
+_ORDER = text(
+    """
+    UPDATE session_type SET position = place FROM unnest(:ids) WITH ORDINALITY AS wanted (id, place)
+     WHERE session_type.id = wanted.id AND expert_id = :expert
+    """
+).bindparams(bindparam("expert", type_=Uuid), bindparam("ids", type_=ARRAY(Uuid)))
 # One statement, so that the zone and the hours are consistent.
 _PLAN = (
     select(_e.time_zone, _r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from, _r.valid_until)
@@ -116,7 +123,7 @@ async def add_session_type(connection: AsyncConnection, expert_id: UUID, values:
     """Insert a session type and return it. Without a position it comes last."""
     last = await connection.scalar(_LAST_POSITION, {"expert": expert_id}) or 0
     position = values["position"] or min(last + 1, 1000)
-    statement = insert(session_type).values({**values, "position": position, "expert_id": expert_id})
+    statement = insert(session_type).values({**price_columns(values), "position": position, "expert_id": expert_id})
     return (await connection.execute(statement.returning(*_TYPE_COLUMNS))).one()
 
 
@@ -124,8 +131,14 @@ async def change_session_type(
     connection: AsyncConnection, expert_id: UUID, session_type_id: UUID, values: Mapping[str, Any]
 ) -> AnyRow | None:
     """Change columns of a session type and return it; None if this expert has no such session type."""
-    statement = update(session_type).where(_s.id == session_type_id, _s.expert_id == expert_id).values(**values)
+    statement = update(session_type).where(_s.id == session_type_id, _s.expert_id == expert_id)
+    statement = statement.values(**price_columns(values))
     return (await connection.execute(statement.returning(*_TYPE_COLUMNS))).one_or_none()
+
+
+async def order_session_types(connection: AsyncConnection, expert_id: UUID, ids: Sequence[UUID]) -> None:
+    """Give the session types of an expert the positions of their ids."""
+    await connection.execute(_ORDER, {"expert": expert_id, "ids": list(ids)})
 
 
 async def remove_session_type(connection: AsyncConnection, expert_id: UUID, session_type_id: UUID) -> bool:

@@ -30,6 +30,7 @@ _b = booking.c
 ERASED: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "name": "", "email": "", "customer_key": "", "phone": None, "notes": "", "time_zone": None, "visitor": None,
+        "location": None, "answers": [],
         "submission": None, "hold_origin": None, "change_reason": "", "erase_when_over": False,
     }
 )  # fmt: skip

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow, DriverStatement
 from expert_booking.db.tables import availability_rule, expert, former_slug, session_type
+from expert_booking.db.terms import price_columns
 from expert_booking.domain.addresses import customer_key
 from expert_booking.schemas import ExpertRequest
 
@@ -123,7 +124,7 @@ def _columns(request: ExpertRequest) -> dict[str, Any]:
 
 async def _add_calendars(connection: AsyncConnection, added: Sequence[tuple[UUID, ExpertRequest]]) -> None:
     types = [
-        {"expert_id": key, "position": place, **wanted.model_dump()}
+        {"expert_id": key, "position": place, **price_columns(wanted.model_dump())}
         for key, request in added
         for place, wanted in enumerate(request.session_types, 1)
     ]

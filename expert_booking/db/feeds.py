@@ -27,7 +27,8 @@ _ENTRY: Final = (
         _b.id.label("booking_id"), select(installation.c.id).scalar_subquery().label("installation"), _b.status,
         _b.starts_at, _b.ends_at, _b.sequence, _b.changed_at, _b.title.label("session_title"),
         expert.c.name.label("expert_name"), _b.name.label("customer_name"), _b.email.label("customer_email"),
-        _b.phone.label("customer_phone"), _b.notes, _b.key_version,
+        _b.phone.label("customer_phone"), _b.notes, _b.key_version, _b.price_amount,
+        _b.price_currency, _b.payment_note, _b.location, _b.answers,
     )
     .join_from(booking, expert, expert.c.id == _b.expert_id)
     # Holds have no customer and are left out, and so are bookings whose customer has not confirmed the email address.

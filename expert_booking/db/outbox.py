@@ -52,7 +52,7 @@ _CLAIM = text(
              b.email AS customer_email, b.phone AS customer_phone, b.time_zone AS customer_zone, b.notes,
              b.key_version, b.wanted_emails,
              c.from_starts_at, c.actor, coalesce(c.reason, '') AS reason, c.at,
-             b.title AS session_title, {_TERMS},
+             b.title AS session_title, b.location, b.answers, {_TERMS},
              e.slug AS expert_slug, e.name AS expert_name, e.email AS expert_email, e.time_zone AS expert_zone,
              e.wanted_emails AS expert_emails,
              r.id AS request_id, r.email, r.expires_at, r.spent_at, r.earlier, r.earlier_elsewhere,

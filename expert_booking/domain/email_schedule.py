@@ -17,6 +17,8 @@ class MessageKind(StrEnum):
     RESCHEDULED = "rescheduled"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    # A host has changed where it takes place.
+    RELOCATED = "relocated"
     REMINDER = "reminder"
     # The customer of a new booking must confirm the address.
     VERIFICATION = "verification"

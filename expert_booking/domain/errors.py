@@ -203,6 +203,12 @@ class RescheduleNotAllowed(Conflict):
     code = "reschedule_not_allowed"
 
 
+class LocationChangeNotAllowed(Conflict):
+    """The location of this booking cannot be changed any more."""
+
+    code = "location_change_not_allowed"
+
+
 class CodeWrong(Invalid):
     """This code is not correct."""
 

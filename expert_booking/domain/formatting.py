@@ -1,10 +1,17 @@
-"""Format times and statuses for people. Times that the clock shows twice (a fold) include their UTC offset."""
+"""Format times, prices and statuses for people. Times that the clock shows twice (a fold) include their UTC offset."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from babel.numbers import format_currency
+
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.prices import Price
+
+# The language of pages, emails and calendar files, as CLDR names it.
+LOCALE: Final = "en"
 
 # Stands for the name of a customer whose data was deleted.
 DELETED_CUSTOMER: Final = "Deleted customer"
@@ -75,6 +82,15 @@ def time_left(span: timedelta) -> str:
 def minutes(least: int, most: int | None = None) -> str:
     """`60 minutes`, `30 to 90 minutes`."""
     return f"{least} minutes" if most in (None, least) else f"{least} to {most} minutes"
+
+
+def price(cost: Price) -> str:
+    """`€45.00`, `¥4,500`, `CHF 45.00`, `Free`."""
+    if cost.amount == 0:
+        return "Free"
+    text = format_currency(cost.value, cost.currency, locale=LOCALE, decimal_quantization=False)
+    # CLDR asks for a space between letters and digits, which babel leaves out.
+    return re.sub(r"(?<=[^\W\d_])(?=\d)", "\u00a0", text)
 
 
 def offset(instant: datetime, zone: ZoneInfo) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 
 from expert_booking.domain.errors import CancelTooLate, NoReschedulesLeft, RescheduleNotAllowed, RescheduleTooLate
 from expert_booking.domain.lifecycle import RESCHEDULABLE, Status, check_reschedule
+from expert_booking.domain.prices import Price
 from expert_booking.domain.unavailability import duration
 
 
@@ -52,7 +53,8 @@ class InitialState:
 class Terms:
     """The terms of a session type. Notices are elapsed time before the start and do not apply to hosts.
 
-    `max_reschedules` is how often the customer may reschedule a booking; None means no limit.
+    `max_reschedules` is how often the customer may reschedule a booking; None means no limit. `price` None means that
+    no price is stated; `payment_note` says how to pay.
     """
 
     confirmation: Confirmation = Confirmation.BY_EXPERT
@@ -61,6 +63,8 @@ class Terms:
     reschedule_notice_minutes: int = 0
     max_reschedules: int | None = None
     email_verification: EmailVerification = EmailVerification.NEVER
+    price: Price | None = None
+    payment_note: str = ""
 
     def initial_state(self, starts_at: datetime, now: datetime, *, verify: bool) -> InitialState:
         """The state of a booking made now (UTC). `verify`: the customer must first confirm the email address."""
@@ -104,7 +108,7 @@ class Terms:
             raise RescheduleTooLate(f"This session can only be rescheduled {until(self.reschedule_notice_minutes)}.")
 
     def sentences(self) -> list[str]:
-        """The terms as the customer reads them before booking: confirmation, cancellation, rescheduling."""
+        """The terms as the customer reads them before booking: confirmation, cancellation, rescheduling, payment."""
         how_often = {None: "", 1: ", once", 2: ", twice"}.get(
             self.max_reschedules, f", up to {self.max_reschedules} times"
         )
@@ -119,7 +123,8 @@ class Terms:
             else f"You can reschedule {until(self.reschedule_notice_minutes)}{how_often}."
         )
         verification = _VERIFICATION[self.email_verification]
-        return [*verification, confirmed, f"Free cancellation {until(self.cancel_notice_minutes)}.", rescheduling]
+        cancelling = f"Free cancellation {until(self.cancel_notice_minutes)}."
+        return [*verification, confirmed, cancelling, rescheduling, *([self.payment_note] if self.payment_note else [])]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from expert_booking.domain import formatting
 from expert_booking.domain.email_schedule import MessageKind
 from expert_booking.domain.lifecycle import HOSTS, LIVE, Actor, Status
+from expert_booking.domain.locations import Location
 from expert_booking.domain.phone_numbers import international
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import Site
@@ -121,11 +122,26 @@ def _facts(email: BookingEmail) -> list[Fact]:
     if old_time is not None:
         facts.append(Fact("Old time", _times(old_time, email, *zones), struck_out=True))
     facts.append(Fact("Session", [one_line(email.session_title)]))
+    if email.location and email.status in LIVE:
+        facts.append(_location_fact(email.location, for_host=not email.to_customer))
+    facts += _price_facts(email)
     facts += [Fact("Expert", [one_line(email.expert_name)])] if email.to_customer else _customer_facts(email)
     # Never email a customer's own text to the customer: anyone can book with someone else's address and write anything.
     if email.reason and not email.is_erasure and (email.actor in HOSTS or not email.to_customer):
         facts.append(Fact("Reason", lines(email.reason)))
     return facts
+
+
+def _location_fact(location: Location, *, for_host: bool) -> Fact:
+    if location.is_link:
+        return Fact("Video call", [location.text], link=location.text)
+    return Fact("Where", [one_line(each) for each in location.lines(for_host=for_host)])
+
+
+def _price_facts(email: BookingEmail) -> list[Fact]:
+    price = [formatting.price(email.price)] if email.price else []
+    note = lines(email.payment_note) if email.payment_note else []
+    return [Fact("Price" if price else "Payment", [*price, *note])] if price or note else []
 
 
 def _customer_facts(email: BookingEmail) -> list[Fact]:
@@ -139,6 +155,9 @@ def _customer_facts(email: BookingEmail) -> list[Fact]:
         facts.append(Fact("Phone", [one_line(international(email.customer_phone))]))
     if email.notes:
         facts.append(Fact("Notes", lines(email.notes)))
+    facts += [Fact(one_line(each.question), lines(each.text)) for each in email.answers if each.value is not None]
+    if any(each.value is None for each in email.answers):
+        facts.append(Fact("Sensitive answers", ["Sign in to see them on the page of the booking."]))
     return facts
 
 

@@ -1,11 +1,15 @@
 """The data of one email about a booking."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.locations import Location
+from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import Answer
 from expert_booking.domain.terms import Leeway
 
 
@@ -40,6 +44,13 @@ class BookingEmail:
     leeway: Leeway
     # The version of the key in the customer's link. A new version ends the earlier links.
     key_version: int = 1
+    # The price that was agreed, and how to pay.
+    price: Price | None = None
+    payment_note: str = ""
+    # Where it takes place, as this recipient may see it now.
+    location: Location | None = None
+    # For the expert only.
+    answers: Sequence[Answer] = ()
     minutes_before: int | None = None
 
     @property

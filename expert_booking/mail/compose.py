@@ -171,6 +171,10 @@ def _entry(email: BookingEmail, site: Site, installation: UUID) -> ics.Entry:
         customer_email=email.customer_email,
         customer_phone=email.customer_phone,
         notes=email.notes,
+        price=email.price,
+        payment_note=email.payment_note,
+        location=email.location,
+        answers=email.answers,
         url=booking_url(email, site),
         manage_url=manage_url(email, site),
     )

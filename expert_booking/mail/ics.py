@@ -11,9 +11,12 @@ from uuid import UUID
 from icalendar import Calendar, Event, vCalAddress, vDuration, vText, vUri
 
 from expert_booking.domain.email_schedule import Audience
-from expert_booking.domain.formatting import DELETED_CUSTOMER
+from expert_booking.domain.formatting import DELETED_CUSTOMER, price
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.locations import Location
 from expert_booking.domain.phone_numbers import international
+from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import Answer
 from expert_booking.mail.plain import lines, one_line
 
 _UNQUOTED_IN_URIS: Final = "!$'*+"
@@ -50,6 +53,12 @@ class Entry:
     customer_email: str
     customer_phone: str | None
     notes: str
+    price: Price | None = None
+    payment_note: str = ""
+    # As this recipient may see it now.
+    location: Location | None = None
+    # For the expert, without the values of sensitive ones.
+    answers: Sequence[Answer] = ()
     # The page of the booking, and the link with which the recipient manages it, which may contain a key.
     url: str
     manage_url: str
@@ -116,11 +125,22 @@ def _event(entry: Entry, organizer: Party, attendee: Party | None = None) -> Eve
         event.add(name, instant)
     event.add("SUMMARY", _Text(_summary(entry)))
     event.add("DESCRIPTION", _Text("\n".join(_description(entry))))
+    if entry.location:
+        _add_location(event, entry.location, for_host=entry.audience is Audience.EXPERT)
     event.add("URL", vUri(entry.url))
     event.add("ORGANIZER", _cal_address(organizer))
     if attendee is not None:
         event.add("ATTENDEE", _attendee(attendee, entry))
     return event
+
+
+def _add_location(event: Event, location: Location, *, for_host: bool) -> None:
+    """Add LOCATION and, with a link, CONFERENCE (RFC 7986), for programs that have a button for it."""
+    where = location.text if location.is_link else ", ".join(location.lines(for_host=for_host))
+    event.add("LOCATION", _Text(one_line(where)))
+    if location.is_link:
+        parameters = {"VALUE": "URI", "FEATURE": "VIDEO", "LABEL": "Video call"}
+        event.add("CONFERENCE", vUri(location.text), parameters=parameters)
 
 
 def _status(status: Status) -> str:
@@ -139,13 +159,19 @@ def _description(entry: Entry) -> list[str]:
     pending = entry.status is Status.PENDING
     if entry.audience is Audience.CUSTOMER:
         status = ["The expert has not confirmed it yet."] if pending else []
-        return [*status, f"Manage your booking: {entry.manage_url}"]
+        return [*status, *_payment(entry), f"Manage your booking: {entry.manage_url}"]
     description = ["You have not answered this request yet."] if pending else []
     phone = international(entry.customer_phone or "")
     facts = (("Customer", entry.customer_name), ("Email", entry.customer_email), ("Phone", phone))
     description += [f"{name}: {one_line(fact)}" for name, fact in facts if fact]
     notes = ["Notes:", *lines(entry.notes)] if entry.notes else []
-    return [*description, *notes, f"Manage this booking: {entry.manage_url}"]
+    answers = [one_line(f"{each.question}: {each.text}") for each in entry.answers if each.value is not None]
+    return [*description, *notes, *answers, *_payment(entry), f"Manage this booking: {entry.manage_url}"]
+
+
+def _payment(entry: Entry) -> list[str]:
+    cost = [f"Price: {price(entry.price)}"] if entry.price else []
+    return [*cost, *(lines(entry.payment_note) if entry.payment_note else [])]
 
 
 def _cal_address(party: Party) -> vCalAddress:

@@ -88,6 +88,16 @@ TO_CUSTOMER: Final[Templates] = {
             "Cancelled", "Your booking was cancelled", "Your session with {other} has been cancelled."
         ),
     },
+    MessageKind.RELOCATED: {
+        ActedBy.OTHER_SIDE: Template(
+            "New location", "Your booking has a new location", "{other} has changed where your session takes place."
+        ),
+        ActedBy.SYSTEM: Template(
+            "New location",
+            "Your booking has a new location",
+            "The location of your session with {other} has changed.",
+        ),
+    },
     MessageKind.EXPIRED: Template(
         "Request expired",
         "Your request has expired",

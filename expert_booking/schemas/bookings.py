@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Final, TypeVar
+from typing import Annotated, ClassVar, Final, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator, model_validator
 
 from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery, WantedEmails
 from expert_booking.domain.formatting import DELETED_CUSTOMER
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.locations import Location
+from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import Answer
 from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.domain.terms import Leeway
 from expert_booking.domain.time_zones import country_of
@@ -28,8 +31,11 @@ from expert_booking.schemas.fields import (
     at_most,
     at_most_items,
     checked,
+    invalid_field,
     lines,
 )
+from expert_booking.schemas.locations import LocationChoice, LocationRequest
+from expert_booking.schemas.questions import Answers
 
 REASON_LENGTH: Final = 500
 _TIME_ZONE: Final = "The customer's time zone, for emails and for a phone number without a country code."
@@ -51,6 +57,10 @@ class BookingRequest(RequestModel):
     time_zone: Annotated[ZoneName | None, Field(description=_TIME_ZONE)] = None
     phone: Annotated[Phone | None, BeforeValidator(lambda text: text or None), Field(description=_PHONE)] = None
     notes: Notes = ""
+    location: Annotated[LocationChoice | None, Field(description="Default: the session type's first location.")] = None
+    answers: Annotated[
+        Answers, Field(description="By the `id` of the session type's questions: a text, number, boolean or options.")
+    ] = Field(default_factory=dict)
     hold_id: Annotated[UUID | None, Field(description="The hold on this slot. An expired hold is ignored.")] = None
 
     # The country of phone numbers without a country code, if the time zone names none: a setting of the site.
@@ -163,6 +173,15 @@ class BookingView(BusyView):
     reschedules_left: Annotated[
         int | None, Field(description="How often the customer may still reschedule; null: no limit.")
     ]
+    price: Annotated[Price | None, Field(description="The price when it was booked; null: none was stated.")] = None
+    payment_note: str = ""
+    location: Annotated[
+        Location | None,
+        Field(description="Where it takes place. Links and numbers are shown once the booking is confirmed."),
+    ] = None
+    answers: Annotated[
+        Sequence[Answer], Field(description="`value` is null in sensitive answers, unless the caller has signed in.")
+    ] = ()
     created_at: Utc
     updated_at: Utc
     version: Annotated[int, Field(description="Increases with every change.")]
@@ -233,13 +252,22 @@ class VerifyRequest(RequestModel):
 
 
 class RescheduleRequest(RequestModel):
-    """The new start of a booking, and a reason for its history."""
+    """Either the new start of a booking, with a reason for its history, or its new location."""
 
-    starts_at: Instant
+    starts_at: Instant | None = None
     reason: ChangeReason = ""
     version: Version = None
     override: Overrides = ()
     notify: Notify = True
+    location: LocationRequest | None = None
+
+    @model_validator(mode="after")
+    def _one_change(self) -> Self:
+        if self.starts_at is None and self.location is None:
+            raise invalid_field("startsAt", "Please fill this in.")
+        if self.starts_at is not None and self.location is not None:
+            raise invalid_field("location", "Please change the time and the location in separate requests.")
+        return self
 
 
 class ChangeView(Model):

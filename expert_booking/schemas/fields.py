@@ -76,7 +76,7 @@ class Patch(RequestModel):
 
     def changes(self) -> dict[str, Any]:
         """The fields that were sent, by their Python names."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump(include=self.model_fields_set)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,13 @@ from uuid import UUID
 
 from pydantic import Field, StrictBool
 
+from expert_booking.domain.locations import Location
+from expert_booking.domain.prices import Price, currencies
+from expert_booking.domain.questions import Question
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
-from expert_booking.schemas.fields import WHOLE, Model, Name, Patch, RequestModel, lines
+from expert_booking.schemas.fields import WHOLE, Model, Name, Patch, RequestModel, at_most_items, checked, lines
+from expert_booking.schemas.locations import OfferedLocations
+from expert_booking.schemas.questions import Questions
 
 MAX_SESSION_TYPES: Final = 50
 
@@ -22,6 +27,24 @@ DailyCap = Annotated[int, Field(ge=1, le=100), WHOLE]
 Position = Annotated[int, Field(ge=1, le=1000), WHOLE]
 AnswerMinutes = Annotated[int, Field(ge=15, le=60 * 24 * 60), WHOLE]
 MaxReschedules = Annotated[int, Field(ge=0, le=100), WHOLE]
+
+
+def _currency(code: str) -> str:
+    if code not in currencies():
+        raise ValueError("Please use an ISO 4217 code such as EUR.")
+    return code
+
+
+class PriceRequest(RequestModel):
+    """A price. `amount` counts the currency's minor unit: 4500 is €45.00 or ¥4,500. 0 means free."""
+
+    amount: Annotated[int, Field(ge=0, le=100_000_000), WHOLE]
+    currency: Annotated[
+        str, Field(max_length=3, examples=["EUR"]), checked(_currency, enum=list(currencies()), maxLength=None)
+    ]
+
+
+PaymentNote = Annotated[str, lines(500)]
 
 
 class SessionTypeFields(RequestModel):
@@ -47,6 +70,12 @@ class SessionTypeFields(RequestModel):
         EmailVerification,
         Field(description="Whether customers must first confirm their email address: all, those new here, or none."),
     ] = EmailVerification.NEVER
+    price: Annotated[PriceRequest | None, Field(description="null: no price is stated. An amount of 0: free.")] = None
+    payment_note: Annotated[PaymentNote, Field(description="How to pay.")] = ""
+    locations: Annotated[
+        OfferedLocations, Field(description="Where it takes place; the customer chooses one of several.")
+    ] = ()
+    questions: Annotated[Questions, Field(description="What customers are asked when they book, in this order.")] = ()
     active: Annotated[StrictBool, Field(description="Whether it can be booked.")] = True
 
 
@@ -92,6 +121,12 @@ class SessionTypeView(Model):
     reschedule_notice_minutes: int = 0
     max_reschedules: int | None = None
     email_verification: EmailVerification = EmailVerification.NEVER
+    price: Price | None = None
+    payment_note: str = ""
+    locations: Annotated[
+        Sequence[Location], Field(description="Only hosts see the link of a video call and the number of a phone call.")
+    ] = ()
+    questions: Sequence[Question] = ()
     active: bool = True
 
     @property
@@ -110,3 +145,9 @@ class SessionTypeList(Model):
     """An expert's session types, by position."""
 
     session_types: Sequence[PlacedSessionType]
+
+
+class SessionTypeOrder(RequestModel):
+    """The ids of all session types of an expert, in the order in which they are listed."""
+
+    ids: Annotated[Sequence[UUID], Field(max_length=MAX_SESSION_TYPES), at_most_items(MAX_SESSION_TYPES)]

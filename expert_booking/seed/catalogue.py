@@ -6,9 +6,12 @@ from datetime import date
 from functools import cache
 from itertools import accumulate, pairwise
 from random import Random
+from typing import Any
 
 from expert_booking.domain.calendar import DAY
+from expert_booking.domain.prices import Price
 from expert_booking.domain.slugs import slug_of
+from expert_booking.domain.terms import Terms
 from expert_booking.schemas import ExpertRequest, RuleRequest, SessionTypeRequest
 from expert_booking.seed.details import (
     DETAILS,
@@ -16,9 +19,13 @@ from expert_booking.seed.details import (
     FIRST_TALK_TERMS,
     FIRST_TALK_TEXT,
     LATER_WEEKS,
+    LOCATIONS,
     LONG_TERMS,
     LONG_TEXT,
     MAIN_TEXTS,
+    PAYMENT_NOTE,
+    PRICES,
+    QUESTIONS,
     SPOKEN,
     TERMS,
     Details,
@@ -111,7 +118,9 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
         after_minutes=chance.choice((0, 0, 0, 0, 0, 5, 10, 15)),
         notice_minutes=chance.choice((60, 120, 180, 240, 360, 720)),
         horizon_days=60,
-        **asdict(replace(TERMS[person.category], email_verification=details.email_verification)),
+        locations=LOCATIONS.get(person.name, ()),
+        questions=QUESTIONS.get(person.name, ()),
+        **asdict(_terms(TERMS[person.category], person, details)),
     )
     return ExpertRequest(
         name=person.name,
@@ -134,14 +143,28 @@ def _request(person: Person, details: Details, slug: str, number: int, today: da
     )
 
 
+def _terms(terms: Terms, person: Person, details: Details) -> Terms:
+    price = PRICES.get(person.name)
+    note = PAYMENT_NOTE if price else ""
+    return replace(terms, email_verification=details.email_verification, price=price, payment_note=note)
+
+
 def _others(main: SessionTypeRequest, details: Details) -> Iterator[SessionTypeRequest]:
     if details.first_talk:
-        terms = replace(FIRST_TALK_TERMS, email_verification=details.email_verification)
+        free = Price(0, main.price.currency) if main.price else None
+        terms = replace(FIRST_TALK_TERMS, email_verification=details.email_verification, price=free)
         words = {"title": FIRST_TALK, "description": FIRST_TALK_TEXT, **asdict(terms)}
-        yield main.model_copy(update={**words, "minutes": 30, "step_minutes": 30, "before_minutes": 0})
+        yield _like(main, **words, minutes=30, step_minutes=30, before_minutes=0)
     if details.long_minutes:
-        words = {"title": f"{main.title}, long", "description": LONG_TEXT, **asdict(LONG_TERMS)}
-        yield main.model_copy(update={**words, "minutes": details.long_minutes, "daily_cap": details.long_cap})
+        minutes, hourly = details.long_minutes, main.price
+        price = Price(hourly.amount * minutes // 60, hourly.currency) if hourly else None
+        terms = replace(LONG_TERMS, price=price, payment_note=main.payment_note)
+        words = {"title": f"{main.title}, long", "description": LONG_TEXT, **asdict(terms)}
+        yield _like(main, **words, minutes=minutes, daily_cap=details.long_cap)
+
+
+def _like(main: SessionTypeRequest, **changes: Any) -> SessionTypeRequest:
+    return SessionTypeRequest.model_validate({**main.model_dump(), **changes})
 
 
 def _rules(person: Person, details: Details, today: date) -> Iterator[RuleRequest]:

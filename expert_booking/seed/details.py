@@ -1,11 +1,14 @@
 """Languages, further session types, terms and holidays of the experts in the sample data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from expert_booking.domain.locations import LocationKind
+from expert_booking.domain.prices import Price
+from expert_booking.domain.questions import QuestionKind
 from expert_booking.domain.terms import Confirmation, EmailVerification, Terms
-from expert_booking.schemas import DayWindow
+from expert_booking.schemas import DayWindow, OfferedLocation, QuestionRequest
 from expert_booking.seed.people import OFFICE, WORKDAYS, Hours, week
 
 
@@ -102,6 +105,41 @@ DETAILS: Final[Mapping[str, Details]] = {
     "Anneke de Vries": Details(("nl", "en", "de"), "NL", None, True, True, 90, shut_days=(5,)),
     "Rajesh Subramaniam": Details(("en", "hi", "te"), "IN", None, False, False, 90),
 }
+# What a session of an hour costs. The first talk is then free. The others state no price.
+PRICES: Final[Mapping[str, Price]] = {
+    "Jana Müller": Price(9000, "EUR"), "Marcus Reid-Thompson": Price(12000, "USD"), "Aroha Ngata": Price(11000, "NZD"),
+    "Søren Lindqvist": Price(85000, "DKK"), "Yuki Tanabe": Price(9500, "JPY"), "Inês Carvalho": Price(5500, "EUR"),
+    "Priya Raghavan": Price(250000, "INR"), "Łukasz Wójcik": Price(22000, "PLN"), "Noah Steiner": Price(16000, "CHF"),
+    "Hannah Whitlock": Price(7000, "GBP"), "Matteo Ricci": Price(6000, "EUR"), "Samir Haddad": Price(150000, "EGP"),
+}  # fmt: skip
+# Where they meet their customers. The others say nothing about it.
+LOCATIONS: Final[Mapping[str, Sequence[OfferedLocation]]] = {
+    name: [OfferedLocation(id=kind.value, kind=kind, text=text) for kind, text in places]
+    for name, places in {
+        "Jana Müller": [(LocationKind.VIDEO, "https://video.example.com/{room}"),
+                        (LocationKind.ADDRESS, "Kastanienallee 12, 10435 Berlin")],
+        "Marcus Reid-Thompson": [(LocationKind.PHONE, "")],
+        "Priya Raghavan": [(LocationKind.VIDEO, "https://video.example.com/priya")],
+        # The first one is the default, so it needs no words of the customer.
+        "Hannah Whitlock": [(LocationKind.VIDEO, "https://video.example.com/hannah"),
+                            (LocationKind.CUSTOMER, "Anywhere within the M25.")],
+    }.items()
+}  # fmt: skip
+# What they ask. Not required, so that programs can book with every expert of the demo.
+QUESTIONS: Final[Mapping[str, Sequence[QuestionRequest]]] = {
+    "Jana Müller": [
+        QuestionRequest(id="goal", kind=QuestionKind.LONG_TEXT, text="What would you like to achieve?"),
+        QuestionRequest(id="met", kind=QuestionKind.YES_NO, text="Have we met before?"),
+    ],
+    "Wanjiru Kamau": [
+        QuestionRequest(
+            id="sports", kind=QuestionKind.CHOICES, text="What do you do already?",
+            options=["Running", "Swimming", "Cycling", "Nothing yet"],
+        ),
+        QuestionRequest(id="health", kind=QuestionKind.LONG_TEXT, text="Any injuries?", sensitive=True),
+    ],
+}  # fmt: skip
+PAYMENT_NOTE: Final = "You get an invoice after the session. Please pay it within 14 days."
 # The second language of generated experts, besides English, by time zone.
 SPOKEN: Final[Mapping[str, str]] = {
     "Europe/Berlin": "de", "Europe/Lisbon": "pt", "Europe/Paris": "fr", "Europe/Madrid": "es", "Europe/Rome": "it",

@@ -10,6 +10,7 @@ from random import Random
 from typing import Final
 
 from expert_booking.db.availability import Offer
+from expert_booking.db.terms import agreed_columns
 from expert_booking.domain.calendar import DAY, MINUTE, Calendar
 from expert_booking.domain.lifecycle import Status
 from expert_booking.seed.catalogue import made_up_name
@@ -52,10 +53,13 @@ def _lines(offer: Offer, count: int, number: int, today: datetime) -> str:
 
 def _title_and_terms(offer: Offer) -> str:
     """Return title and terms, escaped for COPY's text format."""
-    terms = offer.terms
-    title = offer.title.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-    max_reschedules = "\\N" if terms.max_reschedules is None else terms.max_reschedules
-    return f"{title}\t{terms.cancel_notice_minutes}\t{terms.reschedule_notice_minutes}\t{max_reschedules}"
+    return "\t".join(map(_escaped, (offer.title, *agreed_columns(offer.terms).values())))
+
+
+def _escaped(value: object) -> str:
+    if value is None:
+        return "\\N"
+    return str(value).replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 
 def _drawn(weights: Mapping[Status, int], count: int, chance: Random) -> list[Status]:

@@ -300,4 +300,6 @@ def session_type_view(offer: Offer) -> SessionTypeView:
         active=offer.calendar.active,
         **asdict(offer.calendar.length),
         **asdict(offer.terms),
+        locations=[location.public() for location in offer.locations],
+        questions=offer.questions,
     )

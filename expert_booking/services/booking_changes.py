@@ -103,6 +103,14 @@ def owns(caller: Caller, row: AnyRow) -> bool:
     return caller.owns(row.id, row.customer_key, row.visitor, row.key_version)
 
 
+def has_signed_in(caller: Caller | None, row: AnyRow) -> bool:
+    """Whether the caller may see sensitive answers: a host, a reader, or the customer who has proven the address.
+
+    The link in an email and the browser that booked are not enough.
+    """
+    return caller is not None and (caller.reads_everything() or caller.vouches_for(row.customer_key, row.expert_id))
+
+
 def change_of(row: AnyRow, by: ActingAs, reason: str, at: datetime) -> rows.Change:
     """Return the change that `by` makes to this booking at `at` (UTC)."""
     return rows.Change(row.id, row.status, row.version, by.actor.value, at, by.token_id, reason)

@@ -75,7 +75,7 @@ class BookingLists:
         if before:
             found = found[::-1]
         return BookingPage(
-            bookings=[view_of(row) for row in found],
+            bookings=[view_of(row, sensitive=True) for row in found],
             total=min(total, lists.MAX_COUNTED),
             total_is_capped=total > lists.MAX_COUNTED,
             page=query.page,

@@ -13,6 +13,7 @@ from expert_booking.domain.errors import (
     BookingNotFound,
     ChangedMeanwhile,
     Forbidden,
+    LocationChangeNotAllowed,
     RescheduleNotAllowed,
     SlotNotOffered,
     SlotTaken,
@@ -20,8 +21,9 @@ from expert_booking.domain.errors import (
     TooManyBookings,
     TooManyNewLinks,
 )
-from expert_booking.domain.lifecycle import Actor, Status, check_reschedule, check_transition
+from expert_booking.domain.lifecycle import RESCHEDULABLE, Actor, Status, check_reschedule, check_transition
 from expert_booking.domain.limits import BookingLimits
+from expert_booking.domain.locations import ROOM, Location, new_room
 from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.schemas import (
     BookingHistory,
@@ -30,6 +32,7 @@ from expert_booking.schemas import (
     Caller,
     HostBookingRequest,
     HostChangeView,
+    LocationRequest,
 )
 from expert_booking.services import booking_changes, manual_bookings, new_bookings
 from expert_booking.services.booking_changes import (
@@ -39,6 +42,7 @@ from expert_booking.services.booking_changes import (
     change_of,
     changeable,
     check_version,
+    has_signed_in,
     owns,
 )
 from expert_booking.services.booking_views import is_unverified, view_of
@@ -117,7 +121,7 @@ class Bookings:
             raise BookingNotFound
         if not (caller.reads_everything() or caller.runs(row.expert_id) or owns(caller, row)):
             raise BookingNotFound
-        return view_of(row)
+        return view_of(row, sensitive=has_signed_in(caller, row))
 
     async def overlapping_for_visitor(
         self, expert_id: UUID, since: datetime, until: datetime, visitor: bytes
@@ -135,12 +139,14 @@ class Bookings:
     async def for_customer(self, key: str) -> Sequence[BookingView]:
         """All bookings of a customer, given as the `customer_key` of a proven address, latest start first."""
         async with self._database.statements() as connection:
-            return [view_of(row) for row in await rows.of_customer(connection, key)]
+            return [view_of(row, sensitive=True) for row in await rows.of_customer(connection, key)]
 
     async def for_experts(self, expert_ids: Sequence[UUID]) -> Sequence[BookingView]:
         """The pending and upcoming bookings of these experts, earliest first, without unconfirmed email addresses."""
         async with self._database.statements() as connection:
-            return [view_of(row) for row in await rows.of_experts(connection, expert_ids, self._clock())]
+            return [
+                view_of(row, sensitive=True) for row in await rows.of_experts(connection, expert_ids, self._clock())
+            ]
 
     async def book_by_hand(self, request: HostBookingRequest, caller: Caller | None) -> BookingView:
         """Book a time for a customer, as a host of the calendar. The booking is confirmed, and needs no email address.
@@ -154,7 +160,7 @@ class Bookings:
         async def attempt() -> BookingView:
             async with self._database.transaction() as connection:
                 made = await manual_bookings.book(connection, request, self._clock(), by=by)
-                return await _reload(connection, made.id)
+                return await _reload(connection, made.id, caller)
 
         return await retry_on_deadlock(attempt)
 
@@ -191,7 +197,7 @@ class Bookings:
             await rows.set_aside(connection, (), notify=notify is not False)
             if not await rows.change_status(connection, change_of(row, by, reason, self._clock()), to.value):
                 raise StatusChangeNotAllowed(CHANGED_CONCURRENTLY) if version is None else ChangedMeanwhile
-            return await _reload(connection, row.id)
+            return await _reload(connection, row.id, caller)
 
     async def reschedule(
         self,
@@ -226,7 +232,7 @@ class Bookings:
                 if by.actor is Actor.CUSTOMER:
                     rows.agreed_terms(row).check_reschedule(row.starts_at, row.reschedules, self._clock())
                 if to == row.starts_at:
-                    return view_of(row)
+                    return view_of(row, sensitive=has_signed_in(caller, row))
                 if by.actor is Actor.CUSTOMER:
                     await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
                 try:
@@ -239,9 +245,26 @@ class Bookings:
                     raise
                 if not done:
                     raise RescheduleNotAllowed(CHANGED_CONCURRENTLY) if version is None else ChangedMeanwhile
-                return await _reload(connection, row.id)
+                return await _reload(connection, row.id, caller)
 
         return await retry_on_deadlock(attempt)
+
+    async def relocate(self, booking_id: UUID, to: LocationRequest, caller: Caller | None) -> BookingView:
+        """Change where a booking takes place, as its expert or an admin. Its customer gets an email.
+
+        Raises NotAuthenticated, Forbidden, BookingNotFound, or LocationChangeNotAllowed once it is over.
+        """
+        async with self._database.transaction() as connection:
+            row, by = await changeable(connection, booking_id, caller)
+            if by.actor is Actor.CUSTOMER:
+                raise Forbidden("Only the expert can change the location.")
+            now = self._clock()
+            if Status(row.status) not in RESCHEDULABLE or row.ends_at <= now:
+                raise LocationChangeNotAllowed
+            location = Location(to.kind, to.text.replace(ROOM, new_room()))
+            if not await rows.relocate(connection, change_of(row, by, "location changed", now), location):
+                raise LocationChangeNotAllowed(CHANGED_CONCURRENTLY)
+            return await _reload(connection, row.id, caller)
 
     async def end_links(self, booking_id: UUID, caller: Caller | None) -> None:
         """Revoke all links and tokens of a booking and email its customer a new link.
@@ -287,7 +310,7 @@ class Bookings:
             return await rows.count(connection)
 
 
-async def _reload(connection: AnyConnection, booking_id: UUID) -> BookingView:
+async def _reload(connection: AnyConnection, booking_id: UUID, caller: Caller | None) -> BookingView:
     changed = await rows.by_id(connection, booking_id)
     assert changed is not None
-    return view_of(changed)
+    return view_of(changed, sensitive=has_signed_in(caller, changed))

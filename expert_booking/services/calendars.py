@@ -14,10 +14,13 @@ from zoneinfo import ZoneInfo
 from expert_booking.db import availability as offers
 from expert_booking.db import calendars as rows
 from expert_booking.db.availability import Offer
+from expert_booking.db.documents import location_of
 from expert_booking.db.engine import AnyConnection, AnyRow, Database
+from expert_booking.db.terms import price_of
 from expert_booking.domain.errors import (
     DaysOffNotFound,
     ExpertNotFound,
+    FieldsWrong,
     Forbidden,
     NotAuthenticated,
     OverrideNotFound,
@@ -30,6 +33,7 @@ from expert_booking.schemas import (
     MAX_DAYS_OFF,
     MAX_OVERRIDES,
     MAX_SESSION_TYPES,
+    NAME_LENGTH,
     Caller,
     DaysOffList,
     DaysOffQuery,
@@ -50,7 +54,6 @@ from expert_booking.schemas import (
     Role,
     SessionTypeChange,
     SessionTypeList,
-    SessionTypeView,
     WeeklyPlan,
     WeeklyWindow,
     photo_view,
@@ -154,7 +157,9 @@ class Calendars:
             if not (runs or expert.active):
                 raise ExpertNotFound
             found = await rows.session_types(connection, expert.id)
-        return SessionTypeList(session_types=[_session_type(row) for row in found if runs or row.active])
+        return SessionTypeList(
+            session_types=[_session_type(row, public=not runs) for row in found if runs or row.active]
+        )
 
     async def add_session_type(self, key: CalendarKey, new: NewSessionType) -> PlacedSessionType:
         """Add a session type. Raises ExpertNotFound or TooMany."""
@@ -174,6 +179,28 @@ class Calendars:
             if "daily_cap" in changes:
                 await self._number_places(connection, key, expert.time_zone)
             return _session_type(row)
+
+    async def order_session_types(self, key: CalendarKey, ids: Sequence[UUID]) -> SessionTypeList:
+        """Put the session types in this order. Raises FieldsWrong unless each of them is named once."""
+        async with self._changing(key) as (connection, _):
+            known = [row.id for row in await rows.session_types(connection, key.expert_id)]
+            if sorted(ids) != sorted(known):
+                raise FieldsWrong({"ids": "Please name each session type of this expert once."})
+            await rows.order_session_types(connection, key.expert_id, ids)
+            found = await rows.session_types(connection, key.expert_id)
+        return SessionTypeList(session_types=[_session_type(row) for row in found])
+
+    async def duplicate_session_type(self, key: CalendarKey, session_type_id: UUID) -> PlacedSessionType:
+        """Add a copy of a session type, listed last and switched off. Raises SessionTypeNotFound or TooMany."""
+        async with self._changing(key) as (connection, _):
+            found = await rows.session_types(connection, key.expert_id)
+            check_limit(len(found), MAX_SESSION_TYPES)
+            original = next((row for row in found if row.id == session_type_id), None)
+            if original is None:
+                raise SessionTypeNotFound
+            copy = {name: value for name, value in original._mapping.items() if name != "id"}
+            copy |= {"title": f"Copy of {original.title}"[:NAME_LENGTH], "active": False, "position": None}
+            return _session_type(await rows.add_session_type(connection, key.expert_id, copy))
 
     async def remove_session_type(self, key: CalendarKey, session_type_id: UUID) -> None:
         """Delete a session type without bookings. Raises SessionTypeNotFound or SessionTypeInUse."""
@@ -287,10 +314,7 @@ class Calendars:
             raise ExpertNotFound
         found = await offers.offers(connection, [key.expert_id], now)
         free = await next_open(connection, found, now)
-        types = [
-            SessionTypeView.model_validate(type_._mapping)
-            for type_ in await rows.session_types(connection, key.expert_id)
-        ]
+        types = [_session_type(type_) for type_ in await rows.session_types(connection, key.expert_id)]
         facts = {**row._mapping, "photo": photo_view(row.photo)}
         return ExpertRecord(**facts, session_types=types, next_available=free.get(key.expert_id))
 
@@ -317,8 +341,11 @@ def _choose(offers: Sequence[Offer], session_type_id: UUID | None) -> Offer:
     return next((offer for offer in candidates if offer.calendar.active), candidates[0])
 
 
-def _session_type(row: AnyRow) -> PlacedSessionType:
-    return PlacedSessionType.model_validate(row._mapping)
+def _session_type(row: AnyRow, *, public: bool = False) -> PlacedSessionType:
+    locations = [location_of(document) for document in row.locations]
+    if public:
+        locations = [location.public() for location in locations]
+    return PlacedSessionType.model_validate({**row._mapping, "price": price_of(row), "locations": locations})
 
 
 def _override(row: AnyRow) -> OverrideView:

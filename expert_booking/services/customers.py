@@ -183,7 +183,7 @@ class Customers:
         return True
 
     async def _bookings(self, connection: AnyConnection, key: str) -> Sequence[StoredBooking]:
-        found = [view_of(row) for row in await booking_rows.of_customer(connection, key, limit=None)]
+        found = [view_of(row, sensitive=True) for row in await booking_rows.of_customer(connection, key, limit=None)]
         ids = [booking.id for booking in found]
         history = _by_booking(await rows.changes_of(connection, ids))
         emails = _by_booking(await rows.messages_of(connection, ids))

@@ -9,7 +9,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from expert_booking.db import feeds as rows
+from expert_booking.db.documents import answer_of, location_of
 from expert_booking.db.engine import AnyRow, Database
+from expert_booking.db.terms import price_of
 from expert_booking.domain.email_schedule import Audience
 from expert_booking.domain.errors import BookingNotFound, FeedNotFound
 from expert_booking.domain.lifecycle import Status
@@ -108,8 +110,12 @@ class Feeds:
         return ics.publication([self._entry(row, audience, manage_url)], organizer=self._sender())
 
     def _entry(self, row: AnyRow, audience: Audience, manage_url: str) -> ics.Entry:
-        fields = {**row._mapping, "status": Status(row.status)}
-        del fields["key_version"]
+        fields = {**row._mapping, "status": Status(row.status), "price": price_of(row)}
+        fields["answers"] = [answer_of(document).hidden() for document in row.answers]
+        if row.location:
+            fields["location"] = location_of(row.location).shown(fields["status"])
+        for column in ("key_version", "price_amount", "price_currency"):
+            del fields[column]
         return ics.Entry(**fields, audience=audience, url=self._url(row.booking_id), manage_url=manage_url)
 
     def _name(self, feed: AnyRow) -> str:

@@ -11,8 +11,9 @@ from expert_booking.db.engine import AnyConnection, AnyRow
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import FieldsWrong, SlotNotOffered, SlotTaken
+from expert_booking.domain.locations import chosen
 from expert_booking.domain.terms import EmailVerification
-from expert_booking.schemas import BookingRequest, Caller
+from expert_booking.schemas import BookingRequest, Caller, LocationChoice, answers_of
 from expert_booking.services.availability import find_offer, slot_columns, slot_refusal, slot_refusal_if_any, with_busy
 
 
@@ -35,6 +36,11 @@ async def book(
     hold = await hold_for(connection, request, now)
     session_type_id = hold.session_type_id if hold else request.session_type_id
     offer = await find_offer(connection, request.expert_id, session_type_id, now)
+    wanted = request.location or LocationChoice()
+    location = chosen(offer.locations, wanted.id, wanted.text)
+    # A program of the host need not ask.
+    by_program = caller is not None and caller.token_id is not None and caller.runs(offer.expert_id)
+    answers = answers_of(offer.questions, request.answers, complete=not by_program)
     slot = await _slot(connection, offer, request, hold, now)
     verify = may_verify and await _needs_verification(connection, offer, key, caller)
     new = rows.NewBooking(
@@ -48,6 +54,8 @@ async def book(
         submission=submission,
         state=offer.terms.initial_state(starts_at, now, verify=verify),
         limits=limits,
+        location=location,
+        answers=answers,
     )
     written = await rows.book_held(connection, new) if hold else None
     if written is None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from expert_booking.domain.errors import (
     BookingLimitReached,
+    FieldsWrong,
     HoldNotFound,
     Refusal,
     TooManyBookings,
@@ -25,6 +26,7 @@ from expert_booking.schemas import (
     BookingRequest,
     Caller,
     ExpertDetail,
+    FieldError,
     HoldRequest,
     Role,
     SessionTypeView,
@@ -162,12 +164,9 @@ class BookController:
     async def book(self, form: dict[str, Any]) -> None:
         """Make the booking, or show why not and the nearest free times. `form` is unvalidated."""
         try:
-            request = self._request_model.model_validate({**fields_of(form), **self._slot_fields()})
-        except ValidationError as error:
-            self._view.form.show_errors(field_errors(error))
-            return
-        self._sending = True
-        try:
+            fields = {**fields_of(form), **await self._view.asked(), **self._slot_fields()}
+            request = self._request_model.model_validate(fields)
+            self._sending = True
             booking = await self._services.bookings.book(
                 await self._with_hold(request),
                 visitor=self._visitor.browser,
@@ -175,6 +174,11 @@ class BookController:
                 origin=self._visitor.origin,
                 caller=await self._caller(),
             )
+        except ValidationError as error:
+            self._view.show_errors(field_errors(error))
+        except FieldsWrong as refusal:
+            self._sending = False
+            await self._show_wrong_fields(refusal)
         except Unavailable as refusal:
             self._sending = False
             self._view.show_unavailable(refusal)
@@ -193,7 +197,7 @@ class BookController:
             self._view.show_internal_error()
         else:
             # `_sending` stays true: the event about this booking must not show a notice while the browser leaves.
-            self._view.form.leave_for(f"/booking/{booking.id}")
+            self._view.leave_for(f"/booking/{booking.id}")
 
     def change_zone(self, zone: ZoneInfo) -> None:
         """Show the times in another zone."""
@@ -257,6 +261,12 @@ class BookController:
         await self._live.read()
         await self._update(refusal)
 
+    async def _show_wrong_fields(self, refusal: FieldsWrong) -> None:
+        # The expert may have changed the questions since the page was last painted.
+        await self._live.read()
+        self._paint()
+        self._view.show_errors([FieldError(field=field, message=text) for field, text in refusal.errors.items()])
+
     async def _reload(self) -> None:
         async with self._lock:
             if not self._sending:
@@ -292,7 +302,11 @@ class BookController:
         self._state = next_state(self._state, event, self._services.clock())
 
     def _paint(self) -> None:
-        self._view.show(self._state, self._board(), self._shown_zone(), self._services.clock())
+        board = self._board()
+        self._view.show(self._state, board, self._shown_zone(), self._services.clock())
+        self._view.ask(
+            next((one for one in board.session_types if one.id == self._session_type.id), self._session_type)
+        )
 
     def _phone_hint(self) -> str:
         zone = self._zone.key if self._zone else None

@@ -1,6 +1,6 @@
 """What a booking page shows: the hold, a notice, the form and a summary of the session."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -12,11 +12,12 @@ from nicegui import ui
 from expert_booking.domain import formatting
 from expert_booking.domain.errors import NotFound, Unavailable
 from expert_booking.domain.terms import Confirmation, EmailVerification
-from expert_booking.schemas import ExpertDetail, SessionTypeView
+from expert_booking.schemas import ExpertDetail, FieldError, SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web import error_pages, layout
 from expert_booking.web.book_state import BookState, HoldState, Limit, hold_text
 from expert_booking.web.components.booking_form import BookingForm
+from expert_booking.web.components.booking_questions import BookingQuestions, asks
 from expert_booking.web.components.booking_summary import booking_summary
 from expert_booking.web.components.hold_clock import HoldClock
 from expert_booking.web.components.refusal_note import (
@@ -45,6 +46,7 @@ class BookView:
         self._session_type = session
         # With a single session type the URL does not name it.
         self._session_parameter = f"&session={session.id}" if len(expert.session_types) > 1 else ""
+        self._questions: BookingQuestions | None = None
         self._drawn = False
 
     def draw(
@@ -61,10 +63,11 @@ class BookView:
     ) -> None:
         """Draw the form beside the summary of the session. The callbacks are those of `HoldClock` and `BookingForm`."""
         self._mails = mails
+        self._on_typing = on_typing
         times = f"/expert/{self._expert.slug}{self._session_parameter.replace('&', '?')}"
         layout.html(Markup('<a class="crumb" href="{}">← Other times</a>').format(times))
         with ui.element("div").classes("two"):
-            with ui.element("div").classes("form"):
+            with ui.element("div").classes("form") as self._column:
                 layout.html(Markup("Book your session"), tag="h1")
                 self._clock = HoldClock(on_hold=on_hold, on_release=on_release, on_expired=on_expired)
                 self._notice = layout.html(Markup(""))
@@ -92,6 +95,33 @@ class BookView:
         self._clock.show(None if state.refusal else state.hold_state, seconds=seconds, text=hold_text(state, zone))
         self._notice.show(self._notice_html(state, board, zone))
         self._summary.show(booking_summary(self._expert, self._session_type, board, state.slot.starts_at, zone))
+
+    def ask(self, session_type: SessionTypeView) -> None:
+        """Ask what the session type now asks, above the form. What was typed stays."""
+        if not self._drawn:
+            return
+        if self._questions is not None:
+            self._questions.show(session_type)
+        elif asks(session_type):
+            with self._column:
+                self._questions = BookingQuestions(session_type, draft=self._expert.slug, on_typing=self._on_typing)
+            self._questions.move(target_index=self._column.default_slot.children.index(self.form))
+
+    async def asked(self) -> dict[str, Any]:
+        """What the customer has entered there, unvalidated, as fields of a booking request."""
+        return await self._questions.values() if self._questions else {}
+
+    def show_errors(self, field_errors: Sequence[FieldError]) -> None:
+        """Enable the form again, and show each error beside its field."""
+        self.form.show_errors(field_errors)
+        if self._questions:
+            self._questions.show_errors(field_errors)
+
+    def leave_for(self, url: str) -> None:
+        """Delete the drafts and go to `url`."""
+        if self._questions:
+            self._questions.forget()
+        self.form.leave_for(url)
 
     def show_unavailable(self, refusal: Unavailable) -> None:
         """Say that the booking could not be made now, and enable the form again."""

@@ -45,7 +45,7 @@ from expert_booking.web.pages import (
     verify,
 )
 from expert_booking.web.pages import sign_in as sign_in_page
-from expert_booking.web.pages.console import availability, calendar, downloads, profile, today
+from expert_booking.web.pages.console import availability, calendar, downloads, profile, sessions, today
 from expert_booking.web.pages.console import bookings as console_bookings
 from expert_booking.web.pages.console import statistics as console_statistics
 from expert_booking.web.portraits import draw_portrait
@@ -112,6 +112,7 @@ def create_web(
     booking.mount(services, secret=secret)
     reschedule.mount(services, boards, secret=secret)
     my_bookings.mount(services)
+    sessions.mount(services)
     today.mount(services)
     profile.mount(services)
     calendar.mount(services, host_booking_request_model(default_region=default_region))

@@ -20,7 +20,10 @@ SESSION_TYPE: Final[Json] = {
     "after_minutes": 10, "notice_minutes": 30, "horizon_days": 30, "daily_cap": 3,
     "confirmation": Confirmation.BY_EXPERT, "answer_minutes": 120, "cancel_notice_minutes": 60,
     "reschedule_notice_minutes": 30, "max_reschedules": 2, "active": True,
-    "email_verification": EmailVerification.NEVER,
+    "email_verification": EmailVerification.NEVER, "price": {"amount": 4500, "currency": "EUR"},
+    "payment_note": "By bank transfer.",
+    "locations": [{"id": "there", "kind": "customer", "text": "In Berlin"}],
+    "questions": [{"id": "goal", "kind": "short_text", "text": "Your goal?"}],
 }  # fmt: skip
 # Only active session types can be booked, only bookings that the expert confirms have an answer deadline, and that only
 # once the customer's address is confirmed.
@@ -53,7 +56,8 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
     hold_request = {"expertId": expert, "sessionTypeId": kind["id"], "startsAt": NINE}
     request = {
         **hold_request, "name": "Ada Lovelace", "email": "ada@example.com", "phone": "+442079460000",
-        "notes": "My first session.", "timeZone": "Europe/London",
+        "notes": "My first session.", "timeZone": "Europe/London", "location": {"id": "there", "text": "Café Central"},
+        "answers": {"goal": "A job"},
     }  # fmt: skip
     if held:
         answer = (await client.post("/holds", json=hold_request)).json()
@@ -68,7 +72,10 @@ async def test_post_and_get_return_the_same_booking_with_every_field(
     check_filled_in(BookingView, by_field(BookingView, made), ONLY_UNVERIFIED)
     assert (await client.get(f"/bookings/{made['id']}", headers=own)).json() == made
     for name, value in request.items():
-        assert name == "holdId" or made[name] == value
+        assert name in ("holdId", "location", "answers") or made[name] == value
+    assert made["location"] == {"kind": "customer", "text": "Café Central", "id": "there"}
+    assert made["answers"] == [{"id": "goal", "kind": "short_text", "question": "Your goal?", "value": "A job",
+                                "sensitive": False}]  # fmt: skip
     assert UUID(made["id"]) == UUID(request.get("holdId", made["id"]))
 
 
@@ -82,6 +89,7 @@ async def test_instantly_confirmed_booking_is_the_same_in_post_and_get(
         "name": "Ada",
         "email": "ada@example.com",
         "phone": "+44 20 7946 0000",
+        "location": {"text": "Café Central"},
     }
     made = (await client.post("/bookings", json=request)).json()
     own = bearer(made.pop("accessToken"))
@@ -95,7 +103,8 @@ async def test_unverified_booking_is_the_same_in_post_and_get(
 ) -> None:
     expert = str(await add_expert(**{**SESSION_TYPE, "email_verification": EmailVerification.ALWAYS}))
     request = {"expertId": expert, "startsAt": NINE, "name": "Ada", "email": "ada@example.com",
-               "phone": "+44 20 7946 0000", "notes": "My first session.", "timeZone": "Europe/London"}  # fmt: skip
+               "phone": "+44 20 7946 0000", "notes": "My first session.", "timeZone": "Europe/London",
+               "location": {"text": "Café Central"}, "answers": {"goal": "A job"}}  # fmt: skip
     if held:
         hold = (await client.post("/holds", json={"expertId": expert, "startsAt": NINE})).json()
         request["holdId"] = hold["id"]

@@ -67,6 +67,7 @@ CALLS: list[tuple[str, str, Any, int]] = [
     ("PATCH", "", {"headline": "New"}, 200),
     ("POST", "/session-types", NEW_TYPE, 201),
     ("PATCH", "/session-types/{type}", {"minutes": 45}, 200),
+    ("POST", "/session-types/{type}/duplicate", None, 201),
     ("DELETE", "/session-types/{type}", None, 204),
     ("GET", "/availability", None, 200),
     ("PUT", "/availability", PLAN, 200),
@@ -310,6 +311,63 @@ async def test_session_types_are_added_changed_and_deleted(ask: Ask, type_id: st
     assert (deleted.status_code, deleted.content) == (204, b"")
     check_problem(await ask("DELETE", path), 404, "session_type_not_found")
     check_problem(await ask("PATCH", path, {"minutes": 45}), 404, "session_type_not_found")
+
+
+async def test_session_types_are_reordered_all_at_once(ask: Ask, type_id: str) -> None:
+    others = [(await ask("POST", "/session-types", {**NEW_TYPE, "title": title})).json()["id"] for title in "AB"]
+    wanted = [others[1], type_id, others[0]]
+    answer = await ask("PUT", "/session-types/order", {"ids": wanted})
+    listed = (await ask("GET", "/session-types")).json()
+    assert (answer.status_code, answer.json()) == (200, listed)
+    assert [(kind["id"], kind["position"]) for kind in listed["sessionTypes"]] == [
+        (one, place) for place, one in enumerate(wanted, 1)
+    ]
+    check_problem(await ask("PUT", "/session-types/order", {"ids": wanted}, who="omar"), 403, "forbidden")
+    for wrong in (wanted[:2], [*wanted, wanted[0]], [*wanted[:2], str(uuid4())], ["x"], "x"):
+        refused = await ask("PUT", "/session-types/order", {"ids": wrong})
+        assert {field.split(".")[0] for field in wrong_fields(refused)} == {"ids"}
+
+
+async def test_copy_of_a_session_type_has_all_its_fields_and_is_switched_off(ask: Ask, type_id: str) -> None:
+    fields = {"title": "T" * 118, "price": {"amount": 5, "currency": "EUR"}, "minutes": 45, "dailyCap": 3,
+              "locations": [{"id": "v", "kind": "video", "text": "https://video.example.com"}],
+              "questions": [{"id": "q", "kind": "number", "text": "How old are you?"}], **TERMS}  # fmt: skip
+    original = (await ask("PATCH", f"/session-types/{type_id}", fields)).json()
+    answer = await ask("POST", f"/session-types/{type_id}/duplicate")
+    copy = answer.json()
+    assert answer.headers["Location"].endswith(copy["id"])
+    assert copy == {**original, "id": copy["id"], "title": f"Copy of {'T' * 112}", "active": False, "position": 2}
+    check_problem(await ask("POST", f"/session-types/{uuid4()}/duplicate"), 404, "session_type_not_found")
+
+
+async def test_price_of_a_session_type_is_set_changed_and_removed(
+    ask: Ask, client: httpx.AsyncClient, jana: UUID, type_id: str
+) -> None:
+    path = f"/session-types/{type_id}"
+    free, dear = {"amount": 0, "currency": "EUR"}, {"amount": 4500, "currency": "EUR"}
+    for price in (dear, free, None):
+        changed = (await ask("PATCH", path, {"price": price, "paymentNote": "By bank\r\ntransfer"})).json()
+        [public] = (await client.get(f"/experts/{jana}")).json()["sessionTypes"]
+        for seen in (changed, public):
+            assert (seen["price"], seen["paymentNote"]) == (price, "By bank\ntransfer")
+    added = await ask("POST", "/session-types", {**NEW_TYPE, "price": dear})
+    assert added.json()["price"] == dear
+    assert (await ask("PATCH", path, {"title": "Talk"})).json()["price"] is None
+
+
+@pytest.mark.parametrize(
+    ("price", "wrong"),
+    [
+        ({"amount": -1, "currency": "EUR"}, {"price.amount"}),
+        ({"amount": 45.5, "currency": "EUR"}, {"price.amount"}),
+        ({"amount": "45", "currency": "DEM"}, {"price.amount", "price.currency"}),
+        ({"amount": 45}, {"price.currency"}),
+        ({"amount": 45, "currency": "eur", "tax": 1}, {"price.currency", "price.tax"}),
+        (45, {"price"}),
+    ],
+)
+async def test_wrong_price_is_refused_by_its_field(ask: Ask, type_id: str, price: Any, wrong: set[str]) -> None:
+    assert wrong_fields(await ask("PATCH", f"/session-types/{type_id}", {"price": price})) == wrong
 
 
 async def test_public_sees_active_session_types_and_hosts_see_all(ask: Ask, sql: Connection) -> None:

@@ -121,13 +121,30 @@ async def test_inserts_without_terms_get_those_of_the_session_type(
 ) -> None:
     """Imports, psql and processes of the previous version insert no terms."""
     await change_session_type(
-        client, jana, tokens, cancelNoticeMinutes=60, rescheduleNoticeMinutes=30, maxReschedules=2
-    )
+        client, jana, tokens, cancelNoticeMinutes=60, rescheduleNoticeMinutes=30, maxReschedules=2,
+        price={"amount": 4500, "currency": "JPY"}, paymentNote="In cash.",
+    )  # fmt: skip
     sql.execute(
         "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, name, email, customer_key)"
         " SELECT expert_id, id, %(at)s, %(end)s, tstzrange(%(at)s, %(end)s), 'Eve', 'eve@example.com',"
         " 'eve@example.com' FROM session_type WHERE expert_id = %(expert)s",
         {"at": NINE, "end": TEN, "expert": jana},
     )
-    columns = "title, cancel_notice_minutes, reschedule_notice_minutes, max_reschedules"
-    assert sql.execute(f"SELECT {columns} FROM booking").fetchall() == [("Consultation", 60, 30, 2)]
+    columns = "title, cancel_notice_minutes, reschedule_notice_minutes, max_reschedules, price_amount, price_currency"
+    [booked] = sql.execute(f"SELECT {columns}, payment_note FROM booking").fetchall()
+    assert booked == ("Consultation", 60, 30, 2, 4500, "JPY", "In cash.")
+
+
+@pytest.mark.parametrize("way", ["held", "at once"])
+async def test_booking_keeps_the_price_it_was_made_with(
+    client: httpx.AsyncClient, jana: UUID, tokens: Tokens, way: str
+) -> None:
+    price = {"amount": 4500, "currency": "EUR"}
+    await change_session_type(client, jana, tokens, price=price, paymentNote="By bank transfer.")
+    made = await booked(client, jana, way)
+    await change_session_type(client, jana, tokens, price={"amount": 9000, "currency": "USD"}, paymentNote="In cash.")
+    path, own = f"/bookings/{made['id']}", bearer(made["accessToken"])
+    later = (await client.patch(path, json={"startsAt": TEN}, headers=own)).json()
+    now = (await client.get(path, headers=own)).json()
+    for seen in (made, later, now):
+        assert (seen["price"], seen["paymentNote"]) == (price, "By bank transfer.")

@@ -29,7 +29,7 @@ def row_of(sql: Connection, expert_id: UUID, start: datetime) -> bytes:
     [(session_type,)] = sql.execute("SELECT id FROM session_type WHERE expert_id = %s", [expert_id]).fetchall()
     end = start + HOUR
     words = (uuid4(), expert_id, session_type, start, end, f"[{start},{end})", "pending", "Ada", "a@example.com",
-             "a@example.com", "1", "", "UTC", "Talk", 60, 0, "\\N")  # fmt: skip
+             "a@example.com", "1", "", "UTC", "Talk", 60, 0, "\\N", 4500, "EUR", "")  # fmt: skip
     return ("\t".join(map(str, words)) + "\n").encode()
 
 

@@ -76,6 +76,11 @@ def test_confirmation_mode_decides_the_initial_status_and_answer_deadline() -> N
             "The expert confirms within 2 days. Free cancellation until the start. "
             "You can reschedule until the start, up to 5 times.",
         ),
+        (
+            Terms(payment_note="Please pay in cash."),
+            "The expert confirms within 2 days. Free cancellation until the start. You can reschedule until the start. "
+            "Please pay in cash.",
+        ),
     ],
 )
 def test_printed_terms_match_the_decisions(terms: Terms, said: str) -> None:

@@ -15,6 +15,7 @@ from icalendar import Calendar
 
 from expert_booking.domain.email_schedule import Audience, MessageKind
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.prices import Price
 from expert_booking.domain.signed_keys import SignedKeys
 from expert_booking.domain.site import Site
 from expert_booking.mail.compose import BookingEmail, compose_access_email, compose_booking_email
@@ -411,6 +412,18 @@ def test_expert_email_has_the_customers_details_and_all_note_lines() -> None:
         assert fact in text
     assert "Notes\n  One\n\n  <b>Two</b> & three\n  Four\n" in text
     assert "Phone" not in text_of(delivered(booking_email("received", "expert", customer_phone=None)))
+
+
+@pytest.mark.parametrize("audience", list(Audience))
+def test_email_and_calendar_file_state_the_price_and_how_to_pay(audience: Audience) -> None:
+    payment = {"price": Price(4500, "EUR"), "payment_note": "By bank transfer\nwithin 14 days."}
+    message = delivered(booking_email("confirmed", audience.value, **payment))
+    assert "Price\n  €45.00\n  By bank transfer\n  within 14 days.\n" in text_of(message)
+    file = part_of(message, "text/calendar")
+    assert file is not None
+    [event] = Calendar.from_ical(file.get_content()).events
+    assert "Price: €45.00\nBy bank transfer\nwithin 14 days.\n" in event["DESCRIPTION"]
+    assert "Price" not in everything_in(delivered(booking_email("confirmed", audience.value)))
 
 
 # --- layout -----------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ IMPERSONAL = {
         "hold_keeper", "answer_by", "reschedules", "title", "cancel_notice_minutes", "reschedule_notice_minutes",
         "max_reschedules", "key_version", "cap_day", "cap_place", "created_at", "updated_at", "version", "changed_by",
         "changed_with", "changed_at", "sequence", "wanted_emails", "verify_by", "verified_at", "answer_minutes",
-        "wrong_codes", "series_id",
+        "wrong_codes", "series_id", "price_amount", "price_currency", "payment_note",
     },
     # `reason` is cleared.
     "booking_change": {

@@ -8,6 +8,7 @@ import pytest
 
 from expert_booking.domain.email_schedule import WITHHELD, Delivery, WantedEmails
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.locations import Location, LocationKind
 from expert_booking.schemas import BookingView, ExpertDetail, SessionTypeView
 from expert_booking.web.components.booking_card import (
     booking_card,
@@ -40,7 +41,7 @@ def booking(status: Status = Status.PENDING, **overrides: object) -> BookingView
     return BookingView.model_validate({**facts, **overrides})
 
 
-NASTY_FIELDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes"), NASTY)
+NASTY_FIELDS = dict.fromkeys(("expert_name", "session_title", "name", "email", "phone", "notes", "payment_note"), NASTY)
 
 
 @pytest.mark.parametrize("status", list(Status))
@@ -108,6 +109,25 @@ def test_empty_rows_are_omitted() -> None:
     assert "Phone" not in booking_details(bare, BERLIN, BERLIN)
     assert "Notes" not in booking_details(bare, BERLIN, BERLIN)
     assert "Two\nlines" in booking_details(full, BERLIN, BERLIN)
+    assert "Price" not in booking_details(bare, BERLIN, BERLIN)
+    priced = booking(price={"amount": 4500, "currency": "EUR"}, payment_note="In cash")
+    assert "<dt>Price</dt><dd>€45.00\n" in booking_details(priced, BERLIN, BERLIN)
+    assert "In cash" in booking_details(priced, BERLIN, BERLIN)
+
+
+def test_place_is_shown_to_each_side_and_escaped() -> None:
+    def where(kind: str, text: str = "", status: Status = Status.CONFIRMED, *, by_host: bool = False) -> str:
+        drawn = booking_details(
+            booking(status, location=Location(LocationKind(kind), text)), BERLIN, BERLIN, by_host=by_host
+        )
+        return drawn.partition("<dt>Where</dt><dd>")[2].partition("</dd>")[0]
+
+    assert where("other", NASTY) == ESCAPED
+    assert 'href="https://a.example/?q=&#34;"' in where("video", 'https://a.example/?q="')
+    assert "once the booking is confirmed" in where("video", status=Status.PENDING)
+    assert where("phone") == "Phone call: the expert calls you"
+    assert where("phone", by_host=True) == "Phone call: you call the customer"
+    assert where("phone", "+4930123456") == "Phone call: please call +49 30 123456"
 
 
 def test_pending_booking_shows_the_answer_deadline_in_the_readers_zone() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from expert_booking.domain.calendar import Busy, Calendar, SessionLength
 from expert_booking.domain.hours import AvailabilityRule, Hours
+from expert_booking.domain.prices import Price
 from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
 from expert_booking.web.components.slot_grid import first_day, snapshot
@@ -54,11 +55,12 @@ def test_two_weeks_start_with_the_first_day_and_group_slots_by_day() -> None:
 
 def test_session_types_keep_their_order_and_the_boards_own_is_marked() -> None:
     one, two = (SessionTypeView(id=UUID(int=n), title=f"No. {n}", minutes=15 * n, description="Why") for n in (3, 2))
+    two = two.model_copy(update={"price": Price(4500, "EUR")})
     drawn = snapshot(replace(board(), session_types=(one, two)), 1, BERLIN, TODAY, MONDAY)
     terms = " ".join(one.terms.sentences())
     assert drawn["sessions"] == [
         {"id": str(one.id), "title": "No. 3", "length": "45 minutes", "about": "Why", "terms": terms},
-        {"id": str(two.id), "title": "No. 2", "length": "30 minutes", "about": "Why", "terms": terms},
+        {"id": str(two.id), "title": "No. 2", "length": "30 minutes · €45.00", "about": "Why", "terms": terms},
     ]
     assert (drawn["session"], drawn["title"], drawn["length"]) == (str(two.id), "Consultation", "60 minutes")
     assert snapshot(replace(board(), session_type_id=None), 1, BERLIN, TODAY, MONDAY)["session"] == ""

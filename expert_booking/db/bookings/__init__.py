@@ -1,9 +1,15 @@
 """Statements about bookings and holds."""
 
-from expert_booking.db.bookings.changes import Change, change_status, lock_reschedules, reschedule, set_aside
+from expert_booking.db.bookings.changes import (
+    Change,
+    change_status,
+    lock_reschedules,
+    relocate,
+    reschedule,
+    set_aside,
+)
 from expert_booking.db.bookings.inserts import book_held, insert, insert_or_fail, insert_over_expired_holds
 from expert_booking.db.bookings.reads import (
-    agreed_terms,
     busy_page,
     by_id,
     by_submission,
@@ -15,6 +21,7 @@ from expert_booking.db.bookings.reads import (
     of_visitor,
 )
 from expert_booking.db.bookings.rows import LimitCheck, NewBooking, NewHold, NewRow
+from expert_booking.db.terms import agreed_terms
 
 __all__ = [
     "Change",
@@ -38,6 +45,7 @@ __all__ = [
     "of_customer",
     "of_experts",
     "of_visitor",
+    "relocate",
     "reschedule",
     "set_aside",
 ]

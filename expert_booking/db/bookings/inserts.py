@@ -9,13 +9,16 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
+    BindParameter,
     Column,
+    Text,
     TextClause,
     Uuid,
     bindparam,
     text,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,6 +46,8 @@ _CUSTOMER_COLUMNS: Final = (
     _b.answer_by,
     _b.verify_by,
     _b.answer_minutes,
+    _b.location,
+    _b.answers,
 )
 _HOLD_COLUMNS: Final = (_b.held_at, _b.hold_until, _b.hold_origin, _b.hold_keeper)
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -133,7 +138,12 @@ def _limited_statements(columns: Sequence[Column[Any]], returning: str) -> _Stat
 
 def _typed(statement: str, columns: Sequence[Column[Any]]) -> DriverStatement:
     own_hold = [bindparam("own_hold", type_=Uuid)] if ":own_hold" in statement else []
-    return DriverStatement(text(statement).bindparams(*(bindparam(c.name, type_=c.type) for c in columns), *own_hold))
+    return DriverStatement(text(statement).bindparams(*map(_bind, columns), *own_hold))
+
+
+def _bind(column: Column[Any]) -> BindParameter[Any]:
+    # Documents are passed as texts, which the statements cast.
+    return bindparam(column.name, type_=Text if isinstance(column.type, JSONB) else column.type)
 
 
 _BOOKING_COLUMNS: Final = (*_SLOT_COLUMNS, *_CUSTOMER_COLUMNS)
@@ -160,8 +170,7 @@ def _book_held_statement(*, limited: bool) -> TextClause:
     """  # noqa: S608 - only our own column names
     columns = (*_booked_columns, _b.visitor, _b.expert_id, _b.session_type_id, _b.starts_at, _b.busy)
     statement = _limited(write) if limited else write
-    types = (bindparam(c.name, type_=c.type) for c in columns)
-    return text(statement).bindparams(*types, bindparam("own_hold", type_=Uuid))
+    return text(statement).bindparams(*map(_bind, columns), bindparam("own_hold", type_=Uuid))
 
 
 _BOOK_HELD: Final = _book_held_statement(limited=False)

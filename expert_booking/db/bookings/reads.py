@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.tables import AGREED_TERMS, LIVE_ROWS, assistant, booking, booking_change, expert, message
-from expert_booking.domain.terms import Terms
 
 _b, _c, _m = booking.c, booking_change.c, message.c
 # The state of the last email to the customer.
@@ -40,7 +39,8 @@ _EMAIL_STATE: Final = (
 VIEW_COLUMNS: Final = (
     "id", "expert_id", "session_type_id", "starts_at", "ends_at", "status", "name", "email", "phone", "notes",
     "time_zone", "answer_by", "verify_by", "reschedules", "created_at", "updated_at", "version", "visitor",
-    "customer_key", "key_version", "sequence", "title", *AGREED_TERMS, "wanted_emails",
+    "customer_key", "key_version", "sequence", "title", *AGREED_TERMS, "wanted_emails", "location",
+    "answers",
 )  # fmt: skip
 EXPERT_COLUMNS: Final = {
     "expert_slug": expert.c.slug, "expert_name": expert.c.name, "expert_time_zone": expert.c.time_zone,
@@ -74,11 +74,6 @@ _HISTORY = (
     .where(_c.booking_id == bindparam("booking_id"))
     .order_by(_c.id)
 )
-
-
-def agreed_terms(row: AnyRow) -> Terms:
-    """Return the terms in the columns of a booking."""
-    return Terms(**{name: getattr(row, name) for name in AGREED_TERMS})
 
 
 async def count(connection: AsyncConnection) -> int:

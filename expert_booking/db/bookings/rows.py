@@ -1,5 +1,6 @@
 """The rows to insert."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -8,10 +9,13 @@ from uuid import UUID
 from psycopg.types.range import TimestamptzRange
 
 from expert_booking.db.availability import Offer
-from expert_booking.db.tables import AGREED_TERMS
+from expert_booking.db.documents import answers_json, location_json
+from expert_booking.db.terms import agreed_columns
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.lifecycle import Actor, Status
 from expert_booking.domain.limits import HOUR
+from expert_booking.domain.locations import Location
+from expert_booking.domain.questions import Answer
 from expert_booking.domain.terms import InitialState
 from expert_booking.schemas import BookingRequest
 
@@ -54,8 +58,7 @@ class NewClaim(NewRow):
 
     def terms(self) -> dict[str, Any]:
         """The columns for the title and terms."""
-        terms = self.offer.terms
-        return {"title": self.offer.title, **{name: getattr(terms, name) for name in AGREED_TERMS}}
+        return {"title": self.offer.title, **agreed_columns(self.offer.terms)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,8 @@ class NewBooking(NewClaim):
     state: InitialState
     submission: UUID | None = None
     limits: LimitCheck | None = None
+    location: Location | None = None
+    answers: Sequence[Answer] = ()
 
     def values(self) -> dict[str, Any]:
         """The columns of the row, the expert's part of its view, and the limits."""
@@ -102,6 +107,7 @@ class NewBooking(NewClaim):
             "email": request.email or "", "customer_key": self.customer_key, "phone": request.phone,
             "notes": request.notes,
             "time_zone": request.time_zone, "submission": self.submission,
+            "location": location_json(self.location), "answers": answers_json(self.answers),
             "expert_slug": offer.slug, "expert_name": offer.name, "expert_time_zone": offer.calendar.zone.key,
         }  # fmt: skip
 

@@ -3,8 +3,10 @@
 -- asks for the confirmation of email addresses.
 CREATE FUNCTION copy_session_terms() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  SELECT title, cancel_notice_minutes, reschedule_notice_minutes, max_reschedules
-    INTO NEW.title, NEW.cancel_notice_minutes, NEW.reschedule_notice_minutes, NEW.max_reschedules
+  SELECT title, cancel_notice_minutes, reschedule_notice_minutes, max_reschedules, price_amount, price_currency,
+         payment_note
+    INTO NEW.title, NEW.cancel_notice_minutes, NEW.reschedule_notice_minutes, NEW.max_reschedules, NEW.price_amount,
+         NEW.price_currency, NEW.payment_note
     FROM session_type WHERE id = NEW.session_type_id;
   RETURN NEW;
 END $$

@@ -16,3 +16,5 @@ metadata = MetaData(
 
 # The statuses of lifecycle.LIVE, as an SQL condition. All fences use it.
 LIVE_ROWS: Final = "status IN ('held', 'pending', 'confirmed', 'completed', 'no_show', 'blocked')"
+# A price has both an amount and a currency, or neither.
+PRICE_IS_WHOLE: Final = "(price_amount IS NULL) = (price_currency IS NULL) AND price_amount >= 0"

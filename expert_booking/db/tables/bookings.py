@@ -23,12 +23,15 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, TSTZRANGE, ExcludeConstraint
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSTZRANGE, ExcludeConstraint
 
-from expert_booking.db.tables.base import LIVE_ROWS, metadata
+from expert_booking.db.tables.base import LIVE_ROWS, PRICE_IS_WHOLE, metadata
 
-# The terms of which a booking keeps a copy, by the names of their columns and of the fields of `Terms`.
-AGREED_TERMS: Final = ("cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules")
+# The columns of the terms of which a booking keeps a copy. `db.terms` turns them into `Terms` and back.
+AGREED_TERMS: Final = (
+    "cancel_notice_minutes", "reschedule_notice_minutes", "max_reschedules", "price_amount", "price_currency",
+    "payment_note",
+)  # fmt: skip
 
 booking = Table(
     "booking",
@@ -78,6 +81,13 @@ booking = Table(
     Column("cancel_notice_minutes", Integer, nullable=False),
     Column("reschedule_notice_minutes", Integer, nullable=False),
     Column("max_reschedules", SmallInteger),
+    Column("price_amount", Integer),
+    Column("price_currency", Text),
+    Column("payment_note", Text, nullable=False, server_default=""),
+    # Where it takes place: one of the locations of the session type, or what a host has set. See `domain/locations.py`.
+    Column("location", JSONB(none_as_null=True)),
+    # The customer's answers, with the wording of the questions. See `domain/questions.py`.
+    Column("answers", JSONB, nullable=False, server_default=text("'[]'")),
     # Links and tokens of this booking are valid only with this version. Adding one revokes all earlier ones.
     Column("key_version", Integer, nullable=False, server_default="1"),
     # The emails that its customer wants: all, no_reminders or none.
@@ -119,6 +129,7 @@ booking = Table(
     CheckConstraint(
         "cancel_notice_minutes >= 0 AND reschedule_notice_minutes >= 0 AND max_reschedules >= 0", name="terms"
     ),
+    CheckConstraint(PRICE_IS_WHOLE, name="price"),
     CheckConstraint(
         "verify_by IS NULL OR status IN ('pending', 'cancelled', 'declined', 'expired')", name="verified_first"
     ),

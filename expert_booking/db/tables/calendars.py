@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 
-from expert_booking.db.tables.base import metadata
+from expert_booking.db.tables.base import PRICE_IS_WHOLE, metadata
 
 session_type = Table(
     "session_type",
@@ -48,6 +48,14 @@ session_type = Table(
     Column("max_reschedules", SmallInteger),
     # Which bookings are made only once the customer has confirmed the email address.
     Column("email_verification", Text, nullable=False, server_default="never"),
+    # In the minor unit of an ISO 4217 currency; 0: free; NULL: no price is stated. The note says how to pay.
+    Column("price_amount", Integer),
+    Column("price_currency", Text),
+    Column("payment_note", Text, nullable=False, server_default=""),
+    # The documents of `schemas/locations.py`, in order.
+    Column("locations", JSONB, nullable=False, server_default=text("'[]'")),
+    # The documents of `schemas/questions.py`, in order.
+    Column("questions", JSONB, nullable=False, server_default=text("'[]'")),
     Column("active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("minutes BETWEEN 5 AND 480 AND step_minutes BETWEEN 5 AND 1440", name="length"),
@@ -61,6 +69,7 @@ session_type = Table(
         "cancel_notice_minutes >= 0 AND reschedule_notice_minutes >= 0 AND max_reschedules >= 0", name="terms"
     ),
     CheckConstraint("email_verification IN ('never', 'new_addresses', 'always')", name="email_verification"),
+    CheckConstraint(PRICE_IS_WHOLE, name="price"),
     UniqueConstraint("expert_id", "id"),
 )
 Index("ix_session_type_minutes", session_type.c.minutes, session_type.c.expert_id, postgresql_where=text("active"))

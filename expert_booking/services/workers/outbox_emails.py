@@ -1,9 +1,12 @@
 """Turn message rows of the outbox into emails."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import parseaddr
+from typing import Final
 
 from expert_booking.db.bookings import agreed_terms
+from expert_booking.db.documents import answer_of, location_of
 from expert_booking.db.engine import AnyRow
 from expert_booking.db.outbox import DROP_AFTER
 from expert_booking.domain.addresses import in_ascii
@@ -15,6 +18,7 @@ from expert_booking.domain.email_schedule import (
     reminder_windows,
 )
 from expert_booking.domain.lifecycle import Actor, Status
+from expert_booking.domain.locations import Location, LocationKind
 from expert_booking.domain.site import Site
 from expert_booking.domain.terms import Leeway
 from expert_booking.mail.compose import (
@@ -26,6 +30,8 @@ from expert_booking.mail.compose import (
 )
 from expert_booking.mail.message import Email
 from expert_booking.services.access import Access
+
+_BOOKED: Final = frozenset({MessageKind.RECEIVED, MessageKind.CONFIRMED})
 
 
 class OutboxEmails:
@@ -132,7 +138,8 @@ def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
         previous_starts_at=row.from_starts_at if row.kind == MessageKind.RESCHEDULED else None,
         actor=None if row.actor is None else Actor(row.actor),
         # A customer gives no reason for booking; the history says "email address confirmed" here.
-        reason="" if kind in (MessageKind.RECEIVED, MessageKind.CONFIRMED) and by_customer else row.reason,
+        # A new location has its own text.
+        reason="" if (by_customer and kind in _BOOKED) or kind is MessageKind.RELOCATED else row.reason,
         changed_at=row.at or now,
         leeway=Leeway(
             status=status,
@@ -145,4 +152,21 @@ def _booking_email(row: AnyRow, now: datetime) -> BookingEmail:
         ),
         minutes_before=row.minutes_before,
         key_version=row.key_version,
+        price=terms.price,
+        payment_note=terms.payment_note,
+        location=_location(row),
+        answers=[answer_of(document).hidden() for document in row.answers or ()],
     )
+
+
+def _location(row: AnyRow) -> Location | None:
+    """Where it takes place. Links are left out unless the booking was confirmed when this email was queued, and is.
+
+    What a customer typed never goes to the customer's address: anyone can book with someone else's.
+    """
+    if row.location is None:
+        return None
+    location = location_of(row.location).shown(Status(row.status)).shown(Status(row.now_is))
+    if location.kind is LocationKind.CUSTOMER and row.audience == Audience.CUSTOMER:
+        return replace(location, text="")
+    return location

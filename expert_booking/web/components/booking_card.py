@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from expert_booking.domain import formatting, phone_numbers
 from expert_booking.domain.lifecycle import LIVE, Status
+from expert_booking.domain.locations import Location, LocationKind
 from expert_booking.schemas import BookingView
 
 _BADGE: Final = Markup('<span class="badge {status}">{text}</span>')
@@ -31,8 +32,8 @@ _DETAILS: Final = Markup(
 <dt>Expert</dt><dd><a href="/expert/{slug}">{expert}</a></dd>
 <dt>Session</dt><dd>{session}</dd>
 <dt>Your time</dt><dd><b class="time">{day}, <span class="nowrap">{time}</span></b>
-{zone}</dd>{theirs}
-<dt>Name</dt><dd>{name}</dd>{email}{phone}{notes}
+{zone}</dd>{theirs}{where}{price}
+<dt>Name</dt><dd>{name}</dd>{email}{phone}{notes}{answers}
 </dl></div></section>"""
 )
 _HEAD: Final = Markup(
@@ -44,6 +45,11 @@ _HEAD: Final = Markup(
 """
 )
 _EXPERT_TIME: Final = Markup('{day}, <span class="nowrap">{time}</span>\n{zone}')
+_PRICE: Final = Markup('{price}\n<span class="soft">{note}</span>')
+_LINK: Final = Markup('Video call\n<a href="{}" target="_blank" rel="noopener noreferrer">{}</a>')
+_LINK_LATER: Final = "The link is shown here once the booking is confirmed."
+_NO_LINK: Final = "The expert will add the link."
+_SIGN_IN: Final = Markup('<a href="{}">Sign in</a> to see this answer.')
 _ROW: Final = Markup("<dt>{name}</dt><dd>{value}</dd>")
 _TICK = "m7 15.500 5.500 5.500L23.500 9.500"
 _CROSS = "M9 9l12 12M21 9 9 21"
@@ -203,7 +209,35 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         email=_ROW.format(name="Email", value=booking.email) if booking.email else "",
         phone=_ROW.format(name="Phone", value=phone_numbers.international(booking.phone)) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
+        where=_location_row(booking.location, booking.status, by_host=by_host) if booking.location else "",
+        answers=_answer_rows(booking),
+        price=_price_row(booking),
     )
+
+
+def _location_row(location: Location, status: Status, *, by_host: bool) -> Markup:
+    if location.is_link:
+        return _ROW.format(name="Where", value=_LINK.format(location.text, location.text))
+    lines = location.lines(for_host=by_host)
+    if location.kind is LocationKind.VIDEO:
+        lines.append(_LINK_LATER if status is Status.PENDING else _NO_LINK if status is Status.CONFIRMED else "")
+    return _ROW.format(name="Where", value="\n".join(filter(None, lines)))
+
+
+def _answer_rows(booking: BookingView) -> Markup:
+    hidden = _SIGN_IN.format(f"/sign-in?next=/booking/{booking.id}")
+    return Markup("").join(
+        _ROW.format(name=answer.question, value=hidden if answer.value is None else answer.text)
+        for answer in booking.answers
+    )
+
+
+def _price_row(booking: BookingView) -> Markup:
+    note = booking.payment_note
+    if booking.price is None:
+        return _ROW.format(name="Payment", value=note) if note else Markup("")
+    price = formatting.price(booking.price)
+    return _ROW.format(name="Price", value=_PRICE.format(price=price, note=note) if note else price)
 
 
 def _facts(booking: BookingView, zone: ZoneInfo) -> dict[str, object]:

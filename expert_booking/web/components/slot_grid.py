@@ -14,6 +14,7 @@ from nicegui.events import GenericEventArguments
 
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar import DAY, local_instant
+from expert_booking.domain.locations import summary
 from expert_booking.schemas import SessionTypeView
 from expert_booking.services.availability import Board
 
@@ -144,9 +145,9 @@ def _choice(session_types: Sequence[SessionTypeView]) -> list[dict[str, str]]:
         {
             "id": str(one.id),
             "title": one.title,
-            "length": formatting.minutes(one.minutes),
+            "length": formatting.minutes(one.minutes) + (f" · {formatting.price(one.price)}" if one.price else ""),
             "about": one.description,
-            "terms": " ".join(one.terms.sentences()),
+            "terms": " ".join(filter(None, [summary(one.locations), *one.terms.sentences()])),
         }
         for one in session_types
     ]
