@@ -182,9 +182,16 @@ class CardList(Element, default_classes="today-cards"):
         self._make = make
         self._cards: dict[UUID, Card] = {}
 
-    async def show(self, bookings: Sequence[BookingView], zone: ZoneInfo, now: datetime) -> bool:
-        """Show these bookings. Returns whether a card vanished while its host was busy with it."""
-        gone = [self._cards.pop(one) for one in self._cards.keys() - {booking.id for booking in bookings}]
+    async def show(
+        self, bookings: Sequence[BookingView], zone: ZoneInfo, now: datetime, *, has_more: bool = False
+    ) -> bool:
+        """Show these bookings. Returns whether a card vanished while its host was busy with it.
+
+        `has_more`: there are further ones, so that a card which is not among these may only be less urgent. It stays
+        while its host is busy with it.
+        """
+        left = self._cards.keys() - {booking.id for booking in bookings}
+        gone = [self._cards.pop(one) for one in left if not (has_more and self._cards[one].is_busy)]
         interrupted = any(card.is_busy for card in gone)
         for card in gone:
             card.delete()

@@ -134,7 +134,7 @@ class TodayPage:
         self._requests_hint.show(
             _HINT.format(Markup("These are the most urgent ones.") + every) if has_more else Markup("")
         )
-        if await self._request_cards.show(view.requests, zone, now):
+        if await self._request_cards.show(view.requests, zone, now, has_more=has_more):
             self._page.refused(_ANSWERED)
         await self._ended_cards.show(view.unmarked, zone, now)
 
