@@ -17,6 +17,7 @@ from expert_booking.schemas import (
     BookingQuery,
     BookingSort,
     Caller,
+    HostBookingRequest,
     Role,
 )
 from expert_booking.services import Services, booking_lists
@@ -348,3 +349,12 @@ async def test_actions_are_for_hosts(services: Services, jana: UUID, book: Book)
 def test_actions_take_1_to_100_different_bookings(ids: list[UUID]) -> None:
     with pytest.raises(ValidationError):
         BookingAction(action="confirm", ids=ids)
+
+
+async def test_bookings_by_hand_without_an_address_are_listed_and_found(services: Services, jana: UUID) -> None:
+    by_hand = HostBookingRequest(expert_id=jana, starts_at=NINE, name="Rosa Luxemburg")
+    made = await services.bookings.book_by_hand(by_hand, host(jana))
+    for query in ({}, {"search": "luxem"}, {"status": "confirmed"}):
+        assert [one.id for one in (await find(services, jana, **query)).bookings] == [made.id]
+    [line] = await all_lines(services, BookingFilter(expert_id=jana), host(jana))
+    assert ",Rosa Luxemburg,,," in line
