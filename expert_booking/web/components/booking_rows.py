@@ -1,9 +1,9 @@
 """What the list of bookings for hosts says: rows, columns, questions and messages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -12,12 +12,10 @@ from markupsafe import Markup
 from expert_booking.domain import formatting
 from expert_booking.domain.lifecycle import Actor, Status, open_transitions
 from expert_booking.schemas import ACTIONS as ACTION_STATUSES
-from expert_booking.schemas import ActionName, ActionResults, BookingPage, BookingSort, BookingView
+from expert_booking.schemas import ActionName, ActionResults, BookingPage, BookingSort, BookingStatus, BookingView
 
 # The statuses to filter by.
-STATUSES: Final = tuple(status for status in formatting.STATUS if status in set(ACTION_STATUSES.values()) | {
-    Status.PENDING, Status.EXPIRED
-})  # fmt: skip
+STATUSES: Final[Sequence[Status]] = get_args(BookingStatus)
 # The actions with their buttons, for the table.
 ACTIONS: Final = (
     {"name": "confirm", "label": "Confirm"},
@@ -44,7 +42,7 @@ class Question:
     hint: str = ""
 
     def question(self, count: int) -> str:
-        """The question about so many bookings."""
+        """The question about this number of bookings."""
         return self.verb.format("this booking" if count == 1 else f"these {count} bookings")
 
 
