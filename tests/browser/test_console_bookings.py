@@ -187,7 +187,7 @@ async def test_statistics_are_charts_and_tables(host: Page, jana: Expert) -> Non
     assert (await download.value).suggested_filename == "statistics.csv"
     await host.goto(f"/console/statistics?from={last}&to=2020-01-01")
     await expect(host.get_by_label("To")).to_have_value("2020-01-01")
-    await expect(host.locator(".statistics-period")).to_contain_text("Please use a day that is not before")
+    await expect(host.locator(".statistics-period")).to_contain_text("must not be before")
 
 
 async def test_files_are_for_the_host_who_has_signed_in(visit: Visit, host: Page, new_expert: NewExpert) -> None:
