@@ -67,9 +67,9 @@ class BookingFilter(RequestModel):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.since and self.until and self.until < self.since:
-            raise invalid_field("to", "Please use a day that is not before `from`.")
+            raise invalid_field("to", "`to` must not be before `from`.")
         everywhere = self.expert_id is None and self.email is None
-        if self.search and everywhere and max(map(len, self.search.split())) < _LEAST_SEARCH:
+        if self.search and everywhere and max(map(len, self.search.split()), default=0) < _LEAST_SEARCH:
             raise invalid_field("search", f"Please use at least {_LEAST_SEARCH} characters, or send `expertId`.")
         return self
 

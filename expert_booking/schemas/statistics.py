@@ -24,7 +24,7 @@ class StatisticsQuery(RequestModel):
     def _in_order(self) -> Self:
         if self.since and self.until:
             if self.until < self.since:
-                raise invalid_field("to", "Please use a day that is not before `from`.")
+                raise invalid_field("to", "`to` must not be before `from`.")
             if (self.until - self.since).days >= MAX_STATISTICS_DAYS:
                 raise invalid_field("to", f"Please request at most {MAX_STATISTICS_DAYS} days.")
         return self

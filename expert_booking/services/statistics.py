@@ -22,7 +22,7 @@ from expert_booking.schemas import (
 from expert_booking.services.calendars import CalendarKey
 
 _DEFAULT_WEEKS: Final = 12
-_NOTHING: Final = {
+_NOTHING: Final[dict[str, Any]] = {
     "bookings": 0, "cancelled": 0, "declined": 0, "no_shows": 0, "booked_minutes": 0, "lead_minutes": None,
 }  # fmt: skip
 

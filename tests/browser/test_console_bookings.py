@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from expert_booking.schemas import Caller, Role
 from expert_booking.services import Services
-from tests.browser.conftest import Expert, Visit
+from tests.browser.conftest import Expert, NewExpert, Visit
 from tests.browser.pages import HOUR, Connection, in_days, wait_until_connected
 from tests.browser.test_accessibility import AUDIT, CONTRAST
 from tests.browser.test_console import set_address
@@ -116,6 +116,8 @@ async def test_several_bookings_are_confirmed_for_one_reason(
     await expect(host.get_by_role("region", name="Selected bookings").get_by_role("button")).to_have_text(
         ["Cancel", "Clear"]
     )
+    await host.get_by_label("Select all on this page").check()
+    await expect(host.get_by_role("button", name="Cancel 2")).to_be_visible()
     await host.get_by_role("link", name=re.compile("10:00")).click()
     await expect(host).to_have_url(re.compile("/booking/"))
 
@@ -185,4 +187,17 @@ async def test_statistics_are_charts_and_tables(host: Page, jana: Expert) -> Non
     assert (await download.value).suggested_filename == "statistics.csv"
     await host.goto(f"/console/statistics?from={last}&to=2020-01-01")
     await expect(host.get_by_label("To")).to_have_value("2020-01-01")
-    await expect(host.locator(".statistics-period")).to_contain_text("Please use a day that is not before")
+    await expect(host.locator(".statistics-period")).to_contain_text("must not be before")
+
+
+async def test_files_are_for_the_host_who_has_signed_in(visit: Visit, host: Page, new_expert: NewExpert) -> None:
+    other = await new_expert()
+    for name in ("bookings", "statistics"):
+        stranger = await visit(f"/console/{name}.csv")
+        await expect(stranger).to_have_url(f"/sign-in?next=/console/{name}")
+        own = await host.request.get(f"/console/{name}.csv?expert={other.slug}")
+        assert own.status == 200
+        assert own.headers["content-type"].startswith("text/csv")
+        assert ("Ada Lovelace" if name == "bookings" else "total") in await own.text()
+        assert (await host.request.head(f"/console/{name}.csv")).status == 200
+        assert (await host.request.get(f"/console/{name}.csv?from=nonsense")).status == 422

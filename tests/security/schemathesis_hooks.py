@@ -21,6 +21,7 @@ RULES: Final = re.compile(
     r"|whole minute|at most 48 hours|start the series"  # times of hosts
     r"|at most \d+ days"  # the length of a range
     r"|choose a day|days ahead"  # relative to today
+    r"|characters, or send `expertId`"  # two parameters
     r"|either `after` or `before`|cursor from an earlier response"
     r"|country|region|holidays"  # which exist, and which need each other
     r"|These hours (overlap|.*close)|24 hours"  # two windows

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from pydantic import ValidationError
 
+from expert_booking.db.bookings import lists
 from expert_booking.domain.errors import ExpertNotFound, Forbidden, NotAuthenticated
 from expert_booking.domain.lifecycle import Status
 from expert_booking.schemas import (
@@ -16,7 +17,9 @@ from expert_booking.schemas import (
     BookingPage,
     BookingQuery,
     BookingSort,
+    BookingView,
     Caller,
+    HostBookingRequest,
     Role,
 )
 from expert_booking.services import Services, booking_lists
@@ -150,7 +153,8 @@ async def test_cursors_lose_and_repeat_nothing_while_bookings_are_added(
     before = [await book(jana, NINE + day * DAY + hour * HOUR) for day in range(2) for hour in (1, 3, 5)]
     column = "starts_at" if "start" in sort.value else "created_at"
     expected = sorted(before, key=lambda one: (getattr(one, column), one.id), reverse=sort.descending)
-    seen, after = [], None
+    seen: list[BookingView] = []
+    after = None
     for number in range(10):
         page = await find(services, jana, sort=sort, limit=2, after=after)
         seen += page.bookings
@@ -163,7 +167,8 @@ async def test_cursors_lose_and_repeat_nothing_while_bookings_are_added(
     assert [one.id for one in seen if one.id in known] == [one.id for one in expected]
     assert len({one.id for one in seen}) == len(seen)
     # And the way back.
-    back, cursor = [], page.previous
+    back: list[BookingView] = []
+    cursor = page.previous
     while cursor is not None:
         page = await find(services, jana, sort=sort, limit=2, before=cursor)
         back = [*page.bookings, *back]
@@ -203,7 +208,7 @@ async def test_page_numbers_still_work(services: Services, jana: UUID, book: Boo
 
 
 async def test_total_is_capped(services: Services, three: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(booking_lists.lists, "MAX_COUNTED", 2)
+    monkeypatch.setattr(lists, "MAX_COUNTED", 2)
     found = await find(services, three)
     assert (found.total, found.total_is_capped, len(found.bookings)) == (2, True, 3)
 
@@ -348,3 +353,12 @@ async def test_actions_are_for_hosts(services: Services, jana: UUID, book: Book)
 def test_actions_take_1_to_100_different_bookings(ids: list[UUID]) -> None:
     with pytest.raises(ValidationError):
         BookingAction(action="confirm", ids=ids)
+
+
+async def test_bookings_by_hand_without_an_address_are_listed_and_found(services: Services, jana: UUID) -> None:
+    by_hand = HostBookingRequest(expert_id=jana, starts_at=NINE, name="Rosa Luxemburg")
+    made = await services.bookings.book_by_hand(by_hand, host(jana))
+    for query in ({}, {"search": "luxem"}, {"status": "confirmed"}):
+        assert [one.id for one in (await find(services, jana, **query)).bookings] == [made.id]
+    [line] = await all_lines(services, BookingFilter(expert_id=jana), host(jana))
+    assert ",Rosa Luxemburg,,," in line

@@ -12,7 +12,16 @@ from pydantic import ValidationError
 from expert_booking.domain.errors import ExpertNotFound, FieldsWrong
 from expert_booking.domain.lifecycle import Status
 from expert_booking.domain.statistics import Period
-from expert_booking.schemas import Caller, DaysOffRequest, Role, SessionTypeRequest, Statistics, StatisticsQuery
+from expert_booking.schemas import (
+    BlockRequest,
+    BookingQuery,
+    Caller,
+    DaysOffRequest,
+    Role,
+    SessionTypeRequest,
+    Statistics,
+    StatisticsQuery,
+)
 from expert_booking.services import Services
 from expert_booking.services.calendars import CalendarKey
 from expert_booking.services.csv_exports import statistics_csv
@@ -216,3 +225,17 @@ async def test_csv_has_the_same_figures(services: Services, add_expert: AddExper
         "hour,Tuesday 09:00,1,,,,,,,",
         "",
     ]
+
+
+async def test_blocks_are_no_bookings_and_reduce_the_offered_hours(
+    services: Services, add_expert: AddExpert, book: Book
+) -> None:
+    expert = await add_expert()
+    host = Caller(role=Role.EXPERT, expert_id=expert)
+    await book(expert, NINE)
+    block = BlockRequest(starts_at=NINE + 2 * HOUR, ends_at=NINE + 3 * HOUR, note="Dentist")
+    await services.blocks.add(expert, block, host)
+    found = await read(services, expert, "2026-11-24", "2026-11-24")
+    assert (found.total.bookings, found.total.booked_minutes, found.total.offered_minutes) == (1, 60, 7 * 60)
+    listed = await services.booking_lists.page(BookingQuery(expert_id=expert), host)
+    assert [one.starts_at for one in listed.bookings] == [NINE]

@@ -13,7 +13,7 @@ export default {
       <div v-if="chosen.length" class="bookings-bar" role="region" aria-label="Selected bookings">
         <strong>{{ chosen.length }} selected</strong>
         <button v-for="one in offered" :key="one.name" type="button" class="button" :class="{ quiet: one.quiet }"
-          @click="$emit('act', { action: one.name, ids: chosen.map((row) => row.id) })">{{ one.label }}</button>
+          @click="$emit('act', { action: one.name, ids: one.ids })">{{ one.ids.length < chosen.length ? one.label + " " + one.ids.length : one.label }}</button>
         <span v-if="!offered.length" class="soft small">None of these can be changed now.</span>
         <button type="button" class="bookings-clear" @click="selected = []">Clear</button>
       </div>
@@ -53,8 +53,10 @@ export default {
     chosen() {
       return this.result.rows.filter((row) => this.selected.includes(row.id));
     },
+    // The actions that are possible now, each with the bookings that allow it.
     offered() {
-      return this.result.actions.filter((one) => this.chosen.some((row) => row.may.includes(one.name)));
+      const allowing = (name) => this.chosen.filter((row) => row.may.includes(name)).map((row) => row.id);
+      return this.result.actions.map((one) => ({ ...one, ids: allowing(one.name) })).filter((one) => one.ids.length);
     },
     all() {
       return this.result.rows.length > 0 && this.chosen.length === this.result.rows.length;

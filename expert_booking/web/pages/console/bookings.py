@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Request
@@ -21,16 +22,16 @@ from expert_booking.schemas import (
     field_errors,
 )
 from expert_booking.services import Services
-from expert_booking.web import console
+from expert_booking.web import console, layout
+from expert_booking.web.components import booking_rows
 from expert_booking.web.components.bookings_table import BookingsTable
-from expert_booking.web.pages.console import bookings_view as view
 
 _PARAMETERS: Final = ("search", "sessionTypeId", "status", "from", "to", "sort", "after", "before")
 # Another filter or order begins with the first page.
 _FIRST_PAGE: Final = {"after": None, "before": None}
 _PAGE_LENGTH: Final = 25
 _NEWEST: Final = BookingSort.LAST_CREATED
-_STATUSES: Final = {status.value: STATUS[status] for status in view.STATUSES}
+_STATUSES: Final = {status.value: STATUS[status] for status in booking_rows.STATUSES}
 # How many new bookings are counted.
 _MAX_NEW: Final = 100
 
@@ -146,19 +147,26 @@ class BookingsPage:
             "url": self._url({}),
             "typed": self._typed,
             "zone": zone.key,
-            "summary": view.summary(found, zone),
-            "rows": [view.row(booking, zone, now, is_new=self._is_new(booking)) for booking in found.bookings],
-            "columns": view.columns(self._query.sort, lambda sort: self._url({**_FIRST_PAGE, "sort": sort})),
-            "actions": view.ACTIONS,
+            "summary": booking_rows.summary(found, zone),
+            "rows": [booking_rows.row(booking, zone, now, is_new=self._is_new(booking)) for booking in found.bookings],
+            "columns": booking_rows.columns(self._query.sort, lambda sort: self._url({**_FIRST_PAGE, "sort": sort})),
+            "actions": booking_rows.ACTIONS,
             "newer": {"text": f"{new} new", "url": self._url({**_FIRST_PAGE, **newer}), "go": newer} if new else None,
-            "empty": None if found.bookings else view.empty(self._page, is_filtered=is_filtered),
+            "empty": None
+            if found.bookings
+            else booking_rows.empty(
+                clear_url=self._page.url("bookings") if is_filtered else "",
+                public_url=f"/expert/{self._page.expert.slug}",
+            ),
             "exportUrl": self._url(_FIRST_PAGE, file=".csv") if found.bookings else "",
             **pages,
         }
 
     def _url(self, changes: Mapping[str, Any], *, file: str = "") -> str:
         wanted = {**self._parameters, **changes}
-        return view.url(self._page, file, {name: wanted[name] for name in _PARAMETERS if wanted.get(name)})
+        query = urlencode({name: wanted[name] for name in _PARAMETERS if wanted.get(name)}, doseq=True)
+        path, _, chosen = self._page.url("bookings").partition("?")
+        return "?".join(filter(None, (path + file, "&".join(filter(None, (chosen, query))))))
 
     def _set(self, wanted: Mapping[str, Any]) -> None:
         """Take the valid ones of these URL parameters."""
@@ -183,7 +191,7 @@ class BookingsPage:
             action = BookingAction.model_validate({name: asked.get(name) for name in ("action", "ids")})
         except ValidationError:
             return
-        texts = view.QUESTIONS[action.action]
+        texts = booking_rows.QUESTIONS[action.action]
         self._dialog.clear()
         self._dialog.props(f'aria-label="{texts.title}"')
         with self._dialog, ui.card():
@@ -213,11 +221,11 @@ class BookingsPage:
         names = await self._names(done)
         self._refused.clear()
         if done.done:
-            self._page.saved(view.done_text(action.action, done.done))
+            self._page.saved(booking_rows.done_text(action.action, done.done))
             self._table.clear_selection()
         if done.refused:
             with self._refused:
-                view.refusals(done, names)
+                layout.html(booking_rows.refusals(done, names))
         self._refresh()
 
     async def _names(self, done: ActionResults) -> dict[UUID, str]:
@@ -226,7 +234,7 @@ class BookingsPage:
         for result in done.results:
             if result.error is not None:
                 booking = await self._services.bookings.get(result.id, caller)
-                names[result.id] = view.name_of(booking, self._page.zone, self._services.clock())
+                names[result.id] = booking_rows.name_of(booking, self._page.zone, self._services.clock())
         return names
 
 

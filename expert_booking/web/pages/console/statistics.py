@@ -16,7 +16,7 @@ from expert_booking.domain.statistics import monday_of
 from expert_booking.schemas import Statistics, StatisticsQuery, field_errors
 from expert_booking.services import Services
 from expert_booking.web import console, layout
-from expert_booking.web.pages.console import statistics_view as view
+from expert_booking.web.components import statistics_charts as charts
 
 # The periods to choose from, in weeks with the current one.
 _PERIODS: Final = (("4 weeks", 4), ("12 weeks", 12), ("52 weeks", 52))
@@ -88,17 +88,17 @@ def _url(page: console.Console, parameters: Mapping[str, str], file: str = "") -
 
 
 def _draw(page: console.Console, counted: Statistics) -> None:
-    layout.html(view.tiles(counted.total)).classes("statistics-tiles")
+    layout.html(charts.tiles(counted.total)).classes("statistics-tiles")
     total = counted.total
     if not (total.bookings or total.cancelled or total.declined):
-        layout.html(view.NOTHING.format(url=f"/expert/{page.expert.slug}")).classes("empty panel")
+        layout.html(charts.NOTHING.format(url=f"/expert/{page.expert.slug}")).classes("empty panel")
         return
     with ui.element("div").classes("statistics-charts"):
-        _draw_chart("Bookings by week", view.bookings_chart(counted), view.weeks_table(counted))
-        _draw_chart("Utilisation by week", view.utilisation_chart(counted), view.use_table(counted))
-        _draw_chart("When sessions start", view.hours_chart(counted), view.hours_table(counted))
-        _draw_chart("Session types", view.types_chart(counted), view.types_table(counted))
-    layout.html(view.explanation(counted)).classes("soft small statistics-notes")
+        _draw_chart("Bookings by week", charts.bookings_chart(counted), charts.weeks_table(counted))
+        _draw_chart("Utilisation by week", charts.utilisation_chart(counted), charts.use_table(counted))
+        _draw_chart("When sessions start", charts.hours_chart(counted), charts.hours_table(counted))
+        _draw_chart("Session types", charts.types_chart(counted), charts.types_table(counted))
+    layout.html(charts.explanation(counted)).classes("soft small statistics-notes")
 
 
 def _draw_chart(title: str, options: Mapping[str, Any], table: Markup) -> None:

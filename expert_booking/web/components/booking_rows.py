@@ -1,10 +1,9 @@
-"""What `/console/bookings` says: rows, columns, questions and messages."""
+"""What the list of bookings for hosts says: rows, columns, questions and messages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
-from urllib.parse import urlencode
+from typing import Any, Final, get_args
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -13,14 +12,10 @@ from markupsafe import Markup
 from expert_booking.domain import formatting
 from expert_booking.domain.lifecycle import Actor, Status, open_transitions
 from expert_booking.schemas import ACTIONS as ACTION_STATUSES
-from expert_booking.schemas import ActionName, ActionResults, BookingPage, BookingSort, BookingView
-from expert_booking.web import layout
-from expert_booking.web.console import Console
+from expert_booking.schemas import ActionName, ActionResults, BookingPage, BookingSort, BookingStatus, BookingView
 
 # The statuses to filter by.
-STATUSES: Final = tuple(status for status in formatting.STATUS if status in set(ACTION_STATUSES.values()) | {
-    Status.PENDING, Status.EXPIRED
-})  # fmt: skip
+STATUSES: Final[Sequence[Status]] = get_args(BookingStatus)
 # The actions with their buttons, for the table.
 ACTIONS: Final = (
     {"name": "confirm", "label": "Confirm"},
@@ -47,7 +42,7 @@ class Question:
     hint: str = ""
 
     def question(self, count: int) -> str:
-        """The question about so many bookings."""
+        """The question about this number of bookings."""
         return self.verb.format("this booking" if count == 1 else f"these {count} bookings")
 
 
@@ -104,20 +99,13 @@ def summary(found: BookingPage, zone: ZoneInfo) -> str:
     return f"{number} {'booking' if found.total == 1 else 'bookings'} · times in {formatting.zone_name(zone)}"
 
 
-def empty(page: Console, *, is_filtered: bool) -> dict[str, str]:
-    """What stands in place of an empty table."""
-    if is_filtered:
+def empty(*, clear_url: str, public_url: str) -> dict[str, str]:
+    """What stands in place of an empty table. `clear_url` is empty if there are no filters to clear."""
+    if clear_url:
         return {"title": "No bookings match", "text": "Try other words or dates, or fewer filters.",
-                "link": "Clear filters", "url": page.url("bookings")}  # fmt: skip
+                "link": "Clear filters", "url": clear_url}  # fmt: skip
     return {"title": "No bookings yet", "text": "Bookings appear here as soon as they are made.",
-            "link": "See your public page", "url": f"/expert/{page.expert.slug}"}  # fmt: skip
-
-
-def url(page: Console, file: str, parameters: Mapping[str, Any]) -> str:
-    """The address of this list or, with `file`, of its export."""
-    path, _, chosen = page.url("bookings").partition("?")
-    query = "&".join(filter(None, (chosen, urlencode(parameters, doseq=True))))
-    return f"{path}{file}" + (f"?{query}" if query else "")
+            "link": "See your public page", "url": public_url}  # fmt: skip
 
 
 def done_text(action: ActionName, count: int) -> str:
@@ -130,11 +118,11 @@ def name_of(booking: BookingView, zone: ZoneInfo, now: datetime) -> str:
     return f"{booking.customer_name}, {formatting.near_time(booking.starts_at, zone, now)}"
 
 
-def refusals(done: ActionResults, names: Mapping[UUID, str]) -> None:
-    """List the bookings that were not changed, and why."""
+def refusals(done: ActionResults, names: Mapping[UUID, str]) -> Markup:
+    """The bookings that were not changed, and why."""
     refused = [(result, result.error) for result in done.results if result.error is not None]
     lines = Markup("").join(_LINE.format(id=one.id, name=names[one.id], why=error.detail) for one, error in refused)
-    layout.html(_REFUSED.format(number=len(refused), lines=lines))
+    return _REFUSED.format(number=len(refused), lines=lines)
 
 
 def _day(instant: datetime, zone: ZoneInfo, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What `/console/statistics` shows: figures, the options of its charts, and the same numbers as tables.
+"""Statistics of bookings: figures, the options of charts, and the same numbers as tables.
 
 The charts are SVG, so their colours can be the variables of the style sheet, which change with the theme.
 """
