@@ -37,10 +37,11 @@ class PreviewSection:
     def __init__(self, draft: AvailabilityDraft) -> None:
         self._draft = draft
         self._asked: list[datetime] = []
+        self._showing = False
         with ui.element("section").classes("panel preview").props('aria-labelledby="preview"'):
             layout.html(Markup("Preview"), tag="h2").props('id="preview"')
             self._zone = ui.label().classes("soft small")
-            self._session = ui.select({}, label="Session", on_change=lambda _: self.show()).props(
+            self._session = ui.select({}, label="Session", on_change=lambda _: self._choose()).props(
                 "outlined dense stack-label"
             )
             self._times = HoursPreview(self._ask)
@@ -56,16 +57,19 @@ class PreviewSection:
     def show(self) -> None:
         """Show the draft, and answer the last question again."""
         names = {str(offer.session_type_id): offer.title for offer in self._draft.editor.offers}
-        chosen = self._session.value if self._session.value in names else next(iter(names), None)
-        if self._session.options != names or self._session.value != chosen:
+        if self._session.options != names:
+            chosen = self._session.value if self._session.value in names else next(iter(names), None)
+            self._showing = True
             self._session.set_options(names, value=chosen)
-            if self._session.value == chosen and chosen is not None:
-                return self._show(chosen)
-        if chosen is not None:
-            self._show(chosen)
+            self._showing = False
         self._session.visible = len(names) > 1
         self._times.visible, self._empty.visible = bool(names), not names
-        return None
+        if self._session.value is not None:
+            self._show(self._session.value)
+
+    def _choose(self) -> None:
+        if not self._showing:
+            self.show()
 
     def _show(self, chosen: str) -> None:
         editor = self._draft.editor

@@ -41,7 +41,6 @@ def ask_about_bookings(
         with ui.element("div").classes("actions"):
             ui.button("Save anyway", on_click=save)
             ui.button("Go back", on_click=dialog.close).props("flat")
-    dialog.on("hide", dialog.delete)
     dialog.open()
 
 
@@ -74,7 +73,6 @@ def ask_which_to_keep(
         with ui.element("div").classes("actions"):
             ui.button("Save my choice", on_click=save)
             ui.button("Keep editing", on_click=dialog.close).props("flat")
-    dialog.on("hide", dialog.delete)
     dialog.open()
 
 

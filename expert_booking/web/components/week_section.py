@@ -32,7 +32,6 @@ class WeekSection:
                 self._last = date_field("Until", self._change_dates)
                 ui.button("Remove season", icon="delete", on_click=self._remove).props("flat dense")
             self._week = WeekHours(on_paint=self._paint, on_type=self._type, on_copy=self._copy)
-        self._dialog = self._season_dialog()
 
     def show(self) -> None:
         """Show the draft."""
@@ -74,31 +73,24 @@ class WeekSection:
 
     # --- seasons ------------------------------------------------------------------------------------------------
 
-    def _season_dialog(self) -> ui.dialog:
+    def _ask_for_season(self) -> None:
         with ui.dialog().props('aria-labelledby="new-season"') as dialog, ui.card():
             layout.html(Markup("Add a season"), tag="h2").props('id="new-season"')
             ui.label("Its hours replace the usual ones. It begins with a copy of them.")
-            self._new_first = date_field("From")
-            self._new_last = date_field("Until")
+            first, last = date_field("From"), date_field("Until")
+
+            def add() -> None:
+                error = self._draft.add_season(date_of(first), date_of(last))
+                last.error = error or None
+                if not error:
+                    self._season = self._index(date_of(first), date_of(last))
+                    dialog.close()
+                    self._changed()
+
             with ui.element("div").classes("actions"):
-                ui.button("Add season", on_click=self._add)
+                ui.button("Add season", on_click=add)
                 ui.button("Cancel", on_click=dialog.close).props("flat")
-        return dialog
-
-    def _ask_for_season(self) -> None:
-        for field in (self._new_first, self._new_last):
-            field.set_value("")
-            field.error = None
-        self._dialog.open()
-
-    def _add(self) -> None:
-        first, last = date_of(self._new_first), date_of(self._new_last)
-        error = self._draft.add_season(first, last)
-        self._new_last.error = error or None
-        if not error:
-            self._season = self._index(first, last)
-            self._dialog.close()
-            self._changed()
+        dialog.open()
 
     def _change_dates(self) -> None:
         seasons = self._draft.plan.weekly.seasons
