@@ -65,7 +65,8 @@ def test_dates_are_closed_opened_and_cleared_one_by_one(draft: AvailabilityDraft
     draft.set_dates([BOXING_DAY], OverrideKind.HOURS, (SHORT,))
     assert draft.plan.days_off == (DaysOff(EVE, CHRISTMAS, "Skiing"), DaysOff(week[3], week[4], "Skiing"))
     assert [(entry.first, entry.last, entry.text) for entry in draft.entries()] == [
-        (EVE, CHRISTMAS, "Closed: Skiing"), (BOXING_DAY, BOXING_DAY, "10:00–12:00"), (week[3], week[4], "Closed: Skiing")
+        (EVE, CHRISTMAS, "Closed: Skiing"), (BOXING_DAY, BOXING_DAY, "10:00–12:00"),
+        (week[3], week[4], "Closed: Skiing"),
     ]  # fmt: skip
     special = draft.special_days()
     assert (special[EVE].text, special[BOXING_DAY].kind) == ("Closed: Skiing", "hours")

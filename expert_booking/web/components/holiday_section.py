@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from datetime import date
 
-from markupsafe import Markup
 from nicegui import ui
 
 from expert_booking.domain.calendar_plan import HolidaySetting
 from expert_booking.domain.hour_texts import hours_text
-from expert_booking.web import layout
 from expert_booking.web.availability_draft import AvailabilityDraft
+from expert_booking.web.components.heading import heading
 from expert_booking.web.components.holiday_list import HolidayList, HolidayRow
 
 
@@ -20,7 +19,7 @@ class HolidaySection:
         self._draft = draft
         self._on_change = on_change
         with ui.element("section").classes("panel").props('aria-labelledby="holidays"'):
-            layout.html(Markup("Public holidays"), tag="h2").props('id="holidays"')
+            heading("Public holidays", "holidays")
             self._list = HolidayList(on_place=self._choose, on_closed=self._close, on_work=self._work)
 
     def show(self) -> None:

@@ -41,7 +41,7 @@ class HoursPreview(Element, component="hours_preview.js"):
             self._props.update(weeks=weeks, zone=zone)
             self.update()
 
-    def mark(self, at: datetime | None) -> None:
+    def point_out(self, at: datetime | None) -> None:
         """Mark the time that is being explained."""
         self._props["asked"] = formatting.iso(at) if at else ""
         self.update()

@@ -3,21 +3,16 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from expert_booking.web.availability_draft import SpecialDay
+
 # How many days can be selected at once.
 MAX_SELECTED: Final = 3 * 366
 YEARS: Final = timedelta(days=3 * 366)
-
-
-class SpecialDay(NamedTuple):
-    """A day to mark: `kind` is `off`, `hours`, `extra` or `holiday`, `text` says it in words."""
-
-    kind: str
-    text: str
 
 
 class MonthDays(Element, component="month_days.js"):

@@ -15,10 +15,11 @@ from expert_booking.domain.errors import SessionTypeNotFound
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import AffectedBooking, BlockerView, Explanation
 from expert_booking.services.calendar_rules import PREVIEW
-from expert_booking.web import layout
 from expert_booking.web.availability_draft import AvailabilityDraft
 from expert_booking.web.components.date_field import date_field, date_of, minutes_of, time_field
+from expert_booking.web.components.heading import heading
 from expert_booking.web.components.hours_preview import HoursPreview, Time
+from expert_booking.web.components.raw_html import RawHtml, plain_json
 
 # Minutes between times that are not offered.
 _COARSE: Final = 30
@@ -39,7 +40,7 @@ class PreviewSection:
         self._asked: list[datetime] = []
         self._showing = False
         with ui.element("section").classes("panel preview").props('aria-labelledby="preview"'):
-            layout.html(Markup("Preview"), tag="h2").props('id="preview"')
+            heading("Preview", "preview")
             self._zone = ui.label().classes("soft small")
             self._session = ui.select({}, label="Session", on_change=lambda _: self._choose()).props(
                 "outlined dense stack-label"
@@ -52,7 +53,7 @@ class PreviewSection:
                 ui.button("Explain").props("type=submit outline")
             form.on("submit.prevent", lambda _: self._ask_typed(), args=[])
             with ui.element("div").props("aria-live=polite").classes("explanation"):
-                self._answer = layout.html(Markup(""))
+                self._answer = RawHtml(plain_json(Markup("")))
 
     def show(self) -> None:
         """Show the draft, and answer the last question again."""
@@ -108,7 +109,7 @@ class PreviewSection:
         return ZoneInfo(self._draft.plan.time_zone)
 
     def _explain(self) -> None:
-        self._times.mark(self._asked[0] if self._asked else None)
+        self._times.point_out(self._asked[0] if self._asked else None)
         if not self._asked or not self._session.value:
             return
         try:

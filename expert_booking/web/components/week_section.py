@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from markupsafe import Markup
 from nicegui import ui
 
 from expert_booking.domain.calendar_plan import range_text
 from expert_booking.domain.hours import Window
-from expert_booking.web import layout
 from expert_booking.web.availability_draft import USUAL, AvailabilityDraft
 from expert_booking.web.components.date_field import date_field, date_of
+from expert_booking.web.components.heading import heading
 from expert_booking.web.components.week_hours import WeekHours
 
 
@@ -24,7 +23,7 @@ class WeekSection:
         self._season = USUAL
         with ui.element("section").classes("panel").props('aria-labelledby="weekly-hours"'):
             with ui.element("div").classes("section-head"):
-                layout.html(Markup("Weekly hours"), tag="h2").props('id="weekly-hours"')
+                heading("Weekly hours", "weekly-hours")
                 ui.button("Add a season", icon="add", on_click=self._ask_for_season).props("flat dense")
             self._choice = ui.toggle({}, on_change=self._choose).props('no-caps aria-label="Hours of"')
             with ui.element("div").classes("season-dates") as self._dates:
@@ -75,7 +74,7 @@ class WeekSection:
 
     def _ask_for_season(self) -> None:
         with ui.dialog().props('aria-labelledby="new-season"') as dialog, ui.card():
-            layout.html(Markup("Add a season"), tag="h2").props('id="new-season"')
+            heading("Add a season", "new-season")
             ui.label("Its hours replace the usual ones. It begins with a copy of them.")
             first, last = date_field("From"), date_field("Until")
 
