@@ -47,13 +47,14 @@ class PreviewSection:
             )
             self._times = HoursPreview(self._ask)
             self._empty = ui.label("Add a session type to see what visitors can book.").classes("soft")
-            with ui.element("form").classes("explain").props('aria-label="Why can a time be booked?"') as form:
-                self._day = date_field("Date")
-                self._at = time_field("Time")
-                ui.button("Explain").props("type=submit outline")
-            form.on("submit.prevent", lambda _: self._ask_typed(), args=[])
-            with ui.element("div").props("aria-live=polite").classes("explanation"):
-                self._answer = RawHtml(plain_json(Markup("")))
+            with ui.element("div").classes("explain-box"):
+                with ui.element("form").classes("explain").props('aria-label="Why can a time be booked?"') as form:
+                    self._day = date_field("Date")
+                    self._at = time_field("Time")
+                    ui.button("Explain").props("type=submit outline")
+                form.on("submit.prevent", lambda _: self._ask_typed(), args=[])
+                with ui.element("div").props("aria-live=polite"):
+                    self._answer = RawHtml(plain_json(Markup(""))).classes("explanation")
 
     def show(self) -> None:
         """Show the draft, and answer the last question again."""
