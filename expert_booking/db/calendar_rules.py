@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select
+from sqlalchemy import Date, and_, bindparam, delete, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +13,7 @@ from expert_booking.db.tables import availability_rule, booking, day_off, expert
 from expert_booking.domain.hours import DaysOff, Override
 
 _e, _r, _o, _d, _b = expert.c, availability_rule.c, override.c, day_off.c, booking.c
-_first_day: Final = bindparam("first_day")
+_first_day = bindparam("first_day", type_=Date)
 _RULES = (
     select(func.json_agg(func.json_build_array(_r.weekday, _r.opens_minute, _r.closes_minute, _r.valid_from,
                                                _r.valid_until)))

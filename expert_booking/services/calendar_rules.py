@@ -187,7 +187,10 @@ async def _read(connection: AnyConnection, key: CalendarKey, now: datetime) -> C
 
 
 def _rules(row: AnyRow, today: date) -> CalendarRules:
-    weekly = (AvailabilityRule(*rule[:3], _day(rule[3]), _day(rule[4])) for rule in row.rules or ())
+    weekly = (
+        AvailabilityRule(day, opens, closes, _day(first), _day(last))
+        for day, opens, closes, first, last in row.rules or ()
+    )
     overrides = [
         DatedOverride(day=day, kind=OverrideKind(kind), windows=[DayWindow.from_window(Window(*w)) for w in of_day])
         for day, kind, of_day in sorted(row.overrides or ())

@@ -22,13 +22,27 @@ from expert_booking.domain.hours import AvailabilityRule, DaysOff, Override, Ove
 from expert_booking.domain.plan_checks import overlaps_of_week
 from expert_booking.domain.seasons import CLOSED_WEEK, Season, Week, overlapping
 from expert_booking.services.calendar_rules import RulesEditor
-from expert_booking.web.components.month_days import SpecialDay
-from expert_booking.web.components.week_hours import DayHours
 
 # The season that is no season.
 USUAL: Final = -1
 _DAY: Final = timedelta(days=1)
 _YEAR: Final = timedelta(days=366)
+
+
+class DayHours(NamedTuple):
+    """The hours of one weekday, their text as typed, and an error to show next to it."""
+
+    windows: Sequence[Window]
+    text: str
+    error: str = ""
+    changed: bool = False
+
+
+class SpecialDay(NamedTuple):
+    """A day to mark: `kind` is `off`, `hours`, `extra` or `holiday`, `text` says it in words."""
+
+    kind: str
+    text: str
 
 
 class Entry(NamedTuple):

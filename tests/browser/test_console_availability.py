@@ -174,8 +174,7 @@ async def test_dates_are_closed_and_changed_in_the_calendar_and_bookings_on_them
 async def test_holidays_are_taken_off_but_for_those_that_are_worked_on(
     page: Page, services: Services, jana: Expert
 ) -> None:
-    await page.get_by_label("Country").fill("Germany")
-    await page.get_by_role("option", name="Germany").click()
+    await page.get_by_label("Country").select_option("Germany")
     await page.get_by_role("switch", name="Take public holidays off").click()
     await page.get_by_role("switch", name="I work on Christmas Day").click()
     await expect(page.locator(".save-bar")).to_contain_text("Public holidays")

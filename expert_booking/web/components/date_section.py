@@ -4,15 +4,14 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Final
 
-from markupsafe import Markup
 from nicegui import ui
 
 from expert_booking.domain.calendar_plan import range_text
 from expert_booking.domain.hour_texts import hours_text, parse_hours
 from expert_booking.domain.hours import OverrideKind
-from expert_booking.web import layout
 from expert_booking.web.availability_draft import AvailabilityDraft, Entry
 from expert_booking.web.components.date_field import date_field, date_of
+from expert_booking.web.components.heading import heading
 from expert_booking.web.components.month_days import MAX_SELECTED, MonthDays
 
 CLOSED: Final = "closed"
@@ -36,7 +35,7 @@ class DateSection:
         self._on_change = on_change
         self._days: Sequence[date] = ()
         with ui.element("section").classes("panel").props('aria-labelledby="dates"'):
-            layout.html(Markup("Dates and days off"), tag="h2").props('id="dates"')
+            heading("Dates and days off", "dates")
             ui.label("Select a date, or drag over several. Hold Ctrl to add more.").classes("soft small")
             self._months = MonthDays(draft.editor.today, self._select)
             with ui.element("div").classes("date-editor"):

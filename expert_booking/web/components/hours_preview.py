@@ -1,5 +1,6 @@
 """Two weeks of one session type's times, each of which can be asked about."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -20,7 +21,7 @@ class HoursPreview(Element, component="hours_preview.js"):
     def __init__(self, on_ask: Callable[[datetime], None]) -> None:
         """`on_ask` receives the start (UTC) of the time that was clicked."""
         super().__init__()
-        self._props.update(weeks=[], zone="", asked="")
+        self._props.update(weeks="[]", zone="", asked="")
 
         def ask(event: GenericEventArguments) -> None:
             try:
@@ -34,12 +35,13 @@ class HoursPreview(Element, component="hours_preview.js"):
     def show(self, days: Mapping[date, Sequence[Time]], zone: str) -> None:
         """Show the times of these days. `zone` is the name of their zone."""
         shown = [_day(day, times) for day, times in days.items()]
-        weeks = [shown[n : n + _DAYS_IN_WEEK] for n in range(0, len(shown), _DAYS_IN_WEEK)]
+        # As JSON, because NiceGUI would copy lists and watch each of them.
+        weeks = json.dumps([shown[n : n + _DAYS_IN_WEEK] for n in range(0, len(shown), _DAYS_IN_WEEK)])
         if weeks != self._props["weeks"] or zone != self._props["zone"]:
             self._props.update(weeks=weeks, zone=zone)
             self.update()
 
-    def mark(self, at: datetime | None) -> None:
+    def point_out(self, at: datetime | None) -> None:
         """Mark the time that is being explained."""
         self._props["asked"] = formatting.iso(at) if at else ""
         self.update()

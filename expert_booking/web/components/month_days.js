@@ -12,7 +12,7 @@ const laterMonth = (day, months) => {
 const inWords = (day, style) => new Intl.DateTimeFormat("en-GB", { timeZone: "UTC", ...style }).format(date(day));
 
 export default {
-  props: { today: String, last: String, special: Object },
+  props: { today: String, last: String, special: String },
   template: `
     <div class="month-days" @keydown="press">
       <div class="month-head">
@@ -27,7 +27,7 @@ export default {
           <tr v-for="week in weeks(laterMonth(month, n))" :key="week[0]">
             <template v-for="day in week" :key="day">
               <td v-if="day.slice(0, 7) !== laterMonth(month, n).slice(0, 7)"></td>
-              <td v-else role="gridcell" :data-day="day" :data-kind="special[day]?.kind" :title="special[day]?.text" :class="{ today: day === today }" :tabindex="day === focused ? 0 : -1"
+              <td v-else role="gridcell" :data-day="day" :data-kind="marked[day]?.kind" :title="marked[day]?.text" :class="{ today: day === today }" :tabindex="day === focused ? 0 : -1"
                 :aria-selected="chosen.includes(day)" :aria-disabled="day < today || day > last ? 'true' : null" :aria-label="label(day)" @focus="focused = day">{{ Number(day.slice(8)) }}</td>
             </template>
           </tr>
@@ -36,6 +36,11 @@ export default {
     </div>`,
   data() {
     return { month: this.today.slice(0, 8) + "01", focused: this.today, chosen: [], anchor: null, kept: [], dragging: false };
+  },
+  computed: {
+    marked() {
+      return JSON.parse(this.special);
+    },
   },
   methods: {
     select(days) {
@@ -49,7 +54,7 @@ export default {
       return inWords(day, { month: "long", year: "numeric" });
     },
     label(day) {
-      const text = this.special[day]?.text;
+      const text = this.marked[day]?.text;
       return inWords(day, { weekday: "long", day: "numeric", month: "long", year: "numeric" }) + (text ? ", " + text : "");
     },
     weeks(first) {

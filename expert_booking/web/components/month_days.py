@@ -1,22 +1,18 @@
 """A calendar of months, in which days and ranges of days are selected."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
 
+from expert_booking.web.availability_draft import SpecialDay
+
 # How many days can be selected at once.
 MAX_SELECTED: Final = 3 * 366
 YEARS: Final = timedelta(days=3 * 366)
-
-
-class SpecialDay(NamedTuple):
-    """A day to mark: `kind` is `off`, `hours`, `extra` or `holiday`, `text` says it in words."""
-
-    kind: str
-    text: str
 
 
 class MonthDays(Element, component="month_days.js"):
@@ -26,7 +22,7 @@ class MonthDays(Element, component="month_days.js"):
         """`on_select` receives the selected days, in order; none if nothing is selected."""
         super().__init__()
         self._today, self._last = today, today + YEARS
-        self._props.update(today=today.isoformat(), last=self._last.isoformat(), special={})
+        self._props.update(today=today.isoformat(), last=self._last.isoformat(), special="{}")
 
         def choose(event: GenericEventArguments) -> None:
             days = self._days(event.args)
@@ -37,7 +33,7 @@ class MonthDays(Element, component="month_days.js"):
 
     def show(self, special: Mapping[date, SpecialDay]) -> None:
         """Mark these days."""
-        self._props["special"] = {day.isoformat(): one._asdict() for day, one in special.items()}
+        self._props["special"] = json.dumps({day.isoformat(): one._asdict() for day, one in special.items()})
         self.update()
 
     def select(self, days: Sequence[date]) -> None:

@@ -15,10 +15,11 @@ from expert_booking.domain.errors import SessionTypeNotFound
 from expert_booking.domain.unavailability import Reason
 from expert_booking.schemas import AffectedBooking, BlockerView, Explanation
 from expert_booking.services.calendar_rules import PREVIEW
-from expert_booking.web import layout
 from expert_booking.web.availability_draft import AvailabilityDraft
 from expert_booking.web.components.date_field import date_field, date_of, minutes_of, time_field
+from expert_booking.web.components.heading import heading
 from expert_booking.web.components.hours_preview import HoursPreview, Time
+from expert_booking.web.components.raw_html import RawHtml, plain_json
 
 # Minutes between times that are not offered.
 _COARSE: Final = 30
@@ -37,35 +38,40 @@ class PreviewSection:
     def __init__(self, draft: AvailabilityDraft) -> None:
         self._draft = draft
         self._asked: list[datetime] = []
+        self._showing = False
         with ui.element("section").classes("panel preview").props('aria-labelledby="preview"'):
-            layout.html(Markup("Preview"), tag="h2").props('id="preview"')
+            heading("Preview", "preview")
             self._zone = ui.label().classes("soft small")
-            self._session = ui.select({}, label="Session", on_change=lambda _: self.show()).props(
+            self._session = ui.select({}, label="Session", on_change=lambda _: self._choose()).props(
                 "outlined dense stack-label"
             )
             self._times = HoursPreview(self._ask)
             self._empty = ui.label("Add a session type to see what visitors can book.").classes("soft")
-            with ui.element("form").classes("explain").props('aria-label="Why can a time be booked?"') as form:
-                self._day = date_field("Date")
-                self._at = time_field("Time")
-                ui.button("Explain").props("type=submit outline")
-            form.on("submit.prevent", lambda _: self._ask_typed(), args=[])
-            with ui.element("div").props("aria-live=polite").classes("explanation"):
-                self._answer = layout.html(Markup(""))
+            with ui.element("div").classes("explain-box"):
+                with ui.element("form").classes("explain").props('aria-label="Why can a time be booked?"') as form:
+                    self._day = date_field("Date")
+                    self._at = time_field("Time")
+                    ui.button("Explain").props("type=submit outline")
+                form.on("submit.prevent", lambda _: self._ask_typed(), args=[])
+                with ui.element("div").props("aria-live=polite"):
+                    self._answer = RawHtml(plain_json(Markup(""))).classes("explanation")
 
     def show(self) -> None:
         """Show the draft, and answer the last question again."""
         names = {str(offer.session_type_id): offer.title for offer in self._draft.editor.offers}
-        chosen = self._session.value if self._session.value in names else next(iter(names), None)
-        if self._session.options != names or self._session.value != chosen:
+        if self._session.options != names:
+            chosen = self._session.value if self._session.value in names else next(iter(names), None)
+            self._showing = True
             self._session.set_options(names, value=chosen)
-            if self._session.value == chosen and chosen is not None:
-                return self._show(chosen)
-        if chosen is not None:
-            self._show(chosen)
+            self._showing = False
         self._session.visible = len(names) > 1
         self._times.visible, self._empty.visible = bool(names), not names
-        return None
+        if self._session.value is not None:
+            self._show(self._session.value)
+
+    def _choose(self) -> None:
+        if not self._showing:
+            self.show()
 
     def _show(self, chosen: str) -> None:
         editor = self._draft.editor
@@ -104,7 +110,7 @@ class PreviewSection:
         return ZoneInfo(self._draft.plan.time_zone)
 
     def _explain(self) -> None:
-        self._times.mark(self._asked[0] if self._asked else None)
+        self._times.point_out(self._asked[0] if self._asked else None)
         if not self._asked or not self._session.value:
             return
         try:

@@ -4,13 +4,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
 from nicegui import ui
 
 from expert_booking.domain import formatting
 from expert_booking.domain.calendar_plan import CalendarPlan, Part, differences, merged, parts_of, value_text
 from expert_booking.schemas import AffectedBooking
-from expert_booking.web import layout
+from expert_booking.web.components.heading import heading
 
 _MINE: Final = "mine"
 _THEIRS: Final = "theirs"
@@ -26,7 +25,7 @@ def ask_about_bookings(
 ) -> None:
     """List the bookings that are outside of the new hours, and save once this is confirmed."""
     with ui.dialog().props('aria-labelledby="bookings-stay"') as dialog, ui.card():
-        layout.html(Markup("{}").format(stays(len(bookings))), tag="h2").props('id="bookings-stay"')
+        heading(stays(len(bookings)), "bookings-stay")
         ui.label("They are outside of the new hours. Nothing is cancelled; reschedule or cancel them yourself.")
         with ui.element("ul").classes("date-list scroll").props('tabindex="0"'):
             for booking in bookings:
@@ -41,7 +40,6 @@ def ask_about_bookings(
         with ui.element("div").classes("actions"):
             ui.button("Save anyway", on_click=save)
             ui.button("Go back", on_click=dialog.close).props("flat")
-    dialog.on("hide", dialog.delete)
     dialog.open()
 
 
@@ -55,7 +53,7 @@ def ask_which_to_keep(
     before = parts_of(base)
     choices: dict[Part, ui.radio] = {}
     with ui.dialog().props('aria-labelledby="changed-meanwhile"') as dialog, ui.card():
-        layout.html(Markup("Someone has changed these hours"), tag="h2").props('id="changed-meanwhile"')
+        heading("Someone has changed these hours", "changed-meanwhile")
         ui.label("They were saved while you were editing. Choose what to keep; nothing has been overwritten.")
         with ui.element("div").classes("differences scroll"):
             for part, saved, draft in differences(theirs, mine):
@@ -74,7 +72,6 @@ def ask_which_to_keep(
         with ui.element("div").classes("actions"):
             ui.button("Save my choice", on_click=save)
             ui.button("Keep editing", on_click=dialog.close).props("flat")
-    dialog.on("hide", dialog.delete)
     dialog.open()
 
 

@@ -1,7 +1,7 @@
 """The hours of a week: painted on a grid by dragging, or typed into one text field for each day."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from nicegui.element import Element
 from nicegui.events import GenericEventArguments
@@ -9,17 +9,9 @@ from nicegui.events import GenericEventArguments
 from expert_booking.domain.calendar_plan import WEEKDAYS
 from expert_booking.domain.hour_texts import MAX_TEXT, MAX_WINDOWS
 from expert_booking.domain.hours import Window
+from expert_booking.web.availability_draft import DayHours
 
 _DAYS: Final = range(7)
-
-
-class DayHours(NamedTuple):
-    """The hours of one weekday, their text as typed, and an error to show next to it."""
-
-    windows: Sequence[Window]
-    text: str
-    error: str = ""
-    changed: bool = False
 
 
 class WeekHours(Element, component="week_hours.js"):

@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from markupsafe import Markup
 from nicegui import ui
 
 from expert_booking.domain.calendar_plan import range_text
 from expert_booking.domain.hours import Window
-from expert_booking.web import layout
 from expert_booking.web.availability_draft import USUAL, AvailabilityDraft
 from expert_booking.web.components.date_field import date_field, date_of
+from expert_booking.web.components.heading import heading
 from expert_booking.web.components.week_hours import WeekHours
 
 
@@ -24,7 +23,7 @@ class WeekSection:
         self._season = USUAL
         with ui.element("section").classes("panel").props('aria-labelledby="weekly-hours"'):
             with ui.element("div").classes("section-head"):
-                layout.html(Markup("Weekly hours"), tag="h2").props('id="weekly-hours"')
+                heading("Weekly hours", "weekly-hours")
                 ui.button("Add a season", icon="add", on_click=self._ask_for_season).props("flat dense")
             self._choice = ui.toggle({}, on_change=self._choose).props('no-caps aria-label="Hours of"')
             with ui.element("div").classes("season-dates") as self._dates:
@@ -32,7 +31,6 @@ class WeekSection:
                 self._last = date_field("Until", self._change_dates)
                 ui.button("Remove season", icon="delete", on_click=self._remove).props("flat dense")
             self._week = WeekHours(on_paint=self._paint, on_type=self._type, on_copy=self._copy)
-        self._dialog = self._season_dialog()
 
     def show(self) -> None:
         """Show the draft."""
@@ -74,31 +72,24 @@ class WeekSection:
 
     # --- seasons ------------------------------------------------------------------------------------------------
 
-    def _season_dialog(self) -> ui.dialog:
-        with ui.dialog().props('aria-labelledby="new-season"') as dialog, ui.card():
-            layout.html(Markup("Add a season"), tag="h2").props('id="new-season"')
-            ui.label("Its hours replace the usual ones. It begins with a copy of them.")
-            self._new_first = date_field("From")
-            self._new_last = date_field("Until")
-            with ui.element("div").classes("actions"):
-                ui.button("Add season", on_click=self._add)
-                ui.button("Cancel", on_click=dialog.close).props("flat")
-        return dialog
-
     def _ask_for_season(self) -> None:
-        for field in (self._new_first, self._new_last):
-            field.set_value("")
-            field.error = None
-        self._dialog.open()
+        with ui.dialog().props('aria-labelledby="new-season"') as dialog, ui.card():
+            heading("Add a season", "new-season")
+            ui.label("Its hours replace the usual ones. It begins with a copy of them.")
+            first, last = date_field("From"), date_field("Until")
 
-    def _add(self) -> None:
-        first, last = date_of(self._new_first), date_of(self._new_last)
-        error = self._draft.add_season(first, last)
-        self._new_last.error = error or None
-        if not error:
-            self._season = self._index(first, last)
-            self._dialog.close()
-            self._changed()
+            def add() -> None:
+                error = self._draft.add_season(date_of(first), date_of(last))
+                last.error = error or None
+                if not error:
+                    self._season = self._index(date_of(first), date_of(last))
+                    dialog.close()
+                    self._changed()
+
+            with ui.element("div").classes("actions"):
+                ui.button("Add season", on_click=add)
+                ui.button("Cancel", on_click=dialog.close).props("flat")
+        dialog.open()
 
     def _change_dates(self) -> None:
         seasons = self._draft.plan.weekly.seasons
