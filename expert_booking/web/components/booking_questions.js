@@ -8,9 +8,9 @@ export default {
     <section class="form panel" aria-labelledby="asked" data-questions>
       <h2 id="asked">About your session</h2>
       <div v-if="locations.length > 1" class="field" :class="{ wrong: errors.location }" role="radiogroup" aria-labelledby="location-label" :aria-describedby="errors.location ? 'location-error' : null">
-        <b id="location-label">Where would you like to meet?</b>
+        <b id="location-label" style="font-size: var(--text-s)">Where would you like to meet?</b>
         <label v-for="(one, n) in locations" :key="one.id" style="font-weight: 420; display: flex; gap: 0.6rem; align-items: baseline">
-          <input type="radio" name="location" :id="n ? null : 'location'" :value="one.id" :checked="one === chosen" @change="location.id = one.id; type()" :aria-invalid="errors.location ? 'true' : null">{{ one.label }}
+          <input type="radio" name="location" style="accent-color: var(--brand)" :id="n ? null : 'location'" :value="one.id" :checked="one === chosen" @change="location.id = one.id; type()" :aria-invalid="errors.location ? 'true' : null">{{ one.label }}
         </label>
         <p v-if="errors.location" class="error" id="location-error">{{ errors.location }}</p>
       </div>
@@ -22,10 +22,10 @@ export default {
       </div>
       <div v-for="one in questions" :key="one.id" class="field" :class="{ wrong: error(one) }" :data-question="one.id"
         :role="several(one) ? (one.kind === 'choices' ? 'group' : 'radiogroup') : null" :aria-labelledby="several(one) ? id(one) + '-label' : null" :aria-describedby="several(one) ? described(one) : null">
-        <component :is="several(one) ? 'b' : 'label'" :id="several(one) ? id(one) + '-label' : null" :for="several(one) ? null : id(one)">{{ one.text }}<span v-if="!one.required"> (optional)</span></component>
+        <component :is="several(one) ? 'b' : 'label'" style="font-size: var(--text-s)" :id="several(one) ? id(one) + '-label' : null" :for="several(one) ? null : id(one)">{{ one.text }}<span v-if="!one.required" class="soft" style="font-weight: 420"> (optional)</span></component>
         <template v-if="several(one)">
           <label v-for="(option, n) in options(one)" :key="option.text" style="font-weight: 420; display: flex; gap: 0.6rem; align-items: baseline">
-            <input :type="one.kind === 'choices' ? 'checkbox' : 'radio'" :name="id(one)" :id="n ? null : id(one)" :value="option.value" v-model="answers[one.id]" @change="type" :aria-invalid="error(one) ? 'true' : null">{{ option.text }}
+            <input :type="one.kind === 'choices' ? 'checkbox' : 'radio'" style="accent-color: var(--brand)" :name="id(one)" :id="n ? null : id(one)" :value="option.value" v-model="answers[one.id]" @change="type" :aria-invalid="error(one) ? 'true' : null">{{ option.text }}
           </label>
         </template>
         <textarea v-else-if="one.kind === 'long_text'" :id="id(one)" class="input" v-model="answers[one.id]" @input="type" v-bind="about(one)"></textarea>

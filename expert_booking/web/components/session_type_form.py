@@ -42,7 +42,7 @@ class SessionTypeForm(Element):
         self.classes("session-form")
         stored = session_type.model_dump() if session_type else _NEW
         self._values: dict[str, Any] = {name: stored[name] for name in NewSessionType.model_fields if name in stored}
-        self._fields: dict[str, ValidationElement] = {}
+        self._fields: dict[str, ValidationElement[Any]] = {}
         price = self._values.pop("price")
         self._kind = "none" if price is None else "paid" if price["amount"] else "free"
         self._currency = price["currency"] if price else "EUR"
@@ -62,17 +62,17 @@ class SessionTypeForm(Element):
 
     def show_errors(self, errors: Sequence[FieldError]) -> str:
         """Show each error beside its field, and return those of no field."""
+        lists: dict[str, LocationList | QuestionList] = {"locations": self._locations, "questions": self._questions}
         for field in self._fields.values():
             field.error = None
-        for part in (self._locations, self._questions):
-            part.clear_errors()
-        rest = []
+        for one in lists.values():
+            one.clear_errors()
+        rest: list[str] = []
         for error in errors:
-            part = {"locations": self._locations, "questions": self._questions}.get(error.field.partition(".")[0])
-            field = self._fields.get(error.field)
-            if field is not None:
-                field.error = error.message
-            elif part is None or not part.show_error(error):
+            name, _, inside = error.field.partition(".")
+            if error.field in self._fields:
+                self._fields[error.field].error = error.message
+            elif name not in lists or not lists[name].show_error(inside, error.message):
                 rest.append(error.message)
         return " ".join(rest)
 

@@ -9,7 +9,7 @@ from nicegui.elements.mixins.validation_element import ValidationElement
 
 from expert_booking.domain.locations import LocationKind
 from expert_booking.domain.questions import WITH_OPTIONS, QuestionKind
-from expert_booking.schemas import MAX_LOCATIONS, MAX_QUESTIONS, FieldError, new_id
+from expert_booking.schemas import MAX_LOCATIONS, MAX_QUESTIONS, new_id
 
 _LOCATIONS: Final = {
     LocationKind.VIDEO: "Video call",
@@ -45,7 +45,7 @@ class _List(Element):
         super().__init__("div")
         self.classes("session-list")
         self._items = [dict(item) for item in items]
-        self._fields: dict[str, ValidationElement] = {}
+        self._fields: dict[str, ValidationElement[Any]] = {}
         with self:
             self._rows = ui.element("div").classes("session-list")
             self._add_button = ui.button(f"Add a {self.name}", on_click=self._add).props("outline no-caps")
@@ -60,13 +60,12 @@ class _List(Element):
         for field in self._fields.values():
             field.error = None
 
-    def show_error(self, error: FieldError) -> bool:
-        """Show an error beside its field; False if there is no such field."""
-        steps = error.field.split(".")
-        field = self._fields.get(".".join(steps[1:3]))
-        if field is None:
+    def show_error(self, field: str, message: str) -> bool:
+        """Show an error beside its field, such as `0.text`; False if there is no such field."""
+        found = self._fields.get(".".join(field.split(".")[:2]))
+        if found is None:
             return False
-        field.error = error.message
+        found.error = message
         return True
 
     def _draw(self) -> None:

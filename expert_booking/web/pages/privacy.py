@@ -52,8 +52,9 @@ def _stored(periods: StoragePeriods, site: Site) -> Markup:
     if periods.bookings is not None:
         bookings = f"{_days(periods.bookings)} after the session. Then only its time and status remain"
     facts = [
-        ("Your bookings", "Name, email address, phone number, notes and time zone, with the time, status and history. "
-         "Only the expert you book with and the people who run this site can see them.", bookings),
+        ("Your bookings", "Name, email address, phone number, notes, answers, the place you named and time zone, with "
+         "the time, status and history. Only the expert you book with and the people who run this site can see them.",
+         bookings),
         ("Times on hold", "The time you are about to book, with an identifier of your browser.", _days(periods.holds)),
         ("Sign-ins", "That you have proven your email address.", _days(periods.proofs)),
         ("Requests for sign-in emails", "Address, browser and network, to limit their number.",
