@@ -39,14 +39,21 @@ class BlockPanel:
             self._alert.bind_visibility_from(self._alert, "text")
             day = formatting.long_day(entry.starts_at, self._zone)
             ui.label(f"{day}, {formatting.time_span(entry.starts_at, entry.ends_at, self._zone)}")
-            ui.label("Nobody can book this time. Only hosts see the note.").classes("soft small")
+            ui.label("This time cannot be booked. Only hosts see the note.").classes("soft small")
             with ui.element("div").classes("actions"):
                 ui.button("Remove", on_click=lambda: self._on_remove(entry, False)).props("outline color=negative")
                 if entry.series_id is not None:
-                    ui.button("Remove all of this series", on_click=lambda: self._on_remove(entry, True)).props(
-                        "outline color=negative"
-                    )
+                    self._series = ui.button("Remove the whole series", on_click=lambda: self._remove_series(entry))
+                    self._series.props("outline color=negative")
+        self._asked = False
         self._dialog.open()
+
+    async def _remove_series(self, entry: ScheduleEntry) -> None:
+        """Remove the series on the second click. It includes past blocks, and cannot be undone."""
+        if self._asked:
+            await self._on_remove(entry, True)
+        self._asked = True
+        self._series.set_text("Yes, remove every block of this series")
 
     def fail(self, text: str) -> None:
         """Show why the block could not be removed."""

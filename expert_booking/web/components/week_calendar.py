@@ -30,7 +30,7 @@ class Selected:
 class WeekCalendar(Element, component="week_calendar.js"):
     """Bookings, holds, blocks and open hours on a grid of wall-clock time.
 
-    The items are dictionaries as `calendar_items.items_of` makes them. The events hand over wall-clock times of the
+    The items are dictionaries of `calendar_items.data_of`. The events hand over wall-clock times of the
     calendar's zone; a browser's own zone plays no part. The page must load assets/event-calendar.min.js and its styles.
     """
 
@@ -96,7 +96,7 @@ class WeekCalendar(Element, component="week_calendar.js"):
 
 def _range(args: Any) -> tuple[date, date]:
     since, until = date.fromisoformat(args["since"]), date.fromisoformat(args["until"])
-    if not since < until <= since + _MAX_DAYS:
+    if not (2000 <= since.year <= 2100 and since < until <= since + _MAX_DAYS):
         raise ValueError
     return since, until
 

@@ -87,7 +87,9 @@ class CalendarPage:
     async def load(self) -> None:
         """Deliver the page with its first days."""
         caller = await self._page.caller()
-        if caller is not None:
+        if caller is None:  # signed out this instant
+            ui.navigate.reload()
+        else:
             self._calendar.load(self._take(await self._week(caller), *self._shown))
 
     def change_viewer_zone(self, zone: ZoneInfo) -> None:
