@@ -47,7 +47,7 @@ class Blocks:
                 now, zone = self._clock(), await _zone(connection, expert_id)
                 times, series_id = [(request.starts_at, request.ends_at)], None
                 if request.repeat_weekly:
-                    weekly = _weekly(request, zone)
+                    weekly = _weekly(request, zone, now)
                     until = max((now + MADE_AHEAD).astimezone(zone).date(), weekly.starts_local.date())
                     times += _times(weekly, zone, weekly.starts_local.date(), until)
                     series_id = await _add_series(connection, expert_id, weekly, until, request.note)
@@ -67,6 +67,8 @@ class Blocks:
             zone = await _zone(connection, expert_id)
             since = query.since or self._clock().astimezone(zone).date()
             until = query.until or since + _LISTED
+            if until < since:
+                return BlockList(blocks=[])
             found = await rows.of_expert(
                 connection, expert_id, local_instant(zone, since, 0), local_instant(zone, until + DAY, 0)
             )
@@ -125,7 +127,9 @@ async def _zone(connection: AnyConnection, expert_id: UUID) -> ZoneInfo:
     return ZoneInfo(zone)
 
 
-def _weekly(request: BlockRequest, zone: ZoneInfo) -> WeeklyBlock:
+def _weekly(request: BlockRequest, zone: ZoneInfo, now: datetime) -> WeeklyBlock:
+    if request.starts_at < now - _WEEK:
+        raise FieldsWrong({"startsAt": "Please start the series today or later."})
     starts, ends = (at.astimezone(zone).replace(tzinfo=None, fold=0) for at in (request.starts_at, request.ends_at))
     if request.repeat_until is not None and request.repeat_until < starts.date():
         raise FieldsWrong({"repeatUntil": "`repeatUntil` must not be before `startsAt`."})

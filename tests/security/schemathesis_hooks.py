@@ -17,7 +17,8 @@ KEY: Final = re.compile(r'("?)[!#-\[\]-~]{1,255}\1')
 # the rule. Each is documented in the description of its operation or field.
 RULES: Final = re.compile(
     r"fill this in"  # after trimming
-    r"|must not be before"  # two dates
+    r"|must not be before|must be after|repeatUntil. only with"  # two dates
+    r"|whole minute|at most 48 hours|start the series"  # times of hosts
     r"|at most \d+ days"  # the length of a range
     r"|choose a day|days ahead"  # relative to today
     r"|characters, or send `expertId`"  # two parameters

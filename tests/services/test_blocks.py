@@ -251,6 +251,11 @@ async def test_list_has_the_blocks_of_local_dates(services: Services, jana: UUID
         assert len((await services.blocks.list_all(jana, query, host(jana))).blocks) == count, day
 
 
+async def test_list_up_to_a_past_date_is_empty(services: Services, jana: UUID) -> None:
+    await block(services, jana)
+    assert (await services.blocks.list_all(jana, BlockQuery(until=date(2026, 1, 1)), host(jana))).blocks == []
+
+
 # --- series -----------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +278,13 @@ async def test_weekly_block_ends_on_its_last_date(
     assert sql.execute("SELECT count(*) FROM booking").fetchone() == (3,)
     with pytest.raises(FieldsWrong):
         await block(services, jana, NINE + HOUR, repeat_weekly=True, repeat_until=date(2026, 11, 23))
+
+
+async def test_series_does_not_start_in_the_distant_past(services: Services, jana: UUID, sql: Connection) -> None:
+    with pytest.raises(FieldsWrong):
+        await block(services, jana, NINE - 500 * DAY, repeat_weekly=True)
+    assert sql.execute("SELECT count(*) FROM block_series").fetchone() == (0,)
+    assert len((await block(services, jana, NINE - DAY, repeat_weekly=True)).blocks) == 55
 
 
 async def test_deadlines_worker_makes_later_blocks_of_a_series(
