@@ -167,6 +167,11 @@ def chosen_expert(identity: Identity, slug: str) -> OwnExpert:
     return next((one for one in identity.experts if one.slug == slug), identity.experts[0])
 
 
+def plain(message: str) -> str:
+    """A message of the API for people, who see the fields `from` and `to` as days."""
+    return message.replace("`from`", "the first day").replace("`to`", "The last day")
+
+
 Build = Callable[[Console, Request], Awaitable[None]]
 
 

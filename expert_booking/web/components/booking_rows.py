@@ -121,7 +121,9 @@ def name_of(booking: BookingView, zone: ZoneInfo, now: datetime) -> str:
 def refusals(done: ActionResults, names: Mapping[UUID, str]) -> Markup:
     """The bookings that were not changed, and why."""
     refused = [(result, result.error) for result in done.results if result.error is not None]
-    lines = Markup("").join(_LINE.format(id=one.id, name=names[one.id], why=error.detail) for one, error in refused)
+    lines = Markup("").join(
+        _LINE.format(id=one.id, name=names.get(one.id, "A booking"), why=error.detail) for one, error in refused
+    )
     return _REFUSED.format(number=len(refused), lines=lines)
 
 

@@ -1,6 +1,7 @@
 """`/console/bookings`: search, filter, page, export and change the bookings of a calendar. The URL says which."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -9,6 +10,7 @@ from fastapi import Request
 from nicegui import ui
 from pydantic import ValidationError
 
+from expert_booking.domain.errors import BookingNotFound
 from expert_booking.domain.formatting import STATUS
 from expert_booking.schemas import (
     REASON_LENGTH,
@@ -52,6 +54,7 @@ class BookingsPage:
         self._page = page
         self._services = page.services
         self._loaded_at = page.services.clock()
+        self._days: dict[str, ui.input] = {}
         self._set(wanted)
         self._typed = False
         self._is_open = False
@@ -94,7 +97,7 @@ class BookingsPage:
                 on_change=filtered("status"),
             ).props("outlined dense use-chips")  # fmt: skip
             for name, label in (("from", "From"), ("to", "To")):
-                ui.input(label, value=str(now.get(name, "")), on_change=filtered(name)).props(
+                self._days[name] = ui.input(label, value=str(now.get(name, "")), on_change=filtered(name)).props(
                     "outlined dense stack-label type=date debounce=250 min=1970-01-01 max=2200-12-31"
                 )
 
@@ -104,7 +107,10 @@ class BookingsPage:
         await self._change({**_FIRST_PAGE, **wanted})
 
     async def _change(self, changes: Mapping[str, Any], *, typed: bool = False) -> None:
-        self._set({**self._parameters, **changes})
+        days = {name: day.value for name, day in self._days.items()}  # also those that are not valid at the moment
+        errors = self._set({**self._parameters, **days, **changes})
+        for name, day in self._days.items():
+            day.error = errors.get(name)
         self._typed = typed
         await self._reload()
 
@@ -168,20 +174,22 @@ class BookingsPage:
         path, _, chosen = self._page.url("bookings").partition("?")
         return "?".join(filter(None, (path + file, "&".join(filter(None, (chosen, query))))))
 
-    def _set(self, wanted: Mapping[str, Any]) -> None:
-        """Take the valid ones of these URL parameters."""
+    def _set(self, wanted: Mapping[str, Any]) -> dict[str, str]:
+        """Take the valid ones of these URL parameters, and return what is wrong with the others."""
         wanted = {name: wanted[name] for name in _PARAMETERS if wanted.get(name)}
+        errors: dict[str, str] = {}
         while True:
             try:
                 self._query = BookingQuery.model_validate(
                     {"sort": _NEWEST.value, **wanted, "limit": _PAGE_LENGTH, "expertId": self._page.expert.id}
                 )
             except ValidationError as error:
-                wrong = {one.field.partition(".")[0] for one in field_errors(error)}
-                wanted = {name: value for name, value in wanted.items() if name not in wrong} if wrong else {}
+                errors |= {one.field.partition(".")[0]: console.plain(one.message) for one in field_errors(error)}
+                valid = {name: value for name, value in wanted.items() if name not in errors}
+                wanted = valid if len(valid) < len(wanted) else {}
             else:
                 self._parameters = wanted
-                return
+                return errors
 
     # --- changing -----------------------------------------------------------------------------------------------
 
@@ -233,8 +241,9 @@ class BookingsPage:
         caller, names = await self._page.caller(), {}
         for result in done.results:
             if result.error is not None:
-                booking = await self._services.bookings.get(result.id, caller)
-                names[result.id] = booking_rows.name_of(booking, self._page.zone, self._services.clock())
+                with suppress(BookingNotFound):
+                    booking = await self._services.bookings.get(result.id, caller)
+                    names[result.id] = booking_rows.name_of(booking, self._page.zone, self._services.clock())
         return names
 
 

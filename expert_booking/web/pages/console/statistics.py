@@ -57,7 +57,7 @@ def _draw_period(
         }
         for name, message in errors.items():
             if name in fields:
-                fields[name].props(f'error error-message="{message}"')
+                fields[name].error = console.plain(message)
 
         def show() -> None:
             ui.navigate.to(_url(page, {name: field.value or "" for name, field in fields.items()}))
