@@ -79,7 +79,8 @@ def _add_photo(router: APIRouter, services: Services, key: Any) -> None:
 
 
 def _add_assistants(router: APIRouter, services: Services, key: Any) -> None:
-    path, one = "/{expert}/assistants", "/{expert}/assistants/{email}"
+    # A local part may contain a slash.
+    path, one = "/{expert}/assistants", "/{expert}/assistants/{email:path}"
     listed = example_response(200, "The assistants, the first added first.", _ASSISTANTS)
 
     @router.get(
