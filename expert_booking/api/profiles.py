@@ -79,7 +79,8 @@ def _add_photo(router: APIRouter, services: Services, key: Any) -> None:
 
 
 def _add_assistants(router: APIRouter, services: Services, key: Any) -> None:
-    path, one = "/{expert}/assistants", "/{expert}/assistants/{email}"
+    # A local part may contain a slash.
+    path, one = "/{expert}/assistants", "/{expert}/assistants/{email:path}"
     listed = example_response(200, "The assistants, the first added first.", _ASSISTANTS)
 
     @router.get(
@@ -100,6 +101,8 @@ def _add_assistants(router: APIRouter, services: Services, key: Any) -> None:
     )
     async def add_assistant(email: AssistantEmail, key: CalendarKey = key) -> AssistantList:
         """Let an address run this calendar, and return all assistants. Safe to repeat. At most 10.
+
+        The expert's own address is refused.
 
         An assistant signs in on the pages with that address. They can do what the expert can, but not see or change
         the assistants, change the expert's email address, or create tokens.

@@ -1,5 +1,6 @@
 """Turn an uploaded picture into the photos that pages show: recognised by content, cropped, and without metadata."""
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from io import BytesIO
@@ -51,6 +52,11 @@ def render_photo(content: bytes) -> Photo:
         raise _refusal(_NOT_A_PICTURE) from error
     files = {size: _webp(square, size) for size in SIZES}
     return Photo(sha256(b"".join(files.values())).hexdigest()[:16], files)
+
+
+def is_version(text: str) -> bool:
+    """Whether this could be the version of a photo."""
+    return re.fullmatch(r"[0-9a-f]{16}", text) is not None
 
 
 def _square(picture: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ from expert_booking.db import calendars
 from expert_booking.db import photos as rows
 from expert_booking.db.engine import AnyConnection, Database
 from expert_booking.domain.errors import ExpertNotFound, PhotoNotFound
-from expert_booking.domain.photo_images import SIZES, render_photo
+from expert_booking.domain.photo_images import SIZES, is_version, render_photo
 from expert_booking.schemas import PhotoView, photo_view
 from expert_booking.services.calendars import CalendarKey
 
@@ -43,7 +43,7 @@ class Photos:
     async def file(self, version: str, pixels: int) -> bytes:
         """The WebP file of a photo of an active expert. Raises PhotoNotFound for unknown versions and sizes."""
         found = None
-        if pixels in SIZES:
+        if pixels in SIZES and is_version(version):
             async with self._database.statements() as connection:
                 found = await rows.file(connection, version, pixels)
         if found is None:

@@ -73,6 +73,8 @@ async def test_assistants_are_added_listed_and_removed(client: httpx.AsyncClient
         added = await client.put(f"{path}/{email}", headers=tokens["jana"])
     assert [one["email"] for one in added.json()["assistants"]] == ["mia@example.com", "o'neill+x@example.com"]
     assert (await client.delete(f"{path}/mia@example.com", headers=tokens["jana"])).status_code == 204
+    slash = await client.put(f"{path}/a/b@example.com", headers=tokens["jana"])
+    assert slash.json()["assistants"][0]["email"] == "a/b@example.com"
     check_problem(await client.delete(f"{path}/mia@example.com", headers=tokens["jana"]), 404, "assistant_not_found")
     assert wrong_fields(await client.put(f"{path}/nonsense", headers=tokens["jana"])) == {"email"}
     assert wrong_fields(await client.put(f"{path}/jana@example.com", headers=tokens["jana"])) == {"email"}

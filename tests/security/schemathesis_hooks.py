@@ -27,7 +27,8 @@ RULES: Final = re.compile(
     r"|These hours (overlap|.*close)|24 hours"  # two windows
     r"|looks like an id|lowercase letters"  # slugs
     r"|is not offered|not bookable|outside|in the past|too (soon|far)|already (begun|over)|hours|not open|notice|booked"
-    r"|Idempotency-Key was used",
+    r"|Idempotency-Key was used"
+    r"|choose a (JPEG|picture)|expert's own address",
     re.IGNORECASE,
 )
 

@@ -65,7 +65,14 @@ async def test_photo_is_cached_forever_and_says_nothing(
         assert (again.status_code, again.content) == (304, b"")
         assert (await site.head(path)).headers["ETag"] == answer.headers["ETag"]
     version = photo.small.removesuffix("-160.webp")
-    for path in (f"{version}-161.webp", f"{version}-²³.webp", "/photos/none-160.webp", "/photos/160.webp"):
+    for path in (
+        f"{version}-161.webp",
+        f"{version}-²³.webp",
+        f"{version}-{'9' * 5000}.webp",
+        "/photos/%00-160.webp",
+        "/photos/none-160.webp",
+        "/photos/160.webp",
+    ):
         missing = await site.get(path)
         assert (missing.status_code, missing.headers["Cache-Control"]) == (404, "no-store"), path
 

@@ -9,7 +9,7 @@ from nicegui import ui
 from nicegui.element import Element
 from pydantic import ValidationError
 
-from expert_booking.domain.errors import FieldsWrong, ProfileChanged, Refusal, SlugTaken
+from expert_booking.domain.errors import FieldsWrong, Forbidden, ProfileChanged, Refusal, SlugTaken
 from expert_booking.schemas import AssistantList, Caller, ExpertChange, ExpertRecord, Model, field_errors
 from expert_booking.schemas.fields import Email
 from expert_booking.services import Services
@@ -221,7 +221,9 @@ class ProfilePage:
         owner, feeds = FeedOwner(expert_id=self._page.expert.id), self._services.feeds
         change = {"open": feeds.open, "renew": feeds.renew, "close": feeds.close}[action]
 
-        async def change_own(_: Caller) -> str:
+        async def change_own(caller: Caller) -> str:
+            if caller.assistant:
+                raise Forbidden
             return await change(owner) or ""
 
         url = await self._page.run(change_own)
