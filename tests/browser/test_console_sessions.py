@@ -95,6 +95,18 @@ async def test_host_adds_a_session_type_and_a_visitor_answers_its_questions(
     for text in ("What is your goal?", "A new job", "First time?", "No", "€45.50"):
         await expect(details).to_contain_text(text)
 
+    # The host sends the link of this booking, and the visitor's page follows.
+    await page.get_by_role("button", name="Change the location").click()
+    await page.get_by_label("Link").fill("video.example.com")
+    await page.get_by_role("button", name="Save").click()
+    await expect(page.get_by_text("Please use a link that begins with https://.")).to_be_visible()
+    await page.get_by_label("Link").fill("https://video.example.com/strategy")
+    await page.get_by_role("button", name="Save").click()
+    await expect(visitor.locator("[data-booking]")).to_contain_text("Video call")
+    await expect(visitor.get_by_text("video.example.com")).to_have_count(0)  # not confirmed yet
+    await page.get_by_role("button", name="Confirm").click()
+    await expect(visitor.get_by_role("link", name="https://video.example.com/strategy")).to_be_visible()
+
 
 async def test_customer_chooses_the_location(visit: Visit, new_expert: NewExpert) -> None:
     places = [{"id": "video", "kind": "video", "text": "https://video.example.com"},

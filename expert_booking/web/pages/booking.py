@@ -3,7 +3,7 @@
 import logging
 from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request, Response
@@ -16,7 +16,7 @@ from expert_booking.domain import formatting
 from expert_booking.domain.email_schedule import WITHHELD, Audience
 from expert_booking.domain.errors import BookingNotFound, Refusal, Unavailable, VerificationTooLate, WrongCodesUsedUp
 from expert_booking.domain.lifecycle import LIVE, RESCHEDULABLE, Actor, Status, open_transitions
-from expert_booking.schemas import BookingView, Caller, Role, StatusRequest, VerifyRequest
+from expert_booking.schemas import BookingView, Caller, LocationRequest, Role, StatusRequest, VerifyRequest
 from expert_booking.services import Services
 from expert_booking.web import error_pages, layout, page_route
 from expert_booking.web.booking_access import BookingAccess
@@ -29,6 +29,7 @@ from expert_booking.web.components.booking_card import (
 )
 from expert_booking.web.components.calendar_links import calendar_links
 from expert_booking.web.components.host_actions import HostActions
+from expert_booking.web.components.location_form import LocationForm
 from expert_booking.web.components.mail_state import mail_state, mail_state_for_host, reminders_off
 from expert_booking.web.components.refusal_note import refusal_text
 from expert_booking.web.components.shared_link import SharedLink
@@ -117,6 +118,8 @@ class BookingPage:
         self._details = layout.html(Markup(""))
         self._mail = layout.html(Markup("")).props("role=status")
         self._host_actions = HostActions(reschedule_url=self._access.url("/reschedule"), on_change=self.change)
+        # Only for hosts, so that the page of customers loads nothing more.
+        self._location_form = LocationForm(on_save=self.relocate) if self._live.by_host else None
         self._actions = BookingActions(reschedule_url=self._access.url("/reschedule"), on_cancel=self.cancel)
         self._calendar = layout.html(Markup(""))
         self._links = layout.html(Markup(""))
@@ -135,6 +138,22 @@ class BookingPage:
     async def change(self, status: str, reason: str) -> None:
         """Change the status as a host, or show why that is not possible. Both arguments are unvalidated."""
         await self._change(status, reason, self._host_actions)
+
+    async def relocate(self, wanted: dict[str, Any]) -> None:
+        """Change the location as a host, or show why that is not possible. `wanted` is unvalidated."""
+        assert self._location_form is not None
+        try:
+            request = LocationRequest.model_validate(wanted)
+            await self._live.change(lambda caller: self._services.bookings.relocate(self._booking.id, request, caller))
+        except ValidationError as error:
+            self._location_form.done(_message(error))
+        except Refusal as refusal:
+            self._location_form.done(str(refusal))
+        except Exception:
+            log.exception("could not change the location of a booking")
+            self._location_form.done(error_pages.INTERNAL_ERROR + error_pages.error_reference())
+        else:
+            self._location_form.done()
 
     async def verify(self, code: str) -> None:
         """Confirm the email address with the code, or show why that is not possible. `code` is unvalidated."""
@@ -260,6 +279,9 @@ class BookingPage:
         )
         is_open = booking.status in RESCHEDULABLE and now < booking.ends_at and not unverified
         may_reschedule = by_host and booking.name is not None and is_open
+        if self._location_form is not None:
+            shown = by_host and booking.status in RESCHEDULABLE and now < booking.ends_at
+            self._location_form.show(booking.location, shown=shown)
         self._host_actions.show(transitions, may_reschedule=may_reschedule, when=f"{day}, {time}, {zone}")
 
     def _show_nothing(self) -> None:
@@ -273,6 +295,8 @@ class BookingPage:
         self._verify_email.show(None, self._zone, self._services.clock())
         self._shared_link.show("")
         self._actions.show([], may_reschedule=False, may_cancel=False)
+        if self._location_form is not None:
+            self._location_form.show(None, shown=False)
         self._host_actions.show([], may_reschedule=False, when="")
 
     def _notice_html(self, text: str) -> Markup:
