@@ -94,6 +94,7 @@ async def test_dragging_reschedules_with_a_reason_and_can_be_undone(
     await drag(page, item(page, booking), 1.25)
     await page.mouse.up()
     await expect(page.get_by_text("Sessions do not start at this time.")).to_be_visible()
+    await expect(page.get_by_label("Email the customer about this")).to_be_checked()
     await page.get_by_label("Reason").fill("A train strike")
     await page.get_by_role("button", name="Reschedule anyway").click()
     await expect(page.get_by_role("button", name="Undo")).to_be_visible()

@@ -91,3 +91,8 @@ class EntryDialog:
         self._warning.set_text(verdict.warning)
         self._error.set_text(verdict.refusal)
         self._submit.set_text(insist if verdict.warning else label)
+
+
+def labelled_switch(text: str, *, value: bool = False) -> ui.switch:
+    """A switch with its text as accessible label, which Quasar leaves out."""
+    return ui.switch(text, value=value).props(f'aria-label="{text}"')

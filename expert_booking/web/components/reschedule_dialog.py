@@ -13,7 +13,7 @@ from expert_booking.domain import formatting
 from expert_booking.domain.errors import FieldsWrong
 from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.schemas import REASON_LENGTH, BookingView
-from expert_booking.web.components.entry_dialog import EntryDialog, Verdict
+from expert_booking.web.components.entry_dialog import EntryDialog, Verdict, labelled_switch
 from expert_booking.web.components.raw_html import RawHtml, plain_json
 from expert_booking.web.components.wall_time_fields import WallTimeFields
 
@@ -52,7 +52,7 @@ class RescheduleDialog(EntryDialog):
             self._head = RawHtml(plain_json(Markup("")))
             self._time = WallTimeFields(zone, date_label="New date", time_label="New time", on_change=self._consider)
             self._reason = ui.input("Reason (optional)").props(f"outlined dense maxlength={REASON_LENGTH}")
-            self._notify = ui.switch("Email the customer about the new time", value=True)
+            self._notify = labelled_switch("Email the customer about this", value=True)
             self._draw_end("Reschedule", self._send)
 
     async def open(self, booking: BookingView, starts_at: datetime | None, wall: datetime | None = None) -> None:
