@@ -185,8 +185,8 @@ async def test_statistics_are_charts_and_tables(host: Page, jana: Expert) -> Non
     await expect(charts.first.locator("svg")).to_be_visible()
     for summary in await host.get_by_text("Show as table").all():
         await summary.click()
-    started = host.get_by_role("region", name="When sessions start").get_by_role("table")
-    await expect(started.get_by_role("columnheader")).to_have_text(["", "10:00", "11:00", "12:00"])
+    started = host.get_by_role("table", name="When sessions start")
+    await expect(started.get_by_role("columnheader")).to_have_text(["Day", "10:00", "11:00", "12:00"])
     await expect_accessible(host)
     async with host.expect_download() as download:
         await host.get_by_role("link", name="Export CSV").click()

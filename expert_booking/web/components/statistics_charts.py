@@ -18,7 +18,7 @@ NOTHING: Final = Markup(
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TILE: Final = Markup('<div><dt>{name}</dt><dd>{value}</dd><dd class="soft small">{note}</dd></div>')
 _TABLE: Final = Markup(
-    '<div class="statistics-table" tabindex="0" role="region" aria-label="{title}"><table><caption class="sr-only">'
+    '<div class="statistics-table" tabindex="0" role="region" aria-label="{title}, table"><table><caption class="sr-only">'
     "{title}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
 )
 _HEAD: Final = Markup('<th scope="col">{}</th>')
@@ -169,7 +169,7 @@ def hours_table(counted: Statistics) -> Markup:
     """The sessions that start in each hour of the week."""
     hours = _shown_hours(counted)
     rows = ((name, *(row[hour] for hour in hours)) for name, row in zip(_WEEKDAYS, counted.hours, strict=True))
-    return _table("When sessions start", ("", *(f"{hour:02}:00" for hour in hours)), rows)
+    return _table("When sessions start", ("Day", *(f"{hour:02}:00" for hour in hours)), rows)
 
 
 def types_table(counted: Statistics) -> Markup:
