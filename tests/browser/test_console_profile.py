@@ -65,6 +65,9 @@ async def test_an_expert_edits_photo_texts_and_slug(visit: Visit, sql: Connectio
     await expect(preview.locator("li")).to_have_count(2)
     await expect(preview).to_contain_text("<script>alert(1)</script>")
     await expect(page.get_by_text("Unsaved changes")).to_be_visible()
+    await page.locator("#main").get_by_role("combobox", name="Time zone").click()
+    await page.keyboard.type("Lisb")
+    await page.get_by_role("option", name="Europe/Lisbon").click()
     await page.get_by_role("checkbox", name="Reminders before sessions").click()
     await save(page)
     await saved(page)
@@ -74,8 +77,8 @@ async def test_an_expert_edits_photo_texts_and_slug(visit: Visit, sql: Connectio
     await expect(page.get_by_role("heading", level=1)).to_have_text("Jana Berg")
     await expect(page.locator(".bio strong")).to_have_text("listen")
     await expect(page.locator(".profile .portrait")).to_have_js_property("naturalWidth", 320)
-    row = sql.execute("SELECT wanted_emails FROM expert WHERE id = %s", [jana.id]).fetchone()
-    assert row == (["bookings", "changes"],)
+    row = sql.execute("SELECT wanted_emails, time_zone FROM expert WHERE id = %s", [jana.id]).fetchone()
+    assert row == (["bookings", "changes"], "Europe/Lisbon")
 
 
 async def test_errors_and_lost_updates_lose_nothing(

@@ -25,6 +25,7 @@ _EMAILS: Final = {
     "reminders": "Reminders before sessions",
 }
 _BIO_HINT: Final = "Markdown: **bold**, *italic*, # heading, - list, [link](https://…)"
+_ZONES: Final = {zone: zone for zone in sorted(ZONE_NAMES)}
 _PREVIEW_DELAY: Final = 300  # milliseconds without typing
 
 
@@ -36,6 +37,7 @@ class ProfileForm:
         self._on_change = on_change
         self._showing = True
         self._fields: dict[str, Any] = {}
+        self._names: dict[str, Callable[[], Mapping[str, str]]] = {}
         self._draw_about(record, categories)
         self._draw_place(record)
         self._draw_emails(record)
@@ -56,10 +58,15 @@ class ProfileForm:
         self._showing = True
         self._record = record
         values = values_of(record) | dict(keep or {})
-        self._fields["country"].set_value(values["country"] or "")
+        values["country"], values["region"] = values["country"] or "", values["region"] or ""
+        for name, names in self._names.items():
+            field = self._fields[name]
+            if missing := _chosen(values[name], names()).items() - field.options.items():
+                field.set_options({**field.options, **dict(missing)}, value=field.value)
+            field.set_value(values[name])
         self._set_regions(values["country"], values["region"])
         for name, field in self._fields.items():
-            field.set_value(values[name] or "" if name in ("country", "region") else values[name])
+            field.set_value(values[name])
         self._listed.set_value(values["listed"])
         for kind, box in self._emails.items():
             box.set_value(kind in values["wantedEmails"])
@@ -97,20 +104,26 @@ class ProfileForm:
 
     def _draw_place(self, record: ExpertRecord) -> None:
         with _panel("Where and how"), ui.element("div").classes("fields"):
-            known = language_names()
-            spoken = {**known, **{code: code for code in record.languages if code not in known}}
-            languages = ui.select(spoken, label=LABELS["languages"], value=list(record.languages), multiple=True,
-                                  with_input=True)  # fmt: skip
-            self._add("languages", languages, "use-chips")
-            zones = sorted({*ZONE_NAMES, record.time_zone})
-            self._add("timeZone", ui.select(zones, label=LABELS["timeZone"], value=record.time_zone, with_input=True))
-            countries = {"": "None", **country_names()}
-            country = ui.select(countries, label=LABELS["country"], value=record.country or "", with_input=True,
-                                on_change=lambda event: self._set_regions(event.value, ""))  # fmt: skip
-            self._add("country", country)
-            region = ui.select(_regions(record.country, record.region), label=LABELS["region"],
-                               value=record.region or "")  # fmt: skip
-            self._add("region", region)
+            languages = self._choice("languages", list(record.languages), language_names, multiple=True)
+            languages.props("use-chips")
+            self._choice("timeZone", record.time_zone, _zones)
+            country = self._choice("country", record.country or "", _countries)
+            country.on_value_change(lambda event: self._set_regions(event.value, ""))
+            regions = _regions(record.country, record.region)
+            self._add("region", ui.select(regions, label=LABELS["region"], value=record.region or ""))
+
+    def _choice(self, name: str, value: Any, names: Callable[[], Mapping[str, str]], *, multiple: bool = False) -> Any:
+        """Add a list to choose from. NiceGUI takes 0.1 ms for each option, so all are added only on the first focus."""
+        field = ui.select(_chosen(value, names()), label=LABELS[name], value=value, multiple=multiple, with_input=True)
+
+        def load() -> None:
+            if len(field.options) < len(names()):
+                field.set_options({**_chosen(field.value, names()), **names()}, value=field.value)
+
+        field.on("focus", load, args=[])
+        self._add(name, field)
+        self._names[name] = names
+        return field
 
     def _draw_emails(self, record: ExpertRecord) -> None:
         with _panel("Who finds you, and what we send you"):
@@ -161,6 +174,19 @@ def values_of(record: ExpertRecord) -> dict[str, Any]:
 def _regions(country: str | None, region: str | None) -> dict[str, str]:
     known = region_names(country or "")
     return {"": "None", **known, **({region: region} if region and region not in known else {})}
+
+
+def _zones() -> Mapping[str, str]:
+    return _ZONES
+
+
+def _countries() -> Mapping[str, str]:
+    return {"": "None", **country_names()}
+
+
+def _chosen(value: str | Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
+    """The options for the chosen values only."""
+    return {one: names.get(one, one) for one in ([value] if isinstance(value, str) else value)}
 
 
 def _panel(title: str) -> Element:
