@@ -129,6 +129,8 @@ async def test_hours_are_typed_with_the_keyboard_and_errors_lose_nothing(
     await dialog.get_by_label("From").fill("2027-06-01")
     await dialog.get_by_label("Until").fill("2027-08-31")
     await button(page, "Add season").click()
+    await expect(page.get_by_role("group", name="Hours: 1 Jun 2027 – 31 Aug 2027")).to_be_visible()
+    await expect(dialog).to_be_hidden()  # then the focus is back on the page
     await field(page, "Monday").fill("10-11")
     await field(page, "Monday").press("Enter")
     await save(page)

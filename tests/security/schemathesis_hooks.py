@@ -25,6 +25,7 @@ RULES: Final = re.compile(
     r"|either `after` or `before`|cursor from an earlier response"
     r"|country|region|holidays"  # which exist, and which need each other
     r"|These hours (overlap|.*close)|24 hours"  # two windows
+    r"|has another override"  # two overrides of one date
     r"|looks like an id|lowercase letters"  # slugs
     r"|is not offered|not bookable|outside|in the past|too (soon|far)|already (begun|over)|hours|not open|notice|booked"
     r"|Idempotency-Key was used"
