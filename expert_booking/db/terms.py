@@ -30,10 +30,10 @@ def agreed_terms(row: AnyRow) -> Terms:
 
 
 def agreed_columns(terms: Terms) -> dict[str, Any]:
-    """Return the columns of a booking with its copy of these terms."""
+    """Return the columns of a booking with its copy of these terms, in the order of AGREED_TERMS."""
     amount, currency = (terms.price.amount, terms.price.currency) if terms.price else (None, None)
-    simple = {name: getattr(terms, name) for name in _AGREED}
-    return {**simple, "price_amount": amount, "price_currency": currency}
+    price = {"price_amount": amount, "price_currency": currency}
+    return {name: price[name] if name in price else getattr(terms, name) for name in AGREED_TERMS}
 
 
 def price_of(row: AnyRow) -> Price | None:

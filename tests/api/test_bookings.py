@@ -18,6 +18,7 @@ BOOKING = {
     "endsAt", "status",
     "name", "email", "phone", "notes", "timeZone", "answerBy", "verifyBy", "awaitsVerification",
     "cancelUntil", "rescheduleUntil", "reschedulesLeft", "createdAt", "updatedAt", "version", "mail", "wantedEmails",
+    "price", "paymentNote", "location", "answers",
 }  # fmt: skip
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"
 Connection = psycopg.Connection[tuple[Any, ...]]
