@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from expert_booking.domain import formatting, phone_numbers
 from expert_booking.domain.lifecycle import Status
+from expert_booking.domain.locations import Location
 from expert_booking.schemas import BookingView, ClosedDays, ThisWeek, TodayView, UnsentEmail
 from expert_booking.web.components.booking_card import badge
 
@@ -19,14 +20,16 @@ _FIGURE: Final = Markup("<div><dt>{label}</dt><dd>{value}</dd></div>")
 _DAY: Final = Markup("<section><h3>{title} <small>{day}</small></h3>{sessions}</section>")
 _SESSION: Final = Markup(
     """<li data-booking="{id}" data-status="{status}"{mark}><b class="nowrap">{time}</b>
-<div><p><a href="/booking/{id}">{customer}</a>{chip}</p><p class="small soft">{session}{phone}</p>{notes}</div></li>"""
+<div><p><a href="/booking/{id}">{customer}</a>{chip}</p>
+<p class="small soft">{session}{phone}{where}</p>{notes}</div></li>"""
 )
 _NO_SESSIONS: Final = Markup('<p class="soft">No sessions.</p>')
 _CARD: Final = Markup(
     """<h3><a href="/booking/{id}">{when}</a></h3>
-<p>{customer} <span class="soft">· {session}{phone}</span></p>{notes}{deadline}"""
+<p>{customer} <span class="soft">· {session}{phone}{where}</span></p>{notes}{deadline}"""
 )
 _PHONE: Final = Markup(' · <a class="nowrap" href="tel:{number}">{text}</a>')
+_VIDEO: Final = Markup('<a href="{}" target="_blank" rel="noopener noreferrer">Video call</a>')
 _NOTES: Final = Markup('<p class="today-notes">{}</p>')
 _CHIP: Final = Markup(' <span class="chip">{}</span>')
 _DEADLINE: Final = Markup(
@@ -172,8 +175,14 @@ def _facts(booking: BookingView) -> dict[str, object]:
         "customer": booking.customer_name,
         "session": booking.session_title,
         "phone": _PHONE.format(number=number, text=phone_numbers.international(number)) if number else "",
+        "where": _where(booking.location) if booking.location else "",
         "notes": _NOTES.format(booking.notes) if booking.notes else "",
     }
+
+
+def _where(location: Location) -> Markup:
+    text = _VIDEO.format(location.text) if location.is_link else ", ".join(location.lines(for_host=True))
+    return Markup(" · {}").format(text)
 
 
 def _day(day: date) -> str:

@@ -209,22 +209,31 @@ def booking_details(booking: BookingView, zone: ZoneInfo, expert_zone: ZoneInfo,
         email=_ROW.format(name="Email", value=booking.email) if booking.email else "",
         phone=_ROW.format(name="Phone", value=phone_numbers.international(booking.phone)) if booking.phone else "",
         notes=_ROW.format(name="Notes", value=booking.notes) if booking.notes else "",
-        where=_location_row(booking.location, booking.status, by_host=by_host) if booking.location else "",
-        answers=_answer_rows(booking),
-        price=_price_row(booking),
+        where=location_row(booking, by_host=by_host),
+        answers=answer_rows(booking),
+        price=price_row(booking),
     )
 
 
-def _location_row(location: Location, status: Status, *, by_host: bool) -> Markup:
+def location_row(booking: BookingView, *, by_host: bool) -> Markup:
+    """Where a booking takes place, as a row of its details; empty if no location is known."""
+    if booking.location is None:
+        return Markup("")
+    return _ROW.format(name="Where", value=location_text(booking.location, booking.status, by_host=by_host))
+
+
+def location_text(location: Location, status: Status, *, by_host: bool) -> Markup:
+    """A location for the customer or a host of a booking with this status."""
     if location.is_link:
-        return _ROW.format(name="Where", value=_LINK.format(location.text, location.text))
+        return _LINK.format(location.text, location.text)
     lines = location.lines(for_host=by_host)
     if location.kind is LocationKind.VIDEO:
         lines.append(_LINK_LATER if status is Status.PENDING else _NO_LINK if status is Status.CONFIRMED else "")
-    return _ROW.format(name="Where", value="\n".join(filter(None, lines)))
+    return Markup.escape("\n".join(filter(None, lines)))
 
 
-def _answer_rows(booking: BookingView) -> Markup:
+def answer_rows(booking: BookingView) -> Markup:
+    """The questions of a booking with their answers, as rows of its details."""
     hidden = _SIGN_IN.format(f"/sign-in?next=/booking/{booking.id}")
     return Markup("").join(
         _ROW.format(name=answer.question, value=hidden if answer.value is None else answer.text)
@@ -232,7 +241,8 @@ def _answer_rows(booking: BookingView) -> Markup:
     )
 
 
-def _price_row(booking: BookingView) -> Markup:
+def price_row(booking: BookingView) -> Markup:
+    """The price of a booking and how to pay it, as a row of its details; empty if nothing is stated."""
     note = booking.payment_note
     if booking.price is None:
         return _ROW.format(name="Payment", value=note) if note else Markup("")

@@ -12,7 +12,7 @@ from nicegui import ui
 from expert_booking.domain import formatting, phone_numbers
 from expert_booking.domain.lifecycle import RESCHEDULABLE, Actor, Status
 from expert_booking.schemas import REASON_LENGTH, BookingView, ChangeView
-from expert_booking.web.components.booking_card import badge
+from expert_booking.web.components.booking_card import answer_rows, badge, location_row, price_row
 from expert_booking.web.components.mail_state import mail_state_for_host
 from expert_booking.web.components.raw_html import RawHtml, plain_json
 
@@ -167,14 +167,10 @@ class BookingPanel:
         rows.append(("Session", Markup.escape(booking.session_title)))
         if booking.answer_by is not None and booking.status is Status.PENDING:
             rows.append(("Answer by", Markup.escape(formatting.moment(booking.answer_by, self._zone))))
-        if booking.email:
-            rows.append(("Email", Markup('<a href="mailto:{0}">{0}</a>').format(booking.email)))
-        if booking.phone:
-            number = phone_numbers.international(booking.phone)
-            rows.append(("Phone", Markup('<a href="tel:{}">{}</a>').format(booking.phone, number)))
-        if booking.notes:
-            rows.append(("Notes", Markup.escape(booking.notes)))
-        return Markup('<dl class="details">{}</dl>').format(Markup("").join(_ROW.format(*row) for row in rows))
+        agreed = location_row(booking, by_host=True) + price_row(booking)
+        return Markup('<dl class="details">{}{}{}{}</dl>').format(
+            _rows(rows), agreed, _contact(booking), answer_rows(booking)
+        )
 
     def _time(self, booking: BookingView, zone: ZoneInfo) -> Markup:
         return _TIME.format(
@@ -205,6 +201,22 @@ def change_text(change: ChangeView, zone: ZoneInfo) -> str:
     if change.to_status is None:
         return "Deleted"
     return "Address confirmed" if change.to_status is change.from_status else formatting.STATUS[change.to_status]
+
+
+def _contact(booking: BookingView) -> Markup:
+    rows = []
+    if booking.email:
+        rows.append(("Email", Markup('<a href="mailto:{0}">{0}</a>').format(booking.email)))
+    if booking.phone:
+        number = phone_numbers.international(booking.phone)
+        rows.append(("Phone", Markup('<a href="tel:{}">{}</a>').format(booking.phone, number)))
+    if booking.notes:
+        rows.append(("Notes", Markup.escape(booking.notes)))
+    return _rows(rows)
+
+
+def _rows(rows: Sequence[tuple[str, Markup]]) -> Markup:
+    return Markup("").join(_ROW.format(*row) for row in rows)
 
 
 def _moment(instant: datetime, zone: ZoneInfo) -> str:
