@@ -41,5 +41,5 @@ def schemathesis(server: ServerProcess, folder: Path, *options: str) -> subproce
     return subprocess.run(
         [sys.executable, "-c", RUN, *command, *options],
         cwd=folder, env={**environment(), "SCHEMATHESIS_HOOKS": "tests.security.schemathesis_hooks"},
-        capture_output=True, text=True, timeout=150, check=False,
+        capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
