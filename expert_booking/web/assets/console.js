@@ -1,4 +1,5 @@
-// For the console: Quasar's elements follow the page's theme, and choosing a calendar opens its page.
+// For the console: Quasar's elements follow the page's theme, choosing a calendar opens its page, and the link to the
+// current page is in view on phones, where the navigation is one line.
 (() => {
   const root = document.documentElement;
   const paint = () => window.Quasar?.Dark?.set(root.dataset.theme === "dark");
@@ -8,6 +9,9 @@
     clearInterval(ready);
     paint();
   }, 30);
+  const nav = document.querySelector(".console-nav nav");
+  const here = nav?.querySelector("[aria-current]");
+  if (here) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
   addEventListener("change", (event) => {
     if (event.target.matches(".console-expert select")) location.href = event.target.value;
   });

@@ -78,6 +78,7 @@ def bookings_chart(counted: Statistics) -> dict[str, Any]:
     return {
         **_BASE,
         "legend": _LEGEND,
+        "media": [{"query": {"maxWidth": 420}, "option": {"grid": {"top": 64}}}],  # two rows of the legend
         "tooltip": {**_TOOLTIP, "trigger": "axis"},
         "xAxis": {"type": "category", "data": _week_labels(counted), **_AXIS},
         "yAxis": {"type": "value", "minInterval": 1, **_AXIS},

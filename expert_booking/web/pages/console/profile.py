@@ -82,7 +82,7 @@ class ProfilePage:
                 self._form = ProfileForm(self._record, self._categories, on_change=self._show_mark)
                 self._conflict = Element("div").classes("note warn").props("role=alert")
                 self._conflict.set_visibility(False)
-                with Element("div").classes("save-bar"):
+                with Element("div").classes("profile-save"):
                     ui.button("Save").props("unelevated no-caps type=submit")
                     self._discard = ui.button("Discard changes", on_click=self._discard_changes).props("flat no-caps")
                     self._mark = ui.label("").classes("soft")
