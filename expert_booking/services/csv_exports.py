@@ -6,6 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from expert_booking.domain import csv_text
+from expert_booking.domain.locations import LABELS
 from expert_booking.schemas import BookingFigures, BookingView, Statistics, utc_text
 
 BOOKINGS_FILE: Final = "bookings.csv"
@@ -13,7 +14,8 @@ STATISTICS_FILE: Final = "statistics.csv"
 # Instants are UTC; `date`, `start` and `end` are what the expert's clock shows.
 BOOKING_COLUMNS: Final = (
     "id", "status", "date", "start", "end", "expertTimeZone", "startsAt", "endsAt", "expertName", "sessionTitle",
-    "name", "email", "phone", "notes", "timeZone", "createdAt", "updatedAt",
+    "name", "email", "phone", "notes", "timeZone", "location", "price", "currency", "answers", "createdAt",
+    "updatedAt",
 )  # fmt: skip
 
 _FIGURES: Final = (
@@ -55,12 +57,15 @@ def _figures(group: str, label: str, figures: BookingFigures) -> Sequence[object
 
 
 def _cells(booking: BookingView) -> Sequence[str | None]:
-    zone = ZoneInfo(booking.expert_time_zone)
+    zone, place, price = ZoneInfo(booking.expert_time_zone), booking.location, booking.price
     starts_at, ends_at = (at.astimezone(zone) for at in (booking.starts_at, booking.ends_at))
     return (
         str(booking.id), booking.status.value, f"{starts_at:%Y-%m-%d}", f"{starts_at:%H:%M}", f"{ends_at:%H:%M}",
         zone.key, utc_text(booking.starts_at), utc_text(booking.ends_at), booking.expert_name, booking.session_title,
         booking.name, booking.email, booking.phone, booking.notes, booking.time_zone,
+        f"{LABELS[place.kind]}: {place.text}".removesuffix(": ") if place else None,
+        str(price.value) if price else None, price.currency if price else None,
+        "\n".join(f"{answer.question} {answer.text}" for answer in booking.answers if not answer.sensitive),
         _seconds(booking.created_at), _seconds(booking.updated_at),
     )  # fmt: skip
 

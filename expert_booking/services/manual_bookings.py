@@ -13,7 +13,7 @@ from expert_booking.domain.terms import InitialState
 from expert_booking.schemas import HostBookingRequest
 from expert_booking.services.availability import find_offer, slot_columns, slot_refusal, with_busy
 from expert_booking.services.booking_changes import ActingAs, beyond_cap, check_minute
-from expert_booking.services.new_bookings import hold_for
+from expert_booking.services.new_bookings import hold_for, location_and_answers
 
 
 async def book(connection: AnyConnection, request: HostBookingRequest, now: datetime, *, by: ActingAs) -> AnyRow:
@@ -24,6 +24,7 @@ async def book(connection: AnyConnection, request: HostBookingRequest, now: date
     offer = await find_offer(
         connection, request.expert_id, hold.session_type_id if hold else request.session_type_id, now
     )
+    location, answers = location_and_answers(offer, request, complete=False)
     calendar = await with_busy(connection, offer, starts_at, now)
     own = hold.starts_at if hold else None
     try:
@@ -40,6 +41,8 @@ async def book(connection: AnyConnection, request: HostBookingRequest, now: date
         request=request,
         customer_key=customer_key(request.email) if request.email else "",
         state=InitialState(Status.CONFIRMED, None),
+        location=location,
+        answers=answers,
     )
     await rows.set_aside(connection, used, notify=request.notify)
     written = await rows.insert_over_expired_holds(connection, beyond_cap(new, used))

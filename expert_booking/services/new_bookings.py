@@ -1,5 +1,6 @@
 """Book a slot: with a hold or without, in one statement that inserts or fails."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -11,7 +12,8 @@ from expert_booking.db.engine import AnyConnection, AnyRow
 from expert_booking.domain.addresses import customer_key
 from expert_booking.domain.calendar import Slot
 from expert_booking.domain.errors import FieldsWrong, SlotNotOffered, SlotTaken
-from expert_booking.domain.locations import chosen
+from expert_booking.domain.locations import Location, chosen
+from expert_booking.domain.questions import Answer
 from expert_booking.domain.terms import EmailVerification
 from expert_booking.schemas import BookingRequest, Caller, LocationChoice, answers_of
 from expert_booking.services.availability import find_offer, slot_columns, slot_refusal, slot_refusal_if_any, with_busy
@@ -36,11 +38,9 @@ async def book(
     hold = await hold_for(connection, request, now)
     session_type_id = hold.session_type_id if hold else request.session_type_id
     offer = await find_offer(connection, request.expert_id, session_type_id, now)
-    wanted = request.location or LocationChoice()
-    location = chosen(offer.locations, wanted.id, wanted.text)
     # A program of the host need not ask.
     by_program = caller is not None and caller.token_id is not None and caller.runs(offer.expert_id)
-    answers = answers_of(offer.questions, request.answers, complete=not by_program)
+    location, answers = location_and_answers(offer, request, complete=not by_program)
     slot = await _slot(connection, offer, request, hold, now)
     verify = may_verify and await _needs_verification(connection, offer, key, caller)
     new = rows.NewBooking(
@@ -71,6 +71,15 @@ async def book(
     if written is None:
         raise await slot_refusal(connection, offer, starts_at, now)
     return written
+
+
+def location_and_answers(
+    offer: Offer, request: BookingRequest, *, complete: bool
+) -> tuple[Location | None, Sequence[Answer]]:
+    """The chosen location and the answers. `complete`: every required question must be answered. Raises FieldsWrong."""
+    wanted = request.location or LocationChoice()
+    location = chosen(offer.locations, wanted.id, wanted.text)
+    return location, answers_of(offer.questions, request.answers, complete=complete)
 
 
 async def _needs_verification(connection: AnyConnection, offer: Offer, key: str, caller: Caller | None) -> bool:

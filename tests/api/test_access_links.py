@@ -86,7 +86,7 @@ async def test_link_gives_access_to_the_bookings_of_its_address_only(
 async def test_address_is_normalised_before_it_is_compared(client: httpx.AsyncClient, services: Services) -> None:
     token = bearer(await token_of_customer(services, "Ada@BÜCHER.example"))
     answer = await client.get("/bookings", params={"email": "ADA@xn--bcher-kva.example"}, headers=token)
-    assert answer.json() == {"bookings": [], "total": 0, "page": 1, "limit": 20}
+    assert (answer.json()["bookings"], answer.json()["total"]) == ([], 0)
     check_problem(
         await client.get("/bookings", params={"email": "ada@bucher.example"}, headers=token), 401, "proof_needed"
     )

@@ -155,7 +155,7 @@ async def test_blocks_are_in_no_list_of_bookings_and_no_feed(services: Services,
     await block(services, jana, note=NOTE)
     made = await book(jana, NINE + HOUR)
     for caller, query in ((host(jana), BookingQuery(expert_id=jana)), (ADMIN, BookingQuery())):
-        found = await services.bookings.find(query, caller)
+        found = await services.booking_lists.find(query, caller)
         assert isinstance(found, BookingPage)
         assert ([one.id for one in found.bookings], found.total) == ([made.id], 1)
     assert [one.id for one in await services.bookings.for_experts([jana])] == [made.id]
@@ -180,7 +180,7 @@ async def test_block_is_no_booking_to_read_or_change(services: Services, jana: U
 
 async def test_public_list_of_busy_times_has_the_block_without_its_note(services: Services, jana: UUID) -> None:
     await block(services, jana, note=NOTE)
-    found = await services.bookings.find(BookingQuery(expert_id=jana), None)
+    found = await services.booking_lists.find(BookingQuery(expert_id=jana), None)
     assert isinstance(found, BusyPage)
     assert [dict(one) for one in found.bookings] == [
         {"starts_at": NINE, "ends_at": NINE + HOUR, "status": Status.BLOCKED}
