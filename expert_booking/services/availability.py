@@ -185,7 +185,8 @@ async def slot_refusal(
     `own` is the start of the customer's own booking or hold, which does not block the time. `override` are the rules
     that a host sets aside; None: no host is asking.
     """
-    calendar = await _reload(connection, offer, max(now, starts_at), now, own)
+    at = now if override is None else max(now, starts_at)
+    calendar = await _reload(connection, offer, at, now, own)
     why = _why_not(calendar, starts_at, now, override) or SlotTaken()
     return _with_alternatives(why, calendar, starts_at, now, own)
 

@@ -133,7 +133,8 @@ async def reschedule(
             break
         new = beyond_cap(rows.NewRow(id=row.id, **slot_columns(offer, slot, now)), used)
         counted = by.actor is Actor.CUSTOMER
-        await rows.set_aside(connection, used, notify=options.notify is not False)
+        if override is not None:
+            await rows.set_aside(connection, used, notify=options.notify is not False)
         try:
             return await rows.reschedule(connection, change_of(row, by, reason, clock()), new, counted=counted)
         except SlotTaken:

@@ -188,7 +188,8 @@ class Bookings:
                 rows.agreed_terms(row).check_cancel(row.starts_at, self._clock())
             if by.actor is Actor.CUSTOMER:
                 await count_change(connection, self._limits, row, self._clock(), origin=origin, caller=caller)
-            await rows.set_aside(connection, (), notify=notify is not False)
+            if notify is False:
+                await rows.set_aside(connection, (), notify=False)
             if not await rows.change_status(connection, change_of(row, by, reason, self._clock()), to.value):
                 raise StatusChangeNotAllowed(CHANGED_CONCURRENTLY) if version is None else ChangedMeanwhile
             return await _reload(connection, row.id)

@@ -79,6 +79,29 @@ def test_upgrade_downgrade_upgrade_restores_the_same_schema(empty_database_url: 
     assert schema.level(url) == (schema.head(), schema.head())
 
 
+def test_downgrade_below_blocks_deletes_them_and_keeps_bookings(database_url: str) -> None:
+    run(
+        database_url,
+        "INSERT INTO expert (slug, name, category, time_zone, email, email_key)"
+        " VALUES ('jana', 'Jana', 'Law', 'UTC', 'j@example.com', 'j@example.com')",
+        "INSERT INTO session_type (expert_id, title, minutes, step_minutes) SELECT id, 'Call', 60, 60 FROM expert",
+        "INSERT INTO booking (expert_id, session_type_id, starts_at, ends_at, busy, status, name, email, customer_key)"
+        " SELECT expert_id, id, '2026-11-24 08:00Z', '2026-11-24 09:00Z', tstzrange('2026-11-24 08:00Z',"
+        " '2026-11-24 09:00Z'), 'confirmed', 'Ada', '', '' FROM session_type",
+        "INSERT INTO block_series (expert_id, starts_local, ends_local, made_until)"
+        " SELECT id, '2026-11-24 10:00', '2026-11-24 11:00', '2026-11-24' FROM expert",
+        "INSERT INTO booking (expert_id, starts_at, ends_at, busy, status, title, cancel_notice_minutes,"
+        " reschedule_notice_minutes, series_id) SELECT expert_id, '2026-11-24 10:00Z', '2026-11-24 11:00Z',"
+        " tstzrange('2026-11-24 10:00Z', '2026-11-24 11:00Z'), 'blocked', '', 0, 0, id FROM block_series",
+    )
+    before = fingerprint(database_url)
+    command.downgrade(schema.config(database_url), "0015")
+    with psycopg.connect(driver_url(database_url)) as connection:
+        assert connection.execute("SELECT status, name FROM booking").fetchall() == [("confirmed", "Ada")]
+    command.upgrade(schema.config(database_url), "head")
+    assert fingerprint(database_url) == before
+
+
 def test_migrating_at_head_changes_nothing(database_url: str) -> None:
     before = fingerprint(database_url)
     schema.migrate(database_url)

@@ -104,8 +104,7 @@ async def set_aside(connection: AsyncConnection, override: Collection[str], *, n
 
     `override` are the rules that a host sets aside. Without `notify`, no emails about the changes are sent.
     """
-    if override or not notify:
-        await connection.execute(_SET_ASIDE, {"override": ",".join(override), "notify": notify})
+    await connection.execute(_SET_ASIDE, {"override": ",".join(override), "notify": notify})
 
 
 async def change_status(connection: AsyncConnection, change: Change, to: str) -> bool:
