@@ -18,8 +18,8 @@ NOTHING: Final = Markup(
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _TILE: Final = Markup('<div><dt>{name}</dt><dd>{value}</dd><dd class="soft small">{note}</dd></div>')
 _TABLE: Final = Markup(
-    '<div class="statistics-table" tabindex="0" role="region" aria-label="{title}, table"><table><caption class="sr-only">'
-    "{title}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    '<div class="statistics-table" tabindex="0" role="region" aria-label="{title}, table"><table>'
+    '<caption class="sr-only">{title}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 )
 _HEAD: Final = Markup('<th scope="col">{}</th>')
 _ROW: Final = Markup('<tr><th scope="row">{}</th>{}</tr>')
