@@ -20,6 +20,8 @@ from expert_booking.schemas.slots import Explanation, SlotView
 # Upper limits per expert, because every reading of the calendar loads them all.
 MAX_OVERRIDES: Final = 2000
 MAX_DAYS_OFF: Final = 1000
+# Overrides, and days off, in one request, which must fit into the limit of a body. The console sends none.
+MAX_SENT: Final = 400
 # Dates in one preview.
 PREVIEW_DAYS: Final = 62
 
@@ -33,8 +35,8 @@ class DatedOverride(OverrideRequest):
 class CalendarRules(WeeklyPlan):
     """All rules of a calendar from today on: weekly hours, date overrides, days off and public holidays."""
 
-    overrides: Annotated[Sequence[DatedOverride], Field(max_length=MAX_OVERRIDES), at_most_items(MAX_OVERRIDES)] = ()
-    days_off: Annotated[Sequence[DaysOffRequest], Field(max_length=MAX_DAYS_OFF), at_most_items(MAX_DAYS_OFF)] = ()
+    overrides: Annotated[Sequence[DatedOverride], Field(max_length=MAX_SENT), at_most_items(MAX_SENT)] = ()
+    days_off: Annotated[Sequence[DaysOffRequest], Field(max_length=MAX_SENT), at_most_items(MAX_SENT)] = ()
     country: Country | None = None
     region: Region | None = None
     closed_on_holidays: StrictBool = False
@@ -70,9 +72,9 @@ class CalendarRules(WeeklyPlan):
 
     @classmethod
     def of_plan(cls, plan: CalendarPlan) -> "CalendarRules":
-        """The document of a plan. Raises ValidationError if it breaks a limit."""
+        """The document of a plan, however long. Raises ValidationError if one of its parts is not valid."""
         country, region, closed = plan.holidays
-        return cls(
+        return cls.model_construct(
             time_zone=plan.time_zone,
             windows=[WeeklyWindow.from_rule(rule) for rule in plan.weekly.rules()],
             overrides=[

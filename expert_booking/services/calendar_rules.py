@@ -18,6 +18,8 @@ from expert_booking.domain.calendar_plan import CalendarPlan
 from expert_booking.domain.errors import ExpertNotFound, FieldsWrong, PlanChanged, SessionTypeNotFound
 from expert_booking.domain.hours import AvailabilityRule, OverrideKind, Window
 from expert_booking.schemas import (
+    MAX_DAYS_OFF,
+    MAX_OVERRIDES,
     AffectedBooking,
     CalendarRules,
     DatedOverride,
@@ -29,7 +31,8 @@ from expert_booking.schemas import (
     SlotView,
     WeeklyWindow,
 )
-from expert_booking.services.calendar_checks import check_holiday_place, check_week, check_windows
+from expert_booking.schemas.hours import MAX_PLAN_WINDOWS
+from expert_booking.services.calendar_checks import check_holiday_place, check_limit, check_week, check_windows
 from expert_booking.services.calendars import CalendarKey
 from expert_booking.services.explanations import explanation
 
@@ -218,7 +221,14 @@ def _order(rule: AvailabilityRule) -> tuple[Any, ...]:
 
 
 def check_rules(rules: CalendarRules) -> None:
-    """Raise FieldsWrong, with the paths of the fields, if hours overlap or the country's holidays are unknown."""
+    """Raise FieldsWrong, with the paths of the fields, if hours overlap or the country's holidays are unknown.
+
+    Raises TooMany if there are more windows, overrides or days off than a calendar may have.
+    """
+    for entries, limit in (
+        (rules.windows, MAX_PLAN_WINDOWS), (rules.overrides, MAX_OVERRIDES), (rules.days_off, MAX_DAYS_OFF)
+    ):  # fmt: skip
+        check_limit(len(entries) - 1, limit)
     check_week(rules.windows)
     for index, override in enumerate(rules.overrides):
         check_windows(override.windows, f"overrides.{index}.")
