@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Final, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, create_model, field_validator, model_validator
 
 from expert_booking.domain import phone_numbers
 from expert_booking.domain.email_schedule import Delivery, WantedEmails
@@ -254,12 +254,20 @@ class VerifyRequest(RequestModel):
 class RescheduleRequest(RequestModel):
     """Either the new start of a booking, with a reason for its history, or its new location."""
 
-    starts_at: Instant | None = None
+    # Needed without a location, and then missed together with all other wrong fields.
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.pop("required"))
+
+    starts_at: Instant | None
     reason: ChangeReason = ""
     version: Version = None
     override: Overrides = ()
     notify: Notify = True
     location: LocationRequest | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _location_alone(cls, sent: Any) -> Any:
+        return {"startsAt": None, **sent} if isinstance(sent, dict) and sent.get("location") is not None else sent
 
     @model_validator(mode="after")
     def _one_change(self) -> Self:

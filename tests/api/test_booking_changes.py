@@ -166,7 +166,7 @@ async def test_one_of_two_bookings_rescheduled_to_the_same_time_succeeds(
 
 @pytest.mark.parametrize(
     ("body", "fields"),
-    [({}, {"startsAt"}), ({"status": "confirmed"}, {"status"}), ({"startsAt": None}, {"startsAt"}),
+    [({}, {"startsAt"}), ({"status": "confirmed"}, {"startsAt", "status"}), ({"startsAt": None}, {"startsAt"}),
      ({"startsAt": "tomorrow"}, {"startsAt"}), ({"startsAt": "2026-11-24T09:00:00"}, {"startsAt"}),
      ({"startsAt": TEN, "reason": "x" * 501}, {"reason"}), ({"startsAt": 5, "reason": "\x00"}, {"startsAt", "reason"}),
      ([], {"body"}), (None, {"body"})],

@@ -10,6 +10,8 @@ from tests.api.conftest import PROBLEM, check_schema
 
 CALENDAR_OPERATIONS = {
     "post /experts", "patch /experts/{expert}", "post /experts/{expert}/session-types",
+    "put /experts/{expert}/session-types/order",
+    "post /experts/{expert}/session-types/{session_type}/duplicate",
     "patch /experts/{expert}/session-types/{session_type}", "delete /experts/{expert}/session-types/{session_type}",
     "get /experts/{expert}/availability", "put /experts/{expert}/availability", "get /experts/{expert}/overrides",
     "get /experts/{expert}/overrides/{date}", "put /experts/{expert}/overrides/{date}",
