@@ -8,10 +8,10 @@
     if (!window.Quasar?.Dark || !window.did_handshake) return;
     clearInterval(ready);
     paint();
+    const nav = document.querySelector(".console-nav nav");
+    const here = nav.querySelector("[aria-current]");
+    nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
   }, 30);
-  const nav = document.querySelector(".console-nav nav");
-  const here = nav?.querySelector("[aria-current]");
-  if (here) nav.scrollLeft = here.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2;
   addEventListener("change", (event) => {
     if (event.target.matches(".console-expert select")) location.href = event.target.value;
   });

@@ -64,7 +64,7 @@ export default {
           <div class="card-head">
             <img class="portrait" :src="expert.photo || '/portrait/' + expert.slug + '.svg'" width="64" height="64" loading="lazy" alt="">
             <div><h2><a :href="'/expert/' + expert.slug">{{ expert.name }}</a></h2>
-              <div class="card-sub">{{ years(expert.experience) }}</div>
+              <div v-if="expert.experience" class="card-sub">{{ years(expert.experience) }}</div>
               <div v-if="expert.languages.length" class="card-sub"><span class="sr-only">Speaks </span>{{ expert.languages.map(language).join(", ") }}</div></div>
           </div>
           <div class="card-body"><div class="card-facts">

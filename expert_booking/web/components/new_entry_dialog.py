@@ -68,6 +68,7 @@ class NewEntryDialog(EntryDialog):
         self._zone, self._check, self._search = zone, check, search
         self._on_book, self._on_block = on_book, on_block
         self._types: dict[UUID, SessionTypeView] = {}
+        self._start = datetime.min  # the start that the end belongs to
         with self._card:
             self._draw()
 
@@ -88,6 +89,7 @@ class NewEntryDialog(EntryDialog):
         self._skip.set_visibility(False)
         self._found.clear()
         self._open()
+        self._start = start
         self._begin.set(start)
         self._end.set(end or start + timedelta(minutes=60))
         await self._consider()
@@ -118,7 +120,7 @@ class NewEntryDialog(EntryDialog):
         self._kind = ui.toggle({"booking": "Booking", "block": "Block time"}, value="booking", on_change=self._switch)
         self._kind.props("no-caps unelevated spread toggle-color=primary aria-label=Kind")
         self._type = ui.select({}, label="Session", on_change=self._consider).props("outlined dense")
-        self._begin = WallTimeFields(self._zone, time_label="Start", on_change=self._consider)
+        self._begin = WallTimeFields(self._zone, time_label="Start", on_change=self._move)
         with ui.element("div") as self._booking:
             self._draw_booking()
         with ui.element("div") as self._block:
@@ -156,6 +158,15 @@ class NewEntryDialog(EntryDialog):
         self._block.set_visibility(block)
         self._booking.set_visibility(not block)
         self._type.set_visibility(not block and len(self._types) > 1)
+        await self._consider()
+
+    async def _move(self) -> None:
+        """Move the end with the start, so that a block keeps its length."""
+        start, end = self._begin.wall(), self._end.wall()
+        if start is not None:
+            if end is not None:
+                self._end.set(end + (start - self._start))
+            self._start = start
         await self._consider()
 
     async def _typed(self) -> None:

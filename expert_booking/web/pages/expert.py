@@ -25,11 +25,12 @@ _PROFILE: Final = Markup(
     """<a class="crumb" href="/">← All experts</a>
 <section class="profile"><img class="portrait" src="{portrait}" width="132" height="132" alt="">
 <div><h1>{name}</h1><p class="headline">{headline}</p>
-<div class="facts"><span class="chip">{category}</span>{rating}<span>{experience}</span>
+<div class="facts"><span class="chip">{category}</span>{rating}{experience}
 <span>{session}</span>{languages}<span>Based in {zone}</span></div></div></section>{bio}"""
 )
 # Search engines should not show an expert that the site's own list does not show.
 _NOT_INDEXED: Final = '<meta name="robots" content="noindex">'
+_EXPERIENCE: Final = Markup("<span>{} of experience</span>")
 _LANGUAGES: Final = Markup("<span>Speaks <language-names>{}</language-names></span>")
 _STARS: Final = Markup(
     """<span class="stars"><span class="stars-row" aria-hidden="true"><i style="width:{percent}%"></i></span>
@@ -83,7 +84,7 @@ def profile_html(expert: ExpertDetail) -> Markup:
         headline=expert.headline,
         category=expert.category,
         rating=rating_html(expert),
-        experience=f"{years} of experience",
+        experience=_EXPERIENCE.format(years) if expert.experience else "",
         session=formatting.minutes(min(lengths), max(lengths)) if lengths else "No sessions at the moment",
         languages=_LANGUAGES.format(" ".join(expert.languages)) if expert.languages else "",
         zone=formatting.zone_name(ZoneInfo(expert.time_zone)),
