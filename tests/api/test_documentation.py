@@ -22,7 +22,6 @@ CALENDAR_OPERATIONS = {
     "put /experts/{expert}/assistants/{email}", "delete /experts/{expert}/assistants/{email}",
     "get /experts/{expert}/blocks", "post /experts/{expert}/blocks", "delete /experts/{expert}/blocks/{block}",
     "get /experts/{expert}/schedule", "get /experts/{expert}/customers",
-    "put /experts/{expert}/session-types/order", "post /experts/{expert}/session-types/{session_type}/duplicate",
     "get /experts/{expert}/rules", "put /experts/{expert}/rules", "post /experts/{expert}/rules/preview",
 }  # fmt: skip
 

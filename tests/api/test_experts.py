@@ -87,10 +87,6 @@ async def test_expert_is_found_by_id_and_slug_with_bio_and_session_types(
         "horizonDays",
         "dailyCap",
         "active",
-        "price",
-        "paymentNote",
-        "locations",
-        "questions",
     }
     assert (session_type["title"], session_type["minutes"]) == ("Career talk", 45)
 

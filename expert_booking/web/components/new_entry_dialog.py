@@ -68,7 +68,7 @@ class NewEntryDialog(EntryDialog):
         self._zone, self._check, self._search = zone, check, search
         self._on_book, self._on_block = on_book, on_block
         self._types: dict[UUID, SessionTypeView] = {}
-        self._start = datetime.min  # the start that the end belongs to
+        self._start = datetime.min  # noqa: DTZ901 - wall-clock time; the start that the end belongs to
         with self._card:
             self._draw()
 
