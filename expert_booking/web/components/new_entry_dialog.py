@@ -68,7 +68,7 @@ class NewEntryDialog(EntryDialog):
         self._zone, self._check, self._search = zone, check, search
         self._on_book, self._on_block = on_book, on_block
         self._types: dict[UUID, SessionTypeView] = {}
-        self._start = datetime.min  # the start that the end belongs to
+        self._start: datetime | None = None  # the wall-clock start that the end belongs to
         with self._card:
             self._draw()
 
@@ -164,7 +164,7 @@ class NewEntryDialog(EntryDialog):
         """Move the end with the start, so that a block keeps its length."""
         start, end = self._begin.wall(), self._end.wall()
         if start is not None:
-            if end is not None:
+            if end is not None and self._start is not None:
                 self._end.set(end + (start - self._start))
             self._start = start
         await self._consider()
