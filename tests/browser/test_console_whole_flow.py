@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from uuid import UUID
 
 from icalendar import Calendar
 from playwright.async_api import Page, expect
@@ -140,7 +141,7 @@ async def test_a_new_expert_gets_bookable_is_booked_and_reschedules_by_dragging(
     await expect(page.locator(".ec-body")).to_be_visible()
     await mark_loaded(page)
     number = await book_with_answers(visitor, expert.slug)
-    booked = item(page, number)
+    booked = item(page, UUID(number))
     await booked.wait_for(timeout=2 * LIVE_UPDATE_MS)
     await expect(booked).to_contain_text("10:00–11:00")
     await booked.get_by_role("button").press("Enter")
