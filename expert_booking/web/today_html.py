@@ -33,7 +33,7 @@ _VIDEO: Final = Markup('<a href="{}" target="_blank" rel="noopener noreferrer">V
 _NOTES: Final = Markup('<p class="today-notes">{}</p>')
 _CHIP: Final = Markup(' <span class="chip">{}</span>')
 _DEADLINE: Final = Markup(
-    '<p class="small today-deadline">Answer by {by} <b role="timer" data-until="{until}">{left}</b></p>'
+    '<p class="small today-deadline">Answer by: {by} <b role="timer" data-until="{until}">{left}</b></p>'
 )
 _AROUND: Final = Markup("<h4>{day}</h4><ol>{rows}</ol>")
 _AROUND_ROW: Final = Markup('<li{mark}><b class="nowrap">{time}</b> <span>{what}</span> {badge}</li>')

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from uuid import UUID
 
 from icalendar import Calendar
 from playwright.async_api import Page, expect
@@ -58,7 +59,7 @@ async def set_hours(page: Page) -> None:
 
 
 async def add_session_type(page: Page) -> None:
-    """Add a session type with a price, a required question and one that is not."""
+    """Add a session type with a location, a price, a required question and one that is not."""
     await open_in_console(page, "Sessions")
     await page.get_by_role("button", name="Add session type").click()
     dialog = page.get_by_role("dialog")
@@ -66,6 +67,8 @@ async def add_session_type(page: Page) -> None:
     await dialog.get_by_label("Length").fill("60")
     await choose(page, dialog.get_by_label("Price", exact=True), "A price")
     await dialog.get_by_label("Amount").fill("45.5")
+    await dialog.get_by_role("button", name="Add a location").click()
+    await dialog.get_by_label("Link").fill("https://video.example.com/{room}")
     for number, text in enumerate((GOAL, FIRST), start=1):
         await dialog.get_by_role("button", name="Add a question").click()
         question = dialog.get_by_role("group", name=f"question {number}")
@@ -76,7 +79,7 @@ async def add_session_type(page: Page) -> None:
             await choose(page, question.get_by_label("Answer", exact=True), "Yes or no")
     await dialog.get_by_role("button", name="Save").click()
     await expect_saved(page)
-    await expect(page.locator("[data-session-type]")).to_contain_text("€45.50 · 2 questions")
+    await expect(page.locator("[data-session-type]")).to_contain_text("€45.50 · Video call · 2 questions")
 
 
 async def upload_photo(page: Page) -> None:
@@ -138,12 +141,12 @@ async def test_a_new_expert_gets_bookable_is_booked_and_reschedules_by_dragging(
     await expect(page.locator(".ec-body")).to_be_visible()
     await mark_loaded(page)
     number = await book_with_answers(visitor, expert.slug)
-    booked = item(page, number)
+    booked = item(page, UUID(number))
     await booked.wait_for(timeout=2 * LIVE_UPDATE_MS)
     await expect(booked).to_contain_text("10:00–11:00")
     await booked.get_by_role("button").press("Enter")
     panel = page.get_by_role("dialog")
-    for text in (GOAL, ANSWER, FIRST, "Yes", "€45.50"):
+    for text in ("Video call", "€45.50", GOAL, ANSWER, FIRST, "Yes"):
         await expect(panel).to_contain_text(text)
     await page.keyboard.press("Escape")
     await expect(panel).to_be_hidden()

@@ -21,6 +21,7 @@ from expert_booking.web.components.calendar_links import calendar_links
 from expert_booking.web.components.mail_state import mail_mark, mail_state, mail_state_for_host, reminders_off
 from expert_booking.web.components.signed_in import signed_in
 from expert_booking.web.pages.expert import profile_html
+from expert_booking.web.today_html import card
 
 BERLIN, KATHMANDU = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")
 NINE = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -50,6 +51,16 @@ def test_every_status_is_shown_and_marked_in_data_attributes(status: Status) -> 
     assert f'data-booking="{UUID(int=7)}" data-status="{status.value}"' in whole
     assert ("done-mark off" in whole) == (status not in LIVE - {Status.NO_SHOW})
     assert f'data-status="{status.value}"' in booking_card(booking(status), BERLIN, past=False)
+
+
+def test_card_of_the_console_says_where_and_until_when() -> None:
+    now = NINE - timedelta(hours=10)
+    place = Location(LocationKind.ADDRESS, f"{NASTY}\n10115 Berlin")
+    shown = card(booking(location=place), BERLIN, now)
+    assert f" · {ESCAPED}, 10115 Berlin" in shown
+    assert "Answer by: Tomorrow, 09:00" in shown
+    link = Location(LocationKind.VIDEO, "https://video.example.com/1")
+    assert 'href="https://video.example.com/1"' in card(booking(Status.CONFIRMED, location=link), BERLIN, now)
 
 
 def test_user_input_is_escaped_everywhere() -> None:
@@ -84,6 +95,7 @@ def test_expert_texts_are_escaped() -> None:
     assert "no ratings yet" in unrated
     assert "No sessions" in unrated
     assert "2 years" in unrated
+    assert "experience" not in profile_html(expert.model_copy(update={"experience": 0}))
 
 
 def test_profile_shows_the_range_of_session_lengths() -> None:

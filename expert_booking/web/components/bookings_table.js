@@ -37,7 +37,7 @@ export default {
             <td class="of-customer"><span class="who">{{ row.name }}<b v-if="row.isNew" class="chip" data-is-new>New</b></span><span class="soft small">{{ row.contact }}</span></td>
             <td class="of-session">{{ row.session }}</td>
             <td class="of-status"><span class="badge" :class="row.status">{{ row.statusText }}</span></td>
-            <td class="of-created soft small"><span class="label">Booked </span>{{ row.created }}</td>
+            <td class="of-created soft small"><span class="label">Booked: </span>{{ row.created }}</td>
           </tr>
         </tbody>
       </table>

@@ -13,7 +13,7 @@ from nicegui import ui
 from expert_booking.domain.errors import FieldsWrong
 from expert_booking.domain.rule_overrides import RuleOverride
 from expert_booking.schemas import CustomerMatch, SessionTypeView
-from expert_booking.web.components.entry_dialog import FINE, EntryDialog, Verdict, labelled_switch
+from expert_booking.web.components.entry_dialog import FINE, EntryDialog, Verdict
 from expert_booking.web.components.raw_html import RawHtml, plain_json
 from expert_booking.web.components.wall_time_fields import WallTimeFields
 
@@ -68,7 +68,7 @@ class NewEntryDialog(EntryDialog):
         self._zone, self._check, self._search = zone, check, search
         self._on_book, self._on_block = on_book, on_block
         self._types: dict[UUID, SessionTypeView] = {}
-        self._start = datetime.min  # noqa: DTZ901 - wall-clock time; the start that the end belongs to
+        self._start: datetime | None = None  # the wall-clock start that the end belongs to
         with self._card:
             self._draw()
 
@@ -138,18 +138,18 @@ class NewEntryDialog(EntryDialog):
             self._email = ui.input("Email (optional)").props(f"outlined dense maxlength={_LENGTHS['email']}")
             self._phone = ui.input("Phone (optional)").props(f"outlined dense maxlength={_LENGTHS['phone']}")
         self._notes = ui.textarea("Notes").props(f"outlined dense autogrow maxlength={_LENGTHS['notes']}")
-        self._notify = labelled_switch("Email the customer a confirmation", value=True)
+        self._notify = ui.switch("Email the customer a confirmation", value=True)
 
     def _draw_block(self) -> None:
         self._end = WallTimeFields(self._zone, date_label="End date", time_label="End", on_change=self._consider)
         self._note = ui.input("Private note (optional)", placeholder="Busy").props(
             f"outlined dense stack-label maxlength={_LENGTHS['note']}"
         )
-        self._weekly = labelled_switch("Repeat every week")
+        self._weekly = ui.switch("Repeat every week")
         self._until = ui.input("Last day (optional)").props("type=date outlined dense stack-label")
         self._until.bind_visibility_from(self._weekly, "value")
         self._conflicts = ui.element("div").classes("note warn").props("role=alert")
-        self._skip = labelled_switch("Leave these weeks out")
+        self._skip = ui.switch("Leave these weeks out")
         for part in (self._conflicts, self._skip):
             part.set_visibility(False)
 
@@ -164,7 +164,7 @@ class NewEntryDialog(EntryDialog):
         """Move the end with the start, so that a block keeps its length."""
         start, end = self._begin.wall(), self._end.wall()
         if start is not None:
-            if end is not None:
+            if end is not None and self._start is not None:
                 self._end.set(end + (start - self._start))
             self._start = start
         await self._consider()
