@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Expert, NewExpert, Visit
@@ -35,6 +36,7 @@ def cards(page: Page) -> Locator:
     return page.locator("[data-session-type]")
 
 
+@pytest.mark.flaky(reason="once, under load, the text of the second question did not reach the server before Save")
 async def test_host_adds_a_session_type_and_a_visitor_answers_its_questions(
     visit: Visit, sql: Connection, jana: Expert
 ) -> None:

@@ -29,7 +29,9 @@ RULES: Final = re.compile(
     r"|looks like an id|lowercase letters"  # slugs
     r"|is not offered|not bookable|outside|in the past|too (soon|far)|already (begun|over)|hours|not open|notice|booked"
     r"|Idempotency-Key was used"
-    r"|choose a (JPEG|picture)|expert's own address",
+    r"|choose a (JPEG|picture)|expert's own address"
+    r"|in separate requests"  # two fields of which one may be sent
+    r"|at least two options|each session type of this expert once",
     re.IGNORECASE,
 )
 
