@@ -31,7 +31,7 @@ RULES: Final = re.compile(
     r"|Idempotency-Key was used"
     r"|choose a (JPEG|picture)|expert's own address"
     r"|in separate requests"  # two fields of which one may be sent
-    r"|at least two options|each session type of this expert once",
+    r"|at least two options|option can be used only once|each session type of this expert once",
     re.IGNORECASE,
 )
 
