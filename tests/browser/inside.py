@@ -21,7 +21,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from expert_booking import app, cli
+from expert_booking import app, cli, http_methods
 from expert_booking.bus import Bus
 from expert_booking.web.live.broadcast import Broadcaster
 from expert_booking.web.live.next_free import NextFree
@@ -62,8 +62,8 @@ async def routes() -> dict[str, list[str]]:
     gc.unfreeze()
     found: dict[str, set[str]] = {}
     for router in _all(app.PathRouter):
-        for site in (router.app.app, router._api):
-            for path, methods in _routes_in(site.routes):
+        for site in (router.app, router._api):
+            for path, methods in _routes_in(http_methods._routes_of(site)):
                 found.setdefault(path, set()).update(methods)
     return {path: sorted(methods) for path, methods in found.items()}
 

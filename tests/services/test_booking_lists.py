@@ -283,7 +283,7 @@ async def test_export_writes_local_and_utc_times_and_escapes_formulas(
     created = made.created_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert line == (
         f"{made.id},pending,2026-11-24,09:00,10:00,Europe/Berlin,2026-11-24T08:00:00Z,2026-11-24T09:00:00Z,"
-        f'Jana Müller,Consultation,\'=1+1,ada@example.com,\'+442079460000,"Said ""yes"",\nthen left",,'
+        f'Jana Müller,Consultation,\'=1+1,ada@example.com,\'+442079460000,"Said ""yes"",\nthen left",,,,,,'
         f"{created},{created}"
     )
 

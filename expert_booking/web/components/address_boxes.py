@@ -37,6 +37,7 @@ class AssistantsBox:
 
     def __init__(self, shown: AssistantList, *, on_add: Act, on_remove: Callable[[str], Awaitable[Any]]) -> None:
         self._on_remove = on_remove
+        self._shown: AssistantList | None = None
         with _panel("Assistants"):
             ui.label(
                 "Assistants sign in with their own address and run this calendar for you. They can't change your email "
@@ -48,6 +49,9 @@ class AssistantsBox:
 
     def show(self, shown: AssistantList) -> None:
         """Show these assistants."""
+        if shown == self._shown:
+            return  # drawing the list again would lose a click on one of its buttons
+        self._shown = shown
         self._list.clear()
         with self._list:
             for assistant in shown.assistants:

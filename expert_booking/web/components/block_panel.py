@@ -23,7 +23,7 @@ class BlockPanel:
         """`on_remove` gets the block, and whether its whole series is meant; `on_close` its id."""
         self._zone, self._on_remove = zone, on_remove
         self._id = ""
-        with ui.dialog().props('position=right full-height no-refocus aria-labelledby="block-name"') as self._dialog:
+        with ui.dialog().props('position=right full-height no-refocus aria-label="Blocked time"') as self._dialog:
             self._card = ui.card().classes("calendar-panel")
         self._dialog.on("hide", lambda _: on_close(self._id))
 
@@ -33,7 +33,7 @@ class BlockPanel:
         self._card.clear()
         with self._card:
             with ui.element("div").classes("head"):
-                ui.label(entry.note or "Busy").props('role=heading aria-level=2 id="block-name"').classes("panel-name")
+                ui.label(entry.note or "Busy").props("role=heading aria-level=2").classes("panel-name")
                 ui.button(icon="close", on_click=self._dialog.close).props('flat round dense aria-label="Close"')
             self._alert = ui.label("").classes("note bad").props("role=alert")
             self._alert.bind_visibility_from(self._alert, "text")

@@ -60,7 +60,7 @@ class BookingPanel:
         self.booking: BookingView | None = None
         self._shown: object = None
         self._asking = False
-        with ui.dialog().props('position=right full-height no-refocus aria-labelledby="panel-name"') as self._dialog:
+        with ui.dialog().props('position=right full-height no-refocus aria-label="Booking"') as self._dialog:
             self._card = ui.card().classes("calendar-panel")
         self._dialog.on("hide", lambda _: self._hidden(on_close))
 
@@ -100,7 +100,7 @@ class BookingPanel:
         self, booking: BookingView, changes: Sequence[ChangeView], transitions: Sequence[Status], *, may_resend: bool
     ) -> None:
         with ui.element("div").classes("head"):
-            _html(Markup('<h2 id="panel-name">{}</h2>{}').format(booking.customer_name, badge(booking)))
+            _html(Markup("<h2>{}</h2>{}").format(booking.customer_name, badge(booking)))
             ui.button(icon="close", on_click=self._dialog.close).props('flat round dense aria-label="Close"')
         self._alert = ui.label("").classes("note bad").props("role=alert")
         self._alert.bind_visibility_from(self._alert, "text")
