@@ -126,14 +126,17 @@ async def test_every_post_operation_supports_the_header(
     assert {"/bookings", "/experts", "/experts/{expert}/session-types", "/experts/{expert}/days-off"} <= set(posts)
     made = booking_of(jana, startsAt="2026-11-25T08:00:00Z", email="grace@example.com")
     booked = (await client.post("/bookings", json=made)).json()["id"]
+    offered = (await client.get(f"/experts/{jana}")).json()["sessionTypes"][0]["id"]
     for hour, (path, operation) in enumerate(posts.items(), 8):
         examples = operation.get("requestBody", NO_BODY)["content"]["application/json"]["examples"]
         body = dict(next(iter(examples.values()))["value"])
         known = {"expertId": str(jana), "startsAt": f"2026-11-24T{hour:02}:00:00Z", "slug": "somebody-new"}
+        if "endsAt" in body:
+            del known["startsAt"]
         body |= {name: value for name, value in known.items() if name in body}
         for unknown in ("sessionTypeId", "holdId", "location", "answers"):
             body.pop(unknown, None)
-        address = path.replace("{expert}", str(jana)).replace("{booking}", booked)
+        address = path.replace("{expert}", str(jana)).replace("{booking}", booked).replace("{session_type}", offered)
         headers = {**tokens["grace" if "/verif" in path else "admin"], "Idempotency-Key": path}
         first = await client.post(address, json=body, headers=headers)
         # The example's code belongs to no request, so the stored response is a 404.
@@ -145,6 +148,7 @@ async def test_every_post_operation_supports_the_header(
         }
         expected |= {
             "/bookings/actions": 200,
+            "/experts/{expert}/rules/preview": 200,
             "/bookings/{booking}/verify": 200,
             "/bookings/{booking}/verification-email": 204,
         }
@@ -152,7 +156,7 @@ async def test_every_post_operation_supports_the_header(
         assert is_replay(first, await client.post(address, json=body, headers=headers)), path
         assert {"409", "422"} <= set(operation["responses"])
         assert "Idempotency-Key" in {parameter["name"] for parameter in operation["parameters"]}
-    assert [count(sql, table) for table in ("day_off", "expert", "session_type")] == [1, 3, 4]
+    assert [count(sql, table) for table in ("day_off", "expert", "session_type")] == [1, 3, 5]
 
 
 async def test_other_methods_ignore_the_header(client: httpx.AsyncClient, tokens: Tokens, send: Send) -> None:
