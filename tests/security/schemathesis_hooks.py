@@ -31,7 +31,9 @@ RULES: Final = re.compile(
     r"|Idempotency-Key was used"
     r"|choose a (JPEG|picture)|expert's own address"
     r"|in separate requests"  # two fields of which one may be sent
-    r"|at least two options|option can be used only once|each session type of this expert once",
+    r"|at least two options|(option|id) can be used only once|have options|each session type of this expert once"
+    r"|yes or no|choose (from|one of) the options|enter a number"  # the answer to a question
+    r"|begins with https|phone number such as|ISO 4217",  # the text of a location, a currency
     re.IGNORECASE,
 )
 
