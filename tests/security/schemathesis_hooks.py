@@ -33,7 +33,8 @@ RULES: Final = re.compile(
     r"|in separate requests"  # two fields of which one may be sent
     r"|at least two options|(option|id) can be used only once|have options|each session type of this expert once"
     r"|yes or no|choose (from|one of) the options|enter a number"  # the answer to a question
-    r"|begins with https|phone number such as|ISO 4217",  # the text of a location, a currency
+    r"|begins with https|phone number such as|ISO 4217"  # the text of a location, a currency
+    r"|remove control characters",
     re.IGNORECASE,
 )
 
