@@ -15,7 +15,7 @@ from expert_booking.api.error_docs import (
     example_response,
     refused,
 )
-from expert_booking.api.etags import entity_tags
+from expert_booking.api.etags import entity_tags, not_modified
 from expert_booking.api.hours import WINDOWS, IfMatch, IfNoneMatch
 from expert_booking.domain.errors import PlanChanged
 from expert_booking.schemas import CalendarRules, PreviewRequest, RulesPreview
@@ -59,12 +59,7 @@ def add_calendar_rules(router: APIRouter, services: Services, key: Any) -> None:
     ) -> CalendarRules | Response:
         """Return weekly hours, and the date overrides and days off from today on, with one ETag for all of them."""
         rules = await services.calendar_rules.read(key)
-        headers = {"ETag": f'"{rules.version}"', "Cache-Control": "no-cache"}
-        versions = entity_tags(if_none_match or "", weak=True)
-        if versions is None or rules.version in versions:
-            return Response(status_code=304, headers=headers)
-        response.headers.update(headers)
-        return rules
+        return not_modified(response, rules.version, if_none_match) or rules
 
     @router.put(
         path,

@@ -16,7 +16,7 @@ from expert_booking.api.error_docs import (
     example_response,
     refused,
 )
-from expert_booking.api.etags import entity_tags
+from expert_booking.api.etags import entity_tags, not_modified
 from expert_booking.api.path_ids import parse_id
 from expert_booking.domain.errors import DaysOffNotFound, OverrideNotFound, PlanChanged
 from expert_booking.schemas import (
@@ -83,12 +83,7 @@ def _add_weekly_hours(router: APIRouter, services: Services, key: Any) -> None:
         `weekday` 1 is Monday. Hours whose `closes` is not after `opens` run past midnight.
         """
         plan = await services.calendars.plan(key)
-        headers = {"ETag": f'"{plan.version}"', "Cache-Control": "no-cache"}
-        versions = entity_tags(if_none_match or "", weak=True)
-        if versions is None or plan.version in versions:
-            return Response(status_code=304, headers=headers)
-        response.headers.update(headers)
-        return plan
+        return not_modified(response, plan.version, if_none_match) or plan
 
     @router.put(
         path,
